@@ -1,0 +1,2 @@
+//! What the kernel program and user space both know.
+#![no_std]

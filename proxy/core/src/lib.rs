@@ -1,0 +1,1 @@
+//! Every decision of the proxy, as functions of bytes and time.
