@@ -1,1 +1,4 @@
 //! Every decision of the proxy, as functions of bytes and time.
+
+pub mod config;
+pub mod reason;

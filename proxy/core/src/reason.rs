@@ -1,0 +1,124 @@
+//! Why a request or a connection was refused: one code for logs, metrics, the error body and `openclaw reasons`.
+
+/// A refusal in user space. The kernel program's reasons are in `openclaw_common::verdict`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Reason {
+    Malformed,
+    Smuggling,
+    HeaderTooLarge,
+    BodyTooLarge,
+    UriTooLong,
+    MethodRefused,
+    VersionRefused,
+    Timeout,
+    ClientAborted,
+    TlsHandshake,
+    TlsNoCertificate,
+    H2Abuse,
+    RouteNone,
+    RouteMisdirected,
+    LimitConnections,
+    ShieldBan,
+    ShieldBlock,
+    UpstreamConnect,
+    UpstreamTimeout,
+    UpstreamReset,
+    UpstreamBadResponse,
+    UpstreamUnhealthy,
+    UpstreamProtocol,
+    Draining,
+}
+
+/// Who has to do something about a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    Client,
+    Operator,
+    Origin,
+    Policy,
+}
+
+/// One line of the table behind `openclaw reasons`.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    pub reason: Reason,
+    pub code: &'static str,
+    pub fault: Fault,
+    /// What happened, one sentence.
+    pub meaning: &'static str,
+    /// What to do about it, one sentence.
+    pub advice: &'static str,
+}
+
+macro_rules! table {
+    ($($reason:ident, $code:literal, $fault:ident, $meaning:literal, $advice:literal;)*) => {
+        /// Every reason, in the order of the enum.
+        pub const ALL: &[Entry] = &[$(Entry {
+            reason: Reason::$reason,
+            code: $code,
+            fault: Fault::$fault,
+            meaning: $meaning,
+            advice: $advice,
+        },)*];
+
+        impl Reason {
+            /// How many there are: the size of a table indexed by `reason as usize`.
+            pub const COUNT: usize = ALL.len();
+
+            /// The dotted code of the interface.
+            pub const fn code(self) -> &'static str {
+                match self { $(Self::$reason => $code,)* }
+            }
+        }
+    };
+}
+
+table! {
+    Malformed, "http.malformed", Client, "The message breaks the grammar of HTTP (RFC 9110 §5, RFC 9112 §2–5, RFC 9113 §8).", "Look at the client; the log has the first fault.";
+    Smuggling, "http.smuggling", Client, "The framing of the message is ambiguous: two parsers could see different requests (RFC 9112 §6.3).", "Treat the sender as hostile unless it is a test.";
+    HeaderTooLarge, "http.header_too_large", Client, "The request head is larger than `max_header` or has more than 100 fields.", "Raise `max_header` of the listener if the client is right, for example with large cookies.";
+    BodyTooLarge, "http.body_too_large", Client, "The request body is larger than the route's `max_body`.", "Raise `max_body` of the route if such uploads are wanted.";
+    UriTooLong, "http.uri_too_long", Client, "The request target does not fit into `max_header`.", "Raise `max_header` of the listener if the client is right.";
+    MethodRefused, "http.method", Client, "The method is not one a reverse proxy forwards (CONNECT, or TRACE with a body).", "Nothing to do: CONNECT asks for a forward proxy.";
+    VersionRefused, "http.version", Client, "The HTTP version is neither 1.0, 1.1 nor 2.", "Look at the client.";
+    Timeout, "http.timeout", Client, "The client was too slow to send its head or body, or to take the response.", "Raise `header_timeout` or `idle_timeout` of the listener if clients are slow but honest.";
+    ClientAborted, "http.client_aborted", Client, "The client went away before the exchange was over.", "Nothing to do; many of these together point at slow responses.";
+    TlsHandshake, "tls.handshake", Client, "The TLS handshake failed or took too long.", "Compare the client's TLS versions and ciphers with the listener's `min`.";
+    TlsNoCertificate, "tls.no_certificate", Operator, "No certificate of the listener fits the name that the client asked for.", "Add a certificate for that name to `tls.certificates`.";
+    H2Abuse, "h2.abuse", Client, "The connection spent its budget of resets, pings, settings or empty frames (RFC 9113 §10.5).", "Treat the sender as hostile.";
+    RouteNone, "route.none", Operator, "No route matches host, path and conditions.", "Add a route, or one without `match` as the last resort.";
+    RouteMisdirected, "route.misdirected", Client, "The request names a host that this TLS connection was not opened for (RFC 9110 §7.4).", "Nothing to do: clients open a connection of their own then.";
+    LimitConnections, "limit.connections", Policy, "The listener has as many connections, in all or from this address, as its limits allow.", "Raise `max_connections` or `max_connections_per_ip`.";
+    ShieldBan, "shield.ban", Policy, "The address is banned for a time.", "`openclaw blocklist test ADDR` says why and for how long.";
+    ShieldBlock, "shield.block", Policy, "The address is on a block list.", "`openclaw blocklist test ADDR` names the list.";
+    UpstreamConnect, "upstream.connect", Origin, "No endpoint of the upstream took a connection within `connect_timeout`.", "Is the origin up, and is the address right?";
+    UpstreamTimeout, "upstream.timeout", Origin, "The endpoint did not answer within `response_timeout`.", "Look at the origin, or raise `response_timeout`.";
+    UpstreamReset, "upstream.reset", Origin, "The endpoint closed the connection before its answer was whole.", "Look at the origin's log: it crashed, restarted or limits connections.";
+    UpstreamBadResponse, "upstream.bad_response", Origin, "The endpoint's answer breaks HTTP: framing, head size or field syntax.", "Look at the origin; the log has the first fault.";
+    UpstreamUnhealthy, "upstream.unhealthy", Origin, "No endpoint of the upstream is usable.", "`openclaw upstream list` shows their state.";
+    UpstreamProtocol, "upstream.protocol", Operator, "The upstream speaks a protocol that this build cannot use.", "Set `protocol = \"h1\"` on the upstream.";
+    Draining, "server.draining", Operator, "The server is shutting down.", "Nothing to do: another instance or a retry serves the client.";
+}
+
+impl Reason {
+    /// Looks a code up.
+    pub fn from_code(code: &str) -> Option<Self> {
+        ALL.iter()
+            .find(|entry| entry.code == code)
+            .map(|entry| entry.reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ALL, Reason};
+
+    #[test]
+    fn the_table_is_in_the_order_of_the_enum_and_codes_are_unique() {
+        for (index, entry) in ALL.iter().enumerate() {
+            assert_eq!(entry.reason as usize, index, "{}", entry.code);
+            assert_eq!(Reason::from_code(entry.code), Some(entry.reason));
+        }
+    }
+}
