@@ -1,1 +1,7 @@
-//! The proxy.
+//! OpenClaw: everything that touches a socket, a file or a clock. Decisions are in `openclaw-core`.
+
+pub mod exchange;
+pub mod net;
+pub mod snapshot;
+pub mod telemetry;
+pub mod time;

@@ -1,0 +1,191 @@
+//! One header field, what the proxy knows of its name, and which characters it may hold (RFC 9110 §5).
+
+/// A field as it stands in the head; the name keeps its case.
+#[derive(Clone, Copy, Debug)]
+pub struct Field<'a> {
+    pub name: &'a [u8],
+    pub value: &'a [u8],
+    pub kind: Kind,
+}
+
+impl<'a> Field<'a> {
+    /// Classifies the name; says nothing about validity.
+    #[inline]
+    pub fn new(name: &'a [u8], value: &'a [u8]) -> Self {
+        Self {
+            name,
+            value,
+            kind: Kind::of(name),
+        }
+    }
+
+    /// Compares the name, ignoring case.
+    #[inline]
+    pub fn is(&self, name: &[u8]) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+    }
+}
+
+/// The names that decide something; everything else is `Other`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    Other,
+    Host,
+    ContentLength,
+    TransferEncoding,
+    Connection,
+    KeepAlive,
+    ProxyConnection,
+    ProxyAuthenticate,
+    ProxyAuthorization,
+    Te,
+    Trailer,
+    Upgrade,
+    Expect,
+    Cookie,
+    Forwarded,
+    XForwardedFor,
+    XForwardedHost,
+    XForwardedProto,
+    XRealIp,
+    XRequestId,
+    Traceparent,
+    UserAgent,
+    Referer,
+    Date,
+    Http2Settings,
+}
+
+impl Kind {
+    /// Looks a name up, by length first.
+    #[inline]
+    pub fn of(name: &[u8]) -> Self {
+        let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+        match name.len() {
+            2 if is(b"te") => Self::Te,
+            4 if is(b"host") => Self::Host,
+            4 if is(b"date") => Self::Date,
+            6 if is(b"cookie") => Self::Cookie,
+            6 if is(b"expect") => Self::Expect,
+            7 if is(b"referer") => Self::Referer,
+            7 if is(b"trailer") => Self::Trailer,
+            7 if is(b"upgrade") => Self::Upgrade,
+            9 if is(b"forwarded") => Self::Forwarded,
+            9 if is(b"x-real-ip") => Self::XRealIp,
+            10 if is(b"user-agent") => Self::UserAgent,
+            10 if is(b"connection") => Self::Connection,
+            10 if is(b"keep-alive") => Self::KeepAlive,
+            11 if is(b"traceparent") => Self::Traceparent,
+            12 if is(b"x-request-id") => Self::XRequestId,
+            14 if is(b"content-length") => Self::ContentLength,
+            14 if is(b"http2-settings") => Self::Http2Settings,
+            15 if is(b"x-forwarded-for") => Self::XForwardedFor,
+            16 if is(b"x-forwarded-host") => Self::XForwardedHost,
+            16 if is(b"proxy-connection") => Self::ProxyConnection,
+            17 if is(b"transfer-encoding") => Self::TransferEncoding,
+            17 if is(b"x-forwarded-proto") => Self::XForwardedProto,
+            18 if is(b"proxy-authenticate") => Self::ProxyAuthenticate,
+            19 if is(b"proxy-authorization") => Self::ProxyAuthorization,
+            _ => Self::Other,
+        }
+    }
+
+    /// Fields that speak about this connection only (RFC 9110 §7.6.1), and the framing, which each hop writes anew.
+    #[inline]
+    pub const fn is_hop_by_hop(self) -> bool {
+        matches!(
+            self,
+            Self::Connection
+                | Self::KeepAlive
+                | Self::ProxyConnection
+                | Self::ProxyAuthenticate
+                | Self::ProxyAuthorization
+                | Self::Te
+                | Self::Trailer
+                | Self::TransferEncoding
+                | Self::ContentLength
+                | Self::Upgrade
+                | Self::Http2Settings
+        )
+    }
+
+    /// Fields that a `Connection` option may not strip: naming them there is an attack on what the origin sees.
+    #[inline]
+    pub const fn is_protected(self) -> bool {
+        matches!(
+            self,
+            Self::Host
+                | Self::ContentLength
+                | Self::TransferEncoding
+                | Self::Cookie
+                | Self::Forwarded
+                | Self::XForwardedFor
+                | Self::XForwardedHost
+                | Self::XForwardedProto
+                | Self::XRealIp
+                | Self::XRequestId
+        )
+    }
+}
+
+const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = matches!(byte as u8,
+            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+            | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z');
+        byte += 1;
+    }
+    table
+};
+
+/// A token of RFC 9110 §5.6.2.
+#[inline]
+pub fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty()
+        && bytes
+            .iter()
+            .all(|byte| TOKEN.get(usize::from(*byte)).copied().unwrap_or(false))
+}
+
+/// A field value of RFC 9110 §5.5: no control characters but tab, no white space at the ends.
+#[inline]
+pub fn is_value(bytes: &[u8]) -> bool {
+    let clean = bytes
+        .iter()
+        .all(|byte| (*byte >= 0x20 && *byte != 0x7f) || *byte == b'\t');
+    clean && bytes.trim_ascii().len() == bytes.len()
+}
+
+/// The members of a comma-separated list, trimmed, empty ones left out (RFC 9110 §5.6.1).
+pub fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value
+        .split(|byte| *byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .filter(|member| !member.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_token, is_value, members};
+
+    #[test]
+    fn tokens_and_values_follow_the_grammar() {
+        assert!(is_token(b"X-A_b!~"));
+        for bad in [&b""[..], b"a b", b"a:", b"a\0", b"\xe9", b"(x)"] {
+            assert!(!is_token(bad), "{bad:?}");
+        }
+        assert!(is_value(b"a\tb \xff"));
+        assert!(is_value(b""));
+        for bad in [&b" a"[..], b"a ", b"a\r\nb", b"a\0", b"\x7f"] {
+            assert!(!is_value(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn list_members_are_trimmed_and_empty_ones_dropped() {
+        assert_eq!(members(b" a, ,b ,").collect::<Vec<_>>(), [&b"a"[..], b"b"]);
+    }
+}

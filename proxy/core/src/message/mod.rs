@@ -1,0 +1,83 @@
+//! HTTP messages as views over bytes, and the one validator that every wire shares.
+//!
+//! An HTTP/1 head and an HTTP/2 header list become the same [`Request`], so the answer to an ambiguous message does not
+//! depend on the wire it came by. Nothing here allocates: names and values stay where the wire put them.
+
+pub mod authority;
+pub mod chunked;
+pub mod field;
+pub mod h1;
+pub mod list;
+pub mod render;
+mod request;
+mod response;
+
+use arrayvec::ArrayVec;
+
+pub use field::{Field, Kind};
+pub use list::HeaderList;
+pub use request::Request;
+pub use response::{Response, ResponseBody, ResponseHead};
+
+use crate::reason::Reason;
+
+/// The most fields a head may have.
+pub const MAX_FIELDS: usize = 100;
+
+/// The fields of one head.
+pub type Fields<'a> = ArrayVec<Field<'a>, MAX_FIELDS>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    H10,
+    H11,
+    H2,
+}
+
+/// How the payload of a request is delimited (RFC 9112 §6.3, RFC 9113 §8.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    None,
+    Length(u64),
+    /// Chunked, or an h2 stream without `content-length`.
+    Stream,
+}
+
+/// Why a message is refused: what the log says and how the client is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub reason: Reason,
+    /// The status for a request; faults of a response are always 502.
+    pub status: u16,
+    /// What is wrong, for the log.
+    pub detail: &'static str,
+}
+
+impl Fault {
+    /// Breaks the grammar.
+    pub const fn malformed(detail: &'static str) -> Self {
+        Self {
+            reason: Reason::Malformed,
+            status: 400,
+            detail,
+        }
+    }
+
+    /// Framing that two parsers could read differently.
+    pub const fn smuggling(detail: &'static str) -> Self {
+        Self {
+            reason: Reason::Smuggling,
+            status: 400,
+            detail,
+        }
+    }
+
+    /// The head is larger than its limit.
+    pub const fn header_too_large(detail: &'static str) -> Self {
+        Self {
+            reason: Reason::HeaderTooLarge,
+            status: 431,
+            detail,
+        }
+    }
+}

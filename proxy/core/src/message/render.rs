@@ -1,0 +1,1 @@
+//! Heads as HTTP/1 bytes.

@@ -1,0 +1,309 @@
+//! A request head, checked: the same for HTTP/1 bytes and for an HTTP/2 header list.
+
+use super::field::{is_token, is_value, members};
+use super::list::HeaderList;
+use super::{Fault, Field, Fields, Framing, Kind, Version, authority};
+use crate::reason::Reason;
+
+/// A valid request head. Routing, filters and the head for the endpoint are made from this view.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    pub method: &'a [u8],
+    /// Host and optional port; empty only in HTTP/1.0 without Host.
+    pub authority: &'a [u8],
+    /// Path and query as received, or `*`.
+    pub target: &'a [u8],
+    pub version: Version,
+    pub framing: Framing,
+    /// All fields but Host and Content-Length... they are in `authority` and `framing`; the list still holds them.
+    pub fields: &'a [Field<'a>],
+    /// HTTP/1: whether the connection may carry another request.
+    pub keep_alive: bool,
+    pub expects_continue: bool,
+    /// HTTP/1 `Connection: upgrade` with an Upgrade field (RFC 9110 §7.8).
+    pub upgrade: bool,
+    /// The client said `TE: trailers`.
+    pub accepts_trailers: bool,
+}
+
+impl<'a> Request<'a> {
+    /// The path without the query.
+    pub fn path(&self) -> &'a [u8] {
+        self.target
+            .split(|byte| *byte == b'?')
+            .next()
+            .unwrap_or_default()
+    }
+
+    /// The query without its question mark; empty when there is none.
+    pub fn query(&self) -> &'a [u8] {
+        match memchr::memchr(b'?', self.target) {
+            Some(at) => self.target.get(at + 1..).unwrap_or_default(),
+            None => &[],
+        }
+    }
+
+    /// The first value of a field.
+    pub fn field(&self, name: &[u8]) -> Option<&'a [u8]> {
+        self.fields
+            .iter()
+            .find(|field| field.is(name))
+            .map(|field| field.value)
+    }
+
+    /// The first value of a field of a known kind.
+    pub fn known(&self, kind: Kind) -> Option<&'a [u8]> {
+        self.fields
+            .iter()
+            .find(|field| field.kind == kind)
+            .map(|field| field.value)
+    }
+}
+
+/// What the fields of a head say about framing and connection; filled in one pass.
+#[derive(Debug, Default)]
+pub(super) struct Facts<'a> {
+    pub host: Option<&'a [u8]>,
+    pub length: Option<u64>,
+    pub chunked: bool,
+    pub close: bool,
+    pub keep_alive: bool,
+    pub upgrade_option: bool,
+    pub upgrade_field: bool,
+    pub expects_continue: bool,
+    pub accepts_trailers: bool,
+}
+
+impl<'a> Facts<'a> {
+    /// Takes note of one field of an HTTP/1 request.
+    pub(super) fn note(&mut self, field: &Field<'a>) -> Result<(), Fault> {
+        match field.kind {
+            Kind::Host => {
+                if self.host.replace(field.value).is_some() {
+                    return Err(Fault::smuggling("more than one Host field (RFC 9112 §3.2)"));
+                }
+            }
+            Kind::ContentLength => self.note_length(field.value)?,
+            Kind::TransferEncoding => {
+                if self.chunked || !field.value.eq_ignore_ascii_case(b"chunked") {
+                    return Err(Fault::smuggling(
+                        "Transfer-Encoding is not exactly `chunked` (RFC 9112 §6.1)",
+                    ));
+                }
+                self.chunked = true;
+            }
+            Kind::Connection => {
+                for option in members(field.value) {
+                    self.close |= option.eq_ignore_ascii_case(b"close");
+                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                    self.upgrade_option |= option.eq_ignore_ascii_case(b"upgrade");
+                }
+            }
+            Kind::Upgrade => self.upgrade_field = true,
+            Kind::Expect => {
+                if !field.value.eq_ignore_ascii_case(b"100-continue") {
+                    return Err(Fault {
+                        reason: Reason::Malformed,
+                        status: 417,
+                        detail: "an expectation other than 100-continue (RFC 9110 §10.1.1)",
+                    });
+                }
+                self.expects_continue = true;
+            }
+            Kind::Te => {
+                self.accepts_trailers |=
+                    members(field.value).any(|m| m.eq_ignore_ascii_case(b"trailers"))
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// One value of digits; a second field must not differ, and lists are refused (RFC 9112 §6.3).
+    pub(super) fn note_length(&mut self, value: &[u8]) -> Result<(), Fault> {
+        let length = parse_length(value).ok_or(Fault::smuggling(
+            "Content-Length is not a plain number (RFC 9110 §8.6)",
+        ))?;
+        if self.length.is_some() {
+            return Err(Fault::smuggling(
+                "more than one Content-Length (RFC 9112 §6.3)",
+            ));
+        }
+        self.length = Some(length);
+        Ok(())
+    }
+}
+
+/// 1*DIGIT below 2^63.
+pub(super) fn parse_length(value: &[u8]) -> Option<u64> {
+    if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number = value.iter().fold(0u64, |sum, digit| {
+        sum.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'))
+    });
+    (number <= i64::MAX as u64).then_some(number)
+}
+
+/// Visible characters, no fragment, no backslash, no quotes that only attackers send raw.
+fn is_target_byte(byte: u8) -> bool {
+    byte > 0x20
+        && byte < 0x7f
+        && !matches!(
+            byte,
+            b'#' | b'\\' | b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'}' | b'|'
+        )
+        || byte == b'|'
+}
+
+/// An origin-form target (RFC 9112 §3.2.1), whatever the wire.
+pub(super) fn check_target(target: &[u8]) -> Result<(), Fault> {
+    if target.first() != Some(&b'/') {
+        return Err(Fault::malformed(
+            "the request target is not a path (RFC 9112 §3.2)",
+        ));
+    }
+    if target.iter().all(|byte| is_target_byte(*byte)) {
+        Ok(())
+    } else {
+        Err(Fault::malformed(
+            "a character that no request target may hold (RFC 3986 §2)",
+        ))
+    }
+}
+
+/// Methods that a reverse proxy does not forward.
+pub(super) fn check_method(method: &[u8]) -> Result<(), Fault> {
+    if !is_token(method) {
+        return Err(Fault::malformed(
+            "the method is not a token (RFC 9110 §9.1)",
+        ));
+    }
+    if method == b"CONNECT" {
+        return Err(Fault {
+            reason: Reason::MethodRefused,
+            status: 405,
+            detail: "CONNECT asks for a forward proxy (RFC 9110 §9.3.6)",
+        });
+    }
+    Ok(())
+}
+
+/// Makes a request of an HTTP/2 header list (RFC 9113 §8.2, §8.3). `ended`: no DATA follows.
+///
+/// # Errors
+/// A fault of reason `Malformed` or `Smuggling` is a stream error PROTOCOL_ERROR; it may be answered with its status.
+pub fn from_list<'a>(
+    list: &'a HeaderList,
+    ended: bool,
+    fields: &'a mut Fields<'a>,
+) -> Result<Request<'a>, Fault> {
+    let (mut method, mut scheme, mut path, mut pseudo_authority) = (None, None, None, None);
+    let mut facts = Facts::default();
+    for (name, value) in list.iter() {
+        if let Some(pseudo) = name.strip_prefix(b":") {
+            let slot = match pseudo {
+                b"method" => &mut method,
+                b"scheme" => &mut scheme,
+                b"path" => &mut path,
+                b"authority" => &mut pseudo_authority,
+                _ => {
+                    return Err(Fault::malformed(
+                        "an unknown pseudo-header field (RFC 9113 §8.3)",
+                    ));
+                }
+            };
+            if !fields.is_empty() || slot.replace(value).is_some() {
+                return Err(Fault::malformed(
+                    "a pseudo-header field twice or after a regular one (RFC 9113 §8.3)",
+                ));
+            }
+            continue;
+        }
+        let field = checked_list_field(name, value)?;
+        match field.kind {
+            Kind::Te if !value.eq_ignore_ascii_case(b"trailers") => {
+                return Err(Fault::malformed(
+                    "TE with a value other than trailers (RFC 9113 §8.2.2)",
+                ));
+            }
+            Kind::Te => facts.accepts_trailers = true,
+            Kind::ContentLength => facts.note_length(value)?,
+            kind if kind.is_hop_by_hop()
+                && kind != Kind::Trailer
+                && kind != Kind::ProxyAuthorization =>
+            {
+                return Err(Fault::smuggling(
+                    "a connection-specific field in HTTP/2 (RFC 9113 §8.2.2)",
+                ));
+            }
+            _ => facts.note(&field)?,
+        }
+        fields
+            .try_push(field)
+            .map_err(|_full| Fault::header_too_large("more than 100 fields"))?;
+    }
+    let (Some(method), Some(scheme), Some(target)) = (method, scheme, path) else {
+        return Err(Fault::malformed(
+            "a request without :method, :scheme or :path (RFC 9113 §8.3.1)",
+        ));
+    };
+    check_method(method)?;
+    if scheme != b"https" && scheme != b"http" {
+        return Err(Fault::malformed("a :scheme other than http and https"));
+    }
+    if !(method == b"OPTIONS" && target == b"*") {
+        check_target(target)?;
+    }
+    let authority = match (pseudo_authority, facts.host) {
+        (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
+            return Err(Fault::smuggling(
+                "Host differs from :authority (RFC 9113 §8.3.1)",
+            ));
+        }
+        (Some(authority), _) => authority,
+        (None, Some(host)) => host,
+        (None, None) => return Err(Fault::malformed("neither :authority nor Host")),
+    };
+    authority::check(authority)?;
+    let framing = match (ended, facts.length) {
+        (true, None | Some(0)) => Framing::None,
+        (true, Some(_)) => {
+            return Err(Fault::smuggling(
+                "content-length without a body (RFC 9113 §8.1.1)",
+            ));
+        }
+        (false, Some(length)) => Framing::Length(length),
+        (false, None) => Framing::Stream,
+    };
+    Ok(Request {
+        method,
+        authority,
+        target,
+        version: Version::H2,
+        framing,
+        fields,
+        keep_alive: true,
+        expects_continue: facts.expects_continue,
+        upgrade: false,
+        accepts_trailers: facts.accepts_trailers,
+    })
+}
+
+/// A regular field of a header list: a lower-case token and a clean value (RFC 9113 §8.2.1).
+///
+/// # Errors
+/// `Malformed`, to be treated as a stream error.
+pub fn checked_list_field<'a>(name: &'a [u8], value: &'a [u8]) -> Result<Field<'a>, Fault> {
+    if !is_token(name) || name.iter().any(u8::is_ascii_uppercase) {
+        return Err(Fault::malformed(
+            "a field name that is no lower-case token (RFC 9113 §8.2.1)",
+        ));
+    }
+    if !is_value(value) {
+        return Err(Fault::malformed(
+            "a control character or white space at the end of a field value (RFC 9113 §8.2.1)",
+        ));
+    }
+    Ok(Field::new(name, value))
+}

@@ -1,0 +1,3 @@
+//! The life of one request, from its checked head to the access log.
+
+pub mod wire;

@@ -1,0 +1,71 @@
+//! The downstream side of one exchange, whatever the wire: HTTP/1 bytes, an h2 stream, later an h3 stream.
+//!
+//! All methods are polls so that an exchange can move the request body up and the response down in one task. A wire
+//! has no timers: the exchange holds the deadline.
+
+use std::task::{Context, Poll};
+
+use openclaw_core::message::{Fault, Field, ResponseHead};
+use openclaw_core::reason::Reason;
+
+/// Request body as it arrives: payload only, without chunk framing or frame headers.
+#[derive(Debug)]
+pub enum BodyPart<'a> {
+    /// Never empty. Stays available until `consume`d.
+    Data(&'a [u8]),
+    /// The body is complete; `Wire::trailers` is valid now.
+    End,
+}
+
+/// Why the downstream side cannot go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WireError {
+    /// The client closed, reset the stream, or the socket failed. There is nobody to answer.
+    Gone,
+    /// The body breaks its framing; may be answered if no response has begun.
+    Fault(Fault),
+}
+
+impl WireError {
+    /// The code for logs and metrics.
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::Gone => Reason::ClientAborted,
+            Self::Fault(fault) => fault.reason,
+        }
+    }
+}
+
+/// One request's way to its client.
+pub trait Wire {
+    /// Waits for request body. After `End` it keeps answering `End`.
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyPart<'_>, WireError>>;
+
+    /// Releases the first `count` bytes of the last `Data` (flow control is credited now, not on arrival).
+    fn consume(&mut self, count: usize);
+
+    /// Field lines of the request's trailers, `name: value\r\n` each, already checked; empty when there are none.
+    fn trailers(&self) -> &[u8];
+
+    /// Queues an interim response (1xx other than 101).
+    fn inform(&mut self, head: &ResponseHead<'_>);
+
+    /// Queues the final response head. With `ResponseBody::None` the response is complete after `finish`.
+    fn respond(&mut self, head: &ResponseHead<'_>);
+
+    /// Takes payload, as much as windows and buffers allow; `Ready(0)` never happens for non-empty payload.
+    fn poll_send(&mut self, cx: &mut Context<'_>, payload: &[u8])
+    -> Poll<Result<usize, WireError>>;
+
+    /// Queues the end of the response, with trailers where the wire can carry them. Called once, after all payload.
+    fn finish(&mut self, trailers: &[Field<'_>]);
+
+    /// Pushes what is queued towards the client; `Ready` when nothing is held back that the wire could send now.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WireError>>;
+
+    /// The response cannot be completed: the client must not take it for a whole one (RST_STREAM, or a cut connection).
+    fn abort(&mut self, reason: Reason);
+
+    /// Whether the client may still see a response head: none has been queued.
+    fn can_respond(&self) -> bool;
+}

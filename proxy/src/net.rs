@@ -1,0 +1,1 @@
+//! Bytes in and out: a plain or TLS stream, and pooled buffers.
