@@ -9,7 +9,7 @@ pub mod field;
 pub mod h1;
 pub mod list;
 pub mod render;
-mod request;
+pub mod request;
 mod response;
 
 use arrayvec::ArrayVec;

@@ -15,7 +15,7 @@ pub struct Request<'a> {
     pub target: &'a [u8],
     pub version: Version,
     pub framing: Framing,
-    /// All fields but Host and Content-Length... they are in `authority` and `framing`; the list still holds them.
+    /// Every field as received, Host and framing included: whoever renders them leaves those out by kind.
     pub fields: &'a [Field<'a>],
     /// HTTP/1: whether the connection may carry another request.
     pub keep_alive: bool,
@@ -193,11 +193,11 @@ pub(super) fn check_method(method: &[u8]) -> Result<(), Fault> {
 ///
 /// # Errors
 /// A fault of reason `Malformed` or `Smuggling` is a stream error PROTOCOL_ERROR; it may be answered with its status.
-pub fn from_list<'a>(
+pub fn from_list<'f, 'a: 'f>(
     list: &'a HeaderList,
     ended: bool,
-    fields: &'a mut Fields<'a>,
-) -> Result<Request<'a>, Fault> {
+    fields: &'f mut Fields<'a>,
+) -> Result<Request<'f>, Fault> {
     let (mut method, mut scheme, mut path, mut pseudo_authority) = (None, None, None, None);
     let mut facts = Facts::default();
     for (name, value) in list.iter() {
