@@ -2,6 +2,8 @@
 
 pub mod exchange;
 pub mod net;
+pub mod serve;
 pub mod snapshot;
 pub mod telemetry;
 pub mod time;
+pub mod upstream;

@@ -1,0 +1,3 @@
+//! The wires: each turns its bytes into requests and bodies for the exchange, and responses back into bytes.
+
+pub mod h1;
