@@ -5,3 +5,4 @@ pub mod net;
 pub mod snapshot;
 pub mod telemetry;
 pub mod time;
+pub mod tls;
