@@ -6,4 +6,6 @@ pub mod serve;
 pub mod snapshot;
 pub mod telemetry;
 pub mod time;
+
+pub mod tls;
 pub mod upstream;
