@@ -13,8 +13,23 @@ const STAMP: &str = "ebpf";
 
 /// Brings the object up to date and says where it is.
 pub(crate) fn run() -> Result<PathBuf> {
+    compile(&setup::toolchain()?)
+}
+
+/// The same, but a machine without a toolchain for it goes on without the kernel program.
+pub(crate) fn run_if_possible() -> Result<()> {
+    match setup::toolchain() {
+        Ok(toolchain) => compile(&toolchain).map(drop),
+        Err(error) => {
+            say(format!("{error:#}"));
+            say("going on without the kernel program: the proxy will run unshielded and say so");
+            Ok(())
+        }
+    }
+}
+
+fn compile(toolchain: &setup::Toolchain) -> Result<PathBuf> {
     let object = shell::target("bpf/openclaw-xdp.o");
-    let toolchain = setup::toolchain()?;
     let root = shell::root();
     let sources = ["ebpf", "Cargo.lock", "Cargo.toml"].map(|name| root.join(name));
     let salt = format!("{}{}", toolchain.linker.display(), toolchain.version);

@@ -27,6 +27,13 @@ pub(crate) fn say(line: impl AsRef<str>) {
     println!("xtask: {}", line.as_ref());
 }
 
+/// The cargo that runs this program, at the root of the workspace.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
 /// A command that knows nothing of the cargo and toolchain that run this program.
 pub(crate) fn foreign(program: impl AsRef<Path>) -> Command {
     let mut command = Command::new(program.as_ref());

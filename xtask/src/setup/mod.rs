@@ -11,8 +11,8 @@ mod toolchain;
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
-pub(crate) use packages::install as install_packages;
-pub(crate) use toolchain::Toolchain;
+pub(crate) use packages::{TESTS, install as install_packages};
+pub(crate) use toolchain::{Toolchain, store};
 
 use crate::shell::say;
 
@@ -41,7 +41,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         None => toolchain()?,
     };
     say(format!("kernel program: {}", toolchain.name));
-    install_packages(packages::TESTS)?;
+    install_packages(TESTS)?;
     say("tests: nginx, curl, ip and nghttp are here");
     Ok(())
 }
