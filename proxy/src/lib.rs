@@ -1,11 +1,12 @@
 //! OpenClaw: everything that touches a socket, a file or a clock. Decisions are in `openclaw-core`.
 
 pub mod exchange;
+pub mod listener;
 pub mod net;
 pub mod serve;
 pub mod snapshot;
 pub mod telemetry;
 pub mod time;
-
 pub mod tls;
 pub mod upstream;
+pub mod worker;

@@ -21,6 +21,8 @@ pub struct Local {
     pub wheel: Rc<Wheel>,
     pub recorder: Recorder,
     pub random: RefCell<fastrand::Rng>,
+    /// Open client connections of this worker.
+    pub connections: Cell<usize>,
     serving: RefCell<Rc<Serving>>,
     draining: Cell<bool>,
     date: Cell<Date>,
@@ -68,6 +70,7 @@ impl Local {
             wheel: Wheel::new(),
             recorder,
             random: RefCell::new(fastrand::Rng::new()),
+            connections: Cell::new(0),
             serving: RefCell::new(serving),
             draining: Cell::new(false),
             date: Cell::default(),
@@ -111,6 +114,14 @@ impl Local {
             self.date.set(date);
         }
         date.text
+    }
+
+    /// Closes upstream connections that have been idle for long.
+    pub fn sweep(&self) {
+        let now = Instant::now();
+        for upstream in &self.serving().upstreams {
+            upstream.sweep(now);
+        }
     }
 
     pub fn random_u128(&self) -> u128 {

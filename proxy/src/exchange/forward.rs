@@ -113,10 +113,15 @@ impl<'a, W: Wire> Forward<'a, W> {
             self.passage.bytes_out,
             self.upload.head_sent,
         );
-        let upload_waits = self.poll_upload(cx)?;
+        let mut upload_waits = self.poll_upload(cx)?;
+        let was_tunnel = self.download.is_tunnel();
         let download = self
             .download
             .poll(cx, &mut self.connection, self.wire, self.passage);
+        if self.download.is_tunnel() && !was_tunnel {
+            // From now on the client's bytes go through as well.
+            upload_waits = self.poll_upload(cx)?;
+        }
         let download_waits = match download {
             Poll::Ready(Ok(())) if !self.download.is_tunnel() || self.upload.complete => {
                 return Poll::Ready(Ok(()));

@@ -136,6 +136,11 @@ impl Chunked {
     }
 
     fn trailer_byte(&mut self, byte: u8) -> Result<State, Fault> {
+        if byte == b'\n' {
+            return Err(Fault::smuggling(
+                "a trailer line that ends with a bare LF (RFC 9112 §7.1.2)",
+            ));
+        }
         self.trailer_bytes += 1;
         if self.trailer_bytes > MAX_TRAILERS {
             return Err(Fault::header_too_large("trailers of more than 8 KiB"));
@@ -260,6 +265,7 @@ mod tests {
             "0\r\nno colon\r\n\r\n",
             "0\r\nX: \u{1}\r\n\r\n",
             "0\r\r\n\r\n",
+            "0\r\n\n",
             "5\0\r\nhello",
             "0\r\nX y: z\r\n\r\n",
         ] {

@@ -33,7 +33,7 @@ pub fn request_head(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
             push_all(out, &[b"Host: ", request.authority, b"\r\n"]);
         }
     }
-    let options = connection_options(request.fields);
+    let options = Options::of(request.fields);
     let upgrade = request.upgrade && may_upgrade(request);
     for field in request.fields {
         if !is_forwarded(field, options, hop.trusted) || edits_name(hop.edits, field.name) {
@@ -88,7 +88,7 @@ pub fn may_upgrade(request: &Request<'_>) -> bool {
 }
 
 /// End-to-end, not listed in Connection, not something only a trusted proxy may say, not an alias of such a field.
-fn is_forwarded(field: &Field<'_>, options: Option<&[u8]>, trusted: bool) -> bool {
+fn is_forwarded(field: &Field<'_>, options: Options<'_, '_>, trusted: bool) -> bool {
     match field.kind {
         Kind::Host | Kind::XForwardedFor | Kind::XRequestId | Kind::Traceparent => return false,
         Kind::XForwardedHost | Kind::XForwardedProto | Kind::Forwarded | Kind::XRealIp => {
@@ -99,10 +99,7 @@ fn is_forwarded(field: &Field<'_>, options: Option<&[u8]>, trusted: bool) -> boo
         kind if kind.is_hop_by_hop() => return false,
         _ => {}
     }
-    if let Some(options) = options
-        && !field.kind.is_protected()
-        && members(options).any(|option| field.is(option))
-    {
+    if options.list(field) {
         return false;
     }
     memchr::memchr(b'_', field.name).is_none() || !is_alias(field.name)
@@ -120,19 +117,41 @@ fn is_alias(name: &[u8]) -> bool {
     Kind::of(copy) != Kind::Other
 }
 
-/// The value of Connection when it lists more than `close`, `keep-alive` and `upgrade`. A second such field is rare
-/// and its options are then hop-by-hop fields of an odd peer: the first one decides.
-fn connection_options<'a>(fields: &[Field<'a>]) -> Option<&'a [u8]> {
-    let value = fields
-        .iter()
-        .find(|field| field.kind == Kind::Connection)?
-        .value;
-    let plain = members(value).all(|option| {
-        option.eq_ignore_ascii_case(b"close")
-            || option.eq_ignore_ascii_case(b"keep-alive")
-            || option.eq_ignore_ascii_case(b"upgrade")
-    });
-    (!plain).then_some(value)
+/// The Connection options of a message beyond `close`, `keep-alive` and `upgrade`: names of hop-by-hop fields.
+#[derive(Clone, Copy)]
+struct Options<'f, 'a> {
+    fields: &'f [Field<'a>],
+    any: bool,
+}
+
+impl<'f, 'a> Options<'f, 'a> {
+    fn of(fields: &'f [Field<'a>]) -> Self {
+        let plain = |option: &[u8]| {
+            [&b"close"[..], b"keep-alive", b"upgrade"]
+                .iter()
+                .any(|known| option.eq_ignore_ascii_case(known))
+        };
+        let any = Self { fields, any: true }
+            .values()
+            .any(|value| !members(value).all(plain));
+        Self { fields, any }
+    }
+
+    fn values(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.fields
+            .iter()
+            .filter(|field| field.kind == Kind::Connection)
+            .map(|field| field.value)
+    }
+
+    /// Whether the field is listed, and is one that may be.
+    fn list(&self, field: &Field<'_>) -> bool {
+        self.any
+            && !field.kind.is_protected()
+            && self
+                .values()
+                .any(|value| members(value).any(|option| field.is(option)))
+    }
 }
 
 /// X-Forwarded-For, -Proto and -Host: extended for a trusted peer, written anew for any other.
@@ -165,15 +184,13 @@ pub fn response_fields<'a>(
     tunnel: bool,
     kept: &mut Fields<'a>,
 ) {
-    let options = connection_options(received);
+    let options = Options::of(received);
     for field in received {
         let hop_by_hop = field.kind.is_hop_by_hop() && !(tunnel && field.kind == Kind::Upgrade);
         if hop_by_hop || field.kind == Kind::Server || edits_name(edits, field.name) {
             continue;
         }
-        if options.is_some_and(|options| {
-            !field.kind.is_protected() && members(options).any(|option| field.is(option))
-        }) {
+        if options.list(field) {
             continue;
         }
         // `kept` has room for every received field; only additions can overflow it.
