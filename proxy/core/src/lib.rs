@@ -1,4 +1,6 @@
 //! Every decision of the proxy, as functions of bytes and time.
 
+pub mod balance;
 pub mod config;
 pub mod reason;
+pub mod route;
