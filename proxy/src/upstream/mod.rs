@@ -76,16 +76,12 @@ impl Upstream {
                 endpoint
             })
             .collect();
-        let weights: Vec<u32> = setup
-            .endpoints
-            .iter()
-            .map(|endpoint| endpoint.weight)
-            .collect();
+        let weights = setup.endpoints.iter().map(|endpoint| endpoint.weight);
         Self {
             config: config.clone(),
             slot,
             endpoints,
-            balancer: RefCell::new(RoundRobin::new(&weights)),
+            balancer: RefCell::new(RoundRobin::new(weights)),
         }
     }
 
