@@ -43,7 +43,7 @@ impl Ip4 {
     }
 }
 
-/// An IPv6 source, extension headers (each with its own number), then protocol and payload; the destination is 2001:db8:ffff::1.
+/// An IPv6 source, extension headers (each with its own number), then protocol and payload; the destination is `2001:db8:ffff::1`.
 #[derive(Clone)]
 pub struct Ip6 {
     pub source: [u8; 16],

@@ -5,3 +5,4 @@ mod frames;
 mod net;
 mod packets;
 mod rig;
+mod rows;

@@ -162,6 +162,7 @@ impl Prefix6 {
 
     /// The /64 around an address: what is banned when an IPv6 client is, and what the kernel program looks up first.
     #[inline(always)]
+    #[expect(clippy::many_single_char_names, reason = "bytes in their order")]
     pub const fn subnet(address: [u8; 16]) -> Self {
         let [a, b, c, d, e, f, g, h, ..] = address;
         Self {

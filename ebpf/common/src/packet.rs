@@ -1,4 +1,4 @@
-//! Reading a frame: Ethernet, up to two VLAN tags, IPv4 with options, IPv6 with extension headers, then as much of TCP, UDP and ICMPv6
+//! Reading a frame: Ethernet, up to two VLAN tags, IPv4 with options, IPv6 with extension headers, then as much of TCP, UDP and `ICMPv6`
 //! as decisions need. A frame whose source can be read yields a [`Flow`] however broken the rest is, so that no trick with options
 //! or extension headers takes a source past the lists.
 
@@ -16,7 +16,7 @@ const ETHERTYPE_QINQ: [u8; 2] = [0x88, 0xa8];
 pub const TCP: u8 = 6;
 /// Protocol number of UDP.
 pub const UDP: u8 = 17;
-/// Protocol number of ICMPv6.
+/// Protocol number of `ICMPv6`.
 pub const ICMP6: u8 = 58;
 
 /// Bytes of one frame, from the destination MAC address on, behind bounds checks.
@@ -99,7 +99,7 @@ pub enum Transport {
         /// Destination port.
         destination: u16,
     },
-    /// An ICMPv6 header.
+    /// An `ICMPv6` header.
     Icmp6 {
         /// Message type.
         kind: u8,
@@ -210,6 +210,7 @@ fn network_header<P: Packet + ?Sized>(packet: &P) -> Option<([u8; 2], usize)> {
 
 /// RFC 791 §3.1.
 #[inline(always)]
+#[expect(clippy::many_single_char_names, reason = "bytes in their order")]
 fn ipv4<P: Packet + ?Sized>(packet: &P, offset: usize) -> Option<Flow> {
     let [
         first,
@@ -238,7 +239,8 @@ fn ipv4<P: Packet + ?Sized>(packet: &P, offset: usize) -> Option<Flow> {
         return None;
     }
     let fragment = u16::from_be_bytes([fragment_high, fragment_low]);
-    let transport = if fragment & 0x1fff == 0 {
+    let position = fragment & 0x1fff;
+    let transport = if position == 0 {
         transport(packet, offset + header, protocol)
     } else {
         Transport::Opaque

@@ -199,11 +199,10 @@ impl KernelError {
 
     /// For a failed load: tells privilege from everything else.
     pub(super) fn from_load(source: EbpfError) -> Self {
-        let denied = match &source {
-            EbpfError::MapError(MapError::CreateError { io_error, .. }) => denial(io_error),
-            EbpfError::MapError(MapError::SyscallError(call)) => denial(&call.io_error),
-            EbpfError::MapError(MapError::IoError(error)) => denial(error),
-            _ => None,
+        let denied = if let EbpfError::MapError(error) = &source {
+            refusal(error)
+        } else {
+            None
         };
         match denied {
             Some(source) => Self::Privilege {
@@ -235,7 +234,15 @@ impl KernelError {
     }
 }
 
-fn denial(error: &io::Error) -> Option<io::Error> {
+/// The answer that means missing privilege, if it is that.
+fn refusal(error: &MapError) -> Option<io::Error> {
+    let error = if let MapError::CreateError { io_error, .. } = error {
+        io_error
+    } else if let MapError::SyscallError(call) = error {
+        &call.io_error
+    } else {
+        return None;
+    };
     match error.raw_os_error() {
         Some(code @ (libc::EPERM | libc::EACCES)) => Some(io::Error::from_raw_os_error(code)),
         _ => None,

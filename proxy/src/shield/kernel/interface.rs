@@ -1,4 +1,4 @@
-//! Asking the kernel which XDP program an interface runs, and how (RTM_GETLINK, `IFLA_XDP`).
+//! Asking the kernel which XDP program an interface runs, and how (`RTM_GETLINK`, `IFLA_XDP`).
 
 use std::io::{self, Read as _, Write as _};
 

@@ -135,11 +135,10 @@ impl Kernel {
             replaced,
             ..
         } = &attached;
-        match fallback_reason {
-            Some(reason) => {
-                tracing::warn!(interface, mode = mode.name(), %reason, "shield attached in the slower mode");
-            }
-            None => tracing::info!(interface, mode = mode.name(), replaced, "shield attached"),
+        if let Some(reason) = fallback_reason {
+            tracing::warn!(interface, mode = mode.name(), %reason, "shield attached in the slower mode");
+        } else {
+            tracing::info!(interface, mode = mode.name(), replaced, "shield attached");
         }
         Ok(attached)
     }

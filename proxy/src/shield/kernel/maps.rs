@@ -10,6 +10,7 @@ use openclaw_common::{
 
 use super::{
     Class4, KernelError, Pins, Table,
+    pins::unopened,
     sys::{self, MapLayout},
 };
 
@@ -138,7 +139,7 @@ fn open<K>(
     entries: u32,
 ) -> Result<OwnedFd, KernelError> {
     let path = pins.map(name);
-    let map = sys::open_pin(&path).map_err(|source| pins.unopened(&path, source))?;
+    let map = sys::open_pin(&path).map_err(|source| unopened(&path, source))?;
     let found = sys::map_layout(map.as_fd()).map_err(|source| KernelError::Map {
         map: name,
         operation: "ask for the layout of",

@@ -155,7 +155,7 @@ impl Pins {
         let link = match sys::open_pin(&path) {
             Ok(link) => link,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(self.unopened(&path, source)),
+            Err(source) => return Err(unopened(&path, source)),
         };
         sys::link_info(link.as_fd())
             .map(Some)
@@ -176,7 +176,7 @@ impl Pins {
                     interface: interface.into(),
                 });
             }
-            Err(source) => return Err(self.unopened(&path, source)),
+            Err(source) => return Err(unopened(&path, source)),
         };
         let failed = |source| KernelError::PinDir {
             path: path.clone(),
@@ -185,19 +185,21 @@ impl Pins {
         sys::detach_link(link.as_fd()).map_err(failed)?;
         fs::remove_file(&path).map_err(failed)
     }
+}
 
-    /// The error for a pin that did not open.
-    pub(super) fn unopened(&self, path: &Path, source: io::Error) -> KernelError {
-        match source.kind() {
-            io::ErrorKind::NotFound => KernelError::NotLoaded { path: path.into() },
-            io::ErrorKind::PermissionDenied => KernelError::Privilege {
-                attempt: format!("cannot open {}", path.display()),
-                source,
-            },
-            _ => KernelError::PinDir {
-                path: path.into(),
-                source,
-            },
+/// The error for a pin that did not open.
+pub(super) fn unopened(path: &Path, source: io::Error) -> KernelError {
+    if source.kind() == io::ErrorKind::NotFound {
+        KernelError::NotLoaded { path: path.into() }
+    } else if source.kind() == io::ErrorKind::PermissionDenied {
+        KernelError::Privilege {
+            attempt: format!("cannot open {}", path.display()),
+            source,
+        }
+    } else {
+        KernelError::PinDir {
+            path: path.into(),
+            source,
         }
     }
 }

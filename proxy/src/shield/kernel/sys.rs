@@ -23,8 +23,8 @@ const OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const MAP_UPDATE_BATCH: libc::c_int = 26;
 const LINK_DETACH: libc::c_int = 34;
 
-/// `statfs` type of bpffs.
-const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
+/// `statfs` type of bpffs; the field is of another type on every architecture.
+const BPF_FS_MAGIC: i128 = 0xcafe_4a11;
 
 /// A key or value that the kernel may read and write as bytes.
 ///
@@ -60,6 +60,7 @@ struct Element {
 }
 
 #[repr(C)]
+#[expect(clippy::struct_field_names, reason = "the kernel's names")]
 struct Batch {
     in_batch: u64,
     out_batch: u64,
@@ -274,7 +275,7 @@ pub(super) fn is_bpffs(path: &Path) -> io::Result<bool> {
     }
     // SAFETY: the call succeeded, so it filled the buffer.
     let status = unsafe { status.assume_init() };
-    Ok(status.f_type as i64 == BPF_FS_MAGIC)
+    Ok(i128::from(status.f_type) == BPF_FS_MAGIC)
 }
 
 pub(super) fn mount_bpffs(path: &Path) -> io::Result<()> {
