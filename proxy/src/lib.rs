@@ -10,3 +10,6 @@ pub mod time;
 pub mod tls;
 pub mod upstream;
 pub mod worker;
+//! The proxy.
+
+pub mod shield;
