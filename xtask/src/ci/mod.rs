@@ -47,6 +47,7 @@ pub(crate) fn run() -> Result<()> {
 }
 
 fn format() -> Result<()> {
+    tools::components()?;
     shell::run(shell::cargo().args(["fmt", "--all", "--check"]))
 }
 
@@ -76,5 +77,11 @@ fn documentation() -> Result<()> {
 }
 
 fn dependencies() -> Result<()> {
-    shell::run(tools::deny()?.args(["check", "bans", "licenses", "sources"]))
+    shell::run(tools::deny()?.args([
+        "check",
+        "--hide-inclusion-graph",
+        "bans",
+        "licenses",
+        "sources",
+    ]))
 }

@@ -15,6 +15,22 @@ const WHEELS: [&str; 2] = ["taplo==0.9.3", "typos==1.52.0"];
 const DENY: &str = "0.20.2";
 const LIMIT: Duration = Duration::from_mins(15);
 
+/// Adds to rustup's toolchain what its minimal profile leaves out.
+pub(super) fn components() -> Result<()> {
+    let there = ["fmt", "clippy"]
+        .iter()
+        .all(|verb| shell::capture(shell::cargo().args([verb, "--version"])).is_ok());
+    if there {
+        return Ok(());
+    }
+    say("adding rustfmt and clippy");
+    shell::run_within(
+        Command::new("rustup").args(["component", "add", "rustfmt", "clippy"]),
+        LIMIT,
+        &shell::target("xtask/log/components"),
+    )
+}
+
 pub(super) fn taplo() -> Result<Command> {
     wheel("taplo")
 }
