@@ -1,0 +1,4 @@
+//! HTTP/2 (RFC 9113), server side.
+
+mod frame;
+mod hpack;
