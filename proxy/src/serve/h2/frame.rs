@@ -1,5 +1,7 @@
 //! Frames (RFC 9113 §4, §6): octets to a [`Frame`] and back. Knows lengths, flags and padding, and nothing of streams.
 
+use openclaw_core::reason::Reason;
+
 /// What a client sends before its first frame (RFC 9113 §3.4).
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -56,6 +58,15 @@ impl Violation {
         Self {
             code: Code::Protocol,
             detail,
+        }
+    }
+
+    /// The code for logs and metrics.
+    pub fn reason(self) -> Reason {
+        if self.code == Code::EnhanceYourCalm {
+            Reason::H2Abuse
+        } else {
+            Reason::Malformed
         }
     }
 
@@ -286,13 +297,13 @@ pub(super) fn headers(
     out.extend_from_slice(rest);
 }
 
-/// Appends a RST_STREAM frame.
+/// Appends a `RST_STREAM` frame.
 pub(super) fn reset(out: &mut Vec<u8>, stream: u32, code: Code) {
     out.extend_from_slice(&head(4, RST_STREAM, 0, stream));
     out.extend_from_slice(&(code as u32).to_be_bytes());
 }
 
-/// Appends a WINDOW_UPDATE frame; stream 0 is the connection.
+/// Appends a `WINDOW_UPDATE` frame; stream 0 is the connection.
 pub(super) fn window_update(out: &mut Vec<u8>, stream: u32, increment: u32) {
     out.extend_from_slice(&head(4, WINDOW_UPDATE, 0, stream));
     out.extend_from_slice(&increment.to_be_bytes());

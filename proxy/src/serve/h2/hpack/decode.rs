@@ -17,7 +17,7 @@ pub(in super::super) enum Decoded {
     TooLarge,
 }
 
-/// The block cannot be decoded: COMPRESSION_ERROR, and the end of the connection (RFC 9113 §4.3).
+/// The block cannot be decoded: `COMPRESSION_ERROR`, and the end of the connection (RFC 9113 §4.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) struct BadBlock;
 

@@ -31,6 +31,7 @@ struct Step {
 }
 
 /// Codes in the order of [`LENGTHS`], right-aligned.
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
 const CODES: [u32; 257] = {
     let mut codes = [0; 257];
     let (mut code, mut length) = (0u32, 5u8);
@@ -50,6 +51,7 @@ const CODES: [u32; 257] = {
 };
 
 /// The children of each inner node: below [`NODES`] another node, from there on a leaf.
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
 const TREE: [[u16; 2]; NODES] = {
     let mut tree = [[0u16; 2]; NODES];
     let (mut symbol, mut used) = (0, 1);
@@ -70,6 +72,7 @@ const TREE: [[u16; 2]; NODES] = {
     tree
 };
 
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
 static STEPS: [[Step; 16]; NODES] = {
     let mut steps = [[Step {
         next: 0,
@@ -104,6 +107,7 @@ static STEPS: [[Step; 16]; NODES] = {
 };
 
 /// Where a string may end: up to seven one bits after the last symbol.
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
 static ENDS: [bool; NODES] = {
     let mut ends = [false; NODES];
     let (mut node, mut depth) = (0, 0);
