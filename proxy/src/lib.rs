@@ -4,12 +4,10 @@ pub mod exchange;
 pub mod listener;
 pub mod net;
 pub mod serve;
+pub mod shield;
 pub mod snapshot;
 pub mod telemetry;
 pub mod time;
 pub mod tls;
 pub mod upstream;
 pub mod worker;
-//! The proxy.
-
-pub mod shield;

@@ -227,6 +227,26 @@ async fn tell<W: Wire>(
     }
 }
 
+/// Counts and logs a request that its wire refused without an answer.
+pub fn record_refused(
+    local: &Local,
+    downstream: &Downstream,
+    mut prepared: Prepared,
+    fault: Fault,
+) {
+    let passage = Passage {
+        status: fault.status,
+        ..Passage::default()
+    };
+    let story = Story {
+        passage,
+        reason: Some(fault.reason),
+        detail: fault.detail,
+        ..Story::default()
+    };
+    record(local, downstream, &mut prepared, &story);
+}
+
 fn record(local: &Local, downstream: &Downstream, prepared: &mut Prepared, story: &Story) {
     let route = prepared
         .route

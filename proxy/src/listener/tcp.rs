@@ -170,8 +170,11 @@ async fn serve_wire(
     early: Vec<u8>,
     http2: bool,
 ) {
-    let _ = http2;
-    serve::h1::serve(local.clone(), downstream, io, early).await;
+    if http2 {
+        Box::pin(serve::h2::serve(local.clone(), downstream, io, early)).await;
+    } else {
+        serve::h1::serve(local.clone(), downstream, io, early).await;
+    }
 }
 
 /// Reads until it is clear whether the first bytes are the preface of HTTP/2.
