@@ -7,6 +7,10 @@
     clippy::inline_always,
     reason = "a call costs stack on the BPF target, whose frames share 512 bytes, and hides bounds from the verifier"
 )]
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "`#[xdp]` hands the context of an entry point over by value"
+)]
 
 mod frame;
 mod maps;
