@@ -1,8 +1,11 @@
 //! OpenClaw: everything that touches a socket, a file or a clock. Decisions are in `openclaw-core`.
 
+pub mod cli;
+pub mod control;
 pub mod exchange;
 pub mod net;
 pub mod snapshot;
 pub mod telemetry;
 pub mod time;
 pub mod tls;
+pub mod worker;
