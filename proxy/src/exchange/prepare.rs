@@ -164,11 +164,7 @@ fn plan(
     }
     let choice = match targets.as_slice() {
         [only] => only.upstream,
-        several => {
-            let random = local.random.borrow_mut().u32(..);
-            let picked = route::pick_target(several, random);
-            several.get(picked).map_or(0, |target| target.upstream)
-        }
+        several => route::pick_target(several, local.random.borrow_mut().u32(..)),
     };
     let supported = serving.upstreams.get(choice).is_some_and(|upstream| {
         upstream.config.protocol == openclaw_core::config::UpstreamProtocol::H1
