@@ -93,7 +93,7 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
     let id = received_id
         .and_then(trace::received_id)
         .unwrap_or_else(|| trace::request_id(local.random_u128()));
-    let index = serving.snapshot.router.find(&Seen {
+    let index = serving.router.find(&Seen {
         request,
         client: downstream.client(),
     });
