@@ -2,7 +2,8 @@
 
 use std::{
     env,
-    net::{SocketAddr, UdpSocket},
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
     path::Path,
     process::Command,
     sync::{
@@ -131,6 +132,40 @@ fn a_client_is_blocked_and_unblocked_on_a_native_veth_while_its_neighbour_goes_o
     let error = inside(&net.server, || kernel.detach(INTERFACE)).unwrap_err();
     assert!(matches!(error, KernelError::NotAttached { .. }), "{error}");
     wire4.assert_open();
+}
+
+#[test]
+fn jumbo_frames_pass_a_native_veth_and_are_counted_whole() {
+    const BYTES: usize = 8 << 20;
+    let (net, pins) = (Net::new(), PinDir::new());
+    // More than a page, so in several buffers.
+    net.set_mtu(9000);
+    let mut kernel = load(&pins);
+    inside(&net.server, || kernel.attach(INTERFACE, Mode::Native)).unwrap();
+    let listener = inside(&net.server, || TcpListener::bind((SERVER4, 0)).unwrap());
+    let address = listener.local_addr().unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut stream = inside(&net.client, || TcpStream::connect(address).unwrap());
+            stream.write_all(&vec![7; BYTES]).unwrap();
+        });
+        let mut received = Vec::new();
+        listener
+            .accept()
+            .unwrap()
+            .0
+            .read_to_end(&mut received)
+            .unwrap();
+        assert!(received.len() == BYTES && received.iter().all(|byte| *byte == 7));
+    });
+    let stats = kernel.maps().stats().unwrap();
+    let passed = stats
+        .iter()
+        .find(|(reason, _)| *reason == Reason::Pass)
+        .unwrap()
+        .1;
+    assert!(passed.bytes > BYTES as u64, "{passed:?}");
+    assert!(passed.bytes / passed.packets > 4500, "{passed:?}");
 }
 
 #[test]

@@ -27,8 +27,8 @@ use openclaw_common::{abi::flags, decide::judge, packet::Packet as _, verdict::V
 
 use crate::{frame::Frame, tables::KernelTables};
 
-/// The shield.
-#[xdp]
+/// The shield. It declares that it takes frames in several buffers: otherwise an interface with a large MTU refuses native mode.
+#[xdp(frags)]
 pub(crate) fn openclaw(ctx: XdpContext) -> u32 {
     run(&ctx)
 }
