@@ -57,7 +57,7 @@ fn h2_comes_with_tls_and_can_be_asked_for_without() {
             "{keys}"
         );
     };
-    let tls = "tls = { self_signed = [\"localhost\"], min = \"1.3\" }";
+    let tls = "tls = { self_signed = [\"localhost\", \"*.localhost\"], min = \"1.3\" }";
     check("", true, false);
     check(tls, true, true);
     check("protocols = [\"h2\"]", false, true);
