@@ -18,9 +18,8 @@ mod settings;
 mod stream;
 mod wire;
 
-pub use connection::Limits;
 pub use driver::Driver;
-pub use face::{End, Exchanges, Pending, Socket, Wait};
+pub use face::{End, Exchanges, Limits, Pending, Socket, Wait};
 pub use frame::{Code, PREFACE, Violation};
 pub use wire::StreamWire;
 
