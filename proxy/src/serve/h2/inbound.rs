@@ -1,11 +1,12 @@
 //! Requests: header blocks, payload and resets from the client.
 
 use openclaw_core::message::request::checked_list_field;
-use openclaw_core::message::{Fault, Field, HeaderList, Kind, Request};
+use openclaw_core::message::{Fault, Field, Framing, HeaderList, Kind, Request};
 
 use super::connection::{Arrival, Connection, Life, OpenBlock};
 use super::frame::{Code, Violation};
 use super::hpack::Decoded;
+use super::spare;
 use super::stream::{Cut, Response, Stream};
 
 /// A window below this is starved, and an update below this feeds it by crumbs.
@@ -89,11 +90,11 @@ impl Connection {
 
     /// The head of a request.
     fn open(&mut self, block: OpenBlock, octets: &[u8]) -> Result<(), Violation> {
-        let mut list = self.spare_lists.pop().unwrap_or_default();
+        let mut list = spare::list();
         let decoded = self.decode(octets, &mut list)?;
         self.last = block.stream;
         if self.life == Life::Leaving || self.is_full() {
-            self.recycle(list);
+            spare::give_list(list);
             self.send_reset(block.stream, Code::RefusedStream);
             return self.budget.reset();
         }
@@ -293,7 +294,7 @@ impl Connection {
             .position(|arrival| arrival.slot == slot)
             && let Some(arrival) = self.arrivals.remove(at)
         {
-            self.recycle(arrival.list);
+            spare::give_list(arrival.list);
         }
         self.credit_connection(held);
     }
@@ -316,12 +317,9 @@ impl Connection {
         };
         let fault = match request {
             Ok(request) => {
-                let length = request
-                    .fields
-                    .iter()
-                    .find(|field| field.kind == Kind::ContentLength);
-                stream.declared =
-                    length.and_then(|field| str::from_utf8(field.value).ok()?.parse().ok());
+                if let Framing::Length(length) = request.framing {
+                    stream.declared = Some(length);
+                }
                 (!stream.fits_declared()).then_some(WRONG_LENGTH)
             }
             Err(fault) => Some(*fault).filter(|fault| fault.status == 400),
@@ -334,13 +332,6 @@ impl Connection {
             self.fail(violation);
         }
         Err(fault)
-    }
-
-    /// Keeps a list's memory for the next request.
-    pub(super) fn recycle(&mut self, list: HeaderList) {
-        if self.spare_lists.len() < 8 {
-            self.spare_lists.push(list);
-        }
     }
 }
 

@@ -15,6 +15,7 @@ mod outbound;
 mod output;
 mod running;
 mod settings;
+mod spare;
 mod stream;
 mod wire;
 
