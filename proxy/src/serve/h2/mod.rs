@@ -14,6 +14,7 @@ mod inbound;
 mod outbound;
 mod output;
 mod running;
+mod serve;
 mod settings;
 mod spare;
 mod stream;
@@ -22,6 +23,7 @@ mod wire;
 pub use driver::Driver;
 pub use face::{End, Exchanges, Limits, Pending, Socket, Wait};
 pub use frame::{Code, PREFACE, Violation};
+pub use serve::serve;
 pub use wire::StreamWire;
 
 #[cfg(test)]

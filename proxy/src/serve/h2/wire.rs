@@ -71,13 +71,17 @@ impl StreamWire {
 }
 
 impl Wire for StreamWire {
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyPart<'_>, WireError>> {
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyPart, WireError>> {
         let filled = std::task::ready!(self.poll_fill(cx))?;
         Poll::Ready(Ok(if filled {
-            BodyPart::Data(self.body.get(self.consumed..).unwrap_or_default())
+            BodyPart::Data
         } else {
             BodyPart::End
         }))
+    }
+
+    fn body(&self) -> &[u8] {
+        self.body.get(self.consumed..).unwrap_or_default()
     }
 
     fn consume(&mut self, count: usize) {

@@ -1,0 +1,10 @@
+//! The shield: what the kernel program decides, that it decides as the host does, and what it does on real interfaces.
+
+mod attach;
+mod frames;
+mod mistakes;
+mod net;
+mod packets;
+mod rig;
+mod rows;
+mod tables;
