@@ -1,7 +1,8 @@
 //! Requests: header blocks, payload and resets from the client.
 
+use openclaw_core::message::chunked::is_safe_trailer;
 use openclaw_core::message::request::checked_list_field;
-use openclaw_core::message::{Fault, Field, Framing, HeaderList, Kind, Request};
+use openclaw_core::message::{Fault, Framing, HeaderList, Request};
 
 use super::connection::{Arrival, Connection, Life, OpenBlock};
 use super::frame::{Code, Violation};
@@ -338,12 +339,12 @@ impl Connection {
 const WRONG_LENGTH: Fault =
     Fault::smuggling("content-length differs from the length of the body (RFC 9113 §8.1.1)");
 
-/// Writes trailers as field lines; those that would mean something to the framing or to this hop are left out.
+/// Writes trailers as field lines; those that mean nothing behind a body are left out, as on every wire.
 fn note_trailers(list: &HeaderList, out: &mut Vec<u8>) -> Result<(), Fault> {
     for (name, value) in list.iter() {
-        let Field { name, value, kind } = checked_list_field(name, value)?;
-        if kind == Kind::Other {
-            for part in [name, b": ", value, b"\r\n"] {
+        let field = checked_list_field(name, value)?;
+        if is_safe_trailer(field.name) {
+            for part in [field.name, b": ", field.value, b"\r\n"] {
                 out.extend_from_slice(part);
             }
         }
