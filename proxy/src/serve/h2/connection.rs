@@ -19,6 +19,8 @@ use super::stream::{Cut, Stream};
 
 /// How many streams that we reset are remembered, so that frames under way to them do no harm.
 const FORGOTTEN: usize = 256;
+/// An idle connection gives the memory of more streams back.
+const KEPT_SLOTS: usize = 8;
 /// The stream id of the first of two GOAWAY frames (RFC 9113 §6.8).
 const ANY_STREAM: u32 = 0x7fff_ffff;
 /// Marks the PING whose answer tells that the client has seen the first GOAWAY.
@@ -72,7 +74,6 @@ pub(super) struct Connection {
     /// Stream ids and slots, ascending.
     pub(super) index: Vec<(u32, u32)>,
     pub(super) arrivals: VecDeque<Arrival>,
-    pub(super) spare_lists: Vec<HeaderList>,
     /// Trailers, and blocks that are decoded for the table's sake.
     pub(super) aside: HeaderList,
     pub(super) open_block: Option<OpenBlock>,
@@ -113,7 +114,6 @@ impl Connection {
             streams: Slab::new(),
             index: Vec::new(),
             arrivals: VecDeque::new(),
-            spare_lists: Vec::new(),
             aside: HeaderList::default(),
             open_block: None,
             fragments: Vec::new(),
@@ -367,18 +367,31 @@ impl Connection {
     /// The socket took so many octets of the output.
     pub(super) fn wrote(&mut self, count: usize) {
         self.output.wrote(count);
-        if self.output.room() > 0 {
+        if self.output.room() > 0 && self.outbound.available() > 0 {
             self.unpark();
         }
     }
 
     /// Gives memory back that an idle connection does not need.
     pub(super) fn shrink(&mut self) {
-        self.output.shrink();
-        self.spare_lists = Vec::new();
+        self.output.release();
         self.aside = HeaderList::default();
+        if self.streams.is_empty() && self.streams.capacity() > KEPT_SLOTS {
+            self.streams = Slab::new();
+            self.index = Vec::new();
+            self.arrivals = VecDeque::new();
+        }
         if self.open_block.is_none() {
             self.fragments = Vec::new();
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.streams.capacity() * size_of::<Stream>()
+            + self.output.held()
+            + self.fragments.capacity()
+            + 8 * (self.index.capacity() + self.forgotten.capacity())
+            + self.arrivals.capacity() * size_of::<Arrival>()
     }
 }

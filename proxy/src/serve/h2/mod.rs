@@ -16,6 +16,7 @@ mod output;
 mod running;
 mod serve;
 mod settings;
+mod spare;
 mod stream;
 mod wire;
 
