@@ -3,9 +3,13 @@
 pub mod cli;
 pub mod control;
 pub mod exchange;
+pub mod listener;
 pub mod net;
+pub mod serve;
+pub mod shield;
 pub mod snapshot;
 pub mod telemetry;
 pub mod time;
 pub mod tls;
+pub mod upstream;
 pub mod worker;

@@ -5,3 +5,4 @@ pub mod config;
 pub mod message;
 pub mod reason;
 pub mod route;
+pub mod trace;

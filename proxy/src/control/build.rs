@@ -1,7 +1,7 @@
 //! From a valid configuration to a snapshot: names resolved, certificates loaded, routes compiled. What is wrong is
 //! collected, so that an operator repairs it in one go.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::demo;
 use super::error::Trouble;
-use crate::snapshot::{ListenerSetup, ResolvedEndpoint, UpstreamSetup};
+use crate::snapshot::{ListenerSetup, Permits, ResolvedEndpoint, UpstreamSetup};
 use crate::tls::{Facts, Keeper, Validity};
 
 /// A resolver that does not answer must not hold a start up for minutes.
@@ -25,6 +25,8 @@ const RESOLVE_WITHIN: Duration = Duration::from_secs(10);
 pub(super) struct Builder {
     keeper: Keeper,
     demo: Option<SocketAddr>,
+    /// By listener: connections that go on under a new snapshot keep their places.
+    permits: HashMap<Arc<str>, Arc<Permits>>,
 }
 
 /// All of a snapshot that does not depend on the sockets.
@@ -83,7 +85,10 @@ impl Builder {
                     None
                 }
             };
-            listeners.push(ListenerSetup { tls });
+            listeners.push(ListenerSetup {
+                tls,
+                permits: self.permits(&listener.name),
+            });
         }
         let mut upstreams = Vec::new();
         for upstream in &config.upstreams {
@@ -101,6 +106,10 @@ impl Builder {
             upstreams,
             certificates,
         })
+    }
+
+    fn permits(&mut self, listener: &Arc<str>) -> Arc<Permits> {
+        Arc::clone(self.permits.entry(Arc::clone(listener)).or_default())
     }
 
     async fn upstream(&mut self, upstream: &Upstream) -> Result<UpstreamSetup, Vec<Trouble>> {

@@ -1,0 +1,3 @@
+//! The control plane of the shield.
+
+pub mod kernel;
