@@ -9,6 +9,7 @@ use openclaw_core::message::HeaderList;
 use slab::Slab;
 
 use super::budget::Budget;
+use super::face::Limits;
 use super::flow::{CONNECTION_WINDOW, Inbound, Outbound, STREAM_WINDOW};
 use super::frame::{self, Code, Frame, PREFACE, Violation};
 use super::hpack::Decoder;
@@ -22,25 +23,6 @@ const FORGOTTEN: usize = 256;
 const ANY_STREAM: u32 = 0x7fff_ffff;
 /// Marks the PING whose answer tells that the client has seen the first GOAWAY.
 const DRAIN_PING: [u8; 8] = *b"draining";
-
-/// What a listener allows an HTTP/2 client.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// The decoded size of a header list.
-    pub max_header: usize,
-    /// Streams at one time.
-    pub max_streams: usize,
-}
-
-impl Limits {
-    /// The usual number of streams.
-    pub const fn new(max_header: usize) -> Self {
-        Self {
-            max_header,
-            max_streams: 128,
-        }
-    }
-}
 
 /// How far the client's preface is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +80,8 @@ pub(super) struct Connection {
     pub(super) inbound: Inbound,
     pub(super) outbound: Outbound,
     pub(super) parked: VecDeque<u32>,
+    /// Streams were cut since the driver last asked.
+    pub(super) has_cut: bool,
     forgotten: VecDeque<u32>,
     /// The highest stream id that the client has used.
     pub(super) last: u32,
@@ -136,6 +120,7 @@ impl Connection {
             inbound: Inbound::new(CONNECTION_WINDOW),
             outbound: Outbound::new(STREAM_WINDOW),
             parked: VecDeque::new(),
+            has_cut: false,
             forgotten: VecDeque::new(),
             last: 0,
             announced: ANY_STREAM,
@@ -392,6 +377,8 @@ impl Connection {
         self.output.shrink();
         self.spare_lists = Vec::new();
         self.aside = HeaderList::default();
-        self.fragments = Vec::new();
+        if self.open_block.is_none() {
+            self.fragments = Vec::new();
+        }
     }
 }

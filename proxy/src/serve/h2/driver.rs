@@ -14,8 +14,8 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use openclaw_core::message::{Fault, Fields, request};
 
-use super::connection::{Arrival, Connection, Life, Limits};
-use super::face::{End, Exchanges, Pending, Socket, Wait};
+use super::connection::{Arrival, Connection, Life};
+use super::face::{End, Exchanges, Limits, Pending, Socket, Wait};
 use super::frame::{self, Code};
 use super::output;
 use super::running::Running;
@@ -56,6 +56,8 @@ pub struct Driver<S, X: Exchanges> {
     /// The socket takes no more for now.
     blocked: bool,
     expired: Option<Pending>,
+    /// There is no point in waiting for the client any more.
+    over: bool,
     task: Option<Waker>,
 }
 
@@ -73,6 +75,7 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
             phase: Phase::Open,
             blocked: false,
             expired: None,
+            over: false,
             task: None,
         }
     }
@@ -120,7 +123,7 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
             Pending::Preface | Pending::Idle => {
                 self.connection.borrow_mut().end(Code::NoError, None);
             }
-            Pending::Stalled | Pending::Closing => self.connection.borrow_mut().cut_all(),
+            Pending::Stalled | Pending::Closing => self.over = true,
         }
         self.expired.get_or_insert(pending);
         self.wake();
@@ -150,6 +153,10 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
             // More may be there: come again after the others had their turn.
             Poll::Ready(Ok(())) => cx.waker().wake_by_ref(),
             Poll::Pending => {}
+        }
+        if std::mem::take(&mut self.connection.borrow_mut().has_cut) {
+            // Exchanges that are over let go of what they hold before others take it.
+            self.poll_running(cx);
         }
         self.start();
         self.poll_running(cx);
@@ -279,7 +286,7 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
             self.blocked = true;
             let shut = ready!(self.socket.poll_shutdown(cx));
             self.blocked = false;
-            let end = self.take_end();
+            let end = self.take_end().unwrap_or(End::Closed);
             if shut.is_err() {
                 return Poll::Ready(end);
             }
@@ -303,13 +310,13 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
         if !over {
             return Poll::Pending;
         }
-        Poll::Ready(self.take_end())
+        Poll::Ready(self.take_end().unwrap_or(End::Closed))
     }
 
-    fn take_end(&mut self) -> End {
+    fn take_end(&mut self) -> Option<End> {
         match std::mem::replace(&mut self.phase, Phase::Open) {
-            Phase::Open => End::Closed,
-            Phase::Flushing(end) | Phase::Lingering(end, _) => end,
+            Phase::Open => None,
+            Phase::Flushing(end) | Phase::Lingering(end, _) => Some(end),
         }
     }
 }
@@ -323,8 +330,9 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Future for Driver<S, X> {
             Some(task) => task.clone_from(cx.waker()),
             None => me.task = Some(cx.waker().clone()),
         }
-        if let Some(pending @ (Pending::Stalled | Pending::Closing)) = me.expired {
-            return Poll::Ready(me.cut(cx, End::Expired(pending)));
+        if me.over {
+            let end = me.take_end().unwrap_or(End::Expired(Pending::Stalled));
+            return Poll::Ready(me.cut(cx, end));
         }
         match me.phase {
             Phase::Open => me.poll_turn(cx),

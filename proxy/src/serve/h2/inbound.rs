@@ -92,7 +92,7 @@ impl Connection {
         let mut list = self.spare_lists.pop().unwrap_or_default();
         let decoded = self.decode(octets, &mut list)?;
         self.last = block.stream;
-        if self.life == Life::Leaving || self.streams.len() >= self.limits.max_streams {
+        if self.life == Life::Leaving || self.is_full() {
             self.recycle(list);
             self.send_reset(block.stream, Code::RefusedStream);
             return self.budget.reset();
@@ -108,6 +108,20 @@ impl Connection {
             too_large: decoded == Decoded::TooLarge,
         });
         Ok(())
+    }
+
+    /// Whether the client has as many streams as it may. One that is over on the wire keeps its slot until the end of
+    /// this turn, when its exchange is dropped; as many of these are tolerated again.
+    fn is_full(&self) -> bool {
+        let (slots, most) = (self.streams.len(), self.limits.max_streams);
+        slots >= most
+            && (slots >= 2 * most
+                || self
+                    .streams
+                    .iter()
+                    .filter(|(_, stream)| stream.is_open())
+                    .count()
+                    >= most)
     }
 
     /// The second header block of a stream (RFC 9113 §8.1).
@@ -268,6 +282,7 @@ impl Connection {
         if stream.started {
             stream.cut = cut;
             stream.wake();
+            self.has_cut = true;
             return;
         }
         let held = stream.held;
