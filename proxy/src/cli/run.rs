@@ -57,7 +57,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome, C
     let level = control::log::start();
     let ended = control::run(
         Options {
-            origin,
+            origin: origin.anchored(),
             shield: !arguments.no_shield,
             socket: context.socket.as_deref().map(absolute),
         },

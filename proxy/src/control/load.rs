@@ -33,18 +33,22 @@ impl Origin {
                 .map(PathBuf::from)
         });
         if let Some(path) = named {
-            return Self::file(&path);
+            return Self::File(path);
         }
         [LOCAL_FILE, SYSTEM_FILE]
             .into_iter()
             .map(Path::new)
             .find(|path| path.exists())
-            .map_or(Self::Embedded, Self::file)
+            .map_or(Self::Embedded, |path| Self::File(path.to_owned()))
     }
 
-    /// A reload must find the file wherever the process stands then.
-    pub fn file(path: &Path) -> Self {
-        Self::File(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
+    /// Named from the root, as a process that lives long needs it.
+    #[must_use]
+    pub fn anchored(self) -> Self {
+        match self {
+            Self::File(path) => Self::File(std::path::absolute(&path).unwrap_or(path)),
+            other @ (Self::Embedded | Self::Given(_)) => other,
+        }
     }
 
     /// For people.
@@ -120,7 +124,9 @@ impl Files for Disk<'_> {
             return Ok(found.into_iter().collect());
         }
         let mut found = Vec::new();
-        for entry in fs::read_dir(&folder).map_err(|error| error.to_string())? {
+        let here = Path::new(".");
+        let listed = Some(folder.as_path()).filter(|path| !path.as_os_str().is_empty());
+        for entry in fs::read_dir(listed.unwrap_or(here)).map_err(|error| error.to_string())? {
             let name = entry.map_err(|error| error.to_string())?.file_name();
             let Some(name) = name.to_str() else { continue };
             if matches(last.as_bytes(), name.as_bytes()) {

@@ -209,10 +209,13 @@ impl Control {
             log.switch(output);
         }
         for (worker, sockets) in self.workers.borrow().iter().zip(sockets) {
-            worker.send(Command::Adopt {
+            let taken = worker.send(Command::Adopt {
                 snapshot: Arc::clone(&snapshot),
                 sockets,
             });
+            if !taken {
+                tracing::error!("a worker has ended or hangs; it does not take the configuration");
+            }
         }
         *self.bound.borrow_mut() = bound;
         *self.snapshot.borrow_mut() = snapshot;
