@@ -109,10 +109,6 @@ impl Builder {
         })
     }
 
-    fn permits(&mut self, listener: &Arc<str>) -> Arc<Permits> {
-        Arc::clone(self.permits.entry(Arc::clone(listener)).or_default())
-    }
-
     async fn upstream(&mut self, upstream: &Upstream) -> Result<UpstreamSetup, Vec<Trouble>> {
         let mut endpoints = Vec::new();
         let mut troubles = Vec::new();

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use openclaw_core::message::{Fault, Request, Version};
 
-use super::connection::Limits;
+use super::face::Limits;
 use super::driver::Driver;
 use super::face::{End, Exchanges, Pending, Socket, Wait};
 use super::wire::StreamWire;
