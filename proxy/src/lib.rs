@@ -1,5 +1,7 @@
 //! OpenClaw: everything that touches a socket, a file or a clock. Decisions are in `openclaw-core`.
 
+pub mod cli;
+pub mod control;
 pub mod exchange;
 pub mod listener;
 pub mod net;

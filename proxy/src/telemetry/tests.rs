@@ -46,7 +46,7 @@ fn snapshot(listeners: &[&str], routes: &[&str], upstreams: &[(&str, &[&str])]) 
     Snapshot {
         generation: 1,
         config,
-        router: Router::default(),
+        router: Router::new(&[]),
         listeners: Vec::new(),
         upstreams: setups,
     }
