@@ -39,7 +39,6 @@ pub(crate) struct Stage {
 
 /// A proxy that answers rightly.
 pub(crate) struct Running {
-    pub(crate) peer: Peer,
     pub(crate) scenario: Scenario,
     process: Process,
     port: u16,
@@ -105,7 +104,6 @@ impl Stage {
             thread::sleep(Duration::from_millis(100));
         }
         Ok(Running {
-            peer,
             scenario,
             process,
             port,
