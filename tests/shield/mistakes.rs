@@ -107,6 +107,41 @@ fn without_privilege_the_error_says_so() {
     );
 }
 
+/// Both roles are this function; the child has mounts of its own, without a BPF file system.
+#[test]
+fn a_missing_bpf_file_system_is_mounted() {
+    const ORDER: &str = "OPENCLAW_TEST_UNMOUNTED";
+    if env::var_os(ORDER).is_some() {
+        let mounts = || fs::read_to_string("/proc/self/mounts").unwrap();
+        let is_mounted = |mounts: &str| {
+            mounts
+                .lines()
+                .any(|line| line.contains(" /sys/fs/bpf bpf "))
+        };
+        assert!(!is_mounted(&mounts()));
+        let pins = PinDir::new();
+        load(&pins);
+        assert!(is_mounted(&mounts()));
+        return;
+    }
+    let unmount = "while umount /sys/fs/bpf 2>/dev/null; do :; done; exec \"$@\"";
+    let output = Command::new("unshare")
+        .args(["--mount", "sh", "-c", unmount, "sh"])
+        .arg(env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "shield::mistakes::a_missing_bpf_file_system_is_mounted",
+        ])
+        .env(ORDER, "")
+        .output()
+        .unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && printed.contains("1 passed"),
+        "{printed}"
+    );
+}
+
 #[test]
 fn the_kernel_programs_log_reaches_tracing_when_asked_for() {
     let pins = PinDir::new();

@@ -25,7 +25,7 @@ const RESOLVE_WITHIN: Duration = Duration::from_secs(10);
 pub(super) struct Builder {
     keeper: Keeper,
     demo: Option<SocketAddr>,
-    /// Of every listener that has ever had this name: open connections keep counting over a reload.
+    /// By listener: connections that go on under a new snapshot keep their places.
     permits: HashMap<Arc<str>, Arc<Permits>>,
 }
 
@@ -85,10 +85,9 @@ impl Builder {
                     None
                 }
             };
-            let permits = self.permits.entry(Arc::clone(&listener.name)).or_default();
             listeners.push(ListenerSetup {
                 tls,
-                permits: Arc::clone(permits),
+                permits: self.permits(&listener.name),
             });
         }
         let mut upstreams = Vec::new();
@@ -107,6 +106,10 @@ impl Builder {
             upstreams,
             certificates,
         })
+    }
+
+    fn permits(&mut self, listener: &Arc<str>) -> Arc<Permits> {
+        Arc::clone(self.permits.entry(Arc::clone(listener)).or_default())
     }
 
     async fn upstream(&mut self, upstream: &Upstream) -> Result<UpstreamSetup, Vec<Trouble>> {

@@ -10,6 +10,7 @@ use slab::Slab;
 
 use super::budget::Budget;
 use super::face::Limits;
+use super::farewell::{self, Farewell};
 use super::flow::{CONNECTION_WINDOW, Inbound, Outbound, STREAM_WINDOW};
 use super::frame::{self, Code, Frame, PREFACE, Violation};
 use super::hpack::Decoder;
@@ -19,6 +20,8 @@ use super::stream::{Cut, Stream};
 
 /// How many streams that we reset are remembered, so that frames under way to them do no harm.
 const FORGOTTEN: usize = 256;
+/// An idle connection gives the memory of more streams back.
+const KEPT_SLOTS: usize = 8;
 /// The stream id of the first of two GOAWAY frames (RFC 9113 §6.8).
 const ANY_STREAM: u32 = 0x7fff_ffff;
 /// Marks the PING whose answer tells that the client has seen the first GOAWAY.
@@ -72,7 +75,6 @@ pub(super) struct Connection {
     /// Stream ids and slots, ascending.
     pub(super) index: Vec<(u32, u32)>,
     pub(super) arrivals: VecDeque<Arrival>,
-    pub(super) spare_lists: Vec<HeaderList>,
     /// Trailers, and blocks that are decoded for the table's sake.
     pub(super) aside: HeaderList,
     pub(super) open_block: Option<OpenBlock>,
@@ -83,6 +85,7 @@ pub(super) struct Connection {
     /// Streams were cut since the driver last asked.
     pub(super) has_cut: bool,
     forgotten: VecDeque<u32>,
+    pub(super) farewell: Farewell,
     /// The highest stream id that the client has used.
     pub(super) last: u32,
     /// The stream id of the last GOAWAY, which the next may not exceed (RFC 9113 §6.8).
@@ -113,7 +116,6 @@ impl Connection {
             streams: Slab::new(),
             index: Vec::new(),
             arrivals: VecDeque::new(),
-            spare_lists: Vec::new(),
             aside: HeaderList::default(),
             open_block: None,
             fragments: Vec::new(),
@@ -122,6 +124,7 @@ impl Connection {
             parked: VecDeque::new(),
             has_cut: false,
             forgotten: VecDeque::new(),
+            farewell: Farewell::default(),
             last: 0,
             announced: ANY_STREAM,
             output,
@@ -254,6 +257,9 @@ impl Connection {
             self.leave();
             return Ok(());
         }
+        if opaque == farewell::PING && self.farewell_heard() {
+            return Ok(());
+        }
         self.budget.glitch(1)
     }
 
@@ -344,6 +350,11 @@ impl Connection {
     /// Sends `RST_STREAM` and remembers that frames for the stream may still be under way.
     pub(super) fn send_reset(&mut self, id: u32, code: Code) {
         frame::reset(self.output.frames(), id, code);
+        self.remember(id);
+    }
+
+    /// From now on frames of the stream are ignored.
+    pub(super) fn remember(&mut self, id: u32) {
         if self.forgotten.len() == FORGOTTEN {
             self.forgotten.pop_front();
         }
@@ -367,16 +378,20 @@ impl Connection {
     /// The socket took so many octets of the output.
     pub(super) fn wrote(&mut self, count: usize) {
         self.output.wrote(count);
-        if self.output.room() > 0 {
+        if self.output.room() > 0 && self.outbound.available() > 0 {
             self.unpark();
         }
     }
 
     /// Gives memory back that an idle connection does not need.
     pub(super) fn shrink(&mut self) {
-        self.output.shrink();
-        self.spare_lists = Vec::new();
+        self.output.release();
         self.aside = HeaderList::default();
+        if self.streams.is_empty() && self.streams.capacity() > KEPT_SLOTS {
+            self.streams = Slab::new();
+            self.index = Vec::new();
+            self.arrivals = VecDeque::new();
+        }
         if self.open_block.is_none() {
             self.fragments = Vec::new();
         }

@@ -4,7 +4,7 @@
 //! same read never reaches an endpoint. Exchanges are polled here and not spawned: whatever wakes the task in one turn
 //! of the event loop leaves in one write.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -19,6 +19,7 @@ use super::face::{End, Exchanges, Limits, Pending, Socket, Wait};
 use super::frame::{self, Code};
 use super::output;
 use super::running::Running;
+use super::spare;
 use super::wire::StreamWire;
 
 /// How much one turn reads.
@@ -28,11 +29,6 @@ const READ: usize = 64 * 1024;
 const LINGER: usize = 2 * 1024 * 1024;
 /// An idle connection gives larger buffers back.
 const KEPT: usize = 1024;
-
-thread_local! {
-    /// Where every connection of this worker reads into.
-    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
 
 #[derive(Debug)]
 enum Phase {
@@ -134,6 +130,16 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
         self.connection.borrow_mut().budget.forgive();
     }
 
+    /// Octets of memory in use, but for small change.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        let connection = self.connection.borrow();
+        size_of::<Self>()
+            + size_of::<Connection>()
+            + self.rest.capacity()
+            + connection.output.held()
+    }
+
     fn wake(&self) {
         if let Some(task) = &self.task {
             task.wake_by_ref();
@@ -149,6 +155,8 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
             Poll::Pending
         };
         match read {
+            // What was read last has ended the connection: that is the news.
+            Poll::Ready(Err(_)) if self.connection.borrow().is_ended() => {}
             Poll::Ready(Err(end)) => return Poll::Ready(self.cut(cx, end)),
             // More may be there: come again after the others had their turn.
             Poll::Ready(Ok(())) => cx.waker().wake_by_ref(),
@@ -193,7 +201,7 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
 
     /// Ready if there may be more to read.
     fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
-        let mut input = SCRATCH.take();
+        let mut input = spare::scratch();
         input.reserve(READ);
         input.append(&mut self.rest);
         let poll = loop {
@@ -210,8 +218,7 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
         let used = self.connection.borrow_mut().receive(&input);
         self.rest
             .extend_from_slice(input.get(used..).unwrap_or_default());
-        input.clear();
-        SCRATCH.set(input);
+        spare::give_scratch(input);
         poll
     }
 
@@ -222,7 +229,7 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
                 return;
             };
             self.begin(&arrival);
-            self.connection.borrow_mut().recycle(arrival.list);
+            spare::give_list(arrival.list);
         }
     }
 
@@ -280,11 +287,9 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
     /// Last frames, our end, and a bounded wait for the client's.
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         if matches!(self.phase, Phase::Flushing(_)) {
-            if let Err(error) = ready!(self.poll_output(cx)) {
-                return Poll::Ready(End::Socket(error));
-            }
+            let flushed = ready!(self.poll_output(cx));
             self.blocked = true;
-            let shut = ready!(self.socket.poll_shutdown(cx));
+            let shut = flushed.and(ready!(self.socket.poll_shutdown(cx)));
             self.blocked = false;
             let end = self.take_end().unwrap_or(End::Closed);
             if shut.is_err() {
@@ -295,7 +300,7 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
         let Phase::Lingering(_, left) = &mut self.phase else {
             return Poll::Ready(End::Closed);
         };
-        let mut input = SCRATCH.take();
+        let mut input = spare::scratch();
         let over = loop {
             input.clear();
             input.reserve(READ);
@@ -305,8 +310,7 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
                 Poll::Pending => break false,
             }
         };
-        input.clear();
-        SCRATCH.set(input);
+        spare::give_scratch(input);
         if !over {
             return Poll::Pending;
         }

@@ -7,6 +7,7 @@ mod budget;
 mod connection;
 mod driver;
 mod face;
+mod farewell;
 mod flow;
 mod frame;
 mod hpack;
@@ -16,6 +17,7 @@ mod output;
 mod running;
 mod serve;
 mod settings;
+mod spare;
 mod stream;
 mod wire;
 

@@ -10,8 +10,7 @@ use std::time::Duration;
 use openclaw_core::message::{Fault, Request, Version};
 
 use super::driver::Driver;
-use super::face::Limits;
-use super::face::{End, Exchanges, Pending, Socket, Wait};
+use super::face::{End, Exchanges, Limits, Pending, Socket, Wait};
 use super::wire::StreamWire;
 use crate::exchange::context::{Downstream, Local};
 use crate::exchange::{self};

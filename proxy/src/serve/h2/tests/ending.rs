@@ -258,3 +258,32 @@ fn what_is_read_after_the_end_is_bounded() {
         }
     });
 }
+
+#[test]
+fn a_breach_is_answered_even_if_the_client_half_closes_behind_it() {
+    run(async {
+        let mut held = Held::open().await;
+        held.pipe
+            .write_all(&[get(1, "/"), f(DATA, 0, 0, b"")].concat())
+            .await
+            .unwrap();
+        held.pipe.shutdown().await.unwrap();
+        let end = held.turn().await;
+        assert!(matches!(end, Some(End::Violation(_))), "{end:?}");
+        assert_eq!(held.output().await, [goaway(1, Code::Protocol)]);
+    });
+}
+
+#[test]
+fn an_idle_connection_holds_little_memory() {
+    run(async {
+        let mut held = Held::open().await;
+        for at in 0..200 {
+            held.send(&get(2 * at + 1, "/length/10000")).await;
+            held.output().await;
+            held.send(&update(0, 10000)).await;
+        }
+        assert!(held.driver.is_idle());
+        assert!(held.driver.held() < 3000, "{}", held.driver.held());
+    });
+}
