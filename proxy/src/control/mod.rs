@@ -12,16 +12,18 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::LocalSet;
 
 use self::admin::AdminSocket;
+pub use self::check::{Checked, check, check_text};
 pub use self::error::{ControlError, Refused, Trouble, chain};
 pub use self::load::{Origin, load};
 use self::log::LevelSwitch;
 use self::notify::{State, notify};
 pub use self::process::{fallback_socket, is_trusted};
-pub use self::state::{Control, Options, Taken, check};
+pub use self::state::{Control, Options, Taken};
 
 pub mod admin;
 mod banner;
 mod build;
+mod check;
 mod demo;
 mod error;
 pub mod http;

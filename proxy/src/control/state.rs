@@ -354,21 +354,6 @@ fn open_log(target: &AccessTarget) -> Result<Output, Trouble> {
     })
 }
 
-/// Whether the configuration could be served, as far as this can be told without listening.
-///
-/// # Errors
-/// Everything that is wrong with it.
-pub async fn check(origin: &Origin) -> Result<(Config, Vec<String>), Refused> {
-    let loaded = load::load(origin)?;
-    let built = Builder::default()
-        .build(&loaded.config)
-        .await
-        .map_err(Refused)?;
-    let warnings = loaded.warnings.iter().map(ToString::to_string);
-    let warnings = warnings.chain(built.warnings()).collect();
-    Ok((loaded.config, warnings))
-}
-
 fn snapshot(generation: u64, config: Config, built: Built) -> Arc<Snapshot> {
     Arc::new(Snapshot {
         generation,
