@@ -2,6 +2,7 @@
 
 pub mod exchange;
 pub mod net;
+pub mod shield;
 pub mod snapshot;
 pub mod telemetry;
 pub mod time;
