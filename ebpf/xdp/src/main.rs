@@ -1,1 +1,60 @@
-fn main() {}
+//! The XDP program: fetches the configuration, asks [`openclaw_common::decide::judge`] about the frame, counts the reason, and turns
+//! the verdict into an XDP action. Every decision is in `openclaw-common`; here are only memory access ([`frame`]), map access
+//! ([`maps`], [`tables`]), the log and, for `cargo xtask bench`, a program that measures.
+#![no_std]
+#![no_main]
+#![allow(
+    clippy::inline_always,
+    reason = "a call costs stack on the BPF target, whose frames share 512 bytes, and hides bounds from the verifier"
+)]
+
+mod frame;
+mod maps;
+mod measure;
+mod report;
+mod tables;
+
+use aya_ebpf::{
+    bindings::xdp_action::{XDP_DROP, XDP_PASS},
+    macros::xdp,
+    programs::XdpContext,
+};
+use openclaw_common::{abi::flags, decide::judge, packet::Packet as _, verdict::Verdict};
+
+use crate::{frame::Frame, tables::KernelTables};
+
+/// The shield.
+#[xdp]
+pub(crate) fn openclaw(ctx: XdpContext) -> u32 {
+    run(&ctx)
+}
+
+#[inline(always)]
+fn run(ctx: &XdpContext) -> u32 {
+    let Some(config) = maps::CONFIG.get(0) else {
+        return XDP_PASS;
+    };
+    let frame = Frame::new(ctx);
+    let decision = judge(config, &frame, &KernelTables);
+    maps::count(decision.reason, frame.len());
+    if config.flags & flags::DEBUG != 0 {
+        report::log(ctx, frame.len(), decision.reason);
+    }
+    match decision.verdict {
+        Verdict::Pass => XDP_PASS,
+        Verdict::Drop => XDP_DROP,
+    }
+}
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // The verifier rejects a loop that it can reach, so no panic is left in a program that loads.
+    loop {}
+}
+
+/// The kernel lets only programs under a licence that it counts as GPL-compatible call some helpers.
+#[expect(unsafe_code, reason = "the loader looks for this section")]
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -1,0 +1,48 @@
+//! Names and capacities of the maps, written once for both sides. Every map is pinned by its name, so a change here raises
+//! [`crate::abi::ABI_VERSION`].
+//!
+//! The contract of the lists, which user space compiles and [`crate::decide`] reads:
+//!
+//! - A prefix without an end that covers whole IPv4 /24s or IPv6 /32s becomes class bits. Any other goes into the `FINE` map of its
+//!   family and sets [`crate::abi::class::FINE`] in every class word that it touches. A single address (or an IPv6 /64) may be
+//!   a ban instead, with [`crate::abi::class::BANNED`] in its class word.
+//! - A trie yields the longest match and nothing else. So that an allowed range beats a block at any length, user space leaves out
+//!   every block that lies inside an allowed prefix. It also leaves out an entry that a shorter one of the same kind covers and
+//!   outlives: once expired, the longer one would hide the shorter until it is deleted.
+//! - An entry is inserted before its class bit is set, and the bit is cleared before the entry is removed.
+
+/// [`crate::abi::Config`], one element.
+pub const CONFIG: &str = "CONFIG";
+/// Class words of IPv4: an array, to be mapped into memory, of [`CLS4_CHUNKS`] chunks of
+/// [`crate::abi::class::WORDS_PER_CHUNK`] words. 32 MiB.
+pub const CLS4: &str = "CLS4";
+/// Class words of IPv6: hash from [`crate::abi::class::key6`] to a word.
+pub const CLS6: &str = "CLS6";
+/// Banned IPv4 addresses: hash from the address in network byte order to [`crate::abi::Entry`].
+pub const BAN4: &str = "BAN4";
+/// Banned IPv6 /64s and addresses: hash from [`crate::abi::Prefix6`] to [`crate::abi::Entry`].
+pub const BAN6: &str = "BAN6";
+/// IPv4 prefixes that class words cannot hold: trie from [`crate::abi::Prefix4`] to [`crate::abi::Entry`].
+pub const FINE4: &str = "FINE4";
+/// IPv6 prefixes that class words cannot hold: trie from [`crate::abi::Prefix6`] to [`crate::abi::Entry`].
+pub const FINE6: &str = "FINE6";
+/// [`crate::abi::Counter`] per CPU, indexed by [`crate::verdict::Reason`].
+pub const STATS: &str = "STATS";
+
+/// Elements of [`CLS4`]; with the words of each they make one word for every /24.
+pub const CLS4_CHUNKS: u32 = 4096;
+/// Entries of [`CLS6`], allocated as they come.
+pub const CLS6_ENTRIES: u32 = 131_072;
+/// Entries of [`BAN4`], allocated at the start (about 20 MiB), so that a ban cannot fail for want of memory.
+pub const BAN4_ENTRIES: u32 = 262_144;
+/// Entries of [`BAN6`], allocated at the start (about 6 MiB).
+pub const BAN6_ENTRIES: u32 = 65_536;
+/// Entries of [`FINE4`], allocated as they come.
+pub const FINE4_ENTRIES: u32 = 1_048_576;
+/// Entries of [`FINE6`], allocated as they come.
+pub const FINE6_ENTRIES: u32 = 262_144;
+/// Entries of [`STATS`].
+pub const STATS_ENTRIES: u32 = 64;
+
+/// Directory below the pin directory that holds the pins of this layout, for [`crate::abi::ABI_VERSION`].
+pub const PIN_VERSION: &str = "v1";

@@ -1,0 +1,386 @@
+//! Reading a frame: Ethernet, up to two VLAN tags, IPv4 with options, IPv6 with extension headers, then as much of TCP, UDP and `ICMPv6`
+//! as decisions need. A frame whose source can be read yields a [`Flow`] however broken the rest is, so that no trick with options
+//! or extension headers takes a source past the lists.
+
+use core::net::{IpAddr, SocketAddr};
+
+/// Extension headers of one IPv6 packet; more are malformed (RFC 8504 §5.3 lets a node limit them).
+pub const MAX_EXTENSIONS: u32 = 6;
+
+const ETHERTYPE_IPV4: [u8; 2] = [0x08, 0x00];
+const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
+const ETHERTYPE_VLAN: [u8; 2] = [0x81, 0x00];
+const ETHERTYPE_QINQ: [u8; 2] = [0x88, 0xa8];
+
+/// Protocol number of TCP.
+pub const TCP: u8 = 6;
+/// Protocol number of UDP.
+pub const UDP: u8 = 17;
+/// Protocol number of `ICMPv6`.
+pub const ICMP6: u8 = 58;
+
+/// Bytes of one frame, from the destination MAC address on, behind bounds checks.
+pub trait Packet {
+    /// The `N` bytes at `offset`; nothing if the frame ends before them.
+    fn load<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
+
+    /// Length of the frame in bytes.
+    fn len(&self) -> usize;
+
+    /// Whether there is no byte at all.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Drives `chain` to its end. The kernel program replaces the loop, which the verifier would walk once per path, by a callback.
+    fn walk(&self, chain: &mut Chain) {
+        while let Some(offset) = chain.wants() {
+            chain.advance(self.load(offset as usize));
+        }
+    }
+}
+
+impl Packet for [u8] {
+    fn load<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        self.get(offset..)?.first_chunk().copied()
+    }
+
+    fn len(&self) -> usize {
+        <[u8]>::len(self)
+    }
+}
+
+/// An address in network byte order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// IPv4.
+    V4([u8; 4]),
+    /// IPv6.
+    V6([u8; 16]),
+}
+
+impl Address {
+    /// 127.0.0.1 or `::1`, which no list can lock out. The rest of 127.0.0.0/8 can be listed like any other address.
+    #[inline(always)]
+    pub fn is_local_host(self) -> bool {
+        match self {
+            Self::V4(address) => u32::from_be_bytes(address) == 0x7f00_0001,
+            Self::V6(address) => u128::from_be_bytes(address) == 1,
+        }
+    }
+}
+
+impl From<IpAddr> for Address {
+    /// An IPv4 address mapped into IPv6, as dual-stack sockets report it, is the IPv4 address.
+    fn from(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(v4) => Self::V4(v4.octets()),
+            IpAddr::V6(v6) => Self::V6(v6.octets()),
+        }
+    }
+}
+
+/// What follows the network header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// A TCP header, with the byte that holds CWR to FIN.
+    Tcp {
+        /// Source port.
+        source: u16,
+        /// Destination port.
+        destination: u16,
+        /// Flags, FIN in the lowest bit.
+        flags: u8,
+    },
+    /// A UDP header.
+    Udp {
+        /// Source port.
+        source: u16,
+        /// Destination port.
+        destination: u16,
+    },
+    /// An `ICMPv6` header.
+    Icmp6 {
+        /// Message type.
+        kind: u8,
+    },
+    /// Anything else, or a fragment that is not the first.
+    Opaque,
+    /// A header that is cut short, impossible, or one too many.
+    Broken,
+}
+
+/// What a decision needs to know of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flow {
+    /// Source address.
+    pub source: Address,
+    /// Destination address.
+    pub destination: Address,
+    /// Number of the transport protocol.
+    pub protocol: u8,
+    /// TTL or hop limit.
+    pub hop_limit: u8,
+    /// Whether the packet is a fragment, the first or a later one.
+    pub fragment: bool,
+    /// The header behind.
+    pub transport: Transport,
+}
+
+impl Flow {
+    /// The flow of a TCP connection that a listener has accepted, for decisions where there is no kernel program.
+    pub fn accepted(peer: SocketAddr, local: SocketAddr) -> Self {
+        Self {
+            source: peer.ip().into(),
+            destination: local.ip().into(),
+            protocol: TCP,
+            hop_limit: u8::MAX,
+            fragment: false,
+            transport: Transport::Tcp {
+                source: peer.port(),
+                destination: local.port(),
+                flags: 0x02,
+            },
+        }
+    }
+
+    /// Whether the host loses its link or its address without this packet: IPv6 neighbour discovery (RFC 4861, with the hop limit
+    /// that proves a sender on the link) and DHCP (RFC 2131, RFC 8415). Decided before any list.
+    #[inline(always)]
+    pub fn is_essential(&self) -> bool {
+        match self.transport {
+            Transport::Icmp6 { kind } => {
+                matches!(kind, 133..=137) && self.hop_limit == u8::MAX && !self.fragment
+            }
+            Transport::Udp {
+                source,
+                destination,
+            } => match self.source {
+                Address::V4(_) => matches!((source, destination), (67, 68) | (68, 67)),
+                Address::V6(_) => matches!((source, destination), (546, 547) | (547, 546)),
+            },
+            Transport::Tcp { .. } | Transport::Opaque | Transport::Broken => false,
+        }
+    }
+}
+
+/// What a frame turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parsed {
+    /// An IP packet.
+    Flow(Flow),
+    /// Another protocol.
+    NotIp,
+    /// No source could be read.
+    Malformed,
+}
+
+/// Reads a frame.
+#[inline(always)]
+pub fn parse<P: Packet + ?Sized>(packet: &P) -> Parsed {
+    let Some((ethertype, offset)) = network_header(packet) else {
+        return Parsed::Malformed;
+    };
+    let flow = match ethertype {
+        ETHERTYPE_IPV4 => ipv4(packet, offset),
+        ETHERTYPE_IPV6 => ipv6(packet, offset),
+        // A third tag: no interface unpacks it unasked, and whoever stacks three has lists elsewhere.
+        ETHERTYPE_VLAN | ETHERTYPE_QINQ => None,
+        _ => return Parsed::NotIp,
+    };
+    match flow {
+        Some(flow) => Parsed::Flow(flow),
+        None => Parsed::Malformed,
+    }
+}
+
+/// The ethertype behind at most two tags, and where its header starts.
+#[inline(always)]
+fn network_header<P: Packet + ?Sized>(packet: &P) -> Option<([u8; 2], usize)> {
+    let ethertype = packet.load(12)?;
+    if !matches!(ethertype, ETHERTYPE_VLAN | ETHERTYPE_QINQ) {
+        return Some((ethertype, 14));
+    }
+    let ethertype = packet.load(16)?;
+    if !matches!(ethertype, ETHERTYPE_VLAN | ETHERTYPE_QINQ) {
+        return Some((ethertype, 18));
+    }
+    Some((packet.load(20)?, 22))
+}
+
+/// RFC 791 §3.1.
+#[inline(always)]
+#[expect(clippy::many_single_char_names, reason = "bytes in their order")]
+fn ipv4<P: Packet + ?Sized>(packet: &P, offset: usize) -> Option<Flow> {
+    let [
+        first,
+        _,
+        _,
+        _,
+        _,
+        _,
+        fragment_high,
+        fragment_low,
+        hop_limit,
+        protocol,
+        _,
+        _,
+        a,
+        b,
+        c,
+        d,
+        e,
+        f,
+        g,
+        h,
+    ] = packet.load::<20>(offset)?;
+    let header = usize::from(first & 0x0f) * 4;
+    if first >> 4 != 4 || header < 20 {
+        return None;
+    }
+    let fragment = u16::from_be_bytes([fragment_high, fragment_low]);
+    let position = fragment & 0x1fff;
+    let transport = if position == 0 {
+        transport(packet, offset + header, protocol)
+    } else {
+        Transport::Opaque
+    };
+    Some(Flow {
+        source: Address::V4([a, b, c, d]),
+        destination: Address::V4([e, f, g, h]),
+        protocol,
+        hop_limit,
+        fragment: fragment & 0x3fff != 0,
+        transport,
+    })
+}
+
+/// RFC 8200 §3 and §4.
+#[inline(always)]
+fn ipv6<P: Packet + ?Sized>(packet: &P, offset: usize) -> Option<Flow> {
+    let [first, _, _, _, _, _, next, hop_limit] = packet.load::<8>(offset)?;
+    let source = packet.load::<16>(offset + 8)?;
+    let destination = packet.load::<16>(offset + 24)?;
+    if first >> 4 != 6 {
+        return None;
+    }
+    let mut chain = Chain::new(next, offset + 40);
+    if is_extension(chain.next) {
+        packet.walk(&mut chain);
+    }
+    let transport = match chain.state {
+        Chain::OPEN => transport(packet, chain.offset as usize, chain.next as u8),
+        Chain::LATER_FRAGMENT => Transport::Opaque,
+        _ => Transport::Broken,
+    };
+    Some(Flow {
+        source: Address::V6(source),
+        destination: Address::V6(destination),
+        protocol: chain.next as u8,
+        hop_limit,
+        fragment: chain.fragment != 0,
+        transport,
+    })
+}
+
+#[inline(always)]
+fn transport<P: Packet + ?Sized>(packet: &P, offset: usize, protocol: u8) -> Transport {
+    let read =
+        match protocol {
+            TCP => packet.load::<20>(offset).map(
+                |[a, b, c, d, _, _, _, _, _, _, _, _, _, flags, ..]| Transport::Tcp {
+                    source: u16::from_be_bytes([a, b]),
+                    destination: u16::from_be_bytes([c, d]),
+                    flags,
+                },
+            ),
+            UDP => packet
+                .load::<8>(offset)
+                .map(|[a, b, c, d, ..]| Transport::Udp {
+                    source: u16::from_be_bytes([a, b]),
+                    destination: u16::from_be_bytes([c, d]),
+                }),
+            ICMP6 => packet
+                .load::<4>(offset)
+                .map(|[kind, ..]| Transport::Icmp6 { kind }),
+            _ => Some(Transport::Opaque),
+        };
+    match read {
+        Some(transport) => transport,
+        None => Transport::Broken,
+    }
+}
+
+/// Hop-by-hop options, routing, fragment, authentication, destination options: headers that name the next one.
+#[inline(always)]
+fn is_extension(next: u32) -> bool {
+    matches!(next, 0 | 43 | 44 | 51 | 60)
+}
+
+/// A walk along IPv6 extension headers, one header a step. Full words, because the kernel program keeps it on the stack across a
+/// callback, where the verifier follows words best.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Chain {
+    offset: u32,
+    next: u32,
+    seen: u32,
+    fragment: u32,
+    state: u32,
+}
+
+impl Chain {
+    const OPEN: u32 = 0;
+    const LATER_FRAGMENT: u32 = 1;
+    const BROKEN: u32 = 2;
+
+    #[inline(always)]
+    fn new(next: u8, offset: usize) -> Self {
+        Self {
+            offset: offset as u32,
+            next: u32::from(next),
+            seen: 0,
+            fragment: 0,
+            state: Self::OPEN,
+        }
+    }
+
+    /// Where the next extension header starts; nothing at the end of the walk.
+    #[inline(always)]
+    pub fn wants(&mut self) -> Option<u32> {
+        if self.state != Self::OPEN || !is_extension(self.next) {
+            return None;
+        }
+        if self.seen >= MAX_EXTENSIONS {
+            self.state = Self::BROKEN;
+            return None;
+        }
+        Some(self.offset)
+    }
+
+    /// Takes the first eight bytes of the header that [`Self::wants`] asked for, or that the frame ends before them.
+    #[inline(always)]
+    pub fn advance(&mut self, header: Option<[u8; 8]>) {
+        let Some([next, length, fragment_high, fragment_low, ..]) = header else {
+            self.state = Self::BROKEN;
+            return;
+        };
+        let length = u32::from(length);
+        let step = match self.next {
+            44 => {
+                self.fragment = 1;
+                // RFC 8200 §4.5: behind a later fragment's header comes data, whatever its next-header field says.
+                if u16::from_be_bytes([fragment_high, fragment_low]) & 0xfff8 != 0 {
+                    self.state = Self::LATER_FRAGMENT;
+                }
+                8
+            }
+            // RFC 4302 §2.2: in words of four bytes, minus two.
+            51 => (length + 2) * 4,
+            _ => (length + 1) * 8,
+        };
+        self.offset += step;
+        self.next = u32::from(next);
+        self.seen += 1;
+    }
+}

@@ -1,0 +1,379 @@
+//! Loading the program, attaching it to interfaces, and running it on single frames.
+
+use std::{fs, io, path::Path, sync::Arc, time::Duration};
+
+use aya::{
+    Ebpf, EbpfError, EbpfLoader, TestRun as _, TestRunOptions,
+    programs::{
+        ProgramError, Xdp, XdpMode,
+        links::{FdLink, PinnedLink},
+        loaded_programs,
+        xdp::{XdpLink, XdpLinkId},
+    },
+};
+use openclaw_common::verdict::Verdict;
+
+use super::{AttachedMode, KernelError, LogReader, Maps, Pins, interface, object};
+
+/// `XDP_DROP`; `XDP_PASS` is 2.
+const XDP_DROP: u32 = 1;
+
+/// How to attach.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Native if the driver can, else generic.
+    #[default]
+    Auto,
+    /// Native or not at all.
+    Native,
+    /// Generic.
+    Generic,
+}
+
+/// How the program came to be attached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attached {
+    /// The interface.
+    pub interface: String,
+    /// The mode it runs in.
+    pub mode: AttachedMode,
+    /// Why it is not native, where native was tried.
+    pub fallback_reason: Option<String>,
+    /// Whether it took the place of an earlier one without a gap.
+    pub replaced: bool,
+}
+
+/// A program of the object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The shield.
+    Shield,
+    /// The shield on a random source: the frame's bytes behind its TCP header are a base and a mask of four bytes each.
+    RandomSource,
+    /// What [`Self::RandomSource`] does besides the shield.
+    RandomFloor,
+}
+
+impl Subject {
+    const fn program(self) -> &'static str {
+        match self {
+            Self::Shield => "openclaw",
+            Self::RandomSource => "measure",
+            Self::RandomFloor => "measure_floor",
+        }
+    }
+}
+
+/// The outcome of a run on one frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TestRun {
+    /// What the program said.
+    pub verdict: Verdict,
+    /// Mean time of a run.
+    pub duration: Duration,
+}
+
+/// The loaded kernel program. Dropping it leaves attachments and maps as they are.
+#[derive(Debug)]
+pub struct Kernel {
+    ebpf: Ebpf,
+    pins: Pins,
+    maps: Arc<Maps>,
+}
+
+impl Kernel {
+    /// Loads the program. Maps that are pinned below `pin_dir` are taken over with all they hold.
+    ///
+    /// # Errors
+    ///
+    /// See [`KernelError`]; [`KernelError::is_unsupported`] tells a system without BPF from a mistake.
+    pub fn load(pin_dir: &Path) -> Result<Self, KernelError> {
+        let object = object::bytes()?;
+        let pins = Pins::new(pin_dir);
+        pins.create()?;
+        let mut ebpf = EbpfLoader::new()
+            .default_map_pin_directory(pins.directory())
+            .load(object)
+            .map_err(KernelError::from_load)?;
+        shield(&mut ebpf)?
+            .load()
+            .map_err(KernelError::from_program)?;
+        let maps = Arc::new(Maps::open(&pins)?);
+        Ok(Self { ebpf, pins, maps })
+    }
+
+    /// The maps of the program.
+    pub fn maps(&self) -> Arc<Maps> {
+        Arc::clone(&self.maps)
+    }
+
+    /// Its pins.
+    pub fn pins(&self) -> &Pins {
+        &self.pins
+    }
+
+    /// The reader of the program's log; there is one to be had.
+    pub fn log_reader(&mut self) -> Result<LogReader, KernelError> {
+        LogReader::new(&mut self.ebpf)
+    }
+
+    /// Attaches to an interface, or replaces the program that an earlier process of ours left there, and pins the link.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError::NoInterface`], [`KernelError::Busy`] if another XDP program is there, [`KernelError::Attach`] with the
+    /// kernel's answer.
+    pub fn attach(&mut self, interface: &str, mode: Mode) -> Result<Attached, KernelError> {
+        let index = interface::index(interface)?;
+        let attached = match self.replace(interface, index, mode)? {
+            Some(attached) => attached,
+            None => self.attach_anew(interface, index, mode)?,
+        };
+        let Attached {
+            mode,
+            fallback_reason,
+            replaced,
+            ..
+        } = &attached;
+        if let Some(reason) = fallback_reason {
+            tracing::warn!(interface, mode = mode.name(), %reason, "shield attached in the slower mode");
+        } else {
+            tracing::info!(interface, mode = mode.name(), replaced, "shield attached");
+        }
+        Ok(attached)
+    }
+
+    /// Takes the shield off an interface.
+    pub fn detach(&mut self, interface: &str) -> Result<(), KernelError> {
+        self.pins.detach(interface)
+    }
+
+    /// Puts this program behind the pinned link of an earlier process, if there is one that fits.
+    fn replace(
+        &mut self,
+        interface: &str,
+        index: u32,
+        mode: Mode,
+    ) -> Result<Option<Attached>, KernelError> {
+        let path = self.pins.link(interface);
+        let Some(link) = self.pins.link_info(interface)? else {
+            return Ok(None);
+        };
+        if link.interface == 0 {
+            // The interface went, and its link with it; an interface of that name has come since.
+            fs::remove_file(&path).map_err(|source| KernelError::PinDir { path, source })?;
+            return Ok(None);
+        }
+        // Numbers of interfaces repeat from one network namespace to the next, so the program must be the link's as well.
+        let state = match interface::xdp(interface, index)? {
+            Some(state) if link.interface == index && state.program == link.program => state,
+            _ => {
+                return Err(KernelError::Elsewhere {
+                    path,
+                    interface: interface.into(),
+                });
+            }
+        };
+        let fits = match mode {
+            Mode::Auto => true,
+            Mode::Native => state.mode == AttachedMode::Native,
+            Mode::Generic => state.mode == AttachedMode::Generic,
+        };
+        if !fits {
+            // The mode of a link is fixed, so this is the one change that leaves the interface open for a moment.
+            tracing::warn!(
+                interface,
+                from = state.mode.name(),
+                "detaching for a change of mode"
+            );
+            self.pins.detach(interface)?;
+            return Ok(None);
+        }
+        let refused = |source| KernelError::Attach {
+            interface: interface.into(),
+            mode: state.mode.name(),
+            source: Box::new(source),
+        };
+        let unusable = |source| KernelError::Link {
+            path: path.clone(),
+            source: Box::new(source),
+        };
+        let pinned = PinnedLink::from_pin(&path).map_err(unusable)?;
+        let link = XdpLink::try_from(FdLink::from(pinned)).map_err(unusable)?;
+        let program = shield(&mut self.ebpf)?;
+        let id = program.attach_to_link(link).map_err(refused)?;
+        release(program, id).map_err(refused)?;
+        Ok(Some(Attached {
+            interface: interface.into(),
+            mode: state.mode,
+            fallback_reason: None,
+            replaced: true,
+        }))
+    }
+
+    fn attach_anew(
+        &mut self,
+        interface: &str,
+        index: u32,
+        mode: Mode,
+    ) -> Result<Attached, KernelError> {
+        if let Some(state) = interface::xdp(interface, index)? {
+            let program = program_name(state.program);
+            return Err(KernelError::Busy {
+                interface: interface.into(),
+                program,
+                id: state.program,
+            });
+        }
+        let done = |mode, fallback_reason| Attached {
+            interface: interface.into(),
+            mode,
+            fallback_reason,
+            replaced: false,
+        };
+        match mode {
+            Mode::Native => {
+                self.attach_and_pin(interface, index, AttachedMode::Native)?;
+                Ok(done(AttachedMode::Native, None))
+            }
+            Mode::Generic => {
+                self.attach_and_pin(interface, index, AttachedMode::Generic)?;
+                Ok(done(AttachedMode::Generic, None))
+            }
+            Mode::Auto => match self.attach_and_pin(interface, index, AttachedMode::Native) {
+                Ok(()) => Ok(done(AttachedMode::Native, None)),
+                Err(KernelError::Attach { source, .. }) => {
+                    self.attach_and_pin(interface, index, AttachedMode::Generic)?;
+                    let reason = format!(
+                        "the driver of {interface} refuses native XDP: {}",
+                        root_cause(&*source)
+                    );
+                    Ok(done(AttachedMode::Generic, Some(reason)))
+                }
+                Err(error) => Err(error),
+            },
+        }
+    }
+
+    fn attach_and_pin(
+        &mut self,
+        interface: &str,
+        index: u32,
+        mode: AttachedMode,
+    ) -> Result<(), KernelError> {
+        let flags = match mode {
+            AttachedMode::Native => XdpMode::Driver,
+            AttachedMode::Generic => XdpMode::Skb,
+        };
+        let path = self.pins.link(interface);
+        let program = shield(&mut self.ebpf)?;
+        let refused = |source| attach_error(interface, mode, source);
+        let id = program.attach_to_if_index(index, flags).map_err(refused)?;
+        let link = program.take_link(id).map_err(refused)?;
+        let Ok(link) = FdLink::try_from(link) else {
+            return Err(KernelError::NoLink {
+                interface: interface.into(),
+            });
+        };
+        // Dropping what `pin` returns closes our descriptor; the pin keeps the link.
+        link.pin(&path)
+            .map(drop)
+            .map_err(|source| KernelError::Pin {
+                path,
+                source: Box::new(source),
+            })
+    }
+
+    /// Runs a program `repeat` times on a frame that touches no interface. Lists, counters and hits are the real ones.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError::TestRun`]; the kernel takes no frame shorter than an Ethernet header.
+    pub fn test_run(
+        &mut self,
+        subject: Subject,
+        frame: &[u8],
+        repeat: u32,
+    ) -> Result<TestRun, KernelError> {
+        let program = program(&mut self.ebpf, subject)?;
+        if let Err(error) = program.load()
+            && !matches!(error, ProgramError::AlreadyLoaded)
+        {
+            return Err(KernelError::from_program(error));
+        }
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            repeat,
+            ..TestRunOptions::default()
+        };
+        let result = program
+            .test_run(options)
+            .map_err(|source| KernelError::TestRun {
+                bytes: frame.len(),
+                source: Box::new(source),
+            })?;
+        let verdict = if result.return_value == XDP_DROP {
+            Verdict::Drop
+        } else {
+            Verdict::Pass
+        };
+        Ok(TestRun {
+            verdict,
+            duration: result.duration,
+        })
+    }
+}
+
+fn shield(ebpf: &mut Ebpf) -> Result<&mut Xdp, KernelError> {
+    program(ebpf, Subject::Shield)
+}
+
+fn program(ebpf: &mut Ebpf, subject: Subject) -> Result<&mut Xdp, KernelError> {
+    let missing =
+        || KernelError::from_load(EbpfError::ProgramError(ProgramError::UnexpectedProgramType));
+    let program = ebpf.program_mut(subject.program()).ok_or_else(missing)?;
+    program
+        .try_into()
+        .map_err(|source| KernelError::from_load(EbpfError::ProgramError(source)))
+}
+
+/// Takes a link out of the program's keeping, which would detach it when dropped. The pin keeps it.
+fn release(program: &mut Xdp, id: XdpLinkId) -> Result<(), ProgramError> {
+    program.take_link(id).map(drop)
+}
+
+fn attach_error(interface: &str, mode: AttachedMode, source: ProgramError) -> KernelError {
+    if let ProgramError::SyscallError(call) = &source
+        && call.io_error.raw_os_error() == Some(libc::EPERM)
+    {
+        let attempt = format!("cannot attach to interface `{interface}`");
+        return KernelError::Privilege {
+            attempt,
+            source: io::Error::from_raw_os_error(libc::EPERM),
+        };
+    }
+    KernelError::Attach {
+        interface: interface.into(),
+        mode: mode.name(),
+        source: Box::new(source),
+    }
+}
+
+fn program_name(id: u32) -> String {
+    loaded_programs()
+        .filter_map(Result::ok)
+        .find(|program| program.id() == id)
+        .and_then(|program| program.name_as_str().map(str::to_owned))
+        .unwrap_or_else(|| "?".into())
+}
+
+/// The innermost error, which is the kernel's answer.
+fn root_cause<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> &'a (dyn std::error::Error + 'static) {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause
+}

@@ -1,0 +1,173 @@
+//! The maps of a loaded program, opened by their pins: by the process that loaded it, and by any other, with no proxy running.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use openclaw_common::{
+    abi::{Config, Counter, Entry, Prefix4, Prefix6, class::WORDS_PER_CHUNK},
+    maps,
+    verdict::Reason,
+};
+
+use super::{
+    Class4, KernelError, Pins, Table,
+    pins::unopened,
+    sys::{self, MapLayout},
+};
+
+const ARRAY: u32 = 2;
+const HASH: u32 = 1;
+const PERCPU_ARRAY: u32 = 6;
+const LPM_TRIE: u32 = 11;
+
+/// Every map of the shield. What the entries mean, and in which order they are to be written, is said in
+/// [`openclaw_common::maps`].
+#[derive(Debug)]
+pub struct Maps {
+    config: OwnedFd,
+    stats: OwnedFd,
+    /// Class words of IPv4 /24s.
+    pub class4: Class4,
+    /// Class words of IPv6 /32s.
+    pub class6: Table<[u8; 4], u16>,
+    /// Bans of IPv4 addresses.
+    pub ban4: Table<[u8; 4], Entry>,
+    /// Bans of IPv6 /64s and addresses.
+    pub ban6: Table<Prefix6, Entry>,
+    /// IPv4 prefixes that class words cannot hold.
+    pub fine4: Table<Prefix4, Entry>,
+    /// IPv6 prefixes that class words cannot hold.
+    pub fine6: Table<Prefix6, Entry>,
+}
+
+impl Maps {
+    /// Opens the pinned maps of a program that this or another process has loaded.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError::NotLoaded`] if nothing is pinned there, [`KernelError::Layout`] for maps of another build.
+    pub fn open(pins: &Pins) -> Result<Self, KernelError> {
+        let chunk = (WORDS_PER_CHUNK * size_of::<u16>()) as u32;
+        let class4 = open::<u32>(pins, maps::CLS4, ARRAY, chunk, maps::CLS4_CHUNKS)?;
+        Ok(Self {
+            config: open::<u32>(pins, maps::CONFIG, ARRAY, size::<Config>(), 1)?,
+            stats: open::<u32>(
+                pins,
+                maps::STATS,
+                PERCPU_ARRAY,
+                size::<Counter>(),
+                maps::STATS_ENTRIES,
+            )?,
+            class4: Class4::new(class4)?,
+            class6: table(pins, maps::CLS6, HASH, maps::CLS6_ENTRIES)?,
+            ban4: table(pins, maps::BAN4, HASH, maps::BAN4_ENTRIES)?,
+            ban6: table(pins, maps::BAN6, HASH, maps::BAN6_ENTRIES)?,
+            fine4: table(pins, maps::FINE4, LPM_TRIE, maps::FINE4_ENTRIES)?,
+            fine6: table(pins, maps::FINE6, LPM_TRIE, maps::FINE6_ENTRIES)?,
+        })
+    }
+
+    /// What the kernel program goes by.
+    pub fn config(&self) -> Result<Config, KernelError> {
+        let mut config = [Config::OFF];
+        sys::lookup(self.config.as_fd(), &0_u32, &mut config).map_err(|source| {
+            KernelError::Map {
+                map: maps::CONFIG,
+                operation: "read",
+                source,
+            }
+        })?;
+        let [config] = config;
+        Ok(config)
+    }
+
+    /// Sets what the kernel program goes by. The next packet sees it; one in flight may see a part of it.
+    pub fn set_config(&self, config: &Config) -> Result<(), KernelError> {
+        sys::update(self.config.as_fd(), &0_u32, config).map_err(|source| KernelError::Map {
+            map: maps::CONFIG,
+            operation: "write",
+            source,
+        })
+    }
+
+    /// What was counted since the maps were made, over all CPUs, one for every reason.
+    pub fn stats(&self) -> Result<Vec<(Reason, Counter)>, KernelError> {
+        let failed = |source| KernelError::Map {
+            map: maps::STATS,
+            operation: "read",
+            source,
+        };
+        let cpus = aya::util::nr_cpus().map_err(|(_, source)| failed(source))?;
+        let mut counters = vec![Counter::default(); cpus];
+        let mut stats = Vec::with_capacity(Reason::ALL.len());
+        for reason in Reason::ALL {
+            sys::lookup(self.stats.as_fd(), &(reason as u32), &mut counters).map_err(failed)?;
+            let sum = counters
+                .iter()
+                .fold(Counter::default(), |sum, counter| Counter {
+                    packets: sum.packets.wrapping_add(counter.packets),
+                    bytes: sum.bytes.wrapping_add(counter.bytes),
+                });
+            stats.push((reason, sum));
+        }
+        Ok(stats)
+    }
+}
+
+fn size<T>() -> u32 {
+    size_of::<T>() as u32
+}
+
+fn table<K: sys::Plain, V: sys::Plain>(
+    pins: &Pins,
+    name: &'static str,
+    kind: u32,
+    entries: u32,
+) -> Result<Table<K, V>, KernelError> {
+    Ok(Table::new(
+        open::<K>(pins, name, kind, size::<V>(), entries)?,
+        name,
+        entries,
+    ))
+}
+
+/// Opens a pin and makes sure that it is the map that this build means; a pin is reused by its name alone.
+fn open<K>(
+    pins: &Pins,
+    name: &'static str,
+    kind: u32,
+    value: u32,
+    entries: u32,
+) -> Result<OwnedFd, KernelError> {
+    let path = pins.map(name);
+    let map = sys::open_pin(&path).map_err(|source| unopened(&path, source))?;
+    let found = sys::map_layout(map.as_fd()).map_err(|source| KernelError::Map {
+        map: name,
+        operation: "ask for the layout of",
+        source,
+    })?;
+    let expected = MapLayout {
+        kind,
+        key: size::<K>(),
+        value,
+        entries,
+    };
+    if found == expected {
+        Ok(map)
+    } else {
+        Err(KernelError::Layout {
+            path,
+            found: describe(found),
+            expected: describe(expected),
+        })
+    }
+}
+
+fn describe(layout: MapLayout) -> String {
+    let MapLayout {
+        kind,
+        key,
+        value,
+        entries,
+    } = layout;
+    format!("type {kind}, keys of {key} and values of {value} bytes, {entries} entries")
+}

@@ -1,0 +1,28 @@
+//! The kernel program from user space: loading, attaching, its maps. The only place that knows aya. What stands in the lists is not
+//! decided here.
+//!
+//! [`Kernel`] loads and attaches, for which it needs privileges; [`Maps`] reads and writes, also over the pins of a program that
+//! another process loaded; [`Pins`] knows the directory of both. Attachments are pinned: they outlive the process, and the next one
+//! replaces their program without a gap.
+
+mod class4;
+mod error;
+mod interface;
+mod loader;
+mod log;
+mod maps;
+mod object;
+mod pins;
+mod sys;
+mod table;
+
+pub use class4::Class4;
+pub use error::KernelError;
+pub use interface::AttachedMode;
+pub use loader::{Attached, Kernel, Mode, Subject, TestRun};
+pub use log::LogReader;
+pub use maps::Maps;
+pub use object::is_built_in;
+pub use pins::{Attachment, Pins};
+pub use sys::monotonic_ns;
+pub use table::Table;

@@ -1,0 +1,205 @@
+//! The pin directory: where maps and links of the kernel program live while no process holds them.
+
+use std::{
+    fs, io,
+    os::{
+        fd::AsFd as _,
+        unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    },
+    path::{Path, PathBuf},
+};
+
+use openclaw_common::maps::PIN_VERSION;
+
+use super::{AttachedMode, KernelError, interface, sys};
+
+/// Where a BPF file system is mounted by convention, and by us if it is not.
+const BPFFS: &str = "/sys/fs/bpf";
+const LINK_PREFIX: &str = "link-";
+
+/// The directory of the pins of this build's layout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pins {
+    directory: PathBuf,
+}
+
+/// An interface that the shield is attached to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// Its name.
+    pub interface: String,
+    /// Native or generic; nothing if the interface is gone or in another network namespace.
+    pub mode: Option<AttachedMode>,
+    /// Kernel's id of the attached program.
+    pub program: u32,
+}
+
+impl Pins {
+    /// The pins below `pin_dir`, in a directory of their own for each layout.
+    pub fn new(pin_dir: &Path) -> Self {
+        Self {
+            directory: pin_dir.join(PIN_VERSION),
+        }
+    }
+
+    /// The directory itself.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Makes the directory, and mounts the BPF file system on its usual place where that is missing.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError::NoBpffs`] if the place is not and cannot be put on a BPF file system.
+    pub fn create(&self) -> Result<(), KernelError> {
+        let failed = |source| KernelError::PinDir {
+            path: self.directory.clone(),
+            source,
+        };
+        let existing = self
+            .directory
+            .ancestors()
+            .find(|path| path.exists())
+            .unwrap_or(Path::new("/"));
+        if !sys::is_bpffs(existing).map_err(failed)? {
+            self.mount()?;
+        }
+        match fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.directory)
+        {
+            Ok(()) => {}
+            Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {
+                let attempt = format!("cannot create {}", self.directory.display());
+                return Err(KernelError::Privilege { attempt, source });
+            }
+            Err(source) => return Err(failed(source)),
+        }
+        // An existing directory keeps the mode it had.
+        fs::set_permissions(&self.directory, fs::Permissions::from_mode(0o700)).map_err(failed)
+    }
+
+    fn mount(&self) -> Result<(), KernelError> {
+        let refused = |source| KernelError::NoBpffs {
+            path: self.directory.clone(),
+            source,
+        };
+        if !self.directory.starts_with(BPFFS) {
+            return Err(refused(io::Error::new(
+                io::ErrorKind::NotFound,
+                format!("only {BPFFS} is mounted on demand"),
+            )));
+        }
+        sys::mount_bpffs(Path::new(BPFFS)).map_err(refused)?;
+        tracing::info!(path = BPFFS, "mounted the BPF file system");
+        Ok(())
+    }
+
+    pub(super) fn map(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    pub(super) fn link(&self, interface: &str) -> PathBuf {
+        self.directory.join(format!("{LINK_PREFIX}{interface}"))
+    }
+
+    /// Every interface that the shield is attached to by these pins, by name.
+    pub fn attachments(&self) -> Result<Vec<Attachment>, KernelError> {
+        let failed = |source| KernelError::PinDir {
+            path: self.directory.clone(),
+            source,
+        };
+        let entries = match fs::read_dir(&self.directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(failed(error)),
+        };
+        let mut attachments = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(failed)?.file_name();
+            if let Some(interface) = name
+                .to_str()
+                .and_then(|name| name.strip_prefix(LINK_PREFIX))
+            {
+                attachments.push(self.attachment(interface)?);
+            }
+        }
+        attachments.sort_by(|a, b| a.interface.cmp(&b.interface));
+        Ok(attachments)
+    }
+
+    fn attachment(&self, interface: &str) -> Result<Attachment, KernelError> {
+        let link = self
+            .link_info(interface)?
+            .ok_or_else(|| KernelError::NotAttached {
+                interface: interface.into(),
+            })?;
+        let mut mode = None;
+        if link.interface != 0 && sys::interface_index(interface) == Some(link.interface) {
+            mode = interface::xdp(interface, link.interface)?
+                .filter(|state| state.program == link.program)
+                .map(|state| state.mode);
+        }
+        Ok(Attachment {
+            interface: interface.into(),
+            mode,
+            program: link.program,
+        })
+    }
+
+    /// What the pinned link of an interface says; nothing if there is none.
+    pub(super) fn link_info(&self, interface: &str) -> Result<Option<sys::LinkInfo>, KernelError> {
+        let path = self.link(interface);
+        let link = match sys::open_pin(&path) {
+            Ok(link) => link,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(unopened(&path, source)),
+        };
+        sys::link_info(link.as_fd())
+            .map(Some)
+            .map_err(|source| KernelError::PinDir { path, source })
+    }
+
+    /// Takes the shield off an interface. Needs no running proxy and no kernel program in the binary.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError::NotAttached`] if it is not attached there.
+    pub fn detach(&self, interface: &str) -> Result<(), KernelError> {
+        let path = self.link(interface);
+        let link = match sys::open_pin(&path) {
+            Ok(link) => link,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(KernelError::NotAttached {
+                    interface: interface.into(),
+                });
+            }
+            Err(source) => return Err(unopened(&path, source)),
+        };
+        let failed = |source| KernelError::PinDir {
+            path: path.clone(),
+            source,
+        };
+        sys::detach_link(link.as_fd()).map_err(failed)?;
+        fs::remove_file(&path).map_err(failed)
+    }
+}
+
+/// The error for a pin that did not open.
+pub(super) fn unopened(path: &Path, source: io::Error) -> KernelError {
+    if source.kind() == io::ErrorKind::NotFound {
+        KernelError::NotLoaded { path: path.into() }
+    } else if source.kind() == io::ErrorKind::PermissionDenied {
+        KernelError::Privilege {
+            attempt: format!("cannot open {}", path.display()),
+            source,
+        }
+    } else {
+        KernelError::PinDir {
+            path: path.into(),
+            source,
+        }
+    }
+}

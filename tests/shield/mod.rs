@@ -1,0 +1,8 @@
+//! The shield: what the kernel program decides, that it decides as the host does, and what it does on real interfaces.
+
+mod attach;
+mod frames;
+mod net;
+mod packets;
+mod rig;
+mod rows;
