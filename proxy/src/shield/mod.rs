@@ -4,6 +4,7 @@
 pub mod kernel;
 
 mod compile;
+mod format;
 mod host;
 mod lists;
 mod prefix;
