@@ -1,0 +1,445 @@
+//! What may be put on the lists and taken off: every rule about it, without files, maps or clock. Each change answers with the ranges
+//! whose tables have to be compiled anew.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use openclaw_common::maps::{BAN4_ENTRIES, BAN6_ENTRIES};
+use openclaw_core::config::Prefix;
+
+use super::format::{NewEntry, Problems};
+use super::lists::{Kind, ListId, Listed, Lists, MAX_ENTRIES, MAX_LISTS, Origin, Record};
+use super::prefix::{AnyNet, Bits, Net, shorten, show};
+
+/// The list that the command line means when it names none.
+pub const MANUAL: &str = "manual";
+/// The list of `shield.allow` and `shield.block`.
+pub const CONFIG: &str = "config";
+/// The allow list of what can never be blocked.
+pub const PROTECTED: &str = "protected";
+/// Ended entries that one turn of the reaper takes; the next one goes on.
+const REAPED_AT_ONCE: usize = 16_384;
+
+/// Entries of one call up to which each is looked at for what is worth a note.
+const NOTED: usize = 100;
+
+/// A moment on both clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Monotonic clock: what ends entries.
+    pub mono_ns: u64,
+    /// Seconds since 1970: what people read.
+    pub unix: u64,
+}
+
+impl Now {
+    fn after(self, ttl: Duration) -> u64 {
+        let ns = u64::try_from(ttl.as_nanos()).unwrap_or(u64::MAX);
+        // Forever is written otherwise, and compares as u64::MAX.
+        self.mono_ns.saturating_add(ns).clamp(1, u64::MAX - 1)
+    }
+
+    /// Whole seconds until a deadline, at least 1 while it has not passed.
+    pub(super) fn seconds_until(self, until_ns: u64) -> u64 {
+        until_ns.saturating_sub(self.mono_ns).div_ceil(1_000_000_000)
+    }
+}
+
+/// A range that can never be blocked, and why: "is an address of this host (eth0)".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guard {
+    pub prefix: Prefix,
+    pub why: String,
+}
+
+/// Why a list cannot be changed at all.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ListError {
+    #[error("`{0}` is not a name for a list: 1 to 64 letters, digits, `-`, `_` or `.`")]
+    Name(String),
+    #[error("the list `config` is made by `{key}` of the configuration; change it there and reload")]
+    IsConfig { key: &'static str },
+    #[error("the list `protected` is what this host needs to live; it follows its addresses, gateways and trusted proxies")]
+    IsProtected,
+    #[error("there is no {kind} list `{name}`")]
+    Unknown { kind: &'static str, name: String },
+    #[error("there are {MAX_LISTS} lists already")]
+    TooMany,
+}
+
+/// Why a range cannot be put on a list.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("{address} cannot be blocked: {protector} {why}")]
+    Protected { address: String, protector: String, why: String },
+    #[error("{address} cannot be blocked: it covers {protector}, which {why}")]
+    CoversProtected { address: String, protector: String, why: String },
+    #[error("{address} cannot be blocked: {} is on the allow list `{list}`", if address == protector { "it" } else { protector })]
+    Allowed { address: String, protector: String, list: String },
+    #[error("{address} does not fit: the lists hold {MAX_ENTRIES} entries")]
+    Full { address: String },
+    #[error("{address} does not fit: {capacity} single addresses with a TTL are the most")]
+    BansFull { address: String, capacity: u32 },
+}
+
+/// What came of adding.
+#[derive(Debug, Default)]
+pub(super) struct Added {
+    pub(super) added: usize,
+    /// Were on the list; end, reason and time are now the new ones.
+    pub(super) updated: usize,
+    /// Were on the list and not in the file, with `replace`.
+    pub(super) removed: usize,
+    pub(super) refused: Problems,
+    pub(super) notes: Vec<String>,
+    pub(super) regions: Vec<AnyNet>,
+}
+
+/// What came of deleting.
+#[derive(Debug, Default)]
+pub(super) struct Deleted {
+    pub(super) removed: usize,
+    pub(super) missing: Vec<String>,
+    pub(super) regions: Vec<AnyNet>,
+}
+
+/// One entry of a list.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) net: AnyNet,
+    pub(super) list: ListId,
+    pub(super) record: Record,
+}
+
+/// The lists and their rules.
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    lists: Lists,
+}
+
+impl Store {
+    pub(super) fn lists(&self) -> &Lists {
+        &self.lists
+    }
+
+    /// Puts ranges on a list of the operator's.
+    pub(super) fn add(
+        &mut self,
+        kind: Kind,
+        name: &str,
+        entries: &[NewEntry],
+        now: Now,
+    ) -> Result<Added, ListError> {
+        let list = self.open(kind, name)?;
+        let mut added = Added::default();
+        for entry in entries {
+            let net = AnyNet::from(entry.prefix);
+            if let Err(refusal) = self.admit(kind, list, net, entry.ttl.is_some()) {
+                added.refused.add(entry.line, refusal.to_string());
+                continue;
+            }
+            let record = record(entry, now);
+            if self.lists.insert(net, list, record).is_some() {
+                added.updated += 1;
+            } else {
+                added.added += 1;
+            }
+            added.regions.push(net);
+            if entries.len() <= NOTED && kind == Kind::Block {
+                added.notes.extend(self.exception(net));
+            }
+        }
+        Ok(added)
+    }
+
+    /// Like [`Self::add`], and takes everything else off the list.
+    pub(super) fn replace(
+        &mut self,
+        kind: Kind,
+        name: &str,
+        entries: &[NewEntry],
+        now: Now,
+    ) -> Result<Added, ListError> {
+        let list = self.open(kind, name)?;
+        let mut gone: HashSet<AnyNet> = self.lists.entries(list).map(|(net, _)| net).collect();
+        // First what goes, so that a list at its bound can be replaced; nobody sees the lists in between.
+        for entry in entries {
+            gone.remove(&AnyNet::from(entry.prefix));
+        }
+        for net in &gone {
+            self.lists.remove(*net, list);
+        }
+        let mut added = self.add(kind, name, entries, now)?;
+        added.removed = gone.len();
+        added.regions.extend(gone);
+        Ok(added)
+    }
+
+    /// What [`Self::add`] would do.
+    pub(super) fn rehearse(
+        &self,
+        kind: Kind,
+        name: &str,
+        entries: &[NewEntry],
+        replace: bool,
+    ) -> Result<Added, ListError> {
+        check_name(kind, name)?;
+        let list = self.lists.find(kind, name);
+        let mut added = Added::default();
+        let mut seen = HashSet::new();
+        for entry in entries {
+            let net = AnyNet::from(entry.prefix);
+            let is_known = list.is_some_and(|list| self.lists.get(net, list).is_some());
+            if let Err(refusal) = self.admit_rule(kind, net) {
+                added.refused.add(entry.line, refusal.to_string());
+            } else if !seen.insert(net) || is_known {
+                added.updated += 1;
+            } else {
+                added.added += 1;
+            }
+        }
+        if replace && let Some(list) = list {
+            added.removed = self.lists.entries(list).filter(|(net, _)| !seen.contains(net)).count();
+        }
+        Ok(added)
+    }
+
+    /// Makes a list of the configuration or of the host hold exactly these.
+    pub(super) fn set(&mut self, kind: Kind, name: &str, origin: Origin, guards: &[Guard], now: Now) -> Vec<AnyNet> {
+        let Some(list) = self.lists.find_or_make(kind, name, origin) else { return Vec::new() };
+        let mut regions = Vec::new();
+        let wanted: BTreeMap<AnyNet, &str> =
+            guards.iter().map(|guard| (AnyNet::from(guard.prefix), guard.why.as_str())).collect();
+        let old: Vec<AnyNet> = self.lists.entries(list).map(|(net, _)| net).collect();
+        for net in old.into_iter().filter(|net| !wanted.contains_key(net)) {
+            self.lists.remove(net, list);
+            regions.push(net);
+        }
+        for (net, why) in wanted {
+            let reason = (!why.is_empty()).then(|| Arc::from(why));
+            let known = self.lists.get(net, list);
+            if known.is_some_and(|known| known.reason == reason) {
+                continue;
+            }
+            let added = known.map_or(now.unix, |known| known.added);
+            self.lists.insert(net, list, Record { until_ns: 0, added, reason });
+            regions.push(net);
+        }
+        regions
+    }
+
+    /// Puts back what was kept over a restart; what has come to be protected since is left out and reported.
+    pub(super) fn restore(&mut self, kind: Kind, name: &str, entries: Vec<(Prefix, Record)>) -> Vec<Refusal> {
+        let mut refused = Vec::new();
+        let Ok(list) = self.open(kind, name) else { return refused };
+        for (prefix, record) in entries {
+            let net = AnyNet::from(prefix);
+            match self.admit(kind, list, net, record.until_ns != 0) {
+                Ok(()) => drop(self.lists.insert(net, list, record)),
+                Err(refusal) => refused.push(refusal),
+            }
+        }
+        refused
+    }
+
+    /// Takes ranges off one list, or off every list of the operator's.
+    pub(super) fn delete(
+        &mut self,
+        kind: Kind,
+        name: Option<&str>,
+        prefixes: &[Prefix],
+    ) -> Result<Deleted, ListError> {
+        let lists = self.changeable(kind, name)?;
+        let mut deleted = Deleted::default();
+        for prefix in prefixes {
+            let net = AnyNet::from(*prefix);
+            let removed = lists.iter().filter(|list| self.lists.remove(net, **list).is_some()).count();
+            if removed > 0 {
+                deleted.removed += 1;
+                deleted.regions.push(net);
+            } else {
+                deleted.missing.push(self.missing(kind, net));
+            }
+        }
+        Ok(deleted)
+    }
+
+    /// Empties one list, or every list of the operator's.
+    pub(super) fn flush(&mut self, kind: Kind, name: Option<&str>) -> Result<Deleted, ListError> {
+        let mut deleted = Deleted::default();
+        for list in self.changeable(kind, name)? {
+            let nets: Vec<AnyNet> = self.lists.entries(list).map(|(net, _)| net).collect();
+            for net in nets {
+                self.lists.remove(net, list);
+                deleted.removed += 1;
+                deleted.regions.push(net);
+            }
+        }
+        Ok(deleted)
+    }
+
+    /// Takes out what has ended.
+    pub(super) fn reap(&mut self, now: Now) -> Vec<AnyNet> {
+        self.lists.reap(now.mono_ns, REAPED_AT_ONCE)
+    }
+
+    /// The entries around an address, the widest first.
+    pub(super) fn around(&self, kind: Kind, net: AnyNet) -> Vec<Found> {
+        fn find<A: Listed>(lists: &Lists, kind: Kind, net: Net<A>) -> Vec<Found> {
+            let around = lists.kind::<A>(kind).covering(net);
+            around.map(|(net, list, record)| Found { net: A::any(net), list, record: record.clone() }).collect()
+        }
+        match net {
+            AnyNet::V4(net) => find(&self.lists, kind, net),
+            AnyNet::V6(net) => find(&self.lists, kind, net),
+        }
+    }
+
+    /// The list of that name, made if need be.
+    fn open(&mut self, kind: Kind, name: &str) -> Result<ListId, ListError> {
+        check_name(kind, name)?;
+        self.lists.find_or_make(kind, name, Origin::Operator).ok_or(ListError::TooMany)
+    }
+
+    fn changeable(&self, kind: Kind, name: Option<&str>) -> Result<Vec<ListId>, ListError> {
+        if let Some(name) = name {
+            check_name(kind, name)?;
+            let unknown = || ListError::Unknown { kind: kind.word(), name: name.to_owned() };
+            return Ok(vec![self.lists.find(kind, name).ok_or_else(unknown)?]);
+        }
+        let lists = self.lists.all();
+        Ok(lists.filter(|(_, list)| list.kind == kind && list.origin == Origin::Operator).map(|(id, _)| id).collect())
+    }
+
+    /// Whether a range may be put on a list.
+    fn admit(&self, kind: Kind, list: ListId, net: AnyNet, has_end: bool) -> Result<(), Refusal> {
+        self.admit_rule(kind, net)?;
+        let known = self.lists.get(net, list);
+        if known.is_none() && self.lists.len() >= MAX_ENTRIES {
+            return Err(Refusal::Full { address: show(&net.to_prefix()) });
+        }
+        let becomes_ban = kind == Kind::Block && has_end && known.is_none_or(|known| known.until_ns == 0);
+        let (bans, capacity) = match net {
+            AnyNet::V4(net) if net.length == 32 => (self.lists.kind::<u32>(kind).bans(), BAN4_ENTRIES),
+            AnyNet::V6(net) if matches!(net.length, 64 | 128) => (self.lists.kind::<u128>(kind).bans(), BAN6_ENTRIES),
+            AnyNet::V4(_) | AnyNet::V6(_) => return Ok(()),
+        };
+        if becomes_ban && bans >= capacity as usize {
+            return Err(Refusal::BansFull { address: show(&net.to_prefix()), capacity });
+        }
+        Ok(())
+    }
+
+    /// Whether a range may be blocked: not inside an allowed one, and not around a protected one. Around an allowed one it may be: that
+    /// one stays allowed.
+    fn admit_rule(&self, kind: Kind, net: AnyNet) -> Result<(), Refusal> {
+        if kind == Kind::Allow {
+            return Ok(());
+        }
+        let address = show(&net.to_prefix());
+        if let Some(found) = self.around(Kind::Allow, net).first() {
+            let protector = show(&found.net.to_prefix());
+            let list = self.lists.list(found.list);
+            return Err(match list.filter(|list| list.origin == Origin::Protected) {
+                Some(_) => Refusal::Protected { address, protector, why: why(&found.record) },
+                None => Refusal::Allowed { address, protector, list: list.map_or_else(String::new, |list| list.name.clone()) },
+            });
+        }
+        let Some(protected) = self.lists.find(Kind::Allow, PROTECTED) else { return Ok(()) };
+        let inside = match net {
+            AnyNet::V4(net) => first_inside(self.lists.kind::<u32>(Kind::Allow).inside(net), protected),
+            AnyNet::V6(net) => first_inside(self.lists.kind::<u128>(Kind::Allow).inside(net), protected),
+        };
+        match inside {
+            Some((prefix, why)) => Err(Refusal::CoversProtected { address, protector: show(&prefix), why }),
+            None => Ok(()),
+        }
+    }
+
+    /// What stays allowed inside a blocked range.
+    fn exception(&self, net: AnyNet) -> Option<String> {
+        fn find<A: Listed>(lists: &Lists, net: Net<A>) -> (usize, Option<(Prefix, ListId)>) {
+            let mut inside = lists.kind::<A>(Kind::Allow).inside(net);
+            let first = inside.next().map(|(net, list, _)| (net.to_prefix(), list));
+            (inside.count(), first)
+        }
+        let (more, first) = match net {
+            AnyNet::V4(net) => find(&self.lists, net),
+            AnyNet::V6(net) => find(&self.lists, net),
+        };
+        let (prefix, list) = first?;
+        let name = self.lists.list(list).map_or("", |list| list.name.as_str());
+        let more = if more == 0 { String::new() } else { format!(", and {more} more") };
+        Some(format!("inside {}, {} stays allowed (allow list `{name}`{more})", show(&net.to_prefix()), show(&prefix)))
+    }
+
+    /// Why there was nothing to delete.
+    fn missing(&self, kind: Kind, net: AnyNet) -> String {
+        let address = show(&net.to_prefix());
+        let around = self.around(kind, net);
+        let Some(found) = around.last() else { return format!("{address} is not {}", kind.listed()) };
+        let name = self.lists.list(found.list).map_or("", |list| list.name.as_str());
+        let wider = show(&found.net.to_prefix());
+        if found.net == net {
+            format!("{address} is on the list `{name}`, which is made elsewhere: {}", elsewhere(kind, name))
+        } else {
+            format!("{address} itself is not {}; {wider} on the list `{name}` covers it", kind.listed())
+        }
+    }
+}
+
+fn elsewhere(kind: Kind, name: &str) -> String {
+    match check_name(kind, name) {
+        Err(error) => error.to_string(),
+        Ok(()) => String::new(),
+    }
+}
+
+fn first_inside<'a, A: Bits>(
+    mut inside: impl Iterator<Item = (Net<A>, ListId, &'a Record)>,
+    list: ListId,
+) -> Option<(Prefix, String)> {
+    inside.find(|(_, id, _)| *id == list).map(|(net, _, record)| (net.to_prefix(), why(record)))
+}
+
+fn why(record: &Record) -> String {
+    record.reason.as_deref().unwrap_or("is protected").to_owned()
+}
+
+fn record(entry: &NewEntry, now: Now) -> Record {
+    Record {
+        until_ns: entry.ttl.map_or(0, |ttl| now.after(ttl)),
+        added: now.unix,
+        reason: entry.reason.clone(),
+    }
+}
+
+/// Whether the operator may change a list of that name.
+fn check_name(kind: Kind, name: &str) -> Result<(), ListError> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    match name {
+        CONFIG => Err(ListError::IsConfig { key: if kind == Kind::Block { "shield.block" } else { "shield.allow" } }),
+        PROTECTED => Err(ListError::IsProtected),
+        _ if (1..=64).contains(&name.len()) && name.bytes().all(is_plain) => Ok(()),
+        _ => Err(ListError::Name(shorten(name))),
+    }
+}
+
+impl Kind {
+    /// `block` or `allow`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Block => "block",
+            Self::Allow => "allow",
+        }
+    }
+
+    /// `blocked` or `allowed`.
+    pub const fn listed(self) -> &'static str {
+        match self {
+            Self::Block => "blocked",
+            Self::Allow => "allowed",
+        }
+    }
+}
