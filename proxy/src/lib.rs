@@ -1,8 +1,15 @@
 //! OpenClaw: everything that touches a socket, a file or a clock. Decisions are in `openclaw-core`.
 
+pub mod cli;
+pub mod control;
 pub mod exchange;
+pub mod listener;
 pub mod net;
+pub mod serve;
 pub mod shield;
 pub mod snapshot;
 pub mod telemetry;
 pub mod time;
+pub mod tls;
+pub mod upstream;
+pub mod worker;

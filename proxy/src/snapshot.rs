@@ -1,7 +1,9 @@
 //! A configuration made ready to serve: compiled once by the control plane, immutable, shared by all workers.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use openclaw_core::config::Config;
 
@@ -22,6 +24,101 @@ pub struct Snapshot {
 #[derive(Clone, Debug)]
 pub struct ListenerSetup {
     pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Goes on from snapshot to snapshot while the listener keeps its name.
+    pub permits: Arc<Permits>,
+}
+
+/// How many connections a listener has, over all workers: taken at accept, never on the request path.
+#[derive(Debug, Default)]
+pub struct Permits {
+    total: AtomicUsize,
+    by_address: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// One connection's place; given back on drop.
+#[derive(Debug)]
+pub struct Permit {
+    permits: Arc<Permits>,
+    address: IpAddr,
+}
+
+impl Permits {
+    /// A place within both limits. IPv6 addresses count by their /64, which is what one client has.
+    pub fn take(
+        self: &Arc<Self>,
+        address: IpAddr,
+        max: usize,
+        max_per_address: usize,
+    ) -> Option<Permit> {
+        let address = match address {
+            IpAddr::V4(_) => address,
+            IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & (u128::MAX << 64)).into()),
+        };
+        if self.total.fetch_add(1, Ordering::Relaxed) >= max {
+            self.total.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        let mut by_address = self
+            .by_address
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let count = by_address.entry(address).or_default();
+        if *count >= max_per_address {
+            self.total.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        *count += 1;
+        Some(Permit {
+            permits: self.clone(),
+            address,
+        })
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.permits.total.fetch_sub(1, Ordering::Relaxed);
+        let mut by_address = self
+            .permits
+            .by_address
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = by_address.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::Permits;
+
+    #[test]
+    fn places_are_limited_in_all_and_per_client_and_come_back() {
+        let permits = Arc::new(Permits::default());
+        let take = |text: &str| {
+            text.parse()
+                .ok()
+                .and_then(|address| permits.take(address, 3, 2))
+        };
+        let first = take("192.0.2.1");
+        let second = take("192.0.2.1");
+        assert!(first.is_some() && second.is_some());
+        assert!(take("192.0.2.1").is_none(), "two per address");
+        let third = take("2001:db8::1");
+        assert!(third.is_some());
+        assert!(take("2001:db8::2").is_none(), "three in all");
+        drop(first);
+        let fourth = take("2001:db8::ffff");
+        assert!(fourth.is_some(), "a place came back");
+        drop(second);
+        assert!(take("2001:db8::3").is_none(), "one /64 is one client");
+    }
 }
 
 /// An upstream with its names resolved.

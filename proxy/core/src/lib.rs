@@ -1,6 +1,8 @@
 //! Every decision of the proxy, as functions of bytes and time.
 
+pub mod balance;
 pub mod config;
 pub mod message;
 pub mod reason;
 pub mod route;
+pub mod trace;

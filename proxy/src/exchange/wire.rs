@@ -8,11 +8,11 @@ use std::task::{Context, Poll};
 use openclaw_core::message::{Fault, Field, ResponseHead};
 use openclaw_core::reason::Reason;
 
-/// Request body as it arrives: payload only, without chunk framing or frame headers.
-#[derive(Debug)]
-pub enum BodyPart<'a> {
-    /// Never empty. Stays available until `consume`d.
-    Data(&'a [u8]),
+/// What `Wire::poll_body` found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyPart {
+    /// `Wire::body` is not empty.
+    Data,
     /// The body is complete; `Wire::trailers` is valid now.
     End,
 }
@@ -39,9 +39,12 @@ impl WireError {
 /// One request's way to its client.
 pub trait Wire {
     /// Waits for request body. After `End` it keeps answering `End`.
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyPart<'_>, WireError>>;
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyPart, WireError>>;
 
-    /// Releases the first `count` bytes of the last `Data` (flow control is credited now, not on arrival).
+    /// Payload that has arrived, without chunk framing or frame headers; stays until `consume`d.
+    fn body(&self) -> &[u8];
+
+    /// Releases the first `count` bytes of `body` (flow control is credited now, not on arrival).
     fn consume(&mut self, count: usize);
 
     /// Field lines of the request's trailers, `name: value\r\n` each, already checked; empty when there are none.

@@ -5,7 +5,20 @@ use std::time::{Duration, Instant};
 
 use openclaw_core::reason::Reason;
 
-use crate::snapshot::Snapshot;
+pub use self::access::{AccessLog, AccessWriter, Output};
+pub use self::metrics::{Metric, MetricsText, Source};
+pub use self::recorder::Recorder;
+pub use self::report::{Report, Summary};
+
+mod access;
+pub mod histogram;
+mod line;
+pub mod metrics;
+mod recorder;
+mod report;
+mod shard;
+#[cfg(test)]
+mod tests;
 
 /// Where the listeners, routes and upstreams of one snapshot are counted. Names keep their slots over reloads.
 #[derive(Clone, Debug, Default)]
@@ -59,36 +72,4 @@ pub struct LogFields {
     pub referer: String,
     /// What is wrong, when the request was refused.
     pub detail: &'static str,
-}
-
-/// A worker's shard of all counters.
-#[derive(Debug, Default)]
-pub struct Recorder {}
-
-impl Recorder {
-    /// Gives the names of a snapshot their slots.
-    pub fn adopt(&self, _snapshot: &Snapshot) -> Slots {
-        Slots::default()
-    }
-
-    /// Whether `LogFields` are wanted.
-    pub fn wants_log(&self) -> bool {
-        false
-    }
-
-    /// Counts and logs a finished exchange.
-    pub fn exchange(&self, _record: &Record<'_>) {}
-
-    /// A refusal without an exchange: at accept, in the TLS handshake, by an h2 budget.
-    pub fn refusal(&self, _listener: u32, _reason: Reason) {}
-
-    pub fn connection_opened(&self, _listener: u32) {}
-
-    pub fn connection_closed(&self, _listener: u32) {}
-
-    /// A connection to an endpoint was tried.
-    pub fn upstream_connect(&self, _endpoint: u32, _success: bool) {}
-
-    /// Called by the worker's 100 ms tick: hands full buffers to the log writer.
-    pub fn tick(&self) {}
 }

@@ -1,10 +1,45 @@
-//! The configuration as the rest of the program sees it: every value is ready to use and cannot be wrong.
+//! The configuration: from text to values that are ready to use and cannot be wrong.
+//!
+//! `load` reads a file whole and tells every mistake with its place. Files and variables come through `Source`, so
+//! nothing here touches the file system. One section a file: its type, its keys with their defaults, its reader.
 
-use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroUsize;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+mod admin;
+mod document;
+mod headers;
+pub mod keys;
+mod listener;
+mod load;
+mod log;
+mod matcher;
+mod names;
+mod problem;
+mod reader;
+mod respond;
+mod route;
+mod server;
+mod shield;
+mod tls;
+mod tree;
+pub mod units;
+mod upstream;
+mod values;
+mod variables;
+
+pub use admin::Admin;
+pub use headers::{HeaderEdit, HeaderEdits};
+pub use listener::{Listener, Protocols};
+pub use load::{Loaded, load};
+pub use log::{AccessFormat, AccessLog, AccessTarget, Level, Log};
+pub use matcher::{HostPattern, Matcher, PathPattern};
+pub use problem::{Complaint, Location, Problem, Problems, Severity};
+pub use respond::{Respond, WELCOME};
+pub use route::{Action, Redirect, Route, Target};
+pub use server::Server;
+pub use shield::{OnExit, Prefix, Shield, ShieldAction, ShieldMode};
+pub use tls::{Certificate, Tls, TlsVersion};
+pub use upstream::{
+    Balance, Endpoint, EndpointAddress, Upstream, UpstreamProtocol, endpoint_address,
+};
 
 /// A whole, valid configuration.
 #[derive(Clone, Debug)]
@@ -19,263 +54,45 @@ pub struct Config {
     pub routes: Vec<Route>,
 }
 
-#[derive(Clone, Debug)]
-pub struct Server {
-    /// `None`: one per core.
-    pub workers: Option<NonZeroUsize>,
-    pub state_dir: PathBuf,
-    pub shutdown_grace: Duration,
+/// Where a configuration comes from.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    /// The main file as the operator named it; relative paths inside start at its directory.
+    pub name: &'a str,
+    pub text: &'a str,
+    pub files: &'a dyn Files,
+    /// The value of an environment variable.
+    pub variable: &'a dyn Fn(&str) -> Option<String>,
 }
 
-#[derive(Clone, Debug)]
-pub struct Admin {
-    pub socket: PathBuf,
-    /// Where /metrics, /healthz and /readyz are served; `None` is `"off"`.
-    pub metrics: Option<SocketAddr>,
+impl std::fmt::Debug for Source<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Source")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
 }
 
-#[derive(Clone, Debug)]
-pub struct Log {
-    pub level: Level,
-    pub access: AccessLog,
+/// The file system as far as `include` needs it; errors are sentences for the operator.
+pub trait Files {
+    /// The files that match, under names that `read` takes and problems show.
+    fn glob(&self, pattern: &str) -> Result<Vec<String>, String>;
+    fn read(&self, name: &str) -> Result<String, String>;
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
-    Error,
-    Warn,
-    Info,
-    Debug,
-    Trace,
+/// For a configuration that includes nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct NoFiles;
+
+impl Files for NoFiles {
+    fn glob(&self, _: &str) -> Result<Vec<String>, String> {
+        Err("files cannot be included here".to_owned())
+    }
+
+    fn read(&self, _: &str) -> Result<String, String> {
+        Err("files cannot be included here".to_owned())
+    }
 }
 
-#[derive(Clone, Debug)]
-pub struct AccessLog {
-    pub to: AccessTarget,
-    pub format: AccessFormat,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AccessTarget {
-    Off,
-    Stdout,
-    File(PathBuf),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AccessFormat {
-    Json,
-    Combined,
-}
-
-#[derive(Clone, Debug)]
-pub struct Shield {
-    /// Empty: no XDP.
-    pub interfaces: Vec<String>,
-    pub mode: ShieldMode,
-    pub action: ShieldAction,
-    pub allow: Vec<Prefix>,
-    pub block: Vec<Prefix>,
-    pub pin_dir: PathBuf,
-    pub on_exit: OnExit,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ShieldMode {
-    Auto,
-    Native,
-    Generic,
-    Off,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ShieldAction {
-    Enforce,
-    Monitor,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnExit {
-    Keep,
-    Detach,
-}
-
-/// A range of addresses, host bits zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Prefix {
-    pub address: IpAddr,
-    pub length: u8,
-}
-
-#[derive(Clone, Debug)]
-pub struct Listener {
-    pub name: Arc<str>,
-    pub bind: Vec<SocketAddr>,
-    pub protocols: Protocols,
-    pub tls: Option<Tls>,
-    /// Whose X-Forwarded-For and X-Request-Id are believed.
-    pub trusted_proxies: Vec<Prefix>,
-    pub max_connections: usize,
-    pub max_connections_per_ip: usize,
-    /// The whole request head must arrive within this.
-    pub header_timeout: Duration,
-    /// Between requests, and the longest stall inside a body.
-    pub idle_timeout: Duration,
-    /// The largest request head; also the decoded size of an h2 header list.
-    pub max_header: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Protocols {
-    pub h1: bool,
-    pub h2: bool,
-}
-
-#[derive(Clone, Debug)]
-pub struct Tls {
-    pub certificates: Vec<Certificate>,
-    /// Names for a certificate made at start, for trying things out; empty: none is made.
-    pub self_signed: Vec<String>,
-    pub min: TlsVersion,
-}
-
-#[derive(Clone, Debug)]
-pub struct Certificate {
-    pub cert: PathBuf,
-    pub key: PathBuf,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TlsVersion {
-    V1_2,
-    V1_3,
-}
-
-#[derive(Clone, Debug)]
-pub struct Upstream {
-    pub name: Arc<str>,
-    pub endpoints: Vec<Endpoint>,
-    pub balance: Balance,
-    pub protocol: UpstreamProtocol,
-    pub connect_timeout: Duration,
-    /// From the request being sent to the response head, and between two reads of its body.
-    pub response_timeout: Duration,
-    /// How long an upgraded connection (WebSocket) may be silent.
-    pub tunnel_timeout: Duration,
-    pub retries: u32,
-    /// Idle connections kept per worker.
-    pub keepalive: usize,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Endpoint {
-    pub address: EndpointAddress,
-    pub weight: u32,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum EndpointAddress {
-    Ip(SocketAddr),
-    /// Resolved when the configuration is loaded.
-    Name {
-        host: String,
-        port: u16,
-    },
-    /// `builtin:demo`: the demo origin inside the program.
-    Demo,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Balance {
-    RoundRobin,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UpstreamProtocol {
-    H1,
-    H2,
-}
-
-#[derive(Clone, Debug)]
-pub struct Route {
-    pub name: Arc<str>,
-    pub matcher: Matcher,
-    pub action: Action,
-    /// The largest request body; `None`: no limit.
-    pub max_body: Option<u64>,
-    pub headers: HeaderEdits,
-    pub strip_prefix: Option<String>,
-}
-
-/// What a request must be for the route to take it; all that is present must hold.
-#[derive(Clone, Debug, Default)]
-pub struct Matcher {
-    pub host: Option<HostPattern>,
-    pub path: Option<PathPattern>,
-    /// Upper-case names; empty: any.
-    pub method: Vec<String>,
-    /// Lower-case name, exact value.
-    pub header: Vec<(String, String)>,
-    pub cookie: Vec<(String, String)>,
-    pub query: Vec<(String, String)>,
-    pub client: Vec<Prefix>,
-}
-
-/// Lower-case, without port.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HostPattern {
-    Exact(String),
-    /// `*.example.com` is kept as `.example.com`; it matches one or more labels in front.
-    Suffix(String),
-}
-
-#[derive(Clone, Debug)]
-pub enum PathPattern {
-    /// Whole segments: `/api` matches `/api` and `/api/x`, not `/apix`.
-    Prefix(String),
-    Exact(String),
-    Regex(regex::bytes::Regex),
-}
-
-#[derive(Clone, Debug)]
-pub enum Action {
-    /// Never empty; the weights' sum is positive.
-    Forward(Vec<Target>),
-    Respond(Respond),
-    Redirect(Redirect),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// Index into `Config::upstreams`.
-    pub upstream: usize,
-    pub weight: u32,
-}
-
-#[derive(Clone, Debug)]
-pub struct Respond {
-    pub status: u16,
-    pub body: Arc<[u8]>,
-    pub content_type: String,
-}
-
-#[derive(Clone, Debug)]
-pub struct Redirect {
-    pub to: String,
-    pub status: u16,
-}
-
-#[derive(Clone, Debug, Default)]
-pub struct HeaderEdits {
-    pub request: HeaderEdit,
-    pub response: HeaderEdit,
-}
-
-/// Valid field names and values; framing and connection fields cannot be named here.
-#[derive(Clone, Debug, Default)]
-pub struct HeaderEdit {
-    /// Replaces every field of that name.
-    pub set: Vec<(String, String)>,
-    pub add: Vec<(String, String)>,
-    pub remove: Vec<String>,
-}
+#[cfg(test)]
+mod tests;

@@ -53,6 +53,7 @@ pub enum Kind {
     Traceparent,
     UserAgent,
     Referer,
+    Server,
     Date,
     Http2Settings,
 }
@@ -68,6 +69,7 @@ impl Kind {
             4 if is(b"date") => Self::Date,
             6 if is(b"cookie") => Self::Cookie,
             6 if is(b"expect") => Self::Expect,
+            6 if is(b"server") => Self::Server,
             7 if is(b"referer") => Self::Referer,
             7 if is(b"trailer") => Self::Trailer,
             7 if is(b"upgrade") => Self::Upgrade,

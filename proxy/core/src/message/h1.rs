@@ -1,1 +1,323 @@
-//! The HTTP/1 wire grammar.
+//! HTTP/1 heads: httparse splits the bytes, this module decides whether the message is one that has a single reading.
+
+use std::mem::MaybeUninit;
+
+use super::field::members;
+use super::request::{Facts, check_method, check_target, parse_length};
+use super::{
+    Fault, Field, Fields, Framing, Kind, MAX_FIELDS, Request, Response, ResponseBody, Version,
+    authority,
+};
+use crate::reason::Reason;
+
+/// Parses a request head at the start of `buffer`; `None` while it is incomplete. The number is the head's length.
+///
+/// # Errors
+/// The fault says how to answer. An incomplete head of `max` bytes or more is one.
+pub fn parse_request<'f, 'a: 'f>(
+    buffer: &'a [u8],
+    max: usize,
+    fields: &'f mut Fields<'a>,
+) -> Result<Option<(Request<'f>, usize)>, Fault> {
+    let mut headers = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let mut parsed = httparse::Request::new(&mut []);
+    let length = match parsed.parse_with_uninit_headers(buffer, &mut headers) {
+        Ok(httparse::Status::Complete(length)) if length <= max => length,
+        Ok(httparse::Status::Partial) if buffer.len() < max => return Ok(None),
+        Ok(_) => return Err(too_large(buffer)),
+        Err(error) => return Err(request_fault(error)),
+    };
+    if has_bare_lf(buffer.get(..length).unwrap_or_default()) {
+        return Err(Fault::malformed(
+            "a line that ends with a bare LF (RFC 9112 §2.2)",
+        ));
+    }
+    let (Some(method), Some(raw_target), Some(minor)) =
+        (parsed.method, parsed.path, parsed.version)
+    else {
+        return Err(Fault::malformed("an incomplete request line"));
+    };
+    let version = if minor == 0 {
+        Version::H10
+    } else {
+        Version::H11
+    };
+    let mut facts = Facts::default();
+    for header in parsed.headers.iter() {
+        let field = Field::new(header.name.as_bytes(), header.value.trim_ascii());
+        facts.note(&field)?;
+        fields
+            .try_push(field)
+            .map_err(|_full| Fault::header_too_large("more than 100 fields"))?;
+    }
+    check_method(method.as_bytes())?;
+    let (authority, target) = effective_target(method, raw_target.as_bytes(), version, &facts)?;
+    let framing = request_framing(version, &facts)?;
+    let h11 = version == Version::H11;
+    Ok(Some((
+        Request {
+            method: method.as_bytes(),
+            authority,
+            target,
+            version,
+            framing,
+            fields,
+            keep_alive: !facts.close && (h11 || facts.keep_alive),
+            expects_continue: facts.expects_continue && h11 && framing != Framing::None,
+            upgrade: h11 && facts.upgrade_option && facts.upgrade_field && framing == Framing::None,
+            accepts_trailers: facts.accepts_trailers,
+        },
+        length,
+    )))
+}
+
+/// Authority and origin-form target, from Host and whatever form the target has (RFC 9112 §3.2).
+fn effective_target<'a>(
+    method: &str,
+    raw: &'a [u8],
+    version: Version,
+    facts: &Facts<'a>,
+) -> Result<(&'a [u8], &'a [u8]), Fault> {
+    let host = match facts.host {
+        Some(host) => host,
+        None if version == Version::H10 => b"",
+        None => {
+            return Err(Fault::malformed(
+                "an HTTP/1.1 request without Host (RFC 9112 §3.2)",
+            ));
+        }
+    };
+    if !host.is_empty() {
+        authority::check(host)?;
+    } else if version == Version::H11 {
+        return Err(Fault::malformed("an empty Host field"));
+    }
+    if raw.first() == Some(&b'/') {
+        check_target(raw)?;
+        return Ok((host, raw));
+    }
+    if raw == b"*" && method == "OPTIONS" {
+        return Ok((host, raw));
+    }
+    let rest = strip_scheme(raw).ok_or(Fault::malformed(
+        "the request target is no path (RFC 9112 §3.2)",
+    ))?;
+    let end = rest
+        .iter()
+        .position(|byte| matches!(byte, b'/' | b'?'))
+        .unwrap_or(rest.len());
+    let (named, path) = rest.split_at_checked(end).unwrap_or((rest, b""));
+    authority::check(named)?;
+    if !host.is_empty() && !host.eq_ignore_ascii_case(named) {
+        return Err(Fault::smuggling(
+            "the target names another host than Host (RFC 9112 §3.2.2)",
+        ));
+    }
+    let target = if path.is_empty() { b"/" } else { path };
+    check_target(target)?;
+    Ok((named, target))
+}
+
+fn strip_scheme(raw: &[u8]) -> Option<&[u8]> {
+    [&b"http://"[..], b"https://"]
+        .into_iter()
+        .find_map(|scheme| {
+            let (head, rest) = raw.split_at_checked(scheme.len())?;
+            head.eq_ignore_ascii_case(scheme).then_some(rest)
+        })
+}
+
+fn request_framing(version: Version, facts: &Facts<'_>) -> Result<Framing, Fault> {
+    match (facts.chunked, facts.length) {
+        (true, Some(_)) => Err(Fault::smuggling(
+            "both Transfer-Encoding and Content-Length (RFC 9112 §6.3)",
+        )),
+        (true, None) if version == Version::H10 => Err(Fault::smuggling(
+            "Transfer-Encoding in HTTP/1.0 (RFC 9112 §6.1)",
+        )),
+        (true, None) => Ok(Framing::Stream),
+        (false, None | Some(0)) => Ok(Framing::None),
+        (false, Some(length)) => Ok(Framing::Length(length)),
+    }
+}
+
+fn too_large(buffer: &[u8]) -> Fault {
+    if memchr::memchr(b'\n', buffer).is_none() {
+        return Fault {
+            reason: Reason::UriTooLong,
+            status: 414,
+            detail: "the request line is larger than max_header",
+        };
+    }
+    Fault::header_too_large("the head is larger than max_header")
+}
+
+fn request_fault(error: httparse::Error) -> Fault {
+    match error {
+        httparse::Error::TooManyHeaders => Fault::header_too_large("more than 100 fields"),
+        httparse::Error::Version => Fault {
+            reason: Reason::VersionRefused,
+            status: 505,
+            detail: "an HTTP version other than 1.0 and 1.1 on an HTTP/1 connection",
+        },
+        httparse::Error::HeaderName => {
+            Fault::malformed("a field name that is no token (RFC 9112 §5.1)")
+        }
+        httparse::Error::HeaderValue => {
+            Fault::malformed("a control character in a field value (RFC 9110 §5.5)")
+        }
+        httparse::Error::NewLine => Fault::malformed("a bare CR (RFC 9112 §2.2)"),
+        httparse::Error::Token | httparse::Error::Status => {
+            Fault::malformed("a malformed request line (RFC 9112 §3)")
+        }
+    }
+}
+
+/// A plain loop over pairs: the compiler makes vector code of it.
+fn has_bare_lf(head: &[u8]) -> bool {
+    let after = head.get(1..).unwrap_or_default();
+    let pairs = head
+        .iter()
+        .zip(after)
+        .fold(false, |bad, (a, b)| bad | ((*b == b'\n') & (*a != b'\r')));
+    pairs || head.first() == Some(&b'\n')
+}
+
+/// Parses a response head at the start of `buffer`; `None` while it is incomplete.
+///
+/// # Errors
+/// Always of reason `UpstreamBadResponse`.
+pub fn parse_response<'f, 'a: 'f>(
+    buffer: &'a [u8],
+    max: usize,
+    asked: Asked,
+    fields: &'f mut Fields<'a>,
+) -> Result<Option<(Response<'f>, usize)>, Fault> {
+    let mut headers = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let mut parsed = httparse::Response::new(&mut []);
+    let config = httparse::ParserConfig::default();
+    let length = match config.parse_response_with_uninit_headers(&mut parsed, buffer, &mut headers)
+    {
+        Ok(httparse::Status::Complete(length)) if length <= max => length,
+        Ok(httparse::Status::Partial) if buffer.len() < max => return Ok(None),
+        Ok(_) => return Err(bad_response("the response head is too large")),
+        Err(_) => {
+            return Err(bad_response(
+                "the response head breaks the grammar of HTTP/1 (RFC 9112 §4, §5)",
+            ));
+        }
+    };
+    let (Some(status), Some(minor)) = (parsed.code, parsed.version) else {
+        return Err(bad_response("an incomplete status line"));
+    };
+    if status < 100 || (status == 101 && !asked.upgrade) {
+        return Err(bad_response("a status that the request did not allow"));
+    }
+    let mut facts = ResponseFacts::default();
+    for header in parsed.headers.iter() {
+        let field = Field::new(header.name.as_bytes(), header.value.trim_ascii());
+        facts.note(&field)?;
+        fields
+            .try_push(field)
+            .map_err(|_full| bad_response("the response has more than 100 fields"))?;
+    }
+    let body = response_body(status, minor, asked, &facts)?;
+    let keep_alive = !facts.close
+        && (minor == 1 || facts.keep_alive)
+        && !matches!(body, ResponseBody::UntilClose | ResponseBody::Tunnel);
+    let phrase = parsed.reason.unwrap_or_default().as_bytes();
+    Ok(Some((
+        Response {
+            status,
+            phrase,
+            fields,
+            body,
+            keep_alive,
+        },
+        length,
+    )))
+}
+
+/// What of the request decides how its response is read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked {
+    pub head: bool,
+    pub upgrade: bool,
+}
+
+#[derive(Debug, Default)]
+struct ResponseFacts {
+    length: Option<u64>,
+    chunked: bool,
+    close: bool,
+    keep_alive: bool,
+}
+
+impl ResponseFacts {
+    fn note(&mut self, field: &Field<'_>) -> Result<(), Fault> {
+        match field.kind {
+            Kind::ContentLength => {
+                let length = parse_length(field.value)
+                    .ok_or(bad_response("Content-Length is not a plain number"))?;
+                if self.length.is_some_and(|known| known != length) {
+                    return Err(bad_response(
+                        "two different Content-Length fields (RFC 9112 §6.3)",
+                    ));
+                }
+                self.length = Some(length);
+            }
+            Kind::TransferEncoding => {
+                if self.chunked || !field.value.eq_ignore_ascii_case(b"chunked") {
+                    return Err(bad_response("Transfer-Encoding is not exactly `chunked`"));
+                }
+                self.chunked = true;
+            }
+            Kind::Connection => {
+                for option in members(field.value) {
+                    self.close |= option.eq_ignore_ascii_case(b"close");
+                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn response_body(
+    status: u16,
+    minor: u8,
+    asked: Asked,
+    facts: &ResponseFacts,
+) -> Result<ResponseBody, Fault> {
+    if status == 101 {
+        return Ok(ResponseBody::Tunnel);
+    }
+    if status < 200 || status == 204 {
+        return Ok(ResponseBody::None { declared: None });
+    }
+    if facts.chunked && (facts.length.is_some() || minor == 0) {
+        return Err(bad_response(
+            "Transfer-Encoding beside Content-Length or in HTTP/1.0 (RFC 9112 §6.3)",
+        ));
+    }
+    if asked.head || status == 304 {
+        return Ok(ResponseBody::None {
+            declared: facts.length,
+        });
+    }
+    Ok(match (facts.chunked, facts.length) {
+        (true, _) => ResponseBody::Chunked,
+        (false, Some(length)) => ResponseBody::Length(length),
+        (false, None) => ResponseBody::UntilClose,
+    })
+}
+
+/// The endpoint's fault.
+pub const fn bad_response(detail: &'static str) -> Fault {
+    Fault {
+        reason: Reason::UpstreamBadResponse,
+        status: 502,
+        detail,
+    }
+}

@@ -4,10 +4,12 @@
 //! depend on the wire it came by. Nothing here allocates: names and values stay where the wire put them.
 
 pub mod authority;
+pub mod body;
 pub mod chunked;
 pub mod field;
 pub mod h1;
 pub mod list;
+mod method;
 pub mod render;
 pub mod request;
 mod response;
@@ -16,6 +18,7 @@ use arrayvec::ArrayVec;
 
 pub use field::{Field, Kind};
 pub use list::HeaderList;
+pub use method::{Method, phrase};
 pub use request::Request;
 pub use response::{Response, ResponseBody, ResponseHead};
 

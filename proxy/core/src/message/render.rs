@@ -1,1 +1,232 @@
-//! Heads as HTTP/1 bytes.
+//! Heads as HTTP/1 bytes: the request for an endpoint, and which fields of a response go on to the client.
+
+use std::net::SocketAddr;
+
+use super::field::members;
+use super::{Field, Fields, Framing, Kind, Request};
+use crate::config::HeaderEdit;
+
+/// What this hop adds to a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Hop<'a> {
+    /// The socket peer's address as text.
+    pub peer: &'a str,
+    /// The peer is one of `trusted_proxies`: what it says about the client is believed and extended.
+    pub trusted: bool,
+    pub scheme: &'static str,
+    /// Where the request came in; the Host for HTTP/1.0 requests that have none.
+    pub local: SocketAddr,
+    pub request_id: &'a str,
+    pub traceparent: &'a str,
+    /// The target for the endpoint, where a prefix is stripped.
+    pub target: &'a [u8],
+    pub edits: &'a HeaderEdit,
+}
+
+/// Writes the request head for an HTTP/1 endpoint; the framing is written anew from what was understood.
+pub fn request_head(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
+    push_all(out, &[request.method, b" ", hop.target, b" HTTP/1.1\r\n"]);
+    if !edits_name(hop.edits, b"host") {
+        if request.authority.is_empty() {
+            push_all(out, &[b"Host: ", hop.local.to_string().as_bytes(), b"\r\n"]);
+        } else {
+            push_all(out, &[b"Host: ", request.authority, b"\r\n"]);
+        }
+    }
+    let options = Options::of(request.fields);
+    let upgrade = request.upgrade && may_upgrade(request);
+    for field in request.fields {
+        if !is_forwarded(field, options, hop.trusted) || edits_name(hop.edits, field.name) {
+            continue;
+        }
+        if field.kind == Kind::Expect && !request.expects_continue {
+            continue;
+        }
+        push_field(out, field.name, field.value);
+    }
+    push_client(out, request, hop);
+    push_field(out, b"X-Request-Id", hop.request_id.as_bytes());
+    push_field(out, b"traceparent", hop.traceparent.as_bytes());
+    push_edits(out, hop.edits);
+    match request.framing {
+        Framing::None if matches!(request.method, b"POST" | b"PUT" | b"PATCH") => {
+            out.extend_from_slice(b"Content-Length: 0\r\n")
+        }
+        Framing::None => {}
+        Framing::Length(length) => {
+            push_field(
+                out,
+                b"Content-Length",
+                itoa::Buffer::new().format(length).as_bytes(),
+            );
+        }
+        Framing::Stream => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+    }
+    if request.accepts_trailers {
+        out.extend_from_slice(b"TE: trailers\r\n");
+    }
+    if upgrade {
+        if let Some(protocol) = request.known(Kind::Upgrade) {
+            push_field(out, b"Upgrade", protocol);
+            out.extend_from_slice(b"Connection: upgrade\r\n");
+        }
+    } else if request.accepts_trailers {
+        out.extend_from_slice(b"Connection: TE\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// An upgrade to h2c would carry requests past this proxy's checks, so it is not passed on.
+pub fn may_upgrade(request: &Request<'_>) -> bool {
+    request.known(Kind::Upgrade).is_some_and(|protocols| {
+        !members(protocols).any(|protocol| {
+            protocol
+                .get(..2)
+                .is_some_and(|p| p.eq_ignore_ascii_case(b"h2"))
+        })
+    })
+}
+
+/// End-to-end, not listed in Connection, not something only a trusted proxy may say, not an alias of such a field.
+fn is_forwarded(field: &Field<'_>, options: Options<'_, '_>, trusted: bool) -> bool {
+    match field.kind {
+        Kind::Host | Kind::XForwardedFor | Kind::XRequestId | Kind::Traceparent => return false,
+        Kind::XForwardedHost | Kind::XForwardedProto | Kind::Forwarded | Kind::XRealIp => {
+            return trusted;
+        }
+        // End-to-end in meaning, though this proxy asks for no credentials of its own.
+        Kind::ProxyAuthorization => return false,
+        kind if kind.is_hop_by_hop() => return false,
+        _ => {}
+    }
+    if options.list(field) {
+        return false;
+    }
+    memchr::memchr(b'_', field.name).is_none() || !is_alias(field.name)
+}
+
+/// CGI-style origins read `X_Forwarded_For` and `X-Forwarded-For` as one name.
+fn is_alias(name: &[u8]) -> bool {
+    let mut plain = [0u8; 24];
+    let Some(copy) = plain.get_mut(..name.len()) else {
+        return false;
+    };
+    for (to, from) in copy.iter_mut().zip(name) {
+        *to = if *from == b'_' { b'-' } else { *from };
+    }
+    Kind::of(copy) != Kind::Other
+}
+
+/// The Connection options of a message beyond `close`, `keep-alive` and `upgrade`: names of hop-by-hop fields.
+#[derive(Clone, Copy)]
+struct Options<'f, 'a> {
+    fields: &'f [Field<'a>],
+    any: bool,
+}
+
+impl<'f, 'a> Options<'f, 'a> {
+    fn of(fields: &'f [Field<'a>]) -> Self {
+        let plain = |option: &[u8]| {
+            [&b"close"[..], b"keep-alive", b"upgrade"]
+                .iter()
+                .any(|known| option.eq_ignore_ascii_case(known))
+        };
+        let any = Self { fields, any: true }
+            .values()
+            .any(|value| !members(value).all(plain));
+        Self { fields, any }
+    }
+
+    fn values(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.fields
+            .iter()
+            .filter(|field| field.kind == Kind::Connection)
+            .map(|field| field.value)
+    }
+
+    /// Whether the field is listed, and is one that may be.
+    fn list(&self, field: &Field<'_>) -> bool {
+        self.any
+            && !field.kind.is_protected()
+            && self
+                .values()
+                .any(|value| members(value).any(|option| field.is(option)))
+    }
+}
+
+/// X-Forwarded-For, -Proto and -Host: extended for a trusted peer, written anew for any other.
+fn push_client(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
+    out.extend_from_slice(b"X-Forwarded-For: ");
+    if hop.trusted {
+        for field in request
+            .fields
+            .iter()
+            .filter(|field| field.kind == Kind::XForwardedFor && !field.value.is_empty())
+        {
+            push_all(out, &[field.value, b", "]);
+        }
+    }
+    push_all(out, &[hop.peer.as_bytes(), b"\r\n"]);
+    if !(hop.trusted && request.known(Kind::XForwardedProto).is_some()) {
+        push_field(out, b"X-Forwarded-Proto", hop.scheme.as_bytes());
+    }
+    if !(hop.trusted && request.known(Kind::XForwardedHost).is_some())
+        && !request.authority.is_empty()
+    {
+        push_field(out, b"X-Forwarded-Host", request.authority);
+    }
+}
+
+/// Chooses the response fields that go on to the client; framing and connection fields are the wire's own.
+pub fn response_fields<'a>(
+    received: &[Field<'a>],
+    edits: &'a HeaderEdit,
+    tunnel: bool,
+    kept: &mut Fields<'a>,
+) {
+    let options = Options::of(received);
+    for field in received {
+        let hop_by_hop = field.kind.is_hop_by_hop() && !(tunnel && field.kind == Kind::Upgrade);
+        if hop_by_hop || field.kind == Kind::Server || edits_name(edits, field.name) {
+            continue;
+        }
+        if options.list(field) {
+            continue;
+        }
+        // `kept` has room for every received field; only additions can overflow it.
+        kept.push(*field);
+    }
+    for (name, value) in edits.set.iter().chain(&edits.add) {
+        if kept
+            .try_push(Field::new(name.as_bytes(), value.as_bytes()))
+            .is_err()
+        {
+            return;
+        }
+    }
+}
+
+fn edits_name(edits: &HeaderEdit, name: &[u8]) -> bool {
+    let is = |known: &str| known.as_bytes().eq_ignore_ascii_case(name);
+    edits.set.iter().any(|(known, _)| is(known)) || edits.remove.iter().any(|known| is(known))
+}
+
+fn push_edits(out: &mut Vec<u8>, edits: &HeaderEdit) {
+    for (name, value) in edits.set.iter().chain(&edits.add) {
+        push_field(out, name.as_bytes(), value.as_bytes());
+    }
+}
+
+/// One field line.
+#[inline]
+pub fn push_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.reserve(name.len() + value.len() + 4);
+    push_all(out, &[name, b": ", value, b"\r\n"]);
+}
+
+#[inline]
+fn push_all(out: &mut Vec<u8>, parts: &[&[u8]]) {
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+}

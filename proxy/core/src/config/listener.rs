@@ -1,0 +1,194 @@
+//! `[listener.NAME]`: where clients connect and what they may take.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::keys::{self, Key};
+use super::problem::Complaint;
+use super::reader::{Fault, Section};
+use super::tree::Node;
+use super::{Prefix, Tls, tls, values};
+
+#[derive(Clone, Debug)]
+pub struct Listener {
+    pub name: Arc<str>,
+    pub bind: Vec<SocketAddr>,
+    pub protocols: Protocols,
+    pub tls: Option<Tls>,
+    /// Whose X-Forwarded-For and X-Request-Id are believed.
+    pub trusted_proxies: Vec<Prefix>,
+    pub max_connections: usize,
+    pub max_connections_per_ip: usize,
+    /// The whole request head must arrive within this.
+    pub header_timeout: Duration,
+    /// Between requests, and the longest stall inside a body.
+    pub idle_timeout: Duration,
+    /// The largest request head; also the decoded size of an h2 header list.
+    pub max_header: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Protocols {
+    pub h1: bool,
+    pub h2: bool,
+}
+
+pub(super) static KEYS: keys::Section = keys::Section {
+    name: "listener",
+    doc: "Where clients connect. The name after the dot is yours; it stands in logs and metrics.",
+    keys: &[
+        Key::required(
+            "bind",
+            "list of addresses",
+            "[\"0.0.0.0:80\", \"[::]:80\"]",
+            "The addresses to listen on.",
+        ),
+        Key::default("mode", "word", "\"http\"", "What is spoken: http."),
+        Key::optional(
+            "protocols",
+            "list of words",
+            "[\"h1\", \"h2\"]",
+            "h1 and h2. Absent: h1, and h2 too with TLS. h2 without TLS is h2c by prior knowledge.",
+        ),
+        Key::optional(
+            "tls",
+            "table",
+            "{ certificates = [{ cert = \"a.pem\", key = \"a.key\" }], min = \"1.2\" }",
+            "Absent: cleartext.",
+        )
+        .fields(&tls::KEYS),
+        Key::default(
+            "trusted_proxies",
+            "list of prefixes",
+            "[]",
+            "Whose X-Forwarded-For and X-Request-Id are believed.",
+        )
+        .example("[\"10.0.0.0/8\"]"),
+        Key::default(
+            "max_connections",
+            "number",
+            "100000",
+            "Connections at one time; more are refused.",
+        ),
+        Key::default(
+            "max_connections_per_ip",
+            "number",
+            "1000",
+            "Connections at one time from one address.",
+        ),
+        Key::default(
+            "header_timeout",
+            "duration",
+            "\"10s\"",
+            "A request head must arrive whole within this; so must a TLS handshake.",
+        ),
+        Key::default(
+            "idle_timeout",
+            "duration",
+            "\"75s\"",
+            "The longest silence between requests, and inside a body.",
+        ),
+        Key::default(
+            "max_header",
+            "size",
+            "\"32k\"",
+            "The largest request head, from 1k to 1m.",
+        ),
+    ],
+    later: &[
+        ("proxy_protocol", "the PROXY protocol (`proxy_protocol`)"),
+        (
+            "to",
+            "listeners that forward bytes (`to`); routes do so for HTTP",
+        ),
+        ("sni", "forwarding by server name (`sni`)"),
+    ],
+};
+
+pub(super) fn read(name: String, section: &Section<'_>) -> Option<Listener> {
+    let bind = section.list("bind", values::bind_address);
+    if bind.as_ref().is_some_and(Vec::is_empty) {
+        section.complain(
+            "bind",
+            Complaint::new("a listener needs at least one address"),
+        );
+    }
+    let mode = section.value("mode", mode);
+    let tls = section.section("tls").map(|section| tls::read(&section));
+    let protocols = read_protocols(section, tls.is_some());
+    let trusted_proxies = section.list("trusted_proxies", values::prefix);
+    let max_connections = section.value("max_connections", values::count(1, 100_000_000));
+    let per_ip = section.value("max_connections_per_ip", values::count(1, 100_000_000));
+    let header_timeout = section.value("header_timeout", values::duration);
+    let idle_timeout = section.value("idle_timeout", values::duration);
+    let max_header = section.value("max_header", max_header);
+    mode?;
+    Some(Listener {
+        name: Arc::from(name),
+        bind: bind?,
+        protocols: protocols?,
+        tls: match tls {
+            Some(tls) => Some(tls?),
+            None => None,
+        },
+        trusted_proxies: trusted_proxies?,
+        max_connections: max_connections? as usize,
+        max_connections_per_ip: per_ip? as usize,
+        header_timeout: header_timeout?,
+        idle_timeout: idle_timeout?,
+        max_header: max_header?,
+    })
+}
+
+fn mode(node: &Node) -> Result<(), Fault> {
+    match values::string(node)? {
+        mode @ ("tcp" | "udp" | "tls") => Err(Complaint::new(format!(
+            "this version does not support listeners of mode `{mode}`"
+        ))
+        .into()),
+        _ => values::choice(&[("http", ())])(node),
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Protocol {
+    H1,
+    H2,
+}
+
+fn read_protocols(section: &Section<'_>, has_tls: bool) -> Option<Protocols> {
+    let read = section.list("protocols", |node| match values::string(node)? {
+        "h3" => Err(Complaint::new("this version does not support HTTP/3 (`h3`)").into()),
+        _ => values::choice(&[("h1", Protocol::H1), ("h2", Protocol::H2)])(node),
+    });
+    if !section.has("protocols") {
+        return Some(Protocols {
+            h1: true,
+            h2: has_tls,
+        });
+    }
+    let list = read?;
+    if list.is_empty() {
+        section.complain(
+            "protocols",
+            Complaint::new("a listener needs at least one protocol"),
+        );
+    }
+    Some(Protocols {
+        h1: list.contains(&Protocol::H1),
+        h2: list.contains(&Protocol::H2),
+    })
+}
+
+fn max_header(node: &Node) -> Result<usize, Fault> {
+    let bytes = values::size(node)?;
+    usize::try_from(bytes)
+        .ok()
+        .filter(|bytes| (1024..=1 << 20).contains(bytes))
+        .ok_or_else(|| {
+            Complaint::new(format!("a request head of {bytes} bytes is out of range"))
+                .hint("write a size from \"1k\" to \"1m\"")
+                .into()
+        })
+}

@@ -1,0 +1,246 @@
+//! The whole of a configuration: every section, then what must fit together across sections.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use super::keys::{self, Key};
+use super::problem::{Complaint, Problem, Problems, Severity};
+use super::reader::{Reader, Section};
+use super::tree::Place;
+use super::{
+    Action, Config, Listener, Source, Upstream, admin, document, listener, log, route, server,
+    shield, upstream, values,
+};
+
+/// A configuration that can be used.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub config: Config,
+    /// What is probably not meant, though it works.
+    pub warnings: Vec<Problem>,
+}
+
+pub(super) static ROOT: keys::Section = keys::Section {
+    name: "",
+    doc: "",
+    keys: &[
+        Key::default(
+            "include",
+            "list of patterns",
+            "[]",
+            "Further files, relative to this one; their tables are merged with this file's and their routes follow its own.",
+        )
+        .example("[\"conf.d/*.toml\"]"),
+        Key::default("server", "table", "{}", "").fields(&server::KEYS),
+        Key::default("admin", "table", "{}", "").fields(&admin::KEYS),
+        Key::default("log", "table", "{}", "").fields(&log::KEYS),
+        Key::default("shield", "table", "{}", "").fields(&shield::KEYS),
+        Key::default("listener", "tables by name", "{}", "").fields(&listener::KEYS),
+        Key::default("upstream", "tables by name", "{}", "").fields(&upstream::KEYS),
+        Key::default("route", "list of tables", "[]", "").fields(&route::KEYS),
+    ],
+    later: &[
+        ("autoban", "turning HTTP verdicts into bans (`autoban`)"),
+        ("cache", "caching (`cache`)"),
+        ("test", "tests inside the configuration (`test`)"),
+    ],
+};
+
+/// Reads a configuration whole: either it is right, or every mistake in it is told.
+///
+/// # Errors
+/// All problems, in file order.
+pub fn load(source: &Source<'_>) -> Result<Loaded, Problems> {
+    let mut reader = Reader::new(source.variable);
+    reader.set_base(source.name);
+    let config = read_all(source, &reader);
+    let failed = reader.has_errors();
+    let problems = reader.finish();
+    match config {
+        Some(config) if !failed => Ok(Loaded {
+            config,
+            warnings: problems,
+        }),
+        Some(_) | None => Err(Problems(
+            problems
+                .into_iter()
+                .filter(|problem| problem.severity == Severity::Error)
+                .collect(),
+        )),
+    }
+}
+
+/// `None` only with a problem.
+pub(super) fn read_all(source: &Source<'_>, reader: &Reader<'_>) -> Option<Config> {
+    let table = document::gather(source, reader)?;
+    let start = Place {
+        file: 0,
+        start: 0,
+        end: 0,
+    };
+    let root = Section::open(reader, &ROOT, String::new(), start, table);
+    let config = read(&root);
+    if config.is_none() && !reader.has_errors() {
+        reader.report(
+            start,
+            "",
+            Complaint::new("this configuration cannot be read"),
+        );
+    }
+    config
+}
+
+fn read(root: &Section<'_>) -> Option<Config> {
+    let server = root
+        .section("server")
+        .and_then(|section| server::read(&section));
+    let admin = root
+        .section("admin")
+        .and_then(|section| admin::read(&section));
+    let log = root.section("log").and_then(|section| log::read(&section));
+    let shield = root
+        .section("shield")
+        .and_then(|section| shield::read(&section));
+    let listeners = read_listeners(root, admin.as_ref().and_then(|admin| admin.metrics));
+    let upstreams = root.named("upstream");
+    let names: Vec<String> = upstreams
+        .iter()
+        .flatten()
+        .map(|(name, _, _)| name.clone())
+        .collect();
+    let routes = read_routes(root, &names);
+    let places: Vec<(String, Place)> = upstreams
+        .iter()
+        .flatten()
+        .map(|(name, place, _)| (name.clone(), *place))
+        .collect();
+    let upstreams: Option<Vec<Upstream>> = upstreams.and_then(|sections| {
+        let read: Vec<Option<Upstream>> = sections
+            .into_iter()
+            .map(|(name, place, section)| {
+                check_name(root, "upstream", &name, place);
+                upstream::read(name, &section?)
+            })
+            .collect();
+        read.into_iter().collect()
+    });
+    let config = Config {
+        server: server?,
+        admin: admin?,
+        log: log?,
+        shield: shield?,
+        listeners: listeners?,
+        upstreams: upstreams?,
+        routes: routes?,
+    };
+    warn_of_unused(root, &config, &places);
+    Some(config)
+}
+
+fn read_listeners(root: &Section<'_>, metrics: Option<SocketAddr>) -> Option<Vec<Listener>> {
+    let sections = root.named("listener")?;
+    if sections.is_empty() {
+        let hint = "add [listener.web] with bind = [\"0.0.0.0:80\"]";
+        let complaint = Complaint::new("a configuration needs at least one listener").hint(hint);
+        root.complain("listener", complaint);
+    }
+    let mut bound: HashMap<SocketAddr, Place> = HashMap::new();
+    if let Some(metrics) = metrics {
+        bound.insert(metrics, root.place_of("admin"));
+    }
+    let read: Vec<Option<Listener>> = sections
+        .into_iter()
+        .map(|(name, place, section)| {
+            check_name(root, "listener", &name, place);
+            let section = section?;
+            check_bind(&section, &mut bound);
+            listener::read(name, &section)
+        })
+        .collect();
+    read.into_iter().collect()
+}
+
+/// An address can be bound once; port 0 is another one each time.
+fn check_bind(section: &Section<'_>, bound: &mut HashMap<SocketAddr, Place>) {
+    for item in section.items_if_present("bind") {
+        let Ok(address) = values::bind_address(&item.node) else {
+            continue;
+        };
+        if address.port() == 0 {
+            continue;
+        }
+        match bound.get(&address) {
+            Some(first) => section.reader.conflict(
+                *first,
+                item.node.place,
+                &item.path,
+                Complaint::new(format!("{address} is bound twice")),
+            ),
+            None => {
+                bound.insert(address, item.node.place);
+            }
+        }
+    }
+}
+
+fn check_name(root: &Section<'_>, kind: &str, name: &str, place: Place) {
+    if let Err(complaint) = values::name(name) {
+        root.reader.report(place, kind, complaint);
+    }
+}
+
+fn read_routes(root: &Section<'_>, upstreams: &[String]) -> Option<Vec<super::Route>> {
+    let items = root.items("route")?;
+    let read: Vec<Option<route::Named>> = items
+        .into_iter()
+        .enumerate()
+        .map(|(index, item)| {
+            let section = root.item_section("route", item)?;
+            route::read(index + 1, &section, upstreams)
+        })
+        .collect();
+    let routes: Vec<route::Named> = read.into_iter().collect::<Option<_>>()?;
+    let mut known: HashMap<&str, Place> = HashMap::new();
+    for named in &routes {
+        let name = &*named.route.name;
+        match known.get(name) {
+            Some(first) => root.reader.conflict(
+                *first,
+                named.place,
+                "route",
+                Complaint::new(format!("two routes are named `{name}`")),
+            ),
+            None => {
+                known.insert(name, named.place);
+            }
+        }
+    }
+    Some(routes.into_iter().map(|named| named.route).collect())
+}
+
+fn warn_of_unused(root: &Section<'_>, config: &Config, upstreams: &[(String, Place)]) {
+    let mut used = vec![false; upstreams.len()];
+    for route in &config.routes {
+        let targets: &[super::Target] = match &route.action {
+            Action::Forward(targets) => targets,
+            Action::Respond(_) | Action::Redirect(_) => &[],
+        };
+        for target in targets {
+            if let Some(used) = used.get_mut(target.upstream) {
+                *used = true;
+            }
+        }
+    }
+    for ((name, place), used) in upstreams.iter().zip(used) {
+        if !used {
+            let complaint = Complaint::new(format!("no route leads to the upstream `{name}`"));
+            root.reader
+                .warn(*place, &format!("upstream.{name}"), complaint);
+        }
+    }
+    if config.routes.is_empty() && !config.listeners.is_empty() {
+        let complaint = Complaint::new("without a route every request is answered with 404")
+            .hint("add [[route]] with to = \"UPSTREAM\"");
+        root.reader.warn(root.place, "route", complaint);
+    }
+}

@@ -1,0 +1,248 @@
+//! `match` of a route: what a request must be.
+
+use super::keys::{self, Key};
+use super::problem::Complaint;
+use super::reader::{Fault, Section, Told};
+use super::tree::Node;
+use super::{Prefix, names, values};
+
+/// What a request must be for the route to take it; all that is present must hold.
+#[derive(Clone, Debug, Default)]
+pub struct Matcher {
+    pub host: Option<HostPattern>,
+    pub path: Option<PathPattern>,
+    /// Upper-case names; empty: any.
+    pub method: Vec<String>,
+    /// Lower-case name, exact value.
+    pub header: Vec<(String, String)>,
+    pub cookie: Vec<(String, String)>,
+    pub query: Vec<(String, String)>,
+    pub client: Vec<Prefix>,
+}
+
+/// Lower-case, without port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostPattern {
+    Exact(String),
+    /// `*.example.com` is kept as `.example.com`; it matches one or more labels in front.
+    Suffix(String),
+}
+
+#[derive(Clone, Debug)]
+pub enum PathPattern {
+    /// Whole segments: `/api` matches `/api` and `/api/x`, not `/apix`.
+    Prefix(String),
+    Exact(String),
+    Regex(regex::bytes::Regex),
+}
+
+pub(super) static KEYS: keys::Section = keys::Section {
+    name: "route.match",
+    doc: "What a request must be for the route to take it; all that is present must hold.",
+    keys: &[
+        Key::optional(
+            "host",
+            "host name",
+            "\"www.example.com\"",
+            "Exact, or *.example.com for everything below it. Absent: any.",
+        ),
+        Key::optional(
+            "path",
+            "path",
+            "\"/api\"",
+            "Whole segments: /api matches /api and /api/x, not /apix.",
+        ),
+        Key::optional("path_exact", "path", "\"/login\"", "This path alone."),
+        Key::optional(
+            "path_regex",
+            "regular expression",
+            "'^/static/.*\\.(jpg|png|css|js)$'",
+            "Found anywhere in the path unless anchored with ^ and $.",
+        ),
+        Key::default(
+            "method",
+            "list of methods",
+            "[]",
+            "One of these; empty: any.",
+        )
+        .example("[\"GET\", \"POST\"]"),
+        Key::default(
+            "header",
+            "table of strings",
+            "{}",
+            "Each of these request headers has exactly this value.",
+        )
+        .example("{ \"X-Beta\" = \"1\" }"),
+        Key::default("cookie", "table of strings", "{}", "The same of cookies.")
+            .example("{ version = \"2\" }"),
+        Key::default(
+            "query",
+            "table of strings",
+            "{}",
+            "The same of query parameters, compared as they stand in the URL.",
+        )
+        .example("{ beta = \"1\" }"),
+        Key::default(
+            "client",
+            "list of prefixes",
+            "[]",
+            "The client's address is in one of these; empty: any.",
+        )
+        .example("[\"10.0.0.0/8\"]"),
+    ],
+    later: &[],
+};
+
+pub(super) fn read(section: &Section<'_>) -> Option<Matcher> {
+    let host = section.optional("host", host);
+    let path = read_path(section);
+    let method = section.list("method", method);
+    let header = section.pairs("header", header);
+    let cookie = section.pairs("cookie", cookie);
+    let query = section.pairs("query", query);
+    let client = section.list("client", values::prefix);
+    Some(Matcher {
+        host: host.ok()?.flatten(),
+        path: path.ok()?,
+        method: method?,
+        header: header?,
+        cookie: cookie?,
+        query: query?,
+        client: client?,
+    })
+}
+
+fn host(node: &Node) -> Result<Option<HostPattern>, Fault> {
+    let text = values::text(node)?.to_ascii_lowercase();
+    if text == "*" {
+        return Ok(None);
+    }
+    let is_literal = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'))
+        .is_some_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok());
+    if is_literal || names::is_host(&text) {
+        return Ok(Some(HostPattern::Exact(text)));
+    }
+    match text.strip_prefix("*.") {
+        Some(rest) if names::is_host(rest) => {
+            return Ok(Some(HostPattern::Suffix(format!(".{rest}"))));
+        }
+        Some(_) | None => {}
+    }
+    let complaint = Complaint::new(format!("`{text}` is not a host name"));
+    Err(match text.rsplit_once(':') {
+        Some((host, port)) if names::is_host(host) && port.parse::<u16>().is_ok() => {
+            complaint.hint(format!("hosts match without their port: \"{host}\""))
+        }
+        Some(_) | None => {
+            complaint.hint("write \"www.example.com\", \"*.example.com\" or \"[2001:db8::1]\"")
+        }
+    }
+    .into())
+}
+
+fn read_path(section: &Section<'_>) -> Result<Option<PathPattern>, Told> {
+    let prefix = section.optional("path", |node| {
+        let path = path(node)?;
+        let trimmed = path.trim_end_matches('/');
+        let prefix = if trimmed.is_empty() { "/" } else { trimmed };
+        Ok(PathPattern::Prefix(prefix.to_owned()))
+    });
+    let exact = section.optional("path_exact", |node| path(node).map(PathPattern::Exact));
+    let regex = section.optional("path_regex", |node| regex(node).map(PathPattern::Regex));
+    let written: Vec<&str> = ["path", "path_exact", "path_regex"]
+        .into_iter()
+        .filter(|key| section.has(key))
+        .collect();
+    if let [first, second, ..] = written.as_slice() {
+        section.reader.conflict(
+            section.place_of(first),
+            section.place_of(second),
+            &section.key_path(second),
+            Complaint::new(format!("`{first}` and `{second}` exclude each other")),
+        );
+    }
+    Ok(prefix?.or(exact?).or(regex?))
+}
+
+/// A path as it stands in a request line, query excluded.
+pub(super) fn path(node: &Node) -> Result<String, Fault> {
+    let path = values::text(node)?;
+    let valid = path
+        .bytes()
+        .all(|byte| byte > b' ' && byte != 0x7f && byte != b'?' && byte != b'#');
+    if !path.starts_with('/') {
+        let hint = format!("did you mean \"/{path}\"?");
+        return Err(Complaint::new("a path starts with `/`").hint(hint).into());
+    }
+    if !valid {
+        return Err(Complaint::new(format!("`{path}` is not a path"))
+            .hint("no blanks, `?` or `#`; queries are matched with `query`")
+            .into());
+    }
+    Ok(path)
+}
+
+fn regex(node: &Node) -> Result<regex::bytes::Regex, Fault> {
+    let text = values::text(node)?;
+    regex::bytes::Regex::new(&text).map_err(|error| {
+        // The crate draws several lines; the last names the fault.
+        let drawn = error.to_string();
+        let last = drawn.lines().last().unwrap_or_default();
+        let fault = last.strip_prefix("error: ").unwrap_or(last);
+        Complaint::new(format!("this is not a regular expression: {fault}")).into()
+    })
+}
+
+fn method(node: &Node) -> Result<String, Fault> {
+    let method = values::text(node)?;
+    if !names::is_token(&method) {
+        return Err(Complaint::new(format!("`{method}` is not a method")).into());
+    }
+    let upper = method.to_ascii_uppercase();
+    if upper != method {
+        return Err(Complaint::new("methods are written in capitals")
+            .hint(format!("did you mean \"{upper}\"?"))
+            .into());
+    }
+    Ok(method)
+}
+
+fn header(name: &str, value: &Node) -> Result<(String, String), Fault> {
+    if !names::is_token(name) {
+        return Err(Complaint::new(format!("`{name}` is not a field name")).into());
+    }
+    Ok((name.to_ascii_lowercase(), field_value(value)?))
+}
+
+pub(super) fn field_value(node: &Node) -> Result<String, Fault> {
+    let value = values::string(node)?;
+    if !names::is_field_value(value) {
+        let message = "a field value has no control characters and no blanks at its ends";
+        return Err(Complaint::new(message).into());
+    }
+    Ok(value.to_owned())
+}
+
+fn cookie(name: &str, value: &Node) -> Result<(String, String), Fault> {
+    let text = field_value(value)?;
+    if !names::is_token(name) || text.contains(';') {
+        return Err(Complaint::new(format!("no cookie looks like `{name}={text}`")).into());
+    }
+    Ok((name.to_owned(), text))
+}
+
+fn query(name: &str, value: &Node) -> Result<(String, String), Fault> {
+    let text = values::string(value)?;
+    let odd = |part: &str| {
+        part.bytes()
+            .any(|byte| byte <= b' ' || b"&#".contains(&byte))
+    };
+    if name.is_empty() || name.contains('=') || odd(name) || odd(text) {
+        return Err(Complaint::new(format!("no query holds `{name}={text}`"))
+            .hint("write it as it stands in the URL, percent-encoded")
+            .into());
+    }
+    Ok((name.to_owned(), text.to_owned()))
+}

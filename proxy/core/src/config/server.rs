@@ -1,0 +1,54 @@
+//! `[server]`: the process.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::keys::{self, Key};
+use super::reader::Section;
+use super::values;
+
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// `None`: one per core.
+    pub workers: Option<NonZeroUsize>,
+    pub state_dir: PathBuf,
+    pub shutdown_grace: Duration,
+}
+
+pub(super) static KEYS: keys::Section = keys::Section {
+    name: "server",
+    doc: "The process.",
+    keys: &[
+        Key::optional(
+            "workers",
+            "number",
+            "2",
+            "Worker threads. Absent: one per core.",
+        ),
+        Key::default(
+            "state_dir",
+            "path",
+            "\"/var/lib/openclaw\"",
+            "Where certificates and other state are kept. Relative paths, here and everywhere, start at the directory of this file.",
+        ),
+        Key::default(
+            "shutdown_grace",
+            "duration",
+            "\"30s\"",
+            "How long requests may go on when the server stops; then they are cut.",
+        ),
+    ],
+    later: &[],
+};
+
+pub(super) fn read(section: &Section<'_>) -> Option<Server> {
+    let workers = section.value("workers", values::count(1, 1024));
+    let state_dir = section.value("state_dir", |node| section.reader.path(node));
+    let shutdown_grace = section.value("shutdown_grace", values::any_duration);
+    Some(Server {
+        workers: workers.and_then(|workers| NonZeroUsize::new(workers as usize)),
+        state_dir: state_dir?,
+        shutdown_grace: shutdown_grace?,
+    })
+}

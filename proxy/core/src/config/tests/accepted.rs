@@ -1,0 +1,197 @@
+//! What a configuration means once it is accepted.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::config::{
+    AccessFormat, AccessTarget, Action, EndpointAddress, HostPattern, Level, PathPattern,
+    Protocols, TlsVersion,
+};
+
+use super::{accepted, load_files, load_text};
+
+const SMALL: &str = "[listener.web]\nbind = [\"127.0.0.1:8080\"]\n[upstream.app]\nendpoints = [\"127.0.0.1:9001\"]\n";
+
+#[test]
+fn absent_keys_have_their_defaults() {
+    let config = accepted(&format!("{SMALL}[[route]]\nto = \"app\"\n"));
+    assert_eq!(config.server.workers, None);
+    assert_eq!(config.server.state_dir, Path::new("/var/lib/openclaw"));
+    assert_eq!(config.server.shutdown_grace, Duration::from_secs(30));
+    assert_eq!(config.admin.socket, Path::new("/run/openclaw/admin.sock"));
+    assert_eq!(config.admin.metrics.unwrap().to_string(), "127.0.0.1:9464");
+    assert_eq!(config.log.level, Level::Info);
+    assert_eq!(config.log.access.to, AccessTarget::Stdout);
+    assert_eq!(config.log.access.format, AccessFormat::Json);
+    assert!(config.shield.interfaces.is_empty());
+    let listener = &config.listeners[0];
+    assert_eq!(&*listener.name, "web");
+    assert_eq!(
+        listener.protocols,
+        Protocols {
+            h1: true,
+            h2: false
+        }
+    );
+    assert_eq!(listener.max_connections, 100_000);
+    assert_eq!(listener.max_connections_per_ip, 1000);
+    assert_eq!(listener.header_timeout, Duration::from_secs(10));
+    assert_eq!(listener.idle_timeout, Duration::from_secs(75));
+    assert_eq!(listener.max_header, 32 << 10);
+    let upstream = &config.upstreams[0];
+    assert_eq!(upstream.connect_timeout, Duration::from_secs(1));
+    assert_eq!(upstream.response_timeout, Duration::from_secs(30));
+    assert_eq!((upstream.retries, upstream.keepalive), (1, 128));
+    assert_eq!(&*config.routes[0].name, "route-1");
+    assert_eq!(config.routes[0].max_body, None);
+}
+
+#[test]
+fn h2_comes_with_tls_and_can_be_asked_for_without() {
+    let check = |keys: &str, h1: bool, h2: bool| {
+        let config = accepted(&format!("[listener.web]\nbind = \"127.0.0.1:0\"\n{keys}\n"));
+        assert_eq!(
+            config.listeners[0].protocols,
+            Protocols { h1, h2 },
+            "{keys}"
+        );
+    };
+    let tls = "tls = { self_signed = [\"localhost\"], min = \"1.3\" }";
+    check("", true, false);
+    check(tls, true, true);
+    check("protocols = [\"h2\"]", false, true);
+    check("protocols = [\"h1\", \"h2\"]", true, true);
+    check(&format!("{tls}\nprotocols = [\"h1\"]"), true, false);
+    let config = accepted(&format!("[listener.web]\nbind = \"127.0.0.1:0\"\n{tls}\n"));
+    assert_eq!(
+        config.listeners[0].tls.as_ref().unwrap().min,
+        TlsVersion::V1_3
+    );
+}
+
+#[test]
+fn a_route_is_read_whole() {
+    let config = accepted(
+        r#"
+        [listener.web]
+        bind = ["127.0.0.1:8080"]
+        [upstream.v1]
+        endpoints = ["127.0.0.1:${PORT}", { address = "app.internal:80", weight = 3 }]
+        [upstream.v2]
+        endpoints = "builtin:demo"
+        [[route]]
+        name = "api"
+        match = { host = "*.Example.com", path = "/api/", method = ["GET"], header = { "X-Beta" = "1" }, cookie = { version = "2" }, query = { beta = "1" }, client = ["10.0.0.0/8"] }
+        to = [{ upstream = "v1", weight = 95 }, { upstream = "v2", weight = 5 }]
+        headers = { request = { set = { "X-Api" = "1", "Host" = "app" }, remove = ["Cookie"] }, response = { add = { "X-Tag" = "a" } } }
+        strip_prefix = "/api"
+        max_body = "1m"
+        [[route]]
+        match = { path_regex = '^/static/.*\.png$' }
+        redirect = { to = "/new", status = 308 }
+        [[route]]
+        match = { path_exact = "/" }
+        respond = { builtin = "welcome" }
+        "#,
+    );
+    assert_eq!(
+        config.upstreams[0].endpoints[0].address,
+        EndpointAddress::Ip("127.0.0.1:9001".parse().unwrap())
+    );
+    assert_eq!(config.upstreams[0].endpoints[1].weight, 3);
+    assert_eq!(
+        config.upstreams[1].endpoints[0].address,
+        EndpointAddress::Demo
+    );
+    let api = &config.routes[0];
+    assert_eq!(
+        api.matcher.host,
+        Some(HostPattern::Suffix(".example.com".to_owned()))
+    );
+    assert!(matches!(&api.matcher.path, Some(PathPattern::Prefix(path)) if path == "/api"));
+    assert_eq!(api.matcher.header, [("x-beta".to_owned(), "1".to_owned())]);
+    let Action::Forward(targets) = &api.action else {
+        panic!("{:?}", api.action);
+    };
+    let targets: Vec<(usize, u32)> = targets.iter().map(|t| (t.upstream, t.weight)).collect();
+    assert_eq!(targets, [(0, 95), (1, 5)]);
+    let set: Vec<&str> = api
+        .headers
+        .request
+        .set
+        .iter()
+        .map(|(n, _)| n.as_str())
+        .collect();
+    assert_eq!(set, ["x-api", "host"]);
+    assert_eq!(
+        api.headers.response.add,
+        [("x-tag".to_owned(), "a".to_owned())]
+    );
+    assert_eq!(api.max_body, Some(1 << 20));
+    assert_eq!(api.strip_prefix.as_deref(), Some("/api"));
+    assert!(
+        matches!(&config.routes[1].action, Action::Redirect(redirect) if redirect.status == 308)
+    );
+    assert!(
+        matches!(&config.routes[2].action, Action::Respond(page) if page.content_type.starts_with("text/html"))
+    );
+    assert_eq!(&*config.routes[2].name, "route-3");
+}
+
+#[test]
+fn included_tables_are_merged_and_routes_follow_in_order() {
+    let loaded = load_files(&[
+        (
+            "openclaw.toml",
+            "include = [\"conf.d/*\", \"none/*\"]\n[listener.web]\nbind = [\"0.0.0.0:80\"]\n[log]\nlevel = \"warn\"\n[[route]]\nname = \"a\"\nto = \"app\"\n",
+        ),
+        ("conf.d/2.toml", "[[route]]\nname = \"c\"\nto = \"app\"\n"),
+        (
+            "conf.d/1.toml",
+            "[upstream.app]\nendpoints = [\"127.0.0.1:2\"]\n[log.access]\nto = \"off\"\n[[route]]\nname = \"b\"\nto = \"app\"\n",
+        ),
+    ])
+    .unwrap();
+    let names: Vec<&str> = loaded
+        .config
+        .routes
+        .iter()
+        .map(|route| &*route.name)
+        .collect();
+    assert_eq!(names, ["a", "b", "c"]);
+    assert_eq!(loaded.config.log.level, Level::Warn);
+    assert_eq!(loaded.config.log.access.to, AccessTarget::Off);
+    assert!(loaded.warnings.is_empty());
+}
+
+#[test]
+fn relative_paths_start_at_the_main_file() {
+    let text = "[listener.web]\nbind = \"127.0.0.1:0\"\ntls = { certificates = [{ cert = \"a.pem\", key = \"/k/a.key\" }] }\n";
+    let loaded = crate::config::load(&crate::config::Source {
+        name: "/etc/openclaw/openclaw.toml",
+        text,
+        files: &crate::config::NoFiles,
+        variable: &|_| None,
+    })
+    .unwrap();
+    let tls = loaded.config.listeners[0].tls.as_ref().unwrap();
+    assert_eq!(tls.certificates[0].cert, Path::new("/etc/openclaw/a.pem"));
+    assert_eq!(tls.certificates[0].key, Path::new("/k/a.key"));
+}
+
+#[test]
+fn what_is_probably_not_meant_is_a_warning() {
+    let warnings: Vec<String> = load_text(SMALL)
+        .unwrap()
+        .warnings
+        .iter()
+        .map(|warning| warning.message.clone())
+        .collect();
+    assert_eq!(
+        warnings,
+        [
+            "without a route every request is answered with 404",
+            "no route leads to the upstream `app`"
+        ]
+    );
+}

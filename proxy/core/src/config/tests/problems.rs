@@ -1,0 +1,174 @@
+//! How problems read.
+
+use insta::assert_snapshot;
+
+use super::{load_files, rejected};
+
+#[test]
+fn all_problems_are_told_at_once_with_their_places() {
+    let text = r#"
+[server]
+workers = 0
+shutdown_grace = 30
+
+[listener.web]
+bind = ["127.0.0.1:8080", "localhost:80"]
+max_conections = 10
+protocols = ["h1", "h3"]
+proxy_protocol = ["10.0.0.0/8"]
+tls = { min = "1.4" }
+
+[upstream.app]
+endpoints = ["127.0.0.1"]
+
+[[route]]
+to = "ap"
+match = { path = "api", client = ["10.1.2.3/8"] }
+"#;
+    assert_snapshot!(rejected(text), @r#"
+    error: 0 is out of range
+     --> openclaw.toml:3:11
+      |
+    3 | workers = 0
+      |           ^ write a number from 1 to 1024
+      = key: server.workers
+
+    error: a duration needs a unit
+     --> openclaw.toml:4:18
+      |
+    4 | shutdown_grace = 30
+      |                  ^^ did you mean "30s"?
+      = key: server.shutdown_grace
+
+    error: `localhost:80` is not an address with a port
+     --> openclaw.toml:7:27
+      |
+    7 | bind = ["127.0.0.1:8080", "localhost:80"]
+      |                           ^^^^^^^^^^^^^^ did you mean "127.0.0.1:80"?
+      = key: listener.web.bind[1]
+
+    error: unknown key `max_conections`
+     --> openclaw.toml:8:1
+      |
+    8 | max_conections = 10
+      | ^^^^^^^^^^^^^^ did you mean `max_connections`?
+      = key: listener.web.max_conections
+
+    error: this version does not support HTTP/3 (`h3`)
+     --> openclaw.toml:9:20
+      |
+    9 | protocols = ["h1", "h3"]
+      |                    ^^^^
+      = key: listener.web.protocols[1]
+
+    error: this version does not support the PROXY protocol (`proxy_protocol`)
+      --> openclaw.toml:10:1
+       |
+    10 | proxy_protocol = ["10.0.0.0/8"]
+       | ^^^^^^^^^^^^^^
+       = key: listener.web.proxy_protocol
+
+    error: `1.4` is not known here
+      --> openclaw.toml:11:15
+       |
+    11 | tls = { min = "1.4" }
+       |               ^^^^^ did you mean `1.2`?
+       = key: listener.web.tls.min
+
+    error: `127.0.0.1` is not an endpoint: it has no port
+      --> openclaw.toml:14:14
+       |
+    14 | endpoints = ["127.0.0.1"]
+       |              ^^^^^^^^^^^ write "127.0.0.1:9001", "app.internal:8080" or "http://app.internal"
+       = key: upstream.app.endpoints[0]
+
+    error: there is no upstream `ap`
+      --> openclaw.toml:17:6
+       |
+    17 | to = "ap"
+       |      ^^^^ did you mean `app`?
+       = key: route[0].to
+
+    error: a path starts with `/`
+      --> openclaw.toml:18:18
+       |
+    18 | match = { path = "api", client = ["10.1.2.3/8"] }
+       |                  ^^^^^ did you mean "/api"?
+       = key: route[0].match.path
+
+    error: `10.1.2.3/8` has bits set behind its prefix length
+      --> openclaw.toml:18:35
+       |
+    18 | match = { path = "api", client = ["10.1.2.3/8"] }
+       |                                   ^^^^^^^^^^^^ did you mean "10.0.0.0/8"?
+       = key: route[0].match.client[0]
+    "#);
+}
+
+#[test]
+fn a_syntax_error_is_told_where_it_stands() {
+    assert_snapshot!(rejected("[server]\nworkers = = 2\n[log\n"), @r#"
+    error: extra `=`
+     --> openclaw.toml:2:11
+      |
+    2 | workers = = 2
+      |           ^
+
+    error: unclosed table, expected `]`
+     --> openclaw.toml:3:5
+      |
+    3 | [log
+      |     ^
+    "#);
+}
+
+#[test]
+fn conflicts_name_both_places() {
+    let problems = load_files(&[
+        (
+            "openclaw.toml",
+            "include = [\"conf.d/*\"]\n[listener.web]\nbind = [\"0.0.0.0:80\"]\n[upstream.app]\nendpoints = [\"127.0.0.1:1\"]\n",
+        ),
+        (
+            "conf.d/a.toml",
+            "[upstream.app]\nendpoints = [\"127.0.0.1:2\"]\n[listener.other]\nbind = [\"0.0.0.0:80\"]\n",
+        ),
+    ])
+    .unwrap_err();
+    assert_snapshot!(problems, @r#"
+    error: `upstream.app` is given twice
+     --> conf.d/a.toml:1:11
+      |
+    1 | [upstream.app]
+      |           ^^^
+      = key: upstream.app
+      = first: openclaw.toml:4:11
+
+    error: 0.0.0.0:80 is bound twice
+     --> conf.d/a.toml:4:9
+      |
+    4 | bind = ["0.0.0.0:80"]
+      |         ^^^^^^^^^^^^
+      = key: listener.other.bind[0]
+      = first: openclaw.toml:3:9
+    "#);
+}
+
+#[test]
+fn problems_are_also_plain_values() {
+    let problems = rejected("[listener.web]\nbind = [\"127.0.0.1:80\"]\nmax_header = \"2m\"\n");
+    assert_snapshot!(serde_json::to_string_pretty(&problems).unwrap(), @r#"
+    [
+      {
+        "severity": "error",
+        "file": "openclaw.toml",
+        "line": 3,
+        "column": 14,
+        "key": "listener.web.max_header",
+        "message": "a request head of 2097152 bytes is out of range",
+        "hint": "write a size from \"1k\" to \"1m\"",
+        "first": null
+      }
+    ]
+    "#);
+}

@@ -1,0 +1,88 @@
+//! Why a verb failed, and with which exit code: 1 when the thing failed or the answer is no, 2 when the command line or the
+//! configuration is wrong.
+
+use serde_json::{Value, json};
+
+use super::output::{Format, error_line, print};
+use crate::control::admin::client::CallError;
+use crate::control::{ControlError, Refused, chain};
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CliError {
+    /// It renders itself, with places and carets.
+    #[error("{0}")]
+    Refused(Refused),
+    /// The running proxy refused its configuration.
+    #[error("{text}")]
+    RefusedThere {
+        error: String,
+        text: String,
+        problems: Value,
+    },
+    #[error(transparent)]
+    Control(ControlError),
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error("the running proxy says: {message}")]
+    Answer { message: String },
+    #[error("{message}")]
+    Usage { message: String },
+    #[error("there is no reason `{code}`{hint}")]
+    UnknownReason { code: String, hint: String },
+    #[error("it is still running after {seconds} s")]
+    StillRunning { seconds: u64 },
+    #[error("cannot start a runtime")]
+    Runtime { source: std::io::Error },
+    #[error("the manual page cannot be made")]
+    Man { source: std::io::Error },
+}
+
+impl From<ControlError> for CliError {
+    fn from(error: ControlError) -> Self {
+        if let ControlError::Refused(refused) = error {
+            Self::Refused(refused)
+        } else {
+            Self::Control(error)
+        }
+    }
+}
+
+impl CliError {
+    pub(super) fn code(&self) -> u8 {
+        match self {
+            Self::Refused(_) | Self::RefusedThere { .. } | Self::Usage { .. } => 2,
+            Self::Control(_)
+            | Self::Call(_)
+            | Self::Answer { .. }
+            | Self::UnknownReason { .. }
+            | Self::StillRunning { .. }
+            | Self::Runtime { .. }
+            | Self::Man { .. } => 1,
+        }
+    }
+
+    /// Text goes to stderr; JSON to stdout, where a program reads the answer, whatever it is.
+    pub(super) fn print(&self, format: Format) {
+        match (format, self) {
+            (Format::Text, Self::Refused(_) | Self::RefusedThere { .. }) => {
+                error_line(&self.to_string());
+            }
+            (Format::Text, error) => error_line(&format!("error: {}", chain(error))),
+            (Format::Json, error) => print(&format!("{:#}\n", error.json())),
+        }
+    }
+
+    fn json(&self) -> Value {
+        if let Self::Refused(refused) = self {
+            let error = "the configuration is refused";
+            return json!({ "ok": false, "error": error, "problems": refused.json() });
+        }
+        if let Self::RefusedThere {
+            error, problems, ..
+        } = self
+        {
+            return json!({ "ok": false, "error": error, "problems": problems });
+        }
+        json!({ "ok": false, "error": chain(self) })
+    }
+}

@@ -1,0 +1,130 @@
+//! The command line: one verb a file. Each gives back what it found, as text and as JSON, or why not.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use self::error::CliError;
+use self::output::{Format, Outcome};
+use crate::control::Origin;
+
+mod check;
+mod error;
+mod output;
+mod reasons;
+mod reload;
+mod run;
+mod shell;
+mod socket;
+mod status;
+mod stop;
+mod version;
+
+/// An eBPF-accelerated L4/L7 reverse proxy.
+#[derive(Debug, Parser)]
+#[command(name = "openclaw", version, max_term_width = 100)]
+struct Cli {
+    /// The configuration; else `$OPENCLAW_CONFIG`, ./openclaw.toml, /etc/openclaw/openclaw.toml, an embedded default
+    #[arg(short, long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The admin socket; else the configuration's
+    #[arg(long, global = true, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// How answers are printed
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Text)]
+    output: Format,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Serve until told to stop
+    Run(run::Arguments),
+    /// Say whether a configuration is right, and what is wrong with it
+    Check(check::Arguments),
+    /// Let the running proxy take its configuration anew
+    Reload,
+    /// Drain the running proxy and end it
+    Stop(stop::Arguments),
+    /// Show what the running proxy does
+    Status,
+    /// Say what this program is
+    Version,
+    /// Explain the codes of refusals
+    Reasons(reasons::Arguments),
+    /// Print a completion script
+    Completions(shell::Arguments),
+    /// Print the manual page
+    Man,
+}
+
+/// What every verb may need.
+#[derive(Debug)]
+struct Context {
+    config: Option<PathBuf>,
+    socket: Option<PathBuf>,
+}
+
+impl Context {
+    fn origin(&self, file: Option<&Path>) -> Origin {
+        Origin::find(file.or(self.config.as_deref()))
+    }
+}
+
+/// The whole program: parses the command line, runs the verb, prints.
+pub fn main() -> ExitCode {
+    run_with(std::env::args_os())
+}
+
+fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed pipe is no reason to fail.
+            let _ = error.print();
+            return u8::try_from(error.exit_code()).unwrap_or(2).into();
+        }
+    };
+    let format = cli.output;
+    let context = Context {
+        config: cli.config,
+        socket: cli.socket,
+    };
+    match obey(&context, cli.verb) {
+        Ok(outcome) => {
+            outcome.print(format);
+            outcome.code.into()
+        }
+        Err(error) => {
+            error.print(format);
+            error.code().into()
+        }
+    }
+}
+
+fn obey(context: &Context, verb: Verb) -> Result<Outcome, CliError> {
+    match verb {
+        Verb::Run(arguments) => run::run(context, &arguments),
+        Verb::Check(arguments) => check::check(context, &arguments),
+        Verb::Reload => reload::reload(context),
+        Verb::Stop(arguments) => stop::stop(context, &arguments),
+        Verb::Status => status::status(context),
+        Verb::Version => Ok(version::version()),
+        Verb::Reasons(arguments) => reasons::reasons(&arguments),
+        Verb::Completions(arguments) => Ok(shell::completions(&arguments, Cli::command())),
+        Verb::Man => shell::man(&Cli::command()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,83 @@
+//! What a verb gives back, and the two ways to print it.
+
+use std::io::{self, Write};
+
+use clap::ValueEnum;
+use serde_json::Value;
+
+/// `-o`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    /// Whole lines.
+    pub(super) text: String,
+    pub(super) json: Value,
+    /// For people only, on stderr: the JSON has them too.
+    pub(super) warnings: Vec<String>,
+    pub(super) code: u8,
+}
+
+impl Outcome {
+    pub(super) fn new(text: String, json: Value) -> Self {
+        Self {
+            text,
+            json,
+            warnings: Vec::new(),
+            code: 0,
+        }
+    }
+
+    pub(super) fn print(&self, format: Format) {
+        match format {
+            Format::Text => {
+                for warning in &self.warnings {
+                    error_line(warning);
+                }
+                print(&self.text);
+            }
+            Format::Json if self.json.is_null() => {}
+            Format::Json => print(&format!("{:#}\n", self.json)),
+        }
+    }
+}
+
+/// A closed pipe ends the printing and nothing else.
+pub(super) fn print(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+pub(super) fn error_line(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{}", text.trim_end());
+}
+
+/// Rows with their columns aligned.
+pub(super) fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| {
+            let cells = rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        })
+        .collect();
+    let mut out = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            line.push_str(cell);
+            let padding = width - cell.chars().count().min(*width);
+            line.extend(std::iter::repeat_n(' ', padding + 2));
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}

@@ -1,0 +1,45 @@
+//! `openclaw reload`.
+
+use hyper::body::Bytes;
+use serde_json::Value;
+
+use super::Context;
+use super::error::CliError;
+use super::output::Outcome;
+
+/// What the admin API answers with when the configuration is wrong.
+const REFUSED: u16 = 422;
+
+pub(super) fn reload(context: &Context) -> Result<Outcome, CliError> {
+    let reply = context.call("POST", "/reload", &Bytes::new())?;
+    let json = reply.json();
+    let text = |key: &str| {
+        let text = json.get(key).and_then(Value::as_str);
+        text.unwrap_or_default().to_owned()
+    };
+    if reply.status == REFUSED {
+        return Err(CliError::RefusedThere {
+            error: text("error"),
+            text: text("text"),
+            problems: json.get("problems").cloned().unwrap_or_default(),
+        });
+    }
+    if !reply.is_success() {
+        return Err(CliError::Answer {
+            message: reply.error(),
+        });
+    }
+    let generation = json.get("generation").and_then(Value::as_u64);
+    let warnings = json.get("warnings").and_then(Value::as_array);
+    let warnings = warnings
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(ToOwned::to_owned)
+        .collect();
+    let text = format!("reloaded: generation {}\n", generation.unwrap_or_default());
+    Ok(Outcome {
+        warnings,
+        ..Outcome::new(text, json)
+    })
+}

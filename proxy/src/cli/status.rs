@@ -1,0 +1,93 @@
+//! `openclaw status`.
+
+use hyper::body::Bytes;
+use serde_json::Value;
+
+use super::Context;
+use super::error::CliError;
+use super::output::{Outcome, table};
+
+pub(super) fn status(context: &Context) -> Result<Outcome, CliError> {
+    let reply = context.call("GET", "/status", &Bytes::new())?;
+    if !reply.is_success() {
+        return Err(CliError::Answer {
+            message: reply.error(),
+        });
+    }
+    let json = reply.json();
+    Ok(Outcome::new(text(&json), json))
+}
+
+fn text(status: &Value) -> String {
+    let word = |pointer: &str| match status.pointer(pointer) {
+        Some(Value::String(text)) => text.clone(),
+        None | Some(Value::Null) => "-".to_owned(),
+        Some(other) => other.to_string(),
+    };
+    let row = |name: &str, text: String| vec![name.to_owned(), text];
+    let draining = status.pointer("/draining") == Some(&Value::Bool(true));
+    let mut rows = vec![
+        row(
+            "openclaw",
+            format!(
+                "{}, process {}, up {} s{}",
+                word("/version"),
+                word("/pid"),
+                word("/uptime_seconds"),
+                if draining { ", draining" } else { "" }
+            ),
+        ),
+        row(
+            "config",
+            format!(
+                "{}, generation {}",
+                word("/config/from"),
+                word("/config/generation")
+            ),
+        ),
+    ];
+    let refused = status.pointer("/config/last_reload/problems");
+    if let Some(problems) = refused.and_then(Value::as_array) {
+        let at = word("/config/last_reload/at");
+        let count = problems.len();
+        rows.push(row(
+            "reload",
+            format!("REFUSED at {at}: {count} problem(s), the old configuration serves on"),
+        ));
+    }
+    let listeners = status.pointer("/listeners").and_then(Value::as_array);
+    for listener in listeners.into_iter().flatten() {
+        let words = |key: &str| {
+            let items = listener.get(key).and_then(Value::as_array);
+            let items = items.into_iter().flatten().filter_map(Value::as_str);
+            items.collect::<Vec<_>>().join(" ")
+        };
+        let name = listener.get("name").and_then(Value::as_str).unwrap_or("-");
+        let tls = if listener.get("tls") == Some(&Value::Bool(true)) {
+            " tls"
+        } else {
+            ""
+        };
+        let text = format!("{name} {} {}{tls}", words("addresses"), words("protocols"));
+        rows.push(row("listener", text));
+    }
+    rows.push(row(
+        "workers",
+        format!(
+            "{} of {} answer",
+            word("/workers/running"),
+            word("/workers/configured")
+        ),
+    ));
+    rows.push(row(
+        "traffic",
+        format!(
+            "{} connections, {} requests so far",
+            word("/connections"),
+            word("/requests")
+        ),
+    ));
+    rows.push(row("shield", word("/shield")));
+    rows.push(row("metrics", word("/metrics")));
+    table(&rows)
+}

@@ -1,0 +1,128 @@
+//! The other end of the admin socket: one call, one answer.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper::header::HOST;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+use crate::control::process::is_trusted;
+
+/// The largest answer: an export of large lists.
+const MAX_ANSWER: usize = 1 << 30;
+/// A call that takes longer is given up; a reload that resolves names may take its time.
+const ANSWER_WITHIN: Duration = Duration::from_secs(90);
+
+/// Why a running proxy gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    #[error("no openclaw is running (nothing answers at {})", path.display())]
+    NotRunning { path: PathBuf },
+    #[error("cannot open the admin socket {}", path.display())]
+    Connect { path: PathBuf, source: io::Error },
+    #[error("the admin socket {} is in a directory of another user", path.display())]
+    Stranger { path: PathBuf },
+    #[error("the call was cut off")]
+    Exchange { source: hyper::Error },
+    #[error("the call cannot be made")]
+    Request { source: hyper::http::Error },
+    #[error("the answer is too large or was cut off")]
+    Body {
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("no answer came within {} seconds", ANSWER_WITHIN.as_secs())]
+    Late,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub body: Bytes,
+}
+
+impl Reply {
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// Null when the body is no JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// The `error` of a refusal.
+    pub fn error(&self) -> String {
+        let text = self.json();
+        let text = text.get("error").and_then(Value::as_str);
+        text.map_or_else(|| format!("status {}", self.status), ToOwned::to_owned)
+    }
+}
+
+/// Asks the process behind the socket.
+///
+/// # Errors
+/// Nobody is there, or the call fails half-way; a refusal is a reply.
+pub async fn call(
+    socket: &Path,
+    method: &str,
+    target: &str,
+    body: Bytes,
+) -> Result<Reply, CallError> {
+    let path = || socket.to_owned();
+    if socket.exists() && !is_trusted(socket) {
+        return Err(CallError::Stranger { path: path() });
+    }
+    let stream = UnixStream::connect(socket).await.map_err(|source| {
+        let absent = [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused];
+        if absent.contains(&source.kind()) {
+            CallError::NotRunning { path: path() }
+        } else {
+            CallError::Connect {
+                path: path(),
+                source,
+            }
+        }
+    })?;
+    timeout(ANSWER_WITHIN, exchange(stream, method, target, body))
+        .await
+        .unwrap_or(Err(CallError::Late))
+}
+
+async fn exchange(
+    stream: UnixStream,
+    method: &str,
+    target: &str,
+    body: Bytes,
+) -> Result<Reply, CallError> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|source| CallError::Exchange { source })?;
+    // It ends with the sender.
+    tokio::spawn(connection);
+    let request = Request::builder()
+        .method(method)
+        .uri(target)
+        .header(HOST, "openclaw")
+        .body(Full::new(body))
+        .map_err(|source| CallError::Request { source })?;
+    let response = sender
+        .send_request(request)
+        .await
+        .map_err(|source| CallError::Exchange { source })?;
+    let status = response.status().as_u16();
+    let body = Limited::new(response.into_body(), MAX_ANSWER)
+        .collect()
+        .await
+        .map_err(|source| CallError::Body { source })?
+        .to_bytes();
+    Ok(Reply { status, body })
+}

@@ -1,0 +1,114 @@
+//! The admin API: JSON over HTTP on a unix socket. Who may open the socket may do everything; its mode is the guard.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Limited};
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use tokio::net::{UnixListener, UnixStream};
+
+use super::error::ControlError;
+use super::http::{self, Answer};
+use super::process;
+use super::state::Control;
+
+pub mod client;
+pub(super) use self::status::protocols;
+
+mod status;
+pub mod table;
+
+use self::table::{Call, TABLES};
+
+/// The largest request body: block lists are imported through here.
+const MAX_BODY: usize = 64 << 20;
+/// Calls at a time.
+const MAX_CALLS: usize = 64;
+
+/// The socket, and the file that goes with it.
+#[derive(Debug)]
+pub(super) struct AdminSocket {
+    pub(super) listener: UnixListener,
+    pub(super) path: PathBuf,
+}
+
+impl Drop for AdminSocket {
+    fn drop(&mut self) {
+        // A successor may have replaced it; then it is gone already or not ours, and nobody is worse off.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Opens the socket, in place of one whose process is dead.
+///
+/// # Errors
+/// Another process answers there, or the path cannot be used.
+pub(super) async fn open(path: &Path) -> Result<AdminSocket, ControlError> {
+    let failed = |source| ControlError::AdminSocket {
+        path: path.to_owned(),
+        source,
+    };
+    process::make_socket_folder(path).map_err(failed)?;
+    match UnixStream::connect(path).await {
+        Ok(stream) => {
+            return Err(ControlError::AlreadyRunning {
+                path: path.to_owned(),
+                pid: stream.peer_cred().ok().and_then(|peer| peer.pid()),
+            });
+        }
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path).map_err(failed)?;
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    let socket = AdminSocket {
+        listener,
+        path: path.to_owned(),
+    };
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(failed)?;
+    Ok(socket)
+}
+
+/// Answers calls for ever.
+pub(super) async fn serve(control: Rc<Control>, listener: &UnixListener) {
+    let calls = http::Slots::new(MAX_CALLS);
+    loop {
+        let slot = calls.take().await;
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let control = Rc::clone(&control);
+                let service = service_fn(move |request| {
+                    let control = Rc::clone(&control);
+                    async move { Ok(answer(control, request).await.into_response()) }
+                });
+                http::spawn(stream, service, slot);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the admin socket cannot accept");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn answer(control: Rc<Control>, request: Request<Incoming>) -> Answer {
+    let (head, body) = request.into_parts();
+    let path = head.uri.path().to_owned();
+    let mut routes = TABLES.iter().flat_map(|table| table.iter());
+    let Some(route) = routes.find(|route| route.takes(head.method.as_str(), &path)) else {
+        return Answer::error(404, &format!("there is no {} {path}", head.method));
+    };
+    let body = match Limited::new(body, MAX_BODY).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) => return Answer::error(400, &format!("the body cannot be read: {error}")),
+    };
+    let query = head.uri.query().unwrap_or_default().to_owned();
+    (route.run)(control, Call { path, query, body }).await
+}

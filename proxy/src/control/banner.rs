@@ -1,0 +1,95 @@
+//! What a person reads at the start: where everything is, and for a first try, what to type.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+
+use openclaw_core::config::Listener;
+
+use super::admin::protocols;
+use super::load::Origin;
+use super::state::Control;
+
+/// Prints the banner; its last line says that the listeners serve.
+pub(super) fn print(control: &Control) {
+    // Nobody reads stderr; the service runs all the same.
+    let _ = io::stderr().write_all(text(control).as_bytes());
+}
+
+fn text(control: &Control) -> String {
+    let snapshot = control.snapshot();
+    let config = &snapshot.config;
+    let mut out = format!(
+        "openclaw {} · {}\n",
+        env!("CARGO_PKG_VERSION"),
+        control.options.origin.name()
+    );
+    for listener in &config.listeners {
+        for address in &listener.bind {
+            let scheme = if listener.tls.is_some() {
+                "https"
+            } else {
+                "http"
+            };
+            let wires = protocols(listener).join(" ");
+            let place = format!("{scheme}://{address}");
+            line(
+                &mut out,
+                &listener.name,
+                &format!("{place:<28} {wires}{}", note(listener)),
+            );
+        }
+    }
+    if let Some(address) = control.metrics.get() {
+        line(&mut out, "metrics", &format!("http://{address}/metrics"));
+    }
+    if let Some(path) = &*control.admin.borrow() {
+        line(&mut out, "admin", &path.display().to_string());
+    }
+    line(&mut out, "shield", &control.shield.borrow());
+    if control.options.origin == Origin::Embedded {
+        out.push_str(&to_try(config.listeners.first(), control));
+    }
+    let listeners = config.listeners.len();
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        out,
+        "openclaw ready: {listeners} listener{}, {} worker{}, process {}",
+        plural(listeners),
+        control.worker_count,
+        plural(control.worker_count),
+        std::process::id(),
+    );
+    out
+}
+
+fn line(out: &mut String, name: &str, text: &str) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "  {name:<10} {text}");
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+fn note(listener: &Listener) -> &'static str {
+    let self_signed = listener
+        .tls
+        .as_ref()
+        .is_some_and(|tls| !tls.self_signed.is_empty());
+    if self_signed { " (self-signed)" } else { "" }
+}
+
+fn to_try(listener: Option<&Listener>, control: &Control) -> String {
+    let mut out = String::from("  try\n");
+    if let Some(address) = listener.and_then(|listener| listener.bind.first()) {
+        let _ = writeln!(out, "    curl http://{address}/hello");
+        let _ = writeln!(
+            out,
+            "    openclaw blocklist add 127.0.0.2 && curl -m 2 --interface 127.0.0.2 http://{address}/"
+        );
+    }
+    if let Some(address) = control.metrics.get() {
+        let _ = writeln!(out, "    curl http://{address}/metrics");
+    }
+    out
+}

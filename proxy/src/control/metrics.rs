@@ -1,0 +1,87 @@
+//! The metrics page, and the small HTTP server that shows it together with liveness and readiness.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Method, Request};
+use tokio::net::TcpListener;
+
+use super::http::{self, Answer};
+use super::state::Control;
+use crate::telemetry::{MetricsText, Summary, metrics};
+
+/// Scrapes and probes at a time.
+const MAX_CALLS: usize = 64;
+
+/// Everything that is counted, as Prometheus text.
+pub(super) async fn page(control: &Control) -> String {
+    let reports = control.reports().await;
+    let mut text = MetricsText::new();
+    let version = env!("CARGO_PKG_VERSION");
+    text.sample(&metrics::BUILD_INFO, &[version], 1);
+    let started = control
+        .started
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    text.sample(&metrics::START_TIME, &[], started.as_secs());
+    let refused = control.attempt.borrow().problems.is_some();
+    text.sample(&metrics::RELOAD_SUCCESSFUL, &[], u8::from(!refused));
+    let generation = control.snapshot.borrow().generation;
+    text.sample(&metrics::GENERATION, &[], generation);
+    for (listener, facts) in control.certificates.borrow().iter() {
+        let labels = [&**listener, facts.label.as_str()];
+        text.sample(&metrics::CERT_EXPIRY, &labels, facts.not_after);
+    }
+    Summary::of(&reports).render(&mut text);
+    for source in control.sources.borrow().iter() {
+        source.collect(&mut text);
+    }
+    text.finish()
+}
+
+/// Listens for scrapes.
+///
+/// # Errors
+/// The address cannot be used.
+pub(super) async fn open(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(address).await
+}
+
+/// Answers scrapes for ever.
+pub(super) async fn serve(control: Rc<Control>, listener: TcpListener) {
+    let calls = http::Slots::new(MAX_CALLS);
+    loop {
+        let slot = calls.take().await;
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let control = Rc::clone(&control);
+                let service = service_fn(move |request: Request<Incoming>| {
+                    let control = Rc::clone(&control);
+                    async move { Ok(answer(&control, &request).await.into_response()) }
+                });
+                http::spawn(stream, service, slot);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the metrics address cannot accept");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn answer(control: &Control, request: &Request<Incoming>) -> Answer {
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        return Answer::text(405, "only GET\n");
+    }
+    match request.uri().path() {
+        "/metrics" => Answer::metrics(page(control).await),
+        // Balancers in front stop sending before the listeners close.
+        "/readyz" if control.draining.get().is_some() => Answer::text(503, "draining\n"),
+        "/healthz" | "/readyz" => Answer::text(200, "ok\n"),
+        _ => Answer::text(404, "there are /metrics, /healthz and /readyz\n"),
+    }
+}

@@ -1,0 +1,173 @@
+//! The control plane: its own small runtime on the main thread. It loads configurations, starts, reloads and drains the
+//! workers, and answers the operator; no request ever waits for it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::LocalSet;
+
+use self::admin::AdminSocket;
+pub use self::error::{ControlError, Refused, Trouble, chain};
+pub use self::load::{Origin, load};
+use self::log::LevelSwitch;
+use self::notify::{State, notify};
+pub use self::process::{fallback_socket, is_trusted};
+pub use self::state::{Control, Options, Taken, check};
+
+pub mod admin;
+mod banner;
+mod build;
+mod demo;
+mod error;
+pub mod http;
+mod load;
+pub mod log;
+mod metrics;
+mod notify;
+mod process;
+mod sockets;
+mod state;
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// What ran was finished, or its grace was over.
+    Drained,
+    /// A second signal did not want to wait.
+    AtOnce,
+}
+
+/// Runs the proxy until it is told to stop.
+///
+/// # Errors
+/// It cannot start.
+pub fn run(options: Options, level: LevelSwitch) -> Result<Ended, ControlError> {
+    process::raise_file_limit();
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| ControlError::Runtime { source })?;
+    let ended = LocalSet::new().block_on(&runtime, live(options, level));
+    // A name that is being resolved does not hold the end up.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn live(options: Options, level: LevelSwitch) -> Result<Ended, ControlError> {
+    let mut signals = Signals::new().map_err(|source| ControlError::Runtime { source })?;
+    let loaded = load(&options.origin).map_err(ControlError::Refused)?;
+    level.set(loaded.config.log.level);
+    // The sockets come first: a second process must not get as far as the listeners.
+    let admin = &loaded.config.admin;
+    let path = options.socket.as_ref().unwrap_or(&admin.socket);
+    let socket = open_admin(&options, path).await?;
+    let metrics = open_metrics(&options, admin.metrics).await?;
+    let control = Control::start(options, loaded, level).await?;
+    if let Some(socket) = &socket {
+        *control.admin.borrow_mut() = Some(socket.path.clone());
+    }
+    if let Some(listener) = metrics {
+        control.metrics.set(listener.local_addr().ok());
+        tokio::task::spawn_local(metrics::serve(Rc::clone(&control), listener));
+    }
+    banner::print(&control);
+    notify(State::Ready);
+    let obey = obey(&control, &mut signals);
+    match &socket {
+        Some(socket) => tokio::select! {
+            ended = obey => Ok(ended),
+            () = admin::serve(Rc::clone(&control), &socket.listener) => Ok(Ended::AtOnce),
+        },
+        None => Ok(obey.await),
+    }
+}
+
+/// Without a written configuration the socket may be elsewhere, or missing: a first try needs no root.
+async fn open_admin(options: &Options, path: &Path) -> Result<Option<AdminSocket>, ControlError> {
+    let lenient = options.socket.is_none() && !options.origin.is_written();
+    let first = match admin::open(path).await {
+        Err(ControlError::AdminSocket { path, source }) if lenient => {
+            ControlError::AdminSocket { path, source }
+        }
+        opened => return opened.map(Some),
+    };
+    match admin::open(&fallback_socket()).await {
+        Ok(socket) => Ok(Some(socket)),
+        Err(running @ ControlError::AlreadyRunning { .. }) => Err(running),
+        Err(error) => {
+            tracing::warn!("{}; and neither: {}", chain(&first), chain(&error));
+            Ok(None)
+        }
+    }
+}
+
+async fn open_metrics(
+    options: &Options,
+    address: Option<SocketAddr>,
+) -> Result<Option<TcpListener>, ControlError> {
+    let Some(address) = address else {
+        return Ok(None);
+    };
+    match metrics::open(address).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(source) => {
+            let error = ControlError::Metrics { address, source };
+            if options.origin.is_written() {
+                return Err(error);
+            }
+            tracing::warn!("{}; going on without", chain(&error));
+            Ok(None)
+        }
+    }
+}
+
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// The main task: reloads at SIGHUP, drains at SIGTERM, SIGINT or the operator's `stop`.
+async fn obey(control: &Rc<Control>, signals: &mut Signals) -> Ended {
+    let grace: Duration = loop {
+        tokio::select! {
+            _ = signals.hangup.recv() => {
+                let control = Rc::clone(control);
+                // A signal to stop must not wait for a name server.
+                tokio::task::spawn_local(async move { control.reload().await.is_ok() });
+            }
+            _ = signals.terminate.recv() => break control.request_stop(None),
+            _ = signals.interrupt.recv() => break control.request_stop(None),
+            () = control.stop.notified() => {
+                break control.draining.get().unwrap_or_default();
+            }
+        }
+    };
+    tracing::info!(grace = ?grace, "draining; a second signal ends at once");
+    tokio::select! {
+        () = control.drain(grace) => Ended::Drained,
+        () = signals.stop() => Ended::AtOnce,
+    }
+}

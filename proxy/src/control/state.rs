@@ -1,0 +1,402 @@
+//! The control plane's hold on everything: the snapshot that serves, the workers, the log, and what may be done to them.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use openclaw_core::config::{AccessTarget, Config, Loaded, ShieldMode};
+use tokio::sync::{Mutex, Notify, oneshot};
+use tokio::time::timeout;
+
+use super::build::{Builder, Built};
+use super::error::{ControlError, Refused, Trouble, chain};
+use super::load::{self, Origin};
+use super::log::LevelSwitch;
+use super::notify::{State, notify};
+use super::sockets::{Binding, Bound};
+use crate::snapshot::Snapshot;
+use crate::telemetry::{AccessWriter, Output, Report, Source};
+use crate::tls::Facts;
+use crate::worker::{self, Command, WorkerHandle, WorkerSeed};
+
+/// A worker that does not answer within this is left out of the figures.
+const REPORT_WITHIN: Duration = Duration::from_secs(1);
+
+/// How `openclaw run` was called.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub origin: Origin,
+    /// `--no-shield`.
+    pub shield: bool,
+    /// `--socket`; wins over the configuration.
+    pub socket: Option<PathBuf>,
+}
+
+/// The end of the last attempt to load a configuration.
+#[derive(Clone, Debug)]
+pub(super) struct Attempt {
+    pub(super) at: SystemTime,
+    /// What was wrong, as JSON; `None`: it serves.
+    pub(super) problems: Option<serde_json::Value>,
+}
+
+/// What was taken, for the one who asked.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    pub generation: u64,
+    /// What is probably not meant, though it works.
+    pub warnings: Vec<String>,
+}
+
+/// Everything that lives as long as the process; on the control thread only.
+pub struct Control {
+    pub(super) options: Options,
+    pub(super) started: SystemTime,
+    level: LevelSwitch,
+    builder: Mutex<Builder>,
+    pub(super) snapshot: RefCell<Arc<Snapshot>>,
+    pub(super) certificates: RefCell<Vec<(Arc<str>, Facts)>>,
+    bound: RefCell<Bound>,
+    pub(super) attempt: RefCell<Attempt>,
+    workers: RefCell<Vec<WorkerHandle>>,
+    pub(super) worker_count: usize,
+    access_log: RefCell<Option<AccessWriter>>,
+    pub(super) draining: Cell<Option<Duration>>,
+    /// Wakes the main task when a stop is asked for.
+    pub(super) stop: Notify,
+    /// Further families of the metrics page; the shield's, for one.
+    pub(super) sources: RefCell<Vec<Box<dyn Source>>>,
+    /// One line about the shield for banner and status.
+    pub(super) shield: RefCell<String>,
+    /// Where the admin socket and the metrics are, once they are open.
+    pub(super) admin: RefCell<Option<PathBuf>>,
+    pub(super) metrics: Cell<Option<SocketAddr>>,
+}
+
+impl std::fmt::Debug for Control {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Control")
+            .field("options", &self.options)
+            .field("snapshot", &self.snapshot)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Control {
+    /// Loads the configuration, binds its listeners and starts the workers.
+    pub(super) async fn start(
+        options: Options,
+        loaded: Loaded,
+        level: LevelSwitch,
+    ) -> Result<Rc<Self>, ControlError> {
+        let mut builder = Builder::default();
+        let prepared = prepare(&options, loaded, &mut builder)
+            .await
+            .map_err(ControlError::Refused)?;
+        let Prepared {
+            mut config,
+            built,
+            output,
+            warnings,
+        } = prepared;
+        for warning in &warnings {
+            tracing::warn!("{warning}");
+        }
+        let worker_count = worker_count(&config);
+        let Binding { bound, sockets } = Bound::default()
+            .extend(&mut config, worker_count)
+            .map_err(|troubles| ControlError::Refused(Refused(troubles)))?;
+        let certificates = built.certificates.clone();
+        let snapshot = snapshot(1, config, built);
+        let access_log =
+            AccessWriter::start(output).map_err(|source| ControlError::Runtime { source })?;
+        let mut workers = Vec::with_capacity(worker_count);
+        for (index, sockets) in sockets.into_iter().enumerate() {
+            let seed = WorkerSeed {
+                index,
+                snapshot: Arc::clone(&snapshot),
+                sockets,
+                access_log: Some(access_log.handle()),
+            };
+            let worker =
+                worker::spawn(seed).map_err(|source| ControlError::Worker { index, source })?;
+            workers.push(worker);
+        }
+        let shield = if options.shield && snapshot.config.shield.mode != ShieldMode::Off {
+            "off"
+        } else {
+            "off (not wanted)"
+        };
+        let now = SystemTime::now();
+        Ok(Rc::new(Self {
+            options,
+            started: now,
+            level,
+            builder: Mutex::new(builder),
+            snapshot: RefCell::new(snapshot),
+            certificates: RefCell::new(certificates),
+            bound: RefCell::new(bound),
+            attempt: RefCell::new(Attempt {
+                at: now,
+                problems: None,
+            }),
+            workers: RefCell::new(workers),
+            worker_count,
+            access_log: RefCell::new(Some(access_log)),
+            draining: Cell::new(None),
+            stop: Notify::new(),
+            sources: RefCell::default(),
+            shield: RefCell::new(shield.to_owned()),
+            admin: RefCell::new(None),
+            metrics: Cell::new(None),
+        }))
+    }
+
+    /// Takes the configuration as it stands now, or goes on with the old one and says why.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the new one.
+    pub async fn reload(&self) -> Result<Taken, Refused> {
+        // One at a time: the builder is held for all of it.
+        let mut builder = self.builder.lock().await;
+        notify(State::Reloading);
+        let outcome = self.replace(&mut builder).await;
+        notify(State::Ready);
+        *self.attempt.borrow_mut() = Attempt {
+            at: SystemTime::now(),
+            problems: outcome.as_ref().err().map(Refused::json),
+        };
+        match &outcome {
+            Ok(taken) => {
+                tracing::info!(generation = taken.generation, "configuration reloaded");
+                for warning in &taken.warnings {
+                    tracing::warn!("{warning}");
+                }
+            }
+            Err(refused) => {
+                tracing::error!("configuration refused, the old one serves on\n{refused}");
+                self.reopen_log();
+            }
+        }
+        outcome
+    }
+
+    async fn replace(&self, builder: &mut Builder) -> Result<Taken, Refused> {
+        let Prepared {
+            mut config,
+            built,
+            output,
+            mut warnings,
+        } = prepare(&self.options, load::load(&self.options.origin)?, builder).await?;
+        let old = Arc::clone(&self.snapshot.borrow());
+        warnings.extend(kept_until_restart(&old.config, &config, self.worker_count));
+        let bound = self.bound.borrow().clone();
+        let Binding { bound, sockets } = bound
+            .extend(&mut config, self.worker_count)
+            .map_err(Refused)?;
+        // Nothing can fail from here on.
+        self.level.set(config.log.level);
+        let generation = old.generation + 1;
+        self.certificates
+            .borrow_mut()
+            .clone_from(&built.certificates);
+        let snapshot = snapshot(generation, config, built);
+        if let Some(log) = &*self.access_log.borrow() {
+            log.switch(output);
+        }
+        for (worker, sockets) in self.workers.borrow().iter().zip(sockets) {
+            let taken = worker.send(Command::Adopt {
+                snapshot: Arc::clone(&snapshot),
+                sockets,
+            });
+            if !taken {
+                tracing::error!("a worker has ended or hangs; it does not take the configuration");
+            }
+        }
+        *self.bound.borrow_mut() = bound;
+        *self.snapshot.borrow_mut() = snapshot;
+        Ok(Taken {
+            generation,
+            warnings,
+        })
+    }
+
+    /// The file may have been rotated, whatever is wrong with the configuration.
+    fn reopen_log(&self) {
+        let snapshot = self.snapshot();
+        match open_log(&snapshot.config.log.access.to) {
+            Ok(output) => {
+                if let Some(log) = &*self.access_log.borrow() {
+                    log.switch(output);
+                }
+            }
+            Err(trouble) => tracing::error!("{}", chain(&trouble)),
+        }
+    }
+
+    /// Asks the main task to drain; `None`: within the configured grace.
+    pub fn request_stop(&self, grace: Option<Duration>) -> Duration {
+        let configured = self.snapshot.borrow().config.server.shutdown_grace;
+        let grace = grace.unwrap_or(configured);
+        self.draining.set(Some(grace));
+        self.stop.notify_one();
+        grace
+    }
+
+    /// Lets the workers finish, and waits for them and for the log.
+    pub(super) async fn drain(&self, grace: Duration) {
+        self.draining.set(Some(grace));
+        notify(State::Stopping);
+        let deadline = Instant::now() + grace;
+        let workers = self.workers.take();
+        for worker in &workers {
+            worker.send(Command::Drain { deadline });
+        }
+        let (done, ended) = oneshot::channel();
+        let log = self.access_log.take();
+        // Joining blocks; the control plane answers until the end.
+        let joining = thread::Builder::new().spawn(move || {
+            workers.into_iter().for_each(WorkerHandle::join);
+            if let Some(log) = log {
+                log.close();
+            }
+            // The control plane may have given up.
+            let _ = done.send(());
+        });
+        if let Err(error) = joining {
+            tracing::error!(%error, "nobody waits for the workers");
+            return;
+        }
+        // Workers end at the deadline; the rest is for the log.
+        if timeout(grace + Duration::from_secs(3), ended)
+            .await
+            .is_err()
+        {
+            tracing::error!("a worker did not end in time");
+        }
+    }
+
+    /// What each worker has counted so far.
+    pub async fn reports(&self) -> Vec<Report> {
+        let asked: Vec<_> = self
+            .workers
+            .borrow()
+            .iter()
+            .map(|worker| {
+                let (reply, report) = oneshot::channel();
+                worker.send(Command::Report(reply));
+                report
+            })
+            .collect();
+        let mut reports = Vec::with_capacity(asked.len());
+        let deadline = Instant::now() + REPORT_WITHIN;
+        for report in asked {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if let Ok(Ok(report)) = timeout(left, report).await {
+                reports.push(report);
+            }
+        }
+        reports
+    }
+
+    /// Adds families to the metrics page.
+    pub fn add_source(&self, source: Box<dyn Source>) {
+        self.sources.borrow_mut().push(source);
+    }
+
+    /// The snapshot that new requests are served from.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshot.borrow())
+    }
+}
+
+/// Everything short of the sockets.
+struct Prepared {
+    config: Config,
+    built: Built,
+    output: Output,
+    warnings: Vec<String>,
+}
+
+async fn prepare(
+    options: &Options,
+    loaded: Loaded,
+    builder: &mut Builder,
+) -> Result<Prepared, Refused> {
+    let mut config = loaded.config;
+    if !options.shield {
+        config.shield.mode = ShieldMode::Off;
+    }
+    let built = builder.build(&config).await.map_err(Refused)?;
+    let output = open_log(&config.log.access.to)?;
+    let warnings = loaded.warnings.iter().map(ToString::to_string);
+    let warnings = warnings.chain(built.warnings()).collect();
+    Ok(Prepared {
+        config,
+        built,
+        output,
+        warnings,
+    })
+}
+
+fn open_log(target: &AccessTarget) -> Result<Output, Trouble> {
+    Output::open(target).map_err(|source| Trouble::AccessLog {
+        target: match target {
+            AccessTarget::File(path) => path.display().to_string(),
+            AccessTarget::Stdout => "stdout".to_owned(),
+            AccessTarget::Off => "off".to_owned(),
+        },
+        source,
+    })
+}
+
+/// Whether the configuration could be served, as far as this can be told without listening.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub async fn check(origin: &Origin) -> Result<(Config, Vec<String>), Refused> {
+    let loaded = load::load(origin)?;
+    let built = Builder::default()
+        .build(&loaded.config)
+        .await
+        .map_err(Refused)?;
+    let warnings = loaded.warnings.iter().map(ToString::to_string);
+    let warnings = warnings.chain(built.warnings()).collect();
+    Ok((loaded.config, warnings))
+}
+
+fn snapshot(generation: u64, config: Config, built: Built) -> Arc<Snapshot> {
+    Arc::new(Snapshot {
+        generation,
+        config,
+        router: built.router,
+        listeners: built.listeners,
+        upstreams: built.upstreams,
+    })
+}
+
+fn worker_count(config: &Config) -> usize {
+    config
+        .server
+        .workers
+        .or_else(|| thread::available_parallelism().ok())
+        .map_or(1, Into::into)
+}
+
+/// Settings that a reload does not reach.
+fn kept_until_restart(old: &Config, new: &Config, workers: usize) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let mut kept = |key: &str, changed: bool| {
+        if changed {
+            warnings.push(format!("{key} changes with the next restart"));
+        }
+    };
+    kept("server.workers", worker_count(new) != workers);
+    kept("admin.socket", old.admin.socket != new.admin.socket);
+    kept("admin.metrics", old.admin.metrics != new.admin.metrics);
+    warnings
+}

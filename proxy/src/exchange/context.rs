@@ -1,0 +1,205 @@
+//! What an exchange finds in its worker, and what it knows of its connection.
+
+use std::cell::{Cell, RefCell};
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use openclaw_core::config;
+
+use crate::net::Buffers;
+use crate::snapshot::Snapshot;
+use crate::telemetry::{Recorder, Slots};
+use crate::time::Wheel;
+use crate::upstream::Upstream;
+
+/// One worker's own things; nothing here is shared with another thread.
+#[derive(Debug)]
+pub struct Local {
+    pub buffers: Buffers,
+    pub wheel: Rc<Wheel>,
+    pub recorder: Recorder,
+    pub random: RefCell<fastrand::Rng>,
+    /// Open client connections of this worker.
+    pub connections: Cell<usize>,
+    serving: RefCell<Rc<Serving>>,
+    draining: Cell<bool>,
+    date: Cell<Date>,
+}
+
+/// A snapshot as this worker serves it: with its own pools and counters.
+#[derive(Debug)]
+pub struct Serving {
+    pub snapshot: Arc<Snapshot>,
+    pub slots: Slots,
+    pub upstreams: Vec<Upstream>,
+}
+
+/// The fixed facts of a client's connection.
+#[derive(Debug)]
+pub struct Downstream {
+    pub listener: Rc<config::Listener>,
+    pub listener_slot: u32,
+    pub peer: SocketAddr,
+    /// The peer's address as text, made once.
+    pub peer_text: String,
+    pub local: SocketAddr,
+    pub trusted: bool,
+    pub tls: Option<TlsFacts>,
+}
+
+/// What the handshake settled.
+#[derive(Debug)]
+pub struct TlsFacts {
+    pub version: &'static str,
+    pub server_name: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Date {
+    made: Option<Instant>,
+    text: [u8; 29],
+}
+
+impl Local {
+    pub fn new(snapshot: Arc<Snapshot>, recorder: Recorder) -> Self {
+        let serving = Rc::new(Serving::new(snapshot, &recorder, None));
+        Self {
+            buffers: Buffers::default(),
+            wheel: Wheel::new(),
+            recorder,
+            random: RefCell::new(fastrand::Rng::new()),
+            connections: Cell::new(0),
+            serving: RefCell::new(serving),
+            draining: Cell::new(false),
+            date: Cell::default(),
+        }
+    }
+
+    /// What to serve from now; an exchange holds on to it until it ends.
+    pub fn serving(&self) -> Rc<Serving> {
+        self.serving.borrow().clone()
+    }
+
+    /// Serves another snapshot from the next exchange on.
+    pub fn adopt(&self, snapshot: Arc<Snapshot>) {
+        let before = self.serving();
+        let serving = Rc::new(Serving::new(snapshot, &self.recorder, Some(&before)));
+        *self.serving.borrow_mut() = serving;
+    }
+
+    /// Whether connections should end after their current exchange.
+    pub fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    pub fn start_draining(&self) {
+        self.draining.set(true);
+        self.wheel.wake_all();
+    }
+
+    /// The value of a Date field; formatted once a second.
+    pub fn date(&self, now: Instant) -> [u8; 29] {
+        let mut date = self.date.get();
+        if date
+            .made
+            .is_none_or(|made| now.duration_since(made).as_secs() >= 1)
+        {
+            let text = httpdate::fmt_http_date(std::time::SystemTime::now());
+            for (to, from) in date.text.iter_mut().zip(text.bytes()) {
+                *to = from;
+            }
+            date.made = Some(now);
+            self.date.set(date);
+        }
+        date.text
+    }
+
+    /// Closes upstream connections that have been idle for long.
+    pub fn sweep(&self) {
+        let now = Instant::now();
+        for upstream in &self.serving().upstreams {
+            upstream.sweep(now);
+        }
+    }
+
+    pub fn random_u128(&self) -> u128 {
+        self.random.borrow_mut().u128(..)
+    }
+}
+
+impl Serving {
+    fn new(snapshot: Arc<Snapshot>, recorder: &Recorder, before: Option<&Self>) -> Self {
+        let slots = recorder.adopt(&snapshot);
+        let upstreams = snapshot
+            .config
+            .upstreams
+            .iter()
+            .zip(&snapshot.upstreams)
+            .enumerate()
+            .map(|(index, (config, setup))| {
+                let former = before.and_then(|before| {
+                    before
+                        .upstreams
+                        .iter()
+                        .find(|known| known.config.name == config.name)
+                });
+                let known = |address| {
+                    former.and_then(|former| {
+                        former
+                            .endpoints
+                            .iter()
+                            .find(|known| known.address == address)
+                            .cloned()
+                    })
+                };
+                let slot = slots.upstreams.get(index).copied().unwrap_or_default();
+                let endpoint_slots = slots
+                    .endpoints
+                    .get(index)
+                    .map(Vec::as_slice)
+                    .unwrap_or_default();
+                Upstream::new(config, setup, slot, endpoint_slots, known)
+            })
+            .collect();
+        Self {
+            snapshot,
+            slots,
+            upstreams,
+        }
+    }
+}
+
+impl Downstream {
+    pub fn new(
+        listener: Rc<config::Listener>,
+        listener_slot: u32,
+        peer: SocketAddr,
+        local: SocketAddr,
+        tls: Option<TlsFacts>,
+    ) -> Self {
+        let address = peer.ip().to_canonical();
+        let trusted = listener
+            .trusted_proxies
+            .iter()
+            .any(|prefix| prefix.contains(address));
+        Self {
+            listener,
+            listener_slot,
+            peer,
+            peer_text: address.to_string(),
+            local,
+            trusted,
+            tls,
+        }
+    }
+
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
+    pub fn client(&self) -> IpAddr {
+        self.peer.ip().to_canonical()
+    }
+}

@@ -1,0 +1,262 @@
+//! The way back of an exchange: the endpoint's response head, then its body, into the wire.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use openclaw_core::config::HeaderEdit;
+use openclaw_core::message::body::Decoder;
+use openclaw_core::message::h1::{Asked, parse_response};
+use openclaw_core::message::{Field, Fields, Kind, ResponseBody, ResponseHead, render};
+use tokio_util::io::poll_read_buf;
+
+use super::context::Local;
+use super::error::Error;
+use super::forward::Passage;
+use super::wire::Wire;
+use crate::upstream::Connection;
+
+/// The largest response head; the read buffer has to hold it.
+const MAX_HEAD: usize = crate::net::BODY_BUFFER;
+
+pub(super) struct Download<'a> {
+    local: &'a Local,
+    asked: Asked,
+    edits: &'a HeaderEdit,
+    state: State,
+    /// Lent from the pool while there is something in it.
+    buffer: Vec<u8>,
+    /// Decoded payload not yet taken by the wire.
+    payload: std::ops::Range<usize>,
+    /// Where undecoded bytes begin.
+    raw: usize,
+    keep_alive: bool,
+    tunnel: bool,
+    client_is_slow: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    Head,
+    Body(Decoder),
+    Flush,
+    Done,
+}
+
+impl<'a> Download<'a> {
+    pub(super) fn new(local: &'a Local, asked: Asked, edits: &'a HeaderEdit) -> Self {
+        Self {
+            local,
+            asked,
+            edits,
+            state: State::Head,
+            buffer: Vec::new(),
+            payload: 0..0,
+            raw: 0,
+            keep_alive: false,
+            tunnel: false,
+            client_is_slow: false,
+        }
+    }
+
+    /// The response head has been passed on.
+    pub(super) fn has_begun(&self) -> bool {
+        !matches!(self.state, State::Head)
+    }
+
+    pub(super) fn is_tunnel(&self) -> bool {
+        self.tunnel
+    }
+
+    /// The last poll stopped because the client takes no more.
+    pub(super) fn waits_for_client(&self) -> bool {
+        self.client_is_slow
+    }
+
+    /// The connection is at a message boundary, and nothing came behind the response.
+    pub(super) fn is_reusable(&self) -> bool {
+        matches!(self.state, State::Done) && self.keep_alive && self.raw == self.buffer.len()
+    }
+
+    /// Moves what can be moved; `Ready` when the response is complete and flushed.
+    pub(super) fn poll<W: Wire>(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut Connection,
+        wire: &mut W,
+        passage: &mut Passage,
+    ) -> Poll<Result<(), Error>> {
+        self.client_is_slow = false;
+        loop {
+            match self.state {
+                State::Head => {
+                    if ready!(self.poll_fill(cx, connection))? == 0 {
+                        let error = if self.buffer.is_empty() {
+                            Error::Closed { sent_body: false }
+                        } else {
+                            Error::Truncated
+                        };
+                        return Poll::Ready(Err(error));
+                    }
+                    self.read_heads(wire, passage)?;
+                }
+                State::Body(_) if !self.payload.is_empty() => {
+                    let payload = self.buffer.get(self.payload.clone()).unwrap_or_default();
+                    let Poll::Ready(sent) = wire.poll_send(cx, payload).map_err(Error::Wire)?
+                    else {
+                        self.client_is_slow = true;
+                        return Poll::Pending;
+                    };
+                    self.payload.start += sent;
+                    passage.bytes_out += sent as u64;
+                }
+                State::Body(_) => ready!(self.poll_decode(cx, connection, wire))?,
+                State::Flush => {
+                    if wire.poll_flush(cx).map_err(Error::Wire)?.is_pending() {
+                        self.client_is_slow = true;
+                        return Poll::Pending;
+                    }
+                    self.state = State::Done;
+                }
+                State::Done => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+
+    /// Takes interim heads and the final one out of the buffer.
+    fn read_heads<W: Wire>(&mut self, wire: &mut W, passage: &mut Passage) -> Result<(), Error> {
+        loop {
+            let bytes = self.buffer.get(self.raw..).unwrap_or_default();
+            let mut fields = Fields::new();
+            let Some((response, length)) = parse_response(bytes, MAX_HEAD, self.asked, &mut fields)
+                .map_err(Error::BadResponse)?
+            else {
+                return Ok(());
+            };
+            let tunnel = response.body == ResponseBody::Tunnel;
+            let interim = response.status < 200 && !tunnel;
+            let now = Instant::now();
+            let date = self.local.date(now);
+            let mut kept = Fields::new();
+            render::response_fields(response.fields, self.edits, tunnel, &mut kept);
+            if !interim && !kept.iter().any(|field| field.kind == Kind::Date) {
+                // A full list goes without: a date is not worth a refusal.
+                let _ = kept.try_push(Field {
+                    name: b"Date",
+                    value: &date,
+                    kind: Kind::Date,
+                });
+            }
+            let head = ResponseHead {
+                status: response.status,
+                phrase: response.phrase,
+                fields: &kept,
+                body: response.body,
+            };
+            self.raw += length;
+            if interim {
+                wire.inform(&head);
+                continue;
+            }
+            wire.respond(&head);
+            passage.status = response.status;
+            passage.answered = Some(now);
+            self.keep_alive = response.keep_alive;
+            self.tunnel = tunnel;
+            self.state = State::Body(Decoder::for_response(response.body));
+            return Ok(());
+        }
+    }
+
+    /// Decodes what is buffered, or reads more; at the end of the body finishes the response.
+    fn poll_decode<W: Wire>(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut Connection,
+        wire: &mut W,
+    ) -> Poll<Result<(), Error>> {
+        let State::Body(decoder) = &mut self.state else {
+            return Poll::Ready(Ok(()));
+        };
+        if decoder.is_done() {
+            return Poll::Ready(self.finish(wire));
+        }
+        if let Some(raw) = self
+            .buffer
+            .get_mut(self.raw..)
+            .filter(|raw| !raw.is_empty())
+        {
+            let decoded = decoder.decode(raw).map_err(|fault| {
+                Error::BadResponse(openclaw_core::message::h1::bad_response(fault.detail))
+            })?;
+            self.payload = self.raw..self.raw + decoded.payload;
+            self.raw += decoded.consumed;
+            return Poll::Ready(Ok(()));
+        }
+        let ends_at_close = decoder.may_end_at_close();
+        self.buffer.clear();
+        self.raw = 0;
+        self.payload = 0..0;
+        match ready!(self.poll_fill(cx, connection)) {
+            Ok(0) if ends_at_close => Poll::Ready(self.finish(wire)),
+            // A reset in place of a clean end is no end, even where the end is the close.
+            Ok(0) | Err(_) => Poll::Ready(Err(Error::Truncated)),
+            Ok(_) => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn finish<W: Wire>(&mut self, wire: &mut W) -> Result<(), Error> {
+        let State::Body(decoder) = &self.state else {
+            return Ok(());
+        };
+        let mut trailers = Fields::new();
+        for line in decoder.trailers().split(|byte| *byte == b'\n') {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            if let Some(colon) = memchr::memchr(b':', line) {
+                let (name, value) = line.split_at_checked(colon).unwrap_or_default();
+                let value = value.get(1..).unwrap_or_default().trim_ascii();
+                // More than fit are dropped, as a proxy may (RFC 9110 §6.5.1).
+                let _ = trailers.try_push(Field::new(name, value));
+            }
+        }
+        wire.finish(&trailers);
+        drop(trailers);
+        self.state = State::Flush;
+        Ok(())
+    }
+
+    /// Reads once; the buffer is only held while there is something in it.
+    fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut Connection,
+    ) -> Poll<Result<usize, Error>> {
+        let closed = |_error| Error::Closed { sent_body: false };
+        if self.buffer.is_empty() {
+            ready!(connection.tcp.poll_read_ready(cx)).map_err(closed)?;
+            if self.buffer.capacity() == 0 {
+                self.buffer = self.local.buffers.body();
+            }
+        }
+        let read = poll_read_buf(Pin::new(&mut connection.tcp), cx, &mut self.buffer);
+        if read.is_pending() && self.buffer.is_empty() {
+            self.local
+                .buffers
+                .give_back(std::mem::take(&mut self.buffer));
+        }
+        read.map(|read| match read {
+            Ok(count) => Ok(count),
+            // A reset before any byte is a stale connection; later it cuts the response.
+            Err(_) if self.has_begun() || !self.buffer.is_empty() => Err(Error::Truncated),
+            Err(error) => Err(closed(error)),
+        })
+    }
+}
+
+impl Drop for Download<'_> {
+    fn drop(&mut self) {
+        self.local
+            .buffers
+            .give_back(std::mem::take(&mut self.buffer));
+    }
+}

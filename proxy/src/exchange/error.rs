@@ -1,0 +1,98 @@
+//! Why an exchange did not end with the endpoint's answer, whose fault that is, and what the client is told.
+//! The only place where an error becomes a status.
+
+use openclaw_core::message::Fault;
+use openclaw_core::reason::Reason;
+
+use super::wire::WireError;
+
+/// What went wrong while an exchange was under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Error {
+    /// The upstream has no endpoint to offer.
+    NoEndpoint,
+    /// No connection to an endpoint: refused, unreachable or too slow. Nothing was sent.
+    Connect,
+    /// The endpoint closed before the first byte of a response. `sent_body`: payload had been taken from the client.
+    Closed { sent_body: bool },
+    /// The endpoint closed inside its response.
+    Truncated,
+    /// The endpoint's response breaks HTTP.
+    BadResponse(Fault),
+    /// The endpoint was silent for `response_timeout`.
+    UpstreamTimeout,
+    /// The client was silent, or took nothing, for `idle_timeout`.
+    ClientTimeout,
+    /// The body is larger than the route allows.
+    BodyTooLarge,
+    /// The client's side failed.
+    Wire(WireError),
+}
+
+impl Error {
+    /// Status, code and detail for the client and the log.
+    pub(super) fn fault(self) -> Fault {
+        let fault = |status, reason, detail| Fault {
+            reason,
+            status,
+            detail,
+        };
+        match self {
+            Self::NoEndpoint => fault(
+                503,
+                Reason::UpstreamUnhealthy,
+                "the upstream has no endpoint",
+            ),
+            Self::Connect => fault(
+                502,
+                Reason::UpstreamConnect,
+                "no endpoint took a connection in time",
+            ),
+            Self::Closed { .. } => fault(
+                502,
+                Reason::UpstreamReset,
+                "the endpoint closed before it answered",
+            ),
+            Self::Truncated => fault(
+                502,
+                Reason::UpstreamReset,
+                "the endpoint closed inside its response",
+            ),
+            Self::BadResponse(fault) => fault,
+            Self::UpstreamTimeout => fault(
+                504,
+                Reason::UpstreamTimeout,
+                "the endpoint did not answer in time",
+            ),
+            Self::ClientTimeout => {
+                fault(408, Reason::Timeout, "the client was silent for too long")
+            }
+            Self::BodyTooLarge => fault(
+                413,
+                Reason::BodyTooLarge,
+                "the body is larger than max_body",
+            ),
+            Self::Wire(WireError::Fault(fault)) => fault,
+            Self::Wire(WireError::Gone) => {
+                fault(499, Reason::ClientAborted, "the client went away")
+            }
+        }
+    }
+
+    /// Whether another connection may be tried without the request having an effect twice (RFC 9110 §9.2.2).
+    pub(super) fn is_retriable(self, idempotent: bool, reused: bool) -> bool {
+        match self {
+            Self::Connect => true,
+            // A kept connection that dies at once was most likely closed while idle.
+            Self::Closed { sent_body: false } => idempotent && reused,
+            Self::Closed { .. }
+            | Self::NoEndpoint
+            | Self::Truncated
+            | Self::BadResponse(_)
+            | Self::UpstreamTimeout
+            | Self::ClientTimeout
+            | Self::BodyTooLarge
+            | Self::Wire(_) => false,
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! Moving one request to an endpoint and its response back, both at once, in one task.
+//!
+//! Each poll moves what can be moved in either direction; the wire is flushed before the task goes to sleep, so that
+//! whatever became ready in one turn leaves in one write.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use openclaw_core::config::HeaderEdit;
+use openclaw_core::message::Framing;
+use tokio::io::AsyncWrite;
+
+use super::context::Local;
+use super::download::Download;
+use super::error::Error;
+use super::prepare::Outbound;
+use super::wire::{BodyPart, Wire};
+use crate::time::Deadline;
+use crate::upstream::{Connection, Upstream};
+
+/// What an exchange with an endpoint came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Passage {
+    pub status: u16,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    /// When the response head had come.
+    pub answered: Option<Instant>,
+}
+
+pub(super) struct Forward<'a, W> {
+    wire: &'a mut W,
+    connection: Connection,
+    outbound: &'a Outbound,
+    deadline: &'a Deadline,
+    limits: Limits,
+    upload: Upload,
+    download: Download<'a>,
+    passage: &'a mut Passage,
+}
+
+/// How long each side may be silent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub client: Duration,
+    pub upstream: Duration,
+    pub tunnel: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Upload {
+    head_sent: usize,
+    /// Chunk framing around payload, for a body of unknown length.
+    staged: Vec<u8>,
+    staged_sent: usize,
+    /// All payload has been taken from the wire.
+    complete: bool,
+    /// The endpoint takes no more: its response may still come.
+    broken: bool,
+}
+
+/// Which side the exchange waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waiting {
+    Client,
+    Upstream,
+}
+
+impl<'a, W: Wire> Forward<'a, W> {
+    pub(super) fn new(
+        wire: &'a mut W,
+        local: &'a Local,
+        connection: Connection,
+        outbound: &'a Outbound,
+        edits: &'a HeaderEdit,
+        (deadline, limits): (&'a Deadline, Limits),
+        passage: &'a mut Passage,
+    ) -> Self {
+        let upload = Upload {
+            complete: outbound.framing == Framing::None && !outbound.asked.upgrade,
+            ..Upload::default()
+        };
+        let download = Download::new(local, outbound.asked, edits);
+        Self {
+            wire,
+            connection,
+            outbound,
+            deadline,
+            limits,
+            upload,
+            download,
+            passage,
+        }
+    }
+
+    /// Runs the exchange and gives the connection back to the pool if it may be used again.
+    pub(super) async fn run(mut self, upstream: &Upstream) -> Result<(), Error> {
+        let mut armed = false;
+        let result = poll_fn(|cx| self.poll(cx, &mut armed)).await;
+        self.deadline.disarm();
+        if result.is_ok() && self.download.is_reusable() && self.upload.is_whole(self.outbound) {
+            upstream.keep(self.connection, Instant::now());
+        }
+        result
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, armed: &mut bool) -> Poll<Result<(), Error>> {
+        let before = (
+            self.passage.bytes_in,
+            self.passage.bytes_out,
+            self.upload.head_sent,
+        );
+        let mut upload_waits = self.poll_upload(cx)?;
+        let was_tunnel = self.download.is_tunnel();
+        let download = self
+            .download
+            .poll(cx, &mut self.connection, self.wire, self.passage);
+        if self.download.is_tunnel() && !was_tunnel {
+            // From now on the client's bytes go through as well.
+            upload_waits = self.poll_upload(cx)?;
+        }
+        let download_waits = match download {
+            Poll::Ready(Ok(())) if !self.download.is_tunnel() || self.upload.complete => {
+                return Poll::Ready(Ok(()));
+            }
+            Poll::Ready(Ok(())) => Waiting::Client,
+            Poll::Ready(Err(Error::Closed { .. })) => {
+                return Poll::Ready(Err(Error::Closed {
+                    sent_body: self.passage.bytes_in > 0,
+                }));
+            }
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending if self.download.waits_for_client() => Waiting::Client,
+            Poll::Pending => Waiting::Upstream,
+        };
+        if let Poll::Ready(Err(error)) = self.wire.poll_flush(cx) {
+            return Poll::Ready(Err(Error::Wire(error)));
+        }
+        let waiting = if download_waits == Waiting::Client
+            || (upload_waits == Waiting::Client && !self.download.has_begun())
+        {
+            Waiting::Client
+        } else {
+            Waiting::Upstream
+        };
+        let moved = before
+            != (
+                self.passage.bytes_in,
+                self.passage.bytes_out,
+                self.upload.head_sent,
+            );
+        if moved || !*armed {
+            *armed = true;
+            self.deadline.arm(self.limit(waiting));
+        }
+        if self.deadline.poll_expired(cx) {
+            return Poll::Ready(Err(match waiting {
+                Waiting::Client => Error::ClientTimeout,
+                Waiting::Upstream => Error::UpstreamTimeout,
+            }));
+        }
+        Poll::Pending
+    }
+
+    fn limit(&self, waiting: Waiting) -> Duration {
+        match waiting {
+            _ if self.download.is_tunnel() => self.limits.tunnel,
+            Waiting::Client => self.limits.client,
+            Waiting::Upstream => self.limits.upstream,
+        }
+    }
+
+    /// Sends the head and as much of the body as both sides allow.
+    fn poll_upload(&mut self, cx: &mut Context<'_>) -> Result<Waiting, Error> {
+        loop {
+            if self.upload.broken || (self.upload.complete && self.upload.is_sent(self.outbound)) {
+                return Ok(Waiting::Upstream);
+            }
+            let tunnel = self.download.is_tunnel();
+            let body_is_due = !self.upload.complete
+                && self.upload.staged_sent == self.upload.staged.len()
+                && (!self.outbound.asked.upgrade || tunnel);
+            let mut direct = false;
+            let mut wait_for_client = false;
+            if body_is_due {
+                match self.wire.poll_body(cx).map_err(Error::Wire)? {
+                    Poll::Pending => wait_for_client = true,
+                    Poll::Ready(BodyPart::End) => {
+                        self.upload.complete = true;
+                        if tunnel {
+                            return Ok(self.end_tunnel(cx));
+                        }
+                        if self.outbound.framing == Framing::Stream {
+                            self.upload.stage_end(self.wire.trailers());
+                        }
+                    }
+                    Poll::Ready(BodyPart::Data) => direct = self.take_body(tunnel)?,
+                }
+            }
+            let body = if direct { self.wire.body() } else { &[] };
+            let head = self
+                .outbound
+                .head
+                .get(self.upload.head_sent..)
+                .unwrap_or_default();
+            let staged = self
+                .upload
+                .staged
+                .get(self.upload.staged_sent..)
+                .unwrap_or_default();
+            if head.is_empty() && staged.is_empty() && body.is_empty() {
+                if self.upload.complete {
+                    continue;
+                }
+                return Ok(if wait_for_client {
+                    Waiting::Client
+                } else {
+                    Waiting::Upstream
+                });
+            }
+            let written = match poll_write(&mut self.connection, cx, head, staged, body) {
+                Poll::Pending => return Ok(Waiting::Upstream),
+                Poll::Ready(Ok(written)) => written,
+                Poll::Ready(Err(_)) => {
+                    self.upload.broken = true;
+                    return Ok(Waiting::Upstream);
+                }
+            };
+            let in_head = written.min(head.len());
+            let in_staged = (written - in_head).min(staged.len());
+            let in_body = written - in_head - in_staged;
+            self.upload.head_sent += in_head;
+            self.upload.staged_sent += in_staged;
+            if in_body > 0 {
+                self.wire.consume(in_body);
+                self.passage.bytes_in += in_body as u64;
+            }
+        }
+    }
+
+    /// Looks at payload that has arrived: staged with chunk framing, or (true) to be written as it is.
+    fn take_body(&mut self, tunnel: bool) -> Result<bool, Error> {
+        let payload = self.wire.body();
+        let total = self.passage.bytes_in + payload.len() as u64;
+        if total > self.outbound.max_body && !tunnel {
+            return Err(Error::BodyTooLarge);
+        }
+        if self.outbound.framing != Framing::Stream {
+            return Ok(true);
+        }
+        let count = payload.len();
+        self.upload.stage_chunk(payload);
+        self.wire.consume(count);
+        self.passage.bytes_in = total;
+        Ok(false)
+    }
+
+    /// The client ended its direction of a tunnel: so do we.
+    fn end_tunnel(&mut self, cx: &mut Context<'_>) -> Waiting {
+        // Shutting down a TCP socket never waits.
+        let _ = Pin::new(&mut self.connection.tcp).poll_shutdown(cx);
+        Waiting::Upstream
+    }
+}
+
+impl Upload {
+    fn is_sent(&self, outbound: &Outbound) -> bool {
+        self.head_sent == outbound.head.len() && self.staged_sent == self.staged.len()
+    }
+
+    /// The endpoint has the whole request, so that its connection is at a boundary.
+    fn is_whole(&self, outbound: &Outbound) -> bool {
+        self.complete && !self.broken && self.is_sent(outbound)
+    }
+
+    fn reset_staged(&mut self) {
+        self.staged.clear();
+        self.staged_sent = 0;
+    }
+
+    fn stage_chunk(&mut self, payload: &[u8]) {
+        use std::io::Write;
+        self.reset_staged();
+        // Writing to a Vec cannot fail.
+        let _ = write!(self.staged, "{:x}\r\n", payload.len());
+        self.staged.extend_from_slice(payload);
+        self.staged.extend_from_slice(b"\r\n");
+    }
+
+    fn stage_end(&mut self, trailers: &[u8]) {
+        self.reset_staged();
+        self.staged.extend_from_slice(b"0\r\n");
+        self.staged.extend_from_slice(trailers);
+        self.staged.extend_from_slice(b"\r\n");
+    }
+}
+
+fn poll_write(
+    connection: &mut Connection,
+    cx: &mut Context<'_>,
+    head: &[u8],
+    staged: &[u8],
+    body: &[u8],
+) -> Poll<io::Result<usize>> {
+    let tcp = Pin::new(&mut connection.tcp);
+    if staged.is_empty() && body.is_empty() {
+        return tcp.poll_write(cx, head);
+    }
+    tcp.poll_write_vectored(
+        cx,
+        &[IoSlice::new(head), IoSlice::new(staged), IoSlice::new(body)],
+    )
+}

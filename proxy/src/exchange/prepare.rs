@@ -1,0 +1,283 @@
+//! From a checked request head to everything the exchange needs, while the head's bytes are still where the wire put
+//! them: route, endpoint head, log fields. Nothing here waits.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::Instant;
+
+use openclaw_core::config::{Action, Route};
+use openclaw_core::message::h1::Asked;
+use openclaw_core::message::render::{self, Hop};
+use openclaw_core::message::{Fault, Framing, Kind, Method, Request, Version, authority};
+use openclaw_core::reason::Reason;
+use openclaw_core::route;
+use openclaw_core::trace::{self, RequestId};
+
+use super::context::{Downstream, Local, Serving};
+use crate::telemetry::LogFields;
+
+/// A request ready to be carried out; owns all it needs.
+#[derive(Debug)]
+pub struct Prepared {
+    pub(super) serving: Rc<Serving>,
+    pub(super) route: Option<usize>,
+    pub(super) plan: Plan,
+    pub(super) id: RequestId,
+    pub(super) method: Method,
+    pub(super) started: Instant,
+    pub(super) log: Option<Box<LogFields>>,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub(super) enum Plan {
+    Forward(Outbound),
+    /// The route's own answer: `respond` or `redirect`.
+    Answer,
+    Refuse(Fault),
+}
+
+/// The request as it goes to an endpoint.
+#[derive(Debug)]
+pub(super) struct Outbound {
+    /// Index into `Serving::upstreams`.
+    pub upstream: usize,
+    /// Rendered; kept until the response has begun, for a retry.
+    pub head: Vec<u8>,
+    pub framing: Framing,
+    pub asked: Asked,
+    pub max_body: u64,
+    pub idempotent: bool,
+}
+
+/// The router's view of a request.
+struct Seen<'a> {
+    request: &'a Request<'a>,
+    client: IpAddr,
+}
+
+impl route::Request for Seen<'_> {
+    fn host(&self) -> &[u8] {
+        authority::host(self.request.authority)
+    }
+
+    fn path(&self) -> &[u8] {
+        self.request.path()
+    }
+
+    fn query(&self) -> &[u8] {
+        self.request.query()
+    }
+
+    fn method(&self) -> &[u8] {
+        self.request.method
+    }
+
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        self.request.field(name.as_bytes())
+    }
+
+    fn client(&self) -> IpAddr {
+        self.client
+    }
+}
+
+/// Decides what to do with a request.
+pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) -> Prepared {
+    let serving = local.serving();
+    let started = Instant::now();
+    let received_id = downstream
+        .trusted
+        .then(|| request.known(Kind::XRequestId))
+        .flatten();
+    let id = received_id
+        .and_then(trace::received_id)
+        .unwrap_or_else(|| trace::request_id(local.random_u128()));
+    let index = serving.snapshot.router.find(&Seen {
+        request,
+        client: downstream.client(),
+    });
+    let route = index.and_then(|index| serving.snapshot.config.routes.get(index));
+    let plan = match route {
+        None => Plan::Refuse(Fault {
+            reason: Reason::RouteNone,
+            status: 404,
+            detail: "no route matches",
+        }),
+        Some(route) => plan(local, downstream, request, route, &serving, &id),
+    };
+    let log = local
+        .recorder
+        .wants_log()
+        .then(|| log_fields(downstream, request, route, &id));
+    Prepared {
+        serving,
+        route: index,
+        plan,
+        id,
+        method: Method::of(request.method),
+        started,
+        log,
+    }
+}
+
+/// A request that was refused before it could be understood.
+pub fn refuse(local: &Local, downstream: &Downstream, fault: Fault, version: Version) -> Prepared {
+    let id = trace::request_id(local.random_u128());
+    let log = local.recorder.wants_log().then(|| {
+        Box::new(LogFields {
+            id: id.as_str().to_owned(),
+            listener: downstream.listener.name.to_string(),
+            client: downstream.peer_text.clone(),
+            protocol: protocol(version),
+            tls: downstream.tls.as_ref().map_or("", |tls| tls.version),
+            detail: fault.detail,
+            ..LogFields::default()
+        })
+    });
+    Prepared {
+        serving: local.serving(),
+        route: None,
+        plan: Plan::Refuse(fault),
+        id,
+        method: Method::Other,
+        started: Instant::now(),
+        log,
+    }
+}
+
+fn plan(
+    local: &Local,
+    downstream: &Downstream,
+    request: &Request<'_>,
+    route: &Route,
+    serving: &Serving,
+    id: &RequestId,
+) -> Plan {
+    let targets = match &route.action {
+        Action::Forward(targets) => targets,
+        Action::Respond(_) | Action::Redirect(_) => return Plan::Answer,
+    };
+    let max_body = route.max_body.unwrap_or(u64::MAX);
+    if matches!(request.framing, Framing::Length(length) if length > max_body) {
+        return Plan::Refuse(super::error::Error::BodyTooLarge.fault());
+    }
+    let choice = match targets.as_slice() {
+        [only] => only.upstream,
+        several => {
+            let random = local.random.borrow_mut().u32(..);
+            let picked = route::pick_target(several, random);
+            several.get(picked).map_or(0, |target| target.upstream)
+        }
+    };
+    let supported = serving.upstreams.get(choice).is_some_and(|upstream| {
+        upstream.config.protocol == openclaw_core::config::UpstreamProtocol::H1
+    });
+    if !supported {
+        return Plan::Refuse(Fault {
+            reason: Reason::UpstreamProtocol,
+            status: 502,
+            detail: "this version speaks only HTTP/1.1 to endpoints",
+        });
+    }
+    let traceparent = {
+        let mut random = local.random.borrow_mut();
+        trace::traceparent(
+            request.known(Kind::Traceparent),
+            random.u128(..),
+            random.u64(..),
+        )
+    };
+    let mut head = local.buffers.head();
+    render::request_head(
+        &mut head,
+        request,
+        &Hop {
+            peer: &downstream.peer_text,
+            trusted: downstream.trusted,
+            scheme: downstream.scheme(),
+            local: downstream.local,
+            request_id: id,
+            traceparent: &traceparent,
+            target: stripped(request.target, route.strip_prefix.as_deref()),
+            edits: &route.headers.request,
+        },
+    );
+    Plan::Forward(Outbound {
+        upstream: choice,
+        head,
+        framing: request.framing,
+        asked: Asked {
+            head: request.method == b"HEAD",
+            upgrade: request.upgrade && render::may_upgrade(request),
+        },
+        max_body,
+        idempotent: Method::of(request.method).is_idempotent(),
+    })
+}
+
+/// The target without the route's prefix; a target that is nothing but the prefix keeps its last slash.
+fn stripped<'a>(target: &'a [u8], prefix: Option<&str>) -> &'a [u8] {
+    let Some(prefix) = prefix.map(|prefix| prefix.trim_end_matches('/')) else {
+        return target;
+    };
+    match target.strip_prefix(prefix.as_bytes()) {
+        Some(rest) if rest.first() == Some(&b'/') => rest,
+        Some([]) => b"/",
+        Some(_) | None => target,
+    }
+}
+
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::H10 => "HTTP/1.0",
+        Version::H11 => "HTTP/1.1",
+        Version::H2 => "HTTP/2",
+    }
+}
+
+fn log_fields(
+    downstream: &Downstream,
+    request: &Request<'_>,
+    route: Option<&Route>,
+    id: &RequestId,
+) -> Box<LogFields> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Box::new(LogFields {
+        id: id.as_str().to_owned(),
+        listener: downstream.listener.name.to_string(),
+        route: route
+            .map(|route| route.name.to_string())
+            .unwrap_or_default(),
+        client: downstream.peer_text.clone(),
+        method: text(request.method),
+        host: text(request.authority),
+        path: text(request.target),
+        protocol: protocol(request.version),
+        tls: downstream.tls.as_ref().map_or("", |tls| tls.version),
+        user_agent: request.known(Kind::UserAgent).map(text).unwrap_or_default(),
+        referer: request.known(Kind::Referer).map(text).unwrap_or_default(),
+        ..LogFields::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stripped;
+
+    #[test]
+    fn a_prefix_is_stripped_at_a_segment_and_never_leaves_an_empty_path() {
+        let check = |target: &str, prefix: &str, expected: &str| {
+            assert_eq!(
+                stripped(target.as_bytes(), Some(prefix)),
+                expected.as_bytes(),
+                "{target} {prefix}"
+            );
+        };
+        check("/api/x?q", "/api", "/x?q");
+        check("/api", "/api", "/");
+        check("/api/", "/api/", "/");
+        check("/apix", "/api", "/apix");
+        check("/x", "/", "/x");
+    }
+}

@@ -1,0 +1,53 @@
+//! Accepting connections: permit, shield, handshake, and the choice of the wire.
+
+mod tcp;
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use openclaw_core::config;
+use tokio::sync::Notify;
+
+use crate::snapshot::ListenerSetup;
+
+pub use self::tcp::accept;
+
+/// One listener in one worker. Its socket lives on over reloads; what it serves with is exchanged.
+#[derive(Debug)]
+pub struct Listening {
+    pub address: SocketAddr,
+    pub terms: RefCell<Terms>,
+    closed: Cell<bool>,
+    wake: Notify,
+}
+
+/// What new connections get; those that are open keep theirs.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    pub config: Rc<config::Listener>,
+    pub slot: u32,
+    pub setup: ListenerSetup,
+}
+
+impl Listening {
+    pub fn new(address: SocketAddr, terms: Terms) -> Rc<Self> {
+        Rc::new(Self {
+            address,
+            terms: RefCell::new(terms),
+            closed: Cell::new(false),
+            wake: Notify::new(),
+        })
+    }
+
+    /// Stops accepting; the socket is closed by the accept loop.
+    pub fn close(&self) {
+        self.closed.set(true);
+        self.wake.notify_one();
+    }
+
+    pub fn name(&self) -> Arc<str> {
+        self.terms.borrow().config.name.clone()
+    }
+}

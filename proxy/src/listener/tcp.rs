@@ -1,0 +1,214 @@
+//! TCP listeners: the accept loop and what a connection passes before the first request.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::task::Poll;
+
+use openclaw_core::reason::Reason;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+use super::{Listening, Terms};
+use crate::exchange::context::{Downstream, Local, TlsFacts};
+use crate::net::Io;
+use crate::serve;
+use crate::snapshot::Permit;
+use crate::time::Deadline;
+
+/// How long accepting rests when the process is out of file descriptors, or memory.
+const EXHAUSTED_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
+
+/// Accepts until the listener is closed.
+pub async fn accept(local: Rc<Local>, listening: Rc<Listening>, socket: TcpListener) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = listening.wake.notified() => None,
+            accepted = socket.accept() => Some(accepted),
+        };
+        if listening.closed.get() {
+            return;
+        }
+        match accepted {
+            Some(Ok((tcp, peer))) => admit(&local, &listening, tcp, peer),
+            // The client was gone before it was accepted, or descriptors ran out: only the latter lasts.
+            Some(Err(error)) if error.kind() != io::ErrorKind::ConnectionAborted => {
+                tracing::warn!(listener = %listening.name(), %error, "accepting failed");
+                tokio::time::sleep(EXHAUSTED_PAUSE).await;
+            }
+            Some(Err(_)) | None => {}
+        }
+    }
+}
+
+/// Checks limits and shield, then serves the connection in a task of its own.
+fn admit(local: &Rc<Local>, listening: &Listening, tcp: TcpStream, peer: SocketAddr) {
+    let terms = listening.terms.borrow().clone();
+    let address = peer.ip().to_canonical();
+    let config = &terms.config;
+    let permit = terms.setup.permits.take(
+        address,
+        config.max_connections,
+        config.max_connections_per_ip,
+    );
+    let Some(permit) = permit else {
+        local.recorder.refusal(terms.slot, Reason::LimitConnections);
+        return;
+    };
+    // Fails only on a socket that is dead already.
+    let _ = tcp.set_nodelay(true);
+    let open = Open::new(local.clone(), terms.slot, permit);
+    if terms.setup.tls.is_some() {
+        tokio::task::spawn_local(secure(open, terms, tcp, peer));
+    } else {
+        tokio::task::spawn_local(plain(open, terms, tcp, peer));
+    }
+}
+
+/// Counts a connection for as long as it lives.
+struct Open {
+    local: Rc<Local>,
+    slot: u32,
+    _permit: Permit,
+}
+
+impl Open {
+    fn new(local: Rc<Local>, slot: u32, permit: Permit) -> Self {
+        local.recorder.connection_opened(slot);
+        local.connections.set(local.connections.get() + 1);
+        Self {
+            local,
+            slot,
+            _permit: permit,
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.local.connections.set(self.local.connections.get() - 1);
+        self.local.recorder.connection_closed(self.slot);
+    }
+}
+
+/// A cleartext connection; where both versions are spoken, HTTP/2 announces itself by its preface (RFC 9113 §3.3).
+async fn plain(open: Open, terms: Terms, tcp: TcpStream, peer: SocketAddr) {
+    let local = &open.local;
+    let Ok(address) = tcp.local_addr() else {
+        return;
+    };
+    let protocols = terms.config.protocols;
+    let downstream = Rc::new(Downstream::new(
+        terms.config,
+        terms.slot,
+        peer,
+        address,
+        None,
+    ));
+    let mut io = Io::plain(tcp);
+    let mut early = Vec::new();
+    let http2 = match (protocols.h1, protocols.h2) {
+        (true, true) => Box::pin(has_preface(local, &downstream, &mut io, &mut early)).await,
+        (_, only) => only,
+    };
+    serve_wire(local, downstream, io, early, http2).await;
+}
+
+/// A TLS connection: the handshake within `header_timeout`, then the wire that ALPN chose (RFC 7301).
+async fn secure(open: Open, terms: Terms, tcp: TcpStream, peer: SocketAddr) {
+    let local = &open.local;
+    let (Some(config), Ok(address)) = (terms.setup.tls.clone(), tcp.local_addr()) else {
+        return;
+    };
+    let deadline = Deadline::new(&local.wheel);
+    deadline.arm(terms.config.header_timeout);
+    // Boxed, so that the handshake's state is freed when it is over.
+    let mut handshake = Box::pin(TlsAcceptor::from(config).accept(tcp));
+    let result = poll_fn(|cx| match handshake.as_mut().poll(cx) {
+        Poll::Ready(result) => Poll::Ready(result),
+        Poll::Pending if deadline.poll_expired(cx) => {
+            Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        }
+        Poll::Pending => Poll::Pending,
+    })
+    .await;
+    drop(handshake);
+    drop(deadline);
+    let (tcp, session) = match result {
+        Ok(stream) => stream.into_inner(),
+        Err(error) => {
+            local.recorder.refusal(terms.slot, Reason::TlsHandshake);
+            tracing::debug!(%peer, %error, "TLS handshake failed");
+            return;
+        }
+    };
+    let http2 = session.alpn_protocol() == Some(b"h2")
+        || (!terms.config.protocols.h1 && terms.config.protocols.h2);
+    let facts = TlsFacts {
+        version: match session.protocol_version() {
+            Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
+            _ => "TLSv1.2",
+        },
+        server_name: session.server_name().map(str::to_owned),
+    };
+    let downstream = Rc::new(Downstream::new(
+        terms.config,
+        terms.slot,
+        peer,
+        address,
+        Some(facts),
+    ));
+    serve_wire(local, downstream, Io::tls(tcp, session), Vec::new(), http2).await;
+}
+
+async fn serve_wire(
+    local: &Rc<Local>,
+    downstream: Rc<Downstream>,
+    io: Io,
+    early: Vec<u8>,
+    http2: bool,
+) {
+    if http2 {
+        Box::pin(serve::h2::serve(local.clone(), downstream, io, early)).await;
+    } else {
+        serve::h1::serve(local.clone(), downstream, io, early).await;
+    }
+}
+
+/// Reads until it is clear whether the first bytes are the preface of HTTP/2.
+async fn has_preface(
+    local: &Local,
+    downstream: &Downstream,
+    io: &mut Io,
+    early: &mut Vec<u8>,
+) -> bool {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let deadline = Deadline::new(&local.wheel);
+    deadline.arm(downstream.listener.header_timeout);
+    while early.len() < PREFACE.len() && PREFACE.starts_with(early) {
+        let more = poll_fn(|cx| {
+            if early.capacity() == 0 {
+                if io.poll_readable(cx).is_pending() {
+                    return if deadline.poll_expired(cx) {
+                        Poll::Ready(false)
+                    } else {
+                        Poll::Pending
+                    };
+                }
+                *early = local.buffers.body();
+            }
+            match io.poll_read(cx, early) {
+                Poll::Ready(read) => Poll::Ready(read.is_ok_and(|count| count > 0)),
+                Poll::Pending if deadline.poll_expired(cx) => Poll::Ready(false),
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await;
+        if !more {
+            break;
+        }
+    }
+    early.starts_with(PREFACE)
+}

@@ -1,0 +1,133 @@
+//! An HTTP/1 connection: one request after the other, pipelined ones included, in one task.
+
+mod encode;
+mod wire;
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+
+use openclaw_core::message::h1::parse_request;
+use openclaw_core::message::{Fault, Fields, Version};
+use openclaw_core::reason::Reason;
+
+use self::wire::{Facts, H1Wire};
+use crate::exchange::context::{Downstream, Local};
+use crate::exchange::{self, Prepared};
+use crate::net::Io;
+use crate::time::Deadline;
+
+/// Serves a connection until either side ends it. `early`: bytes that were read while looking for the protocol.
+pub async fn serve(local: Rc<Local>, downstream: Rc<Downstream>, io: Io, early: Vec<u8>) {
+    let deadline = Deadline::new(&local.wheel);
+    let mut wire = H1Wire::new(local.clone(), io, early);
+    let mut first = true;
+    while let Some(prepared) = next_request(&local, &downstream, &mut wire, &deadline, first).await
+    {
+        exchange::run(&local, &downstream, prepared, &mut wire, &deadline).await;
+        if !wire.end_exchange(local.is_draining()) {
+            break;
+        }
+        first = false;
+    }
+    wire.close(&deadline).await;
+}
+
+/// Waits for a whole head. `None`: the client is done, too slow between requests, or this worker drains.
+async fn next_request(
+    local: &Local,
+    downstream: &Downstream,
+    wire: &mut H1Wire,
+    deadline: &Deadline,
+    first: bool,
+) -> Option<Prepared> {
+    let listener = &downstream.listener;
+    let mut looked_at = 0;
+    // The first head is due from the moment the connection was accepted.
+    deadline.arm(if first {
+        listener.header_timeout
+    } else {
+        listener.idle_timeout
+    });
+    let mut head_began = first;
+    loop {
+        if wire.has_line_beyond(looked_at) {
+            looked_at = wire.input().len();
+            if let Some(prepared) = parse(local, downstream, wire) {
+                deadline.disarm();
+                return Some(prepared);
+            }
+        } else if wire.input().len() >= listener.max_header {
+            let fault = Fault {
+                reason: Reason::UriTooLong,
+                status: 414,
+                detail: "a request line longer than max_header",
+            };
+            return Some(refuse(local, downstream, wire, fault));
+        }
+        if !head_began && !wire.input().is_empty() {
+            head_began = true;
+            deadline.arm(listener.header_timeout);
+        }
+        let idle = wire.input().is_empty();
+        let filled = poll_fn(|cx| {
+            if idle && local.is_draining() {
+                return Poll::Ready(Filled::Closed);
+            }
+            match wire.poll_fill(cx) {
+                Poll::Ready(true) => Poll::Ready(Filled::More),
+                Poll::Ready(false) => Poll::Ready(Filled::Closed),
+                Poll::Pending if deadline.poll_expired(cx) => Poll::Ready(Filled::Late),
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await;
+        match filled {
+            Filled::More => {}
+            Filled::Late if !idle => {
+                let fault = Fault {
+                    reason: Reason::Timeout,
+                    status: 408,
+                    detail: "the head was not complete within header_timeout",
+                };
+                return Some(refuse(local, downstream, wire, fault));
+            }
+            Filled::Late | Filled::Closed => return None,
+        }
+    }
+}
+
+enum Filled {
+    More,
+    Closed,
+    Late,
+}
+
+/// Reads a head from the input, if it is whole, and prepares its exchange.
+fn parse(local: &Local, downstream: &Downstream, wire: &mut H1Wire) -> Option<Prepared> {
+    let understood = {
+        let mut fields = Fields::new();
+        match parse_request(wire.input(), downstream.listener.max_header, &mut fields) {
+            Ok(None) => return None,
+            Ok(Some((request, length))) => Ok((
+                exchange::prepare(local, downstream, &request),
+                Facts::of(&request),
+                length,
+            )),
+            Err(fault) => Err(fault),
+        }
+    };
+    Some(match understood {
+        Ok((prepared, facts, length)) => {
+            wire.begin(facts, length);
+            prepared
+        }
+        Err(fault) => refuse(local, downstream, wire, fault),
+    })
+}
+
+/// After this the connection cannot be understood any more, so it ends with the answer.
+fn refuse(local: &Local, downstream: &Downstream, wire: &mut H1Wire, fault: Fault) -> Prepared {
+    wire.begin_refusal();
+    exchange::refuse(local, downstream, fault, Version::H11)
+}

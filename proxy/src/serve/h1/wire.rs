@@ -1,0 +1,390 @@
+//! One HTTP/1 connection as the exchange sees it: request bytes in, response bytes out.
+
+use std::io::IoSlice;
+use std::ops::Range;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use openclaw_core::message::body::Decoder;
+use openclaw_core::message::render::push_field;
+use openclaw_core::message::{Field, Framing, Request, ResponseBody, ResponseHead, Version};
+use openclaw_core::reason::Reason;
+
+use super::encode::{Coding, Terms, final_head, interim_head, push_chunk_size};
+use crate::exchange::context::Local;
+use crate::exchange::wire::{BodyPart, Wire, WireError};
+use crate::exchange::within;
+use crate::net::Io;
+use crate::time::Deadline;
+
+/// Up to this much payload is copied behind the head into one buffer; more goes beside it in one vectored write.
+const COPIED: usize = 2048;
+/// Queued output beyond this makes `poll_send` wait.
+const OUTPUT_LIMIT: usize = 128 * 1024;
+/// How long, and how much, is read from a client after the last answer, so that a reset does not take the answer away.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 1024 * 1024;
+
+/// What the connection has to know of the request at hand.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facts {
+    version: Version,
+    framing: Framing,
+    keep_alive: bool,
+}
+
+impl Facts {
+    pub(super) fn of(request: &Request<'_>) -> Self {
+        Self {
+            version: request.version,
+            framing: request.framing,
+            keep_alive: request.keep_alive,
+        }
+    }
+}
+
+pub(super) struct H1Wire {
+    local: Rc<Local>,
+    io: Io,
+    /// Read bytes; lent from the pool while there is something in it.
+    input: Vec<u8>,
+    /// Payload of the current request, decoded.
+    payload: Range<usize>,
+    /// Where bytes that nobody has looked at begin.
+    unread: usize,
+    decoder: Decoder,
+    /// Head and framing bytes to be written; payload goes beside them.
+    output: Vec<u8>,
+    written: usize,
+    facts: Facts,
+    coding: Coding,
+    keep_alive: bool,
+    responded: bool,
+    tunnel: bool,
+    /// Our direction is to be closed once the output is written.
+    closing: bool,
+    /// The response was cut: no polite end.
+    aborted: bool,
+    /// The close is what ends the response, so a cut one must not end with a FIN.
+    until_close: bool,
+    /// More requests are in the input already: their answers may leave in one write with this one.
+    hold: bool,
+}
+
+impl H1Wire {
+    pub(super) fn new(local: Rc<Local>, io: Io, early: Vec<u8>) -> Self {
+        Self {
+            local,
+            io,
+            input: early,
+            payload: 0..0,
+            unread: 0,
+            decoder: Decoder::Length(0),
+            output: Vec::new(),
+            written: 0,
+            facts: Facts {
+                version: Version::H11,
+                framing: Framing::None,
+                keep_alive: false,
+            },
+            coding: Coding::Raw,
+            keep_alive: true,
+            responded: false,
+            tunnel: false,
+            closing: false,
+            aborted: false,
+            until_close: false,
+            hold: false,
+        }
+    }
+
+    /// Bytes behind the last message.
+    pub(super) fn input(&self) -> &[u8] {
+        self.input.get(self.unread..).unwrap_or_default()
+    }
+
+    /// Whether parsing may get further than last time: only a line end can complete anything.
+    pub(super) fn has_line_beyond(&self, looked_at: usize) -> bool {
+        self.input()
+            .get(looked_at..)
+            .is_some_and(|fresh| memchr::memchr(b'\n', fresh).is_some())
+    }
+
+    /// A request head of `length` bytes has been understood.
+    pub(super) fn begin(&mut self, facts: Facts, length: usize) {
+        self.unread += length;
+        self.payload = self.unread..self.unread;
+        self.decoder = Decoder::for_request(facts.framing);
+        self.facts = facts;
+        self.keep_alive = facts.keep_alive;
+        self.responded = false;
+    }
+
+    /// The input is not understood: only an answer and the end can follow.
+    pub(super) fn begin_refusal(&mut self) {
+        self.decoder = Decoder::Length(0);
+        self.facts = Facts {
+            version: Version::H11,
+            framing: Framing::None,
+            keep_alive: false,
+        };
+        self.keep_alive = false;
+        self.responded = false;
+    }
+
+    /// Whether another request may follow.
+    pub(super) fn end_exchange(&mut self, draining: bool) -> bool {
+        let whole = self.decoder.is_done() && self.payload.is_empty();
+        self.responded && whole && self.keep_alive && !self.aborted && !self.tunnel && !draining
+    }
+
+    /// Reads more input behind what is there; `false` at the end. Flushes first, so nobody waits for an answer that
+    /// is already made.
+    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if let Poll::Ready(Err(_gone)) = self.poll_flush(cx) {
+            return Poll::Ready(false);
+        }
+        match ready!(self.poll_read(cx)) {
+            Ok(count) => Poll::Ready(count > 0),
+            Err(_gone) => Poll::Ready(false),
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
+        if self.unread == self.input.len() {
+            self.input.clear();
+            self.unread = 0;
+            self.payload = 0..0;
+        } else if self.unread > 0 && self.payload.is_empty() {
+            self.input.drain(..self.unread);
+            self.unread = 0;
+            self.payload = 0..0;
+        }
+        if self.input.is_empty() {
+            if self.input.capacity() > 0 {
+                self.local
+                    .buffers
+                    .give_back(std::mem::take(&mut self.input));
+            }
+            ready!(self.io.poll_readable(cx))?;
+            self.input = self.local.buffers.body();
+        }
+        let read = self.io.poll_read(cx, &mut self.input);
+        if read.is_pending() && self.input.is_empty() {
+            self.local
+                .buffers
+                .give_back(std::mem::take(&mut self.input));
+        }
+        read
+    }
+
+    /// Writes the output and then, in the same call, payload. Returns how much payload was taken.
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        payload: &[u8],
+    ) -> Poll<Result<usize, WireError>> {
+        loop {
+            let output = self.output.get(self.written..).unwrap_or_default();
+            if output.is_empty() && payload.is_empty() {
+                self.recycle_output();
+                return Poll::Ready(Ok(0));
+            }
+            let queued = output.len();
+            let slices = [IoSlice::new(output), IoSlice::new(payload)];
+            let (_, only_payload) = slices.split_at(1);
+            let slices = if queued == 0 { only_payload } else { &slices };
+            let count = ready!(self.io.poll_write(cx, slices)).map_err(|_error| WireError::Gone)?;
+            self.written += count.min(queued);
+            if self.written == self.output.len() {
+                self.recycle_output();
+            }
+            if count > queued || (payload.is_empty() && count == queued) {
+                return Poll::Ready(Ok(count.saturating_sub(queued)));
+            }
+        }
+    }
+
+    fn recycle_output(&mut self) {
+        self.written = 0;
+        if self.output.capacity() > 0 {
+            self.local
+                .buffers
+                .give_back(std::mem::take(&mut self.output));
+        }
+    }
+
+    fn output(&mut self) -> &mut Vec<u8> {
+        if self.output.capacity() == 0 {
+            self.output = self.local.buffers.head();
+        }
+        &mut self.output
+    }
+
+    /// Says goodbye: our direction first, then what the client still sends is read and dropped for a while.
+    pub(super) async fn close(mut self, deadline: &Deadline) {
+        if self.aborted {
+            return;
+        }
+        let flushed = within(deadline, LINGER, |cx| self.poll_flush(cx).map(|_result| ())).await;
+        let shut = within(deadline, LINGER, |cx| {
+            self.io.poll_shutdown(cx).map(|_result| ())
+        })
+        .await;
+        if !flushed || !shut || !self.responded {
+            return;
+        }
+        let mut dropped = 0;
+        within(deadline, LINGER, |cx| {
+            while dropped < LINGER_BYTES {
+                self.input.clear();
+                self.unread = 0;
+                self.payload = 0..0;
+                match ready!(self.poll_read(cx)) {
+                    Ok(count) if count > 0 => dropped += count,
+                    Ok(_) | Err(_) => break,
+                }
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+}
+
+impl Drop for H1Wire {
+    fn drop(&mut self) {
+        self.local
+            .buffers
+            .give_back(std::mem::take(&mut self.input));
+        self.local
+            .buffers
+            .give_back(std::mem::take(&mut self.output));
+    }
+}
+
+impl Wire for H1Wire {
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyPart, WireError>> {
+        loop {
+            if !self.payload.is_empty() {
+                return Poll::Ready(Ok(BodyPart::Data));
+            }
+            if self.decoder.is_done() {
+                return Poll::Ready(Ok(BodyPart::End));
+            }
+            let raw = self.input.get_mut(self.unread..).unwrap_or_default();
+            if !raw.is_empty() {
+                let decoded = self.decoder.decode(raw).map_err(WireError::Fault)?;
+                self.payload = self.unread..self.unread + decoded.payload;
+                self.unread += decoded.consumed;
+                continue;
+            }
+            // What is queued may be what the client waits for: a 100, or the response to a request before this one.
+            if let Poll::Ready(Err(error)) = self.poll_flush(cx) {
+                return Poll::Ready(Err(error));
+            }
+            match ready!(self.poll_read(cx)) {
+                Ok(0) if self.decoder.may_end_at_close() => self.decoder = Decoder::Length(0),
+                Ok(0) | Err(_) => return Poll::Ready(Err(WireError::Gone)),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    fn body(&self) -> &[u8] {
+        self.input.get(self.payload.clone()).unwrap_or_default()
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.payload.start = (self.payload.start + count).min(self.payload.end);
+    }
+
+    fn trailers(&self) -> &[u8] {
+        self.decoder.trailers()
+    }
+
+    fn inform(&mut self, head: &ResponseHead<'_>) {
+        // HTTP/1.0 clients do not know interim responses (RFC 9110 §15.2).
+        if self.facts.version != Version::H10 {
+            interim_head(self.output(), head);
+        }
+    }
+
+    fn respond(&mut self, head: &ResponseHead<'_>) {
+        let whole = self.decoder.is_done() && self.payload.is_empty();
+        // A body that is still under way when the answer begins may never come to its end.
+        let terms = Terms {
+            version: self.facts.version,
+            keep_alive: self.keep_alive && whole && !self.local.is_draining(),
+        };
+        let (coding, keep_alive) = final_head(self.output(), head, terms);
+        self.coding = coding;
+        self.keep_alive = keep_alive;
+        self.responded = true;
+        self.until_close = coding == Coding::Raw
+            && matches!(head.body, ResponseBody::Chunked | ResponseBody::UntilClose);
+        if head.body == ResponseBody::Tunnel {
+            self.tunnel = true;
+            self.decoder = Decoder::UntilClose;
+        }
+    }
+
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        payload: &[u8],
+    ) -> Poll<Result<usize, WireError>> {
+        if self.output.len() - self.written >= OUTPUT_LIMIT {
+            ready!(self.poll_write(cx, &[]))?;
+        }
+        if self.coding == Coding::Chunked {
+            let output = self.output();
+            push_chunk_size(output, payload.len());
+            output.extend_from_slice(payload);
+            output.extend_from_slice(b"\r\n");
+            return Poll::Ready(Ok(payload.len()));
+        }
+        if payload.len() <= COPIED && !self.output.is_empty() {
+            self.output().extend_from_slice(payload);
+            return Poll::Ready(Ok(payload.len()));
+        }
+        self.poll_write(cx, payload)
+    }
+
+    fn finish(&mut self, trailers: &[Field<'_>]) {
+        if self.coding == Coding::Chunked {
+            let output = self.output();
+            output.extend_from_slice(b"0\r\n");
+            for field in trailers {
+                push_field(output, field.name, field.value);
+            }
+            output.extend_from_slice(b"\r\n");
+        }
+        self.closing = self.tunnel;
+        self.hold = self.keep_alive && self.unread < self.input.len();
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WireError>> {
+        if std::mem::take(&mut self.hold) {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(self.poll_write(cx, &[]))?;
+        ready!(self.io.poll_flush(cx)).map_err(|_error| WireError::Gone)?;
+        if self.closing {
+            self.closing = false;
+            ready!(self.io.poll_shutdown(cx)).map_err(|_error| WireError::Gone)?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn abort(&mut self, _reason: Reason) {
+        self.aborted = true;
+        if self.until_close {
+            self.io.reset_on_close();
+        }
+    }
+
+    fn can_respond(&self) -> bool {
+        !self.responded
+    }
+}

@@ -1,0 +1,334 @@
+//! The task of one connection: read, take in, start, poll, write once.
+//!
+//! All frames of a read are taken in before the first of its requests starts, so that a request which is reset in the
+//! same read never reaches an endpoint. Exchanges are polled here and not spawned: whatever wakes the task in one turn
+//! of the event loop leaves in one write.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use openclaw_core::message::{Fault, Fields, request};
+
+use super::connection::{Arrival, Connection, Life, Limits};
+use super::face::{End, Exchanges, Pending, Socket, Wait};
+use super::frame::{self, Code};
+use super::output;
+use super::running::Running;
+use super::wire::StreamWire;
+
+/// How much one turn reads.
+const READ: usize = 64 * 1024;
+/// How much is read and dropped after our last frame: input that nobody reads would turn the close into a reset that
+/// eats the GOAWAY.
+const LINGER: usize = 2 * 1024 * 1024;
+/// An idle connection gives larger buffers back.
+const KEPT: usize = 1024;
+
+thread_local! {
+    /// Where every connection of this worker reads into.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+#[derive(Debug)]
+enum Phase {
+    Open,
+    /// Our last frames are under way.
+    Flushing(End),
+    /// Our direction is closed; so much is still read and dropped.
+    Lingering(End, usize),
+}
+
+/// One connection; a future that ends with it.
+#[derive(Debug)]
+pub struct Driver<S, X: Exchanges> {
+    socket: S,
+    exchanges: X,
+    connection: Rc<RefCell<Connection>>,
+    running: FuturesUnordered<Running<X::Exchange>>,
+    /// The beginning of a frame.
+    rest: Vec<u8>,
+    phase: Phase,
+    /// The socket takes no more for now.
+    blocked: bool,
+    expired: Option<Pending>,
+    task: Option<Waker>,
+}
+
+impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
+    /// `read`: what was read of the connection to find out that it is HTTP/2, from the preface on.
+    pub fn new(socket: S, exchanges: X, limits: Limits, read: &[u8]) -> Self {
+        let mut connection = Connection::new(limits);
+        let used = connection.receive(read);
+        Self {
+            socket,
+            exchanges,
+            connection: Rc::new(RefCell::new(connection)),
+            running: FuturesUnordered::new(),
+            rest: read.get(used..).unwrap_or_default().to_vec(),
+            phase: Phase::Open,
+            blocked: false,
+            expired: None,
+            task: None,
+        }
+    }
+
+    /// Asks the client to go elsewhere; the future ends when the last exchange has.
+    pub fn drain(&mut self) {
+        self.connection.borrow_mut().drain();
+        self.wake();
+    }
+
+    /// Whether no exchange runs and nothing waits to be sent.
+    pub fn is_idle(&self) -> bool {
+        self.running.is_empty() && self.connection.borrow().output.waiting().is_empty()
+    }
+
+    /// What the worker's clock should time.
+    pub fn pending_since(&self) -> Wait {
+        let connection = self.connection.borrow();
+        let (pending, mark) = if matches!(self.phase, Phase::Lingering(..)) {
+            (Pending::Closing, 0)
+        } else if self.blocked {
+            (Pending::Stalled, connection.output.total())
+        } else if connection.is_starting() {
+            (Pending::Preface, 0)
+        } else if connection.open_block.is_some() || frame::begins_block(&self.rest) {
+            (Pending::HeaderBlock, connection.blocks)
+        } else if self.running.is_empty() {
+            (Pending::Idle, connection.requests)
+        } else {
+            (Pending::None, 0)
+        };
+        Wait { pending, mark }
+    }
+
+    /// The wait that `pending_since` names has taken too long. The future ends soon, or at once if the client does not
+    /// read.
+    pub fn expire(&mut self) {
+        let pending = self.pending_since().pending;
+        match pending {
+            Pending::None => return,
+            Pending::HeaderBlock => self
+                .connection
+                .borrow_mut()
+                .end(Code::EnhanceYourCalm, None),
+            Pending::Preface | Pending::Idle => {
+                self.connection.borrow_mut().end(Code::NoError, None);
+            }
+            Pending::Stalled | Pending::Closing => self.connection.borrow_mut().cut_all(),
+        }
+        self.expired.get_or_insert(pending);
+        self.wake();
+    }
+
+    /// Makes good the useless frames so far. To be called now and then, at most once in ten seconds.
+    pub fn forgive(&mut self) {
+        self.connection.borrow_mut().budget.forgive();
+    }
+
+    fn wake(&self) {
+        if let Some(task) = &self.task {
+            task.wake_by_ref();
+        }
+    }
+
+    /// One turn of an open connection.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let reads = self.connection.borrow().output.waiting().len() < output::CAP;
+        let read = if reads {
+            self.poll_input(cx)
+        } else {
+            Poll::Pending
+        };
+        match read {
+            Poll::Ready(Err(end)) => return Poll::Ready(self.cut(cx, end)),
+            // More may be there: come again after the others had their turn.
+            Poll::Ready(Ok(())) => cx.waker().wake_by_ref(),
+            Poll::Pending => {}
+        }
+        self.start();
+        self.poll_running(cx);
+        if let Poll::Ready(Err(error)) = self.poll_output(cx) {
+            return Poll::Ready(self.cut(cx, End::Socket(error)));
+        }
+        let mut connection = self.connection.borrow_mut();
+        if !reads && connection.output.waiting().len() < output::CAP {
+            cx.waker().wake_by_ref();
+        }
+        let end = match connection.life {
+            Life::Ended(violation) => match (violation, self.expired) {
+                (Some(violation), _) => End::Violation(violation),
+                (None, Some(pending)) => End::Expired(pending),
+                (None, None) => End::Closed,
+            },
+            Life::Leaving if self.running.is_empty() => End::Closed,
+            Life::Serving | Life::Draining | Life::Leaving => {
+                if self.running.is_empty() {
+                    connection.shrink();
+                    if self.rest.is_empty() && self.rest.capacity() > KEPT {
+                        self.rest = Vec::new();
+                    }
+                }
+                return Poll::Pending;
+            }
+        };
+        drop(connection);
+        self.poll_running(cx);
+        self.running.clear();
+        self.phase = Phase::Flushing(end);
+        self.poll_close(cx)
+    }
+
+    /// Ready if there may be more to read.
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
+        let mut input = SCRATCH.take();
+        input.reserve(READ);
+        input.append(&mut self.rest);
+        let poll = loop {
+            if input.len() >= READ {
+                break Poll::Ready(Ok(()));
+            }
+            match self.socket.poll_read(cx, &mut input) {
+                Poll::Ready(Ok(0)) => break Poll::Ready(Err(End::Gone)),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => break Poll::Ready(Err(End::Socket(error))),
+                Poll::Pending => break Poll::Pending,
+            }
+        };
+        let used = self.connection.borrow_mut().receive(&input);
+        self.rest
+            .extend_from_slice(input.get(used..).unwrap_or_default());
+        input.clear();
+        SCRATCH.set(input);
+        poll
+    }
+
+    /// Makes exchanges of the requests that the read has left alive.
+    fn start(&mut self) {
+        loop {
+            let Some(arrival) = self.connection.borrow_mut().next_arrival() else {
+                return;
+            };
+            self.begin(&arrival);
+            self.connection.borrow_mut().recycle(arrival.list);
+        }
+    }
+
+    fn begin(&mut self, arrival: &Arrival) {
+        let mut fields = Fields::new();
+        let request = if arrival.too_large {
+            Err(Fault::header_too_large(
+                "a header list larger than `max_header`",
+            ))
+        } else {
+            request::from_list(&arrival.list, arrival.ends_stream, &mut fields)
+        };
+        let admitted = self.connection.borrow_mut().admit(arrival.slot, &request);
+        match admitted {
+            Ok(id) => {
+                let shared = &self.connection;
+                let wire = StreamWire::new(Rc::clone(shared), arrival.slot, id);
+                let request = request.as_ref().map_err(|fault| *fault);
+                let exchange = self.exchanges.start(request, wire);
+                let running = Running::new(Rc::clone(shared), arrival.slot, id, exchange);
+                self.running.push(running);
+            }
+            Err(fault) => self.exchanges.refused(fault),
+        }
+    }
+
+    fn poll_running(&mut self, cx: &mut Context<'_>) {
+        while let Poll::Ready(Some(())) = self.running.poll_next_unpin(cx) {}
+    }
+
+    /// Ready when nothing is left to write.
+    fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.blocked = true;
+        let mut connection = self.connection.borrow_mut();
+        while !connection.output.waiting().is_empty() {
+            let count = ready!(self.socket.poll_write(cx, connection.output.waiting()))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            connection.wrote(count);
+        }
+        ready!(self.socket.poll_flush(cx))?;
+        self.blocked = false;
+        Poll::Ready(Ok(()))
+    }
+
+    /// The socket is of no more use: exchanges learn of it and are dropped.
+    fn cut(&mut self, cx: &mut Context<'_>, end: End) -> End {
+        self.connection.borrow_mut().cut_all();
+        self.poll_running(cx);
+        self.running.clear();
+        end
+    }
+
+    /// Last frames, our end, and a bounded wait for the client's.
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        if matches!(self.phase, Phase::Flushing(_)) {
+            if let Err(error) = ready!(self.poll_output(cx)) {
+                return Poll::Ready(End::Socket(error));
+            }
+            self.blocked = true;
+            let shut = ready!(self.socket.poll_shutdown(cx));
+            self.blocked = false;
+            let end = self.take_end();
+            if shut.is_err() {
+                return Poll::Ready(end);
+            }
+            self.phase = Phase::Lingering(end, LINGER);
+        }
+        let Phase::Lingering(_, left) = &mut self.phase else {
+            return Poll::Ready(End::Closed);
+        };
+        let mut input = SCRATCH.take();
+        let over = loop {
+            input.clear();
+            input.reserve(READ);
+            match self.socket.poll_read(cx, &mut input) {
+                Poll::Ready(Ok(count)) if count > 0 && count < *left => *left -= count,
+                Poll::Ready(_) => break true,
+                Poll::Pending => break false,
+            }
+        };
+        input.clear();
+        SCRATCH.set(input);
+        if !over {
+            return Poll::Pending;
+        }
+        Poll::Ready(self.take_end())
+    }
+
+    fn take_end(&mut self) -> End {
+        match std::mem::replace(&mut self.phase, Phase::Open) {
+            Phase::Open => End::Closed,
+            Phase::Flushing(end) | Phase::Lingering(end, _) => end,
+        }
+    }
+}
+
+impl<S: Socket + Unpin, X: Exchanges + Unpin> Future for Driver<S, X> {
+    type Output = End;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End> {
+        let me = &mut *self;
+        match &mut me.task {
+            Some(task) => task.clone_from(cx.waker()),
+            None => me.task = Some(cx.waker().clone()),
+        }
+        if let Some(pending @ (Pending::Stalled | Pending::Closing)) = me.expired {
+            return Poll::Ready(me.cut(cx, End::Expired(pending)));
+        }
+        match me.phase {
+            Phase::Open => me.poll_turn(cx),
+            Phase::Flushing(_) | Phase::Lingering(..) => me.poll_close(cx),
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! HTTP/2 (RFC 9113), server side, by our own frame layer.
+//!
+//! [`Driver`] is the task of one connection. It owns the socket and a connection state that knows no socket; each
+//! request becomes an exchange that the driver polls and that reaches its client through a [`StreamWire`].
+
+mod budget;
+mod connection;
+mod driver;
+mod face;
+mod flow;
+mod frame;
+mod hpack;
+mod inbound;
+mod outbound;
+mod output;
+mod running;
+mod serve;
+mod settings;
+mod stream;
+mod wire;
+
+pub use connection::Limits;
+pub use driver::Driver;
+pub use face::{End, Exchanges, Pending, Socket, Wait};
+pub use frame::{Code, PREFACE, Violation};
+pub use serve::serve;
+pub use wire::StreamWire;
+
+#[cfg(test)]
+mod tests;

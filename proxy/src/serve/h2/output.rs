@@ -1,0 +1,86 @@
+//! Octets on their way to the client: one buffer for all streams, so that a turn ends in one write.
+
+/// No exchange adds payload beyond this; what the protocol itself answers is bounded by what one read can hold.
+pub(super) const CAP: usize = 128 * 1024;
+/// Room smaller than this is no room, so that payload does not leave in crumbs.
+const CRUMB: usize = 1024;
+/// An idle connection gives larger buffers back.
+const KEPT: usize = 1024;
+
+#[derive(Debug, Default)]
+pub(super) struct Output {
+    bytes: Vec<u8>,
+    sent: usize,
+    /// Octets written in all.
+    total: u64,
+}
+
+impl Output {
+    /// Where frames are appended.
+    pub(super) fn frames(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// What the socket should take next.
+    pub(super) fn waiting(&self) -> &[u8] {
+        self.bytes.get(self.sent..).unwrap_or_default()
+    }
+
+    /// How much payload may be added now.
+    pub(super) fn room(&self) -> usize {
+        match CAP.saturating_sub(self.waiting().len()) {
+            0..CRUMB => 0,
+            room => room,
+        }
+    }
+
+    pub(super) fn wrote(&mut self, count: usize) {
+        self.sent += count;
+        self.total += count as u64;
+        if self.sent >= self.bytes.len() {
+            self.bytes.clear();
+            self.sent = 0;
+        } else if self.sent >= CAP {
+            self.bytes.drain(..self.sent);
+            self.sent = 0;
+        }
+    }
+
+    pub(super) fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Gives memory back that an idle connection does not need.
+    pub(super) fn shrink(&mut self) {
+        if self.bytes.is_empty() && self.bytes.capacity() > KEPT {
+            self.bytes = Vec::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CAP, Output};
+
+    #[test]
+    fn a_reader_slower_than_the_writer_does_not_make_the_buffer_grow() {
+        let mut output = Output::default();
+        output.frames().extend_from_slice(&[0; 1000]);
+        for _ in 0..10_000 {
+            output.frames().extend_from_slice(&[1; 500]);
+            output.wrote(500);
+            assert_eq!(output.waiting().len(), 1000);
+        }
+        assert!(output.bytes.capacity() <= 4 * CAP);
+        assert_eq!(output.total(), 5_000_000);
+    }
+
+    #[test]
+    fn crumbs_of_room_are_no_room() {
+        let mut output = Output::default();
+        output.frames().resize(CAP - 1000, 0);
+        assert_eq!(output.room(), 0);
+        output.wrote(24);
+        assert_eq!(output.room(), 1024);
+    }
+}

@@ -1,0 +1,18 @@
+//! The whole of a connection: driver, wires and frames, against an independent client and against raw frames.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_wrap,
+    reason = "tests may panic"
+)]
+
+mod abuse;
+mod client;
+mod conduct;
+mod ending;
+mod fuzz;
+mod raw;
+mod server;

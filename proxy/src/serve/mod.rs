@@ -1,0 +1,4 @@
+//! The wires: each turns its bytes into requests and bodies for the exchange, and responses back into bytes.
+
+pub mod h1;
+pub mod h2;

@@ -1,0 +1,231 @@
+//! The table of metrics, and the Prometheus text that is made from it. Counting is the recorder's; here are only names,
+//! kinds and words, so that the reference and the page cannot disagree.
+
+use std::fmt::{self, Write};
+
+use super::histogram::{BOUNDS, Histogram};
+
+/// The type that Prometheus is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+impl Kind {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// One line of the table.
+#[derive(Debug)]
+pub struct Metric {
+    pub name: &'static str,
+    pub kind: Kind,
+    /// `seconds`, `bytes`, or empty for a count.
+    pub unit: &'static str,
+    pub labels: &'static [&'static str],
+    pub help: &'static str,
+}
+
+macro_rules! metrics {
+    ($($id:ident $kind:ident $name:literal $unit:literal [$($label:literal),*] $help:literal;)*) => {
+        $(pub static $id: Metric = Metric {
+            name: $name,
+            kind: Kind::$kind,
+            unit: $unit,
+            labels: &[$($label),*],
+            help: $help,
+        };)*
+
+        /// Every metric, in the order of the page.
+        pub static ALL: &[&Metric] = &[$(&$id),*];
+    };
+}
+
+metrics! {
+    BUILD_INFO Gauge "openclaw_build_info" "" ["version"] "Always 1; the label says which build runs.";
+    START_TIME Gauge "openclaw_start_time_seconds" "seconds" [] "When the process started, as Unix time.";
+    RELOAD_SUCCESSFUL Gauge "openclaw_config_last_reload_successful" "" [] "1 if the last configuration offered was taken, 0 if it was refused and the old one serves on.";
+    GENERATION Gauge "openclaw_config_generation" "" [] "Configurations taken since the start, the first being 1.";
+    CERT_EXPIRY Gauge "openclaw_cert_expiry_timestamp_seconds" "seconds" ["listener", "certificate"] "When a certificate stops being valid, as Unix time.";
+    WORKERS Gauge "openclaw_workers" "" [] "Workers that answered this request for metrics.";
+    CONNECTIONS Gauge "openclaw_connections" "" ["listener"] "Connections that are open now.";
+    CONNECTIONS_TOTAL Counter "openclaw_connections_total" "" ["listener"] "Connections accepted.";
+    REQUESTS_TOTAL Counter "openclaw_requests_total" "" ["listener", "route", "method", "code"] "Finished exchanges. An unknown method counts as OTHER; route is empty when none matched.";
+    REQUEST_DURATION Histogram "openclaw_request_duration_seconds" "seconds" ["listener", "route"] "From the first byte of a request to the last of its response.";
+    RECEIVED_BYTES Counter "openclaw_request_body_bytes_total" "bytes" ["listener", "route"] "Bytes received from clients in request bodies.";
+    SENT_BYTES Counter "openclaw_response_body_bytes_total" "bytes" ["listener", "route"] "Bytes sent to clients in response bodies.";
+    REFUSALS_TOTAL Counter "openclaw_refusals_total" "" ["reason"] "Requests and connections refused, by reason code (see `openclaw reasons`).";
+    UPSTREAM_REQUESTS_TOTAL Counter "openclaw_upstream_requests_total" "" ["upstream", "endpoint", "code"] "Requests sent to an endpoint, by the class of its answer; `none` when there was no usable answer.";
+    UPSTREAM_CONNECTS_TOTAL Counter "openclaw_upstream_connects_total" "" ["upstream", "endpoint", "result"] "Connections tried to an endpoint; result is ok or failed.";
+    UPSTREAM_RETRIES_TOTAL Counter "openclaw_upstream_retries_total" "" ["upstream"] "Requests sent again after the first attempt failed.";
+    UPSTREAM_RESPONSE_TIME Histogram "openclaw_upstream_response_seconds" "seconds" ["upstream", "endpoint"] "From a request being sent to the head of the response.";
+    LOG_DROPPED Counter "openclaw_access_log_dropped_total" "" [] "Access-log lines lost because the log could not be written as fast as they came.";
+}
+
+/// A part of the program that has figures of its own to show.
+pub trait Source: Send + Sync {
+    /// Adds whole families; a family must not be split over two sources.
+    fn collect(&self, text: &mut MetricsText);
+}
+
+/// The page as it grows. The head of a family is written before its first sample.
+#[derive(Debug, Default)]
+pub struct MetricsText {
+    out: String,
+    begun: Vec<&'static str>,
+}
+
+impl MetricsText {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds one sample; `values` stand beside the metric's labels.
+    pub fn sample(&mut self, metric: &'static Metric, values: &[&str], value: impl fmt::Display) {
+        self.begin(metric);
+        self.out.push_str(metric.name);
+        self.labels(metric, values, None);
+        self.value(value);
+    }
+
+    /// Adds the buckets, sum and count of a histogram.
+    pub fn histogram(&mut self, metric: &'static Metric, values: &[&str], histogram: &Histogram) {
+        self.begin(metric);
+        let mut cumulative = 0;
+        let bounds = BOUNDS.iter().map(|(_, text)| *text).chain(["+Inf"]);
+        for (bound, count) in bounds.zip(histogram.buckets()) {
+            cumulative += count;
+            self.out.push_str(metric.name);
+            self.out.push_str("_bucket");
+            self.labels(metric, values, Some(bound));
+            self.value(cumulative);
+        }
+        self.out.push_str(metric.name);
+        self.out.push_str("_sum");
+        self.labels(metric, values, None);
+        self.value(histogram.sum().as_secs_f64());
+        self.out.push_str(metric.name);
+        self.out.push_str("_count");
+        self.labels(metric, values, None);
+        self.value(cumulative);
+    }
+
+    /// The finished page.
+    pub fn finish(self) -> String {
+        self.out
+    }
+
+    fn begin(&mut self, metric: &'static Metric) {
+        if self.begun.contains(&metric.name) {
+            return;
+        }
+        self.begun.push(metric.name);
+        for part in [
+            "# HELP ",
+            metric.name,
+            " ",
+            metric.help,
+            "\n# TYPE ",
+            metric.name,
+            " ",
+            metric.kind.name(),
+            "\n",
+        ] {
+            self.out.push_str(part);
+        }
+    }
+
+    fn labels(&mut self, metric: &Metric, values: &[&str], bound: Option<&str>) {
+        debug_assert_eq!(metric.labels.len(), values.len(), "{}", metric.name);
+        let pairs = metric.labels.iter().copied().zip(values.iter().copied());
+        let mut open = '{';
+        for (name, value) in pairs.chain(bound.map(|bound| ("le", bound))) {
+            self.out.push(open);
+            open = ',';
+            self.out.push_str(name);
+            self.out.push_str("=\"");
+            for character in value.chars() {
+                match character {
+                    '\\' => self.out.push_str("\\\\"),
+                    '"' => self.out.push_str("\\\""),
+                    '\n' => self.out.push_str("\\n"),
+                    other => self.out.push(other),
+                }
+            }
+            self.out.push('"');
+        }
+        if open == ',' {
+            self.out.push('}');
+        }
+    }
+
+    fn value(&mut self, value: impl fmt::Display) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.out, " {value}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_end_in_their_unit() {
+        for (index, metric) in ALL.iter().enumerate() {
+            let twins = ALL.iter().filter(|other| other.name == metric.name);
+            assert_eq!(twins.count(), 1, "{}", metric.name);
+            assert!(metric.name.starts_with("openclaw_"), "{index}");
+            let total = metric.name.ends_with("_total");
+            assert_eq!(total, metric.kind == Kind::Counter, "{}", metric.name);
+            let stem = metric.name.trim_end_matches("_total");
+            assert!(stem.ends_with(metric.unit), "{}", metric.name);
+            assert!(metric.help.ends_with('.'), "{}", metric.name);
+        }
+    }
+
+    #[test]
+    fn label_values_are_escaped_and_a_family_has_one_head() {
+        let mut text = MetricsText::new();
+        text.sample(&CONNECTIONS, &["a\"b\\c\nd"], 1);
+        text.sample(&CONNECTIONS, &["e"], 2);
+        assert_eq!(
+            text.finish(),
+            "# HELP openclaw_connections Connections that are open now.\n\
+             # TYPE openclaw_connections gauge\n\
+             openclaw_connections{listener=\"a\\\"b\\\\c\\nd\"} 1\n\
+             openclaw_connections{listener=\"e\"} 2\n"
+        );
+    }
+
+    #[test]
+    fn buckets_are_cumulative_and_end_at_the_count() {
+        let mut histogram = Histogram::default();
+        for millis in [1, 1, 40, 90_000] {
+            histogram.observe(Duration::from_millis(millis));
+        }
+        let mut text = MetricsText::new();
+        text.histogram(&REQUEST_DURATION, &["web", "app"], &histogram);
+        let page = text.finish();
+        for line in [
+            "openclaw_request_duration_seconds_bucket{listener=\"web\",route=\"app\",le=\"0.0005\"} 0",
+            "openclaw_request_duration_seconds_bucket{listener=\"web\",route=\"app\",le=\"0.001\"} 2",
+            "openclaw_request_duration_seconds_bucket{listener=\"web\",route=\"app\",le=\"0.05\"} 3",
+            "openclaw_request_duration_seconds_bucket{listener=\"web\",route=\"app\",le=\"30\"} 3",
+            "openclaw_request_duration_seconds_bucket{listener=\"web\",route=\"app\",le=\"+Inf\"} 4",
+            "openclaw_request_duration_seconds_sum{listener=\"web\",route=\"app\"} 90.042",
+            "openclaw_request_duration_seconds_count{listener=\"web\",route=\"app\"} 4",
+        ] {
+            assert!(page.lines().any(|have| have == line), "{line}\n{page}");
+        }
+    }
+}

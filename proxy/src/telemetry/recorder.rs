@@ -1,0 +1,170 @@
+//! The recorder of one worker: counters, and the buffer in which its log lines wait for the writer.
+
+use std::cell::{Cell, RefCell};
+use std::time::SystemTime;
+
+use openclaw_core::config::{AccessFormat, AccessTarget};
+use openclaw_core::reason::Reason;
+
+use super::access::AccessLog;
+use super::line::{self, Stamp};
+use super::report::Report;
+use super::shard::Shard;
+use super::{LogFields, Record, Slots};
+use crate::snapshot::Snapshot;
+
+/// A buffer of this size is handed over at once, a smaller one at the next tick.
+pub(super) const FULL: usize = 32 * 1024;
+
+/// A worker's shard of all counters.
+#[derive(Debug, Default)]
+pub struct Recorder {
+    shard: RefCell<Shard>,
+    wants_log: Cell<bool>,
+    log: Option<LogBuffer>,
+}
+
+#[derive(Debug)]
+struct LogBuffer {
+    writer: AccessLog,
+    lines: RefCell<Lines>,
+    dropped: Cell<u64>,
+}
+
+#[derive(Debug)]
+struct Lines {
+    format: AccessFormat,
+    stamp: Stamp,
+    text: Vec<u8>,
+    count: u64,
+}
+
+impl Recorder {
+    /// Without `access_log` only counters are kept.
+    pub fn new(access_log: Option<AccessLog>) -> Self {
+        let log = access_log.map(|writer| LogBuffer {
+            writer,
+            lines: RefCell::new(Lines {
+                format: AccessFormat::Json,
+                stamp: Stamp::default(),
+                text: Vec::new(),
+                count: 0,
+            }),
+            dropped: Cell::new(0),
+        });
+        Self {
+            shard: RefCell::default(),
+            wants_log: Cell::new(false),
+            log,
+        }
+    }
+
+    /// Gives the names of a snapshot their slots, and takes its log settings.
+    pub fn adopt(&self, snapshot: &Snapshot) -> Slots {
+        let access = &snapshot.config.log.access;
+        self.wants_log
+            .set(self.log.is_some() && access.to != AccessTarget::Off);
+        if let Some(log) = &self.log {
+            log.lines.borrow_mut().format = access.format;
+        }
+        self.shard.borrow_mut().adopt(snapshot)
+    }
+
+    /// Whether `LogFields` are wanted.
+    pub fn wants_log(&self) -> bool {
+        self.wants_log.get()
+    }
+
+    /// Counts and logs a finished exchange.
+    pub fn exchange(&self, record: &Record<'_>) {
+        self.shard.borrow_mut().exchange(record);
+        if let (Some(log), Some(fields)) = (&self.log, record.log) {
+            log.write(record, fields);
+        }
+    }
+
+    /// A refusal without an exchange: at accept, in the TLS handshake, by an h2 budget.
+    pub fn refusal(&self, _listener: u32, reason: Reason) {
+        self.shard.borrow_mut().refusal(reason);
+    }
+
+    pub fn connection_opened(&self, listener: u32) {
+        if let Some(counts) = self.shard.borrow_mut().listener(listener) {
+            counts.open += 1;
+            counts.accepted += 1;
+        }
+    }
+
+    pub fn connection_closed(&self, listener: u32) {
+        if let Some(counts) = self.shard.borrow_mut().listener(listener) {
+            counts.open -= 1;
+        }
+    }
+
+    /// A connection to an endpoint was tried.
+    pub fn upstream_connect(&self, endpoint: u32, success: bool) {
+        self.shard.borrow_mut().connect(endpoint, success);
+    }
+
+    /// Called by the worker's 100 ms tick, and once at its end: hands what has gathered to the log writer.
+    pub fn tick(&self) {
+        if let Some(log) = &self.log {
+            log.hand_over();
+        }
+    }
+
+    /// A copy of everything counted so far.
+    pub fn report(&self) -> Report {
+        Report {
+            counts: self.shard.borrow().counts.clone(),
+            log_dropped: self.log.as_ref().map_or(0, |log| log.dropped.get()),
+        }
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.tick();
+    }
+}
+
+impl LogBuffer {
+    fn write(&self, record: &Record<'_>, fields: &LogFields) {
+        let mut lines = self.lines.borrow_mut();
+        let Lines {
+            format,
+            stamp,
+            text,
+            count,
+        } = &mut *lines;
+        let format = match format {
+            AccessFormat::Json => line::json,
+            AccessFormat::Combined => line::combined,
+        };
+        format(text, stamp, SystemTime::now(), record, fields);
+        *count += 1;
+        let full = text.len() >= FULL;
+        drop(lines);
+        if full {
+            self.hand_over();
+        }
+    }
+
+    fn hand_over(&self) {
+        let mut lines = self.lines.borrow_mut();
+        if lines.text.is_empty() {
+            return;
+        }
+        let count = std::mem::take(&mut lines.count);
+        let text = std::mem::take(&mut lines.text);
+        match self.writer.offer(text) {
+            // As much again will come before long.
+            Ok(()) => lines.text.reserve(FULL),
+            Err(mut refused) => {
+                self.dropped.set(self.dropped.get() + count);
+                refused.clear();
+                lines.text = refused;
+            }
+        }
+    }
+}

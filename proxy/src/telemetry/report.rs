@@ -1,0 +1,176 @@
+//! What workers hand to the control plane, and how the shards become one page.
+
+use std::collections::BTreeMap;
+
+use openclaw_core::reason::ALL as REASONS;
+
+use super::metrics::{self, MetricsText};
+use super::shard::{Counts, EndpointCounts, Flow, ListenerCounts, SeriesKey};
+
+/// A copy of one worker's counters.
+#[derive(Debug, Default)]
+pub struct Report {
+    pub(super) counts: Counts,
+    pub(super) log_dropped: u64,
+}
+
+type Pair<'a> = (&'a str, &'a str);
+
+/// The sum over all workers, by name: slots may differ between them.
+#[derive(Debug, Default)]
+pub struct Summary<'a> {
+    workers: usize,
+    listeners: BTreeMap<&'a str, ListenerCounts>,
+    requests: BTreeMap<(&'a str, &'a str, &'static str, u16), u64>,
+    flows: BTreeMap<Pair<'a>, Flow>,
+    retries: BTreeMap<&'a str, u64>,
+    endpoints: BTreeMap<Pair<'a>, EndpointCounts>,
+    refusals: Vec<u64>,
+    log_dropped: u64,
+}
+
+impl<'a> Summary<'a> {
+    pub fn of(reports: &'a [Report]) -> Self {
+        let mut summary = Self {
+            refusals: vec![0; REASONS.len()],
+            ..Self::default()
+        };
+        for report in reports {
+            summary.add(report);
+        }
+        summary
+    }
+
+    /// Connections that are open now.
+    pub fn open_connections(&self) -> i64 {
+        self.listeners.values().map(|counts| counts.open).sum()
+    }
+
+    /// Finished exchanges.
+    pub fn requests(&self) -> u64 {
+        self.requests.values().sum()
+    }
+
+    fn add(&mut self, report: &'a Report) {
+        let counts = &report.counts;
+        self.workers += 1;
+        self.log_dropped += report.log_dropped;
+        for (name, listener) in counts.listener_names.iter().zip(&counts.listeners) {
+            let sum = self.listeners.entry(name).or_default();
+            sum.open += listener.open;
+            sum.accepted += listener.accepted;
+        }
+        let names = counts.route_names.iter().map(|name| &**name);
+        for (route, row) in [""].into_iter().chain(names).zip(&counts.routes) {
+            for series in &row.series {
+                let SeriesKey {
+                    listener,
+                    method,
+                    code,
+                } = series.key;
+                let listener = counts.listener_name(listener);
+                *self
+                    .requests
+                    .entry((listener, route, method, code))
+                    .or_default() += series.count;
+            }
+            for flow in &row.flows {
+                let key = (counts.listener_name(flow.listener), route);
+                let sum = self.flows.entry(key).or_default();
+                sum.duration.add(&flow.duration);
+                sum.bytes_in += flow.bytes_in;
+                sum.bytes_out += flow.bytes_out;
+            }
+        }
+        for (name, retries) in counts.upstream_names.iter().zip(&counts.retries) {
+            *self.retries.entry(name).or_default() += retries;
+        }
+        for ((upstream, label), endpoint) in counts.endpoint_names.iter().zip(&counts.endpoints) {
+            let key = (counts.upstream_name(*upstream), &**label);
+            let sum = self.endpoints.entry(key).or_default();
+            for (class, more) in sum.classes.iter_mut().zip(&endpoint.classes) {
+                *class += more;
+            }
+            sum.connects += endpoint.connects;
+            sum.connects_failed += endpoint.connects_failed;
+            sum.time.add(&endpoint.time);
+        }
+        for (sum, more) in self.refusals.iter_mut().zip(&counts.refusals) {
+            *sum += more;
+        }
+    }
+
+    /// Adds every family of the workers to the page.
+    pub fn render(&self, text: &mut MetricsText) {
+        text.sample(&metrics::WORKERS, &[], self.workers);
+        for (listener, counts) in &self.listeners {
+            text.sample(&metrics::CONNECTIONS, &[listener], counts.open);
+        }
+        for (listener, counts) in &self.listeners {
+            text.sample(&metrics::CONNECTIONS_TOTAL, &[listener], counts.accepted);
+        }
+        for ((listener, route, method, code), count) in &self.requests {
+            let code = match code {
+                0 => "other".to_owned(),
+                code => code.to_string(),
+            };
+            let labels = [*listener, *route, *method, code.as_str()];
+            text.sample(&metrics::REQUESTS_TOTAL, &labels, count);
+        }
+        for ((listener, route), flow) in &self.flows {
+            let labels = [*listener, *route];
+            text.histogram(&metrics::REQUEST_DURATION, &labels, &flow.duration);
+        }
+        for ((listener, route), flow) in &self.flows {
+            text.sample(&metrics::RECEIVED_BYTES, &[listener, route], flow.bytes_in);
+        }
+        for ((listener, route), flow) in &self.flows {
+            text.sample(&metrics::SENT_BYTES, &[listener, route], flow.bytes_out);
+        }
+        for (entry, count) in REASONS.iter().zip(&self.refusals) {
+            text.sample(&metrics::REFUSALS_TOTAL, &[entry.code], count);
+        }
+        self.render_upstreams(text);
+        text.sample(&metrics::LOG_DROPPED, &[], self.log_dropped);
+    }
+
+    fn render_upstreams(&self, text: &mut MetricsText) {
+        for ((upstream, endpoint), counts) in &self.endpoints {
+            let classes = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+            for (class, count) in classes.iter().zip(&counts.classes) {
+                if *count > 0 {
+                    let labels = [*upstream, *endpoint, *class];
+                    text.sample(&metrics::UPSTREAM_REQUESTS_TOTAL, &labels, count);
+                }
+            }
+        }
+        for ((upstream, endpoint), counts) in &self.endpoints {
+            let results = [("ok", counts.connects), ("failed", counts.connects_failed)];
+            for (result, count) in results {
+                let labels = [*upstream, *endpoint, result];
+                text.sample(&metrics::UPSTREAM_CONNECTS_TOTAL, &labels, count);
+            }
+        }
+        for (upstream, retries) in &self.retries {
+            text.sample(&metrics::UPSTREAM_RETRIES_TOTAL, &[upstream], retries);
+        }
+        for ((upstream, endpoint), counts) in &self.endpoints {
+            let labels = [*upstream, *endpoint];
+            text.histogram(&metrics::UPSTREAM_RESPONSE_TIME, &labels, &counts.time);
+        }
+    }
+}
+
+impl Counts {
+    fn listener_name(&self, slot: u32) -> &str {
+        self.listener_names
+            .get(slot as usize)
+            .map_or("", |name| &**name)
+    }
+
+    fn upstream_name(&self, slot: u32) -> &str {
+        self.upstream_names
+            .get(slot as usize)
+            .map_or("", |name| &**name)
+    }
+}

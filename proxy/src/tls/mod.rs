@@ -1,0 +1,171 @@
+//! From the `tls` section of a listener to what rustls serves with: certificates, the choice between them, ALPN and
+//! session tickets. Files are read here, by the control plane; a handshake touches none.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use openclaw_core::config::{Listener, Protocols, Tls, TlsVersion};
+use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::{self, Ticketer};
+use rustls::pki_types::pem;
+use rustls::server::{NoServerSessionStorage, ProducesTickets};
+use rustls::version::{TLS12, TLS13};
+
+use self::certificate::Loaded;
+pub use self::certificate::{Facts, Validity};
+use self::resolver::ByName;
+
+mod certificate;
+mod resolver;
+#[cfg(test)]
+mod tests;
+
+/// What is wrong with a certificate or key.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    #[error("cannot read {}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{} is not a PEM file of certificates", path.display())]
+    CertificatePem { path: PathBuf, source: pem::Error },
+    #[error("{} holds no certificate", path.display())]
+    NoCertificate { path: PathBuf },
+    #[error("{} holds no private key that can be used (PKCS#8, PKCS#1 or SEC1, not encrypted)", path.display())]
+    KeyPem { path: PathBuf, source: pem::Error },
+    #[error("the certificate in {} cannot be parsed", path.display())]
+    CertificateSyntax {
+        path: PathBuf,
+        source: x509_parser::asn1_rs::Err<x509_parser::error::X509Error>,
+    },
+    #[error("the key in {} does not belong to the certificate in {}", key.display(), cert.display())]
+    Mismatch { cert: PathBuf, key: PathBuf },
+    #[error("the key in {} cannot be used", path.display())]
+    Key {
+        path: PathBuf,
+        source: rustls::Error,
+    },
+    #[error("cannot make a self-signed certificate for {names}")]
+    SelfSigned { names: String, source: rcgen::Error },
+    #[error("cannot set TLS up")]
+    Setup { source: rustls::Error },
+}
+
+/// A listener's TLS, ready to serve.
+#[derive(Debug)]
+pub struct Ready {
+    pub config: Arc<ServerConfig>,
+    /// In the order of the configuration; the first serves clients that name no host or an unknown one.
+    pub certificates: Vec<Facts>,
+}
+
+/// What outlives a reload: ticket keys, so that clients go on resuming, and self-signed certificates, so that a client
+/// that was told to trust one need not be told again.
+#[derive(Debug)]
+pub struct Keeper {
+    provider: Arc<CryptoProvider>,
+    tickets: HashMap<Arc<str>, Arc<dyn ProducesTickets>>,
+    self_signed: HashMap<Vec<String>, Arc<Loaded>>,
+}
+
+impl Default for Keeper {
+    fn default() -> Self {
+        Self {
+            provider: Arc::new(aws_lc_rs::default_provider()),
+            tickets: HashMap::new(),
+            self_signed: HashMap::new(),
+        }
+    }
+}
+
+impl Keeper {
+    /// Loads what the listener's `tls` names.
+    ///
+    /// # Errors
+    /// Everything that is wrong with its files at once.
+    pub fn prepare(&mut self, listener: &Listener, tls: &Tls) -> Result<Ready, Vec<TlsError>> {
+        let mut errors = Vec::new();
+        let mut loaded = Vec::new();
+        for files in &tls.certificates {
+            match Loaded::from_files(files, &self.provider) {
+                Ok(certificate) => loaded.push(Arc::new(certificate)),
+                Err(error) => errors.push(error),
+            }
+        }
+        if !tls.self_signed.is_empty() {
+            match self.self_signed(&tls.self_signed) {
+                Ok(certificate) => loaded.push(certificate),
+                Err(error) => errors.push(error),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let certificates = loaded.iter().map(|one| one.facts.clone()).collect();
+        let config = self
+            .config(listener, tls, &loaded)
+            .map_err(|source| vec![TlsError::Setup { source }])?;
+        Ok(Ready {
+            config: Arc::new(config),
+            certificates,
+        })
+    }
+
+    fn config(
+        &mut self,
+        listener: &Listener,
+        tls: &Tls,
+        certificates: &[Arc<Loaded>],
+    ) -> Result<ServerConfig, rustls::Error> {
+        let versions: &[_] = match tls.min {
+            TlsVersion::V1_2 => &[&TLS13, &TLS12],
+            TlsVersion::V1_3 => &[&TLS13],
+        };
+        let resolver = ByName::new(certificates);
+        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(versions)?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(resolver));
+        config.alpn_protocols = alpn(listener.protocols);
+        config.ticketer = self.ticketer(&listener.name)?;
+        // More than one ticket costs bytes in every handshake and helps nobody who keeps connections.
+        config.send_tls13_tickets = 1;
+        // A cache of sessions would be one lock for all workers; tickets keep the state at the client.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        Ok(config)
+    }
+
+    fn ticketer(&mut self, listener: &Arc<str>) -> Result<Arc<dyn ProducesTickets>, rustls::Error> {
+        if let Some(ticketer) = self.tickets.get(listener) {
+            return Ok(Arc::clone(ticketer));
+        }
+        let ticketer = Ticketer::new()?;
+        self.tickets
+            .insert(Arc::clone(listener), Arc::clone(&ticketer));
+        Ok(ticketer)
+    }
+
+    fn self_signed(&mut self, names: &[String]) -> Result<Arc<Loaded>, TlsError> {
+        if let Some(certificate) = self.self_signed.get(names) {
+            return Ok(Arc::clone(certificate));
+        }
+        let certificate = Arc::new(Loaded::self_signed(names, &self.provider)?);
+        self.self_signed
+            .insert(names.to_vec(), Arc::clone(&certificate));
+        Ok(certificate)
+    }
+}
+
+/// The protocols offered, best first. A client that offers others only is refused with `no_application_protocol`
+/// (RFC 7301 §3.2); one without the extension gets HTTP/1.
+fn alpn(protocols: Protocols) -> Vec<Vec<u8>> {
+    let mut names = Vec::new();
+    if protocols.h2 {
+        names.push(b"h2".to_vec());
+    }
+    if protocols.h1 {
+        names.push(b"http/1.1".to_vec());
+    }
+    names
+}

@@ -1,0 +1,186 @@
+//! Connections to endpoints: who is next, the idle ones kept by this worker, and new ones within their deadline.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use openclaw_core::balance::RoundRobin;
+use openclaw_core::config;
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::snapshot::UpstreamSetup;
+
+/// How long an endpoint that refused a connection is passed over while others are left.
+const PASS_OVER: Duration = Duration::from_secs(2);
+/// Idle connections older than this are closed: most origins close them at 60 s or 75 s themselves.
+const MAX_IDLE: Duration = Duration::from_secs(55);
+
+/// One worker's view of an upstream.
+#[derive(Debug)]
+pub struct Upstream {
+    pub config: config::Upstream,
+    pub slot: u32,
+    pub endpoints: Vec<Rc<Endpoint>>,
+    balancer: RefCell<RoundRobin>,
+}
+
+/// One address and this worker's idle connections to it. Lives on over reloads as long as it is configured.
+#[derive(Debug)]
+pub struct Endpoint {
+    pub address: SocketAddr,
+    pub label: Arc<str>,
+    pub slot: Cell<u32>,
+    idle: RefCell<Vec<Idle>>,
+    passed_over_until: Cell<Option<Instant>>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    tcp: TcpStream,
+    since: Instant,
+}
+
+/// A connection to an endpoint, for one exchange.
+#[derive(Debug)]
+pub struct Connection {
+    pub tcp: TcpStream,
+    pub endpoint: Rc<Endpoint>,
+    /// It has carried a request before, so that the endpoint may have closed it meanwhile.
+    pub reused: bool,
+}
+
+impl Upstream {
+    /// `known` finds the endpoint of a former snapshot, whose idle connections are then kept.
+    pub fn new(
+        config: &config::Upstream,
+        setup: &UpstreamSetup,
+        slot: u32,
+        endpoint_slots: &[u32],
+        known: impl Fn(SocketAddr) -> Option<Rc<Endpoint>>,
+    ) -> Self {
+        let endpoints = setup
+            .endpoints
+            .iter()
+            .enumerate()
+            .map(|(index, endpoint)| {
+                let kept = known(endpoint.address).filter(|kept| kept.label == endpoint.label);
+                let endpoint = kept.unwrap_or_else(|| {
+                    Rc::new(Endpoint::new(endpoint.address, endpoint.label.clone()))
+                });
+                endpoint
+                    .slot
+                    .set(endpoint_slots.get(index).copied().unwrap_or_default());
+                endpoint
+            })
+            .collect();
+        let weights = setup.endpoints.iter().map(|endpoint| endpoint.weight);
+        Self {
+            config: config.clone(),
+            slot,
+            endpoints,
+            balancer: RefCell::new(RoundRobin::new(weights)),
+        }
+    }
+
+    /// The balancer's next choice, leaving out those in `tried` and, while others are left, those that failed just now.
+    pub fn choose(&self, tried: &[SocketAddr], now: Instant) -> Option<Rc<Endpoint>> {
+        let endpoint = |index: usize| self.endpoints.get(index);
+        let untried = |index: usize| {
+            endpoint(index).is_some_and(|endpoint| !tried.contains(&endpoint.address))
+        };
+        let mut balancer = self.balancer.borrow_mut();
+        let index = balancer
+            .next(|index| {
+                untried(index)
+                    && endpoint(index).is_some_and(|endpoint| !endpoint.is_passed_over(now))
+            })
+            .or_else(|| balancer.next(untried))?;
+        endpoint(index).cloned()
+    }
+
+    /// Keeps a connection for the next exchange, within `keepalive`.
+    pub fn keep(&self, connection: Connection, now: Instant) {
+        let kept: usize = self
+            .endpoints
+            .iter()
+            .map(|endpoint| endpoint.idle.borrow().len())
+            .sum();
+        if kept < self.config.keepalive {
+            connection.endpoint.idle.borrow_mut().push(Idle {
+                tcp: connection.tcp,
+                since: now,
+            });
+        }
+    }
+
+    /// Closes connections that have been idle for long; called about once a second.
+    pub fn sweep(&self, now: Instant) {
+        for endpoint in &self.endpoints {
+            endpoint
+                .idle
+                .borrow_mut()
+                .retain(|idle| now.duration_since(idle.since) < MAX_IDLE);
+        }
+    }
+}
+
+impl Endpoint {
+    fn new(address: SocketAddr, label: Arc<str>) -> Self {
+        Self {
+            address,
+            label,
+            slot: Cell::new(0),
+            idle: RefCell::default(),
+            passed_over_until: Cell::new(None),
+        }
+    }
+
+    fn is_passed_over(&self, now: Instant) -> bool {
+        self.passed_over_until
+            .get()
+            .is_some_and(|until| now < until)
+    }
+
+    /// The youngest idle connection that is still open. The check costs no system call while nothing has arrived.
+    pub fn idle_connection(self: &Rc<Self>) -> Option<Connection> {
+        loop {
+            let idle = self.idle.borrow_mut().pop()?;
+            let still_open = matches!(idle.tcp.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+            if still_open {
+                return Some(Connection {
+                    tcp: idle.tcp,
+                    endpoint: self.clone(),
+                    reused: true,
+                });
+            }
+        }
+    }
+
+    /// Opens a new connection.
+    ///
+    /// # Errors
+    /// Of the socket; the caller bounds the time.
+    pub async fn connect(self: &Rc<Self>) -> io::Result<Connection> {
+        let socket = if self.address.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        socket.set_nodelay(true)?;
+        let tcp = socket.connect(self.address).await?;
+        self.passed_over_until.set(None);
+        Ok(Connection {
+            tcp,
+            endpoint: self.clone(),
+            reused: false,
+        })
+    }
+
+    /// Notes that no connection could be had.
+    pub fn failed(&self, now: Instant) {
+        self.passed_over_until.set(Some(now + PASS_OVER));
+    }
+}

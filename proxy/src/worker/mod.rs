@@ -1,0 +1,232 @@
+//! A worker: one thread, one single-threaded runtime, its own listening sockets, pools, buffers and counters. It shares
+//! nothing with the others on the request path; the control plane talks to it by messages.
+
+use std::io;
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::exchange::context::Local;
+use crate::listener::{Listening, Terms, accept};
+use crate::snapshot::Snapshot;
+use crate::telemetry::{AccessLog, Recorder, Report};
+use crate::time::TICK;
+
+/// Messages that may wait for a worker; the control plane sends few.
+const INBOX: usize = 64;
+/// How often idle upstream connections are looked over, in ticks.
+const SWEEP_TICKS: u64 = 10;
+
+/// What a worker starts from.
+#[derive(Debug)]
+pub struct WorkerSeed {
+    pub index: usize,
+    pub snapshot: Arc<Snapshot>,
+    pub sockets: Vec<BoundSocket>,
+    pub access_log: Option<AccessLog>,
+}
+
+/// A listening socket of this worker alone (SO_REUSEPORT).
+#[derive(Debug)]
+pub struct BoundSocket {
+    /// Index into `Config::listeners` of the snapshot that comes with it.
+    pub listener: usize,
+    pub socket: TcpListener,
+}
+
+/// What the control plane asks of a worker.
+#[derive(Debug)]
+pub enum Command {
+    /// Serve this from now; listeners whose name or address is gone are closed.
+    Adopt {
+        snapshot: Arc<Snapshot>,
+        sockets: Vec<BoundSocket>,
+    },
+    Report(oneshot::Sender<Report>),
+    /// Accept no more, let exchanges end; the worker ends when it has no connection left, or at the deadline.
+    Drain {
+        deadline: Instant,
+    },
+    Stop,
+}
+
+/// The control plane's end.
+#[derive(Debug)]
+pub struct WorkerHandle {
+    inbox: mpsc::Sender<Command>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl WorkerHandle {
+    /// Whether the worker took the message; it does not when it has ended.
+    pub fn send(&self, command: Command) -> bool {
+        self.inbox.try_send(command).is_ok()
+    }
+
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Waits for the thread to end.
+    pub fn join(self) {
+        if self.thread.join().is_err() {
+            tracing::error!("a worker thread panicked");
+        }
+    }
+}
+
+/// Starts a worker thread.
+///
+/// # Errors
+/// When the thread or its runtime cannot be made.
+pub fn spawn(seed: WorkerSeed) -> io::Result<WorkerHandle> {
+    let (inbox, commands) = mpsc::channel(INBOX);
+    let thread = thread::Builder::new()
+        .name(format!("worker-{}", seed.index))
+        .spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build_local(Default::default());
+            match runtime {
+                Ok(runtime) => runtime.block_on(run(seed, commands)),
+                Err(error) => tracing::error!(%error, "the runtime of a worker cannot be made"),
+            }
+        })?;
+    Ok(WorkerHandle { inbox, thread })
+}
+
+/// The listeners of this worker.
+struct Listeners {
+    local: Rc<Local>,
+    open: Vec<Rc<Listening>>,
+}
+
+async fn run(seed: WorkerSeed, mut commands: mpsc::Receiver<Command>) {
+    let local = Rc::new(Local::new(
+        seed.snapshot.clone(),
+        Recorder::new(seed.access_log),
+    ));
+    let mut listeners = Listeners {
+        local: local.clone(),
+        open: Vec::new(),
+    };
+    listeners.open(&seed.snapshot, seed.sockets);
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut drain: Option<Instant> = None;
+    let mut count = 0u64;
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {
+                count += 1;
+                local.wheel.tick();
+                local.recorder.tick();
+                if count.is_multiple_of(SWEEP_TICKS) {
+                    local.sweep();
+                }
+                let over = drain.is_some_and(|deadline| local.connections.get() == 0 || Instant::now() >= deadline);
+                if over {
+                    break;
+                }
+            }
+            command = commands.recv() => match command {
+                Some(Command::Adopt { snapshot, sockets }) => listeners.adopt(&snapshot, sockets),
+                Some(Command::Report(reply)) => {
+                    // Whoever asked may have given up.
+                    let _ = reply.send(local.recorder.report());
+                }
+                Some(Command::Drain { deadline }) => {
+                    drain = Some(deadline);
+                    listeners.close_all();
+                    local.start_draining();
+                }
+                Some(Command::Stop) | None => break,
+            },
+        }
+    }
+    local.recorder.tick();
+}
+
+impl Listeners {
+    fn open(&mut self, snapshot: &Snapshot, sockets: Vec<BoundSocket>) {
+        for bound in sockets {
+            let Some(terms) = self.terms(snapshot, bound.listener) else {
+                continue;
+            };
+            let result = bound
+                .socket
+                .set_nonblocking(true)
+                .and_then(|()| bound.socket.local_addr())
+                .and_then(|address| {
+                    Ok((address, tokio::net::TcpListener::from_std(bound.socket)?))
+                });
+            match result {
+                Ok((address, socket)) => {
+                    let listening = Listening::new(address, terms);
+                    self.open.push(listening.clone());
+                    tokio::task::spawn_local(accept(self.local.clone(), listening, socket));
+                }
+                Err(error) => {
+                    tracing::error!(listener = %terms.config.name, %error, "the socket cannot be used")
+                }
+            }
+        }
+    }
+
+    /// Changes over to a snapshot: new terms for those that stay, an end for those that go, new sockets.
+    fn adopt(&mut self, snapshot: &Arc<Snapshot>, sockets: Vec<BoundSocket>) {
+        self.local.adopt(snapshot.clone());
+        let open = std::mem::take(&mut self.open);
+        for listening in open {
+            let name = listening.name();
+            let index = snapshot.config.listeners.iter().position(|known| {
+                known.name == name
+                    && known
+                        .bind
+                        .iter()
+                        .any(|bind| serves(*bind, listening.address))
+            });
+            match index.and_then(|index| self.terms(snapshot, index)) {
+                Some(terms) => {
+                    *listening.terms.borrow_mut() = terms;
+                    self.open.push(listening);
+                }
+                None => listening.close(),
+            }
+        }
+        self.open(snapshot, sockets);
+    }
+
+    fn terms(&self, snapshot: &Snapshot, index: usize) -> Option<Terms> {
+        let config = snapshot.config.listeners.get(index)?;
+        let setup = snapshot.listeners.get(index)?.clone();
+        let slot = self
+            .local
+            .serving()
+            .slots
+            .listeners
+            .get(index)
+            .copied()
+            .unwrap_or_default();
+        Some(Terms {
+            config: Rc::new(config.clone()),
+            slot,
+            setup,
+        })
+    }
+
+    fn close_all(&mut self) {
+        for listening in self.open.drain(..) {
+            listening.close();
+        }
+    }
+}
+
+/// A configured address and the one that was bound: port 0 fits any port.
+fn serves(configured: std::net::SocketAddr, bound: std::net::SocketAddr) -> bool {
+    configured.ip() == bound.ip() && (configured.port() == bound.port() || configured.port() == 0)
+}

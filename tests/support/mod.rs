@@ -1,0 +1,38 @@
+//! The stage for every test: the proxy as a process, origins, clients and networks around it.
+//!
+//! Nothing here skips. What is missing on the machine fails the test with a sentence that says what to install.
+//! Every wait has a deadline, every process and network is gone when its value is dropped.
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    clippy::missing_panics_doc,
+    reason = "each subject takes from the stage what it needs"
+)]
+
+mod certificate;
+mod child;
+mod client;
+mod curl;
+mod net;
+mod nginx;
+mod origin;
+mod place;
+mod proxy;
+mod wire;
+
+use std::time::Duration;
+
+pub use certificate::certificate;
+pub use child::{Child, Said};
+pub use client::RawClient;
+pub use curl::{Output, curl};
+pub use net::Net;
+pub use nginx::Nginx;
+pub use origin::{Origin, Peer};
+pub use place::{Folder, free_port};
+pub use proxy::{Proxy, openclaw};
+pub use wire::Message;
+
+/// How long a test waits for what should come at once, on a machine that has other things to do.
+pub const PATIENCE: Duration = Duration::from_secs(15);

@@ -1,0 +1,234 @@
+//! An origin that answers what its script says, byte by byte, and remembers every byte it got.
+
+use std::io;
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::PATIENCE;
+use super::wire::{Message, Wire};
+
+/// A TCP listener on a port of its own; each connection runs the script in a thread.
+pub struct Origin {
+    address: SocketAddr,
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
+    stopped: AtomicBool,
+    /// What each connection has brought, in the order of accepting.
+    received: Mutex<Vec<Vec<u8>>>,
+    requests: Mutex<Vec<Message>>,
+}
+
+/// The origin's side of one connection.
+pub struct Peer {
+    wire: Wire,
+    number: usize,
+    state: Arc<State>,
+}
+
+impl Origin {
+    /// Runs `script` for each connection. What the script leaves open is closed at its end; an error ends it, too.
+    pub fn start(script: impl Fn(&mut Peer) -> io::Result<()> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+        let address = listener.local_addr().expect("it is bound");
+        let state = Arc::new(State::default());
+        let own = Arc::clone(&state);
+        let script = Arc::new(script);
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                if own.stopped.load(Ordering::Acquire) {
+                    return;
+                }
+                let mut peer = Peer::new(stream, &own);
+                let script = Arc::clone(&script);
+                thread::spawn(move || {
+                    // The other side may well go away in the middle: that is what some tests are about.
+                    drop(script(&mut peer));
+                });
+            }
+        });
+        Self { address, state }
+    }
+
+    /// Answers every request on every connection with these bytes, and keeps the connection.
+    pub fn answering(response: impl Into<Vec<u8>>) -> Self {
+        let response = response.into();
+        Self::start(move |peer| {
+            while peer.request()?.is_some() {
+                peer.send(&response)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Answers every request with status 200 and this body.
+    pub fn serving(body: &str) -> Self {
+        Self::answering(format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ))
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How many connections were accepted.
+    pub fn connections(&self) -> usize {
+        self.state.received.lock().unwrap().len()
+    }
+
+    /// Every byte each connection has brought so far, as far as its script has read.
+    pub fn received(&self) -> Vec<Vec<u8>> {
+        self.state.received.lock().unwrap().clone()
+    }
+
+    /// The requests that scripts have read with [`Peer::request`].
+    pub fn requests(&self) -> Vec<Message> {
+        self.state.requests.lock().unwrap().clone()
+    }
+
+    /// Waits for this many requests to have come.
+    pub fn wait_for_requests(&self, count: usize) -> Vec<Message> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let requests = self.requests();
+            if requests.len() >= count {
+                return requests;
+            }
+            assert!(
+                Instant::now() < end,
+                "{} requests came, not {count}",
+                requests.len()
+            );
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        self.state.stopped.store(true, Ordering::Release);
+        // Wakes the listener, which then sees that it is over.
+        drop(TcpStream::connect(self.address));
+    }
+}
+
+impl Peer {
+    fn new(stream: TcpStream, state: &Arc<State>) -> Self {
+        stream.set_nodelay(true).expect("a TCP socket");
+        let socket = stream.try_clone().expect("a descriptor is free");
+        let mut received = state.received.lock().unwrap();
+        received.push(Vec::new());
+        Self {
+            wire: Wire::new(Box::new(stream), socket),
+            number: received.len() - 1,
+            state: Arc::clone(state),
+        }
+    }
+
+    /// The number of this connection, from 0.
+    pub fn number(&self) -> usize {
+        self.number
+    }
+
+    /// The next request with its body; none if the proxy has closed the connection instead.
+    pub fn request(&mut self) -> io::Result<Option<Message>> {
+        let request = self.wire.request();
+        self.record();
+        let request = request?;
+        if let Some(request) = &request {
+            self.state.requests.lock().unwrap().push(request.clone());
+        }
+        Ok(request)
+    }
+
+    /// Reads until `pattern` has come, and gives everything up to its end.
+    pub fn read_until(&mut self, pattern: &[u8]) -> io::Result<Vec<u8>> {
+        let read = self.wire.read_until(pattern);
+        self.record();
+        read
+    }
+
+    pub fn read_exact(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        let read = self.wire.read_exact(count);
+        self.record();
+        read
+    }
+
+    pub fn read_to_end(&mut self) -> io::Result<Vec<u8>> {
+        let read = self.wire.read_to_end();
+        self.record();
+        read
+    }
+
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.wire.write(bytes.as_ref())
+    }
+
+    /// Closes for good with a reset, as a crashed host does.
+    pub fn reset(&mut self) -> io::Result<()> {
+        socket2::SockRef::from(self.wire.socket()).set_linger(Some(Duration::ZERO))?;
+        // Closing with no time to linger sends the reset; a shutdown would send the polite end first.
+        Err(io::ErrorKind::ConnectionReset.into())
+    }
+
+    /// Sends the end of the stream, and still reads.
+    pub fn finish(&mut self) -> io::Result<()> {
+        self.wire.socket().shutdown(Shutdown::Write)
+    }
+
+    fn record(&mut self) {
+        if let Some(own) = self.state.received.lock().unwrap().get_mut(self.number) {
+            own.clone_from(&self.wire.seen);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::support::RawClient;
+
+    #[test]
+    fn an_origin_remembers_what_it_got_and_answers_its_script() {
+        let origin = Origin::serving("hello");
+        let mut client = RawClient::connect(origin.address());
+        for _ in 0..2 {
+            client.send("POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+            let response = client.response();
+            assert_eq!((response.status(), response.text()), (200, "hello".into()));
+        }
+        let requests = origin.wait_for_requests(2);
+        assert_eq!(requests[1].start, "POST /a HTTP/1.1");
+        assert_eq!(requests[1].body, b"abc");
+        assert_eq!(origin.connections(), 1);
+        let twice = [&requests[0].raw[..], &requests[1].raw[..]].concat();
+        assert_eq!(origin.received(), [twice]);
+    }
+
+    #[test]
+    fn a_reset_is_a_reset_and_an_end_is_an_end() {
+        let origin = Origin::start(|peer| {
+            let head = peer.read_until(b"\n")?;
+            if head == b"reset\n" {
+                return peer.reset();
+            }
+            peer.send("bye")?;
+            peer.finish()?;
+            peer.read_to_end().map(drop)
+        });
+        let mut client = RawClient::connect(origin.address());
+        client.send("reset\n");
+        let error = client.try_read_to_end().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        let mut client = RawClient::connect(origin.address());
+        client.send("end\n");
+        assert_eq!(client.read_to_end(), b"bye");
+    }
+}

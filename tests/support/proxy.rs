@@ -1,0 +1,232 @@
+//! The proxy itself, as a process with a configuration, an admin socket and a metrics port of its own.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::thread;
+
+use super::{Child, Folder, Output, PATIENCE, free_port};
+
+/// What the proxy says on standard error when it serves.
+const READY: &str = "openclaw ready";
+
+#[derive(Debug)]
+pub struct Proxy {
+    process: Child,
+    config: PathBuf,
+    socket: PathBuf,
+    metrics: SocketAddr,
+    // Last, so that it is removed after the process.
+    folder: Folder,
+}
+
+impl Proxy {
+    /// Starts the proxy and waits until it serves.
+    ///
+    /// The configuration gets `[admin]`, `[server]` and `[log]` sections of the test's own where it has none, so that
+    /// tests beside each other do not meet.
+    pub fn start(config: &str) -> Self {
+        Self::start_with(config, &[])
+    }
+
+    /// The same with more arguments behind `run`.
+    pub fn start_with(config: &str, arguments: &[&str]) -> Self {
+        let proxy = Self::launch(config, arguments);
+        let ready = proxy
+            .process
+            .stderr
+            .line(PATIENCE, |line| line.starts_with(READY));
+        assert!(
+            ready.is_some(),
+            "the proxy does not say `{READY}`:\n{}",
+            proxy.stderr()
+        );
+        proxy
+    }
+
+    /// Starts the proxy with a configuration that it should refuse; gives how it ended and what it said.
+    pub fn refuse(config: &str) -> (ExitStatus, String) {
+        let mut proxy = Self::launch(config, &[]);
+        let status = proxy.process.wait(PATIENCE);
+        let status = status.unwrap_or_else(|| panic!("the proxy runs:\n{}", proxy.stderr()));
+        (status, proxy.process.stderr.to_the_end(PATIENCE))
+    }
+
+    fn launch(config: &str, arguments: &[&str]) -> Self {
+        let folder = Folder::new();
+        let socket = folder.path().join("admin.sock");
+        let metrics = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        let path = folder.path().join("openclaw.toml");
+        let whole = complete(config, folder.path(), &socket, metrics);
+        fs::write(&path, whole).expect("a file in a folder of ours can be written");
+        let process = Child::start(
+            Command::new(env!("CARGO_BIN_EXE_openclaw"))
+                .arg("-c")
+                .arg(&path)
+                .arg("run")
+                .args(arguments)
+                .current_dir(folder.path()),
+            "the proxy",
+        );
+        Self {
+            process,
+            config: path,
+            socket,
+            metrics,
+            folder,
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// The configuration file.
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// The admin socket.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Where /metrics, /healthz and /readyz are.
+    pub fn metrics(&self) -> SocketAddr {
+        self.metrics
+    }
+
+    /// A folder of the proxy's own, its working directory.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Replaces the configuration file, for the next reload.
+    pub fn rewrite(&self, config: &str) {
+        let whole = complete(config, self.folder.path(), &self.socket, self.metrics);
+        fs::write(&self.config, whole).expect("a file in a folder of ours can be written");
+    }
+
+    /// Sends a signal by name, such as `HUP` or `TERM`.
+    pub fn signal(&mut self, name: &str) {
+        self.process.signal(name);
+    }
+
+    /// Ends it at once, as `kill -9` does.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Waits for it to end by itself.
+    pub fn wait(&mut self) -> ExitStatus {
+        let status = self.process.wait(PATIENCE);
+        status.unwrap_or_else(|| panic!("the proxy still runs:\n{}", self.stderr()))
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.process.ended().is_none()
+    }
+
+    /// What it has said on standard error so far.
+    pub fn stderr(&self) -> String {
+        self.process.stderr.text()
+    }
+
+    /// What it has said on standard output so far: the access log.
+    pub fn stdout(&self) -> String {
+        self.process.stdout.text()
+    }
+
+    /// Waits for a line on standard error that contains `text`.
+    pub fn wait_for(&self, text: &str) -> String {
+        let line = self
+            .process
+            .stderr
+            .line(PATIENCE, |line| line.contains(text));
+        line.unwrap_or_else(|| panic!("no {text:?} in:\n{}", self.stderr()))
+    }
+
+    /// Waits for a line of the access log that contains `text`.
+    pub fn wait_for_access(&self, text: &str) -> String {
+        let line = self
+            .process
+            .stdout
+            .line(PATIENCE, |line| line.contains(text));
+        line.unwrap_or_else(|| panic!("no {text:?} in:\n{}", self.stdout()))
+    }
+
+    /// Runs another `openclaw` that speaks with this one.
+    pub fn cli(&self, arguments: &[&str]) -> Output {
+        Output::of(
+            Command::new(env!("CARGO_BIN_EXE_openclaw"))
+                .arg("-c")
+                .arg(&self.config)
+                .arg("--socket")
+                .arg(&self.socket)
+                .args(arguments),
+            "the proxy",
+        )
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.process.kill();
+        if thread::panicking() {
+            let said = self.process.stderr.to_the_end(PATIENCE);
+            eprintln!("--- the proxy's standard error:\n{said}--- its access log:");
+            eprintln!("{}---", self.process.stdout.to_the_end(PATIENCE));
+        }
+    }
+}
+
+/// Runs `openclaw` with these arguments alone, to its end.
+pub fn openclaw(arguments: &[&str]) -> Output {
+    Output::of(
+        Command::new(env!("CARGO_BIN_EXE_openclaw")).args(arguments),
+        "the proxy",
+    )
+}
+
+/// The configuration with sections of the test's own where it has none.
+fn complete(config: &str, folder: &Path, socket: &Path, metrics: SocketAddr) -> String {
+    let state = folder.join("state");
+    let mut whole = config.to_owned();
+    for (section, keys) in [
+        (
+            "admin",
+            format!("socket = \"{}\"\nmetrics = \"{metrics}\"", socket.display()),
+        ),
+        (
+            "server",
+            format!("state_dir = \"{}\"\nworkers = 2", state.display()),
+        ),
+        (
+            "log",
+            "level = \"info\"\naccess = { to = \"stdout\", format = \"json\" }".to_owned(),
+        ),
+    ] {
+        let header = format!("[{section}]");
+        if !config.lines().any(|line| line.trim().starts_with(&header)) {
+            whole.extend(["\n", &header, "\n", &keys, "\n"]);
+        }
+    }
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_is_completed_but_not_changed() {
+        let metrics = SocketAddr::from(([127, 0, 0, 1], 1));
+        let given = "[log]\nlevel = \"debug\"\n";
+        let whole = complete(given, Path::new("/f"), Path::new("/f/s"), metrics);
+        assert!(whole.starts_with(given), "{whole}");
+        assert_eq!(whole.matches("[log]").count(), 1);
+        assert!(whole.contains("\n[admin]\nsocket = \"/f/s\"\nmetrics = \"127.0.0.1:1\"\n"));
+        assert!(whole.contains("\n[server]\nstate_dir = \"/f/state\"\n"));
+    }
+}

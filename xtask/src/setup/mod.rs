@@ -1,0 +1,80 @@
+//! `setup`: what the kernel program and the tests need and Cargo does not bring.
+//!
+//! A toolchain counts as found only when it has compiled a small BPF program here. What it found is remembered
+//! under `target/`, so that the next call is a look at two files.
+
+mod distribution;
+mod nightly;
+mod packages;
+mod toolchain;
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+
+pub(crate) use packages::{TESTS, install as install_packages};
+pub(crate) use toolchain::{Toolchain, store};
+
+use crate::shell::say;
+
+/// The version that both ways were tried with; it links bitcode of LLVM 21, 22 and 23.
+const BPF_LINKER: &str = "0.13.0";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Take this toolchain for the kernel program, and look again even if one was found before
+    #[arg(long)]
+    toolchain: Option<Kind>,
+}
+
+/// Where a toolchain for the kernel program comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// rustup's nightly with rust-src
+    Nightly,
+    /// Packages of Debian and its relatives
+    Distribution,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let toolchain = match arguments.toolchain {
+        Some(kind) => find(&[kind])?,
+        None => toolchain()?,
+    };
+    say(format!("kernel program: {}", toolchain.name));
+    install_packages(TESTS)?;
+    say("tests: nginx, curl, ip and nghttp are here");
+    Ok(())
+}
+
+/// The toolchain found before, if it is still the same, else one found now.
+pub(crate) fn toolchain() -> Result<Toolchain> {
+    match Toolchain::recall() {
+        Some(toolchain) => Ok(toolchain),
+        None => find(&[Kind::Nightly, Kind::Distribution]),
+    }
+}
+
+fn find(kinds: &[Kind]) -> Result<Toolchain> {
+    say("looking for a toolchain for the kernel program");
+    let mut reasons = Vec::new();
+    for kind in kinds {
+        let (name, found) = match kind {
+            Kind::Nightly => ("rustup's nightly", nightly::find()),
+            Kind::Distribution => ("the distribution's packages", distribution::find()),
+        };
+        match found {
+            Ok(toolchain) => {
+                toolchain.remember()?;
+                return Ok(toolchain);
+            }
+            Err(error) => {
+                say(format!("{name}: not this one"));
+                reasons.push(format!("{name}: {error:#}"));
+            }
+        }
+    }
+    bail!(
+        "no toolchain can compile the kernel program\n  {}",
+        reasons.join("\n  ")
+    );
+}
