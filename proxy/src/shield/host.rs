@@ -185,6 +185,14 @@ impl HostTables {
         self.v4.entries.is_empty() && self.v6.entries.is_empty()
     }
 
+    pub(super) fn entries4(&self) -> impl Iterator<Item = (Net<u32>, Placement)> {
+        self.v4.all().filter(|(_, placement)| placement.place.is_entry())
+    }
+
+    pub(super) fn entries6(&self) -> impl Iterator<Item = (Net<u128>, Placement)> {
+        self.v6.all().filter(|(_, placement)| placement.place.is_entry())
+    }
+
     pub(super) fn words4(&self) -> &Words4 {
         &self.words4
     }

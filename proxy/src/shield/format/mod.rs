@@ -4,6 +4,7 @@ mod csv;
 mod json;
 mod plain;
 pub(super) mod ttl;
+pub(super) mod write;
 
 use std::sync::Arc;
 use std::time::Duration;

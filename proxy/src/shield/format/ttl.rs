@@ -51,8 +51,13 @@ fn is_sensible(ttl: &Duration) -> bool {
     !ttl.is_zero() && *ttl <= LONGEST
 }
 
+/// Writes a time so that [`parse`] reads the same.
+pub(in super::super) fn exact(seconds: u64) -> String {
+    format!("{seconds}s")
+}
+
 /// Writes a time in its two largest units.
-pub(in super::super) fn show(seconds: u64) -> String {
+pub fn show(seconds: u64) -> String {
     let units = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
     let mut rest = seconds;
     let mut shown = String::new();
