@@ -2,7 +2,9 @@
 
 mod attach;
 mod frames;
+mod mistakes;
 mod net;
 mod packets;
 mod rig;
 mod rows;
+mod tables;

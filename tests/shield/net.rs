@@ -68,6 +68,21 @@ impl Net {
         }
     }
 
+    /// Sets the MTU of both ends.
+    pub fn set_mtu(&self, mtu: u32) {
+        for namespace in [&self.server, &self.client] {
+            ip(&[
+                "-n",
+                namespace,
+                "link",
+                "set",
+                INTERFACE,
+                "mtu",
+                &mtu.to_string(),
+            ]);
+        }
+    }
+
     /// Tears the cable out.
     pub fn unplug(&self) {
         ip(&["-n", &self.server, "link", "del", INTERFACE]);

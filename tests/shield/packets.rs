@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use openclaw::shield::kernel::monotonic_ns;
 use openclaw_common::{
     abi::{Config, Entry, flags, geo},
-    packet::{Packet as _, Parsed, Transport, parse},
+    decide::decide,
+    packet::{Flow, Packet as _, Parsed, Transport, parse},
     verdict::Reason::{
         Allow, Ban, Block, Geo, Malformed, Off, Pass, WouldBan, WouldBlock, WouldGeo,
     },
@@ -225,6 +226,41 @@ fn a_parsed_flow_has_the_ports_behind_every_header() {
     assert!(!flow.fragment);
     assert_eq!(frame[..].load::<2>(frame.len() - 1), None);
     assert_eq!(frame[..].load::<2>(usize::MAX), None);
+}
+
+#[test]
+fn an_accepted_connection_is_judged_by_the_same_lists() {
+    let rig = rig();
+    for (peer, expected) in [
+        ("203.0.113.9:1", Block),
+        ("[::ffff:203.0.113.9]:1", Block),
+        ("10.1.1.9:1", Allow),
+        ("100.64.0.5:1", Ban),
+        ("127.0.0.1:1", Pass),
+        ("192.0.2.7:68", Pass),
+        ("[2001:dba:0:1::9]:1", Ban),
+        ("[fd00::1]:1", Block),
+    ] {
+        let flow = Flow::accepted(peer.parse().unwrap(), "198.51.100.1:67".parse().unwrap());
+        let decision = decide(&rig.config, &flow, &&rig.host);
+        assert_eq!(
+            (decision.reason, decision.verdict),
+            (expected, expected.verdict()),
+            "{peer}"
+        );
+    }
+    assert_eq!(
+        decide(
+            &Config::OFF,
+            &Flow::accepted(
+                "203.0.113.9:1".parse().unwrap(),
+                "198.51.100.1:1".parse().unwrap()
+            ),
+            &&rig.host
+        )
+        .reason,
+        Off
+    );
 }
 
 /// Frames of the table, changed at random but repeatably: kernel and host must agree whatever comes.

@@ -34,6 +34,20 @@ impl Drop for PinDir {
     }
 }
 
+/// The kernel program, switched on.
+pub fn load(pins: &PinDir) -> Kernel {
+    let kernel =
+        Kernel::load(&pins.0).expect("these tests need root, BPF and an embedded kernel program");
+    kernel
+        .maps()
+        .set_config(&Config {
+            flags: flags::ENABLED,
+            ..Config::OFF
+        })
+        .unwrap();
+    kernel
+}
+
 /// The lists in memory.
 #[derive(Default)]
 pub struct HostTables {

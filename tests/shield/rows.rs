@@ -135,6 +135,9 @@ fn plain6() -> Vec<Row> {
     let many = |count: usize| vec![extension(60, 1); count];
     let every_kind = [extension(0, 0), extension(43, 2), fragment(1), authentication(4), extension(60, 0)];
     let cut = Ip6::new("2600::1", 6, vec![0; 5]).with(&many(2)).frame(&[]);
+    // The kernel tests frames over about 3,500 bytes in several buffers.
+    let long = [extension(60, 255), extension(60, 255), extension(60, 60)];
+    let dhcp_far = Ip6::new("fe80::1", 17, udp(546, 547)).with(&long).frame(&[VLAN]);
     let later = Ip6::new("2600::1", 6, vec![0; 2]).with(&[fragment(0x0100)]).frame(&[]);
     vec![
         ("v6 stranger", tcp("2600::1"), Pass),
@@ -146,6 +149,9 @@ fn plain6() -> Vec<Row> {
         ("v6 blocked, seven extension headers", chain("2001:db8::1", &many(7)), Block),
         ("v6 every kind", chain("2600::1", &every_kind), Pass),
         ("v6 long extension headers", chain("2600::1", &[extension(60, 255), extension(60, 90)]), Pass),
+        ("v6 transport header behind the first buffer", chain("2600::1", &long), Pass),
+        ("v6 blocked, chain over the first buffer", chain("2001:db8::1", &long), Block),
+        ("v6 essential, behind the first buffer", dhcp_far, Pass),
         ("v6 first fragment", chain("2001:db8::1", &[fragment(1)]), Block),
         ("v6 later fragment with nothing behind", later, Pass),
         ("v6 no next header", Ip6::new("2600::1", 59, vec![]).frame(&[]), Pass),

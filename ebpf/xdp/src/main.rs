@@ -7,6 +7,10 @@
     clippy::inline_always,
     reason = "a call costs stack on the BPF target, whose frames share 512 bytes, and hides bounds from the verifier"
 )]
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "`#[xdp]` hands the context of an entry point over by value"
+)]
 
 mod frame;
 mod maps;
@@ -23,8 +27,8 @@ use openclaw_common::{abi::flags, decide::judge, packet::Packet as _, verdict::V
 
 use crate::{frame::Frame, tables::KernelTables};
 
-/// The shield.
-#[xdp]
+/// The shield. It declares that it takes frames in several buffers: otherwise an interface with a large MTU refuses native mode.
+#[xdp(frags)]
 pub(crate) fn openclaw(ctx: XdpContext) -> u32 {
     run(&ctx)
 }

@@ -15,7 +15,7 @@ const PARAMETERS4: usize = 14 + 20 + 20;
 const PARAMETERS6: usize = 14 + 40 + 20;
 
 /// The shield on a random source.
-#[xdp]
+#[xdp(frags)]
 pub(crate) fn measure(ctx: XdpContext) -> u32 {
     if randomise(&ctx).is_none() {
         return XDP_ABORTED;
@@ -24,7 +24,7 @@ pub(crate) fn measure(ctx: XdpContext) -> u32 {
 }
 
 /// What [`measure`] does besides the shield.
-#[xdp]
+#[xdp(frags)]
 pub(crate) fn measure_floor(ctx: XdpContext) -> u32 {
     if randomise(&ctx).is_none() {
         return XDP_ABORTED;

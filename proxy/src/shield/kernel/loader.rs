@@ -91,6 +91,11 @@ impl Kernel {
         let object = object::bytes()?;
         let pins = Pins::new(pin_dir);
         pins.create()?;
+        // aya takes over a pinned map by its name alone, and the verifier would be the one to complain about its layout.
+        match Maps::open(&pins) {
+            Ok(_) | Err(KernelError::NotLoaded { .. }) => {}
+            Err(error) => return Err(error),
+        }
         let mut ebpf = EbpfLoader::new()
             .default_map_pin_directory(pins.directory())
             .load(object)
@@ -203,10 +208,12 @@ impl Kernel {
         let program = shield(&mut self.ebpf)?;
         let id = program.attach_to_link(link).map_err(refused)?;
         release(program, id).map_err(refused)?;
+        let fallback_reason = (mode == Mode::Auto && state.mode == AttachedMode::Generic)
+            .then(|| "the earlier attachment is generic, and was taken over without a gap".into());
         Ok(Some(Attached {
             interface: interface.into(),
             mode: state.mode,
-            fallback_reason: None,
+            fallback_reason,
             replaced: true,
         }))
     }

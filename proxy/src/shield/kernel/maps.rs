@@ -113,6 +113,12 @@ impl Maps {
     }
 }
 
+/// Shared between the control runtime and whoever bans.
+const _: fn() = || {
+    fn is_shared<T: Send + Sync>() {}
+    is_shared::<Maps>();
+};
+
 fn size<T>() -> u32 {
     size_of::<T>() as u32
 }

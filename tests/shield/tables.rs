@@ -1,0 +1,123 @@
+//! The maps as the list store uses them.
+
+use openclaw::shield::kernel::{Class4, Kernel, KernelError, Maps, Pins};
+use openclaw_common::{
+    abi::{Config, Counter, Entry, Prefix6, class, flags},
+    maps::{BAN6_ENTRIES, FINE4_ENTRIES},
+    verdict::Reason,
+};
+
+use super::rig::{PinDir, block};
+
+fn maps() -> (PinDir, std::sync::Arc<Maps>) {
+    let pins = PinDir::new();
+    let kernel =
+        Kernel::load(&pins.0).expect("these tests need root, BPF and an embedded kernel program");
+    (pins, kernel.maps())
+}
+
+fn prefix(number: u32) -> Prefix6 {
+    let [a, b, c, d] = number.to_be_bytes();
+    Prefix6::subnet([0x20, 1, 0xd, 0xb8, a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0])
+}
+
+#[test]
+fn a_table_takes_batches_up_to_its_capacity_and_then_says_that_it_is_full() {
+    let (_pins, maps) = maps();
+    let entries: Vec<_> = (0..BAN6_ENTRIES).map(|at| (prefix(at), block())).collect();
+    maps.ban6.insert_many(&entries).unwrap();
+    // What is there can still be replaced.
+    maps.ban6.insert_many(&entries[..5000]).unwrap();
+    let error = maps
+        .ban6
+        .insert(&prefix(BAN6_ENTRIES), &block())
+        .unwrap_err();
+    assert_eq!(error.to_string(), "the map BAN6 is full with 65536 entries");
+    let error = maps
+        .ban6
+        .insert_many(&[(prefix(BAN6_ENTRIES), block())])
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            KernelError::Full {
+                map: "BAN6",
+                capacity: BAN6_ENTRIES
+            }
+        ),
+        "{error}"
+    );
+    assert_eq!(maps.ban6.keys().unwrap().len(), entries.len());
+    assert_eq!(maps.fine4.capacity(), FINE4_ENTRIES);
+}
+
+#[test]
+fn replacing_leaves_exactly_the_new_entries() {
+    let (_pins, maps) = maps();
+    let entry = |rule| Entry { rule, ..block() };
+    let old: Vec<_> = (0..9000).map(|at| (prefix(at), entry(1))).collect();
+    let new: Vec<_> = (5000..10_000).map(|at| (prefix(at), entry(2))).collect();
+    for table in [&maps.ban6, &maps.fine6] {
+        table.replace(&old).unwrap();
+        assert_eq!(table.entries().unwrap().len(), old.len());
+        table.replace(&new).unwrap();
+        let mut left = table.entries().unwrap();
+        left.sort_by_key(|(key, _)| *key);
+        assert_eq!(left, new);
+        assert_eq!(table.remove_many(&[prefix(4999), prefix(5000)]).unwrap(), 1);
+        assert!(!table.remove(&prefix(5000)).unwrap());
+        assert_eq!(table.get(&prefix(5000)).unwrap(), None);
+        assert_eq!(table.get(&prefix(5001)).unwrap(), Some(entry(2)));
+        table.replace(&[]).unwrap();
+        assert_eq!(table.keys().unwrap(), []);
+    }
+}
+
+#[test]
+fn class_words_are_seen_through_every_mapping() {
+    let (pins, maps) = maps();
+    let other = Maps::open(&Pins::new(&pins.0)).unwrap();
+    let last = class::index4([255, 255, 255, 255]);
+    assert_eq!(maps.class4.fetch_or(last, class::BANNED), 0);
+    assert_eq!(maps.class4.fetch_or(last, class::FINE), class::BANNED);
+    assert_eq!(other.class4.load(last), class::BANNED | class::FINE);
+    assert_eq!(
+        other.class4.fetch_and(last, !class::BANNED),
+        class::BANNED | class::FINE
+    );
+    assert_eq!(maps.class4.load(last), class::FINE);
+
+    let mut words = vec![0; Class4::WORDS];
+    words[7] = 77;
+    maps.class4.replace(&words);
+    assert_eq!((other.class4.load(7), other.class4.load(last)), (77, 0));
+    maps.class4.replace(&[]);
+    assert_eq!(other.class4.load(7), 0);
+    maps.class4.store(last + 1, 1);
+    assert_eq!(maps.class4.load(last + 1), 0);
+}
+
+#[test]
+fn configuration_and_lists_are_taken_over_by_the_next_load() {
+    let (pins, maps) = maps();
+    assert_eq!(maps.config().unwrap(), Config::OFF);
+    let config = Config {
+        flags: flags::ENABLED,
+        geo_mask: [1, 2, 3, 4],
+        default6: 9,
+        ..Config::OFF
+    };
+    maps.set_config(&config).unwrap();
+    maps.ban4.insert(&[192, 0, 2, 1], &block()).unwrap();
+    drop(maps);
+    let next = Kernel::load(&pins.0).unwrap().maps();
+    assert_eq!(next.config().unwrap(), config);
+    assert_eq!(next.ban4.entries().unwrap(), [([192, 0, 2, 1], block())]);
+    let stats = next.stats().unwrap();
+    assert_eq!(stats.len(), Reason::ALL.len());
+    assert!(
+        stats
+            .iter()
+            .all(|(_, counter)| *counter == Counter::default())
+    );
+}
