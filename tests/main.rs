@@ -11,5 +11,6 @@
     reason = "a test that cannot go on fails, and says why; a test binary exports nothing"
 )]
 
+mod control;
 mod shield;
 mod support;

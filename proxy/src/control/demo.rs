@@ -13,7 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use serde_json::json;
+use serde_json::{Map, json};
 use tokio::runtime;
 
 /// Starts it and says where it listens: on loopback, at a port of the kernel's choice.
@@ -57,11 +57,14 @@ async fn serve(listener: TcpListener) {
 }
 
 fn echo(request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    let headers: Vec<_> = request
-        .headers()
-        .iter()
-        .map(|(name, value)| json!([name.as_str(), String::from_utf8_lossy(value.as_bytes())]))
-        .collect();
+    let mut headers = Map::new();
+    for name in request.headers().keys() {
+        let lines = request.headers().get_all(name).iter();
+        let lines: Vec<_> = lines
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
+            .collect();
+        headers.insert(name.to_string(), lines.join(", ").into());
+    }
     let body = json!({
         "origin": "openclaw demo",
         "method": request.method().as_str(),

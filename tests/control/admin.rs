@@ -1,0 +1,142 @@
+//! The start, the admin socket and what it tells.
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::control::{address, answering, fetch, status};
+use crate::support::{Child, Folder, Origin, Output, PATIENCE, Proxy, free_port};
+
+#[test]
+fn status_is_for_people_and_for_programs() {
+    let proxy = Proxy::start(&answering("hello"));
+    let web = address(&proxy, "web");
+    fetch(web);
+    let status = status(&proxy);
+    assert_eq!(status["pid"], proxy.pid());
+    assert_eq!(status["config"]["generation"], 1);
+    assert_eq!(status["config"]["from"], proxy.config().to_str().unwrap());
+    assert_eq!(status["workers"]["running"], 2);
+    assert_eq!(status["requests"], 1);
+    assert_eq!(status["routes"], 1);
+    assert_eq!(status["draining"], false);
+    assert_eq!(status["listeners"][0]["protocols"][0], "h1");
+    let text = proxy.cli(&["status"]).ok().text();
+    assert!(text.contains(&format!("process {}", proxy.pid())), "{text}");
+    assert!(text.contains(&format!("web {web} h1")), "{text}");
+}
+
+#[test]
+fn the_socket_is_closed_to_strangers() {
+    let proxy = Proxy::start(&answering("hello"));
+    let mode = proxy.socket().metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o660);
+}
+
+#[test]
+fn the_socket_of_a_dead_process_is_replaced_and_that_of_a_living_one_is_not() {
+    let mut proxy = Proxy::start(&answering("hello"));
+    let run = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_openclaw"));
+        command.arg("-c").arg(proxy.config()).arg("run");
+        command
+    };
+    let second = Output::of(&mut run(), "the proxy");
+    assert_eq!(second.code, 1, "{}", second.stderr);
+    let words = format!(
+        "another openclaw (process {}) serves {}",
+        proxy.pid(),
+        proxy.socket().display()
+    );
+    assert!(second.stderr.contains(&words), "{}", second.stderr);
+    let mut command = run();
+    proxy.kill();
+    assert!(proxy.socket().exists());
+    let successor = Child::start(&mut command, "the proxy");
+    let ready = |line: &str| line.starts_with("openclaw ready");
+    assert!(
+        successor.stderr.line(PATIENCE, ready).is_some(),
+        "{}",
+        successor.stderr.text()
+    );
+    assert_eq!(status(&proxy)["pid"], successor.pid());
+}
+
+#[test]
+fn two_processes_do_not_share_a_port_by_accident() {
+    let first = Proxy::start(&answering("first"));
+    let web = address(&first, "web");
+    let (ended, said) =
+        Proxy::refuse(&answering("second").replace("127.0.0.1:0", &web.to_string()));
+    assert_eq!(ended.code(), Some(2));
+    let words = format!("listener web: cannot listen on {web}: Address already in use");
+    assert!(said.contains(&words), "{said}");
+}
+
+#[test]
+fn an_origin_is_proxied_without_a_file() {
+    let origin = Origin::serving("from the origin");
+    let folder = Folder::new();
+    let socket = folder.path().join("deeper/admin.sock");
+    let listen = format!("127.0.0.1:{}", free_port());
+    let run = Child::start(
+        Command::new(env!("CARGO_BIN_EXE_openclaw"))
+            .arg("--socket")
+            .arg(&socket)
+            .args(["run", "--no-shield", "--check-first", "--to"])
+            .arg(format!("http://{}", origin.address()))
+            .args(["--listen", &listen])
+            .current_dir(folder.path()),
+        "the proxy",
+    );
+    let ready = |line: &str| line.starts_with("openclaw ready");
+    assert!(
+        run.stderr.line(PATIENCE, ready).is_some(),
+        "{}",
+        run.stderr.text()
+    );
+    assert_eq!(fetch(listen.parse().unwrap()), "from the origin");
+    let said = run.stderr.text();
+    assert!(
+        said.starts_with("command line: ok (1 listener, 1 route, 1 upstream)\n"),
+        "{said}"
+    );
+    assert!(said.contains(&format!("http://{listen}")), "{said}");
+}
+
+#[test]
+fn systemd_hears_of_readiness_reload_and_end() {
+    let folder = Folder::new();
+    let path = folder.path().join("notify");
+    let notify = UnixDatagram::bind(&path).unwrap();
+    notify.set_read_timeout(Some(PATIENCE)).unwrap();
+    let said = || {
+        let mut buffer = [0; 256];
+        let length = notify.recv(&mut buffer).expect("a word in time");
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    };
+    let socket = folder.path().join("admin.sock");
+    let config = format!(
+        "{}[admin]\nsocket = \"{}\"\nmetrics = \"off\"\n",
+        answering("hello"),
+        socket.display()
+    );
+    let config = folder.write("openclaw.toml", config);
+    let mut run = Child::start(
+        Command::new(env!("CARGO_BIN_EXE_openclaw"))
+            .arg("-c")
+            .arg(config)
+            .arg("run")
+            .env("NOTIFY_SOCKET", &path),
+        "the proxy",
+    );
+    assert_eq!(said(), "READY=1\n");
+    run.signal("HUP");
+    assert!(said().starts_with("RELOADING=1\nMONOTONIC_USEC="));
+    assert_eq!(said(), "READY=1\n");
+    run.signal("TERM");
+    assert_eq!(said(), "STOPPING=1\n");
+    let ended = run.wait(Duration::from_secs(10));
+    assert!(ended.is_some_and(|status| status.success()));
+}

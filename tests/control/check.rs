@@ -1,0 +1,163 @@
+//! `openclaw check`.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::control::answering;
+use crate::support::{Folder, Output, certificate, openclaw};
+
+/// Runs it in the folder, so that what is printed does not depend on where that is.
+fn check(folder: &Folder, arguments: &[&str]) -> Output {
+    Output::of(
+        Command::new(env!("CARGO_BIN_EXE_openclaw"))
+            .args(arguments)
+            .current_dir(folder.path())
+            .env_remove("OPENCLAW_CONFIG"),
+        "the proxy",
+    )
+}
+
+const WRONG: &str = "[listener.web]
+bind = [\"127.0.0.1:0\"]
+protocol = [\"h1\"]
+header_timeout = \"10x\"
+
+[[route]]
+to = \"ap\"
+";
+
+#[test]
+fn every_mistake_is_told_with_its_place_and_what_to_write() {
+    let folder = Folder::new();
+    folder.write("wrong.toml", WRONG);
+    let output = check(&folder, &["check", "wrong.toml"]);
+    assert_eq!(output.code, 2);
+    assert_eq!(output.text(), "");
+    insta::assert_snapshot!(output.stderr, @r#"
+    error: unknown key `protocol`
+     --> wrong.toml:3:1
+      |
+    3 | protocol = ["h1"]
+      | ^^^^^^^^ did you mean `protocols`?
+      = key: listener.web.protocol
+
+    error: `10x` is not a duration
+     --> wrong.toml:4:18
+      |
+    4 | header_timeout = "10x"
+      |                  ^^^^^ write a number and one of ms, s, m, h, d, such as "10s"
+      = key: listener.web.header_timeout
+
+    error: there is no upstream `ap`
+     --> wrong.toml:7:6
+      |
+    7 | to = "ap"
+      |      ^^^^ add [upstream.ap]
+      = key: route[0].to
+    "#);
+}
+
+#[test]
+fn a_program_reads_the_mistakes_as_json() {
+    let folder = Folder::new();
+    folder.write("wrong.toml", WRONG);
+    let output = check(&folder, &["-o", "json", "check", "wrong.toml"]);
+    assert_eq!(output.code, 2);
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["ok"], false);
+    let problems = answer["problems"].as_array().unwrap();
+    assert_eq!(problems.len(), 3);
+    assert_eq!(problems[1]["file"], "wrong.toml");
+    assert_eq!(problems[1]["line"], 4);
+    assert_eq!(problems[1]["column"], 18);
+    assert_eq!(problems[1]["key"], "listener.web.header_timeout");
+}
+
+#[test]
+fn a_right_file_is_found_where_the_interface_says() {
+    let folder = Folder::new();
+    folder.write("openclaw.toml", answering("here"));
+    let named = folder.write(
+        "named.toml",
+        answering("named") + "[[route]]\nname = \"x\"\nmatch = { path = \"/x\" }\nrespond = {}\n",
+    );
+    let here = check(&folder, &["check"]).ok();
+    assert_eq!(
+        here.text(),
+        "openclaw.toml: ok (1 listener, 1 route, 0 upstreams)\n"
+    );
+    let argument = check(&folder, &["-c", "named.toml", "check"]).ok();
+    assert_eq!(
+        argument.text(),
+        "named.toml: ok (1 listener, 2 routes, 0 upstreams)\n"
+    );
+    let variable = Output::of(
+        Command::new(env!("CARGO_BIN_EXE_openclaw"))
+            .arg("check")
+            .current_dir(folder.path())
+            .env("OPENCLAW_CONFIG", &named),
+        "the proxy",
+    );
+    assert!(variable.ok().text().contains("2 routes"));
+}
+
+#[test]
+fn included_files_are_part_of_the_whole() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path().join("conf.d")).unwrap();
+    let main = answering("a");
+    folder.write(
+        "main.toml",
+        format!("include = [\"conf.d/*.toml\"]\n{main}"),
+    );
+    folder.write("conf.d/b.toml", "[listener.b]\nbind = [\"127.0.0.1:0\"]\n");
+    folder.write("conf.d/c.txt", "not TOML");
+    let right = check(&folder, &["check", "main.toml"]).ok();
+    assert!(right.text().contains("2 listeners"), "{}", right.text());
+    folder.write("conf.d/d.toml", "[listener.d]\n");
+    let wrong = check(&folder, &["check", "main.toml"]);
+    assert_eq!(wrong.code, 2);
+    assert!(
+        wrong.stderr.contains("conf.d/d.toml:1:"),
+        "{}",
+        wrong.stderr
+    );
+}
+
+#[test]
+fn certificates_are_read_and_all_that_is_wrong_with_them_told() {
+    let folder = Folder::new();
+    let (one, _) = certificate(&folder, &["one.test"]);
+    let (_, other) = certificate(&folder, &["other.test"]);
+    folder.write(
+        "tls.toml",
+        format!(
+            "[listener.web]\nbind = [\"127.0.0.1:0\"]\ntls = {{ certificates = [{{ cert = \"{}\", key = \"{}\" }}, {{ cert = \"none.pem\", key = \"none.key\" }}] }}\n[[route]]\nrespond = {{}}\n",
+            one.display(),
+            other.display()
+        ),
+    );
+    let output = check(&folder, &["check", "tls.toml"]);
+    assert_eq!(output.code, 2, "{}", output.stderr);
+    let words = output
+        .stderr
+        .replace(&folder.path().display().to_string(), "");
+    insta::assert_snapshot!(words, @r"
+    error: listener web: tls: the key in /other.test.key does not belong to the certificate in /one.test.pem
+    error: listener web: tls: cannot read none.pem: No such file or directory (os error 2)
+    ");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_a_wrong_configuration() {
+    let output = openclaw(&["check", "/nowhere/openclaw.toml"]);
+    assert_eq!(output.code, 2);
+    assert!(
+        output.stderr.contains("/nowhere/openclaw.toml"),
+        "{}",
+        output.stderr
+    );
+    let run = openclaw(&["-c", "/nowhere/openclaw.toml", "run"]);
+    assert_eq!(run.code, 2);
+}

@@ -1,0 +1,149 @@
+//! A new configuration while the old one serves.
+
+use std::net::{TcpListener, TcpStream};
+use std::sync::Mutex;
+use std::sync::mpsc;
+
+use crate::control::{address, answering, fetch, forwarding, sample, status};
+use crate::support::{Origin, Proxy, RawClient, free_port};
+
+const LAST_RELOAD: &str = "openclaw_config_last_reload_successful";
+const GET: &str = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
+
+#[test]
+fn a_connection_goes_on_and_sees_the_new_routes() {
+    let proxy = Proxy::start(&answering("old"));
+    let web = address(&proxy, "web");
+    let mut client = RawClient::connect(web);
+    assert_eq!(client.exchange(GET).text(), "old");
+    proxy.rewrite(&answering("new"));
+    assert_eq!(
+        proxy.cli(&["reload"]).ok().text(),
+        "reloaded: generation 2\n"
+    );
+    assert_eq!(client.exchange(GET).text(), "new");
+    assert_eq!(fetch(address(&proxy, "web")), "new");
+    assert_eq!(
+        address(&proxy, "web"),
+        web,
+        "a port of the kernel's choice stays"
+    );
+}
+
+#[test]
+fn a_request_that_is_under_way_ends_with_the_old_routes() {
+    let (go_on, word) = mpsc::channel::<()>();
+    let word = Mutex::new(word);
+    let origin = Origin::start(move |peer| {
+        peer.request()?;
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst")?;
+        // The test that has failed says nothing more.
+        let _ = word.lock().unwrap().recv();
+        peer.send("later")
+    });
+    let proxy = Proxy::start(&forwarding(origin.address()));
+    let mut client = RawClient::connect(address(&proxy, "web"));
+    client.send(GET);
+    client.read_until("first");
+    proxy.rewrite(&answering("new"));
+    proxy.cli(&["reload"]).ok();
+    go_on.send(()).unwrap();
+    assert_eq!(client.read_exact(5), b"later");
+    assert_eq!(client.exchange(GET).text(), "new");
+}
+
+#[test]
+fn a_wrong_file_is_refused_and_the_old_one_serves_on() {
+    let proxy = Proxy::start(&answering("old"));
+    let web = address(&proxy, "web");
+    assert_eq!(sample(&proxy, LAST_RELOAD).as_deref(), Some("1"));
+    proxy.rewrite("[listener.web]\nbind = [\"127.0.0.1:0\"]\nprotocol = []\n");
+    let refused = proxy.cli(&["reload"]);
+    assert_eq!(refused.code, 2);
+    assert!(
+        refused.stderr.contains("openclaw.toml:3:1"),
+        "{}",
+        refused.stderr
+    );
+    assert!(refused.stderr.contains("did you mean `protocols`?"));
+    assert_eq!(fetch(web), "old");
+    assert_eq!(sample(&proxy, LAST_RELOAD).as_deref(), Some("0"));
+    let last = &status(&proxy)["config"]["last_reload"];
+    assert_eq!(last["successful"], false);
+    assert_eq!(last["problems"][0]["line"], 3);
+    proxy.rewrite(&answering("new"));
+    proxy.cli(&["reload"]).ok();
+    assert_eq!(fetch(web), "new");
+    assert_eq!(sample(&proxy, LAST_RELOAD).as_deref(), Some("1"));
+}
+
+#[test]
+fn a_hangup_reloads() {
+    let mut proxy = Proxy::start(&answering("old"));
+    let web = address(&proxy, "web");
+    proxy.rewrite(&answering("new"));
+    proxy.signal("HUP");
+    proxy.wait_for("configuration reloaded");
+    assert_eq!(fetch(web), "new");
+    proxy.rewrite("nonsense");
+    proxy.signal("HUP");
+    proxy.wait_for("the old one serves on");
+    assert_eq!(fetch(web), "new");
+    assert!(proxy.is_running());
+}
+
+#[test]
+fn listeners_come_and_go() {
+    let proxy = Proxy::start(&answering("hello"));
+    let web = address(&proxy, "web");
+    let more = answering("hello") + "[listener.more]\nbind = [\"127.0.0.1:0\", \"[::1]:0\"]\n";
+    proxy.rewrite(&more);
+    proxy.cli(&["reload"]).ok();
+    let added = address(&proxy, "more");
+    assert_eq!(fetch(added), "hello");
+    assert_eq!(fetch(web), "hello");
+    proxy.rewrite(&more.replace("[listener.web]", "[listener.other]"));
+    proxy.cli(&["reload"]).ok();
+    assert_eq!(fetch(address(&proxy, "other")), "hello");
+    // Workers close at their own time.
+    let end = std::time::Instant::now() + crate::support::PATIENCE;
+    while TcpStream::connect(web).is_ok() {
+        assert!(std::time::Instant::now() < end, "{web} still listens");
+    }
+}
+
+#[test]
+fn an_address_in_use_refuses_the_reload_and_is_named() {
+    let proxy = Proxy::start(&answering("hello"));
+    let web = address(&proxy, "web");
+    let guard = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = guard.local_addr().unwrap();
+    proxy.rewrite(&format!(
+        "{}[listener.more]\nbind = [\"{taken}\"]\n",
+        answering("new")
+    ));
+    let refused = proxy.cli(&["reload"]);
+    assert_eq!(refused.code, 2);
+    let words = format!("listener more: cannot listen on {taken}: Address already in use");
+    assert!(refused.stderr.contains(&words), "{}", refused.stderr);
+    assert_eq!(fetch(web), "hello");
+    drop(guard);
+    proxy.cli(&["reload"]).ok();
+    assert_eq!(fetch(taken), "new");
+}
+
+#[test]
+fn what_only_a_restart_changes_is_said() {
+    let proxy = Proxy::start(&answering("hello"));
+    let config = std::fs::read_to_string(proxy.config()).unwrap();
+    let port = free_port();
+    let changed = config
+        .replace("workers = 2", "workers = 3")
+        .replace(&proxy.metrics().to_string(), &format!("127.0.0.1:{port}"));
+    std::fs::write(proxy.config(), changed).unwrap();
+    let output = proxy.cli(&["reload"]).ok();
+    for key in ["server.workers", "admin.metrics"] {
+        let words = format!("{key} changes with the next restart");
+        assert!(output.stderr.contains(&words), "{}", output.stderr);
+    }
+}

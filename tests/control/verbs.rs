@@ -1,0 +1,110 @@
+//! Verbs that need no running proxy.
+
+use serde_json::Value;
+
+use crate::support::{Folder, openclaw};
+
+fn json(arguments: &[&str]) -> Value {
+    let output = openclaw(&[&["-o", "json"], arguments].concat());
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", output.text()))
+}
+
+#[test]
+fn every_reason_is_listed_and_explained() {
+    let table = openclaw(&["reasons"]).ok().text();
+    let list = json(&["reasons"]);
+    let codes = list.as_array().unwrap();
+    assert!(codes.len() >= 20);
+    for entry in codes {
+        let code = entry["code"].as_str().unwrap();
+        assert!(table.lines().any(|line| line.starts_with(code)), "{code}");
+        let detail = openclaw(&["reasons", code]).ok().text();
+        assert!(
+            detail.contains(entry["advice"].as_str().unwrap()),
+            "{detail}"
+        );
+    }
+    insta::assert_snapshot!(openclaw(&["reasons", "http.smuggling"]).text(), @r"
+    http.smuggling
+      what   The framing of the message is ambiguous: two parsers could see different requests (RFC 9112 §6.3).
+      whose  client
+      do     Treat the sender as hostile unless it is a test.
+    ");
+}
+
+#[test]
+fn an_unknown_reason_is_a_no_with_a_suggestion() {
+    for (asked, meant) in [
+        ("http.smugling", "http.smuggling"),
+        ("smuggling", "http.smuggling"),
+        ("upstream.conect", "upstream.connect"),
+    ] {
+        let output = openclaw(&["reasons", asked]);
+        assert_eq!(output.code, 1);
+        let expected = format!("error: there is no reason `{asked}`; did you mean `{meant}`?\n");
+        assert_eq!(output.stderr, expected);
+    }
+    let far = openclaw(&["reasons", "qqq"]).stderr;
+    assert!(far.contains("`openclaw reasons` lists them"), "{far}");
+    assert_eq!(json(&["reasons", "qqq"])["ok"], false);
+}
+
+#[test]
+fn the_version_says_what_is_built_in() {
+    let text = openclaw(&["version"]).ok().text();
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(
+        text.starts_with(&format!("openclaw {version}\nxdp object: ")),
+        "{text}"
+    );
+    let json = json(&["version"]);
+    assert_eq!(json["version"], version);
+    assert!(json["xdp_object"].is_boolean());
+}
+
+#[test]
+fn a_wrong_command_line_is_told_from_a_failure() {
+    for arguments in [
+        &["frobnicate"][..],
+        &[],
+        &["run", "--listen", "127.0.0.1:1"],
+        &["run", "--to", "http://127.0.0.1:1", "--listen", "nowhere"],
+        &["-c", "a.toml", "run", "--to", "http://127.0.0.1:1"],
+        &["run", "--to", "a\"b"],
+        &["stop", "--grace", "soon"],
+    ] {
+        let output = openclaw(arguments);
+        assert_eq!(output.code, 2, "{arguments:?}: {}", output.stderr);
+        assert!(!output.stderr.is_empty(), "{arguments:?}");
+    }
+    assert_eq!(openclaw(&["--help"]).code, 0);
+    assert_eq!(openclaw(&["--version"]).code, 0);
+}
+
+#[test]
+fn nobody_there_is_a_failure_that_names_the_socket() {
+    let folder = Folder::new();
+    let socket = folder.path().join("none.sock");
+    let socket = socket.to_str().unwrap();
+    for verb in ["status", "reload", "stop"] {
+        let output = openclaw(&["--socket", socket, verb]);
+        assert_eq!(output.code, 1);
+        let expected = format!("error: no openclaw is running (nothing answers at {socket})\n");
+        assert_eq!(output.stderr, expected);
+    }
+}
+
+#[test]
+fn shells_and_man_know_the_verbs() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = openclaw(&["completions", shell]).ok().text();
+        assert!(
+            script.contains("openclaw") && script.contains("reload"),
+            "{shell}"
+        );
+    }
+    let page = openclaw(&["man"]).ok().text();
+    for word in [".TH", "reload", "check\\-first", "grace"] {
+        assert!(page.contains(word), "{word}");
+    }
+}
