@@ -131,7 +131,7 @@ impl Io {
         let _ = socket2::SockRef::from(&self.tcp).set_linger(Some(std::time::Duration::ZERO));
     }
 
-    /// Ends our direction: close_notify where there is TLS, then FIN.
+    /// Ends our direction: `close_notify` where there is TLS, then FIN.
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some(tls) = &mut self.tls {
             tls.send_close_notify();

@@ -4,7 +4,8 @@
 //! says what to type next.
 #![allow(
     clippy::print_stdout,
-    reason = "a command line tool speaks on standard output"
+    clippy::print_stderr,
+    reason = "a command line tool speaks on standard output and error"
 )]
 
 mod bench;
@@ -20,6 +21,7 @@ mod test;
 mod tidy;
 
 use std::ffi::OsString;
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -61,7 +63,17 @@ struct Rest {
     arguments: Vec<OsString>,
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match obey() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn obey() -> Result<()> {
     match Arguments::parse().verb {
         Verb::Setup(arguments) => setup::run(&arguments),
         Verb::Ebpf => ebpf::run().map(drop),

@@ -14,9 +14,6 @@ const LOCAL_FILE: &str = "openclaw.toml";
 /// Names the file.
 const VARIABLE: &str = "OPENCLAW_CONFIG";
 
-/// What is served when nobody has written a file.
-const EMBEDDED: &str = include_str!("default.toml");
-
 /// Where the configuration stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -84,7 +81,7 @@ pub fn load(origin: &Origin) -> Result<Loaded, Refused> {
             let base = path.parent().unwrap_or(Path::new(""));
             parse(&name, &text, &Disk { base })
         }
-        Origin::Embedded => parse(&name, EMBEDDED, &NoFiles),
+        Origin::Embedded => parse(&name, config::DEFAULT, &NoFiles),
         Origin::Given(text) => parse(&name, text, &NoFiles),
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use openclaw_core::config;
+use openclaw_core::route::Router;
 
 use crate::net::Buffers;
 use crate::snapshot::Snapshot;
@@ -32,6 +33,8 @@ pub struct Local {
 #[derive(Debug)]
 pub struct Serving {
     pub snapshot: Arc<Snapshot>,
+    /// A copy of its own: a shared regex takes a lock for its scratch space.
+    pub router: Router,
     pub slots: Slots,
     pub upstreams: Vec<Upstream>,
 }
@@ -164,6 +167,7 @@ impl Serving {
             })
             .collect();
         Self {
+            router: snapshot.router.clone(),
             snapshot,
             slots,
             upstreams,

@@ -179,7 +179,8 @@ impl<'a> Download<'a> {
             return Poll::Ready(Ok(()));
         };
         if decoder.is_done() {
-            return Poll::Ready(self.finish(wire));
+            self.finish(wire);
+            return Poll::Ready(Ok(()));
         }
         if let Some(raw) = self
             .buffer
@@ -198,16 +199,19 @@ impl<'a> Download<'a> {
         self.raw = 0;
         self.payload = 0..0;
         match ready!(self.poll_fill(cx, connection)) {
-            Ok(0) if ends_at_close => Poll::Ready(self.finish(wire)),
+            Ok(0) if ends_at_close => {
+                self.finish(wire);
+                Poll::Ready(Ok(()))
+            }
             // A reset in place of a clean end is no end, even where the end is the close.
             Ok(0) | Err(_) => Poll::Ready(Err(Error::Truncated)),
             Ok(_) => Poll::Ready(Ok(())),
         }
     }
 
-    fn finish<W: Wire>(&mut self, wire: &mut W) -> Result<(), Error> {
+    fn finish<W: Wire>(&mut self, wire: &mut W) {
         let State::Body(decoder) = &self.state else {
-            return Ok(());
+            return;
         };
         let mut trailers = Fields::new();
         for line in decoder.trailers().split(|byte| *byte == b'\n') {
@@ -222,7 +226,6 @@ impl<'a> Download<'a> {
         wire.finish(&trailers);
         drop(trailers);
         self.state = State::Flush;
-        Ok(())
     }
 
     /// Reads once; the buffer is only held while there is something in it.

@@ -58,7 +58,7 @@ impl Error {
                 Reason::UpstreamReset,
                 "the endpoint closed inside its response",
             ),
-            Self::BadResponse(fault) => fault,
+            Self::BadResponse(fault) | Self::Wire(WireError::Fault(fault)) => fault,
             Self::UpstreamTimeout => fault(
                 504,
                 Reason::UpstreamTimeout,
@@ -72,7 +72,6 @@ impl Error {
                 Reason::BodyTooLarge,
                 "the body is larger than max_body",
             ),
-            Self::Wire(WireError::Fault(fault)) => fault,
             Self::Wire(WireError::Gone) => {
                 fault(499, Reason::ClientAborted, "the client went away")
             }

@@ -93,7 +93,7 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
     let id = received_id
         .and_then(trace::received_id)
         .unwrap_or_else(|| trace::request_id(local.random_u128()));
-    let index = serving.snapshot.router.find(&Seen {
+    let index = serving.router.find(&Seen {
         request,
         client: downstream.client(),
     });
@@ -164,11 +164,7 @@ fn plan(
     }
     let choice = match targets.as_slice() {
         [only] => only.upstream,
-        several => {
-            let random = local.random.borrow_mut().u32(..);
-            let picked = route::pick_target(several, random);
-            several.get(picked).map_or(0, |target| target.upstream)
-        }
+        several => route::pick_target(several, local.random.borrow_mut().u32(..)),
     };
     let supported = serving.upstreams.get(choice).is_some_and(|upstream| {
         upstream.config.protocol == openclaw_core::config::UpstreamProtocol::H1

@@ -66,7 +66,7 @@ pub trait Wire {
     /// Pushes what is queued towards the client; `Ready` when nothing is held back that the wire could send now.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WireError>>;
 
-    /// The response cannot be completed: the client must not take it for a whole one (RST_STREAM, or a cut connection).
+    /// The response cannot be completed: the client must not take it for a whole one (`RST_STREAM`, or a cut connection).
     fn abort(&mut self, reason: Reason);
 
     /// Whether the client may still see a response head: none has been queued.

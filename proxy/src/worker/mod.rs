@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
+use tokio::runtime::LocalOptions;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::exchange::context::Local;
@@ -30,7 +31,7 @@ pub struct WorkerSeed {
     pub access_log: Option<AccessLog>,
 }
 
-/// A listening socket of this worker alone (SO_REUSEPORT).
+/// A listening socket of this worker alone (`SO_REUSEPORT`).
 #[derive(Debug)]
 pub struct BoundSocket {
     /// Index into `Config::listeners` of the snapshot that comes with it.
@@ -90,7 +91,7 @@ pub fn spawn(seed: WorkerSeed) -> io::Result<WorkerHandle> {
         .spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
-                .build_local(Default::default());
+                .build_local(LocalOptions::default());
             match runtime {
                 Ok(runtime) => runtime.block_on(run(seed, commands)),
                 Err(error) => tracing::error!(%error, "the runtime of a worker cannot be made"),
@@ -171,7 +172,7 @@ impl Listeners {
                     tokio::task::spawn_local(accept(self.local.clone(), listening, socket));
                 }
                 Err(error) => {
-                    tracing::error!(listener = %terms.config.name, %error, "the socket cannot be used")
+                    tracing::error!(listener = %terms.config.name, %error, "the socket cannot be used");
                 }
             }
         }

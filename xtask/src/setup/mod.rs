@@ -37,13 +37,22 @@ enum Kind {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let toolchain = match arguments.toolchain {
-        Some(kind) => find(&[kind])?,
-        None => toolchain()?,
+        Some(kind) => find(&[kind]),
+        None => toolchain(),
     };
-    say(format!("kernel program: {}", toolchain.name));
-    install_packages(TESTS)?;
-    say("tests: nginx, curl, ip and nghttp are here");
-    Ok(())
+    // Both are tried, so that one run names everything that is missing.
+    let packages = install_packages(TESTS);
+    if packages.is_ok() {
+        say("tests: nginx, curl, ip and nghttp are here");
+    }
+    match (toolchain, packages) {
+        (Ok(toolchain), packages) => {
+            say(format!("kernel program: {}", toolchain.name));
+            packages
+        }
+        (Err(error), Ok(())) => Err(error),
+        (Err(error), Err(other)) => bail!("{error:#}\n{other:#}"),
+    }
 }
 
 /// The toolchain found before, if it is still the same, else one found now.

@@ -28,10 +28,15 @@ pub(crate) fn run() -> Result<()> {
     let exceptions =
         fs::read_to_string(&list).with_context(|| format!("cannot read {}", list.display()))?;
     problems.extend(length::check(&sources, &exceptions));
-    problems.extend(examples()?);
     for problem in &problems {
         say(problem);
     }
+    // A proxy that does not compile must not hide what was found without it.
+    let examples = examples()?;
+    for problem in &examples {
+        say(problem);
+    }
+    problems.extend(examples);
     match problems.len() {
         0 => Ok(()),
         count => bail!("{count} untidy"),

@@ -54,7 +54,7 @@ fn paths(source: &Source<'_>, reader: &Reader<'_>, include: &Entry) -> Vec<(Plac
     };
     let mut paths: Vec<(Place, String)> = Vec::new();
     for node in patterns {
-        match expand(source, node) {
+        match expand(source, reader, node) {
             Ok(found) => {
                 for path in found {
                     if paths.iter().all(|(_, known)| *known != path) {
@@ -69,12 +69,17 @@ fn paths(source: &Source<'_>, reader: &Reader<'_>, include: &Entry) -> Vec<(Plac
     paths
 }
 
-fn expand(source: &Source<'_>, node: &Node) -> Result<Vec<String>, Option<Complaint>> {
+fn expand(
+    source: &Source<'_>,
+    reader: &Reader<'_>,
+    node: &Node,
+) -> Result<Vec<String>, Option<Complaint>> {
     let pattern = match values::text(node) {
         Ok(pattern) => pattern,
         Err(super::reader::Fault::Complaint(complaint)) => return Err(Some(complaint)),
         Err(super::reader::Fault::Told) => return Err(None),
     };
+    let pattern = reader.base().join(pattern).display().to_string();
     let mut found = source
         .files
         .glob(&pattern)

@@ -12,7 +12,7 @@ pub struct HeaderEdits {
     pub response: HeaderEdit,
 }
 
-/// Valid field names and values; framing and connection fields cannot be named here.
+/// Valid field names, in lower case, and values; framing and connection fields cannot be named here.
 #[derive(Clone, Debug, Default)]
 pub struct HeaderEdit {
     /// Replaces every field of that name.

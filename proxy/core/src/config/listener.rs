@@ -55,7 +55,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "tls",
             "table",
             "{ certificates = [{ cert = \"a.pem\", key = \"a.key\" }], min = \"1.2\" }",
-            "Absent: cleartext.",
+            "TLS. Absent: cleartext.",
         )
         .fields(&tls::KEYS),
         Key::default(

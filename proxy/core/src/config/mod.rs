@@ -14,6 +14,7 @@ mod matcher;
 mod names;
 mod problem;
 mod reader;
+mod reference;
 mod respond;
 mod route;
 mod server;
@@ -32,6 +33,7 @@ pub use load::{Loaded, load};
 pub use log::{AccessFormat, AccessLog, AccessTarget, Level, Log};
 pub use matcher::{HostPattern, Matcher, PathPattern};
 pub use problem::{Complaint, Location, Problem, Problems, Severity};
+pub use reference::reference;
 pub use respond::{Respond, WELCOME};
 pub use route::{Action, Redirect, Route, Target};
 pub use server::Server;
@@ -40,6 +42,9 @@ pub use tls::{Certificate, Tls, TlsVersion};
 pub use upstream::{
     Balance, Endpoint, EndpointAddress, Upstream, UpstreamProtocol, endpoint_address,
 };
+
+/// What is served when there is no file.
+pub const DEFAULT: &str = include_str!("../../../../config/default.toml");
 
 /// A whole, valid configuration.
 #[derive(Clone, Debug)]
@@ -75,7 +80,7 @@ impl std::fmt::Debug for Source<'_> {
 
 /// The file system as far as `include` needs it; errors are sentences for the operator.
 pub trait Files {
-    /// The files that match, under names that `read` takes and problems show.
+    /// The files that match a pattern, which is already joined to the directory of the main file, under names that `read` takes and problems show.
     fn glob(&self, pattern: &str) -> Result<Vec<String>, String>;
     fn read(&self, name: &str) -> Result<String, String>;
 }

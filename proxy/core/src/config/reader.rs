@@ -61,6 +61,10 @@ impl<'a> Reader<'a> {
             .unwrap_or_default();
     }
 
+    pub(super) fn base(&self) -> &Path {
+        &self.base
+    }
+
     pub(super) fn path(&self, node: &Node) -> Result<PathBuf, Fault> {
         values::path(node, &self.base)
     }
@@ -218,11 +222,16 @@ impl<'r> Section<'r> {
         if let Some(entry) = self.entry(key) {
             return Some(entry.node.clone());
         }
-        match self.keys.key(key)?.presence {
+        let registered = self.keys.key(key)?;
+        match registered.presence {
             Presence::Default(text) => tree::parse_default(text, self.place),
             Presence::Optional => None,
             Presence::Required => {
-                self.complain(key, Complaint::new(format!("missing key `{key}`")));
+                let hint = format!("add {key} = {}", registered.example);
+                self.complain(
+                    key,
+                    Complaint::new(format!("missing key `{key}`")).hint(hint),
+                );
                 None
             }
         }

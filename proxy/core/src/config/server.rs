@@ -30,7 +30,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "state_dir",
             "path",
             "\"/var/lib/openclaw\"",
-            "Where certificates and other state are kept. Relative paths, here and everywhere, start at the directory of this file.",
+            "Where certificates and other state are kept.",
         ),
         Key::default(
             "shutdown_grace",

@@ -57,7 +57,8 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "list of names",
             "[]",
             "The network interfaces to filter on. Empty: no XDP.",
-        ),
+        )
+        .example("[\"eth0\"]"),
         Key::default(
             "mode",
             "word",

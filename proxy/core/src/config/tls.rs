@@ -114,7 +114,9 @@ fn read_certificate(section: &Section<'_>) -> Option<Certificate> {
 
 fn subject(node: &Node) -> Result<String, Fault> {
     let name = values::string(node)?;
-    if name.parse::<std::net::IpAddr>().is_err() && !names::is_host(name) {
+    if name.parse::<std::net::IpAddr>().is_err()
+        && !names::is_host(name.strip_prefix("*.").unwrap_or(name))
+    {
         return Err(
             Complaint::new(format!("`{name}` is neither a host name nor an address")).into(),
         );

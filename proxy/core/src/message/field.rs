@@ -131,6 +131,10 @@ impl Kind {
     }
 }
 
+#[expect(
+    clippy::indexing_slicing,
+    reason = "the index counts to the length of the table, and iterators are not const"
+)]
 const TOKEN: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0;

@@ -25,7 +25,7 @@ pub fn parse_request<'f, 'a: 'f>(
         Ok(httparse::Status::Complete(length)) if length <= max => length,
         Ok(httparse::Status::Partial) if buffer.len() < max => return Ok(None),
         Ok(_) => return Err(too_large(buffer)),
-        Err(error) => return Err(request_fault(error)),
+        Err(error) => return Err(request_fault(error, buffer)),
     };
     if has_bare_lf(buffer.get(..length).unwrap_or_default()) {
         return Err(Fault::malformed(
@@ -113,9 +113,13 @@ fn effective_target<'a>(
             "the target names another host than Host (RFC 9112 §3.2.2)",
         ));
     }
-    let target = if path.is_empty() { b"/" } else { path };
-    check_target(target)?;
-    Ok((named, target))
+    if path.is_empty() {
+        // RFC 9112 §3.2.4: the last proxy turns this form of OPTIONS into `*`.
+        let whole: &[u8] = if method == "OPTIONS" { b"*" } else { b"/" };
+        return Ok((named, whole));
+    }
+    check_target(path)?;
+    Ok((named, path))
 }
 
 fn strip_scheme(raw: &[u8]) -> Option<&[u8]> {
@@ -152,10 +156,19 @@ fn too_large(buffer: &[u8]) -> Fault {
     Fault::header_too_large("the head is larger than max_header")
 }
 
-fn request_fault(error: httparse::Error) -> Fault {
+/// Whether the request line has three parts, and the third is a version, though none of ours (RFC 9112 §2.3).
+fn names_a_version(buffer: &[u8]) -> bool {
+    let line = buffer.trim_ascii_start();
+    let line = line.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let mut parts = line.splitn(3, |byte| *byte == b' ').skip(2);
+    let version = parts.next().and_then(|part| part.strip_prefix(b"HTTP/"));
+    matches!(version, Some([major, b'.', minor]) if major.is_ascii_digit() && minor.is_ascii_digit())
+}
+
+fn request_fault(error: httparse::Error, buffer: &[u8]) -> Fault {
     match error {
         httparse::Error::TooManyHeaders => Fault::header_too_large("more than 100 fields"),
-        httparse::Error::Version => Fault {
+        httparse::Error::Version if names_a_version(buffer) => Fault {
             reason: Reason::VersionRefused,
             status: 505,
             detail: "an HTTP version other than 1.0 and 1.1 on an HTTP/1 connection",
@@ -167,7 +180,7 @@ fn request_fault(error: httparse::Error) -> Fault {
             Fault::malformed("a control character in a field value (RFC 9110 §5.5)")
         }
         httparse::Error::NewLine => Fault::malformed("a bare CR (RFC 9112 §2.2)"),
-        httparse::Error::Token | httparse::Error::Status => {
+        httparse::Error::Version | httparse::Error::Token | httparse::Error::Status => {
             Fault::malformed("a malformed request line (RFC 9112 §3)")
         }
     }

@@ -13,6 +13,8 @@ mod method;
 pub mod render;
 pub mod request;
 mod response;
+#[cfg(test)]
+mod tests;
 
 use arrayvec::ArrayVec;
 

@@ -39,14 +39,15 @@ pub fn request_head(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
         if !is_forwarded(field, options, hop.trusted) || edits_name(hop.edits, field.name) {
             continue;
         }
-        if field.kind == Kind::Expect && !request.expects_continue {
-            continue;
+        match field.kind {
+            Kind::Expect if !request.expects_continue => {}
+            Kind::Cookie => push_cookies(out, field, request.fields),
+            _ => push_field(out, field.name, field.value),
         }
-        push_field(out, field.name, field.value);
     }
     push_client(out, request, hop);
-    push_field(out, b"X-Request-Id", hop.request_id.as_bytes());
-    push_field(out, b"traceparent", hop.traceparent.as_bytes());
+    push_own(out, hop, b"X-Request-Id", hop.request_id.as_bytes());
+    push_own(out, hop, b"traceparent", hop.traceparent.as_bytes());
     push_edits(out, hop.edits);
     match request.framing {
         Framing::None if matches!(request.method, b"POST" | b"PUT" | b"PATCH") => {
@@ -154,8 +155,45 @@ impl<'f, 'a> Options<'f, 'a> {
     }
 }
 
+/// The crumbs that HTTP/2 clients make of one Cookie field are one field again (RFC 9113 §8.2.3), where the first was.
+fn push_cookies(out: &mut Vec<u8>, field: &Field<'_>, fields: &[Field<'_>]) {
+    let mut crumbs = fields.iter().filter(|field| field.kind == Kind::Cookie);
+    if !crumbs
+        .next()
+        .is_some_and(|first| std::ptr::eq(first, field))
+    {
+        return;
+    }
+    push_all(out, &[field.name, b": ", field.value]);
+    for crumb in crumbs {
+        push_all(out, &[b"; ", crumb.value]);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// A field that this hop writes, unless the route's edits say otherwise.
+fn push_own(out: &mut Vec<u8>, hop: &Hop<'_>, name: &[u8], value: &[u8]) {
+    if !edits_name(hop.edits, name) {
+        push_field(out, name, value);
+    }
+}
+
 /// X-Forwarded-For, -Proto and -Host: extended for a trusted peer, written anew for any other.
 fn push_client(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
+    if !edits_name(hop.edits, b"x-forwarded-for") {
+        push_forwarded_for(out, request, hop);
+    }
+    if !(hop.trusted && request.known(Kind::XForwardedProto).is_some()) {
+        push_own(out, hop, b"X-Forwarded-Proto", hop.scheme.as_bytes());
+    }
+    if !(hop.trusted && request.known(Kind::XForwardedHost).is_some())
+        && !request.authority.is_empty()
+    {
+        push_own(out, hop, b"X-Forwarded-Host", request.authority);
+    }
+}
+
+fn push_forwarded_for(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
     out.extend_from_slice(b"X-Forwarded-For: ");
     if hop.trusted {
         for field in request
@@ -167,14 +205,6 @@ fn push_client(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
         }
     }
     push_all(out, &[hop.peer.as_bytes(), b"\r\n"]);
-    if !(hop.trusted && request.known(Kind::XForwardedProto).is_some()) {
-        push_field(out, b"X-Forwarded-Proto", hop.scheme.as_bytes());
-    }
-    if !(hop.trusted && request.known(Kind::XForwardedHost).is_some())
-        && !request.authority.is_empty()
-    {
-        push_field(out, b"X-Forwarded-Host", request.authority);
-    }
 }
 
 /// Chooses the response fields that go on to the client; framing and connection fields are the wire's own.
@@ -186,11 +216,10 @@ pub fn response_fields<'a>(
 ) {
     let options = Options::of(received);
     for field in received {
-        let hop_by_hop = field.kind.is_hop_by_hop() && !(tunnel && field.kind == Kind::Upgrade);
-        if hop_by_hop || field.kind == Kind::Server || edits_name(edits, field.name) {
-            continue;
-        }
-        if options.list(field) {
+        let of_tunnel = tunnel && field.kind == Kind::Upgrade;
+        let hop_by_hop = field.kind.is_hop_by_hop() || options.list(field);
+        if (hop_by_hop && !of_tunnel) || field.kind == Kind::Server || edits_name(edits, field.name)
+        {
             continue;
         }
         // `kept` has room for every received field; only additions can overflow it.

@@ -226,10 +226,11 @@ pub fn from_list<'f, 'a: 'f>(
             }
             Kind::Te => facts.accepts_trailers = true,
             Kind::ContentLength => facts.note_length(value)?,
-            kind if kind.is_hop_by_hop()
-                && kind != Kind::Trailer
-                && kind != Kind::ProxyAuthorization =>
-            {
+            Kind::Connection
+            | Kind::KeepAlive
+            | Kind::ProxyConnection
+            | Kind::TransferEncoding
+            | Kind::Upgrade => {
                 return Err(Fault::smuggling(
                     "a connection-specific field in HTTP/2 (RFC 9113 §8.2.2)",
                 ));
@@ -240,12 +241,13 @@ pub fn from_list<'f, 'a: 'f>(
             .try_push(field)
             .map_err(|_full| Fault::header_too_large("more than 100 fields"))?;
     }
+    // First, because a CONNECT has neither scheme nor path (RFC 9113 §8.5).
+    check_method(method.unwrap_or_default())?;
     let (Some(method), Some(scheme), Some(target)) = (method, scheme, path) else {
         return Err(Fault::malformed(
             "a request without :method, :scheme or :path (RFC 9113 §8.3.1)",
         ));
     };
-    check_method(method)?;
     if scheme != b"https" && scheme != b"http" {
         return Err(Fault::malformed("a :scheme other than http and https"));
     }
@@ -281,7 +283,7 @@ pub fn from_list<'f, 'a: 'f>(
         framing,
         fields,
         keep_alive: true,
-        expects_continue: facts.expects_continue,
+        expects_continue: facts.expects_continue && framing != Framing::None,
         upgrade: false,
         accepts_trailers: facts.accepts_trailers,
     })

@@ -9,6 +9,7 @@ use openclaw_core::message::HeaderList;
 use slab::Slab;
 
 use super::budget::Budget;
+use super::face::Limits;
 use super::flow::{CONNECTION_WINDOW, Inbound, Outbound, STREAM_WINDOW};
 use super::frame::{self, Code, Frame, PREFACE, Violation};
 use super::hpack::Decoder;
@@ -18,29 +19,12 @@ use super::stream::{Cut, Stream};
 
 /// How many streams that we reset are remembered, so that frames under way to them do no harm.
 const FORGOTTEN: usize = 256;
+/// An idle connection gives the memory of more streams back.
+const KEPT_SLOTS: usize = 8;
 /// The stream id of the first of two GOAWAY frames (RFC 9113 §6.8).
 const ANY_STREAM: u32 = 0x7fff_ffff;
 /// Marks the PING whose answer tells that the client has seen the first GOAWAY.
 const DRAIN_PING: [u8; 8] = *b"draining";
-
-/// What a listener allows an HTTP/2 client.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// The decoded size of a header list.
-    pub max_header: usize,
-    /// Streams at one time.
-    pub max_streams: usize,
-}
-
-impl Limits {
-    /// The usual number of streams.
-    pub const fn new(max_header: usize) -> Self {
-        Self {
-            max_header,
-            max_streams: 128,
-        }
-    }
-}
 
 /// How far the client's preface is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +74,6 @@ pub(super) struct Connection {
     /// Stream ids and slots, ascending.
     pub(super) index: Vec<(u32, u32)>,
     pub(super) arrivals: VecDeque<Arrival>,
-    pub(super) spare_lists: Vec<HeaderList>,
     /// Trailers, and blocks that are decoded for the table's sake.
     pub(super) aside: HeaderList,
     pub(super) open_block: Option<OpenBlock>,
@@ -98,6 +81,8 @@ pub(super) struct Connection {
     pub(super) inbound: Inbound,
     pub(super) outbound: Outbound,
     pub(super) parked: VecDeque<u32>,
+    /// Streams were cut since the driver last asked.
+    pub(super) has_cut: bool,
     forgotten: VecDeque<u32>,
     /// The highest stream id that the client has used.
     pub(super) last: u32,
@@ -129,13 +114,13 @@ impl Connection {
             streams: Slab::new(),
             index: Vec::new(),
             arrivals: VecDeque::new(),
-            spare_lists: Vec::new(),
             aside: HeaderList::default(),
             open_block: None,
             fragments: Vec::new(),
             inbound: Inbound::new(CONNECTION_WINDOW),
             outbound: Outbound::new(STREAM_WINDOW),
             parked: VecDeque::new(),
+            has_cut: false,
             forgotten: VecDeque::new(),
             last: 0,
             announced: ANY_STREAM,
@@ -382,16 +367,31 @@ impl Connection {
     /// The socket took so many octets of the output.
     pub(super) fn wrote(&mut self, count: usize) {
         self.output.wrote(count);
-        if self.output.room() > 0 {
+        if self.output.room() > 0 && self.outbound.available() > 0 {
             self.unpark();
         }
     }
 
     /// Gives memory back that an idle connection does not need.
     pub(super) fn shrink(&mut self) {
-        self.output.shrink();
-        self.spare_lists = Vec::new();
+        self.output.release();
         self.aside = HeaderList::default();
-        self.fragments = Vec::new();
+        if self.streams.is_empty() && self.streams.capacity() > KEPT_SLOTS {
+            self.streams = Slab::new();
+            self.index = Vec::new();
+            self.arrivals = VecDeque::new();
+        }
+        if self.open_block.is_none() {
+            self.fragments = Vec::new();
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.streams.capacity() * size_of::<Stream>()
+            + self.output.held()
+            + self.fragments.capacity()
+            + 8 * (self.index.capacity() + self.forgotten.capacity())
+            + self.arrivals.capacity() * size_of::<Arrival>()
     }
 }

@@ -4,7 +4,7 @@
 //! same read never reaches an endpoint. Exchanges are polled here and not spawned: whatever wakes the task in one turn
 //! of the event loop leaves in one write.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -14,11 +14,12 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use openclaw_core::message::{Fault, Fields, request};
 
-use super::connection::{Arrival, Connection, Life, Limits};
-use super::face::{End, Exchanges, Pending, Socket, Wait};
+use super::connection::{Arrival, Connection, Life};
+use super::face::{End, Exchanges, Limits, Pending, Socket, Wait};
 use super::frame::{self, Code};
 use super::output;
 use super::running::Running;
+use super::spare;
 use super::wire::StreamWire;
 
 /// How much one turn reads.
@@ -28,11 +29,6 @@ const READ: usize = 64 * 1024;
 const LINGER: usize = 2 * 1024 * 1024;
 /// An idle connection gives larger buffers back.
 const KEPT: usize = 1024;
-
-thread_local! {
-    /// Where every connection of this worker reads into.
-    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
 
 #[derive(Debug)]
 enum Phase {
@@ -56,6 +52,8 @@ pub struct Driver<S, X: Exchanges> {
     /// The socket takes no more for now.
     blocked: bool,
     expired: Option<Pending>,
+    /// There is no point in waiting for the client any more.
+    over: bool,
     task: Option<Waker>,
 }
 
@@ -73,6 +71,7 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
             phase: Phase::Open,
             blocked: false,
             expired: None,
+            over: false,
             task: None,
         }
     }
@@ -120,7 +119,7 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
             Pending::Preface | Pending::Idle => {
                 self.connection.borrow_mut().end(Code::NoError, None);
             }
-            Pending::Stalled | Pending::Closing => self.connection.borrow_mut().cut_all(),
+            Pending::Stalled | Pending::Closing => self.over = true,
         }
         self.expired.get_or_insert(pending);
         self.wake();
@@ -129,6 +128,13 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
     /// Makes good the useless frames so far. To be called now and then, at most once in ten seconds.
     pub fn forgive(&mut self) {
         self.connection.borrow_mut().budget.forgive();
+    }
+
+    /// Octets of memory in use, but for small change.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        let connection = self.connection.borrow();
+        size_of::<Self>() + size_of::<Connection>() + self.rest.capacity() + connection.held()
     }
 
     fn wake(&self) {
@@ -146,10 +152,16 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
             Poll::Pending
         };
         match read {
+            // What was read last has ended the connection: that is the news.
+            Poll::Ready(Err(_)) if self.connection.borrow().is_ended() => {}
             Poll::Ready(Err(end)) => return Poll::Ready(self.cut(cx, end)),
             // More may be there: come again after the others had their turn.
             Poll::Ready(Ok(())) => cx.waker().wake_by_ref(),
             Poll::Pending => {}
+        }
+        if std::mem::take(&mut self.connection.borrow_mut().has_cut) {
+            // Exchanges that are over let go of what they hold before others take it.
+            self.poll_running(cx);
         }
         self.start();
         self.poll_running(cx);
@@ -186,7 +198,7 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
 
     /// Ready if there may be more to read.
     fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
-        let mut input = SCRATCH.take();
+        let mut input = spare::scratch();
         input.reserve(READ);
         input.append(&mut self.rest);
         let poll = loop {
@@ -203,8 +215,7 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
         let used = self.connection.borrow_mut().receive(&input);
         self.rest
             .extend_from_slice(input.get(used..).unwrap_or_default());
-        input.clear();
-        SCRATCH.set(input);
+        spare::give_scratch(input);
         poll
     }
 
@@ -215,7 +226,7 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
                 return;
             };
             self.begin(&arrival);
-            self.connection.borrow_mut().recycle(arrival.list);
+            spare::give_list(arrival.list);
         }
     }
 
@@ -273,13 +284,11 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
     /// Last frames, our end, and a bounded wait for the client's.
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         if matches!(self.phase, Phase::Flushing(_)) {
-            if let Err(error) = ready!(self.poll_output(cx)) {
-                return Poll::Ready(End::Socket(error));
-            }
+            let flushed = ready!(self.poll_output(cx));
             self.blocked = true;
-            let shut = ready!(self.socket.poll_shutdown(cx));
+            let shut = flushed.and(ready!(self.socket.poll_shutdown(cx)));
             self.blocked = false;
-            let end = self.take_end();
+            let end = self.take_end().unwrap_or(End::Closed);
             if shut.is_err() {
                 return Poll::Ready(end);
             }
@@ -288,7 +297,7 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
         let Phase::Lingering(_, left) = &mut self.phase else {
             return Poll::Ready(End::Closed);
         };
-        let mut input = SCRATCH.take();
+        let mut input = spare::scratch();
         let over = loop {
             input.clear();
             input.reserve(READ);
@@ -298,18 +307,17 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
                 Poll::Pending => break false,
             }
         };
-        input.clear();
-        SCRATCH.set(input);
+        spare::give_scratch(input);
         if !over {
             return Poll::Pending;
         }
-        Poll::Ready(self.take_end())
+        Poll::Ready(self.take_end().unwrap_or(End::Closed))
     }
 
-    fn take_end(&mut self) -> End {
+    fn take_end(&mut self) -> Option<End> {
         match std::mem::replace(&mut self.phase, Phase::Open) {
-            Phase::Open => End::Closed,
-            Phase::Flushing(end) | Phase::Lingering(end, _) => end,
+            Phase::Open => None,
+            Phase::Flushing(end) | Phase::Lingering(end, _) => Some(end),
         }
     }
 }
@@ -323,8 +331,9 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Future for Driver<S, X> {
             Some(task) => task.clone_from(cx.waker()),
             None => me.task = Some(cx.waker().clone()),
         }
-        if let Some(pending @ (Pending::Stalled | Pending::Closing)) = me.expired {
-            return Poll::Ready(me.cut(cx, End::Expired(pending)));
+        if me.over {
+            let end = me.take_end().unwrap_or(End::Expired(Pending::Stalled));
+            return Poll::Ready(me.cut(cx, end));
         }
         match me.phase {
             Phase::Open => me.poll_turn(cx),

@@ -8,6 +8,25 @@ use openclaw_core::message::{Fault, Request};
 use super::frame::Violation;
 use super::wire::StreamWire;
 
+/// What a listener allows an HTTP/2 client.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The decoded size of a header list.
+    pub max_header: usize,
+    /// Streams at one time.
+    pub max_streams: usize,
+}
+
+impl Limits {
+    /// The usual number of streams.
+    pub const fn new(max_header: usize) -> Self {
+        Self {
+            max_header,
+            max_streams: 128,
+        }
+    }
+}
+
 /// A client's connection, plain or TLS.
 pub trait Socket {
     /// Appends what there is to the free room of `buffer`; 0 is the end.

@@ -3,6 +3,8 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
     reason = "tests may panic"
 )]
 
@@ -169,6 +171,7 @@ fn a_block_of_any_length_becomes_frames_that_fit() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn frames_that_break_the_rules_are_refused() {
     for (kind, flags, stream, payload, code, why) in [
         (DATA, 0, 0, &b""[..], Code::Protocol, "DATA on stream 0"),

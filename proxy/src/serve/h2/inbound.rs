@@ -1,11 +1,13 @@
 //! Requests: header blocks, payload and resets from the client.
 
+use openclaw_core::message::chunked::is_safe_trailer;
 use openclaw_core::message::request::checked_list_field;
-use openclaw_core::message::{Fault, Field, HeaderList, Kind, Request};
+use openclaw_core::message::{Fault, Framing, HeaderList, Request};
 
 use super::connection::{Arrival, Connection, Life, OpenBlock};
 use super::frame::{Code, Violation};
 use super::hpack::Decoded;
+use super::spare;
 use super::stream::{Cut, Response, Stream};
 
 /// A window below this is starved, and an update below this feeds it by crumbs.
@@ -89,11 +91,11 @@ impl Connection {
 
     /// The head of a request.
     fn open(&mut self, block: OpenBlock, octets: &[u8]) -> Result<(), Violation> {
-        let mut list = self.spare_lists.pop().unwrap_or_default();
+        let mut list = spare::list();
         let decoded = self.decode(octets, &mut list)?;
         self.last = block.stream;
-        if self.life == Life::Leaving || self.streams.len() >= self.limits.max_streams {
-            self.recycle(list);
+        if self.life == Life::Leaving || self.is_full() {
+            spare::give_list(list);
             self.send_reset(block.stream, Code::RefusedStream);
             return self.budget.reset();
         }
@@ -108,6 +110,20 @@ impl Connection {
             too_large: decoded == Decoded::TooLarge,
         });
         Ok(())
+    }
+
+    /// Whether the client has as many streams as it may. One that is over on the wire keeps its slot until the end of
+    /// this turn, when its exchange is dropped; as many of these are tolerated again.
+    fn is_full(&self) -> bool {
+        let (slots, most) = (self.streams.len(), self.limits.max_streams);
+        slots >= most
+            && (slots >= 2 * most
+                || self
+                    .streams
+                    .iter()
+                    .filter(|(_, stream)| stream.is_open())
+                    .count()
+                    >= most)
     }
 
     /// The second header block of a stream (RFC 9113 §8.1).
@@ -268,6 +284,7 @@ impl Connection {
         if stream.started {
             stream.cut = cut;
             stream.wake();
+            self.has_cut = true;
             return;
         }
         let held = stream.held;
@@ -278,7 +295,7 @@ impl Connection {
             .position(|arrival| arrival.slot == slot)
             && let Some(arrival) = self.arrivals.remove(at)
         {
-            self.recycle(arrival.list);
+            spare::give_list(arrival.list);
         }
         self.credit_connection(held);
     }
@@ -301,12 +318,9 @@ impl Connection {
         };
         let fault = match request {
             Ok(request) => {
-                let length = request
-                    .fields
-                    .iter()
-                    .find(|field| field.kind == Kind::ContentLength);
-                stream.declared =
-                    length.and_then(|field| str::from_utf8(field.value).ok()?.parse().ok());
+                if let Framing::Length(length) = request.framing {
+                    stream.declared = Some(length);
+                }
                 (!stream.fits_declared()).then_some(WRONG_LENGTH)
             }
             Err(fault) => Some(*fault).filter(|fault| fault.status == 400),
@@ -320,24 +334,17 @@ impl Connection {
         }
         Err(fault)
     }
-
-    /// Keeps a list's memory for the next request.
-    pub(super) fn recycle(&mut self, list: HeaderList) {
-        if self.spare_lists.len() < 8 {
-            self.spare_lists.push(list);
-        }
-    }
 }
 
 const WRONG_LENGTH: Fault =
     Fault::smuggling("content-length differs from the length of the body (RFC 9113 §8.1.1)");
 
-/// Writes trailers as field lines; those that would mean something to the framing or to this hop are left out.
+/// Writes trailers as field lines; those that mean nothing behind a body are left out, as on every wire.
 fn note_trailers(list: &HeaderList, out: &mut Vec<u8>) -> Result<(), Fault> {
     for (name, value) in list.iter() {
-        let Field { name, value, kind } = checked_list_field(name, value)?;
-        if kind == Kind::Other {
-            for part in [name, b": ", value, b"\r\n"] {
+        let field = checked_list_field(name, value)?;
+        if is_safe_trailer(field.name) {
+            for part in [field.name, b": ", field.value, b"\r\n"] {
                 out.extend_from_slice(part);
             }
         }

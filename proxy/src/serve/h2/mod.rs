@@ -16,12 +16,12 @@ mod output;
 mod running;
 mod serve;
 mod settings;
+mod spare;
 mod stream;
 mod wire;
 
-pub use connection::Limits;
 pub use driver::Driver;
-pub use face::{End, Exchanges, Pending, Socket, Wait};
+pub use face::{End, Exchanges, Limits, Pending, Socket, Wait};
 pub use frame::{Code, PREFACE, Violation};
 pub use serve::serve;
 pub use wire::StreamWire;

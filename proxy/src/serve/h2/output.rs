@@ -1,12 +1,11 @@
 //! Octets on their way to the client: one buffer for all streams, so that a turn ends in one write.
 
+use super::spare;
+
 /// No exchange adds payload beyond this; what the protocol itself answers is bounded by what one read can hold.
 pub(super) const CAP: usize = 128 * 1024;
 /// Room smaller than this is no room, so that payload does not leave in crumbs.
 const CRUMB: usize = 1024;
-/// An idle connection gives larger buffers back.
-const KEPT: usize = 1024;
-
 #[derive(Debug, Default)]
 pub(super) struct Output {
     bytes: Vec<u8>,
@@ -18,6 +17,9 @@ pub(super) struct Output {
 impl Output {
     /// Where frames are appended.
     pub(super) fn frames(&mut self) -> &mut Vec<u8> {
+        if self.bytes.capacity() == 0 {
+            self.bytes = spare::output();
+        }
         &mut self.bytes
     }
 
@@ -50,11 +52,18 @@ impl Output {
         self.total
     }
 
-    /// Gives memory back that an idle connection does not need.
-    pub(super) fn shrink(&mut self) {
-        if self.bytes.is_empty() && self.bytes.capacity() > KEPT {
-            self.bytes = Vec::new();
+    /// Gives the buffer back that an idle connection does not need.
+    pub(super) fn release(&mut self) {
+        if self.bytes.is_empty() && self.bytes.capacity() > 0 {
+            spare::give_output(std::mem::take(&mut self.bytes));
         }
+    }
+}
+
+#[cfg(test)]
+impl Output {
+    pub(super) fn held(&self) -> usize {
+        self.bytes.capacity()
     }
 }
 

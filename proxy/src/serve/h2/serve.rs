@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use openclaw_core::message::{Fault, Request, Version};
 
-use super::connection::Limits;
 use super::driver::Driver;
-use super::face::{End, Exchanges, Pending, Socket, Wait};
+use super::face::{End, Exchanges, Limits, Pending, Socket, Wait};
 use super::wire::StreamWire;
 use crate::exchange::context::{Downstream, Local};
 use crate::exchange::{self};

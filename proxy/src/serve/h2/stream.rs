@@ -97,6 +97,11 @@ impl Stream {
         self.cut == Cut::No
     }
 
+    /// Whether the client counts the stream as open (RFC 9113 §5.1.2).
+    pub(super) fn is_open(&self) -> bool {
+        self.is_live() && !(self.request_ended && self.response == Response::Ended)
+    }
+
     /// Whether what has come can still be the body that was declared (RFC 9113 §8.1.1).
     pub(super) fn fits_declared(&self) -> bool {
         match self.declared {

@@ -1,14 +1,15 @@
 //! What a configuration means once it is accepted.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use crate::config::{
-    AccessFormat, AccessTarget, Action, EndpointAddress, HostPattern, Level, PathPattern,
-    Protocols, TlsVersion,
+    AccessFormat, AccessTarget, Action, EndpointAddress, HostPattern, Level, NoFiles, PathPattern,
+    Protocols, Source, TlsVersion, load,
 };
 
-use super::{accepted, load_files, load_text};
+use super::{Memory, accepted, load_files, load_text};
 
 const SMALL: &str = "[listener.web]\nbind = [\"127.0.0.1:8080\"]\n[upstream.app]\nendpoints = [\"127.0.0.1:9001\"]\n";
 
@@ -56,7 +57,7 @@ fn h2_comes_with_tls_and_can_be_asked_for_without() {
             "{keys}"
         );
     };
-    let tls = "tls = { self_signed = [\"localhost\"], min = \"1.3\" }";
+    let tls = "tls = { self_signed = [\"localhost\", \"*.localhost\"], min = \"1.3\" }";
     check("", true, false);
     check(tls, true, true);
     check("protocols = [\"h2\"]", false, true);
@@ -167,16 +168,31 @@ fn included_tables_are_merged_and_routes_follow_in_order() {
 #[test]
 fn relative_paths_start_at_the_main_file() {
     let text = "[listener.web]\nbind = \"127.0.0.1:0\"\ntls = { certificates = [{ cert = \"a.pem\", key = \"/k/a.key\" }] }\n";
-    let loaded = crate::config::load(&crate::config::Source {
+    let loaded = load(&Source {
         name: "/etc/openclaw/openclaw.toml",
         text,
-        files: &crate::config::NoFiles,
+        files: &NoFiles,
         variable: &|_| None,
     })
     .unwrap();
     let tls = loaded.config.listeners[0].tls.as_ref().unwrap();
     assert_eq!(tls.certificates[0].cert, Path::new("/etc/openclaw/a.pem"));
     assert_eq!(tls.certificates[0].key, Path::new("/k/a.key"));
+}
+
+#[test]
+fn patterns_start_at_the_main_file() {
+    let files = Memory(BTreeMap::from([(
+        "/etc/openclaw/conf.d/a.toml",
+        "[listener.web]\nbind = \"127.0.0.1:0\"\n",
+    )]));
+    let loaded = load(&Source {
+        name: "/etc/openclaw/openclaw.toml",
+        text: "include = [\"conf.d/*\"]\n",
+        files: &files,
+        variable: &|_| None,
+    });
+    assert_eq!(loaded.unwrap().config.listeners.len(), 1);
 }
 
 #[test]

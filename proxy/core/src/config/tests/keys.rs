@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::config::keys::Section;
+use crate::config::keys::{Key, Presence, Section};
 use crate::config::load::{ROOT, read_all};
 use crate::config::reader::Reader;
 use crate::config::{NoFiles, Source};
+
+use super::load_text;
 
 const EVERY_SECTION: &str = r#"
 [listener.web]
@@ -51,6 +53,66 @@ fn a_key_is_supported_or_it_is_for_later() {
     fn check(section: &'static Section) {
         for key in section.keys {
             assert!(section.later(key.name).is_none(), "{}", key.name);
+            key.fields.into_iter().for_each(check);
+        }
+    }
+    check(&ROOT);
+}
+
+/// A document that holds the example of one key, and what else its section needs.
+fn document(section: &Section, key: &Key) -> String {
+    let required = section
+        .keys
+        .iter()
+        .filter(|other| other.presence == Presence::Required && other.name != key.name);
+    let settings: Vec<String> = required
+        .chain([key])
+        .map(|key| format!("{} = {}", key.name, key.example))
+        .collect();
+    let (lines, inline) = (settings.join("\n"), settings.join(", "));
+    let listener = "[listener.web]\nbind = \"127.0.0.1:80\"\n";
+    let app = "[upstream.app]\nendpoints = \"127.0.0.1:80\"\n";
+    let action = match key.name {
+        "to" | "respond" | "redirect" => "",
+        _ => "to = \"app\"",
+    };
+    match section.name {
+        "server" | "admin" | "log" | "shield" => format!("[{}]\n{lines}\n{listener}", section.name),
+        "log.access" => format!("[log.access]\n{lines}\n{listener}"),
+        "listener" => format!("[listener.web]\n{lines}\n"),
+        "listener.tls" if key.name == "certificates" => format!("{listener}tls = {{ {inline} }}"),
+        "listener.tls" => format!(
+            "{listener}tls = {{ certificates = [{{ cert = \"a\", key = \"b\" }}], {inline} }}"
+        ),
+        "listener.tls.certificates" => {
+            format!("{listener}tls = {{ certificates = [{{ {inline} }}] }}")
+        }
+        "upstream" => format!("{listener}[upstream.app]\n{lines}\n"),
+        "upstream.endpoints" => format!("{listener}[upstream.app]\nendpoints = [{{ {inline} }}]"),
+        "route" => format!("{listener}{app}[[route]]\n{action}\n{lines}\n"),
+        "route.match" => format!("{listener}{app}[[route]]\n{action}\nmatch = {{ {inline} }}\n"),
+        "route.to" => format!("{listener}{app}[[route]]\nto = [{{ {inline} }}]"),
+        "route.respond" => format!("{listener}[[route]]\nrespond = {{ {inline} }}"),
+        "route.redirect" => format!("{listener}[[route]]\nredirect = {{ {inline} }}"),
+        "route.headers" => format!("{listener}{app}[[route]]\n{action}\nheaders = {{ {inline} }}"),
+        "route.headers.request" | "route.headers.response" => {
+            let side = section.name.rsplit('.').next().unwrap();
+            format!("{listener}{app}[[route]]\n{action}\nheaders = {{ {side} = {{ {inline} }} }}")
+        }
+        name => panic!("no template for {name}"),
+    }
+}
+
+#[test]
+fn every_example_of_the_registry_is_accepted() {
+    fn check(section: &'static Section) {
+        for key in section.keys {
+            if !section.name.is_empty() {
+                let text = document(section, key);
+                if let Err(problems) = load_text(&text) {
+                    panic!("{problems}\nin\n{text}");
+                }
+            }
             key.fields.into_iter().for_each(check);
         }
     }

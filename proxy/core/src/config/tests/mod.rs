@@ -7,8 +7,10 @@
 )]
 
 mod accepted;
+mod fuzz;
 mod keys;
 mod problems;
+mod reference;
 mod rejected;
 
 use std::collections::BTreeMap;

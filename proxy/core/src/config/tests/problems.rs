@@ -172,3 +172,71 @@ fn problems_are_also_plain_values() {
     ]
     "#);
 }
+
+#[test]
+fn what_is_missing_is_told_where_it_belongs() {
+    let text = "[listener.web]\nmax_header = \"8k\"\n\n[upstream.app]\n\n[[route]]\nname = \"a\"\n[[route]]\nredirect = {}\n";
+    assert_snapshot!(rejected(text), @r#"
+    error: missing key `bind`
+     --> openclaw.toml:1:1
+      |
+    1 | [listener.web]
+      | ^^^^^^^^^^^^^^ add bind = ["0.0.0.0:80", "[::]:80"]
+      = key: listener.web
+
+    error: missing key `endpoints`
+     --> openclaw.toml:4:1
+      |
+    4 | [upstream.app]
+      | ^^^^^^^^^^^^^^ add endpoints = ["127.0.0.1:9001", { address = "127.0.0.1:9002", weight = 3 }, "http://app.internal:8080"]
+      = key: upstream.app
+
+    error: this route does nothing
+     --> openclaw.toml:6:1
+      |
+    6 | [[route]]
+      | ^^^^^^^^^ add to = "UPSTREAM", respond = { … } or redirect = { … }
+      = key: route[0]
+
+    error: missing key `to`
+     --> openclaw.toml:9:12
+      |
+    9 | redirect = {}
+      |            ^^ add to = "https://www.example.com/new"
+      = key: route[1].redirect
+    "#);
+}
+
+#[test]
+fn wide_characters_and_tabs_keep_the_caret_in_place() {
+    let text = "[listener.web]\nbind = \"127.0.0.1:80\"\n\t\"schlüssel\" = \"größe ${WEG}\"\n";
+    assert_snapshot!(rejected(text), @r#"
+    error: unknown key `schlüssel`
+     --> openclaw.toml:3:2
+      |
+    3 | 	"schlüssel" = "größe ${WEG}"
+      | 	^^^^^^^^^^^
+      = key: listener.web."schlüssel"
+
+    error: the variable `WEG` is not set
+     --> openclaw.toml:3:16
+      |
+    3 | 	"schlüssel" = "größe ${WEG}"
+      | 	              ^^^^^^^^^^^^^^ set it, or write `${WEG:-default}`
+      = key: listener.web."schlüssel"
+    "#);
+}
+
+#[test]
+fn a_warning_says_so() {
+    let text = "[listener.web]\nbind = \"127.0.0.1:80\"\n[upstream.app]\nendpoints = \"127.0.0.1:1\"\n[[route]]\nrespond = {}\n";
+    let warnings = super::load_text(text).unwrap().warnings;
+    assert_snapshot!(warnings[0], @r#"
+    warning: no route leads to the upstream `app`
+     --> openclaw.toml:3:11
+      |
+    3 | [upstream.app]
+      |           ^^^
+      = key: upstream.app
+    "#);
+}

@@ -245,7 +245,7 @@ fn a_list_over_its_limit_stops_growing_and_keeps_the_table_in_step() {
     let mut list = HeaderList::default();
     let mut block = hex("4001 61 7f 8101");
     block.extend_from_slice(&[b'v'; 256]);
-    block.extend_from_slice(&[0xbe; 100_000]);
+    block.extend_from_slice(&vec![0xbe; 100_000]);
     block.extend_from_slice(&hex("4001 6201 63"));
     assert_eq!(
         decoder.decode(&block, 4096, &mut list),

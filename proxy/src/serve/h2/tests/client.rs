@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
-use hyper::http::{HeaderMap, Request};
+use hyper::http::{HeaderMap, HeaderValue, Request};
 
 use super::server::{Served, run, serve};
 use crate::serve::h2::End;
@@ -148,7 +148,7 @@ fn trailers_pass_both_ways_without_those_that_mean_something() {
             assert_eq!(echoed, body);
             assert_eq!(
                 (back.len(), &back["x-sum"]),
-                (1, &"abc".parse::<hyper::http::HeaderValue>().unwrap())
+                (1, &"abc".parse::<HeaderValue>().unwrap())
             );
         }
     });
@@ -174,7 +174,7 @@ fn heads_without_body_and_long_heads_arrive() {
                 fields
                     .get_all("x-long")
                     .iter()
-                    .map(|value| value.len())
+                    .map(HeaderValue::len)
                     .sum::<usize>(),
                 40_000
             );

@@ -5,7 +5,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    clippy::cast_possible_wrap,
+    clippy::large_stack_arrays,
     reason = "tests may panic"
 )]
 
@@ -15,4 +15,6 @@ mod conduct;
 mod ending;
 mod fuzz;
 mod raw;
+mod requests;
 mod server;
+mod windows;

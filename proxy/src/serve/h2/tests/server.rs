@@ -180,7 +180,7 @@ async fn echo(wire: &mut StreamWire, log: &Log) {
     loop {
         let part = poll_fn(|cx| {
             wire.poll_body(cx).map_ok(|part| match part {
-                BodyPart::Data(data) => Some(data.to_vec()),
+                BodyPart::Data => Some(wire.body().to_vec()),
                 BodyPart::End => None,
             })
         });

@@ -1,5 +1,18 @@
 //! `bench`: figures, each kind under its own name.
 
+mod check;
+mod helper;
+mod load;
+mod machine;
+mod peer;
+mod peers;
+mod process;
+mod readme;
+mod report;
+mod scenario;
+mod stage;
+mod template;
+
 use std::ffi::OsString;
 
 use anyhow::Result;
@@ -21,11 +34,14 @@ enum Subject {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// CPU time per request, side by side with the other proxies found here
+    Peers(peers::Arguments),
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.subject {
         Subject::Xdp { arguments } => xdp(arguments),
+        Subject::Peers(arguments) => peers::run(arguments),
     }
 }
 

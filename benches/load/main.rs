@@ -1,0 +1,84 @@
+//! The other side of `cargo xtask bench peers`: the origin, and the loads that wrk and h2load do not give.
+//!
+//! One thread each. A result is one line of words and numbers on standard output.
+#![allow(
+    clippy::print_stdout,
+    reason = "what it found goes to the program that started it"
+)]
+
+mod files;
+mod handshake;
+mod idle;
+mod origin;
+mod sink;
+mod tally;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    role: Role,
+}
+
+#[derive(Debug, Subcommand)]
+enum Role {
+    /// Writes a certificate for localhost and the bodies that the origin answers with
+    Files { folder: PathBuf },
+    /// Serves on two ports, which it prints, until standard input ends
+    Origin,
+    /// Fetches over connections kept alive, and drops bodies without copying them
+    Sink(Load),
+    /// Makes a new TLS connection for each request, never resumed
+    Handshake(Load),
+    /// Opens connections, makes one request on each, and holds them until standard input ends
+    Idle {
+        port: u16,
+        path: String,
+        connections: usize,
+    },
+}
+
+/// What a load does, and to whom.
+#[derive(Debug, clap::Args)]
+struct Load {
+    port: u16,
+    path: String,
+    connections: usize,
+    seconds: f64,
+}
+
+impl Load {
+    fn period(&self) -> Duration {
+        Duration::from_secs_f64(self.seconds)
+    }
+
+    fn request(&self, connection: &str) -> String {
+        format!(
+            "GET {} HTTP/1.1\r\nHost: localhost\r\nConnection: {connection}\r\n\r\n",
+            self.path
+        )
+    }
+}
+
+fn main() -> Result<()> {
+    let role = Arguments::parse().role;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    match role {
+        Role::Files { folder } => files::write(&folder),
+        Role::Origin => runtime.block_on(origin::serve()),
+        Role::Sink(load) => runtime.block_on(sink::run(&load)),
+        Role::Handshake(load) => runtime.block_on(handshake::run(&load)),
+        Role::Idle {
+            port,
+            path,
+            connections,
+        } => idle::run(port, &path, connections),
+    }
+}

@@ -1,0 +1,97 @@
+//! The proxies that can be measured: how each is found, configured, started and named.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use clap::ValueEnum;
+
+use super::process::{self, PROXY_CORE};
+use super::template::{self, Kind};
+use crate::shell;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Peer {
+    #[value(name = "openclaw")]
+    OpenClaw,
+    Nginx,
+    Haproxy,
+}
+
+impl Peer {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::OpenClaw => "OpenClaw",
+            Self::Nginx => "nginx",
+            Self::Haproxy => "HAProxy",
+        }
+    }
+
+    /// Where its program is, if it is here.
+    pub(crate) fn program(self) -> Option<PathBuf> {
+        match self {
+            Self::OpenClaw => Some(shell::target("release/openclaw")).filter(|file| file.exists()),
+            Self::Nginx => shell::which("nginx"),
+            Self::Haproxy => shell::which("haproxy"),
+        }
+    }
+
+    /// The first line with which the program names itself.
+    pub(crate) fn version(self, program: &Path) -> Result<String> {
+        let argument = match self {
+            Self::OpenClaw => "version",
+            Self::Nginx | Self::Haproxy => "-v",
+        };
+        let output = Command::new(program)
+            .arg(argument)
+            .output()
+            .with_context(|| format!("cannot start {}", program.display()))?;
+        // nginx says it on standard error.
+        let text = [output.stdout, output.stderr].concat();
+        let line = String::from_utf8_lossy(&text);
+        let line = line.lines().next().unwrap_or_default();
+        let number = line
+            .split([' ', '/'])
+            .find(|word| word.starts_with(|first: char| first.is_ascii_digit()));
+        Ok(format!("{} {}", self.name(), number.unwrap_or("?")))
+    }
+
+    /// Writes the configuration into `folder` and gives the command that serves it.
+    pub(crate) fn command(
+        self,
+        program: &Path,
+        folder: &Path,
+        kind: Kind,
+        values: &[(&str, String)],
+    ) -> Result<Command> {
+        for file in self.files() {
+            let template = shell::root().join(format!("benches/peers/{file}.in"));
+            let template = fs::read_to_string(&template)
+                .with_context(|| format!("cannot read {}", template.display()))?;
+            fs::write(folder.join(file), template::render(&template, kind, values))?;
+        }
+        let mut command = process::pinned(PROXY_CORE, program);
+        match self {
+            Self::OpenClaw => command
+                .arg("run")
+                .arg("--config")
+                .arg(folder.join("openclaw.toml")),
+            Self::Nginx => command
+                .arg("-p")
+                .arg(folder)
+                .arg("-c")
+                .arg(folder.join("nginx.conf")),
+            Self::Haproxy => command.args(["-db", "-f"]).arg(folder.join("haproxy.cfg")),
+        };
+        Ok(command)
+    }
+
+    fn files(self) -> &'static [&'static str] {
+        match self {
+            Self::OpenClaw => &["openclaw.toml"],
+            Self::Nginx => &["nginx.conf"],
+            Self::Haproxy => &["haproxy.cfg", "haproxy.map"],
+        }
+    }
+}

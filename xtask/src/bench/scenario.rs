@@ -1,0 +1,116 @@
+//! What is measured: the load of each scenario, and what the proxies must be set up for.
+
+use clap::ValueEnum;
+
+use super::template::{self, Kind};
+
+/// Routes of the scenario that looks for one among many.
+const MANY: usize = 1000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scenario {
+    /// HTTP/1.1 kept alive, 1 KiB, 64 connections
+    #[value(name = "h1-1k")]
+    Small,
+    /// HTTP/1.1 kept alive, 100 KiB, 64 connections
+    #[value(name = "h1-100k")]
+    Large,
+    /// The same as h1-1k over TLS 1.3 with AES-128-GCM
+    #[value(name = "https-1k")]
+    Https,
+    /// A new TLS 1.3 connection for each 1 KiB, never resumed; P-256 certificate, X25519
+    #[value(name = "tls-handshake")]
+    Handshake,
+    /// HTTP/2 over TLS 1.3, 1 KiB, 16 connections of 8 streams
+    #[value(name = "h2-1k")]
+    Http2,
+    /// The same as h1-1k through one route by host
+    #[value(name = "route-1")]
+    OneRoute,
+    /// The same as route-1, the last of 1000 routes
+    #[value(name = "route-1000")]
+    ManyRoutes,
+    /// Resident memory of each of 4000 connections that made one request and wait
+    #[value(name = "idle")]
+    Idle,
+}
+
+/// Scenarios whose difference is of interest run in turns, as the proxies do.
+pub(crate) const GROUPS: [&[Scenario]; 7] = [
+    &[Scenario::Small],
+    &[Scenario::Large],
+    &[Scenario::Https],
+    &[Scenario::Handshake],
+    &[Scenario::Http2],
+    &[Scenario::OneRoute, Scenario::ManyRoutes],
+    &[Scenario::Idle],
+];
+
+/// The program that makes the load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Load {
+    Wrk,
+    H2load { connections: u32, streams: u32 },
+    Sink,
+    Handshake,
+    Idle { connections: u32 },
+}
+
+impl Scenario {
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value()
+            .map(|value| value.get_name().to_owned())
+            .unwrap_or_default()
+    }
+
+    /// One line for readers of a table.
+    pub(crate) fn about(self) -> String {
+        self.to_possible_value()
+            .and_then(|value| Some(value.get_help()?.to_string()))
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn load(self) -> Load {
+        match self {
+            Self::Small | Self::Https | Self::OneRoute | Self::ManyRoutes => Load::Wrk,
+            Self::Large => Load::Sink,
+            Self::Handshake => Load::Handshake,
+            Self::Http2 => Load::H2load {
+                connections: 16,
+                streams: 8,
+            },
+            Self::Idle => Load::Idle { connections: 4000 },
+        }
+    }
+
+    pub(crate) fn kind(self) -> Kind {
+        match self {
+            Self::Small | Self::Large | Self::Idle => Kind::Plain,
+            Self::Https | Self::Handshake | Self::Http2 => Kind::Tls,
+            Self::OneRoute => Kind::Hosts(1),
+            Self::ManyRoutes => Kind::Hosts(MANY),
+        }
+    }
+
+    /// The page of the origin that is asked for.
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Self::Large => "/100k",
+            Self::Small
+            | Self::Https
+            | Self::Handshake
+            | Self::Http2
+            | Self::OneRoute
+            | Self::ManyRoutes
+            | Self::Idle => "/1k",
+        }
+    }
+
+    /// The host that is asked for, where routes look at it.
+    pub(crate) fn host(self) -> Option<String> {
+        match self.kind() {
+            Kind::Plain | Kind::Tls => None,
+            Kind::Hosts(count) => Some(template::host(count.saturating_sub(1))),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Configurations of proxies, of which a few lines depend on the scenario.
+//!
+//! A line may begin with a condition: `[tls]` and `[plain]` stand for a listener with and without TLS that sends
+//! everything to the origin, `[hosts-once]` for one that looks at the host, and a `[hosts]` line is repeated for each
+//! host (`\n` breaks it). `{{name}}` is replaced.
+
+/// What a listener of a scenario does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Plain,
+    Tls,
+    /// Routes by this many hosts.
+    Hosts(usize),
+}
+
+/// The host of a route, counted from 0.
+pub(crate) fn host(number: usize) -> String {
+    format!("host{number}.test")
+}
+
+pub(crate) fn render(template: &str, kind: Kind, values: &[(&str, String)]) -> String {
+    let mut text = String::new();
+    for line in template.lines() {
+        let (times, line) = match condition(line) {
+            Some((condition, line)) => (times(condition, kind), line),
+            None => (1, line),
+        };
+        for number in 0..times {
+            let line = line.replace("{{host}}", &host(number)).replace("\\n", "\n");
+            text.push_str(&line);
+            text.push('\n');
+        }
+    }
+    for (name, value) in values {
+        text = text.replace(&format!("{{{{{name}}}}}"), value);
+    }
+    text
+}
+
+fn condition(line: &str) -> Option<(&str, &str)> {
+    ["[tls]", "[plain]", "[hosts-once]", "[hosts]"]
+        .into_iter()
+        .find_map(|condition| Some((condition, line.strip_prefix(condition)?)))
+}
+
+/// How often a line of this condition stands in the configuration.
+fn times(condition: &str, kind: Kind) -> usize {
+    match (condition, kind) {
+        ("[tls]", Kind::Tls) | ("[plain]", Kind::Plain) | ("[hosts-once]", Kind::Hosts(_)) => 1,
+        ("[hosts]", Kind::Hosts(count)) => count,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Kind, render};
+
+    fn check(template: &str, kind: Kind, expected: &str) {
+        let values = [("port", "80".to_owned())];
+        assert_eq!(render(template, kind, &values), expected);
+    }
+
+    #[test]
+    fn a_line_stands_where_its_condition_holds() {
+        let template =
+            "a {{port}}\n[tls]b {{port}}\n[plain]c\n[hosts-once]d\n[hosts]{{host}}\\n;\n";
+        check(template, Kind::Plain, "a 80\nc\n");
+        check(template, Kind::Tls, "a 80\nb 80\n");
+        check(
+            template,
+            Kind::Hosts(2),
+            "a 80\nd\nhost0.test\n;\nhost1.test\n;\n",
+        );
+    }
+
+    #[test]
+    fn brackets_of_the_proxys_own_language_are_left_alone() {
+        check(
+            "[[route]]\n[tls]x\n[server]\n",
+            Kind::Plain,
+            "[[route]]\n[server]\n",
+        );
+    }
+}
