@@ -2,6 +2,7 @@
 
 mod attach;
 mod frames;
+mod lists;
 mod mistakes;
 mod net;
 mod packets;

@@ -16,8 +16,10 @@ use crate::shield::{Format, Import, Kind, Request};
 const MAX_FILE: u64 = 60 << 20;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Changes go through the running proxy; without one, to the pinned maps and to lists.json in the state \
-directory. An entry with --ttl ends by itself. Own addresses, default gateways, trusted proxies and allowed ranges cannot be blocked.")]
+#[command(
+    after_help = "Changes go through the running proxy; without one, to the pinned maps and to lists.json in the state \
+directory. An entry with --ttl ends by itself. Own addresses, default gateways, trusted proxies and allowed ranges cannot be blocked."
+)]
 pub(super) struct Arguments {
     #[command(subcommand)]
     verb: Verb,
@@ -116,17 +118,50 @@ struct ImportArguments {
     dry_run: bool,
 }
 
-pub(super) fn run(context: &Context, kind: Kind, arguments: Arguments, is_json: bool) -> Result<Outcome, CliError> {
+pub(super) fn run(
+    context: &Context,
+    kind: Kind,
+    arguments: Arguments,
+    is_json: bool,
+) -> Result<Outcome, CliError> {
     let request = match arguments.verb {
-        Verb::Add { addresses, ttl, reason, list } => Request::Add { kind, addresses, ttl, reason, list },
-        Verb::Del { addresses, list } => Request::Del { kind, addresses, list },
-        Verb::List { containing, list, limit } => Request::List { kind, containing, list, limit: Some(limit) },
+        Verb::Add {
+            addresses,
+            ttl,
+            reason,
+            list,
+        } => Request::Add {
+            kind,
+            addresses,
+            ttl,
+            reason,
+            list,
+        },
+        Verb::Del { addresses, list } => Request::Del {
+            kind,
+            addresses,
+            list,
+        },
+        Verb::List {
+            containing,
+            list,
+            limit,
+        } => Request::List {
+            kind,
+            containing,
+            list,
+            limit: Some(limit),
+        },
         Verb::Test { address } => Request::Test { kind, address },
         Verb::Flush { list } => Request::Flush { kind, list },
         Verb::Import(arguments) => Request::Import(import(kind, arguments)?),
         Verb::Export { list, format } => {
             let default = if is_json { Format::Json } else { Format::Plain };
-            Request::Export { kind, list, format: format.unwrap_or(default) }
+            Request::Export {
+                kind,
+                list,
+                format: format.unwrap_or(default),
+            }
         }
         Verb::Stats => Request::Stats { kind },
     };
@@ -134,24 +169,51 @@ pub(super) fn run(context: &Context, kind: Kind, arguments: Arguments, is_json: 
 }
 
 fn import(kind: Kind, arguments: ImportArguments) -> Result<Import, CliError> {
-    let ImportArguments { file, format, ttl, reason, list, replace, dry_run } = arguments;
+    let ImportArguments {
+        file,
+        format,
+        ttl,
+        reason,
+        list,
+        replace,
+        dry_run,
+    } = arguments;
     let text = read(&file)?;
     let format = format.unwrap_or_else(|| Format::of_file(&file.to_string_lossy()));
-    Ok(Import { kind, text, format, ttl, reason, list, replace, dry_run })
+    Ok(Import {
+        kind,
+        text,
+        format,
+        ttl,
+        reason,
+        list,
+        replace,
+        dry_run,
+    })
 }
 
 fn read(path: &Path) -> Result<String, CliError> {
-    let unreadable = |source| CliError::ReadList { path: path.to_owned(), source };
+    let unreadable = |source| CliError::ReadList {
+        path: path.to_owned(),
+        source,
+    };
     let input: Box<dyn Read> = if path == Path::new("-") {
         Box::new(io::stdin())
     } else {
         Box::new(File::open(path).map_err(unreadable)?)
     };
     let mut bytes = Vec::new();
-    input.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    input
+        .take(MAX_FILE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
     if bytes.len() as u64 > MAX_FILE {
-        return Err(unreadable(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 60 MiB")));
+        return Err(unreadable(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "it is larger than 60 MiB",
+        )));
     }
     // A comment in another encoding is no reason to refuse a list.
-    Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    Ok(String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }

@@ -36,7 +36,10 @@ pub(super) enum CliError {
     #[error(transparent)]
     Offline(#[from] OfflineError),
     #[error("cannot read {}", path.display())]
-    ReadList { path: PathBuf, source: std::io::Error },
+    ReadList {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("{message}")]
     Usage { message: String },
     #[error("there is no reason `{code}`{hint}")]

@@ -19,8 +19,8 @@ mod output;
 mod reasons;
 mod reload;
 mod run;
-mod shield;
 mod shell;
+mod shield;
 mod socket;
 mod status;
 mod stop;
@@ -122,8 +122,12 @@ fn obey(context: &Context, verb: Verb, format: Format) -> Result<Outcome, CliErr
         Verb::Reload => reload::reload(context),
         Verb::Stop(arguments) => stop::stop(context, &arguments),
         Verb::Status => status::status(context),
-        Verb::Blocklist(arguments) => blocklist::run(context, Kind::Block, arguments, format == Format::Json),
-        Verb::Allowlist(arguments) => blocklist::run(context, Kind::Allow, arguments, format == Format::Json),
+        Verb::Blocklist(arguments) => {
+            blocklist::run(context, Kind::Block, arguments, format == Format::Json)
+        }
+        Verb::Allowlist(arguments) => {
+            blocklist::run(context, Kind::Allow, arguments, format == Format::Json)
+        }
         Verb::Shield(arguments) => shield::run(context, arguments),
         Verb::Version => Ok(version::version()),
         Verb::Reasons(arguments) => reasons::reasons(&arguments),

@@ -55,7 +55,10 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Outcome, Cl
                 Mode::Native => "native",
                 Mode::Generic => "generic",
             };
-            Request::Attach { interface, mode: Some(mode.into()) }
+            Request::Attach {
+                interface,
+                mode: Some(mode.into()),
+            }
         }
         Verb::Detach { interface } => Request::Detach { interface },
         Verb::Off => Request::Off,
@@ -67,18 +70,28 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Outcome, Cl
 impl Context {
     /// Asks the shield of the running proxy, or becomes it.
     pub(super) fn ask(&self, request: Request) -> Result<Answer, CliError> {
-        let body = serde_json::to_vec(&request).map_err(|source| CliError::ShieldAnswer { source })?;
+        let body =
+            serde_json::to_vec(&request).map_err(|source| CliError::ShieldAnswer { source })?;
         let answer = match self.call("POST", "/shield", &body.into()) {
             Ok(reply) if reply.is_success() => {
-                return serde_json::from_slice(&reply.body).map_err(|source| CliError::ShieldAnswer { source });
+                return serde_json::from_slice(&reply.body)
+                    .map_err(|source| CliError::ShieldAnswer { source });
             }
-            Ok(reply) => Err(serde_json::from_slice(&reply.body)
-                .unwrap_or_else(|_| ApiError { error: reply.error(), usage: false })),
+            Ok(reply) => Err(
+                serde_json::from_slice(&reply.body).unwrap_or_else(|_| ApiError {
+                    error: reply.error(),
+                    usage: false,
+                }),
+            ),
             Err(CliError::Call(CallError::NotRunning { .. })) => self.without_proxy(request)?,
             Err(error) => return Err(error),
         };
         answer.map_err(|ApiError { error, usage }| {
-            if usage { CliError::Usage { message: error } } else { CliError::Shield { message: error } }
+            if usage {
+                CliError::Usage { message: error }
+            } else {
+                CliError::Shield { message: error }
+            }
         })
     }
 

@@ -11,17 +11,49 @@ use super::status::Status;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
-    Add { kind: Kind, addresses: Vec<String>, ttl: Option<String>, reason: Option<String>, list: Option<String> },
-    Del { kind: Kind, addresses: Vec<String>, list: Option<String> },
-    List { kind: Kind, containing: Option<String>, list: Option<String>, limit: Option<usize> },
-    Test { kind: Kind, address: String },
-    Flush { kind: Kind, list: Option<String> },
+    Add {
+        kind: Kind,
+        addresses: Vec<String>,
+        ttl: Option<String>,
+        reason: Option<String>,
+        list: Option<String>,
+    },
+    Del {
+        kind: Kind,
+        addresses: Vec<String>,
+        list: Option<String>,
+    },
+    List {
+        kind: Kind,
+        containing: Option<String>,
+        list: Option<String>,
+        limit: Option<usize>,
+    },
+    Test {
+        kind: Kind,
+        address: String,
+    },
+    Flush {
+        kind: Kind,
+        list: Option<String>,
+    },
     Import(Import),
-    Export { kind: Kind, list: Option<String>, format: Format },
-    Stats { kind: Kind },
+    Export {
+        kind: Kind,
+        list: Option<String>,
+        format: Format,
+    },
+    Stats {
+        kind: Kind,
+    },
     Status,
-    Attach { interface: String, mode: Option<String> },
-    Detach { interface: String },
+    Attach {
+        interface: String,
+        mode: Option<String>,
+    },
+    Detach {
+        interface: String,
+    },
     Off,
     On,
 }
@@ -53,7 +85,10 @@ pub enum Answer {
         total: usize,
     },
     Tested(Tested),
-    Exported { text: String, entries: usize },
+    Exported {
+        text: String,
+        entries: usize,
+    },
     Stats(Stats),
     Status(Status),
 }
@@ -171,10 +206,16 @@ pub struct ApiError {
 
 impl ApiError {
     pub(super) fn usage(error: impl ToString) -> Self {
-        Self { error: error.to_string(), usage: true }
+        Self {
+            error: error.to_string(),
+            usage: true,
+        }
     }
 
     pub(super) fn failed(error: impl ToString) -> Self {
-        Self { error: error.to_string(), usage: false }
+        Self {
+            error: error.to_string(),
+            usage: false,
+        }
     }
 }

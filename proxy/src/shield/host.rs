@@ -104,7 +104,7 @@ impl<A: Listed> Placed<A> {
 
 /// What is in the maps, or would be.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct HostTables {
+pub(super) struct HostTables {
     v4: Placed<u32>,
     words4: Words4,
     v6: Placed<u128>,
@@ -186,11 +186,15 @@ impl HostTables {
     }
 
     pub(super) fn entries4(&self) -> impl Iterator<Item = (Net<u32>, Placement)> {
-        self.v4.all().filter(|(_, placement)| placement.place.is_entry())
+        self.v4
+            .all()
+            .filter(|(_, placement)| placement.place.is_entry())
     }
 
     pub(super) fn entries6(&self) -> impl Iterator<Item = (Net<u128>, Placement)> {
-        self.v6.all().filter(|(_, placement)| placement.place.is_entry())
+        self.v6
+            .all()
+            .filter(|(_, placement)| placement.place.is_entry())
     }
 
     pub(super) fn words4(&self) -> &Words4 {
@@ -285,14 +289,8 @@ fn difference6(old: &BTreeMap<u32, u16>, new: &BTreeMap<u32, u16>, changes: &mut
 /// Tables at a moment.
 #[derive(Debug)]
 pub(super) struct View<'a> {
-    tables: &'a HostTables,
+    pub(super) tables: &'a HostTables,
     now_ns: u64,
-}
-
-impl View<'_> {
-    pub(super) fn tables(&self) -> &HostTables {
-        self.tables
-    }
 }
 
 impl Tables for View<'_> {

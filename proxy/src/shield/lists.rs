@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::prefix::{AnyNet, Bits, Family, Net};
 
 /// Lists that one process can have.
-pub const MAX_LISTS: usize = 256;
+pub(super) const MAX_LISTS: usize = 256;
 /// Entries over all lists. Bounds what an import can take of the memory.
-pub const MAX_ENTRIES: usize = 1 << 21;
+pub(super) const MAX_ENTRIES: usize = 1 << 21;
 
 /// What being on a list means.
 #[derive(
@@ -24,7 +24,7 @@ pub enum Kind {
 /// Who made a list, which is who may change it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Origin {
+pub(super) enum Origin {
     /// The command line; kept over restarts.
     Operator,
     /// `shield.allow` and `shield.block`.

@@ -36,14 +36,14 @@ use openclaw_core::config::{Config, ShieldMode};
 pub use self::api::{
     Answer, ApiError, Changed, EntryView, Import, ListStats, Request, Stats, TableStats, Tested,
 };
-pub use self::format::{Format, Problem, Problems, SHOWN_PROBLEMS};
 pub use self::format::ttl::show as show_seconds;
+pub use self::format::{Format, Problem, Problems, SHOWN_PROBLEMS};
+use self::kernel::{LogReader, Mode};
 pub use self::lists::Kind;
 pub use self::peers::PeerFilter;
-pub use self::status::{InterfaceStatus, Status};
-use self::kernel::{LogReader, Mode};
 use self::peers::Shared;
 use self::state::{Save, State};
+pub use self::status::{InterfaceStatus, Status};
 use crate::telemetry::{MetricsText, Source, metrics};
 
 /// The shield of a process. Clones are the same shield. Calls may take milliseconds, an import of a large list seconds: not for the
@@ -92,7 +92,10 @@ impl Shield {
 
     fn of(state: State) -> Self {
         let shared = Arc::clone(&state.shared);
-        Self { state: Arc::new(Mutex::new(state)), shared }
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            shared,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -161,13 +164,24 @@ impl Shield {
     pub fn handle(&self, request: Request) -> Result<Answer, ApiError> {
         let mut state = self.lock();
         match request {
-            Request::Add { kind, addresses, ttl, reason, list } => {
-                state.add(kind, &addresses, ttl.as_deref(), reason.as_deref(), list)
-            }
-            Request::Del { kind, addresses, list } => state.delete(kind, &addresses, list),
-            Request::List { kind, containing, list, limit } => {
-                state.list(kind, containing.as_deref(), list.as_deref(), limit)
-            }
+            Request::Add {
+                kind,
+                addresses,
+                ttl,
+                reason,
+                list,
+            } => state.add(kind, &addresses, ttl.as_deref(), reason.as_deref(), list),
+            Request::Del {
+                kind,
+                addresses,
+                list,
+            } => state.delete(kind, &addresses, list),
+            Request::List {
+                kind,
+                containing,
+                list,
+                limit,
+            } => state.list(kind, containing.as_deref(), list.as_deref(), limit),
             Request::Test { kind, address } => state.test(kind, &address),
             Request::Flush { kind, list } => state.flush(kind, list),
             Request::Import(import) => state.import(import),
@@ -197,7 +211,10 @@ fn parse_mode(mode: Option<&str>) -> Result<Mode, ApiError> {
         None | Some("auto") => Ok(Mode::Auto),
         Some("native") => Ok(Mode::Native),
         Some("generic") => Ok(Mode::Generic),
-        Some(other) => Err(ApiError::usage(format!("`{}` is not auto, native or generic", prefix::shorten(other)))),
+        Some(other) => Err(ApiError::usage(format!(
+            "`{}` is not auto, native or generic",
+            prefix::shorten(other)
+        ))),
     }
 }
 
@@ -229,9 +246,10 @@ impl Source for Shield {
                 text.sample(&metrics::XDP_BYTES, &labels, counter.bytes);
             }
         }
-        for (kind, metric) in
-            [(Kind::Block, &metrics::BLOCKLIST_ENTRIES), (Kind::Allow, &metrics::ALLOWLIST_ENTRIES)]
-        {
+        for (kind, metric) in [
+            (Kind::Block, &metrics::BLOCKLIST_ENTRIES),
+            (Kind::Allow, &metrics::ALLOWLIST_ENTRIES),
+        ] {
             for (_, list, family, count) in sizes.iter().filter(|(of, ..)| *of == kind) {
                 text.sample(metric, &[list, family.label()], count);
             }

@@ -34,7 +34,10 @@ pub(super) fn guards(config: &Config) -> Vec<Guard> {
 
 fn guard(address: IpAddr, why: String) -> Guard {
     let length = if address.is_ipv4() { 32 } else { 128 };
-    Guard { prefix: Prefix { address, length }, why }
+    Guard {
+        prefix: Prefix { address, length },
+        why,
+    }
 }
 
 /// Local addresses out of the kernel's routing trie: a leaf `|-- ADDRESS` followed by `/32 host LOCAL`. The rest of 127.0.0.0/8 is
@@ -60,7 +63,10 @@ fn addresses6(table: &str) -> Vec<Guard> {
         let mut fields = line.split_whitespace();
         let address = u128::from_str_radix(fields.next()?, 16).ok()?;
         let interface = fields.last()?;
-        Some(guard(Ipv6Addr::from_bits(address).into(), format!("is an address of this host ({interface})")))
+        Some(guard(
+            Ipv6Addr::from_bits(address).into(),
+            format!("is an address of this host ({interface})"),
+        ))
     });
     guards.collect()
 }
@@ -69,12 +75,19 @@ fn addresses6(table: &str) -> Vec<Guard> {
 fn gateways4(table: &str) -> Vec<Guard> {
     let guards = table.lines().skip(1).filter_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        let [interface, destination, gateway, _, _, _, _, mask, ..] = fields.as_slice() else { return None };
+        let [interface, destination, gateway, _, _, _, _, mask, ..] = fields.as_slice() else {
+            return None;
+        };
         let number = |text: &str| u32::from_str_radix(text, 16).ok();
         let gateway = number(gateway).filter(|gateway| *gateway != 0)?;
         let is_default = number(destination)? == 0 && number(mask)? == 0;
         let address = Ipv4Addr::from(gateway.to_ne_bytes());
-        is_default.then(|| guard(address.into(), format!("is the default gateway ({interface})")))
+        is_default.then(|| {
+            guard(
+                address.into(),
+                format!("is the default gateway ({interface})"),
+            )
+        })
     });
     guards.collect()
 }
@@ -83,12 +96,18 @@ fn gateways4(table: &str) -> Vec<Guard> {
 fn gateways6(table: &str) -> Vec<Guard> {
     let guards = table.lines().filter_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        let [destination, length, _, _, gateway, .., interface] = fields.as_slice() else { return None };
+        let [destination, length, _, _, gateway, .., interface] = fields.as_slice() else {
+            return None;
+        };
         let number = |text: &str| u128::from_str_radix(text, 16).ok();
         let gateway = number(gateway).filter(|gateway| *gateway != 0)?;
         let is_default = number(destination)? == 0 && number(length)? == 0;
-        is_default
-            .then(|| guard(Ipv6Addr::from_bits(gateway).into(), format!("is the default gateway ({interface})")))
+        is_default.then(|| {
+            guard(
+                Ipv6Addr::from_bits(gateway).into(),
+                format!("is the default gateway ({interface})"),
+            )
+        })
     });
     guards.collect()
 }
@@ -99,15 +118,30 @@ mod tests {
     use super::*;
 
     fn told(guards: &[Guard]) -> Vec<String> {
-        guards.iter().map(|guard| format!("{} {}", show(&guard.prefix), guard.why)).collect()
+        guards
+            .iter()
+            .map(|guard| format!("{} {}", show(&guard.prefix), guard.why))
+            .collect()
     }
 
     #[test]
     fn local_addresses_are_leaves_of_the_trie() {
         let trie = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 0.0.0.0\n        /0 universe UNICAST\nLocal:\n     +-- 127.0.0.0/8 2 0 2\n        |-- 127.0.0.0\n           /8 host LOCAL\n        |-- 127.0.0.1\n           /32 host LOCAL\n        |-- 192.0.2.2\n           /32 host LOCAL\n        |-- 192.0.2.255\n           /32 link BROADCAST\n";
-        assert_eq!(told(&addresses4(trie)), ["127.0.0.1 is an address of this host", "192.0.2.2 is an address of this host"]);
+        assert_eq!(
+            told(&addresses4(trie)),
+            [
+                "127.0.0.1 is an address of this host",
+                "192.0.2.2 is an address of this host"
+            ]
+        );
         let table = "fd000000000000000000000000000002 02 40 00 80     eth0\n00000000000000000000000000000001 01 80 10 80       lo\n";
-        assert_eq!(told(&addresses6(table)), ["fd00::2 is an address of this host (eth0)", "::1 is an address of this host (lo)"]);
+        assert_eq!(
+            told(&addresses6(table)),
+            [
+                "fd00::2 is an address of this host (eth0)",
+                "::1 is an address of this host (lo)"
+            ]
+        );
         assert_eq!(told(&addresses6("nonsense\n\n")), [""; 0]);
     }
 
@@ -124,13 +158,19 @@ mod tests {
             bytes([255, 0, 0, 0]),
             bytes([255, 0, 0, 0]),
         );
-        assert_eq!(told(&gateways4(&table)), ["192.0.2.1 is the default gateway (eth0)"]);
+        assert_eq!(
+            told(&gateways4(&table)),
+            ["192.0.2.1 is the default gateway (eth0)"]
+        );
         let zero = "0".repeat(32);
         let table = format!(
             "{zero} 00 {zero} 00 fd000000000000000000000000000001 00000400 00000002 00000000 00000003     eth0\n\
              fd000000000000000000000000000000 40 {zero} 00 {zero} 00000100 00000001 00000000 00000001     eth0\n\
              {zero} 00 {zero} 00 {zero} ffffffff 00000001 00000000 00200200       lo\n"
         );
-        assert_eq!(told(&gateways6(&table)), ["fd00::1 is the default gateway (eth0)"]);
+        assert_eq!(
+            told(&gateways6(&table)),
+            ["fd00::1 is the default gateway (eth0)"]
+        );
     }
 }

@@ -25,7 +25,11 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(tables: HostTables, flags: u32) -> Arc<Self> {
         let is_empty = AtomicBool::new(tables.is_empty());
-        Arc::new(Self { tables: RwLock::new(tables), flags: flags.into(), is_empty })
+        Arc::new(Self {
+            tables: RwLock::new(tables),
+            flags: flags.into(),
+            is_empty,
+        })
     }
 
     pub(super) fn set_flags(&self, flags: u32) {
@@ -43,7 +47,8 @@ impl Shared {
 
     /// Changes the tables; accepts wait meanwhile.
     pub(super) fn change<R>(&self, change: impl FnOnce(&mut HostTables) -> R) -> R {
-        let mut tables: RwLockWriteGuard<'_, _> = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        let mut tables: RwLockWriteGuard<'_, _> =
+            self.tables.write().unwrap_or_else(PoisonError::into_inner);
         let result = change(&mut tables);
         self.is_empty.store(tables.is_empty(), Ordering::Relaxed);
         result
@@ -51,7 +56,11 @@ impl Shared {
 
     pub(super) fn decide(&self, address: IpAddr, now_ns: u64) -> Decision {
         let tables = self.read();
-        let config = Config { flags: self.flags(), default6: tables.default6(), ..Config::OFF };
+        let config = Config {
+            flags: self.flags(),
+            default6: tables.default6(),
+            ..Config::OFF
+        };
         let peer = SocketAddr::new(address, 0);
         let flow = Flow::accepted(peer, SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0));
         decide(&config, &flow, &tables.at(now_ns))
@@ -69,7 +78,10 @@ impl PeerFilter {
 
     /// Why the peer is to be turned away; nothing if it is welcome.
     pub fn check(&self, address: IpAddr) -> Option<Reason> {
-        let shared = self.0.as_deref().filter(|shared| !shared.is_empty.load(Ordering::Relaxed))?;
+        let shared = self
+            .0
+            .as_deref()
+            .filter(|shared| !shared.is_empty.load(Ordering::Relaxed))?;
         match shared.decide(address, monotonic_ns()).reason {
             verdict::Reason::Ban => Some(Reason::ShieldBan),
             verdict::Reason::Block => Some(Reason::ShieldBlock),

@@ -60,7 +60,11 @@ pub(super) enum PersistError {
     #[error("cannot read {}; starting without it", path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("{} is damaged and was moved to {}; starting without it", path.display(), aside.display())]
-    Damaged { path: PathBuf, aside: PathBuf, source: serde_json::Error },
+    Damaged {
+        path: PathBuf,
+        aside: PathBuf,
+        source: serde_json::Error,
+    },
     #[error("cannot save the lists to {}; they hold until the next start only", path.display())]
     Write { path: PathBuf, source: io::Error },
 }
@@ -71,8 +75,12 @@ pub(super) fn encode(lists: &Lists, now: Now) -> Vec<u8> {
         version: VERSION,
         lists: lists
             .all()
-            .filter(|(_, list)| list.origin == Origin::Operator)
-            .map(|(id, list)| SavedList { kind: list.kind, name: (&list.name).into(), entries: entries(lists, id, now) })
+            .filter(|(_, list)| list.origin == Origin::Operator && list.v4 + list.v6 > 0)
+            .map(|(id, list)| SavedList {
+                kind: list.kind,
+                name: (&list.name).into(),
+                entries: entries(lists, id, now),
+            })
             .collect(),
     };
     // Only a map with keys that are no strings, or a writer that fails, could make an error.
@@ -83,7 +91,8 @@ fn entries(lists: &Lists, id: ListId, now: Now) -> Vec<SavedEntry<'_>> {
     let entries = lists.entries(id).map(|(net, record)| SavedEntry {
         address: show(&net.to_prefix()),
         added: record.added,
-        until: (record.until_ns != 0).then(|| now.unix.saturating_add(now.seconds_until(record.until_ns))),
+        until: (record.until_ns != 0)
+            .then(|| now.unix.saturating_add(now.seconds_until(record.until_ns))),
         reason: record.reason.as_deref().map(Cow::Borrowed),
     });
     entries.collect()
@@ -107,7 +116,9 @@ pub(super) fn save(state_dir: &Path, bytes: &[u8]) -> Result<(), PersistError> {
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = BufWriter::new(File::create(path)?);
     file.write_all(bytes)?;
-    file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+    file.into_inner()
+        .map_err(io::IntoInnerError::into_error)?
+        .sync_all()
 }
 
 /// Reads what was saved; nothing if there is no file.
@@ -122,33 +133,58 @@ pub(super) fn load(state_dir: &Path, now: Now) -> Result<Vec<Kept>, PersistError
         let aside = state_dir.join(format!("{FILE}.damaged-{}", now.unix));
         // If it cannot be moved, the next save replaces it; the warning is the same.
         let _ = fs::rename(&path, &aside);
-        PersistError::Damaged { path, aside, source }
+        PersistError::Damaged {
+            path,
+            aside,
+            source,
+        }
     })
 }
 
 fn decode(bytes: &[u8], now: Now) -> Result<Vec<Kept>, serde_json::Error> {
     let saved: Saved<'_> = serde_json::from_slice(bytes)?;
     if saved.version != VERSION {
-        return Err(serde::de::Error::custom(format!("version {} is unknown", saved.version)));
+        return Err(serde::de::Error::custom(format!(
+            "version {} is unknown",
+            saved.version
+        )));
     }
     let lists = saved.lists.into_iter().map(|list| {
-        let entries = list.entries.into_iter().filter_map(|entry| restore(entry, now).transpose());
-        Ok(Kept { kind: list.kind, name: list.name.into_owned(), entries: entries.collect::<Result<_, _>>()? })
+        let entries = list
+            .entries
+            .into_iter()
+            .filter_map(|entry| restore(entry, now).transpose());
+        Ok(Kept {
+            kind: list.kind,
+            name: list.name.into_owned(),
+            entries: entries.collect::<Result<_, _>>()?,
+        })
     });
     lists.collect()
 }
 
 /// Nothing if it has ended.
 fn restore(entry: SavedEntry<'_>, now: Now) -> Result<Option<(Prefix, Record)>, serde_json::Error> {
-    let prefix = prefix::read(&entry.address).map_err(serde::de::Error::custom)?.prefix;
+    let prefix = prefix::read(&entry.address)
+        .map_err(serde::de::Error::custom)?
+        .prefix;
     let until_ns = match entry.until {
         None => 0,
         Some(until) if until <= now.unix => return Ok(None),
         Some(until) => {
-            let left = Duration::from_secs(until - now.unix).as_secs().saturating_mul(SECOND);
+            let left = Duration::from_secs(until - now.unix)
+                .as_secs()
+                .saturating_mul(SECOND);
             now.mono_ns.saturating_add(left).min(u64::MAX - 1)
         }
     };
     let reason = entry.reason.map(|reason| Arc::from(reason.as_ref()));
-    Ok(Some((prefix, Record { until_ns, added: entry.added, reason })))
+    Ok(Some((
+        prefix,
+        Record {
+            until_ns,
+            added: entry.added,
+            reason,
+        },
+    )))
 }

@@ -7,14 +7,14 @@ use openclaw_core::config::Prefix;
 
 /// The two address families.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Family {
+pub(super) enum Family {
     V4,
     V6,
 }
 
 impl Family {
     /// Label of the metrics page.
-    pub const fn label(self) -> &'static str {
+    pub(super) const fn label(self) -> &'static str {
         match self {
             Self::V4 => "ipv4",
             Self::V6 => "ipv6",
@@ -183,7 +183,7 @@ impl From<IpAddr> for AnyNet {
 }
 
 /// Writes a single address without its length, as people do.
-pub fn show(prefix: &Prefix) -> String {
+pub(super) fn show(prefix: &Prefix) -> String {
     let width = if prefix.address.is_ipv4() { 32 } else { 128 };
     if prefix.length == width {
         prefix.address.to_string()
@@ -194,13 +194,13 @@ pub fn show(prefix: &Prefix) -> String {
 
 /// What was read of an address, and whether it was written with bits behind its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reading {
-    pub prefix: Prefix,
-    pub had_host_bits: bool,
+pub(super) struct Reading {
+    pub(super) prefix: Prefix,
+    pub(super) had_host_bits: bool,
 }
 
 /// Reads an address or a prefix. Bits behind the length are cleared, an IPv4 address mapped into IPv6 becomes IPv4.
-pub fn read(text: &str) -> Result<Reading, AddressError> {
+pub(super) fn read(text: &str) -> Result<Reading, AddressError> {
     let wrong = || AddressError::NotAnAddress(shorten(text));
     let (address, length) = match text.split_once('/') {
         Some((address, length)) => (address, Some(length)),
@@ -237,7 +237,7 @@ pub fn read(text: &str) -> Result<Reading, AddressError> {
 
 /// A text that is no address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AddressError {
+pub(super) enum AddressError {
     #[error("`{0}` is not an address or prefix, such as 203.0.113.7 or 2001:db8::/32")]
     NotAnAddress(String),
     #[error("the prefix length of `{text}` is over {width}")]

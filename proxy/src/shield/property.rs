@@ -253,7 +253,7 @@ impl Default6 for At<'_> {
 
 impl Default6 for host::View<'_> {
     fn default6(&self) -> u16 {
-        self.tables().default6()
+        self.tables.default6()
     }
 }
 

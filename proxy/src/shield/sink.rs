@@ -24,11 +24,17 @@ fn entry(placement: Placement) -> Entry {
 }
 
 fn key4(net: Net<u32>) -> Prefix4 {
-    Prefix4 { length: net.length.into(), address: net.first.to_be_bytes() }
+    Prefix4 {
+        length: net.length.into(),
+        address: net.first.to_be_bytes(),
+    }
 }
 
 fn key6(net: Net<u128>) -> Prefix6 {
-    Prefix6 { length: net.length.into(), address: net.first.to_be_bytes() }
+    Prefix6 {
+        length: net.length.into(),
+        address: net.first.to_be_bytes(),
+    }
 }
 
 impl Sink for KernelSink<'_> {
@@ -36,8 +42,13 @@ impl Sink for KernelSink<'_> {
 
     fn put4(&mut self, net: Net<u32>, placement: Placement) -> Result<(), KernelError> {
         match placement.place {
-            Place::Ban => self.maps.ban4.insert(&net.first.to_be_bytes(), &entry(placement)),
-            Place::AllowFine | Place::BlockFine => self.maps.fine4.insert(&key4(net), &entry(placement)),
+            Place::Ban => self
+                .maps
+                .ban4
+                .insert(&net.first.to_be_bytes(), &entry(placement)),
+            Place::AllowFine | Place::BlockFine => {
+                self.maps.fine4.insert(&key4(net), &entry(placement))
+            }
             Place::AllowClass | Place::BlockClass => Ok(()),
         }
     }
@@ -45,7 +56,9 @@ impl Sink for KernelSink<'_> {
     fn put6(&mut self, net: Net<u128>, placement: Placement) -> Result<(), KernelError> {
         match placement.place {
             Place::Ban => self.maps.ban6.insert(&key6(net), &entry(placement)),
-            Place::AllowFine | Place::BlockFine => self.maps.fine6.insert(&key6(net), &entry(placement)),
+            Place::AllowFine | Place::BlockFine => {
+                self.maps.fine6.insert(&key6(net), &entry(placement))
+            }
             Place::AllowClass | Place::BlockClass => Ok(()),
         }
     }
@@ -89,16 +102,36 @@ impl Sink for KernelSink<'_> {
 
 /// Makes maps, whatever an earlier process left in them, hold exactly these tables. What is in both is never missing: entries come
 /// first, then the words that lead to them, and what is gone goes last.
-pub(super) fn synchronise(maps: &Maps, tables: &HostTables, config: &Config) -> Result<(), KernelError> {
+pub(super) fn synchronise(
+    maps: &Maps,
+    tables: &HostTables,
+    config: &Config,
+) -> Result<(), KernelError> {
     let all4: Vec<_> = tables.entries4().collect();
     let all6: Vec<_> = tables.entries6().collect();
     let is_ban = |placement: &Placement| placement.place == Place::Ban;
-    let (ban4, fine4): (Vec<_>, Vec<_>) = all4.into_iter().partition(|(_, placement)| is_ban(placement));
-    let (ban6, fine6): (Vec<_>, Vec<_>) = all6.into_iter().partition(|(_, placement)| is_ban(placement));
-    let ban4: Vec<_> = ban4.into_iter().map(|(net, placement)| (net.first.to_be_bytes(), entry(placement))).collect();
-    let fine4: Vec<_> = fine4.into_iter().map(|(net, placement)| (key4(net), entry(placement))).collect();
-    let ban6: Vec<_> = ban6.into_iter().map(|(net, placement)| (key6(net), entry(placement))).collect();
-    let fine6: Vec<_> = fine6.into_iter().map(|(net, placement)| (key6(net), entry(placement))).collect();
+    let (ban4, fine4): (Vec<_>, Vec<_>) = all4
+        .into_iter()
+        .partition(|(_, placement)| is_ban(placement));
+    let (ban6, fine6): (Vec<_>, Vec<_>) = all6
+        .into_iter()
+        .partition(|(_, placement)| is_ban(placement));
+    let ban4: Vec<_> = ban4
+        .into_iter()
+        .map(|(net, placement)| (net.first.to_be_bytes(), entry(placement)))
+        .collect();
+    let fine4: Vec<_> = fine4
+        .into_iter()
+        .map(|(net, placement)| (key4(net), entry(placement)))
+        .collect();
+    let ban6: Vec<_> = ban6
+        .into_iter()
+        .map(|(net, placement)| (key6(net), entry(placement)))
+        .collect();
+    let fine6: Vec<_> = fine6
+        .into_iter()
+        .map(|(net, placement)| (key6(net), entry(placement)))
+        .collect();
     maps.ban4.insert_many(&ban4)?;
     maps.fine4.insert_many(&fine4)?;
     maps.ban6.insert_many(&ban6)?;
@@ -112,7 +145,11 @@ pub(super) fn synchronise(maps: &Maps, tables: &HostTables, config: &Config) -> 
             }
         }
     }
-    let words6: Vec<_> = tables.words6().iter().map(|(key, word)| (key.to_be_bytes(), *word)).collect();
+    let words6: Vec<_> = tables
+        .words6()
+        .iter()
+        .map(|(key, word)| (key.to_be_bytes(), *word))
+        .collect();
     maps.class6.replace(&words6)?;
     remove_stale(maps, tables)
 }

@@ -78,7 +78,9 @@ impl State {
             Ok(kept) => {
                 for list in kept {
                     for refusal in state.store.restore(list.kind, &list.name, list.entries) {
-                        state.warnings.push(format!("left out of the list `{}`: {refusal}", list.name));
+                        state
+                            .warnings
+                            .push(format!("left out of the list `{}`: {refusal}", list.name));
                     }
                 }
             }
@@ -90,8 +92,14 @@ impl State {
     }
 
     pub(super) fn now(&self) -> Now {
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        Now { mono_ns: monotonic_ns(), unix }
+        let unix = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
+        Now {
+            mono_ns: monotonic_ns(),
+            unix,
+        }
     }
 
     pub(super) fn warnings(&self) -> &[String] {
@@ -167,7 +175,10 @@ impl State {
         }
         let config = self.kernel_config();
         if let Err(error) = synchronise(&maps, &self.shared.read(), &config) {
-            self.warnings.push(format!("the kernel does not have all of the lists: {}", chain(&error)));
+            self.warnings.push(format!(
+                "the kernel does not have all of the lists: {}",
+                chain(&error)
+            ));
         }
         self.maps = Some(maps);
     }
@@ -178,7 +189,9 @@ impl State {
         if !self.load() {
             return Err(self.unavailable.clone().unwrap_or_default());
         }
-        let Some(kernel) = &mut self.kernel else { return Ok(()) };
+        let Some(kernel) = &mut self.kernel else {
+            return Ok(());
+        };
         match kernel.attach(interface, mode) {
             Ok(attached) => {
                 if let Some(reason) = attached.fallback_reason {
@@ -203,8 +216,11 @@ impl State {
     pub(super) fn switch(&mut self, is_on: bool) -> Result<(), String> {
         self.is_on = is_on;
         self.shared.set_flags(self.flags());
-        let Some(maps) = &self.maps else { return Ok(()) };
-        maps.set_config(&self.kernel_config()).map_err(|error| chain(&error))
+        let Some(maps) = &self.maps else {
+            return Ok(());
+        };
+        maps.set_config(&self.kernel_config())
+            .map_err(|error| chain(&error))
     }
 
     /// Follows a new configuration.
@@ -218,7 +234,9 @@ impl State {
         }
         let wanted = |config: &Config| match config.shield.mode {
             ShieldMode::Off => Vec::new(),
-            ShieldMode::Auto | ShieldMode::Native | ShieldMode::Generic => config.shield.interfaces.clone(),
+            ShieldMode::Auto | ShieldMode::Native | ShieldMode::Generic => {
+                config.shield.interfaces.clone()
+            }
         };
         let (before, after) = (wanted(&old), wanted(config));
         for interface in before.iter().filter(|interface| !after.contains(interface)) {
@@ -251,20 +269,43 @@ impl State {
     /// Lists of the configuration and of the host.
     fn set_lists(&mut self, now: Now) -> Vec<AnyNet> {
         let plain = |prefixes: &[Prefix]| -> Vec<Guard> {
-            prefixes.iter().map(|prefix| Guard { prefix: *prefix, why: String::new() }).collect()
+            prefixes
+                .iter()
+                .map(|prefix| Guard {
+                    prefix: *prefix,
+                    why: String::new(),
+                })
+                .collect()
         };
-        let (allow, block) = (plain(&self.config.shield.allow), plain(&self.config.shield.block));
+        let (allow, block) = (
+            plain(&self.config.shield.allow),
+            plain(&self.config.shield.block),
+        );
         let guards = own::guards(&self.config);
-        let mut regions = self.store.set(Kind::Allow, PROTECTED, Origin::Protected, &guards, now);
-        regions.extend(self.store.set(Kind::Allow, CONFIG, Origin::Config, &allow, now));
-        regions.extend(self.store.set(Kind::Block, CONFIG, Origin::Config, &block, now));
+        let mut regions = self
+            .store
+            .set(Kind::Allow, PROTECTED, Origin::Protected, &guards, now);
+        regions.extend(
+            self.store
+                .set(Kind::Allow, CONFIG, Origin::Config, &allow, now),
+        );
+        regions.extend(
+            self.store
+                .set(Kind::Block, CONFIG, Origin::Config, &block, now),
+        );
         regions
     }
 
     /// Addresses come and go (DHCP, a new interface): looked at again before anything is blocked.
     pub(super) fn refresh_guards(&mut self) {
         let guards = own::guards(&self.config);
-        let regions = self.store.set(Kind::Allow, PROTECTED, Origin::Protected, &guards, self.now());
+        let regions = self.store.set(
+            Kind::Allow,
+            PROTECTED,
+            Origin::Protected,
+            &guards,
+            self.now(),
+        );
         let is_dirty = self.is_dirty;
         for warning in self.commit(&regions) {
             tracing::warn!("{warning}");
@@ -294,13 +335,22 @@ impl State {
     }
 
     fn write(&self, changes: &[compile::Changes]) -> Vec<String> {
-        let Some(maps) = &self.maps else { return Vec::new() };
-        let mut sink = KernelSink { maps, config: self.kernel_config() };
+        let Some(maps) = &self.maps else {
+            return Vec::new();
+        };
+        let mut sink = KernelSink {
+            maps,
+            config: self.kernel_config(),
+        };
         let mut warnings = Vec::new();
         for changes in changes {
             let failures = changes.apply(&mut sink);
             if let Some(first) = failures.first {
-                warnings.push(format!("{} changes did not reach the kernel: {}", failures.count, chain(&first)));
+                warnings.push(format!(
+                    "{} changes did not reach the kernel: {}",
+                    failures.count,
+                    chain(&first)
+                ));
             }
         }
         warnings
@@ -322,7 +372,11 @@ impl State {
         self.is_dirty = false;
         let started = Instant::now();
         let bytes = persist::encode(self.store.lists(), self.now());
-        Some(Save { state_dir: self.config.server.state_dir.clone(), bytes, started })
+        Some(Save {
+            state_dir: self.config.server.state_dir.clone(),
+            bytes,
+            started,
+        })
     }
 
     /// Learns how saving went.
@@ -330,7 +384,10 @@ impl State {
         let took = save.started.elapsed().max(Duration::from_millis(100));
         self.next_save = Instant::now() + took * SAVE_REST;
         let saving = "cannot save the lists";
-        let known = self.warnings.iter().any(|warning| warning.starts_with(saving));
+        let known = self
+            .warnings
+            .iter()
+            .any(|warning| warning.starts_with(saving));
         self.warnings.retain(|warning| !warning.starts_with(saving));
         if let Err(error) = result {
             self.is_dirty = true;
@@ -345,25 +402,39 @@ impl State {
     pub(super) fn status(&self) -> Status {
         let mut interfaces: Vec<InterfaceStatus> = Vec::new();
         for attachment in self.pins.attachments().unwrap_or_default() {
-            let note = self.notes.iter().find(|(name, _)| *name == attachment.interface);
+            let note = self
+                .notes
+                .iter()
+                .find(|(name, _)| *name == attachment.interface);
             let mut note = note.map(|(_, note)| note.clone());
             if attachment.mode.is_none() {
                 note = Some("the interface is gone or in another network namespace".into());
             }
             let mode = attachment.mode.map(|mode| mode.name().to_owned());
-            interfaces.push(InterfaceStatus { name: attachment.interface, mode, note });
+            interfaces.push(InterfaceStatus {
+                name: attachment.interface,
+                mode,
+                note,
+            });
         }
         for (name, note) in &self.notes {
             if !interfaces.iter().any(|interface| interface.name == *name) {
-                interfaces.push(InterfaceStatus { name: name.clone(), mode: None, note: Some(note.clone()) });
+                interfaces.push(InterfaceStatus {
+                    name: name.clone(),
+                    mode: None,
+                    note: Some(note.clone()),
+                });
             }
         }
         let is_attached = interfaces.iter().any(|interface| interface.mode.is_some());
-        let failed = interfaces.iter().find_map(|interface| interface.note.clone());
+        let failed = interfaces
+            .iter()
+            .find_map(|interface| interface.note.clone());
         // What protects the host is not what anybody allowed.
         let count = |kind| {
             let lists = self.store.lists().all();
-            let of_kind = lists.filter(|(_, list)| list.kind == kind && list.origin != Origin::Protected);
+            let of_kind =
+                lists.filter(|(_, list)| list.kind == kind && list.origin != Origin::Protected);
             of_kind.map(|(_, list)| list.v4 + list.v6).sum()
         };
         Status {
@@ -373,7 +444,11 @@ impl State {
                 ShieldAction::Monitor => "monitor".into(),
             },
             interfaces,
-            unshielded: if is_attached { None } else { self.unavailable.clone().or(failed) },
+            unshielded: if is_attached {
+                None
+            } else {
+                self.unavailable.clone().or(failed)
+            },
             proxy: self.is_proxy,
             blocked: count(Kind::Block),
             allowed: count(Kind::Allow),
@@ -384,7 +459,11 @@ impl State {
     /// Names of the interfaces that are attached now.
     pub(super) fn attached(&self) -> Vec<String> {
         let attachments = self.pins.attachments().unwrap_or_default();
-        attachments.into_iter().filter(|one| one.mode.is_some()).map(|one| one.interface).collect()
+        attachments
+            .into_iter()
+            .filter(|one| one.mode.is_some())
+            .map(|one| one.interface)
+            .collect()
     }
 
     /// Why a blocked address passes all the same.
@@ -414,7 +493,11 @@ impl State {
 
     fn kernel_config(&self) -> abi::Config {
         let default6 = self.shared.read().default6();
-        abi::Config { flags: self.flags(), default6, ..abi::Config::OFF }
+        abi::Config {
+            flags: self.flags(),
+            default6,
+            ..abi::Config::OFF
+        }
     }
 }
 

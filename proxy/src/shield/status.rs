@@ -36,13 +36,26 @@ impl Status {
         let attached: Vec<String> = self
             .interfaces
             .iter()
-            .filter_map(|interface| Some(format!("{} ({})", interface.name, interface.mode.as_deref()?)))
+            .filter_map(|interface| {
+                Some(format!(
+                    "{} ({})",
+                    interface.name,
+                    interface.mode.as_deref()?
+                ))
+            })
             .collect();
         let mut line = if !self.on {
             "OFF by the kill switch: everything passes".to_owned()
         } else if attached.is_empty() {
-            let why = self.unshielded.as_deref().unwrap_or("no interface is attached");
-            let instead = if self.proxy { "; block lists are applied when connections are accepted" } else { "" };
+            let why = self
+                .unshielded
+                .as_deref()
+                .unwrap_or("no interface is attached");
+            let instead = if self.proxy {
+                "; block lists are applied when connections are accepted"
+            } else {
+                ""
+            };
             format!("not shielded by XDP: {why}{instead}")
         } else {
             format!("XDP on {}", attached.join(", "))
@@ -71,13 +84,24 @@ mod tests {
         let expected = "not shielded by XDP: no privilege; block lists are applied when connections are accepted; 3 blocked, 0 allowed";
         assert_eq!(status.headline(), expected);
         status.interfaces = vec![
-            InterfaceStatus { name: "eth0".into(), mode: Some("native".into()), note: None },
-            InterfaceStatus { name: "eth1".into(), mode: None, note: Some("there is no such interface".into()) },
+            InterfaceStatus {
+                name: "eth0".into(),
+                mode: Some("native".into()),
+                note: None,
+            },
+            InterfaceStatus {
+                name: "eth1".into(),
+                mode: None,
+                note: Some("there is no such interface".into()),
+            },
         ];
         status.action = "monitor".into();
         let expected = "XDP on eth0 (native), monitor: counts, drops nothing; 3 blocked, 0 allowed";
         assert_eq!(status.headline(), expected);
         status.on = false;
-        assert_eq!(status.headline(), "OFF by the kill switch: everything passes; 3 blocked, 0 allowed");
+        assert_eq!(
+            status.headline(),
+            "OFF by the kill switch: everything passes; 3 blocked, 0 allowed"
+        );
     }
 }

@@ -13,11 +13,11 @@ use super::lists::{Kind, ListId, Listed, Lists, MAX_ENTRIES, MAX_LISTS, Origin, 
 use super::prefix::{AnyNet, Bits, Net, shorten, show};
 
 /// The list that the command line means when it names none.
-pub const MANUAL: &str = "manual";
+pub(super) const MANUAL: &str = "manual";
 /// The list of `shield.allow` and `shield.block`.
-pub const CONFIG: &str = "config";
+pub(super) const CONFIG: &str = "config";
 /// The allow list of what can never be blocked.
-pub const PROTECTED: &str = "protected";
+pub(super) const PROTECTED: &str = "protected";
 /// Ended entries that one turn of the reaper takes; the next one goes on.
 const REAPED_AT_ONCE: usize = 16_384;
 
@@ -26,11 +26,11 @@ const NOTED: usize = 100;
 
 /// A moment on both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Now {
+pub(super) struct Now {
     /// Monotonic clock: what ends entries.
-    pub mono_ns: u64,
+    pub(super) mono_ns: u64,
     /// Seconds since 1970: what people read.
-    pub unix: u64,
+    pub(super) unix: u64,
 }
 
 impl Now {
@@ -42,25 +42,31 @@ impl Now {
 
     /// Whole seconds until a deadline, at least 1 while it has not passed.
     pub(super) fn seconds_until(self, until_ns: u64) -> u64 {
-        until_ns.saturating_sub(self.mono_ns).div_ceil(1_000_000_000)
+        until_ns
+            .saturating_sub(self.mono_ns)
+            .div_ceil(1_000_000_000)
     }
 }
 
 /// A range that can never be blocked, and why: "is an address of this host (eth0)".
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Guard {
-    pub prefix: Prefix,
-    pub why: String,
+pub(super) struct Guard {
+    pub(super) prefix: Prefix,
+    pub(super) why: String,
 }
 
 /// Why a list cannot be changed at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ListError {
+pub(super) enum ListError {
     #[error("`{0}` is not a name for a list: 1 to 64 letters, digits, `-`, `_` or `.`")]
     Name(String),
-    #[error("the list `config` is made by `{key}` of the configuration; change it there and reload")]
+    #[error(
+        "the list `config` is what `{key}` of the configuration says; change it there and reload"
+    )]
     IsConfig { key: &'static str },
-    #[error("the list `protected` is what this host needs to live; it follows its addresses, gateways and trusted proxies")]
+    #[error(
+        "the list `protected` is what this host needs to live; it follows its addresses, gateways and trusted proxies"
+    )]
     IsProtected,
     #[error("there is no {kind} list `{name}`")]
     Unknown { kind: &'static str, name: String },
@@ -70,13 +76,25 @@ pub enum ListError {
 
 /// Why a range cannot be put on a list.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    #[error("{address} cannot be blocked: {protector} {why}")]
-    Protected { address: String, protector: String, why: String },
+pub(super) enum Refusal {
+    #[error("{address} cannot be blocked: {} {why}", if address == protector { "it" } else { protector })]
+    Protected {
+        address: String,
+        protector: String,
+        why: String,
+    },
     #[error("{address} cannot be blocked: it covers {protector}, which {why}")]
-    CoversProtected { address: String, protector: String, why: String },
+    CoversProtected {
+        address: String,
+        protector: String,
+        why: String,
+    },
     #[error("{address} cannot be blocked: {} is on the allow list `{list}`", if address == protector { "it" } else { protector })]
-    Allowed { address: String, protector: String, list: String },
+    Allowed {
+        address: String,
+        protector: String,
+        list: String,
+    },
     #[error("{address} does not fit: the lists hold {MAX_ENTRIES} entries")]
     Full { address: String },
     #[error("{address} does not fit: {capacity} single addresses with a TTL are the most")]
@@ -200,17 +218,32 @@ impl Store {
             }
         }
         if replace && let Some(list) = list {
-            added.removed = self.lists.entries(list).filter(|(net, _)| !seen.contains(net)).count();
+            added.removed = self
+                .lists
+                .entries(list)
+                .filter(|(net, _)| !seen.contains(net))
+                .count();
         }
         Ok(added)
     }
 
     /// Makes a list of the configuration or of the host hold exactly these.
-    pub(super) fn set(&mut self, kind: Kind, name: &str, origin: Origin, guards: &[Guard], now: Now) -> Vec<AnyNet> {
-        let Some(list) = self.lists.find_or_make(kind, name, origin) else { return Vec::new() };
+    pub(super) fn set(
+        &mut self,
+        kind: Kind,
+        name: &str,
+        origin: Origin,
+        guards: &[Guard],
+        now: Now,
+    ) -> Vec<AnyNet> {
+        let Some(list) = self.lists.find_or_make(kind, name, origin) else {
+            return Vec::new();
+        };
         let mut regions = Vec::new();
-        let wanted: BTreeMap<AnyNet, &str> =
-            guards.iter().map(|guard| (AnyNet::from(guard.prefix), guard.why.as_str())).collect();
+        let wanted: BTreeMap<AnyNet, &str> = guards
+            .iter()
+            .map(|guard| (AnyNet::from(guard.prefix), guard.why.as_str()))
+            .collect();
         let old: Vec<AnyNet> = self.lists.entries(list).map(|(net, _)| net).collect();
         for net in old.into_iter().filter(|net| !wanted.contains_key(net)) {
             self.lists.remove(net, list);
@@ -223,16 +256,31 @@ impl Store {
                 continue;
             }
             let added = known.map_or(now.unix, |known| known.added);
-            self.lists.insert(net, list, Record { until_ns: 0, added, reason });
+            self.lists.insert(
+                net,
+                list,
+                Record {
+                    until_ns: 0,
+                    added,
+                    reason,
+                },
+            );
             regions.push(net);
         }
         regions
     }
 
     /// Puts back what was kept over a restart; what has come to be protected since is left out and reported.
-    pub(super) fn restore(&mut self, kind: Kind, name: &str, entries: Vec<(Prefix, Record)>) -> Vec<Refusal> {
+    pub(super) fn restore(
+        &mut self,
+        kind: Kind,
+        name: &str,
+        entries: Vec<(Prefix, Record)>,
+    ) -> Vec<Refusal> {
         let mut refused = Vec::new();
-        let Ok(list) = self.open(kind, name) else { return refused };
+        let Ok(list) = self.open(kind, name) else {
+            return refused;
+        };
         for (prefix, record) in entries {
             let net = AnyNet::from(prefix);
             match self.admit(kind, list, net, record.until_ns != 0) {
@@ -254,7 +302,10 @@ impl Store {
         let mut deleted = Deleted::default();
         for prefix in prefixes {
             let net = AnyNet::from(*prefix);
-            let removed = lists.iter().filter(|list| self.lists.remove(net, **list).is_some()).count();
+            let removed = lists
+                .iter()
+                .filter(|list| self.lists.remove(net, **list).is_some())
+                .count();
             if removed > 0 {
                 deleted.removed += 1;
                 deleted.regions.push(net);
@@ -288,7 +339,13 @@ impl Store {
     pub(super) fn around(&self, kind: Kind, net: AnyNet) -> Vec<Found> {
         fn find<A: Listed>(lists: &Lists, kind: Kind, net: Net<A>) -> Vec<Found> {
             let around = lists.kind::<A>(kind).covering(net);
-            around.map(|(net, list, record)| Found { net: A::any(net), list, record: record.clone() }).collect()
+            around
+                .map(|(net, list, record)| Found {
+                    net: A::any(net),
+                    list,
+                    record: record.clone(),
+                })
+                .collect()
         }
         match net {
             AnyNet::V4(net) => find(&self.lists, kind, net),
@@ -299,17 +356,25 @@ impl Store {
     /// The list of that name, made if need be.
     fn open(&mut self, kind: Kind, name: &str) -> Result<ListId, ListError> {
         check_name(kind, name)?;
-        self.lists.find_or_make(kind, name, Origin::Operator).ok_or(ListError::TooMany)
+        self.lists
+            .find_or_make(kind, name, Origin::Operator)
+            .ok_or(ListError::TooMany)
     }
 
     fn changeable(&self, kind: Kind, name: Option<&str>) -> Result<Vec<ListId>, ListError> {
         if let Some(name) = name {
             check_name(kind, name)?;
-            let unknown = || ListError::Unknown { kind: kind.word(), name: name.to_owned() };
+            let unknown = || ListError::Unknown {
+                kind: kind.word(),
+                name: name.to_owned(),
+            };
             return Ok(vec![self.lists.find(kind, name).ok_or_else(unknown)?]);
         }
         let lists = self.lists.all();
-        Ok(lists.filter(|(_, list)| list.kind == kind && list.origin == Origin::Operator).map(|(id, _)| id).collect())
+        Ok(lists
+            .filter(|(_, list)| list.kind == kind && list.origin == Origin::Operator)
+            .map(|(id, _)| id)
+            .collect())
     }
 
     /// Whether a range may be put on a list.
@@ -317,16 +382,26 @@ impl Store {
         self.admit_rule(kind, net)?;
         let known = self.lists.get(net, list);
         if known.is_none() && self.lists.len() >= MAX_ENTRIES {
-            return Err(Refusal::Full { address: show(&net.to_prefix()) });
+            return Err(Refusal::Full {
+                address: show(&net.to_prefix()),
+            });
         }
-        let becomes_ban = kind == Kind::Block && has_end && known.is_none_or(|known| known.until_ns == 0);
+        let becomes_ban =
+            kind == Kind::Block && has_end && known.is_none_or(|known| known.until_ns == 0);
         let (bans, capacity) = match net {
-            AnyNet::V4(net) if net.length == 32 => (self.lists.kind::<u32>(kind).bans(), BAN4_ENTRIES),
-            AnyNet::V6(net) if matches!(net.length, 64 | 128) => (self.lists.kind::<u128>(kind).bans(), BAN6_ENTRIES),
+            AnyNet::V4(net) if net.length == 32 => {
+                (self.lists.kind::<u32>(kind).bans(), BAN4_ENTRIES)
+            }
+            AnyNet::V6(net) if matches!(net.length, 64 | 128) => {
+                (self.lists.kind::<u128>(kind).bans(), BAN6_ENTRIES)
+            }
             AnyNet::V4(_) | AnyNet::V6(_) => return Ok(()),
         };
         if becomes_ban && bans >= capacity as usize {
-            return Err(Refusal::BansFull { address: show(&net.to_prefix()), capacity });
+            return Err(Refusal::BansFull {
+                address: show(&net.to_prefix()),
+                capacity,
+            });
         }
         Ok(())
     }
@@ -342,17 +417,35 @@ impl Store {
             let protector = show(&found.net.to_prefix());
             let list = self.lists.list(found.list);
             return Err(match list.filter(|list| list.origin == Origin::Protected) {
-                Some(_) => Refusal::Protected { address, protector, why: why(&found.record) },
-                None => Refusal::Allowed { address, protector, list: list.map_or_else(String::new, |list| list.name.clone()) },
+                Some(_) => Refusal::Protected {
+                    address,
+                    protector,
+                    why: why(&found.record),
+                },
+                None => Refusal::Allowed {
+                    address,
+                    protector,
+                    list: list.map_or_else(String::new, |list| list.name.clone()),
+                },
             });
         }
-        let Some(protected) = self.lists.find(Kind::Allow, PROTECTED) else { return Ok(()) };
+        let Some(protected) = self.lists.find(Kind::Allow, PROTECTED) else {
+            return Ok(());
+        };
         let inside = match net {
-            AnyNet::V4(net) => first_inside(self.lists.kind::<u32>(Kind::Allow).inside(net), protected),
-            AnyNet::V6(net) => first_inside(self.lists.kind::<u128>(Kind::Allow).inside(net), protected),
+            AnyNet::V4(net) => {
+                first_inside(self.lists.kind::<u32>(Kind::Allow).inside(net), protected)
+            }
+            AnyNet::V6(net) => {
+                first_inside(self.lists.kind::<u128>(Kind::Allow).inside(net), protected)
+            }
         };
         match inside {
-            Some((prefix, why)) => Err(Refusal::CoversProtected { address, protector: show(&prefix), why }),
+            Some((prefix, why)) => Err(Refusal::CoversProtected {
+                address,
+                protector: show(&prefix),
+                why,
+            }),
             None => Ok(()),
         }
     }
@@ -370,28 +463,44 @@ impl Store {
         };
         let (prefix, list) = first?;
         let name = self.lists.list(list).map_or("", |list| list.name.as_str());
-        let more = if more == 0 { String::new() } else { format!(", and {more} more") };
-        Some(format!("inside {}, {} stays allowed (allow list `{name}`{more})", show(&net.to_prefix()), show(&prefix)))
+        let more = if more == 0 {
+            String::new()
+        } else {
+            format!(", and {more} more")
+        };
+        Some(format!(
+            "inside {}, {} stays allowed (allow list `{name}`{more})",
+            show(&net.to_prefix()),
+            show(&prefix)
+        ))
     }
 
     /// Why there was nothing to delete.
     fn missing(&self, kind: Kind, net: AnyNet) -> String {
         let address = show(&net.to_prefix());
         let around = self.around(kind, net);
-        let Some(found) = around.last() else { return format!("{address} is not {}", kind.listed()) };
-        let name = self.lists.list(found.list).map_or("", |list| list.name.as_str());
+        let Some(found) = around.last() else {
+            return format!("{address} is not {}", kind.listed());
+        };
+        let name = self
+            .lists
+            .list(found.list)
+            .map_or("", |list| list.name.as_str());
         let wider = show(&found.net.to_prefix());
         if found.net == net {
-            format!("{address} is on the list `{name}`, which is made elsewhere: {}", elsewhere(kind, name))
+            format!("{address} is on the list `{name}`{}", elsewhere(kind, name))
         } else {
-            format!("{address} itself is not {}; {wider} on the list `{name}` covers it", kind.listed())
+            format!(
+                "{address} itself is not {}; {wider} on the list `{name}` covers it",
+                kind.listed()
+            )
         }
     }
 }
 
 fn elsewhere(kind: Kind, name: &str) -> String {
     match check_name(kind, name) {
-        Err(error) => error.to_string(),
+        Err(error) => format!(": {error}"),
         Ok(()) => String::new(),
     }
 }
@@ -400,11 +509,17 @@ fn first_inside<'a, A: Bits>(
     mut inside: impl Iterator<Item = (Net<A>, ListId, &'a Record)>,
     list: ListId,
 ) -> Option<(Prefix, String)> {
-    inside.find(|(_, id, _)| *id == list).map(|(net, _, record)| (net.to_prefix(), why(record)))
+    inside
+        .find(|(_, id, _)| *id == list)
+        .map(|(net, _, record)| (net.to_prefix(), why(record)))
 }
 
 fn why(record: &Record) -> String {
-    record.reason.as_deref().unwrap_or("is protected").to_owned()
+    record
+        .reason
+        .as_deref()
+        .unwrap_or("is protected")
+        .to_owned()
 }
 
 fn record(entry: &NewEntry, now: Now) -> Record {
@@ -419,7 +534,13 @@ fn record(entry: &NewEntry, now: Now) -> Record {
 fn check_name(kind: Kind, name: &str) -> Result<(), ListError> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     match name {
-        CONFIG => Err(ListError::IsConfig { key: if kind == Kind::Block { "shield.block" } else { "shield.allow" } }),
+        CONFIG => Err(ListError::IsConfig {
+            key: if kind == Kind::Block {
+                "shield.block"
+            } else {
+                "shield.allow"
+            },
+        }),
         PROTECTED => Err(ListError::IsProtected),
         _ if (1..=64).contains(&name.len()) && name.bytes().all(is_plain) => Ok(()),
         _ => Err(ListError::Name(shorten(name))),

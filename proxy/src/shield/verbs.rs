@@ -4,13 +4,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openclaw_common::maps::{BAN4_ENTRIES, BAN6_ENTRIES, CLS6_ENTRIES, FINE4_ENTRIES, FINE6_ENTRIES};
+use openclaw_common::maps::{
+    BAN4_ENTRIES, BAN6_ENTRIES, CLS6_ENTRIES, FINE4_ENTRIES, FINE6_ENTRIES,
+};
 use openclaw_common::verdict::Verdict;
 use openclaw_core::config::Prefix;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::api::{Answer, ApiError, Changed, EntryView, Import, ListStats, Stats, TableStats, Tested};
+use super::api::{
+    Answer, ApiError, Changed, EntryView, Import, ListStats, Stats, TableStats, Tested,
+};
 use super::compile::Place;
 use super::format::{self, Format, NewEntry, Problems, clean_reason, ttl};
 use super::kernel::KernelError;
@@ -20,7 +24,7 @@ use super::state::State;
 use super::store::{Added, Deleted, ListError, MANUAL, Now};
 
 /// Entries that `list` shows unless told otherwise.
-pub const SHOWN_ENTRIES: usize = 100;
+pub(super) const SHOWN_ENTRIES: usize = 100;
 
 impl State {
     pub(super) fn add(
@@ -37,19 +41,40 @@ impl State {
         let mut entries = Vec::with_capacity(addresses.len());
         for address in addresses {
             let prefix = read(address, &mut normalised)?;
-            entries.push(NewEntry { prefix, ttl, reason: reason.clone(), line: 0 });
+            entries.push(NewEntry {
+                prefix,
+                ttl,
+                reason: reason.clone(),
+                line: 0,
+            });
         }
         let list = list.unwrap_or_else(|| MANUAL.into());
         self.refresh_guards();
-        let added = self.store.add(kind, &list, &entries, self.now()).map_err(list_error)?;
+        let added = self
+            .store
+            .add(kind, &list, &entries, self.now())
+            .map_err(list_error)?;
         let mut changed = self.finish(kind, Some(list), added);
         changed.normalised = normalised;
         Ok(Answer::Changed(changed))
     }
 
     pub(super) fn import(&mut self, import: Import) -> Result<Answer, ApiError> {
-        let Import { kind, text, format, ttl, reason, list, replace, dry_run } = import;
-        let ttl: Option<Duration> = ttl.as_deref().map(ttl::parse).transpose().map_err(ApiError::usage)?;
+        let Import {
+            kind,
+            text,
+            format,
+            ttl,
+            reason,
+            list,
+            replace,
+            dry_run,
+        } = import;
+        let ttl: Option<Duration> = ttl
+            .as_deref()
+            .map(ttl::parse)
+            .transpose()
+            .map_err(ApiError::usage)?;
         let reason: Option<Arc<str>> = reason.as_deref().and_then(clean_reason).map(Arc::from);
         let list = list.unwrap_or_else(|| MANUAL.into());
         let mut parsed = format::parse(format, &text);
@@ -63,12 +88,20 @@ impl State {
         self.refresh_guards();
         let entries = &parsed.entries;
         let mut changed = if dry_run {
-            let added = self.store.rehearse(kind, &list, entries, replace).map_err(list_error)?;
-            Changed { dry_run, ..describe(kind, Some(list), added) }
+            let added = self
+                .store
+                .rehearse(kind, &list, entries, replace)
+                .map_err(list_error)?;
+            Changed {
+                dry_run,
+                ..describe(kind, Some(list), added)
+            }
         } else if replace && entries.is_empty() && parsed.problems.count > 0 {
             // An error page in place of a feed must not empty the list.
             let message = "no line of the file can be used; the list stays as it is";
-            let first = parsed.problems.first.first().map_or_else(String::new, |p| format!(" (line {}: {})", p.line, p.message));
+            let first = parsed.problems.first.first().map_or_else(String::new, |p| {
+                format!(" (line {}: {})", p.line, p.message)
+            });
             return Err(ApiError::failed(format!("{message}{first}")));
         } else {
             let now = self.now();
@@ -91,29 +124,47 @@ impl State {
         list: Option<String>,
     ) -> Result<Answer, ApiError> {
         let mut normalised = Problems::default();
-        let prefixes =
-            addresses.iter().map(|address| read(address, &mut normalised)).collect::<Result<Vec<_>, _>>()?;
-        let deleted = self.store.delete(kind, list.as_deref(), &prefixes).map_err(list_error)?;
+        let prefixes = addresses
+            .iter()
+            .map(|address| read(address, &mut normalised))
+            .collect::<Result<Vec<_>, _>>()?;
+        let deleted = self
+            .store
+            .delete(kind, list.as_deref(), &prefixes)
+            .map_err(list_error)?;
         let mut changed = self.finish_delete(kind, list, deleted);
         changed.normalised = normalised;
         Ok(Answer::Changed(changed))
     }
 
     pub(super) fn flush(&mut self, kind: Kind, list: Option<String>) -> Result<Answer, ApiError> {
-        let deleted = self.store.flush(kind, list.as_deref()).map_err(list_error)?;
+        let deleted = self
+            .store
+            .flush(kind, list.as_deref())
+            .map_err(list_error)?;
         Ok(Answer::Changed(self.finish_delete(kind, list, deleted)))
     }
 
     fn finish(&mut self, kind: Kind, list: Option<String>, mut added: Added) -> Changed {
         let regions = std::mem::take(&mut added.regions);
         let warnings = self.commit(&regions);
-        Changed { warnings, ..describe(kind, list, added) }
+        Changed {
+            warnings,
+            ..describe(kind, list, added)
+        }
     }
 
     fn finish_delete(&mut self, kind: Kind, list: Option<String>, deleted: Deleted) -> Changed {
         let warnings = self.commit(&deleted.regions);
-        let Deleted { removed, missing, .. } = deleted;
-        Changed { removed, missing, warnings, ..Changed::new(kind, list) }
+        let Deleted {
+            removed, missing, ..
+        } = deleted;
+        Changed {
+            removed,
+            missing,
+            warnings,
+            ..Changed::new(kind, list)
+        }
     }
 
     pub(super) fn list(
@@ -131,20 +182,48 @@ impl State {
             let mut found = self.store.around(kind, net);
             found.retain(|found| only.is_none_or(|only| found.list == only));
             let total = found.len();
-            let entries = found.iter().take(limit).map(|found| self.view(found.net, found.list, &found.record, now));
-            return Ok(Answer::Entries { kind, entries: entries.collect(), total });
+            let entries = found
+                .iter()
+                .take(limit)
+                .map(|found| self.view(found.net, found.list, &found.record, now));
+            return Ok(Answer::Entries {
+                kind,
+                entries: entries.collect(),
+                total,
+            });
         }
         let lists = self.store.lists();
-        let wanted = lists.all().filter(|(id, list)| list.kind == kind && only.is_none_or(|only| only == *id));
+        let wanted = lists
+            .all()
+            .filter(|(id, list)| list.kind == kind && only.is_none_or(|only| only == *id));
         let wanted: Vec<ListId> = wanted.map(|(id, _)| id).collect();
-        let total = wanted.iter().filter_map(|id| lists.list(*id)).map(|list| list.v4 + list.v6).sum();
-        let entries = wanted.iter().flat_map(|id| lists.entries(*id).map(move |(net, record)| (net, *id, record)));
-        let entries = entries.take(limit).map(|(net, id, record)| self.view(net, id, record, now));
-        Ok(Answer::Entries { kind, entries: entries.collect(), total })
+        let total = wanted
+            .iter()
+            .filter_map(|id| lists.list(*id))
+            .map(|list| list.v4 + list.v6)
+            .sum();
+        let entries = wanted.iter().flat_map(|id| {
+            lists
+                .entries(*id)
+                .map(move |(net, record)| (net, *id, record))
+        });
+        let entries = entries
+            .take(limit)
+            .map(|(net, id, record)| self.view(net, id, record, now));
+        Ok(Answer::Entries {
+            kind,
+            entries: entries.collect(),
+            total,
+        })
     }
 
     pub(super) fn test(&self, kind: Kind, address: &str) -> Result<Answer, ApiError> {
-        let not_one = || ApiError::usage(format!("`{}` is not a single address", prefix::shorten(address)));
+        let not_one = || {
+            ApiError::usage(format!(
+                "`{}` is not a single address",
+                prefix::shorten(address)
+            ))
+        };
         let ip: IpAddr = address.parse().ok().ok_or_else(not_one)?;
         let ip = ip.to_canonical();
         let net = AnyNet::from(ip);
@@ -158,15 +237,23 @@ impl State {
         let allowed = !allow.is_empty();
         let blocked = !allowed && !block.is_empty();
         let view = |found: &[super::store::Found]| -> Vec<EntryView> {
-            found.iter().map(|found| self.view(found.net, found.list, &found.record, now)).collect()
+            found
+                .iter()
+                .map(|found| self.view(found.net, found.list, &found.record, now))
+                .collect()
         };
         let decision = self.shared.decide(ip, now.mono_ns);
         let verdict = match decision.verdict {
             Verdict::Drop => "drop",
             Verdict::Pass => "pass",
         };
-        let note = (blocked && decision.verdict == Verdict::Pass).then(|| self.why_passing().to_owned());
-        let (entries, overruled) = if allowed { (view(&allow), view(&block)) } else { (view(&block), Vec::new()) };
+        let note =
+            (blocked && decision.verdict == Verdict::Pass).then(|| self.why_passing().to_owned());
+        let (entries, overruled) = if allowed {
+            (view(&allow), view(&block))
+        } else {
+            (view(&block), Vec::new())
+        };
         Ok(Answer::Tested(Tested {
             kind,
             address: ip.to_string(),
@@ -180,19 +267,32 @@ impl State {
         }))
     }
 
-    pub(super) fn export(&self, kind: Kind, list: Option<&str>, format: Format) -> Result<Answer, ApiError> {
+    pub(super) fn export(
+        &self,
+        kind: Kind,
+        list: Option<&str>,
+        format: Format,
+    ) -> Result<Answer, ApiError> {
         let only = self.only(kind, list)?;
         let lists = self.store.lists();
         // Without a name, what a file could bring back: not what configuration and host make themselves.
         let wanted = lists.all().filter(|(id, list)| {
-            list.kind == kind && only.map_or(list.origin == super::lists::Origin::Operator, |only| only == *id)
+            list.kind == kind
+                && only.map_or(list.origin == super::lists::Origin::Operator, |only| {
+                    only == *id
+                })
         });
         let now = self.now();
         let mut out = format::write::Writer::new(format);
         for (id, list) in wanted {
             for (net, record) in lists.entries(id) {
                 let ttl = (record.until_ns != 0).then(|| now.seconds_until(record.until_ns));
-                out.entry(&show(&net.to_prefix()), &list.name, ttl, record.reason.as_deref());
+                out.entry(
+                    &show(&net.to_prefix()),
+                    &list.name,
+                    ttl,
+                    record.reason.as_deref(),
+                );
             }
         }
         let (text, entries) = out.finish();
@@ -202,8 +302,15 @@ impl State {
     pub(super) fn stats(&self, kind: Kind) -> Answer {
         let lists = self.store.lists();
         let of_kind = lists.all().filter(|(_, list)| list.kind == kind);
-        let per_list = of_kind.map(|(_, list)| ListStats { name: list.name.clone(), ipv4: list.v4, ipv6: list.v6 });
-        let ends = [lists.kind::<u32>(kind).next_end(), lists.kind::<u128>(kind).next_end()];
+        let per_list = of_kind.map(|(_, list)| ListStats {
+            name: list.name.clone(),
+            ipv4: list.v4,
+            ipv6: list.v6,
+        });
+        let ends = [
+            lists.kind::<u32>(kind).next_end(),
+            lists.kind::<u128>(kind).next_end(),
+        ];
         let next_end = ends.into_iter().flatten().min();
         let now = self.now();
         let tables = self.shared.read();
@@ -242,15 +349,27 @@ impl State {
 
     fn only(&self, kind: Kind, list: Option<&str>) -> Result<Option<ListId>, ApiError> {
         let Some(name) = list else { return Ok(None) };
-        let unknown = || ListError::Unknown { kind: kind.word(), name: name.to_owned() };
-        self.store.lists().find(kind, name).map(Some).ok_or_else(unknown).map_err(list_error)
+        let unknown = || ListError::Unknown {
+            kind: kind.word(),
+            name: name.to_owned(),
+        };
+        self.store
+            .lists()
+            .find(kind, name)
+            .map(Some)
+            .ok_or_else(unknown)
+            .map_err(list_error)
     }
 
     fn view(&self, net: AnyNet, list: ListId, record: &Record, now: Now) -> EntryView {
         let left = (record.until_ns != 0).then(|| now.seconds_until(record.until_ns));
         EntryView {
             address: show(&net.to_prefix()),
-            list: self.store.lists().list(list).map_or_else(String::new, |list| list.name.clone()),
+            list: self
+                .store
+                .lists()
+                .list(list)
+                .map_or_else(String::new, |list| list.name.clone()),
             reason: record.reason.as_deref().map(str::to_owned),
             added: rfc3339(record.added),
             expires: left.map(|left| rfc3339(now.unix.saturating_add(left))),
@@ -260,14 +379,31 @@ impl State {
 }
 
 fn describe(kind: Kind, list: Option<String>, added: Added) -> Changed {
-    let Added { added, updated, removed, refused, notes, regions: _ } = added;
-    Changed { added, updated, removed, refused, notes, ..Changed::new(kind, list) }
+    let Added {
+        added,
+        updated,
+        removed,
+        refused,
+        notes,
+        regions: _,
+    } = added;
+    Changed {
+        added,
+        updated,
+        removed,
+        refused,
+        notes,
+        ..Changed::new(kind, list)
+    }
 }
 
 fn read(address: &str, normalised: &mut Problems) -> Result<Prefix, ApiError> {
     let reading = prefix::read(address).map_err(ApiError::usage)?;
     if reading.had_host_bits {
-        normalised.add(0, format!("{address} is taken as {}", show(&reading.prefix)));
+        normalised.add(
+            0,
+            format!("{address} is taken as {}", show(&reading.prefix)),
+        );
     }
     Ok(reading.prefix)
 }
@@ -276,15 +412,19 @@ fn read(address: &str, normalised: &mut Problems) -> Result<Prefix, ApiError> {
 fn list_error(error: ListError) -> ApiError {
     match error {
         ListError::Name(_) => ApiError::usage(error),
-        ListError::IsConfig { .. } | ListError::IsProtected | ListError::Unknown { .. } | ListError::TooMany => {
-            ApiError::failed(error)
-        }
+        ListError::IsConfig { .. }
+        | ListError::IsProtected
+        | ListError::Unknown { .. }
+        | ListError::TooMany => ApiError::failed(error),
     }
 }
 
 fn rfc3339(unix: u64) -> String {
-    let time = i64::try_from(unix).ok().and_then(|unix| OffsetDateTime::from_unix_timestamp(unix).ok());
-    time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default()
+    let time = i64::try_from(unix)
+        .ok()
+        .and_then(|unix| OffsetDateTime::from_unix_timestamp(unix).ok());
+    time.and_then(|time| time.format(&Rfc3339).ok())
+        .unwrap_or_default()
 }
 
 /// The whole chain, for one line.

@@ -17,7 +17,7 @@ use super::prefix::{self, Reading};
 /// Problems that are kept to be shown; the rest are counted.
 pub const SHOWN_PROBLEMS: usize = 20;
 /// Longest reason in characters; what is longer is cut.
-pub const LONGEST_REASON: usize = 200;
+const LONGEST_REASON: usize = 200;
 
 /// How a list is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -51,12 +51,12 @@ impl Format {
 
 /// An entry to be put on a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewEntry {
-    pub prefix: Prefix,
-    pub ttl: Option<Duration>,
-    pub reason: Option<Arc<str>>,
+pub(in crate::shield) struct NewEntry {
+    pub(in crate::shield) prefix: Prefix,
+    pub(in crate::shield) ttl: Option<Duration>,
+    pub(in crate::shield) reason: Option<Arc<str>>,
     /// Where it stands in the file, from 1; 0 on the command line.
-    pub line: usize,
+    pub(in crate::shield) line: usize,
 }
 
 /// What is wrong with a line.

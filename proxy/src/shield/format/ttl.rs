@@ -10,10 +10,10 @@ const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
 /// A text that is no time to live.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a time to live, such as 90s, 15m, 4h, 7d or a number of seconds")]
-pub struct TtlError(String);
+pub(in super::super) struct TtlError(String);
 
 /// Reads `4h`, `1h30m` or a number of seconds; zero is refused.
-pub fn parse(text: &str) -> Result<Duration, TtlError> {
+pub(in super::super) fn parse(text: &str) -> Result<Duration, TtlError> {
     let wrong = || TtlError(shorten(text));
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds))

@@ -20,11 +20,22 @@ impl Writer {
             Format::Json => "[".to_owned(),
             Format::Plain | Format::Netset => String::new(),
         };
-        Self { format, out, entries: 0, list: String::new() }
+        Self {
+            format,
+            out,
+            entries: 0,
+            list: String::new(),
+        }
     }
 
     /// Adds an entry with the seconds that it has left.
-    pub(in super::super) fn entry(&mut self, address: &str, list: &str, left: Option<u64>, reason: Option<&str>) {
+    pub(in super::super) fn entry(
+        &mut self,
+        address: &str,
+        list: &str,
+        left: Option<u64>,
+        reason: Option<&str>,
+    ) {
         match self.format {
             Format::Plain | Format::Netset => {
                 if self.list != list {
@@ -39,12 +50,17 @@ impl Writer {
             }
             Format::Csv => {
                 let left = left.map(ttl::exact).unwrap_or_default();
-                self.out += &format!("{address},{left},{}\n", reason.map(quote).unwrap_or_default());
+                self.out += &format!(
+                    "{address},{left},{}\n",
+                    reason.map(quote).unwrap_or_default()
+                );
             }
             Format::Json => {
                 self.out += if self.entries == 0 { "\n" } else { ",\n" };
                 let ttl = left.map(ttl::exact);
-                self.out += &json!({ "address": address, "list": list, "ttl": ttl, "reason": reason }).to_string();
+                self.out +=
+                    &json!({ "address": address, "list": list, "ttl": ttl, "reason": reason })
+                        .to_string();
             }
         }
         self.entries += 1;
