@@ -31,7 +31,7 @@ enum Verb {
     ///
     /// Exit code 1 if one was refused; the others are taken.
     Add {
-        /// Such as 203.0.113.7, 203.0.113.0/24 or 2001:db8::/32
+        /// An address or a prefix, such as 203.0.113.7 or 203.0.113.0/24
         #[arg(required = true, value_name = "ADDR")]
         addresses: Vec<String>,
         /// How long, such as 90s, 15m, 4h, 7d; else for good

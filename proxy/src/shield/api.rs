@@ -205,14 +205,14 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    pub(super) fn usage(error: impl ToString) -> Self {
+    pub(super) fn usage(error: &impl ToString) -> Self {
         Self {
             error: error.to_string(),
             usage: true,
         }
     }
 
-    pub(super) fn failed(error: impl ToString) -> Self {
+    pub(super) fn failed(error: &impl ToString) -> Self {
         Self {
             error: error.to_string(),
             usage: false,

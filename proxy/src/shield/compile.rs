@@ -3,7 +3,8 @@
 
 use openclaw_common::abi::class;
 
-use super::lists::{Kind, ListId, Listed, Lists, Merged};
+use super::index::{ListId, Merged};
+use super::lists::{Kind, Listed, Lists};
 use super::prefix::{Bits, Net};
 
 /// Where a range is kept.

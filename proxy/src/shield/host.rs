@@ -8,7 +8,8 @@ use openclaw_common::decide::{Record, Tables};
 use openclaw_common::verdict::Reason;
 
 use super::compile::{Changes, Entries, Place, Placement, placements};
-use super::lists::{Lengths, Listed, Lists};
+use super::index::Lengths;
+use super::lists::{Listed, Lists};
 use super::prefix::{AnyNet, Bits, Net};
 use super::words::Words4;
 

@@ -11,11 +11,15 @@ mod api;
 mod compile;
 mod format;
 mod host;
+mod index;
 mod lists;
+mod look;
 mod own;
 mod peers;
 mod persist;
 mod prefix;
+mod raise;
+mod rules;
 mod sink;
 mod state;
 mod status;
@@ -202,7 +206,7 @@ impl Shield {
 fn done(result: &Result<(), String>, state: &State) -> Result<Answer, ApiError> {
     match result {
         Ok(()) => Ok(Answer::Status(state.status())),
-        Err(error) => Err(ApiError::failed(error)),
+        Err(error) => Err(ApiError::failed(&error)),
     }
 }
 
@@ -211,7 +215,7 @@ fn parse_mode(mode: Option<&str>) -> Result<Mode, ApiError> {
         None | Some("auto") => Ok(Mode::Auto),
         Some("native") => Ok(Mode::Native),
         Some("generic") => Ok(Mode::Generic),
-        Some(other) => Err(ApiError::usage(format!(
+        Some(other) => Err(ApiError::usage(&format!(
             "`{}` is not auto, native or generic",
             prefix::shorten(other)
         ))),

@@ -11,7 +11,8 @@ use std::time::Duration;
 use openclaw_core::config::Prefix;
 use serde::{Deserialize, Serialize};
 
-use super::lists::{Kind, ListId, Lists, Origin, Record};
+use super::index::{ListId, Record};
+use super::lists::{Kind, Lists, Origin};
 use super::prefix::{self, show};
 use super::store::Now;
 
@@ -187,4 +188,147 @@ fn restore(entry: SavedEntry<'_>, now: Now) -> Result<Option<(Prefix, Record)>, 
             reason,
         },
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::super::prefix::{AnyNet, tests::prefix};
+    use super::*;
+
+    const NOW: Now = Now {
+        mono_ns: 5_000_000_000,
+        unix: 1_700_000_000,
+    };
+
+    /// A directory that goes with its value.
+    struct Directory(PathBuf);
+
+    impl Directory {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir()
+                .join(format!("openclaw-persist-{}-{name}", std::process::id()));
+            Self(path)
+        }
+    }
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            // It may never have been made.
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn lists() -> Lists {
+        let mut lists = Lists::default();
+        let record = |until_ns, reason: Option<&str>| Record {
+            until_ns,
+            added: 1_600_000_000,
+            reason: reason.map(Arc::from),
+        };
+        for (kind, name, origin, text, record) in [
+            (
+                Kind::Block,
+                "manual",
+                Origin::Operator,
+                "203.0.113.7",
+                record(65_000_000_000, Some("said \"hi\"")),
+            ),
+            (
+                Kind::Block,
+                "manual",
+                Origin::Operator,
+                "2001:db8::/32",
+                record(0, None),
+            ),
+            (
+                Kind::Allow,
+                "office",
+                Origin::Operator,
+                "198.51.100.0/24",
+                record(0, None),
+            ),
+            (
+                Kind::Block,
+                "config",
+                Origin::Config,
+                "192.0.2.0/24",
+                record(0, None),
+            ),
+        ] {
+            let id = lists.find_or_make(kind, name, origin).unwrap();
+            lists.insert(AnyNet::from(prefix(text)), id, record);
+        }
+        lists
+    }
+
+    #[test]
+    fn lists_come_back_with_what_is_left_of_their_time() {
+        let directory = Directory::new("back");
+        assert_eq!(load(&directory.0, NOW).unwrap(), []);
+        save(&directory.0, &encode(&lists(), NOW)).unwrap();
+        // Another boot: the monotonic clock begins again, ten seconds have passed.
+        let later = Now {
+            mono_ns: 1_000_000_000,
+            unix: NOW.unix + 10,
+        };
+        let kept = load(&directory.0, later).unwrap();
+        let names: Vec<_> = kept
+            .iter()
+            .map(|list| (list.kind, list.name.as_str(), list.entries.len()))
+            .collect();
+        assert_eq!(
+            names,
+            [(Kind::Block, "manual", 2), (Kind::Allow, "office", 1)]
+        );
+        let (address, record) = kept.first().unwrap().entries.first().unwrap();
+        assert_eq!(*address, prefix("203.0.113.7"));
+        assert_eq!(
+            (record.until_ns, record.added),
+            (51_000_000_000, 1_600_000_000)
+        );
+        assert_eq!(record.reason.as_deref(), Some("said \"hi\""));
+        let ended = Now {
+            mono_ns: 1,
+            unix: NOW.unix + 60,
+        };
+        let kept = load(&directory.0, ended).unwrap();
+        assert_eq!(kept.first().unwrap().entries.len(), 1);
+    }
+
+    #[test]
+    fn a_damaged_file_is_set_aside() {
+        for (name, content) in [
+            ("cut", r#"{"version":1,"lists":[{"#),
+            ("new", r#"{"version":9,"lists":[]}"#),
+            ("bytes", "\0"),
+        ] {
+            let directory = Directory::new(name);
+            save(&directory.0, content.as_bytes()).unwrap();
+            let error = load(&directory.0, NOW).unwrap_err();
+            let PersistError::Damaged { path, aside, .. } = &error else {
+                unreachable!("{error}")
+            };
+            assert_eq!(fs::read_to_string(aside).unwrap(), content);
+            assert!(!path.exists());
+            assert_eq!(load(&directory.0, NOW).unwrap(), []);
+        }
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_is_an_error_and_leaves_the_old_file() {
+        let directory = Directory::new("full");
+        save(&directory.0, b"old").unwrap();
+        let below_a_file = directory.0.join(FILE).join("state");
+        let error = save(&below_a_file, b"new").unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("they hold until the next start only"),
+            "{error}"
+        );
+        assert_eq!(fs::read(directory.0.join(FILE)).unwrap(), b"old");
+        let names: Vec<_> = fs::read_dir(&directory.0).unwrap().collect();
+        assert_eq!(names.len(), 1);
+    }
 }

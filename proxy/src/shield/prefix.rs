@@ -314,7 +314,7 @@ pub(super) mod tests {
     #[test]
     fn ranges_stand_before_what_they_cover() {
         let net = |address: [u8; 4], length| Net::new(u32::from_be_bytes(address), length);
-        let mut nets = vec![
+        let mut nets = [
             net([10, 0, 1, 0], 24),
             net([10, 0, 0, 0], 24),
             net([10, 0, 0, 0], 8),

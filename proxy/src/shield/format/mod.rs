@@ -25,9 +25,9 @@ const LONGEST_REASON: usize = 200;
 pub enum Format {
     /// One address or prefix a line; `#` or `;` begins a comment.
     Plain,
-    /// As FireHOL publishes lists: like plain.
+    /// As published by many feeds (`.netset`): like plain.
     Netset,
-    /// `address,ttl,reason`, the header line optional.
+    /// Lines of `address,ttl,reason`, the header line optional.
     Csv,
     /// An array of objects or strings, or one of them a line.
     Json,
@@ -163,6 +163,9 @@ pub(super) fn clean_reason(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use std::fmt::Write;
+
     use insta::assert_snapshot;
 
     use super::*;
@@ -172,18 +175,18 @@ mod tests {
         let parsed = parse(format, text);
         let mut out = String::new();
         for entry in &parsed.entries {
-            out += &format!("{}: {}", entry.line, prefix::show(&entry.prefix));
+            write!(out, "{}: {}", entry.line, prefix::show(&entry.prefix)).unwrap();
             if let Some(ttl) = entry.ttl {
-                out += &format!(" for {}s", ttl.as_secs());
+                write!(out, " for {}s", ttl.as_secs()).unwrap();
             }
             if let Some(reason) = &entry.reason {
-                out += &format!(" because {reason}");
+                write!(out, " because {reason}").unwrap();
             }
             out.push('\n');
         }
         for (name, problems) in [("note", &parsed.normalised), ("problem", &parsed.problems)] {
             for Problem { line, message } in &problems.first {
-                out += &format!("{name} in line {line}: {message}\n");
+                writeln!(out, "{name} in line {line}: {message}").unwrap();
             }
         }
         out

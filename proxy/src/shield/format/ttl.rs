@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::prefix::shorten;
 
 /// A hundred years: longer is forever, for which the TTL is left out.
-const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
+const LONGEST: Duration = Duration::from_hours(100 * 366 * 24);
 
 /// A text that is no time to live.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,7 +67,8 @@ pub fn show(seconds: u64) -> String {
         .take(2)
     {
         if rest / size > 0 {
-            shown += &format!("{}{unit}", rest / size);
+            shown.push_str(&(rest / size).to_string());
+            shown.push_str(unit);
         }
         rest %= size;
     }

@@ -40,20 +40,18 @@ impl Writer {
             Format::Plain | Format::Netset => {
                 if self.list != list {
                     list.clone_into(&mut self.list);
-                    self.out += &format!("# list {list}\n");
+                    self.push(&["# list ", list, "\n"]);
                 }
-                self.out += address;
+                self.push(&[address]);
                 if let Some(reason) = reason {
-                    self.out += &format!(" # {reason}");
+                    self.push(&[" # ", reason]);
                 }
-                self.out.push('\n');
+                self.push(&["\n"]);
             }
             Format::Csv => {
                 let left = left.map(ttl::exact).unwrap_or_default();
-                self.out += &format!(
-                    "{address},{left},{}\n",
-                    reason.map(quote).unwrap_or_default()
-                );
+                let reason = reason.map(quote).unwrap_or_default();
+                self.push(&[address, ",", &left, ",", &reason, "\n"]);
             }
             Format::Json => {
                 self.out += if self.entries == 0 { "\n" } else { ",\n" };
@@ -64,6 +62,10 @@ impl Writer {
             }
         }
         self.entries += 1;
+    }
+
+    fn push(&mut self, parts: &[&str]) {
+        self.out.extend(parts.iter().copied());
     }
 
     /// The text and how many entries it has.
