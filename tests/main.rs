@@ -12,5 +12,6 @@
 )]
 
 mod control;
+mod http;
 mod shield;
 mod support;

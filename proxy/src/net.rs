@@ -106,7 +106,7 @@ impl Io {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let Some(tls) = &mut self.tls else {
-            return Pin::new(&mut self.tcp).poll_write_vectored(cx, slices);
+            return poll_send(Pin::new(&mut self.tcp), cx, slices);
         };
         loop {
             let taken = tls.writer().write_vectored(slices)?;
@@ -138,6 +138,18 @@ impl Io {
             ready!(poll_write_tls(&mut self.tcp, tls, cx))?;
         }
         Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}
+
+/// One buffer goes out by `send`, which the kernel does cheaper than `writev`.
+fn poll_send(
+    tcp: Pin<&mut TcpStream>,
+    cx: &mut Context<'_>,
+    slices: &[IoSlice<'_>],
+) -> Poll<io::Result<usize>> {
+    match slices {
+        [only] => tcp.poll_write(cx, only),
+        several => tcp.poll_write_vectored(cx, several),
     }
 }
 
@@ -215,7 +227,7 @@ impl Write for Blocking<'_, '_> {
     }
 
     fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        or_would_block(Pin::new(&mut *self.tcp).poll_write_vectored(self.cx, buffers))
+        or_would_block(poll_send(Pin::new(&mut *self.tcp), self.cx, buffers))
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::mpsc;
 
 use crate::control::{address, answering, fetch, forwarding, sample, status};
-use crate::support::{Origin, Proxy, RawClient, free_port};
+use crate::support::{Origin, Proxy, RawClient, free_port, openclaw};
 
 const LAST_RELOAD: &str = "openclaw_config_last_reload_successful";
 const GET: &str = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
@@ -66,6 +66,12 @@ fn a_wrong_file_is_refused_and_the_old_one_serves_on() {
         refused.stderr
     );
     assert!(refused.stderr.contains("did you mean `protocols`?"));
+    let config = proxy.config().to_str().unwrap();
+    let without_socket = openclaw(&["-c", config, "reload"]);
+    assert_eq!(
+        without_socket.stderr, refused.stderr,
+        "it is found through the broken file"
+    );
     assert_eq!(fetch(web), "old");
     assert_eq!(sample(&proxy, LAST_RELOAD).as_deref(), Some("0"));
     let last = &status(&proxy)["config"]["last_reload"];

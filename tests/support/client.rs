@@ -62,14 +62,7 @@ impl RawClient {
     }
 
     pub fn try_connect_tls(address: SocketAddr, name: &str, alpn: &[&str]) -> io::Result<Self> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .map_err(io::Error::other)?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Believer(provider)))
-            .with_no_client_auth();
-        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let config = believing(alpn)?;
         let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
         let mut tls = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
         let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
@@ -183,6 +176,19 @@ impl RawClient {
             ),
         }
     }
+}
+
+/// TLS that believes any certificate and offers these protocols.
+pub fn believing(alpn: &[&str]) -> io::Result<ClientConfig> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Believer(provider)))
+        .with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    Ok(config)
 }
 
 /// A verifier that believes any certificate, but not a wrong signature.

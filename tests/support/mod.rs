@@ -25,7 +25,7 @@ use std::time::Duration;
 
 pub use certificate::certificate;
 pub use child::{Child, Said};
-pub use client::RawClient;
+pub use client::{RawClient, believing};
 pub use curl::{Output, curl};
 pub use net::Net;
 pub use nginx::Nginx;

@@ -60,6 +60,17 @@ impl Origin {
         }
     }
 
+    /// The admin socket that a file names although something else in it is wrong: the proxy that serves its forerunner
+    /// is there, and can say what is wrong.
+    pub fn socket_of_broken(&self) -> Option<PathBuf> {
+        let Self::File(path) = self else { return None };
+        let text = fs::read_to_string(path).ok()?;
+        let table: toml::Table = text.parse().ok()?;
+        let socket = table.get("admin")?.get("socket")?.as_str()?;
+        let base = path.parent().unwrap_or(Path::new(""));
+        Some(base.join(socket))
+    }
+
     /// Whether somebody wrote it to be kept to the letter; a first try may have its admin socket elsewhere.
     pub fn is_written(&self) -> bool {
         matches!(self, Self::File(_))

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use openclaw_core::config::HeaderEdit;
 use openclaw_core::message::body::Decoder;
-use openclaw_core::message::h1::{Asked, parse_response};
+use openclaw_core::message::h1::{Asked, bad_response, parse_response};
 use openclaw_core::message::{Field, Fields, Kind, ResponseBody, ResponseHead, render};
 use tokio_util::io::poll_read_buf;
 
@@ -18,6 +18,8 @@ use crate::upstream::Connection;
 
 /// The largest response head; the read buffer has to hold it.
 const MAX_HEAD: usize = crate::net::BODY_BUFFER;
+/// How many interim responses one request may get: each is queued for the client before the next is read.
+const MAX_INTERIM: u32 = 32;
 
 pub(super) struct Download<'a> {
     local: &'a Local,
@@ -30,6 +32,7 @@ pub(super) struct Download<'a> {
     payload: std::ops::Range<usize>,
     /// Where undecoded bytes begin.
     raw: usize,
+    interim: u32,
     keep_alive: bool,
     tunnel: bool,
     client_is_slow: bool,
@@ -53,6 +56,7 @@ impl<'a> Download<'a> {
             buffer: Vec::new(),
             payload: 0..0,
             raw: 0,
+            interim: 0,
             keep_alive: false,
             tunnel: false,
             client_is_slow: false,
@@ -155,6 +159,11 @@ impl<'a> Download<'a> {
             };
             self.raw += length;
             if interim {
+                self.interim += 1;
+                if self.interim > MAX_INTERIM {
+                    let fault = bad_response("the endpoint sent more than 32 interim responses");
+                    return Err(Error::BadResponse(fault));
+                }
                 wire.inform(&head);
                 continue;
             }
@@ -187,9 +196,9 @@ impl<'a> Download<'a> {
             .get_mut(self.raw..)
             .filter(|raw| !raw.is_empty())
         {
-            let decoded = decoder.decode(raw).map_err(|fault| {
-                Error::BadResponse(openclaw_core::message::h1::bad_response(fault.detail))
-            })?;
+            let decoded = decoder
+                .decode(raw)
+                .map_err(|fault| Error::BadResponse(bad_response(fault.detail)))?;
             self.payload = self.raw..self.raw + decoded.payload;
             self.raw += decoded.consumed;
             return Poll::Ready(Ok(()));

@@ -192,9 +192,12 @@ impl H1Wire {
                 return Poll::Ready(Ok(0));
             }
             let queued = output.len();
-            let slices = [IoSlice::new(output), IoSlice::new(payload)];
-            let (_, only_payload) = slices.split_at(1);
-            let slices = if queued == 0 { only_payload } else { &slices };
+            let both = [IoSlice::new(output), IoSlice::new(payload)];
+            let slices = match (output.is_empty(), payload.is_empty()) {
+                (false, false) => &both[..],
+                (false, true) => both.split_at(1).0,
+                (true, _) => both.split_at(1).1,
+            };
             let count = ready!(self.io.poll_write(cx, slices)).map_err(|_error| WireError::Gone)?;
             self.written += count.min(queued);
             if self.written == self.output.len() {

@@ -10,6 +10,7 @@ use slab::Slab;
 
 use super::budget::Budget;
 use super::face::Limits;
+use super::farewell::{self, Farewell};
 use super::flow::{CONNECTION_WINDOW, Inbound, Outbound, STREAM_WINDOW};
 use super::frame::{self, Code, Frame, PREFACE, Violation};
 use super::hpack::Decoder;
@@ -84,6 +85,7 @@ pub(super) struct Connection {
     /// Streams were cut since the driver last asked.
     pub(super) has_cut: bool,
     forgotten: VecDeque<u32>,
+    pub(super) farewell: Farewell,
     /// The highest stream id that the client has used.
     pub(super) last: u32,
     /// The stream id of the last GOAWAY, which the next may not exceed (RFC 9113 §6.8).
@@ -122,6 +124,7 @@ impl Connection {
             parked: VecDeque::new(),
             has_cut: false,
             forgotten: VecDeque::new(),
+            farewell: Farewell::default(),
             last: 0,
             announced: ANY_STREAM,
             output,
@@ -254,6 +257,9 @@ impl Connection {
             self.leave();
             return Ok(());
         }
+        if opaque == farewell::PING && self.farewell_heard() {
+            return Ok(());
+        }
         self.budget.glitch(1)
     }
 
@@ -344,6 +350,11 @@ impl Connection {
     /// Sends `RST_STREAM` and remembers that frames for the stream may still be under way.
     pub(super) fn send_reset(&mut self, id: u32, code: Code) {
         frame::reset(self.output.frames(), id, code);
+        self.remember(id);
+    }
+
+    /// From now on frames of the stream are ignored.
+    pub(super) fn remember(&mut self, id: u32) {
         if self.forgotten.len() == FORGOTTEN {
             self.forgotten.pop_front();
         }
@@ -384,14 +395,5 @@ impl Connection {
         if self.open_block.is_none() {
             self.fragments = Vec::new();
         }
-    }
-
-    #[cfg(test)]
-    pub(super) fn held(&self) -> usize {
-        self.streams.capacity() * size_of::<Stream>()
-            + self.output.held()
-            + self.fragments.capacity()
-            + 8 * (self.index.capacity() + self.forgotten.capacity())
-            + self.arrivals.capacity() * size_of::<Arrival>()
     }
 }

@@ -134,7 +134,10 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {
         let connection = self.connection.borrow();
-        size_of::<Self>() + size_of::<Connection>() + self.rest.capacity() + connection.held()
+        size_of::<Self>()
+            + size_of::<Connection>()
+            + self.rest.capacity()
+            + connection.output.held()
     }
 
     fn wake(&self) {

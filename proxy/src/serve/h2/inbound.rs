@@ -187,6 +187,9 @@ impl Connection {
         let Some(slot) = self.slot(id) else {
             self.credit_connection(flow);
             if self.was_reset_by_us(id) {
+                if ends {
+                    self.farewell_over(id);
+                }
                 return Ok(());
             }
             self.send_reset(id, Code::StreamClosed);
@@ -226,6 +229,7 @@ impl Connection {
             return Err(Violation::protocol("RST_STREAM on an idle stream"));
         }
         let Some(slot) = self.slot(id) else {
+            self.farewell_over(id);
             return self.budget.glitch(1);
         };
         let Some(stream) = self.stream(slot) else {

@@ -7,6 +7,7 @@ mod budget;
 mod connection;
 mod driver;
 mod face;
+mod farewell;
 mod flow;
 mod frame;
 mod hpack;

@@ -175,8 +175,7 @@ impl Connection {
         if stream.response != Response::Ended {
             self.send_reset(stream.id, Code::Internal);
         } else if !stream.request_ended {
-            // The client need not send the rest (RFC 9113 §8.1).
-            self.send_reset(stream.id, Code::NoError);
+            self.bid_farewell(stream.id);
             if let Err(violation) = self.budget.reset() {
                 self.fail(violation);
             }

@@ -1,9 +1,9 @@
 //! Flow control of both levels, in both directions.
 
-use super::raw::{Raw, f, get, post, settings, update};
+use super::raw::{Raw, f, get, post, reset, settings, update};
 use super::server::run;
 use crate::serve::h2::frame::{
-    Code, DATA, END_STREAM, PADDED, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE,
+    ACK, Code, DATA, END_STREAM, PADDED, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE,
 };
 
 #[test]
@@ -54,6 +54,8 @@ fn data_of_streams_that_are_over_is_credited_to_the_connection() {
         for at in 0..40 {
             let id = 2 * at + 1;
             raw.send(&post(id, "/early")).await;
+            let asked = raw.find(PING).await;
+            raw.send(&f(PING, ACK, 0, &asked.payload)).await;
             assert_eq!(raw.find(RST_STREAM).await.number(0), Code::NoError as u32);
             for _ in 0..3 {
                 raw.send(&f(DATA, PADDED, id, &[&[200][..], &[0; 16000]].concat()))
@@ -82,5 +84,34 @@ fn body_is_credited_when_it_is_consumed_and_not_before() {
         }
         let credit = raw.find(WINDOW_UPDATE).await;
         assert_eq!((credit.stream, credit.number(0)), (3, 128 * 256));
+    });
+}
+
+#[test]
+fn an_upload_is_stopped_one_round_trip_after_its_response_or_by_the_client() {
+    run(async {
+        let mut raw = Raw::open().await;
+        raw.send(&[post(1, "/early"), post(3, "/early"), post(5, "/early")].concat())
+            .await;
+        let asked = raw.find(PING).await;
+        raw.send(
+            &[
+                f(DATA, END_STREAM, 1, b"x"),
+                reset(3),
+                f(PING, ACK, 0, &asked.payload),
+            ]
+            .concat(),
+        )
+        .await;
+        let again = raw.find(PING).await;
+        raw.send(&f(PING, ACK, 0, &again.payload)).await;
+        let stop = raw.find(RST_STREAM).await;
+        assert_eq!((stop.stream, stop.number(0)), (5, Code::NoError as u32));
+        raw.works(7).await;
+        // Without answers to PING the streams that wait are bounded.
+        for id in (9..209).step_by(2) {
+            raw.send(&post(id, "/early")).await;
+        }
+        assert_eq!(raw.find(RST_STREAM).await.stream, 137);
     });
 }
