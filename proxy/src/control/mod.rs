@@ -32,6 +32,7 @@ pub mod log;
 mod metrics;
 mod notify;
 mod process;
+mod shield;
 mod sockets;
 mod state;
 
@@ -77,16 +78,19 @@ async fn live(options: Options, level: LevelSwitch) -> Result<Ended, ControlErro
         control.metrics.set(listener.local_addr().ok());
         tokio::task::spawn_local(metrics::serve(Rc::clone(&control), listener));
     }
+    shield::attend(&control);
     banner::print(&control);
     notify(State::Ready);
     let obey = obey(&control, &mut signals);
-    match &socket {
+    let ended = match &socket {
         Some(socket) => tokio::select! {
-            ended = obey => Ok(ended),
-            () = admin::serve(Rc::clone(&control), &socket.listener) => Ok(Ended::AtOnce),
+            ended = obey => ended,
+            () = admin::serve(Rc::clone(&control), &socket.listener) => Ended::AtOnce,
         },
-        None => Ok(obey.await),
-    }
+        None => obey.await,
+    };
+    control.shield.shutdown();
+    Ok(ended)
 }
 
 /// Without a written configuration the socket may be elsewhere, or missing: a first try needs no root.

@@ -52,6 +52,10 @@ pub async fn accept(local: Rc<Local>, listening: Rc<Listening>, socket: TcpListe
 fn admit(local: &Rc<Local>, listening: &Listening, tcp: TcpStream, peer: SocketAddr) {
     let terms = listening.terms.borrow().clone();
     let address = peer.ip().to_canonical();
+    if let Some(reason) = local.peers.check(address) {
+        local.recorder.refusal(terms.slot, reason);
+        return;
+    }
     let config = &terms.config;
     let permit = terms.setup.permits.take(
         address,
