@@ -1,6 +1,7 @@
 //! The shield's place in the control plane: its calls, its clock, its log. What takes time runs beside the control thread.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::{spawn_blocking, spawn_local};
@@ -10,6 +11,7 @@ use super::admin::table::{Call, Route};
 use super::http::Answer;
 use super::state::Control;
 use crate::shield::{ApiError, Request};
+use crate::snapshot::Snapshot;
 
 /// How often ended entries are taken out and changed lists saved.
 const TICK: Duration = Duration::from_secs(1);
@@ -34,6 +36,15 @@ async fn ask(control: Rc<Control>, call: Call) -> Answer {
         Ok(Err(error)) => Answer::json(if error.usage { 400 } else { 409 }, &error),
         Err(error) => Answer::error(500, &error.to_string()),
     }
+}
+
+/// Lets the shield follow a new configuration; gives back what did not work.
+pub(super) async fn follow(control: &Control, snapshot: Arc<Snapshot>) -> Vec<String> {
+    let (shield, no_shield) = (control.shield.clone(), !control.options.shield);
+    let following = spawn_blocking(move || shield.reload(&snapshot.config, no_shield));
+    following
+        .await
+        .unwrap_or_else(|error| vec![error.to_string()])
 }
 
 /// Starts what goes on for as long as the proxy runs.

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use openclaw_core::config::{AccessTarget, Config, Loaded, ShieldMode};
 use tokio::sync::{Mutex, Notify, oneshot};
-use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::build::{Builder, Built};
@@ -115,9 +114,7 @@ impl Control {
         let snapshot = snapshot(1, config, built);
         let access_log =
             AccessWriter::start(output).map_err(|source| ControlError::Runtime { source })?;
-        // `--no-shield` has switched the mode off by now.
         let (shield, _) = Shield::start(&snapshot.config, !options.shield);
-        let source = shield.clone();
         let mut workers = Vec::with_capacity(worker_count);
         for (index, sockets) in sockets.into_iter().enumerate() {
             let seed = WorkerSeed {
@@ -149,7 +146,7 @@ impl Control {
             access_log: RefCell::new(Some(access_log)),
             draining: Cell::new(None),
             stop: Notify::new(),
-            sources: RefCell::new(vec![Box::new(source)]),
+            sources: RefCell::new(vec![Box::new(shield.clone())]),
             shield,
             admin: RefCell::new(None),
             metrics: Cell::new(None),
@@ -219,9 +216,7 @@ impl Control {
         }
         *self.bound.borrow_mut() = bound;
         *self.snapshot.borrow_mut() = Arc::clone(&snapshot);
-        let (shield, no_shield) = (self.shield.clone(), !self.options.shield);
-        let shielding = spawn_blocking(move || shield.reload(&snapshot.config, no_shield));
-        warnings.extend(shielding.await.unwrap_or_default());
+        warnings.extend(super::shield::follow(self, snapshot).await);
         Ok(Taken {
             generation,
             warnings,

@@ -44,13 +44,11 @@ impl Lengths {
 
     /// The lengths in use that are at most `longest`, the shortest first.
     pub(super) fn up_to(&self, longest: u8) -> impl DoubleEndedIterator<Item = u8> {
-        let counts = self.0.get(..=usize::from(longest)).unwrap_or(&self.0);
-        (0_u8..)
-            .zip(counts)
-            .filter(|(_, count)| **count > 0)
-            .map(|(length, _)| length)
-            .collect::<Vec<_>>()
-            .into_iter()
+        (0..=longest).filter(|length| {
+            self.0
+                .get(usize::from(*length))
+                .is_some_and(|count| *count > 0)
+        })
     }
 
     pub(super) fn any_below(&self, length: u8) -> bool {
