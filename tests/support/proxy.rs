@@ -24,7 +24,7 @@ pub struct Proxy {
 impl Proxy {
     /// Starts the proxy and waits until it serves.
     ///
-    /// The configuration gets `[admin]`, `[server]` and `[log]` sections of the test's own where it has none, so that
+    /// The configuration gets `[admin]`, `[server]`, `[shield]` and `[log]` sections of the test's own where it has none, so that
     /// tests beside each other do not meet.
     pub fn start(config: &str) -> Self {
         Self::start_with(config, &[])
@@ -192,6 +192,7 @@ pub fn openclaw(arguments: &[&str]) -> Output {
 /// The configuration with sections of the test's own where it has none.
 fn complete(config: &str, folder: &Path, socket: &Path, metrics: SocketAddr) -> String {
     let state = folder.join("state");
+    let name = Path::new(folder.file_name().unwrap_or(folder.as_os_str()));
     let mut whole = config.to_owned();
     for (section, keys) in [
         (
@@ -201,6 +202,11 @@ fn complete(config: &str, folder: &Path, socket: &Path, metrics: SocketAddr) -> 
         (
             "server",
             format!("state_dir = \"{}\"\nworkers = 2", state.display()),
+        ),
+        (
+            // Not the usual place: what an operator has attached on this machine is none of a test's business.
+            "shield",
+            format!("pin_dir = \"/sys/fs/bpf/{}\"", name.display()),
         ),
         (
             "log",

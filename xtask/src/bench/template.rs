@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn brackets_of_the_proxys_own_language_are_left_alone() {
+    fn brackets_that_belong_to_the_proxy_are_left_alone() {
         check(
             "[[route]]\n[tls]x\n[server]\n",
             Kind::Plain,
