@@ -48,7 +48,8 @@ pub(super) fn stop(context: &Context, arguments: &Arguments) -> Result<Outcome, 
     let started = Instant::now();
     while started.elapsed() < grace + MARGIN {
         match context.call("GET", "/config", &Bytes::new()) {
-            Err(CliError::Call(CallError::NotRunning { .. })) => {
+            // It answered before, so one that cannot be opened is not its.
+            Err(CliError::Call(CallError::NotRunning { .. } | CallError::Connect { .. })) => {
                 let json = json!({ "stopped": true });
                 return Ok(Outcome::new("stopped\n".to_owned(), json));
             }

@@ -4,11 +4,16 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 
 use openclaw_core::reason::Reason;
+use rustls::ServerConfig;
+use rustls::server::Acceptor;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::{Listening, Terms};
 use crate::exchange::context::{Downstream, Local, TlsFacts};
@@ -125,7 +130,7 @@ async fn secure(open: Open, terms: Terms, tcp: TcpStream, peer: SocketAddr) {
     let deadline = Deadline::new(&local.wheel);
     deadline.arm(terms.config.header_timeout);
     // Boxed, so that the handshake's state is freed when it is over.
-    let mut handshake = Box::pin(TlsAcceptor::from(config).accept(tcp));
+    let mut handshake = Box::pin(handshake(tcp, config));
     let result = poll_fn(|cx| match handshake.as_mut().poll(cx) {
         Poll::Ready(result) => Poll::Ready(result),
         Poll::Pending if deadline.poll_expired(cx) => {
@@ -161,6 +166,25 @@ async fn secure(open: Open, terms: Terms, tcp: TcpStream, peer: SocketAddr) {
         Some(facts),
     ));
     serve_wire(local, downstream, Io::tls(tcp, session), Vec::new(), http2).await;
+}
+
+/// A client that offers only protocols which the listener does not speak is refused before anything is agreed upon;
+/// rustls alone would do so in the middle of the handshake (RFC 7301 §3.2).
+async fn handshake(tcp: TcpStream, config: Arc<ServerConfig>) -> io::Result<TlsStream<TcpStream>> {
+    /// A fatal alert, `no_application_protocol`, in a record of its own (RFC 8446 §5.1, §6).
+    const NO_APPLICATION_PROTOCOL: [u8; 7] = [21, 3, 3, 0, 2, 2, 120];
+    let mut start = LazyConfigAcceptor::new(Acceptor::default(), tcp).await?;
+    let spoken = &config.alpn_protocols;
+    let stranger = start
+        .client_hello()
+        .alpn()
+        .is_some_and(|mut offered| !offered.any(|name| spoken.iter().any(|known| known == name)));
+    if stranger {
+        start.io.write_all(&NO_APPLICATION_PROTOCOL).await?;
+        start.io.shutdown().await?;
+        return Err(io::Error::other("no protocol in common"));
+    }
+    start.into_stream(config).await
 }
 
 async fn serve_wire(

@@ -122,7 +122,7 @@ impl Keeper {
             TlsVersion::V1_2 => &[&TLS13, &TLS12],
             TlsVersion::V1_3 => &[&TLS13],
         };
-        let resolver = ByName::new(certificates, alpn(listener.protocols));
+        let resolver = ByName::new(certificates);
         let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_protocol_versions(versions)?
             .with_no_client_auth()
@@ -157,8 +157,8 @@ impl Keeper {
     }
 }
 
-/// The protocols offered, best first. A client that offers only others is refused by the resolver; one without the
-/// extension gets HTTP/1.
+/// The protocols offered, best first. A client that offers others only is refused with `no_application_protocol`
+/// (RFC 7301 §3.2); one without the extension gets HTTP/1.
 fn alpn(protocols: Protocols) -> Vec<Vec<u8>> {
     let mut names = Vec::new();
     if protocols.h2 {

@@ -18,12 +18,10 @@ pub(super) struct ByName {
     /// By what stands behind `*.`; a wildcard covers one label (RFC 9525 §6.3).
     wildcard: HashMap<Box<str>, Keys>,
     default: Keys,
-    /// What the listener speaks, as in ALPN.
-    protocols: Vec<Vec<u8>>,
 }
 
 impl ByName {
-    pub(super) fn new(certificates: &[Arc<Loaded>], protocols: Vec<Vec<u8>>) -> Self {
+    pub(super) fn new(certificates: &[Arc<Loaded>]) -> Self {
         let mut exact: HashMap<Box<str>, Keys> = HashMap::new();
         let mut wildcard: HashMap<Box<str>, Keys> = HashMap::new();
         for certificate in certificates {
@@ -47,7 +45,6 @@ impl ByName {
             exact,
             wildcard,
             default,
-            protocols,
         }
     }
 
@@ -64,14 +61,7 @@ impl ByName {
 }
 
 impl ResolvesServerCert for ByName {
-    /// A client that offers only protocols which the listener does not speak gets no certificate: going on without
-    /// one would let bytes of another protocol be read as HTTP (RFC 7301 §3.2). rustls itself goes on.
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        if let Some(mut offered) = hello.alpn()
-            && !offered.any(|name| self.protocols.iter().any(|known| known == name))
-        {
-            return None;
-        }
         let keys = self.find(hello.server_name());
         Some(Arc::clone(choose(keys, hello.signature_schemes())?))
     }

@@ -22,7 +22,7 @@ pub(crate) fn answers(scenario: Scenario, port: u16, files: &Path, folder: &Path
     for _ in 0..FETCHES {
         let head = fetch(scenario, port, files, folder)?;
         ensure!(
-            fs::read(folder.join("body"))? == expected,
+            fs::read(folder.join("answer.body"))? == expected,
             "the body is not the origin's"
         );
         origins.push(field(&head, "x-origin")?);
@@ -45,9 +45,9 @@ fn fetch(scenario: Scenario, port: u16, files: &Path, folder: &Path) -> Result<S
     let mut command = process::pinned(LOAD_CORE, &curl);
     command.args(["--silent", "--show-error", "--max-time", "5", "--output"]);
     command
-        .arg(folder.join("body"))
+        .arg(folder.join("answer.body"))
         .arg("--dump-header")
-        .arg(folder.join("head"));
+        .arg(folder.join("answer.head"));
     command.args(["--write-out", "%{http_code} HTTP/%{http_version}"]);
     command.arg("--cacert").arg(files.join("cert.pem"));
     command.args(["--tlsv1.3", "--tls13-ciphers", "TLS_AES_128_GCM_SHA256"]);
@@ -70,7 +70,7 @@ fn fetch(scenario: Scenario, port: u16, files: &Path, folder: &Path) -> Result<S
     let answer = shell::capture(&mut command)?;
     let wanted = format!("200 {protocol}");
     ensure!(answer == wanted, "it answered {answer}, not {wanted}");
-    Ok(fs::read_to_string(folder.join("head"))?)
+    Ok(fs::read_to_string(folder.join("answer.head"))?)
 }
 
 fn field(head: &str, name: &str) -> Result<String> {

@@ -13,9 +13,10 @@ pub(crate) fn describe() -> Result<String> {
         .filter_map(|line| line.split_once(':'))
         .find(|(name, _)| name.trim() == "model name")
         .map_or("an unnamed processor", |(_, model)| model.trim());
-    let guest = cpuinfo.lines().any(|line| {
-        line.starts_with("flags") && line.ends_with(" hypervisor") || line.contains(" hypervisor ")
-    });
+    let guest = cpuinfo
+        .lines()
+        .filter(|line| line.starts_with("flags"))
+        .any(|line| line.split_whitespace().any(|flag| flag == "hypervisor"));
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")
         .context("cannot read the kernel's version")?;
     let number = kernel.split(['-', '+']).next().unwrap_or_default().trim();

@@ -52,7 +52,7 @@ impl Peer {
         let line = String::from_utf8_lossy(&text);
         let line = line.lines().next().unwrap_or_default();
         let number = line
-            .split([' ', '/'])
+            .split([' ', '/', '-'])
             .find(|word| word.starts_with(|first: char| first.is_ascii_digit()));
         Ok(format!("{} {}", self.name(), number.unwrap_or("?")))
     }

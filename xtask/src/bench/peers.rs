@@ -4,7 +4,10 @@
 //! Each proxy has one worker on core 0; the load and the origin share core 1. Rounds go through the proxies in turn,
 //! so that what disturbs the machine for a while disturbs all of them.
 
-use anyhow::{Context as _, Result, bail, ensure};
+use std::path::PathBuf;
+use std::thread;
+
+use anyhow::{Result, bail, ensure};
 
 use super::machine;
 use super::peer::Peer;
@@ -13,6 +16,7 @@ use super::report::{Lane, Report};
 use super::scenario::{GROUPS, Load, Scenario};
 use super::stage::{Running, Stage};
 use crate::build;
+use crate::setup::packages;
 use crate::shell::{self, say};
 
 /// Of load before the first round that counts.
@@ -40,15 +44,16 @@ pub(crate) struct Arguments {
 /// A proxy that is here.
 struct Found {
     peer: Peer,
-    program: std::path::PathBuf,
+    program: PathBuf,
     version: String,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     ensure!(
-        std::thread::available_parallelism()?.get() >= 2,
+        thread::available_parallelism()?.get() >= 2,
         "two cores are needed, one for the proxy and one for the load"
     );
+    packages::install(packages::LOADS)?;
     let peers = found(&arguments.peers)?;
     shell::run(shell::cargo().args([
         "build",
@@ -70,7 +75,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
                 arguments.scenarios.is_empty() || arguments.scenarios.contains(scenario)
             })
             .collect();
-        measure(&stage, &wanted, &peers, arguments, &mut report)?;
+        measure(&stage, &wanted, &peers, arguments, &mut report);
     }
     say(format!("load average {}", machine::load()?));
     let text = readme::section(&report, &machine::describe()?, &versions(&peers));
@@ -123,7 +128,7 @@ fn measure(
     peers: &[Found],
     arguments: &Arguments,
     report: &mut Report,
-) -> Result<()> {
+) {
     let mut lanes: Vec<(Running, Lane)> = Vec::new();
     for scenario in group {
         for found in peers {
@@ -139,11 +144,13 @@ fn measure(
         .any(|(running, _)| matches!(running.scenario.load(), Load::Idle { .. }));
     let rounds = if idle { 1 } else { arguments.rounds };
     if !idle {
-        for (running, _) in &lanes {
-            stage.round(running, WARM_UP).with_context(|| {
-                format!("{} under {}", running.peer.name(), running.scenario.name())
-            })?;
-        }
+        lanes.retain(|(running, lane)| match stage.round(running, WARM_UP) {
+            Ok(_) => true,
+            Err(error) => {
+                report.fail(lane.scenario, lane.peer, &error);
+                false
+            }
+        });
     }
     for _ in 0..rounds {
         for (running, lane) in &mut lanes {
@@ -157,5 +164,4 @@ fn measure(
         say(lane.detail());
         report.lanes.push(lane);
     }
-    Ok(())
 }

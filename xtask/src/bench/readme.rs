@@ -24,9 +24,10 @@ pub(crate) fn section(report: &Report, machine: &str, versions: &str) -> String 
         .filter(|word| word != "--write")
         .collect();
     format!(
-        "CPU time per request (user and system, the whole proxy), requests per second, and the cost of OpenClaw divided \
-         by that of the cheapest other: below 1 is cheaper. Medians; one worker on a core of its own, load and origin \
-         on another. Routing, metrics and request ids are on, access logs are off.\n\n{}{}\n\n\
+        "CPU time per request (user and system, the whole proxy) and requests per second; last, the cost of OpenClaw \
+         divided by that of the cheapest other: below 1 is cheaper. Medians of rounds in turn; one worker on a core of \
+         its own, the load and the origin on another, which bounds the requests per second. Routing, metrics and \
+         request ids are on, access logs are off.\n\n{}{}\n\n\
          Made by `cargo xtask {}` on {machine}, with {versions}.",
         report.table(),
         routes.unwrap_or_default(),

@@ -7,6 +7,7 @@ use anyhow::Error;
 use super::peer::Peer;
 use super::scenario::{Load, Scenario};
 use super::stage::Round;
+use crate::shell::say;
 
 /// One proxy in one scenario.
 #[derive(Debug)]
@@ -68,8 +69,9 @@ impl Lane {
 
 impl Report {
     pub(crate) fn fail(&mut self, scenario: Scenario, peer: Peer, error: &Error) {
-        self.failures
-            .push(format!("{} {}: {error:#}", scenario.name(), peer.name()));
+        let line = format!("{} {}: {error:#}", scenario.name(), peer.name());
+        say(&line);
+        self.failures.push(line);
     }
 
     /// A Markdown table, a scenario a line.

@@ -39,7 +39,6 @@ pub(crate) struct Stage {
 
 /// A proxy that answers rightly.
 pub(crate) struct Running {
-    pub(crate) peer: Peer,
     pub(crate) scenario: Scenario,
     process: Process,
     port: u16,
@@ -59,6 +58,8 @@ pub(crate) struct Round {
 impl Stage {
     /// Starts the origin; everything is written below `folder`.
     pub(crate) fn set(folder: PathBuf, program: PathBuf) -> Result<Self> {
+        // Nothing of an earlier run may be taken for this one's.
+        drop(fs::remove_dir_all(&folder));
         fs::create_dir_all(&folder)?;
         fs::write(folder.join("openssl.cnf"), OPENSSL)?;
         shell::run(Command::new(&program).arg("files").arg(&folder))?;
@@ -98,12 +99,11 @@ impl Stage {
         while let Err(error) = check::answers(scenario, port, &self.folder, &folder) {
             if !process.is_running() || start.elapsed() > START {
                 let said = fs::read_to_string(&log).unwrap_or_default();
-                return Err(error.context(said.trim().to_owned()));
+                return Err(error.context(format!("its own words: {:?}", said.trim())));
             }
             thread::sleep(Duration::from_millis(100));
         }
         Ok(Running {
-            peer,
             scenario,
             process,
             port,

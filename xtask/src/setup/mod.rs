@@ -5,7 +5,7 @@
 
 mod distribution;
 mod nightly;
-mod packages;
+pub(crate) mod packages;
 mod toolchain;
 
 use anyhow::{Result, bail};

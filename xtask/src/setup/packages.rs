@@ -22,6 +22,13 @@ pub(crate) const TESTS: Set = &[
     ("nghttp2-client", "nghttp"),
 ];
 
+/// What puts proxies under load, and checks their answers before.
+pub(crate) const LOADS: Set = &[
+    ("curl", "curl"),
+    ("nghttp2-client", "h2load"),
+    ("wrk", "wrk"),
+];
+
 const LIMIT: Duration = Duration::from_mins(15);
 
 /// The packages of a set that are not there.

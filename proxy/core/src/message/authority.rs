@@ -40,10 +40,7 @@ pub fn host(authority: &[u8]) -> &[u8] {
 }
 
 fn split(authority: &[u8]) -> (&[u8], Option<&[u8]>) {
-    let start = match memchr::memchr(b']', authority) {
-        Some(end) => end,
-        None => 0,
-    };
+    let start = memchr::memchr(b']', authority).unwrap_or_default();
     match memchr::memchr(b':', authority.get(start..).unwrap_or_default()) {
         Some(at) => (
             authority.get(..start + at).unwrap_or_default(),

@@ -60,6 +60,7 @@ pub enum Kind {
 
 impl Kind {
     /// Looks a name up, by length first.
+    #[expect(clippy::cognitive_complexity, reason = "one table, one arm a line")]
     #[inline]
     pub fn of(name: &[u8]) -> Self {
         let is = |known: &[u8]| name.eq_ignore_ascii_case(known);

@@ -186,14 +186,15 @@ fn request_fault(error: httparse::Error, buffer: &[u8]) -> Fault {
     }
 }
 
-/// A plain loop over pairs: the compiler makes vector code of it.
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "without branches the compiler makes vector code of the loop"
+)]
 fn has_bare_lf(head: &[u8]) -> bool {
     let after = head.get(1..).unwrap_or_default();
-    let pairs = head
-        .iter()
-        .zip(after)
-        .fold(false, |bad, (a, b)| bad | ((*b == b'\n') & (*a != b'\r')));
-    pairs || head.first() == Some(&b'\n')
+    let pairs = head.iter().zip(after);
+    let inside = pairs.fold(false, |bad, (a, b)| bad | ((*b == b'\n') & (*a != b'\r')));
+    inside || head.first() == Some(&b'\n')
 }
 
 /// Parses a response head at the start of `buffer`; `None` while it is incomplete.

@@ -51,7 +51,7 @@ pub fn request_head(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
     push_edits(out, hop.edits);
     match request.framing {
         Framing::None if matches!(request.method, b"POST" | b"PUT" | b"PATCH") => {
-            out.extend_from_slice(b"Content-Length: 0\r\n")
+            out.extend_from_slice(b"Content-Length: 0\r\n");
         }
         Framing::None => {}
         Framing::Length(length) => {
@@ -91,12 +91,15 @@ pub fn may_upgrade(request: &Request<'_>) -> bool {
 /// End-to-end, not listed in Connection, not something only a trusted proxy may say, not an alias of such a field.
 fn is_forwarded(field: &Field<'_>, options: Options<'_, '_>, trusted: bool) -> bool {
     match field.kind {
-        Kind::Host | Kind::XForwardedFor | Kind::XRequestId | Kind::Traceparent => return false,
+        // Proxy-Authorization is for this hop, though this proxy asks for no credentials of its own.
+        Kind::Host
+        | Kind::XForwardedFor
+        | Kind::XRequestId
+        | Kind::Traceparent
+        | Kind::ProxyAuthorization => return false,
         Kind::XForwardedHost | Kind::XForwardedProto | Kind::Forwarded | Kind::XRealIp => {
             return trusted;
         }
-        // End-to-end in meaning, though this proxy asks for no credentials of its own.
-        Kind::ProxyAuthorization => return false,
         kind if kind.is_hop_by_hop() => return false,
         _ => {}
     }
@@ -186,9 +189,8 @@ fn push_client(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
     if !(hop.trusted && request.known(Kind::XForwardedProto).is_some()) {
         push_own(out, hop, b"X-Forwarded-Proto", hop.scheme.as_bytes());
     }
-    if !(hop.trusted && request.known(Kind::XForwardedHost).is_some())
-        && !request.authority.is_empty()
-    {
+    let host_is_said = hop.trusted && request.known(Kind::XForwardedHost).is_some();
+    if !host_is_said && !request.authority.is_empty() {
         push_own(out, hop, b"X-Forwarded-Host", request.authority);
     }
 }

@@ -78,10 +78,8 @@ impl<'a> Facts<'a> {
     /// Takes note of one field of an HTTP/1 request.
     pub(super) fn note(&mut self, field: &Field<'a>) -> Result<(), Fault> {
         match field.kind {
-            Kind::Host => {
-                if self.host.replace(field.value).is_some() {
-                    return Err(Fault::smuggling("more than one Host field (RFC 9112 §3.2)"));
-                }
+            Kind::Host if self.host.replace(field.value).is_some() => {
+                return Err(Fault::smuggling("more than one Host field (RFC 9112 §3.2)"));
             }
             Kind::ContentLength => self.note_length(field.value)?,
             Kind::TransferEncoding => {
@@ -112,7 +110,7 @@ impl<'a> Facts<'a> {
             }
             Kind::Te => {
                 self.accepts_trailers |=
-                    members(field.value).any(|m| m.eq_ignore_ascii_case(b"trailers"))
+                    members(field.value).any(|m| m.eq_ignore_ascii_case(b"trailers"));
             }
             _ => {}
         }
@@ -142,10 +140,11 @@ pub(super) fn parse_length(value: &[u8]) -> Option<u64> {
     let number = value.iter().fold(0u64, |sum, digit| {
         sum.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'))
     });
-    (number <= i64::MAX as u64).then_some(number)
+    i64::try_from(number).is_ok().then_some(number)
 }
 
-/// Visible ASCII without those that no URI holds raw. Browsers leave `{}|^`` in queries, so these pass.
+/// Visible ASCII without those that no URI holds raw. Browsers leave braces, bars, carets and backquotes in queries, so
+/// these pass.
 fn is_target_byte(byte: u8) -> bool {
     byte > 0x20 && byte < 0x7f && !matches!(byte, b'#' | b'"' | b'<' | b'>')
 }
@@ -189,104 +188,137 @@ pub(super) fn check_method(method: &[u8]) -> Result<(), Fault> {
 /// Makes a request of an HTTP/2 header list (RFC 9113 §8.2, §8.3). `ended`: no DATA follows.
 ///
 /// # Errors
-/// A fault of reason `Malformed` or `Smuggling` is a stream error PROTOCOL_ERROR; it may be answered with its status.
+/// A fault of reason `Malformed` or `Smuggling` is a stream error `PROTOCOL_ERROR`; it may be answered with its status.
 pub fn from_list<'f, 'a: 'f>(
     list: &'a HeaderList,
     ended: bool,
     fields: &'f mut Fields<'a>,
 ) -> Result<Request<'f>, Fault> {
-    let (mut method, mut scheme, mut path, mut pseudo_authority) = (None, None, None, None);
+    let mut pseudo = Pseudo::default();
     let mut facts = Facts::default();
     for (name, value) in list.iter() {
-        if let Some(pseudo) = name.strip_prefix(b":") {
-            let slot = match pseudo {
-                b"method" => &mut method,
-                b"scheme" => &mut scheme,
-                b"path" => &mut path,
-                b"authority" => &mut pseudo_authority,
-                _ => {
-                    return Err(Fault::malformed(
-                        "an unknown pseudo-header field (RFC 9113 §8.3)",
-                    ));
-                }
-            };
-            if !fields.is_empty() || slot.replace(value).is_some() {
-                return Err(Fault::malformed(
-                    "a pseudo-header field twice or after a regular one (RFC 9113 §8.3)",
-                ));
-            }
+        if let Some(name) = name.strip_prefix(b":") {
+            pseudo.note(name, value, !fields.is_empty())?;
             continue;
         }
         let field = checked_list_field(name, value)?;
-        match field.kind {
-            Kind::Te if !value.eq_ignore_ascii_case(b"trailers") => {
-                return Err(Fault::malformed(
-                    "TE with a value other than trailers (RFC 9113 §8.2.2)",
-                ));
-            }
-            Kind::Te => facts.accepts_trailers = true,
-            Kind::ContentLength => facts.note_length(value)?,
-            Kind::Connection
-            | Kind::KeepAlive
-            | Kind::ProxyConnection
-            | Kind::TransferEncoding
-            | Kind::Upgrade => {
-                return Err(Fault::smuggling(
-                    "a connection-specific field in HTTP/2 (RFC 9113 §8.2.2)",
-                ));
-            }
-            _ => facts.note(&field)?,
-        }
+        note_list_field(&mut facts, &field)?;
         fields
             .try_push(field)
             .map_err(|_full| Fault::header_too_large("more than 100 fields"))?;
     }
-    // First, because a CONNECT has neither scheme nor path (RFC 9113 §8.5).
-    check_method(method.unwrap_or_default())?;
-    let (Some(method), Some(scheme), Some(target)) = (method, scheme, path) else {
-        return Err(Fault::malformed(
-            "a request without :method, :scheme or :path (RFC 9113 §8.3.1)",
-        ));
-    };
-    if scheme != b"https" && scheme != b"http" {
-        return Err(Fault::malformed("a :scheme other than http and https"));
-    }
-    if !(method == b"OPTIONS" && target == b"*") {
-        check_target(target)?;
-    }
-    let authority = match (pseudo_authority, facts.host) {
-        (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
-            return Err(Fault::smuggling(
-                "Host differs from :authority (RFC 9113 §8.3.1)",
-            ));
-        }
-        (Some(authority), _) => authority,
-        (None, Some(host)) => host,
-        (None, None) => return Err(Fault::malformed("neither :authority nor Host")),
-    };
-    authority::check(authority)?;
-    let framing = match (ended, facts.length) {
-        (true, None | Some(0)) => Framing::None,
-        (true, Some(_)) => {
-            return Err(Fault::smuggling(
-                "content-length without a body (RFC 9113 §8.1.1)",
-            ));
-        }
-        (false, Some(length)) => Framing::Length(length),
-        (false, None) => Framing::Stream,
-    };
+    let (method, target) = pseudo.check()?;
+    let authority = pseudo.effective_authority(facts.host)?;
     Ok(Request {
         method,
         authority,
         target,
         version: Version::H2,
-        framing,
+        framing: list_framing(ended, facts.length)?,
         fields,
         keep_alive: true,
-        expects_continue: facts.expects_continue && framing != Framing::None,
+        expects_continue: facts.expects_continue && !ended,
         upgrade: false,
         accepts_trailers: facts.accepts_trailers,
     })
+}
+
+/// The pseudo-header fields of a request (RFC 9113 §8.3.1).
+#[derive(Debug, Default)]
+struct Pseudo<'a> {
+    method: Option<&'a [u8]>,
+    scheme: Option<&'a [u8]>,
+    path: Option<&'a [u8]>,
+    authority: Option<&'a [u8]>,
+}
+
+impl<'a> Pseudo<'a> {
+    fn note(&mut self, name: &[u8], value: &'a [u8], late: bool) -> Result<(), Fault> {
+        let slot = match name {
+            b"method" => &mut self.method,
+            b"scheme" => &mut self.scheme,
+            b"path" => &mut self.path,
+            b"authority" => &mut self.authority,
+            _ => {
+                return Err(Fault::malformed(
+                    "an unknown pseudo-header field (RFC 9113 §8.3)",
+                ));
+            }
+        };
+        if late || slot.replace(value).is_some() {
+            return Err(Fault::malformed(
+                "a pseudo-header field twice or after a regular one (RFC 9113 §8.3)",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Method and target, checked.
+    fn check(&self) -> Result<(&'a [u8], &'a [u8]), Fault> {
+        // First, because a CONNECT has neither scheme nor path (RFC 9113 §8.5).
+        check_method(self.method.unwrap_or_default())?;
+        let (Some(method), Some(scheme), Some(target)) = (self.method, self.scheme, self.path)
+        else {
+            return Err(Fault::malformed(
+                "a request without :method, :scheme or :path (RFC 9113 §8.3.1)",
+            ));
+        };
+        if scheme != b"https" && scheme != b"http" {
+            return Err(Fault::malformed("a :scheme other than http and https"));
+        }
+        if !(method == b"OPTIONS" && target == b"*") {
+            check_target(target)?;
+        }
+        Ok((method, target))
+    }
+
+    fn effective_authority(&self, host: Option<&'a [u8]>) -> Result<&'a [u8], Fault> {
+        let authority = match (self.authority, host) {
+            (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
+                return Err(Fault::smuggling(
+                    "Host differs from :authority (RFC 9113 §8.3.1)",
+                ));
+            }
+            (Some(authority), _) => authority,
+            (None, Some(host)) => host,
+            (None, None) => return Err(Fault::malformed("neither :authority nor Host")),
+        };
+        authority::check(authority)?;
+        Ok(authority)
+    }
+}
+
+/// Connection-specific fields have no place in HTTP/2, but for `TE: trailers` (RFC 9113 §8.2.2).
+fn note_list_field<'a>(facts: &mut Facts<'a>, field: &Field<'a>) -> Result<(), Fault> {
+    match field.kind {
+        Kind::Te if !field.value.eq_ignore_ascii_case(b"trailers") => Err(Fault::malformed(
+            "TE with a value other than trailers (RFC 9113 §8.2.2)",
+        )),
+        Kind::Te => {
+            facts.accepts_trailers = true;
+            Ok(())
+        }
+        Kind::ContentLength => facts.note_length(field.value),
+        Kind::Connection
+        | Kind::KeepAlive
+        | Kind::ProxyConnection
+        | Kind::TransferEncoding
+        | Kind::Upgrade => Err(Fault::smuggling(
+            "a connection-specific field in HTTP/2 (RFC 9113 §8.2.2)",
+        )),
+        _ => facts.note(field),
+    }
+}
+
+fn list_framing(ended: bool, length: Option<u64>) -> Result<Framing, Fault> {
+    match (ended, length) {
+        (true, None | Some(0)) => Ok(Framing::None),
+        (true, Some(_)) => Err(Fault::smuggling(
+            "content-length without a body (RFC 9113 §8.1.1)",
+        )),
+        (false, Some(length)) => Ok(Framing::Length(length)),
+        (false, None) => Ok(Framing::Stream),
+    }
 }
 
 /// A regular field of a header list: a lower-case token and a clean value (RFC 9113 §8.2.1).
