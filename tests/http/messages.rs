@@ -22,10 +22,10 @@ fn pipelined_requests_are_answered_in_their_order() {
     let origin = mirror();
     let stage = Stage::before(&origin);
     let mut client = stage.client();
-    let all: String = (0..50)
+    let all: Vec<String> = (0..50)
         .map(|n| format!("GET /{n} HTTP/1.1\r\nHost: a\r\n\r\n"))
         .collect();
-    client.send(all);
+    client.send(all.concat());
     for n in 0..50 {
         assert_eq!(client.response().text(), format!("/{n}"));
     }
