@@ -161,3 +161,23 @@ fn a_file_that_is_not_there_is_a_wrong_configuration() {
     let run = openclaw(&["-c", "/nowhere/openclaw.toml", "run"]);
     assert_eq!(run.code, 2);
 }
+
+#[test]
+fn a_name_that_is_not_known_here_is_a_warning_and_is_not_asked_for_without_need() {
+    let folder = Folder::new();
+    let config = answering("hello")
+        + "[upstream.app]\nendpoints = [\"nowhere.invalid:80\"]\n[[route]]\nmatch = { path = \"/x\" }\nto = \"app\"\n";
+    folder.write("name.toml", config);
+    let whole = check(&folder, &["check", "name.toml"]).ok();
+    let words = "warning: upstream app: cannot resolve nowhere.invalid: ";
+    assert!(whole.stderr.starts_with(words), "{}", whole.stderr);
+    let text = check(&folder, &["check", "--text-only", "name.toml"]).ok();
+    assert_eq!(text.stderr, "");
+    let run = check(&folder, &["-c", "name.toml", "run"]);
+    assert_eq!(run.code, 2);
+    assert!(
+        run.stderr.contains("cannot resolve nowhere.invalid"),
+        "{}",
+        run.stderr
+    );
+}

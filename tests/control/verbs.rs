@@ -15,6 +15,10 @@ fn every_reason_is_listed_and_explained() {
     let list = json(&["reasons"]);
     let codes = list.as_array().unwrap();
     assert!(codes.len() >= 20);
+    assert!(
+        table.contains("\nshield.geo "),
+        "the kernel's are there: {table}"
+    );
     for entry in codes {
         let code = entry["code"].as_str().unwrap();
         assert!(table.lines().any(|line| line.starts_with(code)), "{code}");

@@ -1,5 +1,7 @@
 //! Messages one after the other: what goes through unchanged, and when a connection goes on.
 
+use std::fmt::Write;
+
 use super::{GET, GET_CLOSE, Stage};
 use crate::support::{Origin, RawClient};
 
@@ -22,10 +24,11 @@ fn pipelined_requests_are_answered_in_their_order() {
     let origin = mirror();
     let stage = Stage::before(&origin);
     let mut client = stage.client();
-    let all: Vec<String> = (0..50)
-        .map(|n| format!("GET /{n} HTTP/1.1\r\nHost: a\r\n\r\n"))
-        .collect();
-    client.send(all.concat());
+    let mut all = String::new();
+    for n in 0..50 {
+        let _ = write!(all, "GET /{n} HTTP/1.1\r\nHost: a\r\n\r\n");
+    }
+    client.send(all);
     for n in 0..50 {
         assert_eq!(client.response().text(), format!("/{n}"));
     }

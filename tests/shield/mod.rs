@@ -1,7 +1,9 @@
 //! The shield: what the kernel program decides, that it decides as the host does, and what it does on real interfaces.
 
 mod attach;
+mod files;
 mod frames;
+mod lists;
 mod mistakes;
 mod net;
 mod packets;

@@ -9,26 +9,39 @@ use tokio::runtime;
 use super::Context;
 use super::error::CliError;
 use super::output::Outcome;
-use crate::control::{self, Origin};
+use crate::control::{self, Checked, Origin};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The file; else the one that `run` would take
     file: Option<PathBuf>,
+    /// Neither read certificates nor ask for the addresses of names
+    #[arg(long)]
+    text_only: bool,
 }
 
 pub(super) fn check(context: &Context, arguments: &Arguments) -> Result<Outcome, CliError> {
-    outcome(&context.origin(arguments.file.as_deref()))
+    let origin = context.origin(arguments.file.as_deref());
+    if arguments.text_only {
+        let checked = control::check_text(&origin).map_err(CliError::Refused)?;
+        return Ok(told(&origin, checked));
+    }
+    whole(&origin)
 }
 
-pub(super) fn outcome(origin: &Origin) -> Result<Outcome, CliError> {
+/// With certificates and names.
+pub(super) fn whole(origin: &Origin) -> Result<Outcome, CliError> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|source| CliError::Runtime { source })?;
     let checked = runtime.block_on(control::check(origin));
     runtime.shutdown_background();
-    let (config, warnings) = checked.map_err(CliError::Refused)?;
+    Ok(told(origin, checked.map_err(CliError::Refused)?))
+}
+
+fn told(origin: &Origin, checked: Checked) -> Outcome {
+    let Checked { config, warnings } = checked;
     let counts = [
         (config.listeners.len(), "listener"),
         (config.routes.len(), "route"),
@@ -49,8 +62,8 @@ pub(super) fn outcome(origin: &Origin) -> Result<Outcome, CliError> {
         "warnings": warnings,
         "problems": [],
     });
-    Ok(Outcome {
+    Outcome {
         warnings,
         ..Outcome::new(text, json)
-    })
+    }
 }

@@ -1,11 +1,14 @@
 //! Why a verb failed, and with which exit code: 1 when the thing failed or the answer is no, 2 when the command line or the
 //! configuration is wrong.
 
+use std::path::PathBuf;
+
 use serde_json::{Value, json};
 
 use super::output::{Format, error_line, print};
 use crate::control::admin::client::CallError;
 use crate::control::{ControlError, Refused, chain};
+use crate::shield::OfflineError;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CliError {
@@ -25,6 +28,18 @@ pub(super) enum CliError {
     Call(#[from] CallError),
     #[error("the running proxy says: {message}")]
     Answer { message: String },
+    /// The shield's answer is no.
+    #[error("{message}")]
+    Shield { message: String },
+    #[error("the running proxy answers with something else; is it of another version?")]
+    ShieldAnswer { source: serde_json::Error },
+    #[error(transparent)]
+    Offline(#[from] OfflineError),
+    #[error("cannot read {}", path.display())]
+    ReadList {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("{message}")]
     Usage { message: String },
     #[error("there is no reason `{code}`{hint}")]
@@ -54,6 +69,10 @@ impl CliError {
             Self::Control(_)
             | Self::Call(_)
             | Self::Answer { .. }
+            | Self::Shield { .. }
+            | Self::ShieldAnswer { .. }
+            | Self::Offline(_)
+            | Self::ReadList { .. }
             | Self::UnknownReason { .. }
             | Self::StillRunning { .. }
             | Self::Runtime { .. }

@@ -9,14 +9,18 @@ use clap::{CommandFactory, Parser, Subcommand};
 use self::error::CliError;
 use self::output::{Format, Outcome};
 use crate::control::Origin;
+use crate::shield::Kind;
 
+mod blocklist;
 mod check;
 mod error;
+mod listing;
 mod output;
 mod reasons;
 mod reload;
 mod run;
 mod shell;
+mod shield;
 mod socket;
 mod status;
 mod stop;
@@ -51,6 +55,12 @@ enum Verb {
     Stop(stop::Arguments),
     /// Show what the running proxy does
     Status,
+    /// Keep addresses out, and see who is
+    Blocklist(blocklist::Arguments),
+    /// Let addresses in, whatever the block lists say
+    Allowlist(blocklist::Arguments),
+    /// Work the XDP shield
+    Shield(shield::Arguments),
     /// Say what this program is
     Version,
     /// Explain the codes of refusals
@@ -93,7 +103,7 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         config: cli.config,
         socket: cli.socket,
     };
-    match obey(&context, cli.verb) {
+    match obey(&context, cli.verb, format) {
         Ok(outcome) => {
             outcome.print(format);
             outcome.code.into()
@@ -105,13 +115,20 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn obey(context: &Context, verb: Verb) -> Result<Outcome, CliError> {
+fn obey(context: &Context, verb: Verb, format: Format) -> Result<Outcome, CliError> {
     match verb {
         Verb::Run(arguments) => run::run(context, &arguments),
         Verb::Check(arguments) => check::check(context, &arguments),
         Verb::Reload => reload::reload(context),
         Verb::Stop(arguments) => stop::stop(context, &arguments),
         Verb::Status => status::status(context),
+        Verb::Blocklist(arguments) => {
+            blocklist::run(context, Kind::Block, arguments, format == Format::Json)
+        }
+        Verb::Allowlist(arguments) => {
+            blocklist::run(context, Kind::Allow, arguments, format == Format::Json)
+        }
+        Verb::Shield(arguments) => shield::run(context, arguments),
         Verb::Version => Ok(version::version()),
         Verb::Reasons(arguments) => reasons::reasons(&arguments),
         Verb::Completions(arguments) => Ok(shell::completions(&arguments, Cli::command())),

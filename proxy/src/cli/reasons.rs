@@ -1,7 +1,8 @@
 //! `openclaw reasons`: what the codes in logs, metrics and error bodies mean.
 
 use clap::Args;
-use openclaw_core::reason::{ALL, Fault};
+use openclaw_common::verdict::{Reason as Kernel, Verdict};
+use openclaw_core::reason::{ALL, Fault, Reason};
 use serde_json::{Value, json};
 
 use super::error::CliError;
@@ -44,7 +45,20 @@ fn rows() -> Vec<Row> {
         meaning: entry.meaning,
         advice: entry.advice,
     });
-    rows.collect()
+    // What both the kernel and user space refuse for is explained once.
+    let kernel = Kernel::ALL
+        .iter()
+        .filter(|reason| Reason::from_code(reason.code()).is_none());
+    rows.chain(kernel.map(|reason| Row {
+        code: reason.code(),
+        who: "policy",
+        meaning: reason.summary(),
+        advice: match reason.verdict() {
+            Verdict::Drop => "`openclaw blocklist test ADDR` says why.",
+            Verdict::Pass => "Nothing to do: the packet passed.",
+        },
+    }))
+    .collect()
 }
 
 pub(super) fn reasons(arguments: &Arguments) -> Result<Outcome, CliError> {

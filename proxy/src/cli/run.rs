@@ -47,7 +47,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome, C
         None => context.origin(None),
     };
     if arguments.check_first {
-        let checked = check::outcome(&origin)?;
+        let checked = check::whole(&origin)?;
         checked
             .warnings
             .iter()

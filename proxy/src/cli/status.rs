@@ -55,22 +55,7 @@ fn text(status: &Value) -> String {
             format!("REFUSED at {at}: {count} problem(s), the old configuration serves on"),
         ));
     }
-    let listeners = status.pointer("/listeners").and_then(Value::as_array);
-    for listener in listeners.into_iter().flatten() {
-        let words = |key: &str| {
-            let items = listener.get(key).and_then(Value::as_array);
-            let items = items.into_iter().flatten().filter_map(Value::as_str);
-            items.collect::<Vec<_>>().join(" ")
-        };
-        let name = listener.get("name").and_then(Value::as_str).unwrap_or("-");
-        let tls = if listener.get("tls") == Some(&Value::Bool(true)) {
-            " tls"
-        } else {
-            ""
-        };
-        let text = format!("{name} {} {}{tls}", words("addresses"), words("protocols"));
-        rows.push(row("listener", text));
-    }
+    rows.extend(listeners(status).map(|text| row("listener", text)));
     rows.push(row(
         "workers",
         format!(
@@ -90,4 +75,22 @@ fn text(status: &Value) -> String {
     rows.push(row("shield", word("/shield")));
     rows.push(row("metrics", word("/metrics")));
     table(&rows)
+}
+
+fn listeners(status: &Value) -> impl Iterator<Item = String> {
+    let listeners = status.pointer("/listeners").and_then(Value::as_array);
+    listeners.into_iter().flatten().map(|listener| {
+        let words = |key: &str| {
+            let items = listener.get(key).and_then(Value::as_array);
+            let items = items.into_iter().flatten().filter_map(Value::as_str);
+            items.collect::<Vec<_>>().join(" ")
+        };
+        let name = listener.get("name").and_then(Value::as_str).unwrap_or("-");
+        let tls = if listener.get("tls") == Some(&Value::Bool(true)) {
+            " tls"
+        } else {
+            ""
+        };
+        format!("{name} {} {}{tls}", words("addresses"), words("protocols"))
+    })
 }

@@ -45,7 +45,7 @@ fn text(control: &Control) -> String {
     if let Some(path) = &*control.admin.borrow() {
         line(&mut out, "admin", &path.display().to_string());
     }
-    line(&mut out, "shield", &control.shield.borrow());
+    line(&mut out, "shield", &control.shield.status().headline());
     if control.options.origin == Origin::Embedded {
         out.push_str(&to_try(config.listeners.first(), control));
     }

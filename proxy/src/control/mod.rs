@@ -12,16 +12,18 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::LocalSet;
 
 use self::admin::AdminSocket;
+pub use self::check::{Checked, check, check_text};
 pub use self::error::{ControlError, Refused, Trouble, chain};
 pub use self::load::{Origin, load};
 use self::log::LevelSwitch;
 use self::notify::{State, notify};
 pub use self::process::{fallback_socket, is_trusted};
-pub use self::state::{Control, Options, Taken, check};
+pub use self::state::{Control, Options, Taken};
 
 pub mod admin;
 mod banner;
 mod build;
+mod check;
 mod demo;
 mod error;
 pub mod http;
@@ -30,6 +32,7 @@ pub mod log;
 mod metrics;
 mod notify;
 mod process;
+mod shield;
 mod sockets;
 mod state;
 
@@ -75,16 +78,19 @@ async fn live(options: Options, level: LevelSwitch) -> Result<Ended, ControlErro
         control.metrics.set(listener.local_addr().ok());
         tokio::task::spawn_local(metrics::serve(Rc::clone(&control), listener));
     }
+    shield::attend(&control);
     banner::print(&control);
     notify(State::Ready);
     let obey = obey(&control, &mut signals);
-    match &socket {
+    let ended = match &socket {
         Some(socket) => tokio::select! {
-            ended = obey => Ok(ended),
-            () = admin::serve(Rc::clone(&control), &socket.listener) => Ok(Ended::AtOnce),
+            ended = obey => ended,
+            () = admin::serve(Rc::clone(&control), &socket.listener) => Ended::AtOnce,
         },
-        None => Ok(obey.await),
-    }
+        None => obey.await,
+    };
+    control.shield.shutdown();
+    Ok(ended)
 }
 
 /// Without a written configuration the socket may be elsewhere, or missing: a first try needs no root.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use openclaw_core::config::{AccessTarget, Config, Loaded, ShieldMode};
 use tokio::sync::{Mutex, Notify, oneshot};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::build::{Builder, Built};
@@ -18,6 +19,7 @@ use super::load::{self, Origin};
 use super::log::LevelSwitch;
 use super::notify::{State, notify};
 use super::sockets::{Binding, Bound};
+use crate::shield::Shield;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{AccessWriter, Output, Report, Source};
 use crate::tls::Facts;
@@ -70,8 +72,7 @@ pub struct Control {
     pub(super) stop: Notify,
     /// Further families of the metrics page; the shield's, for one.
     pub(super) sources: RefCell<Vec<Box<dyn Source>>>,
-    /// One line about the shield for banner and status.
-    pub(super) shield: RefCell<String>,
+    pub(super) shield: Shield,
     /// Where the admin socket and the metrics are, once they are open.
     pub(super) admin: RefCell<Option<PathBuf>>,
     pub(super) metrics: Cell<Option<SocketAddr>>,
@@ -114,6 +115,9 @@ impl Control {
         let snapshot = snapshot(1, config, built);
         let access_log =
             AccessWriter::start(output).map_err(|source| ControlError::Runtime { source })?;
+        // `--no-shield` has switched the mode off by now.
+        let (shield, _) = Shield::start(&snapshot.config, !options.shield);
+        let source = shield.clone();
         let mut workers = Vec::with_capacity(worker_count);
         for (index, sockets) in sockets.into_iter().enumerate() {
             let seed = WorkerSeed {
@@ -121,16 +125,12 @@ impl Control {
                 snapshot: Arc::clone(&snapshot),
                 sockets,
                 access_log: Some(access_log.handle()),
+                peers: shield.peers(),
             };
             let worker =
                 worker::spawn(seed).map_err(|source| ControlError::Worker { index, source })?;
             workers.push(worker);
         }
-        let shield = if options.shield && snapshot.config.shield.mode != ShieldMode::Off {
-            "off"
-        } else {
-            "off (not wanted)"
-        };
         let now = SystemTime::now();
         Ok(Rc::new(Self {
             options,
@@ -149,8 +149,8 @@ impl Control {
             access_log: RefCell::new(Some(access_log)),
             draining: Cell::new(None),
             stop: Notify::new(),
-            sources: RefCell::default(),
-            shield: RefCell::new(shield.to_owned()),
+            sources: RefCell::new(vec![Box::new(source)]),
+            shield,
             admin: RefCell::new(None),
             metrics: Cell::new(None),
         }))
@@ -218,7 +218,10 @@ impl Control {
             }
         }
         *self.bound.borrow_mut() = bound;
-        *self.snapshot.borrow_mut() = snapshot;
+        *self.snapshot.borrow_mut() = Arc::clone(&snapshot);
+        let (shield, no_shield) = (self.shield.clone(), !self.options.shield);
+        let shielding = spawn_blocking(move || shield.reload(&snapshot.config, no_shield));
+        warnings.extend(shielding.await.unwrap_or_default());
         Ok(Taken {
             generation,
             warnings,
@@ -352,21 +355,6 @@ fn open_log(target: &AccessTarget) -> Result<Output, Trouble> {
         },
         source,
     })
-}
-
-/// Whether the configuration could be served, as far as this can be told without listening.
-///
-/// # Errors
-/// Everything that is wrong with it.
-pub async fn check(origin: &Origin) -> Result<(Config, Vec<String>), Refused> {
-    let loaded = load::load(origin)?;
-    let built = Builder::default()
-        .build(&loaded.config)
-        .await
-        .map_err(Refused)?;
-    let warnings = loaded.warnings.iter().map(ToString::to_string);
-    let warnings = warnings.chain(built.warnings()).collect();
-    Ok((loaded.config, warnings))
 }
 
 fn snapshot(generation: u64, config: Config, built: Built) -> Arc<Snapshot> {

@@ -12,13 +12,6 @@ use super::error::Error;
 use super::wire::Wire;
 use crate::time::Deadline;
 
-/// A whole small response.
-struct Whole<'a> {
-    status: u16,
-    fields: Fields<'a>,
-    body: &'a [u8],
-}
-
 /// Sends what the route says. Returns status and payload bytes.
 pub(super) async fn of_route<W: Wire>(
     local: &Local,
@@ -28,42 +21,13 @@ pub(super) async fn of_route<W: Wire>(
     wire: &mut W,
     deadline: &Deadline,
 ) -> (u16, Result<u64, Error>) {
-    let date = local.date(Instant::now());
-    let mut whole = Whole {
-        status: 200,
-        fields: Fields::new(),
-        body: &[],
+    let (status, body) = match &route.action {
+        Action::Respond(respond) => (respond.status, &*respond.body),
+        Action::Redirect(redirect) => (redirect.status, &[][..]),
+        Action::Forward(_) => (500, &[][..]),
     };
-    whole.fields.push(Field::new(b"Date", &date));
-    match &route.action {
-        Action::Respond(respond) => {
-            whole.status = respond.status;
-            whole.body = &respond.body;
-            if !respond.content_type.is_empty() {
-                whole
-                    .fields
-                    .push(Field::new(b"Content-Type", respond.content_type.as_bytes()));
-            }
-        }
-        Action::Redirect(redirect) => {
-            whole.status = redirect.status;
-            whole
-                .fields
-                .push(Field::new(b"Location", redirect.to.as_bytes()));
-        }
-        Action::Forward(_) => {}
-    }
-    let edits = &route.headers.response;
-    for (name, value) in edits.set.iter().chain(&edits.add) {
-        // More than fit are left out; the configuration check bounds them far below.
-        let _ = whole
-            .fields
-            .try_push(Field::new(name.as_bytes(), value.as_bytes()));
-    }
-    (
-        whole.status,
-        send(whole, method, wire, deadline, downstream).await,
-    )
+    let body = queue_route_head(local, route, (status, body), method, wire);
+    (status, send(body, wire, deadline, downstream).await)
 }
 
 /// Tells the client in a few fixed words that it is refused, and under which id the log knows more.
@@ -75,13 +39,53 @@ pub(super) async fn refusal<W: Wire>(
     wire: &mut W,
     deadline: &Deadline,
 ) -> Result<u64, Error> {
-    let date = local.date(Instant::now());
-    let body = format!(
+    let text = format!(
         "{} {}\n{}\nrequest id: {id}\n",
         fault.status,
         phrase(fault.status),
         fault.reason.code()
     );
+    let body = queue_refusal_head(local, fault, (id, method), text.as_bytes(), wire);
+    send(body, wire, deadline, downstream).await
+}
+
+/// Queues the head of a route's answer and returns the payload that belongs to it. Not part of the future: a list of
+/// fields is large, and the future of every connection would have to hold it.
+fn queue_route_head<'a, W: Wire>(
+    local: &Local,
+    route: &Route,
+    (status, body): (u16, &'a [u8]),
+    method: Method,
+    wire: &mut W,
+) -> &'a [u8] {
+    let date = local.date(Instant::now());
+    let mut fields = Fields::new();
+    fields.push(Field::new(b"Date", &date));
+    match &route.action {
+        Action::Respond(respond) if !respond.content_type.is_empty() => {
+            fields.push(Field::new(b"Content-Type", respond.content_type.as_bytes()));
+        }
+        Action::Redirect(redirect) => {
+            fields.push(Field::new(b"Location", redirect.to.as_bytes()));
+        }
+        Action::Respond(_) | Action::Forward(_) => {}
+    }
+    let edits = &route.headers.response;
+    for (name, value) in edits.set.iter().chain(&edits.add) {
+        // More than fit are left out; the configuration check bounds them far below.
+        let _ = fields.try_push(Field::new(name.as_bytes(), value.as_bytes()));
+    }
+    queue_head(status, &fields, body, method, wire)
+}
+
+fn queue_refusal_head<'a, W: Wire>(
+    local: &Local,
+    fault: Fault,
+    (id, method): (&str, Method),
+    body: &'a [u8],
+    wire: &mut W,
+) -> &'a [u8] {
+    let date = local.date(Instant::now());
     let mut fields = Fields::new();
     fields.push(Field::new(b"Date", &date));
     fields.push(Field::new(b"Content-Type", b"text/plain; charset=utf-8"));
@@ -95,44 +99,41 @@ pub(super) async fn refusal<W: Wire>(
         )),
         _ => {}
     }
-    send(
-        Whole {
-            status: fault.status,
-            fields,
-            body: body.as_bytes(),
-        },
-        method,
-        wire,
-        deadline,
-        downstream,
-    )
-    .await
+    queue_head(fault.status, &fields, body, method, wire)
 }
 
-async fn send<W: Wire>(
-    whole: Whole<'_>,
+fn queue_head<'a, W: Wire>(
+    status: u16,
+    fields: &[Field<'_>],
+    body: &'a [u8],
     method: Method,
     wire: &mut W,
-    deadline: &Deadline,
-    downstream: &Downstream,
-) -> Result<u64, Error> {
-    let length = whole.body.len() as u64;
-    let bodiless = method == Method::Head || matches!(whole.status, 204 | 304);
-    let body = if bodiless {
-        ResponseBody::None {
-            declared: (whole.status == 200 || length > 0).then_some(length),
-        }
+) -> &'a [u8] {
+    let length = body.len() as u64;
+    let bodiless = method == Method::Head || matches!(status, 204 | 304);
+    let framing = if bodiless {
+        let declared = (status == 200 || length > 0).then_some(length);
+        ResponseBody::None { declared }
     } else {
         ResponseBody::Length(length)
     };
     wire.respond(&ResponseHead {
-        status: whole.status,
+        status,
         phrase: b"",
-        fields: &whole.fields,
-        body,
+        fields,
+        body: framing,
     });
-    let mut left = if bodiless { &[][..] } else { whole.body };
-    let sent = left.len() as u64;
+    if bodiless { &[] } else { body }
+}
+
+/// Sends payload whose head is queued, and the end. Returns how much it was.
+async fn send<W: Wire>(
+    body: &[u8],
+    wire: &mut W,
+    deadline: &Deadline,
+    downstream: &Downstream,
+) -> Result<u64, Error> {
+    let mut left = body;
     let mut finished = false;
     deadline.arm(downstream.listener.idle_timeout);
     let result = poll_fn(|cx| {
@@ -157,5 +158,5 @@ async fn send<W: Wire>(
     })
     .await;
     deadline.disarm();
-    result.map(|()| sent)
+    result.map(|()| body.len() as u64)
 }

@@ -10,6 +10,7 @@ use openclaw_core::config;
 use openclaw_core::route::Router;
 
 use crate::net::Buffers;
+use crate::shield::PeerFilter;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{Recorder, Slots};
 use crate::time::Wheel;
@@ -21,6 +22,7 @@ pub struct Local {
     pub buffers: Buffers,
     pub wheel: Rc<Wheel>,
     pub recorder: Recorder,
+    pub peers: PeerFilter,
     pub random: RefCell<fastrand::Rng>,
     /// Open client connections of this worker.
     pub connections: Cell<usize>,
@@ -66,12 +68,13 @@ struct Date {
 }
 
 impl Local {
-    pub fn new(snapshot: Arc<Snapshot>, recorder: Recorder) -> Self {
+    pub fn new(snapshot: Arc<Snapshot>, recorder: Recorder, peers: PeerFilter) -> Self {
         let serving = Rc::new(Serving::new(snapshot, &recorder, None));
         Self {
             buffers: Buffers::default(),
             wheel: Wheel::new(),
             recorder,
+            peers,
             random: RefCell::new(fastrand::Rng::new()),
             connections: Cell::new(0),
             serving: RefCell::new(serving),

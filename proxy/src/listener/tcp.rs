@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -52,6 +53,10 @@ pub async fn accept(local: Rc<Local>, listening: Rc<Listening>, socket: TcpListe
 fn admit(local: &Rc<Local>, listening: &Listening, tcp: TcpStream, peer: SocketAddr) {
     let terms = listening.terms.borrow().clone();
     let address = peer.ip().to_canonical();
+    if let Some(reason) = local.peers.check(address) {
+        local.recorder.refusal(terms.slot, reason);
+        return;
+    }
     let config = &terms.config;
     let permit = terms.setup.permits.take(
         address,
@@ -121,16 +126,27 @@ async fn plain(open: Open, terms: Terms, tcp: TcpStream, peer: SocketAddr) {
     serve_wire(local, downstream, io, early, http2).await;
 }
 
-/// A TLS connection: the handshake within `header_timeout`, then the wire that ALPN chose (RFC 7301).
+/// A TLS connection: the handshake, then the wire that ALPN chose (RFC 7301).
 async fn secure(open: Open, terms: Terms, tcp: TcpStream, peer: SocketAddr) {
     let local = &open.local;
-    let (Some(config), Ok(address)) = (terms.setup.tls.clone(), tcp.local_addr()) else {
+    // Boxed, so that the handshake's state is freed when it is over.
+    let Some((io, downstream, http2)) = Box::pin(establish(local, terms, tcp, peer)).await else {
         return;
     };
+    serve_wire(local, downstream, io, Vec::new(), http2).await;
+}
+
+/// Shakes hands within `header_timeout`; tells whether HTTP/2 was chosen.
+async fn establish(
+    local: &Local,
+    terms: Terms,
+    tcp: TcpStream,
+    peer: SocketAddr,
+) -> Option<(Io, Rc<Downstream>, bool)> {
+    let (config, address) = (terms.setup.tls.clone()?, tcp.local_addr().ok()?);
     let deadline = Deadline::new(&local.wheel);
     deadline.arm(terms.config.header_timeout);
-    // Boxed, so that the handshake's state is freed when it is over.
-    let mut handshake = Box::pin(handshake(tcp, config));
+    let mut handshake = pin!(handshake(tcp, config));
     let result = poll_fn(|cx| match handshake.as_mut().poll(cx) {
         Poll::Ready(result) => Poll::Ready(result),
         Poll::Pending if deadline.poll_expired(cx) => {
@@ -139,18 +155,16 @@ async fn secure(open: Open, terms: Terms, tcp: TcpStream, peer: SocketAddr) {
         Poll::Pending => Poll::Pending,
     })
     .await;
-    drop(handshake);
-    drop(deadline);
     let (tcp, session) = match result {
         Ok(stream) => stream.into_inner(),
         Err(error) => {
             local.recorder.refusal(terms.slot, Reason::TlsHandshake);
             tracing::debug!(%peer, %error, "TLS handshake failed");
-            return;
+            return None;
         }
     };
-    let http2 = session.alpn_protocol() == Some(b"h2")
-        || (!terms.config.protocols.h1 && terms.config.protocols.h2);
+    let protocols = terms.config.protocols;
+    let http2 = session.alpn_protocol() == Some(b"h2") || (!protocols.h1 && protocols.h2);
     let facts = TlsFacts {
         version: match session.protocol_version() {
             Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
@@ -158,14 +172,8 @@ async fn secure(open: Open, terms: Terms, tcp: TcpStream, peer: SocketAddr) {
         },
         server_name: session.server_name().map(str::to_owned),
     };
-    let downstream = Rc::new(Downstream::new(
-        terms.config,
-        terms.slot,
-        peer,
-        address,
-        Some(facts),
-    ));
-    serve_wire(local, downstream, Io::tls(tcp, session), Vec::new(), http2).await;
+    let downstream = Downstream::new(terms.config, terms.slot, peer, address, Some(facts));
+    Some((Io::tls(tcp, session), Rc::new(downstream), http2))
 }
 
 /// A client that offers only protocols which the listener does not speak is refused before anything is agreed upon;

@@ -1,3 +1,269 @@
-//! The control plane of the shield.
+//! The shield: who is kept out before a connection costs anything. Lists, their compilation and the tables in plain memory are pure;
+//! the kernel's maps, the files and the clock are at the edge. [`Shield`] is the one face for all others.
+//!
+//! An entry that ends: a block or ban ends by the kernel's clock, to the nanosecond; an allow entry, and everything that user space
+//! shows, ends within a second, when [`Shield::tick`] takes it out. Single addresses and IPv6 /64s with an end are bans, found in a
+//! hash; wider ranges with an end are in a trie.
 
 pub mod kernel;
+
+mod api;
+mod compile;
+mod format;
+mod host;
+mod index;
+mod lists;
+mod look;
+mod own;
+mod peers;
+mod persist;
+mod prefix;
+mod raise;
+mod rules;
+mod sink;
+mod state;
+mod status;
+mod store;
+mod verbs;
+mod words;
+
+#[cfg(test)]
+mod property;
+
+use std::fs::{self, File};
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use openclaw_core::config::{Config, ShieldMode};
+
+pub use self::api::{
+    Answer, ApiError, Changed, EntryView, Import, ListStats, Request, Stats, TableStats, Tested,
+};
+pub use self::format::ttl::show as show_seconds;
+pub use self::format::{Format, Problem, Problems, SHOWN_PROBLEMS};
+use self::kernel::{LogReader, Mode};
+pub use self::lists::Kind;
+pub use self::peers::PeerFilter;
+use self::peers::Shared;
+use self::state::{Save, State};
+pub use self::status::{InterfaceStatus, Status};
+use crate::telemetry::{MetricsText, Source, metrics};
+
+/// The shield of a process. Clones are the same shield. Calls may take milliseconds, an import of a large list seconds: not for the
+/// thread of a worker.
+#[derive(Clone, Debug)]
+pub struct Shield {
+    state: Arc<Mutex<State>>,
+    shared: Arc<Shared>,
+}
+
+/// Why the shield cannot be worked without a proxy.
+#[derive(Debug, thiserror::Error)]
+pub enum OfflineError {
+    #[error("cannot use the state directory {}", path.display())]
+    StateDir { path: PathBuf, source: io::Error },
+}
+
+impl Shield {
+    /// The shield of a proxy: reads the lists, loads and attaches the kernel program as far as that is possible. `no_shield` leaves the
+    /// kernel alone; the lists apply where connections are accepted.
+    pub fn start(config: &Config, no_shield: bool) -> (Self, Status) {
+        let mut state = State::new(&adjusted(config, no_shield), true);
+        state.raise();
+        for warning in state.warnings() {
+            tracing::warn!("{warning}");
+        }
+        let status = state.status();
+        (Self::of(state), status)
+    }
+
+    /// The shield without a proxy: the same lists, and the maps that are pinned. Waits for other command lines that do the same; the
+    /// returned guard keeps them waiting.
+    ///
+    /// # Errors
+    /// The state directory cannot be made or locked.
+    pub fn offline(config: &Config) -> Result<(Self, File), OfflineError> {
+        let path = config.server.state_dir.clone();
+        let lock = fs::create_dir_all(&path)
+            .and_then(|()| File::create(path.join("lists.lock")))
+            .and_then(|file| file.lock().map(|()| file))
+            .map_err(|source| OfflineError::StateDir { path, source })?;
+        let mut state = State::new(config, false);
+        state.open_pinned();
+        Ok((Self::of(state), lock))
+    }
+
+    fn of(state: State) -> Self {
+        let shared = Arc::clone(&state.shared);
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            shared,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic leaves lists that are right, and tables that the next change to them repairs.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a worker asks about every peer.
+    pub fn peers(&self) -> PeerFilter {
+        PeerFilter::new(Arc::clone(&self.shared))
+    }
+
+    /// To be called each second: takes out what has ended, saves what has changed.
+    pub fn tick(&self) {
+        let save = {
+            let mut state = self.lock();
+            state.reap();
+            state.take_save(false)
+        };
+        self.save(save);
+    }
+
+    /// Saves what has changed, now.
+    pub fn flush(&self) {
+        let save = self.lock().take_save(true);
+        self.save(save);
+    }
+
+    fn save(&self, save: Option<Save>) {
+        let Some(save) = save else { return };
+        let result = persist::save(&save.state_dir, &save.bytes);
+        self.lock().saved(&save, &result);
+    }
+
+    /// Follows a new configuration; gives back what did not work.
+    pub fn reload(&self, config: &Config, no_shield: bool) -> Vec<String> {
+        self.lock().reload(&adjusted(config, no_shield))
+    }
+
+    /// The end of the proxy: saves the lists; detaches if `on_exit` says so, else the kernel goes on filtering.
+    pub fn shutdown(&self) {
+        self.flush();
+        self.lock().lower();
+    }
+
+    pub fn status(&self) -> Status {
+        self.lock().status()
+    }
+
+    /// The log of the kernel program, once, to be forwarded on a runtime; nothing where there is none.
+    pub fn log_reader(&self) -> Option<LogReader> {
+        let mut state = self.lock();
+        match state.kernel()?.log_reader() {
+            Ok(reader) => Some(reader),
+            Err(error) => {
+                tracing::debug!("{}", verbs::chain(&error));
+                None
+            }
+        }
+    }
+
+    /// Answers one request of the command line or the admin API.
+    ///
+    /// # Errors
+    /// The request is wrong, or the answer is no.
+    pub fn handle(&self, request: Request) -> Result<Answer, ApiError> {
+        let mut state = self.lock();
+        match request {
+            Request::Add {
+                kind,
+                addresses,
+                ttl,
+                reason,
+                list,
+            } => state.add(kind, &addresses, ttl.as_deref(), reason.as_deref(), list),
+            Request::Del {
+                kind,
+                addresses,
+                list,
+            } => state.delete(kind, &addresses, list),
+            Request::List {
+                kind,
+                containing,
+                list,
+                limit,
+            } => state.list(kind, containing.as_deref(), list.as_deref(), limit),
+            Request::Test { kind, address } => state.test(kind, &address),
+            Request::Flush { kind, list } => state.flush(kind, list),
+            Request::Import(import) => state.import(import),
+            Request::Export { kind, list, format } => state.export(kind, list.as_deref(), format),
+            Request::Stats { kind } => Ok(state.stats(kind)),
+            Request::Status => Ok(Answer::Status(state.status())),
+            Request::Attach { interface, mode } => {
+                let mode = parse_mode(mode.as_deref())?;
+                done(&state.attach(&interface, mode), &state)
+            }
+            Request::Detach { interface } => done(&state.detach(&interface), &state),
+            Request::Off => done(&state.switch(false), &state),
+            Request::On => done(&state.switch(true), &state),
+        }
+    }
+}
+
+fn done(result: &Result<(), String>, state: &State) -> Result<Answer, ApiError> {
+    match result {
+        Ok(()) => Ok(Answer::Status(state.status())),
+        Err(error) => Err(ApiError::failed(&error)),
+    }
+}
+
+fn parse_mode(mode: Option<&str>) -> Result<Mode, ApiError> {
+    match mode {
+        None | Some("auto") => Ok(Mode::Auto),
+        Some("native") => Ok(Mode::Native),
+        Some("generic") => Ok(Mode::Generic),
+        Some(other) => Err(ApiError::usage(&format!(
+            "`{}` is not auto, native or generic",
+            prefix::shorten(other)
+        ))),
+    }
+}
+
+fn adjusted(config: &Config, no_shield: bool) -> Config {
+    let mut config = config.clone();
+    if no_shield {
+        config.shield.mode = ShieldMode::Off;
+    }
+    config
+}
+
+impl Source for Shield {
+    fn collect(&self, text: &mut MetricsText) {
+        let (maps, attached, sizes) = {
+            let state = self.lock();
+            (state.maps(), state.attached(), state.sizes())
+        };
+        if let Some(maps) = maps
+            && let Ok(stats) = maps.stats()
+        {
+            // One program counts for all interfaces that it is attached to.
+            let interface = attached.join(",");
+            for (reason, counter) in &stats {
+                let labels = [interface.as_str(), verdict(*reason), reason.code()];
+                text.sample(&metrics::XDP_PACKETS, &labels, counter.packets);
+            }
+            for (reason, counter) in &stats {
+                let labels = [interface.as_str(), verdict(*reason), reason.code()];
+                text.sample(&metrics::XDP_BYTES, &labels, counter.bytes);
+            }
+        }
+        for (kind, metric) in [
+            (Kind::Block, &metrics::BLOCKLIST_ENTRIES),
+            (Kind::Allow, &metrics::ALLOWLIST_ENTRIES),
+        ] {
+            for (_, list, family, count) in sizes.iter().filter(|(of, ..)| *of == kind) {
+                text.sample(metric, &[list, family.label()], count);
+            }
+        }
+    }
+}
+
+fn verdict(reason: openclaw_common::verdict::Reason) -> &'static str {
+    match reason.verdict() {
+        openclaw_common::verdict::Verdict::Drop => "drop",
+        openclaw_common::verdict::Verdict::Pass => "pass",
+    }
+}

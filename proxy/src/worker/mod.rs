@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::exchange::context::Local;
 use crate::listener::{Listening, Terms, accept};
+use crate::shield::PeerFilter;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{AccessLog, Recorder, Report};
 use crate::time::TICK;
@@ -29,6 +30,8 @@ pub struct WorkerSeed {
     pub snapshot: Arc<Snapshot>,
     pub sockets: Vec<BoundSocket>,
     pub access_log: Option<AccessLog>,
+    /// Who is turned away before anything is read.
+    pub peers: PeerFilter,
 }
 
 /// A listening socket of this worker alone (`SO_REUSEPORT`).
@@ -110,6 +113,7 @@ async fn run(seed: WorkerSeed, mut commands: mpsc::Receiver<Command>) {
     let local = Rc::new(Local::new(
         seed.snapshot.clone(),
         Recorder::new(seed.access_log),
+        seed.peers,
     ));
     let mut listeners = Listeners {
         local: local.clone(),

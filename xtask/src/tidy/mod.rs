@@ -100,7 +100,7 @@ fn examples() -> Result<Vec<String>> {
 
 fn example(proxy: &Path, file: &PathBuf) -> Result<Option<String>> {
     let output = Command::new(proxy)
-        .arg("check")
+        .args(["check", "--text-only"])
         .arg(file)
         .current_dir(shell::root())
         .output()

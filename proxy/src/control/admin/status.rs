@@ -53,7 +53,7 @@ pub(super) async fn status(control: &Control) -> Value {
         "certificates": certificates,
         "routes": snapshot.config.routes.len(),
         "upstreams": snapshot.config.upstreams.len(),
-        "shield": *control.shield.borrow(),
+        "shield": control.shield.status().headline(),
         "admin": *control.admin.borrow(),
         "metrics": control.metrics.get(),
     })

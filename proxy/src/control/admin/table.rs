@@ -11,6 +11,7 @@ use serde_json::json;
 use super::status;
 use crate::control::http::Answer;
 use crate::control::metrics;
+use crate::control::shield;
 use crate::control::state::Control;
 
 /// One thing to ask for.
@@ -56,7 +57,7 @@ impl Route {
 }
 
 /// All tables; the first route that fits answers.
-pub static TABLES: &[&[Route]] = &[CONTROL];
+pub static TABLES: &[&[Route]] = &[CONTROL, shield::ROUTES];
 
 static CONTROL: &[Route] = &[
     Route {

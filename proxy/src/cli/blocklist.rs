@@ -1,0 +1,219 @@
+//! `openclaw blocklist` and `openclaw allowlist`: the same verbs on the two kinds of lists.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+
+use super::Context;
+use super::error::CliError;
+use super::listing;
+use super::output::Outcome;
+use crate::shield::{Format, Import, Kind, Request};
+
+/// The largest file that is read; the admin API takes no more either.
+const MAX_FILE: u64 = 60 << 20;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Changes go through the running proxy; without one, to the pinned maps and to lists.json in the state \
+directory. An entry with --ttl ends by itself. Own addresses, default gateways, trusted proxies and allowed ranges cannot be blocked."
+)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Put addresses or prefixes on a list; again: give them a new end and reason
+    ///
+    /// Exit code 1 if one was refused; the others are taken.
+    Add {
+        /// An address or a prefix, such as 203.0.113.7 or 203.0.113.0/24
+        #[arg(required = true, value_name = "ADDR")]
+        addresses: Vec<String>,
+        /// How long, such as 90s, 15m, 4h, 7d; else for good
+        #[arg(long)]
+        ttl: Option<String>,
+        /// Why, for those who look later
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        /// The list; made if need be [default: manual]
+        #[arg(long, value_name = "NAME")]
+        list: Option<String>,
+    },
+    /// Take addresses or prefixes off one list, or off all that are not the configuration's
+    ///
+    /// Exit code 1 if one was on none.
+    Del {
+        #[arg(required = true, value_name = "ADDR")]
+        addresses: Vec<String>,
+        #[arg(long, value_name = "NAME")]
+        list: Option<String>,
+    },
+    /// Show the entries
+    List {
+        /// Only those around this address or prefix
+        #[arg(long, value_name = "IP")]
+        containing: Option<String>,
+        /// Only this list
+        #[arg(long, value_name = "NAME")]
+        list: Option<String>,
+        /// How many at most
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limit: usize,
+    },
+    /// Say what happens to an address, and which entry decides
+    ///
+    /// Exit code 0 if it is on a list of this kind (blocklist test: blocked; allowlist test: allowed), 1 if not.
+    Test {
+        #[arg(value_name = "ADDR")]
+        address: String,
+    },
+    /// Empty one list, or all that are not the configuration's
+    Flush {
+        #[arg(long, value_name = "NAME")]
+        list: Option<String>,
+    },
+    /// Put a file on a list
+    ///
+    /// Lines that cannot be used are reported and left out; exit code 1 if none can be used.
+    Import(ImportArguments),
+    /// Print the entries so that import takes them back; without --list all that are not the configuration's
+    Export {
+        #[arg(long, value_name = "NAME")]
+        list: Option<String>,
+        /// csv and json keep TTLs [default: plain; json with -o json]
+        #[arg(long, value_enum)]
+        format: Option<Format>,
+    },
+    /// Show how many entries there are and how full the tables are
+    Stats,
+}
+
+#[derive(Debug, Args)]
+struct ImportArguments {
+    /// - is the standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// How it is written [default: by the name of the file, else plain]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// For entries that have none of their own
+    #[arg(long)]
+    ttl: Option<String>,
+    /// For entries that have none of their own
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// The list; made if need be [default: manual]
+    #[arg(long, value_name = "NAME")]
+    list: Option<String>,
+    /// Take everything else off the list
+    #[arg(long)]
+    replace: bool,
+    /// Only say what would happen
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(super) fn run(
+    context: &Context,
+    kind: Kind,
+    arguments: Arguments,
+    is_json: bool,
+) -> Result<Outcome, CliError> {
+    let request = match arguments.verb {
+        Verb::Add {
+            addresses,
+            ttl,
+            reason,
+            list,
+        } => Request::Add {
+            kind,
+            addresses,
+            ttl,
+            reason,
+            list,
+        },
+        Verb::Del { addresses, list } => Request::Del {
+            kind,
+            addresses,
+            list,
+        },
+        Verb::List {
+            containing,
+            list,
+            limit,
+        } => Request::List {
+            kind,
+            containing,
+            list,
+            limit: Some(limit),
+        },
+        Verb::Test { address } => Request::Test { kind, address },
+        Verb::Flush { list } => Request::Flush { kind, list },
+        Verb::Import(arguments) => Request::Import(import(kind, arguments)?),
+        Verb::Export { list, format } => {
+            let default = if is_json { Format::Json } else { Format::Plain };
+            Request::Export {
+                kind,
+                list,
+                format: format.unwrap_or(default),
+            }
+        }
+        Verb::Stats => Request::Stats { kind },
+    };
+    Ok(listing::outcome(context.ask(request)?))
+}
+
+fn import(kind: Kind, arguments: ImportArguments) -> Result<Import, CliError> {
+    let ImportArguments {
+        file,
+        format,
+        ttl,
+        reason,
+        list,
+        replace,
+        dry_run,
+    } = arguments;
+    let text = read(&file)?;
+    let format = format.unwrap_or_else(|| Format::of_file(&file.to_string_lossy()));
+    Ok(Import {
+        kind,
+        text,
+        format,
+        ttl,
+        reason,
+        list,
+        replace,
+        dry_run,
+    })
+}
+
+fn read(path: &Path) -> Result<String, CliError> {
+    let unreadable = |source| CliError::ReadList {
+        path: path.to_owned(),
+        source,
+    };
+    let input: Box<dyn Read> = if path == Path::new("-") {
+        Box::new(io::stdin())
+    } else {
+        Box::new(File::open(path).map_err(unreadable)?)
+    };
+    let mut bytes = Vec::new();
+    input
+        .take(MAX_FILE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(unreadable(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "it is larger than 60 MiB",
+        )));
+    }
+    // A comment in another encoding is no reason to refuse a list.
+    Ok(String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+}

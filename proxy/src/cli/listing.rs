@@ -1,0 +1,249 @@
+//! What the shield answers, for people.
+
+use std::fmt::Write;
+
+use serde_json::json;
+
+use super::output::{Outcome, table};
+use crate::shield::{
+    Answer, Changed, EntryView, Kind, Problem, Problems, Stats, Status, Tested, show_seconds,
+};
+
+pub(super) fn outcome(answer: Answer) -> Outcome {
+    let json = serde_json::to_value(&answer).unwrap_or_default();
+    match answer {
+        Answer::Changed(changed) => {
+            let mut outcome = Outcome::new(changed_text(&changed), json);
+            outcome.warnings = remarks(&changed);
+            let has_gone_in = changed.added + changed.updated + changed.removed > 0;
+            let is_whole =
+                changed.refused.count + changed.invalid.count == 0 && changed.missing.is_empty();
+            // Of a file the good lines count; of a command line, every word.
+            let is_file = changed
+                .refused
+                .first
+                .iter()
+                .chain(&changed.invalid.first)
+                .any(|one| one.line > 0);
+            outcome.code = u8::from(!(is_whole || (is_file && has_gone_in)));
+            outcome
+        }
+        Answer::Entries {
+            kind,
+            entries,
+            total,
+        } => Outcome::new(entries_text(kind, &entries, total), json),
+        Answer::Tested(tested) => {
+            let is_yes = match tested.kind {
+                Kind::Block => tested.blocked,
+                Kind::Allow => tested.allowed,
+            };
+            Outcome {
+                code: u8::from(!is_yes),
+                ..Outcome::new(tested_text(&tested), json)
+            }
+        }
+        Answer::Exported { text, .. } => {
+            let entries = serde_json::from_str(&text).unwrap_or_else(|_| json!({ "text": text }));
+            Outcome::new(text, entries)
+        }
+        Answer::Stats(stats) => Outcome::new(stats_text(&stats), json),
+        Answer::Status(status) => Outcome {
+            warnings: status
+                .warnings
+                .iter()
+                .map(|warning| format!("warning: {warning}"))
+                .collect(),
+            ..Outcome::new(status_text(&status), json)
+        },
+    }
+}
+
+fn plural(count: usize, what: &str) -> String {
+    match (count, what.strip_suffix('y')) {
+        (1, _) => format!("1 {what}"),
+        (_, Some(stem)) => format!("{count} {stem}ies"),
+        (_, None) => format!("{count} {what}s"),
+    }
+}
+
+fn changed_text(changed: &Changed) -> String {
+    let mut parts = Vec::new();
+    for (count, verb) in [
+        (changed.added, "added"),
+        (changed.updated, "updated"),
+        (changed.removed, "removed"),
+    ] {
+        if count > 0 {
+            parts.push(format!("{count} {verb}"));
+        }
+    }
+    if parts.is_empty() {
+        parts.push("nothing changed".to_owned());
+    }
+    let lists = match &changed.list {
+        Some(list) => format!("{} list `{list}`", changed.kind.word()),
+        None => format!("{} lists", changed.kind.word()),
+    };
+    let would = if changed.dry_run { "dry run: " } else { "" };
+    format!("{would}{lists}: {}\n", parts.join(", "))
+}
+
+/// What went otherwise than asked, for stderr.
+fn remarks(changed: &Changed) -> Vec<String> {
+    let mut remarks = Vec::new();
+    add_problems(&mut remarks, "not understood", &changed.invalid);
+    add_problems(&mut remarks, "refused", &changed.refused);
+    add_problems(&mut remarks, "note", &changed.normalised);
+    remarks.extend(changed.missing.iter().cloned());
+    remarks.extend(changed.notes.iter().map(|note| format!("note: {note}")));
+    remarks.extend(
+        changed
+            .warnings
+            .iter()
+            .map(|warning| format!("warning: {warning}")),
+    );
+    remarks
+}
+
+fn add_problems(remarks: &mut Vec<String>, word: &str, problems: &Problems) {
+    for Problem { line, message } in &problems.first {
+        remarks.push(match line {
+            0 => format!("{word}: {message}"),
+            line => format!("line {line}: {word}: {message}"),
+        });
+    }
+    let more = problems.count - problems.first.len().min(problems.count);
+    if more > 0 {
+        remarks.push(format!("{word}: and {more} more"));
+    }
+}
+
+fn entries_text(kind: Kind, entries: &[EntryView], total: usize) -> String {
+    let mut rows = vec![vec![
+        "ADDRESS".into(),
+        "LIST".into(),
+        "ENDS".into(),
+        "ADDED".into(),
+        "REASON".into(),
+    ]];
+    rows.extend(entries.iter().map(|entry| {
+        vec![
+            entry.address.clone(),
+            entry.list.clone(),
+            entry.expires_in.map_or_else(
+                || "never".into(),
+                |left| format!("in {}", show_seconds(left)),
+            ),
+            entry.added.clone(),
+            entry.reason.clone().unwrap_or_default(),
+        ]
+    }));
+    let mut text = if entries.is_empty() {
+        String::new()
+    } else {
+        table(&rows)
+    };
+    let more = total - entries.len().min(total);
+    if total == 0 {
+        text = format!("no {} entries\n", kind.word());
+    } else if more > 0 {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "… and {more} more (--limit shows them)");
+    }
+    text
+}
+
+fn tested_text(tested: &Tested) -> String {
+    let address = &tested.address;
+    let mut text = if tested.allowed {
+        format!("{address} is allowed\n")
+    } else if tested.blocked && tested.note.is_some() {
+        format!("{address} is blocked\n")
+    } else if tested.blocked && tested.reason.ends_with("ban") {
+        format!("{address} is banned ({})\n", tested.reason)
+    } else if tested.blocked {
+        format!("{address} is blocked ({})\n", tested.reason)
+    } else {
+        format!("{address} is not {}\n", tested.kind.listed())
+    };
+    if let Some(note) = &tested.note {
+        let _ = writeln!(text, "  but it passes: {note}");
+    }
+    for (entries, beaten) in [
+        (&tested.entries, ""),
+        (&tested.overruled, ", which the allow list overrules"),
+    ] {
+        for entry in entries {
+            let ends = entry.expires.as_ref().zip(entry.expires_in);
+            let ends = ends.map_or_else(
+                || "no end".to_owned(),
+                |(at, left)| format!("ends in {} ({at})", show_seconds(left)),
+            );
+            let reason = entry
+                .reason
+                .as_ref()
+                .map(|reason| format!(": {reason}"))
+                .unwrap_or_default();
+            let _ = writeln!(
+                text,
+                "  {} on the list `{}`{beaten}, added {}, {ends}{reason}",
+                entry.address, entry.list, entry.added
+            );
+        }
+    }
+    text
+}
+
+fn stats_text(stats: &Stats) -> String {
+    let mut rows = vec![vec!["LIST".to_owned(), "IPV4".into(), "IPV6".into()]];
+    rows.extend(stats.lists.iter().map(|list| {
+        vec![
+            list.name.clone(),
+            list.ipv4.to_string(),
+            list.ipv6.to_string(),
+        ]
+    }));
+    let mut text = table(&rows);
+    if let Some(left) = stats.next_end_in {
+        let _ = writeln!(text, "the next entry ends in {}", show_seconds(left));
+    }
+    let mut rows = vec![vec![
+        "TABLE".to_owned(),
+        "ENTRIES".into(),
+        "CAPACITY".into(),
+    ]];
+    rows.extend(stats.tables.iter().map(|table| {
+        vec![
+            table.name.clone(),
+            table.entries.to_string(),
+            table.capacity.to_string(),
+        ]
+    }));
+    text.push('\n');
+    text + &table(&rows)
+}
+
+fn status_text(status: &Status) -> String {
+    let mut text = format!("shield: {}\n", status.headline());
+    for interface in &status.interfaces {
+        let mode = interface.mode.as_deref().unwrap_or("not attached");
+        let note = interface
+            .note
+            .as_ref()
+            .map(|note| format!(" ({note})"))
+            .unwrap_or_default();
+        let _ = writeln!(text, "  {}: {mode}{note}", interface.name);
+    }
+    let lists = (
+        plural(status.blocked, "blocked entry"),
+        plural(status.allowed, "allowed entry"),
+    );
+    let proxy = if status.proxy {
+        "a proxy is running"
+    } else {
+        "no proxy is running"
+    };
+    let _ = writeln!(text, "  {}, {}; {proxy}", lists.0, lists.1);
+    text
+}

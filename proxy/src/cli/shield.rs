@@ -1,0 +1,108 @@
+//! `openclaw shield`, and the way to the shield for all verbs: through the running proxy or, without one, on the pinned maps.
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::Context;
+use super::error::CliError;
+use super::listing;
+use super::output::{Outcome, error_line};
+use crate::control::admin::client::CallError;
+use crate::control::load;
+use crate::shield::{Answer, ApiError, Request, Shield};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Say what is shielded, how, and why not
+    Status,
+    /// Put the kernel program on an interface
+    Attach {
+        #[arg(value_name = "IFACE")]
+        interface: String,
+        /// auto: native if the driver can, else generic
+        #[arg(long, value_enum, default_value_t = Mode::Auto)]
+        mode: Mode,
+    },
+    /// Take the kernel program off an interface
+    Detach {
+        #[arg(value_name = "IFACE")]
+        interface: String,
+    },
+    /// The kill switch: everything passes, until `on` or the next start of the proxy
+    Off,
+    /// Apply the lists again
+    On,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    Auto,
+    Native,
+    Generic,
+}
+
+pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Outcome, CliError> {
+    let request = match arguments.verb {
+        Verb::Status => Request::Status,
+        Verb::Attach { interface, mode } => {
+            let mode = match mode {
+                Mode::Auto => "auto",
+                Mode::Native => "native",
+                Mode::Generic => "generic",
+            };
+            Request::Attach {
+                interface,
+                mode: Some(mode.into()),
+            }
+        }
+        Verb::Detach { interface } => Request::Detach { interface },
+        Verb::Off => Request::Off,
+        Verb::On => Request::On,
+    };
+    Ok(listing::outcome(context.ask(request)?))
+}
+
+impl Context {
+    /// Asks the shield of the running proxy, or becomes it.
+    pub(super) fn ask(&self, request: Request) -> Result<Answer, CliError> {
+        let body =
+            serde_json::to_vec(&request).map_err(|source| CliError::ShieldAnswer { source })?;
+        let answer = match self.call("POST", "/shield", &body.into()) {
+            Ok(reply) if reply.is_success() => {
+                return serde_json::from_slice(&reply.body)
+                    .map_err(|source| CliError::ShieldAnswer { source });
+            }
+            Ok(reply) => Err(
+                serde_json::from_slice(&reply.body).unwrap_or_else(|_| ApiError {
+                    error: reply.error(),
+                    usage: false,
+                }),
+            ),
+            Err(CliError::Call(CallError::NotRunning { .. })) => self.without_proxy(request)?,
+            Err(error) => return Err(error),
+        };
+        answer.map_err(|ApiError { error, usage }| {
+            if usage {
+                CliError::Usage { message: error }
+            } else {
+                CliError::Shield { message: error }
+            }
+        })
+    }
+
+    fn without_proxy(&self, request: Request) -> Result<Result<Answer, ApiError>, CliError> {
+        let config = load(&self.origin(None)).map_err(CliError::Refused)?.config;
+        let (shield, _lock) = Shield::offline(&config)?;
+        let answer = shield.handle(request);
+        shield.flush();
+        for warning in shield.status().warnings {
+            error_line(&format!("warning: {warning}"));
+        }
+        Ok(answer)
+    }
+}

@@ -1,0 +1,57 @@
+//! Whether a configuration could be served, told without serving it.
+
+use openclaw_core::config::Config;
+
+use super::build::Builder;
+use super::error::{Refused, Trouble, chain};
+use super::load::{Origin, load};
+
+/// A configuration that could be served.
+#[derive(Debug)]
+pub struct Checked {
+    pub config: Config,
+    /// What is probably not meant, and what this machine cannot tell.
+    pub warnings: Vec<String>,
+}
+
+/// Reads the text and what it includes.
+///
+/// # Errors
+/// Every mistake in it.
+pub fn check_text(origin: &Origin) -> Result<Checked, Refused> {
+    let loaded = load(origin)?;
+    Ok(Checked {
+        config: loaded.config,
+        warnings: loaded.warnings.iter().map(ToString::to_string).collect(),
+    })
+}
+
+/// Reads the text, the certificates and keys, and asks for the addresses of names. A name that this machine does not know
+/// is a warning: it may not be the one that serves.
+///
+/// # Errors
+/// Everything that is wrong.
+pub async fn check(origin: &Origin) -> Result<Checked, Refused> {
+    let mut checked = check_text(origin)?;
+    match Builder::default().build(&checked.config).await {
+        Ok(built) => {
+            let more = built.warnings().into_iter();
+            checked
+                .warnings
+                .extend(more.map(|text| format!("warning: {text}")));
+        }
+        Err(troubles) => {
+            let (names, others): (Vec<Trouble>, Vec<Trouble>) = troubles
+                .into_iter()
+                .partition(|trouble| matches!(trouble, Trouble::Resolve { .. }));
+            if !others.is_empty() {
+                return Err(Refused(others.into_iter().chain(names).collect()));
+            }
+            let names = names.iter().map(|trouble| chain(trouble));
+            checked
+                .warnings
+                .extend(names.map(|text| format!("warning: {text}")));
+        }
+    }
+    Ok(checked)
+}

@@ -1,0 +1,60 @@
+//! The shield's place in the control plane: its calls, its clock, its log. What takes time runs beside the control thread.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::task::{spawn_blocking, spawn_local};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::admin::table::{Call, Route};
+use super::http::Answer;
+use super::state::Control;
+use crate::shield::{ApiError, Request};
+
+/// How often ended entries are taken out and changed lists saved.
+const TICK: Duration = Duration::from_secs(1);
+
+pub(super) static ROUTES: &[Route] = &[Route {
+    method: "POST",
+    path: "/shield",
+    run: |control, call| Box::pin(ask(control, call)),
+}];
+
+async fn ask(control: Rc<Control>, call: Call) -> Answer {
+    let request: Request = match serde_json::from_slice(&call.body) {
+        Ok(request) => request,
+        Err(error) => {
+            let error = format!("this is no request for the shield: {error}");
+            return Answer::json(400, &ApiError { error, usage: true });
+        }
+    };
+    let shield = control.shield.clone();
+    match spawn_blocking(move || shield.handle(request)).await {
+        Ok(Ok(answer)) => Answer::json(200, &answer),
+        Ok(Err(error)) => Answer::json(if error.usage { 400 } else { 409 }, &error),
+        Err(error) => Answer::error(500, &error.to_string()),
+    }
+}
+
+/// Starts what goes on for as long as the proxy runs.
+pub(super) fn attend(control: &Control) {
+    let shield = control.shield.clone();
+    spawn_local(async move {
+        let mut clock = interval(TICK);
+        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            clock.tick().await;
+            let shield = shield.clone();
+            if let Err(error) = spawn_blocking(move || shield.tick()).await {
+                tracing::error!(%error, "the shield missed a tick");
+            }
+        }
+    });
+    if let Some(log) = control.shield.log_reader() {
+        spawn_local(async move {
+            if let Err(error) = log.forward().await {
+                tracing::warn!(%error, "the log of the kernel program is not read any more");
+            }
+        });
+    }
+}

@@ -1,0 +1,221 @@
+//! What can be asked of the shield, and what it answers: the words between the command line and the process that holds the lists,
+//! which is the running proxy or, without one, the command line itself.
+
+use serde::{Deserialize, Serialize};
+
+use super::format::{Format, Problems};
+use super::lists::Kind;
+use super::status::Status;
+
+/// A question or an order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    Add {
+        kind: Kind,
+        addresses: Vec<String>,
+        ttl: Option<String>,
+        reason: Option<String>,
+        list: Option<String>,
+    },
+    Del {
+        kind: Kind,
+        addresses: Vec<String>,
+        list: Option<String>,
+    },
+    List {
+        kind: Kind,
+        containing: Option<String>,
+        list: Option<String>,
+        limit: Option<usize>,
+    },
+    Test {
+        kind: Kind,
+        address: String,
+    },
+    Flush {
+        kind: Kind,
+        list: Option<String>,
+    },
+    Import(Import),
+    Export {
+        kind: Kind,
+        list: Option<String>,
+        format: Format,
+    },
+    Stats {
+        kind: Kind,
+    },
+    Status,
+    Attach {
+        interface: String,
+        mode: Option<String>,
+    },
+    Detach {
+        interface: String,
+    },
+    Off,
+    On,
+}
+
+/// A file for a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Import {
+    pub kind: Kind,
+    pub text: String,
+    pub format: Format,
+    pub ttl: Option<String>,
+    pub reason: Option<String>,
+    pub list: Option<String>,
+    /// Take everything else off the list.
+    pub replace: bool,
+    /// Only say what would happen.
+    pub dry_run: bool,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Answer {
+    Changed(Changed),
+    Entries {
+        kind: Kind,
+        entries: Vec<EntryView>,
+        /// With those that are not shown.
+        total: usize,
+    },
+    Tested(Tested),
+    Exported {
+        text: String,
+        entries: usize,
+    },
+    Stats(Stats),
+    Status(Status),
+}
+
+/// Lists were changed, or would be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    pub kind: Kind,
+    pub list: Option<String>,
+    pub dry_run: bool,
+    pub added: usize,
+    pub updated: usize,
+    pub removed: usize,
+    /// Entries that were not taken, with the line of the file.
+    pub refused: Problems,
+    /// Lines that are no entry.
+    pub invalid: Problems,
+    /// Entries taken otherwise than written.
+    pub normalised: Problems,
+    /// What was to be deleted and is not there.
+    pub missing: Vec<String>,
+    pub notes: Vec<String>,
+    /// What did not work behind the lists: a full map, a full disk.
+    pub warnings: Vec<String>,
+}
+
+impl Changed {
+    pub(super) fn new(kind: Kind, list: Option<String>) -> Self {
+        Self {
+            kind,
+            list,
+            dry_run: false,
+            added: 0,
+            updated: 0,
+            removed: 0,
+            refused: Problems::default(),
+            invalid: Problems::default(),
+            normalised: Problems::default(),
+            missing: Vec::new(),
+            notes: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// An entry for people and programs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntryView {
+    pub address: String,
+    pub list: String,
+    pub reason: Option<String>,
+    /// RFC 3339.
+    pub added: String,
+    /// RFC 3339; nothing is never.
+    pub expires: Option<String>,
+    /// Seconds.
+    pub expires_in: Option<u64>,
+}
+
+/// What happens to an address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tested {
+    pub kind: Kind,
+    pub address: String,
+    /// What the lists say, kill switch and monitor mode apart.
+    pub blocked: bool,
+    pub allowed: bool,
+    /// `drop` or `pass`: what happens to its packets now.
+    pub verdict: String,
+    /// Dotted code.
+    pub reason: String,
+    /// The entries that decide, the widest first.
+    pub entries: Vec<EntryView>,
+    /// Blocks that an allow entry beats.
+    pub overruled: Vec<EntryView>,
+    /// Why the verdict is not what the lists say.
+    pub note: Option<String>,
+}
+
+/// Figures of one kind of lists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stats {
+    pub kind: Kind,
+    pub lists: Vec<ListStats>,
+    pub tables: Vec<TableStats>,
+    /// Seconds until the next entry ends.
+    pub next_end_in: Option<u64>,
+}
+
+/// Figures of a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListStats {
+    pub name: String,
+    pub ipv4: usize,
+    pub ipv6: usize,
+}
+
+/// How full a table is; entries of both kinds share it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableStats {
+    pub name: String,
+    pub entries: usize,
+    pub capacity: usize,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[error("{error}")]
+pub struct ApiError {
+    pub error: String,
+    /// Whether the question was wrong, as against the answer being no.
+    #[serde(default)]
+    pub usage: bool,
+}
+
+impl ApiError {
+    pub(super) fn usage(error: &impl ToString) -> Self {
+        Self {
+            error: error.to_string(),
+            usage: true,
+        }
+    }
+
+    pub(super) fn failed(error: &impl ToString) -> Self {
+        Self {
+            error: error.to_string(),
+            usage: false,
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The lists where connections are accepted: what the kernel program would say of a peer, for interfaces that it is not on.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use openclaw_common::abi::Config;
+use openclaw_common::decide::{Decision, decide};
+use openclaw_common::packet::Flow;
+use openclaw_common::verdict;
+use openclaw_core::reason::Reason;
+
+use super::host::HostTables;
+use super::kernel::monotonic_ns;
+
+/// What accepts and changes share.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    tables: RwLock<HostTables>,
+    flags: AtomicU32,
+    /// Spares the lock where nobody is listed.
+    is_empty: AtomicBool,
+}
+
+impl Shared {
+    pub(super) fn new(tables: HostTables, flags: u32) -> Arc<Self> {
+        let is_empty = AtomicBool::new(tables.is_empty());
+        Arc::new(Self {
+            tables: RwLock::new(tables),
+            flags: flags.into(),
+            is_empty,
+        })
+    }
+
+    pub(super) fn set_flags(&self, flags: u32) {
+        self.flags.store(flags, Ordering::Relaxed);
+    }
+
+    pub(super) fn flags(&self) -> u32 {
+        self.flags.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, HostTables> {
+        // Tables are changed by functions that do not panic half-way.
+        self.tables.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the tables; accepts wait meanwhile.
+    pub(super) fn change<R>(&self, change: impl FnOnce(&mut HostTables) -> R) -> R {
+        let mut tables: RwLockWriteGuard<'_, _> =
+            self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        let result = change(&mut tables);
+        self.is_empty.store(tables.is_empty(), Ordering::Relaxed);
+        result
+    }
+
+    pub(super) fn decide(&self, address: IpAddr, now_ns: u64) -> Decision {
+        let tables = self.read();
+        let config = Config {
+            flags: self.flags(),
+            default6: tables.default6(),
+            ..Config::OFF
+        };
+        let peer = SocketAddr::new(address, 0);
+        let flow = Flow::accepted(peer, SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0));
+        decide(&config, &flow, &tables.at(now_ns))
+    }
+}
+
+/// Asked once for every accepted connection.
+#[derive(Clone, Debug, Default)]
+pub struct PeerFilter(Option<Arc<Shared>>);
+
+impl PeerFilter {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self(Some(shared))
+    }
+
+    /// Why the peer is to be turned away; nothing if it is welcome.
+    pub fn check(&self, address: IpAddr) -> Option<Reason> {
+        let shared = self
+            .0
+            .as_deref()
+            .filter(|shared| !shared.is_empty.load(Ordering::Relaxed))?;
+        match shared.decide(address, monotonic_ns()).reason {
+            verdict::Reason::Ban => Some(Reason::ShieldBan),
+            verdict::Reason::Block => Some(Reason::ShieldBlock),
+            // Countries are the kernel program's; the rest passes.
+            verdict::Reason::Geo
+            | verdict::Reason::Pass
+            | verdict::Reason::Allow
+            | verdict::Reason::Malformed
+            | verdict::Reason::NonIp
+            | verdict::Reason::Off
+            | verdict::Reason::WouldBan
+            | verdict::Reason::WouldBlock
+            | verdict::Reason::WouldGeo => None,
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! Everything that the shield holds, behind one lock: lists, the tables that follow them, the kernel program and the file.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use openclaw_common::abi::{self, flags};
+use openclaw_core::config::{Config, Level, Prefix, ShieldAction};
+
+use super::host::HostTables;
+use super::kernel::{Kernel, Maps, Pins, monotonic_ns};
+use super::lists::{Kind, Origin};
+use super::peers::Shared;
+use super::persist::{self, PersistError};
+use super::prefix::AnyNet;
+use super::sink::KernelSink;
+use super::store::{CONFIG, Guard, Now, PROTECTED, Store};
+use super::verbs::chain;
+use super::{compile, own};
+
+/// Ranges compiled in one go, so that accepts never wait long for the tables.
+const REGIONS_AT_ONCE: usize = 512;
+/// Changed ranges from which compiling everything is considered.
+const REBUILD_FROM: usize = 4096;
+/// Saving takes at most this share of the time: a save that took a second is followed by ten without.
+const SAVE_REST: u32 = 10;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) store: Store,
+    pub(super) shared: Arc<Shared>,
+    pub(super) config: Config,
+    pub(super) pins: Pins,
+    pub(super) kernel: Option<Kernel>,
+    pub(super) maps: Option<Arc<Maps>>,
+    /// Why the kernel program is not to be had.
+    pub(super) unavailable: Option<String>,
+    /// Interfaces that could not be attached, and those in the slower mode, each with why.
+    pub(super) notes: Vec<(String, String)>,
+    pub(super) warnings: Vec<String>,
+    pub(super) is_on: bool,
+    pub(super) is_proxy: bool,
+    pub(super) is_dirty: bool,
+    pub(super) next_save: Instant,
+}
+
+/// What has to be written to the disk, taken under the lock and written without it.
+#[derive(Debug)]
+pub(super) struct Save {
+    pub(super) state_dir: PathBuf,
+    pub(super) bytes: Vec<u8>,
+    started: Instant,
+}
+
+impl State {
+    /// Reads lists and host; compiles. Touches no kernel map.
+    pub(super) fn new(config: &Config, is_proxy: bool) -> Self {
+        let mut state = Self {
+            store: Store::default(),
+            shared: Arc::default(),
+            config: config.clone(),
+            pins: Pins::new(&config.shield.pin_dir),
+            kernel: None,
+            maps: None,
+            unavailable: None,
+            notes: Vec::new(),
+            warnings: Vec::new(),
+            is_on: true,
+            is_proxy,
+            is_dirty: false,
+            next_save: Instant::now(),
+        };
+        let now = state.now();
+        state.set_lists(now);
+        match persist::load(&config.server.state_dir, now) {
+            Ok(kept) => {
+                for list in kept {
+                    for refusal in state.store.restore(list.kind, &list.name, list.entries) {
+                        state
+                            .warnings
+                            .push(format!("left out of the list `{}`: {refusal}", list.name));
+                    }
+                }
+            }
+            Err(error) => state.warnings.push(describe(&error)),
+        }
+        state.warnings.truncate(20);
+        state.shared = Shared::new(HostTables::build(state.store.lists()), state.flags());
+        state
+    }
+
+    #[expect(
+        clippy::unused_self,
+        reason = "the clock of this shield, wherever it comes from"
+    )]
+    pub(super) fn now(&self) -> Now {
+        let unix = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
+        Now {
+            mono_ns: monotonic_ns(),
+            unix,
+        }
+    }
+
+    pub(super) fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    pub(super) fn kernel(&mut self) -> Option<&mut Kernel> {
+        self.kernel.as_mut()
+    }
+
+    pub(super) fn maps(&self) -> Option<Arc<Maps>> {
+        self.maps.clone()
+    }
+
+    /// Lists of the configuration and of the host.
+    pub(super) fn set_lists(&mut self, now: Now) -> Vec<AnyNet> {
+        let plain = |prefixes: &[Prefix]| -> Vec<Guard> {
+            prefixes
+                .iter()
+                .map(|prefix| Guard {
+                    prefix: *prefix,
+                    why: String::new(),
+                })
+                .collect()
+        };
+        let (allow, block) = (
+            plain(&self.config.shield.allow),
+            plain(&self.config.shield.block),
+        );
+        let guards = own::guards(&self.config);
+        let mut regions = self
+            .store
+            .set(Kind::Allow, PROTECTED, Origin::Protected, &guards, now);
+        regions.extend(
+            self.store
+                .set(Kind::Allow, CONFIG, Origin::Config, &allow, now),
+        );
+        regions.extend(
+            self.store
+                .set(Kind::Block, CONFIG, Origin::Config, &block, now),
+        );
+        regions
+    }
+
+    /// Addresses come and go (DHCP, a new interface): looked at again before anything is blocked.
+    pub(super) fn refresh_guards(&mut self) {
+        let guards = own::guards(&self.config);
+        let regions = self.store.set(
+            Kind::Allow,
+            PROTECTED,
+            Origin::Protected,
+            &guards,
+            self.now(),
+        );
+        let is_dirty = self.is_dirty;
+        for warning in self.commit(&regions) {
+            tracing::warn!("{warning}");
+        }
+        self.is_dirty = is_dirty;
+    }
+
+    /// Compiles changed ranges into the tables of both sides. What fails is told: the lists stay right.
+    pub(super) fn commit(&mut self, regions: &[AnyNet]) -> Vec<String> {
+        if regions.is_empty() {
+            return Vec::new();
+        }
+        self.is_dirty = true;
+        let lists = self.store.lists();
+        let mut changes = Vec::new();
+        if regions.len() >= REBUILD_FROM && regions.len() > lists.len() / 8 {
+            let new = HostTables::build(lists);
+            changes.push(self.shared.read().difference(&new));
+            // The old tables are freed outside the lock.
+            drop(self.shared.change(|tables| std::mem::replace(tables, new)));
+        } else {
+            for regions in regions.chunks(REGIONS_AT_ONCE) {
+                changes.push(self.shared.change(|tables| tables.update(lists, regions)));
+            }
+        }
+        self.write(&changes)
+    }
+
+    fn write(&self, changes: &[compile::Changes]) -> Vec<String> {
+        let Some(maps) = &self.maps else {
+            return Vec::new();
+        };
+        let mut sink = KernelSink {
+            maps,
+            config: self.kernel_config(),
+        };
+        let mut warnings = Vec::new();
+        for changes in changes {
+            let failures = changes.apply(&mut sink);
+            if let Some(first) = failures.first {
+                warnings.push(format!(
+                    "{} changes did not reach the kernel: {}",
+                    failures.count,
+                    chain(&first)
+                ));
+            }
+        }
+        warnings
+    }
+
+    /// Takes out what has ended.
+    pub(super) fn reap(&mut self) {
+        let regions = self.store.reap(self.now());
+        for warning in self.commit(&regions) {
+            tracing::warn!("{warning}");
+        }
+    }
+
+    /// What has to be saved, if anything and if it is time.
+    pub(super) fn take_save(&mut self, is_urgent: bool) -> Option<Save> {
+        if !self.is_dirty || (!is_urgent && Instant::now() < self.next_save) {
+            return None;
+        }
+        self.is_dirty = false;
+        let started = Instant::now();
+        let bytes = persist::encode(self.store.lists(), self.now());
+        Some(Save {
+            state_dir: self.config.server.state_dir.clone(),
+            bytes,
+            started,
+        })
+    }
+
+    /// Learns how saving went.
+    pub(super) fn saved(&mut self, save: &Save, result: &Result<(), PersistError>) {
+        let took = save.started.elapsed().max(Duration::from_millis(100));
+        self.next_save = Instant::now() + took * SAVE_REST;
+        let saving = "cannot save the lists";
+        let known = self
+            .warnings
+            .iter()
+            .any(|warning| warning.starts_with(saving));
+        self.warnings.retain(|warning| !warning.starts_with(saving));
+        if let Err(error) = result {
+            self.is_dirty = true;
+            let warning = describe(error);
+            if !known {
+                tracing::warn!("{warning}");
+            }
+            self.warnings.push(warning);
+        }
+    }
+
+    /// Why a blocked address passes all the same.
+    pub(super) fn why_passing(&self) -> &'static str {
+        if !self.is_on {
+            "the shield is switched off (`openclaw shield on` ends that)"
+        } else if self.config.shield.action == ShieldAction::Monitor {
+            "`shield.action` is monitor: it is counted, not dropped"
+        } else {
+            "this address can never be dropped"
+        }
+    }
+
+    pub(super) fn flags(&self) -> u32 {
+        let mut set = 0;
+        if self.is_on {
+            set |= flags::ENABLED;
+        }
+        if self.config.shield.action == ShieldAction::Monitor {
+            set |= flags::MONITOR;
+        }
+        if self.is_proxy && matches!(self.config.log.level, Level::Debug | Level::Trace) {
+            set |= flags::DEBUG;
+        }
+        set
+    }
+
+    pub(super) fn kernel_config(&self) -> abi::Config {
+        let default6 = self.shared.read().default6();
+        abi::Config {
+            flags: self.flags(),
+            default6,
+            ..abi::Config::OFF
+        }
+    }
+}
+
+fn describe(error: &PersistError) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}

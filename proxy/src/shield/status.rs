@@ -1,0 +1,107 @@
+//! What the shield says of itself.
+
+use serde::{Deserialize, Serialize};
+
+/// An interface of the shield.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterfaceStatus {
+    pub name: String,
+    /// `native` or `generic`; nothing if the shield is not attached to it.
+    pub mode: Option<String>,
+    /// Why it is not native, or not attached.
+    pub note: Option<String>,
+}
+
+/// What the shield does, and what it cannot do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// False: the kill switch is on and everything passes.
+    pub on: bool,
+    /// `enforce` or `monitor`.
+    pub action: String,
+    pub interfaces: Vec<InterfaceStatus>,
+    /// Why no interface is shielded by XDP.
+    pub unshielded: Option<String>,
+    /// Whether a proxy is running, which applies the lists to the connections that it accepts.
+    pub proxy: bool,
+    pub blocked: usize,
+    pub allowed: usize,
+    /// What went wrong and holds on.
+    pub warnings: Vec<String>,
+}
+
+impl Status {
+    /// One line for banner, status and log.
+    pub fn headline(&self) -> String {
+        let attached: Vec<String> = self
+            .interfaces
+            .iter()
+            .filter_map(|interface| {
+                Some(format!(
+                    "{} ({})",
+                    interface.name,
+                    interface.mode.as_deref()?
+                ))
+            })
+            .collect();
+        let mut line = if !self.on {
+            "OFF by the kill switch: everything passes".to_owned()
+        } else if attached.is_empty() {
+            let why = self
+                .unshielded
+                .as_deref()
+                .unwrap_or("no interface is attached");
+            let instead = if self.proxy {
+                "; block lists are applied when connections are accepted"
+            } else {
+                ""
+            };
+            format!("not shielded by XDP: {why}{instead}")
+        } else {
+            format!("XDP on {}", attached.join(", "))
+        };
+        if self.on && self.action == "monitor" {
+            line += ", monitor: counts, drops nothing";
+        }
+        line + &format!("; {} blocked, {} allowed", self.blocked, self.allowed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_says_what_protects() {
+        let mut status = Status {
+            on: true,
+            action: "enforce".into(),
+            unshielded: Some("no privilege".into()),
+            proxy: true,
+            blocked: 3,
+            ..Status::default()
+        };
+        let expected = "not shielded by XDP: no privilege; block lists are applied when connections are accepted; 3 blocked, 0 allowed";
+        assert_eq!(status.headline(), expected);
+        status.interfaces = vec![
+            InterfaceStatus {
+                name: "eth0".into(),
+                mode: Some("native".into()),
+                note: None,
+            },
+            InterfaceStatus {
+                name: "eth1".into(),
+                mode: None,
+                note: Some("there is no such interface".into()),
+            },
+        ];
+        status.action = "monitor".into();
+        let expected = "XDP on eth0 (native), monitor: counts, drops nothing; 3 blocked, 0 allowed";
+        assert_eq!(status.headline(), expected);
+        status.on = false;
+        assert_eq!(
+            status.headline(),
+            "OFF by the kill switch: everything passes; 3 blocked, 0 allowed"
+        );
+    }
+}

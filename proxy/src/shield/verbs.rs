@@ -1,0 +1,213 @@
+//! Verbs that change the lists: from words to the store, and back to words.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openclaw_core::config::Prefix;
+
+use super::api::{Answer, ApiError, Changed, Import};
+use super::format::{self, NewEntry, Problems, clean_reason, ttl};
+use super::kernel::KernelError;
+use super::lists::Kind;
+use super::prefix::{self, show};
+use super::rules::ListError;
+use super::state::State;
+use super::store::{Addition, MANUAL, Removal};
+
+impl State {
+    pub(super) fn add(
+        &mut self,
+        kind: Kind,
+        addresses: &[String],
+        ttl: Option<&str>,
+        reason: Option<&str>,
+        list: Option<String>,
+    ) -> Result<Answer, ApiError> {
+        let ttl = ttl
+            .map(ttl::parse)
+            .transpose()
+            .map_err(|error| ApiError::usage(&error))?;
+        let reason = reason.and_then(clean_reason).map(Arc::from);
+        let mut normalised = Problems::default();
+        let mut entries = Vec::with_capacity(addresses.len());
+        for address in addresses {
+            let prefix = read(address, &mut normalised)?;
+            entries.push(NewEntry {
+                prefix,
+                ttl,
+                reason: reason.clone(),
+                line: 0,
+            });
+        }
+        let list = list.unwrap_or_else(|| MANUAL.into());
+        self.refresh_guards();
+        let added = self
+            .store
+            .add(kind, &list, &entries, self.now())
+            .map_err(|error| list_error(&error))?;
+        let mut changed = self.finish(kind, Some(list), added);
+        changed.normalised = normalised;
+        Ok(Answer::Changed(changed))
+    }
+
+    pub(super) fn import(&mut self, import: Import) -> Result<Answer, ApiError> {
+        let Import {
+            kind,
+            text,
+            format,
+            ttl,
+            reason,
+            list,
+            replace,
+            dry_run,
+        } = import;
+        let ttl: Option<Duration> = ttl
+            .as_deref()
+            .map(ttl::parse)
+            .transpose()
+            .map_err(|error| ApiError::usage(&error))?;
+        let reason: Option<Arc<str>> = reason.as_deref().and_then(clean_reason).map(Arc::from);
+        let list = list.unwrap_or_else(|| MANUAL.into());
+        let mut parsed = format::parse(format, &text);
+        drop(text);
+        for entry in &mut parsed.entries {
+            entry.ttl = entry.ttl.or(ttl);
+            if entry.reason.is_none() {
+                entry.reason.clone_from(&reason);
+            }
+        }
+        self.refresh_guards();
+        let entries = &parsed.entries;
+        let mut changed = if dry_run {
+            let added = self
+                .store
+                .rehearse(kind, &list, entries, replace)
+                .map_err(|error| list_error(&error))?;
+            Changed {
+                dry_run,
+                ..describe(kind, Some(list), added)
+            }
+        } else if replace && entries.is_empty() && parsed.problems.count > 0 {
+            // An error page in place of a feed must not empty the list.
+            let message = "no line of the file can be used; the list stays as it is";
+            let first = parsed.problems.first.first().map_or_else(String::new, |p| {
+                format!(" (line {}: {})", p.line, p.message)
+            });
+            return Err(ApiError::failed(&format!("{message}{first}")));
+        } else {
+            let now = self.now();
+            let added = if replace {
+                self.store.replace(kind, &list, entries, now)
+            } else {
+                self.store.add(kind, &list, entries, now)
+            };
+            self.finish(kind, Some(list), added.map_err(|error| list_error(&error))?)
+        };
+        changed.invalid = parsed.problems;
+        changed.normalised = parsed.normalised;
+        Ok(Answer::Changed(changed))
+    }
+
+    pub(super) fn delete(
+        &mut self,
+        kind: Kind,
+        addresses: &[String],
+        list: Option<String>,
+    ) -> Result<Answer, ApiError> {
+        let mut normalised = Problems::default();
+        let prefixes = addresses
+            .iter()
+            .map(|address| read(address, &mut normalised))
+            .collect::<Result<Vec<_>, _>>()?;
+        let deleted = self
+            .store
+            .delete(kind, list.as_deref(), &prefixes)
+            .map_err(|error| list_error(&error))?;
+        let mut changed = self.finish_delete(kind, list, deleted);
+        changed.normalised = normalised;
+        Ok(Answer::Changed(changed))
+    }
+
+    pub(super) fn flush(&mut self, kind: Kind, list: Option<String>) -> Result<Answer, ApiError> {
+        let deleted = self
+            .store
+            .flush(kind, list.as_deref())
+            .map_err(|error| list_error(&error))?;
+        Ok(Answer::Changed(self.finish_delete(kind, list, deleted)))
+    }
+
+    fn finish(&mut self, kind: Kind, list: Option<String>, mut added: Addition) -> Changed {
+        let regions = std::mem::take(&mut added.regions);
+        let warnings = self.commit(&regions);
+        Changed {
+            warnings,
+            ..describe(kind, list, added)
+        }
+    }
+
+    fn finish_delete(&mut self, kind: Kind, list: Option<String>, deleted: Removal) -> Changed {
+        let warnings = self.commit(&deleted.regions);
+        let Removal {
+            removed, missing, ..
+        } = deleted;
+        Changed {
+            removed,
+            missing,
+            warnings,
+            ..Changed::new(kind, list)
+        }
+    }
+}
+
+fn describe(kind: Kind, list: Option<String>, added: Addition) -> Changed {
+    let Addition {
+        added,
+        updated,
+        removed,
+        refused,
+        notes,
+        regions: _,
+    } = added;
+    Changed {
+        added,
+        updated,
+        removed,
+        refused,
+        notes,
+        ..Changed::new(kind, list)
+    }
+}
+
+pub(super) fn read(address: &str, normalised: &mut Problems) -> Result<Prefix, ApiError> {
+    let reading = prefix::read(address).map_err(|error| ApiError::usage(&error))?;
+    if reading.had_host_bits {
+        normalised.add(
+            0,
+            format!("{address} is taken as {}", show(&reading.prefix)),
+        );
+    }
+    Ok(reading.prefix)
+}
+
+/// A wrong name is a wrong question; the rest is a no.
+pub(super) fn list_error(error: &ListError) -> ApiError {
+    match error {
+        ListError::Name(_) => ApiError::usage(error),
+        ListError::IsConfig { .. }
+        | ListError::IsProtected
+        | ListError::Unknown { .. }
+        | ListError::TooMany => ApiError::failed(error),
+    }
+}
+
+/// The whole chain, for one line.
+pub(super) fn chain(error: &KernelError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(source) = cause {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        cause = source.source();
+    }
+    text
+}

@@ -1,0 +1,140 @@
+//! Lists without XDP: at accept, over restarts, from files.
+
+use std::fs;
+
+use super::lists::json;
+use crate::control::{address, answering, sample};
+use crate::support::{Folder, Proxy, curl, openclaw};
+
+#[test]
+fn without_xdp_the_lists_hold_where_connections_are_accepted() {
+    let proxy = Proxy::start(&answering("hello"));
+    let server = address(&proxy, "web");
+    let loopback = "127.0.0.2";
+    let get = || curl(&["--interface", loopback, &format!("http://{server}/")]).code;
+    assert_eq!(get(), 0);
+    proxy.cli(&["blocklist", "add", loopback]).ok();
+    assert!(matches!(get(), 52 | 56), "closed at once");
+    let refused = sample(&proxy, "openclaw_refusals_total{reason=\"shield.block\"}");
+    assert_eq!(refused.as_deref(), Some("1"));
+    let status = proxy.cli(&["shield", "status"]).ok().text();
+    assert!(
+        status.contains("block lists are applied when connections are accepted"),
+        "{status}"
+    );
+    proxy.cli(&["blocklist", "flush"]).ok();
+    assert_eq!(get(), 0);
+}
+
+#[test]
+fn lists_come_back_after_a_restart_and_a_damaged_file_is_set_aside() {
+    let config = answering("hello");
+    let mut proxy = Proxy::start(&config);
+    proxy
+        .cli(&[
+            "blocklist",
+            "add",
+            "203.0.113.7",
+            "--ttl",
+            "2h",
+            "--reason",
+            "scanner",
+        ])
+        .ok();
+    proxy
+        .cli(&["allowlist", "add", "2001:db8::/32", "--list", "office"])
+        .ok();
+    proxy.signal("TERM");
+    proxy.wait();
+    // The same state, without a proxy.
+    let listed = json(&proxy.cli(&["-o", "json", "blocklist", "list"]).ok());
+    let entry = &listed["entries"][0];
+    assert_eq!(
+        (&entry["address"], &entry["reason"]),
+        (&"203.0.113.7".into(), &"scanner".into())
+    );
+    assert!(
+        (7100..=7200).contains(&entry["expires_in"].as_u64().unwrap()),
+        "{entry}"
+    );
+    let allowed = proxy
+        .cli(&["allowlist", "export", "--list", "office"])
+        .ok()
+        .text();
+    assert_eq!(allowed, "# list office\n2001:db8::/32\n");
+    let file = proxy.folder().path().join("state/lists.json");
+    fs::write(&file, "{\"version\":1,\"lists\":[{").unwrap();
+    let listed = proxy.cli(&["blocklist", "list"]).ok();
+    assert_eq!(listed.text(), "no block entries\n");
+    assert!(
+        listed.stderr.contains("is damaged and was moved to"),
+        "{}",
+        listed.stderr
+    );
+    assert!(!file.exists());
+}
+
+#[test]
+fn a_file_goes_in_but_for_its_wrong_lines() {
+    let folder = Folder::new();
+    let file = folder.write(
+        "feed.netset",
+        "# a feed\n203.0.113.0/24\nnonsense\n127.0.0.1\n2001:db8::1/32\n",
+    );
+    let file = file.to_str().unwrap();
+    let proxy = Proxy::start(&answering("hello"));
+    let rehearsed = proxy
+        .cli(&["blocklist", "import", file, "--list", "feed", "--dry-run"])
+        .ok();
+    assert_eq!(rehearsed.text(), "dry run: block list `feed`: 2 added\n");
+    assert_eq!(
+        proxy.cli(&["blocklist", "list"]).ok().text(),
+        "no block entries\n"
+    );
+    let imported = proxy
+        .cli(&["blocklist", "import", file, "--list", "feed", "--ttl", "1h"])
+        .ok();
+    insta::assert_snapshot!(imported.text() + &imported.stderr, @r"
+    block list `feed`: 2 added
+    line 3: not understood: `nonsense` is not an address or prefix, such as 203.0.113.7 or 2001:db8::/32
+    line 4: refused: 127.0.0.1 cannot be blocked: it is this host itself
+    line 5: note: 2001:db8::1/32 is taken as 2001:db8::/32
+    ");
+    let csv = proxy
+        .cli(&["blocklist", "export", "--format", "csv"])
+        .ok()
+        .text();
+    assert!(
+        csv.starts_with("address,ttl,reason\n203.0.113.0/24,36")
+            || csv.contains("203.0.113.0/24,35"),
+        "{csv}"
+    );
+    let other = folder.write("other.csv", "203.0.113.9,,x\n");
+    let other = other.to_str().unwrap();
+    let replaced = proxy
+        .cli(&["blocklist", "import", other, "--list", "feed", "--replace"])
+        .ok();
+    assert_eq!(replaced.text(), "block list `feed`: 1 added, 2 removed\n");
+    let error_page = folder.write("error.txt", "<html>\n");
+    let kept = proxy.cli(&[
+        "blocklist",
+        "import",
+        error_page.to_str().unwrap(),
+        "--list",
+        "feed",
+        "--replace",
+    ]);
+    assert_eq!(kept.code, 1);
+    assert!(
+        kept.stderr.contains("the list stays as it is"),
+        "{}",
+        kept.stderr
+    );
+    let limited = proxy
+        .cli(&["blocklist", "list", "--limit", "0"])
+        .ok()
+        .text();
+    assert_eq!(limited, "… and 1 more (--limit shows them)\n");
+    assert_eq!(openclaw(&["blocklist", "import", "/nonexistent"]).code, 1);
+    assert_eq!(openclaw(&["blocklist", "add"]).code, 2);
+}
