@@ -3,6 +3,7 @@
 mod bodies;
 mod drain;
 mod h2;
+mod h2_client;
 mod interim;
 mod limits;
 mod lying;
