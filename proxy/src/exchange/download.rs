@@ -16,8 +16,8 @@ use super::forward::Passage;
 use super::wire::Wire;
 use crate::upstream::Connection;
 
-/// The largest response head; the read buffer has to hold it.
-const MAX_HEAD: usize = crate::net::BODY_BUFFER;
+/// The largest response head, well within the read buffer.
+const MAX_HEAD: usize = 64 * 1024;
 /// How many interim responses one request may get: each is queued for the client before the next is read.
 const MAX_INTERIM: u32 = 32;
 

@@ -102,7 +102,8 @@ impl<'a, W: Wire> Forward<'a, W> {
         let result = poll_fn(|cx| self.poll(cx, &mut armed)).await;
         self.deadline.disarm();
         if result.is_ok() && self.download.is_reusable() && self.upload.is_whole(self.outbound) {
-            upstream.keep(self.connection, Instant::now());
+            let since = self.passage.answered.unwrap_or_else(Instant::now);
+            upstream.keep(self.connection, since);
         }
         result
     }

@@ -64,6 +64,7 @@ pub async fn run<W: Wire>(
             match upstream {
                 Some(upstream) => {
                     story.upstream = Some(upstream.slot);
+                    story.sent = Some(prepared.started);
                     let edits = &route.headers.response;
                     forward(
                         local, downstream, upstream, outbound, edits, wire, deadline, &mut story,
@@ -119,8 +120,9 @@ async fn forward<W: Wire>(
     };
     let mut tried: Vec<SocketAddr> = Vec::new();
     let mut stale = 0;
+    // The first try begins when the request was read: one look at the clock less.
+    let mut now = story.sent.unwrap_or_else(Instant::now);
     loop {
-        let now = Instant::now();
         let Some(endpoint) = upstream.choose(&tried, now) else {
             let error = if tried.is_empty() {
                 Error::NoEndpoint
@@ -132,7 +134,6 @@ async fn forward<W: Wire>(
         story.endpoint = Some(endpoint.clone());
         let error = match connect(local, upstream, &endpoint, stale < STALE_TRIES, deadline).await {
             Ok(connection) => {
-                story.sent = Some(now);
                 let reused = connection.reused;
                 let passage = &mut story.passage;
                 let forward = Forward::new(
@@ -162,6 +163,8 @@ async fn forward<W: Wire>(
         }
         story.retries += 1;
         tried.push(endpoint.address);
+        now = Instant::now();
+        story.sent = Some(now);
     }
 }
 

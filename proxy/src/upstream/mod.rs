@@ -102,7 +102,7 @@ impl Upstream {
     }
 
     /// Keeps a connection for the next exchange, within `keepalive`.
-    pub fn keep(&self, connection: Connection, now: Instant) {
+    pub fn keep(&self, connection: Connection, since: Instant) {
         let kept: usize = self
             .endpoints
             .iter()
@@ -111,7 +111,7 @@ impl Upstream {
         if kept < self.config.keepalive {
             connection.endpoint.idle.borrow_mut().push(Idle {
                 tcp: connection.tcp,
-                since: now,
+                since,
             });
         }
     }
