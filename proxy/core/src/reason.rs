@@ -80,7 +80,7 @@ table! {
     HeaderTooLarge, "http.header_too_large", Client, "The request head is larger than `max_header` or has more than 100 fields.", "Raise `max_header` of the listener if the client is right, for example with large cookies.";
     BodyTooLarge, "http.body_too_large", Client, "The request body is larger than the route's `max_body`.", "Raise `max_body` of the route if such uploads are wanted.";
     UriTooLong, "http.uri_too_long", Client, "The request target does not fit into `max_header`.", "Raise `max_header` of the listener if the client is right.";
-    MethodRefused, "http.method", Client, "The method is not one a reverse proxy forwards (CONNECT, or TRACE with a body).", "Nothing to do: CONNECT asks for a forward proxy.";
+    MethodRefused, "http.method", Client, "The method is CONNECT, which a reverse proxy does not forward.", "Nothing to do: CONNECT asks for a forward proxy.";
     VersionRefused, "http.version", Client, "The HTTP version is neither 1.0, 1.1 nor 2.", "Look at the client.";
     Timeout, "http.timeout", Client, "The client was too slow to send its head or body, or to take the response.", "Raise `header_timeout` or `idle_timeout` of the listener if clients are slow but honest.";
     ClientAborted, "http.client_aborted", Client, "The client went away before the exchange was over.", "Nothing to do; many of these together point at slow responses.";
