@@ -76,7 +76,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "protocol",
             "word",
             "\"h1\"",
-            "What the endpoints speak: h1 or h2.",
+            "What the endpoints speak: h1, or h2, which this version refuses to forward to.",
         ),
         Key::default(
             "connect_timeout",
