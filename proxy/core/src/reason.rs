@@ -27,7 +27,6 @@ pub enum Reason {
     UpstreamBadResponse,
     UpstreamUnhealthy,
     UpstreamProtocol,
-    Draining,
 }
 
 /// Who has to do something about a refusal.
@@ -96,9 +95,8 @@ table! {
     UpstreamTimeout, "upstream.timeout", Origin, "The endpoint did not answer within `response_timeout`.", "Look at the origin, or raise `response_timeout`.";
     UpstreamReset, "upstream.reset", Origin, "The endpoint closed the connection before its answer was whole.", "Look at the origin's log: it crashed, restarted or limits connections.";
     UpstreamBadResponse, "upstream.bad_response", Origin, "The endpoint's answer breaks HTTP: framing, head size or field syntax.", "Look at the origin; the log has the first fault.";
-    UpstreamUnhealthy, "upstream.unhealthy", Origin, "No endpoint of the upstream is usable.", "`openclaw upstream list` shows their state.";
+    UpstreamUnhealthy, "upstream.unhealthy", Origin, "No endpoint of the upstream is usable.", "Does one of its endpoints have an address, and a weight above 0?";
     UpstreamProtocol, "upstream.protocol", Operator, "The upstream speaks a protocol that this build cannot use.", "Set `protocol = \"h1\"` on the upstream.";
-    Draining, "server.draining", Operator, "The server is shutting down.", "Nothing to do: another instance or a retry serves the client.";
 }
 
 impl Reason {
