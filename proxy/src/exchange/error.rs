@@ -1,5 +1,5 @@
 //! Why an exchange did not end with the endpoint's answer, whose fault that is, and what the client is told.
-//! The only place where an error becomes a status.
+//! The only place where such an error becomes a status; what breaks HTTP itself comes from `core::message` with its own.
 
 use openclaw_core::message::Fault;
 use openclaw_core::reason::Reason;
@@ -9,6 +9,10 @@ use super::wire::WireError;
 /// What went wrong while an exchange was under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Error {
+    /// No route takes the request.
+    NoRoute,
+    /// The upstream speaks what this version cannot.
+    Protocol,
     /// The upstream has no endpoint to offer.
     NoEndpoint,
     /// No connection to an endpoint: refused, unreachable or too slow. Nothing was sent.
@@ -38,6 +42,12 @@ impl Error {
             detail,
         };
         match self {
+            Self::NoRoute => fault(404, Reason::RouteNone, "no route matches"),
+            Self::Protocol => fault(
+                502,
+                Reason::UpstreamProtocol,
+                "this version speaks only HTTP/1.1 to endpoints",
+            ),
             Self::NoEndpoint => fault(
                 503,
                 Reason::UpstreamUnhealthy,
@@ -85,6 +95,8 @@ impl Error {
             // A kept connection that dies at once was most likely closed while idle.
             Self::Closed { sent_body: false } => idempotent && reused,
             Self::Closed { .. }
+            | Self::NoRoute
+            | Self::Protocol
             | Self::NoEndpoint
             | Self::Truncated
             | Self::BadResponse(_)

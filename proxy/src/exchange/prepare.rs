@@ -9,11 +9,11 @@ use openclaw_core::config::{Action, Route};
 use openclaw_core::message::h1::Asked;
 use openclaw_core::message::render::{self, Hop};
 use openclaw_core::message::{Fault, Framing, Kind, Method, Request, Version, authority};
-use openclaw_core::reason::Reason;
 use openclaw_core::route;
 use openclaw_core::trace::{self, RequestId};
 
 use super::context::{Downstream, Local, Serving};
+use super::error::Error;
 use crate::telemetry::LogFields;
 
 /// A request ready to be carried out; owns all it needs.
@@ -99,11 +99,7 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
     });
     let route = index.and_then(|index| serving.snapshot.config.routes.get(index));
     let plan = match route {
-        None => Plan::Refuse(Fault {
-            reason: Reason::RouteNone,
-            status: 404,
-            detail: "no route matches",
-        }),
+        None => Plan::Refuse(Error::NoRoute.fault()),
         Some(route) => plan(local, downstream, request, route, &serving, &id),
     };
     let log = local
@@ -160,7 +156,7 @@ fn plan(
     };
     let max_body = route.max_body.unwrap_or(u64::MAX);
     if matches!(request.framing, Framing::Length(length) if length > max_body) {
-        return Plan::Refuse(super::error::Error::BodyTooLarge.fault());
+        return Plan::Refuse(Error::BodyTooLarge.fault());
     }
     let choice = match targets.as_slice() {
         [only] => only.upstream,
@@ -170,11 +166,7 @@ fn plan(
         upstream.config.protocol == openclaw_core::config::UpstreamProtocol::H1
     });
     if !supported {
-        return Plan::Refuse(Fault {
-            reason: Reason::UpstreamProtocol,
-            status: 502,
-            detail: "this version speaks only HTTP/1.1 to endpoints",
-        });
+        return Plan::Refuse(Error::Protocol.fault());
     }
     let traceparent = {
         let mut random = local.random.borrow_mut();
