@@ -51,19 +51,12 @@ async fn next_request(
     });
     let mut head_began = first;
     loop {
-        if wire.has_line_beyond(looked_at) {
+        if wire.has_line_beyond(looked_at) || wire.input().len() >= listener.max_header {
             looked_at = wire.input().len();
             if let Some(prepared) = parse(local, downstream, wire) {
                 deadline.disarm();
                 return Some(prepared);
             }
-        } else if wire.input().len() >= listener.max_header {
-            let fault = Fault {
-                reason: Reason::UriTooLong,
-                status: 414,
-                detail: "a request line longer than max_header",
-            };
-            return Some(refuse(local, downstream, wire, fault));
         }
         if !head_began && !wire.input().is_empty() {
             head_began = true;
