@@ -88,7 +88,7 @@ impl Io {
         self.tcp.poll_read_ready(cx)
     }
 
-    /// Appends to the free room of `buffer`, which must have some; 0 is the end.
+    /// Appends to `buffer`, which grows if it is full: how far is for the caller to bound. 0 is the end.
     pub fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -160,8 +160,11 @@ fn poll_read_tls(
     cx: &mut Context<'_>,
     buffer: &mut Vec<u8>,
 ) -> Poll<io::Result<usize>> {
+    if buffer.len() == buffer.capacity() {
+        buffer.reserve(1);
+    }
+    let room = buffer.capacity() - buffer.len();
     loop {
-        let room = buffer.capacity() - buffer.len();
         match tls.reader().fill_buf() {
             Ok(plaintext) => {
                 let take = plaintext.len().min(room);
