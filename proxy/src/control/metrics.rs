@@ -37,9 +37,7 @@ pub(super) async fn page(control: &Control) -> String {
         text.sample(&metrics::CERT_EXPIRY, &labels, facts.not_after);
     }
     Summary::of(&reports).render(&mut text);
-    for source in control.sources.borrow().iter() {
-        source.collect(&mut text);
-    }
+    control.shield.collect(&mut text);
     text.finish()
 }
 

@@ -20,7 +20,7 @@ use super::notify::{State, notify};
 use super::sockets::{Binding, Bound};
 use crate::shield::Shield;
 use crate::snapshot::Snapshot;
-use crate::telemetry::{AccessWriter, Output, Report, Source};
+use crate::telemetry::{AccessWriter, Output, Report};
 use crate::tls::Facts;
 use crate::worker::{self, Command, WorkerHandle, WorkerSeed};
 
@@ -69,8 +69,6 @@ pub struct Control {
     pub(super) draining: Cell<Option<Duration>>,
     /// Wakes the main task when a stop is asked for.
     pub(super) stop: Notify,
-    /// Further families of the metrics page; the shield's, for one.
-    pub(super) sources: RefCell<Vec<Box<dyn Source>>>,
     pub(super) shield: Shield,
     /// Where the admin socket and the metrics are, once they are open.
     pub(super) admin: RefCell<Option<PathBuf>>,
@@ -146,7 +144,6 @@ impl Control {
             access_log: RefCell::new(Some(access_log)),
             draining: Cell::new(None),
             stop: Notify::new(),
-            sources: RefCell::new(vec![Box::new(shield.clone())]),
             shield,
             admin: RefCell::new(None),
             metrics: Cell::new(None),
@@ -299,11 +296,6 @@ impl Control {
             }
         }
         reports
-    }
-
-    /// Adds families to the metrics page.
-    pub fn add_source(&self, source: Box<dyn Source>) {
-        self.sources.borrow_mut().push(source);
     }
 
     /// The snapshot that new requests are served from.

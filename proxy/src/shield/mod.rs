@@ -48,7 +48,7 @@ pub use self::peers::PeerFilter;
 use self::peers::Shared;
 use self::state::{Save, State};
 pub use self::status::{InterfaceStatus, Status};
-use crate::telemetry::{MetricsText, Source, metrics};
+use crate::telemetry::{MetricsText, metrics};
 
 /// The shield of a process. Clones are the same shield. Calls may take milliseconds, an import of a large list seconds: not for the
 /// thread of a worker.
@@ -230,8 +230,9 @@ fn adjusted(config: &Config, no_shield: bool) -> Config {
     config
 }
 
-impl Source for Shield {
-    fn collect(&self, text: &mut MetricsText) {
+impl Shield {
+    /// Adds the shield's families to the metrics page.
+    pub fn collect(&self, text: &mut MetricsText) {
         let (maps, attached, sizes) = {
             let state = self.lock();
             (state.maps(), state.attached(), state.sizes())

@@ -74,12 +74,6 @@ metrics! {
     LOG_DROPPED Counter "openclaw_access_log_dropped_total" "" [] "Access-log lines lost because the log could not be written as fast as they came.";
 }
 
-/// A part of the program that has figures of its own to show.
-pub trait Source: Send + Sync {
-    /// Adds whole families; a family must not be split over two sources.
-    fn collect(&self, text: &mut MetricsText);
-}
-
 /// The page as it grows. The head of a family is written before its first sample.
 #[derive(Debug, Default)]
 pub struct MetricsText {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use openclaw_core::reason::Reason;
 
 pub use self::access::{AccessLog, AccessWriter, Output};
-pub use self::metrics::{Metric, MetricsText, Source};
+pub use self::metrics::{Metric, MetricsText};
 pub use self::recorder::Recorder;
 pub use self::report::{Report, Summary};
 
