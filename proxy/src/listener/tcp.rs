@@ -54,7 +54,7 @@ fn admit(local: &Rc<Local>, listening: &Listening, tcp: TcpStream, peer: SocketA
     let terms = listening.terms.borrow().clone();
     let address = peer.ip().to_canonical();
     if let Some(reason) = local.peers.check(address) {
-        local.recorder.refusal(terms.slot, reason);
+        local.recorder.refusal(reason);
         return;
     }
     let config = &terms.config;
@@ -64,7 +64,7 @@ fn admit(local: &Rc<Local>, listening: &Listening, tcp: TcpStream, peer: SocketA
         config.max_connections_per_ip,
     );
     let Some(permit) = permit else {
-        local.recorder.refusal(terms.slot, Reason::LimitConnections);
+        local.recorder.refusal(Reason::LimitConnections);
         return;
     };
     // Fails only on a socket that is dead already.
@@ -158,7 +158,7 @@ async fn establish(
     let (tcp, session) = match result {
         Ok(stream) => stream.into_inner(),
         Err(error) => {
-            local.recorder.refusal(terms.slot, Reason::TlsHandshake);
+            local.recorder.refusal(Reason::TlsHandshake);
             tracing::debug!(%peer, %error, "TLS handshake failed");
             return None;
         }

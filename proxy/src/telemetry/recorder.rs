@@ -84,7 +84,7 @@ impl Recorder {
     }
 
     /// A refusal without an exchange: at accept, in the TLS handshake, by an h2 budget.
-    pub fn refusal(&self, _listener: u32, reason: Reason) {
+    pub fn refusal(&self, reason: Reason) {
         self.shard.borrow_mut().refusal(reason);
     }
 

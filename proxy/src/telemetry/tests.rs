@@ -184,7 +184,7 @@ fn shards_are_summed_by_name_even_if_their_slots_differ() {
     one.connection_opened(first.listeners[0]);
     two.connection_opened(second.listeners[1]);
     two.connection_closed(second.listeners[1]);
-    one.refusal(first.listeners[0], Reason::TlsHandshake);
+    one.refusal(Reason::TlsHandshake);
     two.exchange(&Record {
         reason: Some(Reason::TlsHandshake),
         ..record(second.listeners[1], None, 400)

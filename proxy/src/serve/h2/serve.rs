@@ -67,9 +67,7 @@ pub async fn serve(local: Rc<Local>, downstream: Rc<Downstream>, io: Io, early: 
     })
     .await;
     if let End::Violation(violation) = end {
-        local
-            .recorder
-            .refusal(downstream.listener_slot, violation.reason());
+        local.recorder.refusal(violation.reason());
         tracing::debug!(peer = %downstream.peer, ?violation, "an HTTP/2 connection was ended");
     }
 }
