@@ -81,11 +81,15 @@ fn note(listener: &Listener) -> &'static str {
 
 fn to_try(listener: Option<&Listener>, control: &Control) -> String {
     let mut out = String::from("  try\n");
+    // As it was started: from a build it is not on PATH.
+    let program = std::env::args_os().next();
+    let program = program.unwrap_or_else(|| "openclaw".into());
+    let program = program.to_string_lossy();
     if let Some(address) = listener.and_then(|listener| listener.bind.first()) {
         let _ = writeln!(out, "    curl http://{address}/hello");
         let _ = writeln!(
             out,
-            "    openclaw blocklist add 127.0.0.2 && curl -m 2 --interface 127.0.0.2 http://{address}/"
+            "    {program} blocklist add 127.0.0.2 && curl -m 2 --interface 127.0.0.2 http://{address}/"
         );
     }
     if let Some(address) = control.metrics.get() {
