@@ -28,6 +28,21 @@ pub struct ListenerSetup {
     pub permits: Arc<Permits>,
 }
 
+/// An upstream with its names resolved.
+#[derive(Clone, Debug)]
+pub struct UpstreamSetup {
+    pub endpoints: Vec<ResolvedEndpoint>,
+}
+
+/// One address that connections are made to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResolvedEndpoint {
+    pub address: SocketAddr,
+    pub weight: u32,
+    /// As written in the configuration, for logs and metrics.
+    pub label: Arc<str>,
+}
+
 /// How many connections a listener has, over all workers: taken at accept, never on the request path.
 #[derive(Debug, Default)]
 pub struct Permits {
@@ -119,19 +134,4 @@ mod tests {
         drop(second);
         assert!(take("2001:db8::3").is_none(), "one /64 is one client");
     }
-}
-
-/// An upstream with its names resolved.
-#[derive(Clone, Debug)]
-pub struct UpstreamSetup {
-    pub endpoints: Vec<ResolvedEndpoint>,
-}
-
-/// One address that connections are made to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ResolvedEndpoint {
-    pub address: SocketAddr,
-    pub weight: u32,
-    /// As written in the configuration, for logs and metrics.
-    pub label: Arc<str>,
 }

@@ -139,10 +139,7 @@ pub(super) fn synchronise(
     maps.set_config(config)?;
     for run in tables.words4().runs() {
         for index in (run.first..).take(run.count as usize) {
-            // Most words stay as they are; a read shares the cache line with the kernel program, a write takes it away.
-            if maps.class4.load(index) != run.word {
-                maps.class4.store(index, run.word);
-            }
+            maps.class4.store(index, run.word);
         }
     }
     let words6: Vec<_> = tables

@@ -83,7 +83,8 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
     }
 
     /// Whether no exchange runs and nothing waits to be sent.
-    pub fn is_idle(&self) -> bool {
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
         self.running.is_empty() && self.connection.borrow().output.waiting().is_empty()
     }
 

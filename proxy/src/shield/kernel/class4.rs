@@ -66,7 +66,7 @@ impl Class4 {
     /// Sets a word.
     pub fn store(&self, index: u32, value: u16) {
         if let Some(word) = self.word(index) {
-            word.store(value, Relaxed);
+            set(word, value);
         }
     }
 
@@ -86,10 +86,7 @@ impl Class4 {
     pub fn replace(&self, words: &[u16]) {
         let rest = std::iter::repeat(&0);
         for (word, value) in self.words().iter().zip(words.iter().chain(rest)) {
-            // Most words stay as they are; a read shares the cache line with the kernel program, a write takes it away.
-            if word.load(Relaxed) != *value {
-                word.store(*value, Relaxed);
-            }
+            set(word, *value);
         }
     }
 
@@ -100,6 +97,13 @@ impl Class4 {
     fn words(&self) -> &[AtomicU16] {
         // SAFETY: the mapping has that many words and lives as long as `self`; others change it through atomics or whole words.
         unsafe { slice::from_raw_parts(self.words.as_ptr(), Self::WORDS) }
+    }
+}
+
+/// Most words stay as they are; a read shares the cache line with the kernel program, a write takes it away.
+fn set(word: &AtomicU16, value: u16) {
+    if word.load(Relaxed) != value {
+        word.store(value, Relaxed);
     }
 }
 
