@@ -1,7 +1,6 @@
 //! `bench`: figures, each kind under its own name.
 
 mod check;
-mod helper;
 mod load;
 mod machine;
 mod peer;
@@ -9,6 +8,7 @@ mod peers;
 mod process;
 mod readme;
 mod report;
+mod role;
 mod scenario;
 mod stage;
 mod template;

@@ -8,13 +8,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 /// A role of the load program that runs until its input ends.
-pub(crate) struct Helper {
+pub(crate) struct Role {
     child: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
 }
 
-impl Helper {
+impl Role {
     pub(crate) fn start(command: &mut Command) -> Result<Self> {
         let mut child = command
             .stdin(Stdio::piped())
@@ -48,7 +48,7 @@ impl Helper {
     }
 }
 
-impl Drop for Helper {
+impl Drop for Role {
     fn drop(&mut self) {
         drop(self.input.take());
         // It ends when its input does; one that does not is ended.

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::check;
-use super::helper::Helper;
 use super::load::{Done, Target};
 use super::peer::Peer;
 use super::process::{self, LOAD_CORE, Process};
+use super::role::Role;
 use super::scenario::{Load, Scenario};
 use crate::shell;
 
@@ -34,7 +34,7 @@ pub(crate) struct Stage {
     folder: PathBuf,
     program: PathBuf,
     ports: [u16; 2],
-    _origin: Helper,
+    _origin: Role,
 }
 
 /// A proxy that answers rightly.
@@ -63,7 +63,7 @@ impl Stage {
         fs::create_dir_all(&folder)?;
         fs::write(folder.join("openssl.cnf"), OPENSSL)?;
         shell::run(Command::new(&program).arg("files").arg(&folder))?;
-        let mut origin = Helper::start(process::pinned(LOAD_CORE, &program).arg("origin"))?;
+        let mut origin = Role::start(process::pinned(LOAD_CORE, &program).arg("origin"))?;
         let [first, second] = *origin.numbers("ports")? else {
             bail!("the origin names other than two ports");
         };
@@ -157,7 +157,7 @@ impl Stage {
         let before = running.process.resident_kib()?;
         let mut command = process::pinned(LOAD_CORE, &self.program);
         command.args(["idle", &running.port.to_string(), running.scenario.path()]);
-        let mut clients = Helper::start(command.arg(connections.to_string()))?;
+        let mut clients = Role::start(command.arg(connections.to_string()))?;
         ensure!(*clients.numbers("opened")? == [u64::from(connections)]);
         thread::sleep(REST);
         let after = running.process.resident_kib()?;

@@ -20,13 +20,13 @@ pub struct Route {
     pub method: &'static str,
     /// Exact, or everything below when it ends in a slash.
     pub path: &'static str,
-    pub run: Handler,
+    pub run: Run,
 }
 
 /// Runs on the control thread.
-pub type Handler = fn(Rc<Control>, Call) -> Pin<Box<dyn Future<Output = Answer>>>;
+pub type Run = fn(Rc<Control>, Call) -> Pin<Box<dyn Future<Output = Answer>>>;
 
-/// The call as the handler sees it.
+/// One call, with its body read.
 #[derive(Debug)]
 pub struct Call {
     pub path: String,
