@@ -77,6 +77,13 @@ impl route::Request for Seen<'_> {
         self.request.field(name.as_bytes())
     }
 
+    fn cookies(&self) -> impl Iterator<Item = &[u8]> {
+        let fields = self.request.fields.iter();
+        fields
+            .filter(|field| field.kind == Kind::Cookie)
+            .map(|field| field.value)
+    }
+
     fn client(&self) -> IpAddr {
         self.client
     }

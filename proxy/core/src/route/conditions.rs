@@ -28,11 +28,10 @@ pub(super) fn holds(matcher: &Matcher, request: &impl Request) -> bool {
         && header
             .iter()
             .all(|(name, value)| request.header(name) == Some(value.as_bytes()))
-        && (cookie.is_empty() || {
-            let cookies = request.header("cookie").unwrap_or_default();
-            has_all(cookie, cookies, b';')
-        })
-        && (query.is_empty() || has_all(query, request.query(), b'&'))
+        && cookie
+            .iter()
+            .all(|pair| request.cookies().any(|text| has(pair, text, b';')))
+        && query.iter().all(|pair| has(pair, request.query(), b'&'))
         && (client.is_empty() || {
             let address = request.client();
             client.iter().any(|prefix| prefix.contains(address))
@@ -43,17 +42,15 @@ fn is_one_of(methods: &[String], method: &[u8]) -> bool {
     methods.iter().any(|known| known.as_bytes() == method)
 }
 
-/// Whether each wanted pair is among the pairs of `text`.
-fn has_all(wanted: &[(String, String)], text: &[u8], separator: u8) -> bool {
-    wanted.iter().all(|(name, value)| {
-        text.split(|byte| *byte == separator).any(|pair| {
-            let pair = pair.trim_ascii();
-            let (key, rest) =
-                match memchr::memchr(b'=', pair).and_then(|at| pair.split_at_checked(at)) {
-                    Some((key, rest)) => (key, rest.get(1..).unwrap_or_default()),
-                    None => (pair, [].as_slice()),
-                };
-            key == name.as_bytes() && rest == value.as_bytes()
-        })
+/// Whether the wanted pair is among the pairs of `text`.
+fn has((name, value): &(String, String), text: &[u8], separator: u8) -> bool {
+    text.split(|byte| *byte == separator).any(|pair| {
+        let pair = pair.trim_ascii();
+        let (key, rest) = match memchr::memchr(b'=', pair).and_then(|at| pair.split_at_checked(at))
+        {
+            Some((key, rest)) => (key, rest.get(1..).unwrap_or_default()),
+            None => (pair, [].as_slice()),
+        };
+        key == name.as_bytes() && rest == value.as_bytes()
     })
 }

@@ -31,6 +31,8 @@ pub trait Request {
     fn method(&self) -> &[u8];
     /// The first value of a field; the name is in lower case.
     fn header(&self, name: &str) -> Option<&[u8]>;
+    /// The values of all Cookie fields: HTTP/2 clients may send one for each cookie (RFC 9113 §8.2.3).
+    fn cookies(&self) -> impl Iterator<Item = &[u8]>;
     fn client(&self) -> IpAddr;
 }
 

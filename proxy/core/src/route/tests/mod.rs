@@ -77,6 +77,11 @@ impl Request for Asked {
         Some(value.as_bytes())
     }
 
+    fn cookies(&self) -> impl Iterator<Item = &[u8]> {
+        let cookies = self.headers.iter().filter(|(name, _)| name == "cookie");
+        cookies.map(|(_, value)| value.as_bytes())
+    }
+
     fn client(&self) -> IpAddr {
         self.client.unwrap_or_else(|| [192, 0, 2, 1].into())
     }
@@ -240,6 +245,10 @@ fn requests_find_their_route() {
     check("GET a.example.com/x cookie:version=2", "wild-cookie");
     check(
         "GET a.example.com/x cookie:a=1;+version=2;+b",
+        "wild-cookie",
+    );
+    check(
+        "GET a.example.com/x cookie:a=1 cookie:version=2",
         "wild-cookie",
     );
     check("GET www.example.com/x cookie:version=2", "wild-cookie");
