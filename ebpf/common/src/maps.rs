@@ -43,6 +43,3 @@ pub const FINE4_ENTRIES: u32 = 1_048_576;
 pub const FINE6_ENTRIES: u32 = 262_144;
 /// Entries of [`STATS`].
 pub const STATS_ENTRIES: u32 = 64;
-
-/// Directory below the pin directory that holds the pins of this layout, for [`crate::abi::ABI_VERSION`].
-pub const PIN_VERSION: &str = "v1";

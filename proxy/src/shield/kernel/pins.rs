@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use openclaw_common::maps::PIN_VERSION;
+use openclaw_common::abi::ABI_VERSION;
 
 use super::{AttachedMode, KernelError, interface, sys};
 
@@ -38,7 +38,7 @@ impl Pins {
     /// The pins below `pin_dir`, in a directory of their own for each layout.
     pub fn new(pin_dir: &Path) -> Self {
         Self {
-            directory: pin_dir.join(PIN_VERSION),
+            directory: pin_dir.join(format!("v{ABI_VERSION}")),
         }
     }
 
