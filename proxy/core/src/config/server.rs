@@ -30,7 +30,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "state_dir",
             "path",
             "\"/var/lib/openclaw\"",
-            "Where certificates and other state are kept.",
+            "Where the lists of `openclaw blocklist` and `allowlist` are kept.",
         ),
         Key::default(
             "shutdown_grace",
