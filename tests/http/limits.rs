@@ -178,3 +178,17 @@ fn a_client_that_goes_away_takes_its_request_with_it() {
     let line = stage.proxy.wait_for_access("http.client_aborted");
     assert!(line.contains("\"method\":\"POST\""), "{line}");
 }
+
+#[test]
+fn response_timeout_counts_silences_and_not_the_whole() {
+    let pause = || std::thread::sleep(std::time::Duration::from_millis(700));
+    let origin = Origin::start(move |peer| {
+        peer.request()?;
+        pause();
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")?;
+        pause();
+        peer.send("slow")
+    });
+    let stage = Stage::with(&app(origin.address(), "response_timeout = \"1s\""));
+    assert_eq!(stage.ask(GET).text(), "slow");
+}

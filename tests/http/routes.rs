@@ -184,3 +184,53 @@ fn a_trusted_proxy_speaks_for_its_client() {
     assert_eq!(request.header("x-forwarded-proto"), Some("https"));
     assert_eq!(request.header("x-request-id"), Some("theirs-1"));
 }
+
+#[test]
+fn a_guarded_path_is_guarded_however_it_is_written() {
+    let origin = Origin::serving("app");
+    let stage = Stage::with(&format!(
+        "[upstream.app]\nendpoints = [\"{}\"]\n\
+         [[route]]\nname = \"guard\"\nmatch = {{ path = \"/admin\" }}\nrespond = {{ status = 403 }}\n\
+         [[route]]\nname = \"rest\"\nto = \"app\"\n",
+        origin.address()
+    ));
+    let mut client = stage.client();
+    for path in [
+        "/admin",
+        "/%61dmin/x",
+        "//admin",
+        "/./admin",
+        "/x/../admin",
+        "/x/%2e%2E/admin",
+        "/admin%2fx",
+    ] {
+        let answer = client.exchange(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        assert_eq!(answer.status(), 403, "{path}");
+    }
+    let target = "/x/%61/../y?q=/../admin";
+    let answer = client.exchange(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
+    assert_eq!(answer.status(), 200);
+    // The origin gets it as it was.
+    let request = origin.wait_for_requests(1).remove(0);
+    assert!(request.start.contains(target), "{}", request.start);
+}
+
+#[test]
+fn a_client_behind_a_trusted_proxy_is_routed_and_logged_by_its_own_address() {
+    let stage = Stage::start(&format!(
+        "{}[[route]]\nname = \"office\"\nmatch = {{ client = [\"198.51.100.0/24\"] }}\n\
+         respond = {{ status = 200 }}\n[[route]]\nname = \"others\"\nrespond = {{ status = 403 }}\n",
+        super::listeners("trusted_proxies = [\"127.0.0.1/32\"]")
+    ));
+    let asked = |forwarded: &str| {
+        let request = format!("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: {forwarded}\r\n\r\n");
+        stage.ask(&request).status()
+    };
+    assert_eq!(asked("198.51.100.9"), 200);
+    assert_eq!(
+        asked("198.51.100.9, 192.0.2.1"),
+        403,
+        "what stands left is invention"
+    );
+    stage.proxy.wait_for_access("\"client\":\"198.51.100.9\"");
+}

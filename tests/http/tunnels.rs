@@ -125,3 +125,26 @@ fn a_silent_tunnel_ends_after_its_timeout() {
     assert_eq!(client.read_exact(1), b"x");
     client.expect_closed();
 }
+
+#[test]
+fn a_tunnel_whose_origin_is_gone_ends_though_the_client_stays() {
+    let origin = Origin::start(|peer| {
+        peer.read_until(b"\r\n\r\n")?;
+        peer.send(SWITCHED)?;
+        peer.read_exact(5).map(drop)
+    });
+    let stage = Stage::before(&origin);
+    let mut client = stage.client();
+    upgraded(&mut client);
+    client.send("hello");
+    client.expect_closed();
+    // The first finds nobody, and is answered with a reset; the second tells the proxy. The tunnel is over then, and
+    // not only when the client closes or an hour has passed.
+    for _ in 0..20 {
+        if client.try_send("anybody?").is_err() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    stage.proxy.wait_for_access("\"status\":101");
+}

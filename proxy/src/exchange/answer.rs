@@ -139,7 +139,10 @@ async fn send<W: Wire>(
     let result = poll_fn(|cx| {
         while !left.is_empty() {
             match wire.poll_send(cx, left).map_err(Error::Wire)? {
-                Poll::Ready(count) => left = left.get(count..).unwrap_or_default(),
+                Poll::Ready(count) => {
+                    left = left.get(count..).unwrap_or_default();
+                    deadline.arm(downstream.listener.idle_timeout);
+                }
                 Poll::Pending if deadline.poll_expired(cx) => {
                     return Poll::Ready(Err(Error::ClientTimeout));
                 }

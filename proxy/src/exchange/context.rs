@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use openclaw_core::config;
+use openclaw_core::message::{Field, client};
 use openclaw_core::route::Router;
 
 use crate::net::Buffers;
@@ -206,7 +207,15 @@ impl Downstream {
         if self.tls.is_some() { "https" } else { "http" }
     }
 
-    pub fn client(&self) -> IpAddr {
-        self.peer.ip().to_canonical()
+    /// Whose request it is: the peer, or whom a trusted proxy names.
+    pub fn client(&self, fields: &[Field<'_>]) -> IpAddr {
+        let peer = self.peer.ip().to_canonical();
+        if !self.trusted {
+            return peer;
+        }
+        let proxies = &self.listener.trusted_proxies;
+        client(fields, peer, |address| {
+            proxies.iter().any(|prefix| prefix.contains(address))
+        })
     }
 }

@@ -1,6 +1,8 @@
 //! Why an exchange did not end with the endpoint's answer, whose fault that is, and what the client is told.
 //! The only place where such an error becomes a status; what breaks HTTP itself comes from `core::message` with its own.
 
+use std::io;
+
 use openclaw_core::message::Fault;
 use openclaw_core::reason::Reason;
 
@@ -15,8 +17,8 @@ pub(super) enum Error {
     Protocol,
     /// The upstream has no endpoint to offer.
     NoEndpoint,
-    /// No connection to an endpoint: refused, unreachable or too slow. Nothing was sent.
-    Connect,
+    /// No connection to an endpoint; nothing was sent. `TimedOut` is ours as well as the kernel's.
+    Connect(io::ErrorKind),
     /// The endpoint closed before the first byte of a response. `sent_body`: payload had been taken from the client.
     Closed { sent_body: bool },
     /// The endpoint closed inside its response.
@@ -53,11 +55,7 @@ impl Error {
                 Reason::UpstreamUnhealthy,
                 "the upstream has no endpoint",
             ),
-            Self::Connect => fault(
-                502,
-                Reason::UpstreamConnect,
-                "no endpoint took a connection in time",
-            ),
+            Self::Connect(kind) => fault(502, Reason::UpstreamConnect, connect_detail(kind)),
             Self::Closed { .. } => fault(
                 502,
                 Reason::UpstreamReset,
@@ -91,7 +89,7 @@ impl Error {
     /// Whether another connection may be tried without the request having an effect twice (RFC 9110 §9.2.2).
     pub(super) fn is_retriable(self, idempotent: bool, reused: bool) -> bool {
         match self {
-            Self::Connect => true,
+            Self::Connect(_) => true,
             // A kept connection that dies at once was most likely closed while idle.
             Self::Closed { sent_body: false } => idempotent && reused,
             Self::Closed { .. }
@@ -105,5 +103,24 @@ impl Error {
             | Self::BodyTooLarge
             | Self::Wire(_) => false,
         }
+    }
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "most kinds of error do not come from connecting"
+)]
+fn connect_detail(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::ConnectionRefused => "the endpoint refused the connection",
+        io::ErrorKind::TimedOut => "no connection to the endpoint within connect_timeout",
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            "the endpoint's address cannot be reached from here"
+        }
+        io::ErrorKind::AddrNotAvailable => "no local port is left for a connection to the endpoint",
+        io::ErrorKind::PermissionDenied => {
+            "this host's own rules forbid a connection to the endpoint"
+        }
+        _ => "the connection to the endpoint failed, for example for want of file descriptors",
     }
 }

@@ -62,6 +62,17 @@ struct Upload {
     broken: bool,
 }
 
+/// How far an exchange is; as long as it differs from turn to turn nobody is too slow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Progress {
+    bytes_in: u64,
+    bytes_out: u64,
+    sent: usize,
+    uploaded: bool,
+    answered: bool,
+    waiting: Waiting,
+}
+
 /// Which side the exchange waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Waiting {
@@ -98,8 +109,8 @@ impl<'a, W: Wire> Forward<'a, W> {
 
     /// Runs the exchange and gives the connection back to the pool if it may be used again.
     pub(super) async fn run(mut self, upstream: &Upstream) -> Result<(), Error> {
-        let mut armed = false;
-        let result = poll_fn(|cx| self.poll(cx, &mut armed)).await;
+        let mut timed = None;
+        let result = poll_fn(|cx| self.poll(cx, &mut timed)).await;
         self.deadline.disarm();
         if result.is_ok() && self.download.is_reusable() && self.upload.is_whole(self.outbound) {
             let since = self.passage.answered.unwrap_or_else(Instant::now);
@@ -108,12 +119,11 @@ impl<'a, W: Wire> Forward<'a, W> {
         result
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>, armed: &mut bool) -> Poll<Result<(), Error>> {
-        let before = (
-            self.passage.bytes_in,
-            self.passage.bytes_out,
-            self.upload.head_sent,
-        );
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        timed: &mut Option<Progress>,
+    ) -> Poll<Result<(), Error>> {
         let mut upload_waits = self.poll_upload(cx)?;
         let was_tunnel = self.download.is_tunnel();
         let download = self
@@ -147,14 +157,9 @@ impl<'a, W: Wire> Forward<'a, W> {
         } else {
             Waiting::Upstream
         };
-        let moved = before
-            != (
-                self.passage.bytes_in,
-                self.passage.bytes_out,
-                self.upload.head_sent,
-            );
-        if moved || !*armed {
-            *armed = true;
+        let progress = Some(self.progress(waiting));
+        if *timed != progress {
+            *timed = progress;
             self.deadline.arm(self.limit(waiting));
         }
         if self.deadline.poll_expired(cx) {
@@ -164,6 +169,17 @@ impl<'a, W: Wire> Forward<'a, W> {
             }));
         }
         Poll::Pending
+    }
+
+    fn progress(&self, waiting: Waiting) -> Progress {
+        Progress {
+            bytes_in: self.passage.bytes_in,
+            bytes_out: self.passage.bytes_out,
+            sent: self.upload.head_sent + self.upload.staged_sent,
+            uploaded: self.upload.complete,
+            answered: self.download.has_begun(),
+            waiting,
+        }
     }
 
     fn limit(&self, waiting: Waiting) -> Duration {
@@ -227,6 +243,8 @@ impl<'a, W: Wire> Forward<'a, W> {
                 Poll::Ready(Ok(written)) => written,
                 Poll::Ready(Err(_)) => {
                     self.upload.broken = true;
+                    // Nothing that the client still sends through a tunnel can arrive, so its end need not be awaited.
+                    self.upload.complete |= tunnel;
                     return Ok(Waiting::Upstream);
                 }
             };

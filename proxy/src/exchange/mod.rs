@@ -9,6 +9,7 @@ mod prepare;
 pub mod wire;
 
 use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Poll;
@@ -119,17 +120,13 @@ async fn forward<W: Wire>(
         tunnel: upstream.config.tunnel_timeout,
     };
     let mut tried: Vec<SocketAddr> = Vec::new();
+    let mut failure = None;
     let mut stale = 0;
     // The first try begins when the request was read: one look at the clock less.
     let mut now = story.sent.unwrap_or_else(Instant::now);
     loop {
         let Some(endpoint) = upstream.choose(&tried, now) else {
-            let error = if tried.is_empty() {
-                Error::NoEndpoint
-            } else {
-                Error::Connect
-            };
-            return Some(error.fault());
+            return Some(failure.unwrap_or(Error::NoEndpoint).fault());
         };
         story.endpoint = Some(endpoint.clone());
         let error = match connect(local, upstream, &endpoint, stale < STALE_TRIES, deadline).await {
@@ -162,6 +159,7 @@ async fn forward<W: Wire>(
             return Some(error.fault());
         }
         story.retries += 1;
+        failure = Some(error);
         tried.push(endpoint.address);
         now = Instant::now();
         story.sent = Some(now);
@@ -182,18 +180,18 @@ async fn connect(
     deadline.arm(upstream.config.connect_timeout);
     let mut connecting = Box::pin(endpoint.connect());
     let result = poll_fn(|cx| match connecting.as_mut().poll(cx) {
-        Poll::Ready(result) => Poll::Ready(result.ok()),
-        Poll::Pending if deadline.poll_expired(cx) => Poll::Ready(None),
+        Poll::Ready(result) => Poll::Ready(result.map_err(|error| error.kind())),
+        Poll::Pending if deadline.poll_expired(cx) => Poll::Ready(Err(io::ErrorKind::TimedOut)),
         Poll::Pending => Poll::Pending,
     })
     .await;
     deadline.disarm();
     local
         .recorder
-        .upstream_connect(endpoint.slot.get(), result.is_some());
-    result.ok_or_else(|| {
+        .upstream_connect(endpoint.slot.get(), result.is_ok());
+    result.map_err(|kind| {
         endpoint.failed(Instant::now());
-        Error::Connect
+        Error::Connect(kind)
     })
 }
 

@@ -1,6 +1,7 @@
 //! From a checked request head to everything the exchange needs, while the head's bytes are still where the wire put
 //! them: route, endpoint head, log fields. Nothing here waits.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Instant;
@@ -8,7 +9,7 @@ use std::time::Instant;
 use openclaw_core::config::{Action, Route};
 use openclaw_core::message::h1::Asked;
 use openclaw_core::message::render::{self, Hop};
-use openclaw_core::message::{Fault, Framing, Kind, Method, Request, Version, authority};
+use openclaw_core::message::{Fault, Framing, Kind, Method, Request, Version, authority, path};
 use openclaw_core::route;
 use openclaw_core::trace::{self, RequestId};
 
@@ -53,6 +54,8 @@ pub(super) struct Outbound {
 /// The router's view of a request.
 struct Seen<'a> {
     request: &'a Request<'a>,
+    /// In its one form, see [`path::normalised`].
+    path: &'a [u8],
     client: IpAddr,
 }
 
@@ -62,7 +65,7 @@ impl route::Request for Seen<'_> {
     }
 
     fn path(&self) -> &[u8] {
-        self.request.path()
+        self.path
     }
 
     fn query(&self) -> &[u8] {
@@ -100,9 +103,13 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
     let id = received_id
         .and_then(trace::received_id)
         .unwrap_or_else(|| trace::request_id(local.random_u128()));
+    let client = downstream.client(request.fields);
+    let mut written = Vec::new();
+    let path = path::normalised(request.path(), &mut written);
     let index = serving.router.find(&Seen {
         request,
-        client: downstream.client(),
+        path,
+        client,
     });
     let route = index.and_then(|index| serving.snapshot.config.routes.get(index));
     let plan = match route {
@@ -112,7 +119,7 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
     let log = local
         .recorder
         .wants_log()
-        .then(|| log_fields(downstream, request, route, &id));
+        .then(|| log_fields(downstream, request, route, (&id, client)));
     Prepared {
         serving,
         route: index,
@@ -194,7 +201,7 @@ fn plan(
             local: downstream.local,
             request_id: id,
             traceparent: &traceparent,
-            target: stripped(request.target, route.strip_prefix.as_deref()),
+            target: &stripped(request.target, route.strip_prefix.as_deref()),
             edits: &route.headers.request,
         },
     );
@@ -211,15 +218,15 @@ fn plan(
     })
 }
 
-/// The target without the route's prefix; a target that is nothing but the prefix keeps its last slash.
-fn stripped<'a>(target: &'a [u8], prefix: Option<&str>) -> &'a [u8] {
-    let Some(prefix) = prefix.map(|prefix| prefix.trim_end_matches('/')) else {
-        return target;
-    };
-    match target.strip_prefix(prefix.as_bytes()) {
-        Some(rest) if rest.first() == Some(&b'/') => rest,
-        Some([]) => b"/",
-        Some(_) | None => target,
+/// The target without the route's prefix, if it has it in the form in which it was received; what is left begins with
+/// a slash.
+fn stripped<'a>(target: &'a [u8], prefix: Option<&str>) -> Cow<'a, [u8]> {
+    let prefix = prefix.map(|prefix| prefix.trim_end_matches('/').as_bytes());
+    match prefix.and_then(|prefix| target.strip_prefix(prefix)) {
+        Some([]) => Cow::Borrowed(b"/"),
+        Some(rest @ [b'/', ..]) => Cow::Borrowed(rest),
+        Some(query @ [b'?', ..]) => Cow::Owned([b"/", query].concat()),
+        Some(_) | None => Cow::Borrowed(target),
     }
 }
 
@@ -235,7 +242,7 @@ fn log_fields(
     downstream: &Downstream,
     request: &Request<'_>,
     route: Option<&Route>,
-    id: &RequestId,
+    (id, client): (&RequestId, IpAddr),
 ) -> Box<LogFields> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Box::new(LogFields {
@@ -244,7 +251,7 @@ fn log_fields(
         route: route
             .map(|route| route.name.to_string())
             .unwrap_or_default(),
-        client: downstream.peer_text.clone(),
+        client: client.to_string(),
         method: text(request.method),
         host: text(request.authority),
         path: text(request.target),
@@ -271,6 +278,9 @@ mod tests {
         };
         check("/api/x?q", "/api", "/x?q");
         check("/api", "/api", "/");
+        check("/api?q", "/api", "/?q");
+        check("/api/?q", "/api", "/?q");
+        check("/apix?q", "/api", "/apix?q");
         check("/api/", "/api/", "/");
         check("/apix", "/api", "/apix");
         check("/x", "/", "/x");

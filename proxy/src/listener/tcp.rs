@@ -28,6 +28,7 @@ const EXHAUSTED_PAUSE: std::time::Duration = std::time::Duration::from_millis(50
 
 /// Accepts until the listener is closed.
 pub async fn accept(local: Rc<Local>, listening: Rc<Listening>, socket: TcpListener) {
+    let mut exhausted = false;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -38,10 +39,16 @@ pub async fn accept(local: Rc<Local>, listening: Rc<Listening>, socket: TcpListe
             return;
         }
         match accepted {
-            Some(Ok((tcp, peer))) => admit(&local, &listening, tcp, peer),
+            Some(Ok((tcp, peer))) => {
+                exhausted = false;
+                admit(&local, &listening, tcp, peer);
+            }
             // The client was gone before it was accepted, or descriptors ran out: only the latter lasts.
             Some(Err(error)) if error.kind() != io::ErrorKind::ConnectionAborted => {
-                tracing::warn!(listener = %listening.name(), %error, "accepting failed");
+                // Once an episode: it may last, and many lines would say no more than one.
+                if !std::mem::replace(&mut exhausted, true) {
+                    tracing::warn!(listener = %listening.name(), %error, "accepting failed");
+                }
                 tokio::time::sleep(EXHAUSTED_PAUSE).await;
             }
             Some(Err(_)) | None => {}
@@ -120,7 +127,11 @@ async fn plain(open: Open, terms: Terms, tcp: TcpStream, peer: SocketAddr) {
     let mut io = Io::plain(tcp);
     let mut early = Vec::new();
     let http2 = match (protocols.h1, protocols.h2) {
-        (true, true) => Box::pin(has_preface(local, &downstream, &mut io, &mut early)).await,
+        (true, true) => {
+            let preface = Box::pin(has_preface(local, &downstream, &mut io, &mut early)).await;
+            let Some(http2) = preface else { return };
+            http2
+        }
         (_, only) => only,
     };
     serve_wire(local, downstream, io, early, http2).await;
@@ -209,38 +220,38 @@ async fn serve_wire(
     }
 }
 
-/// Reads until it is clear whether the first bytes are the preface of HTTP/2.
+/// Reads until it is clear whether the first bytes are the preface of HTTP/2; `None` when they do not come.
 async fn has_preface(
     local: &Local,
     downstream: &Downstream,
     io: &mut Io,
     early: &mut Vec<u8>,
-) -> bool {
+) -> Option<bool> {
     const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     let deadline = Deadline::new(&local.wheel);
     deadline.arm(downstream.listener.header_timeout);
     while early.len() < PREFACE.len() && PREFACE.starts_with(early) {
         let more = poll_fn(|cx| {
-            if early.capacity() == 0 {
-                if io.poll_readable(cx).is_pending() {
-                    return if deadline.poll_expired(cx) {
-                        Poll::Ready(false)
-                    } else {
-                        Poll::Pending
-                    };
-                }
-                *early = local.buffers.body();
+            let readable = early.capacity() > 0 || io.poll_readable(cx).is_ready();
+            if readable && early.capacity() == 0 {
+                *early = local.buffers.head();
             }
-            match io.poll_read(cx, early) {
-                Poll::Ready(read) => Poll::Ready(read.is_ok_and(|count| count > 0)),
-                Poll::Pending if deadline.poll_expired(cx) => Poll::Ready(false),
-                Poll::Pending => Poll::Pending,
+            match readable.then(|| io.poll_read(cx, early)) {
+                Some(Poll::Ready(read)) => Poll::Ready(read.is_ok_and(|count| count > 0)),
+                Some(Poll::Pending) | None if deadline.poll_expired(cx) => Poll::Ready(false),
+                Some(Poll::Pending) | None => {
+                    // A client that has sent nothing holds no buffer.
+                    if early.is_empty() {
+                        local.buffers.give_back(std::mem::take(early));
+                    }
+                    Poll::Pending
+                }
             }
         })
         .await;
         if !more {
-            break;
+            return None;
         }
     }
-    early.starts_with(PREFACE)
+    Some(early.starts_with(PREFACE))
 }

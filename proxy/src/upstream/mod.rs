@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use openclaw_core::balance::RoundRobin;
 use openclaw_core::config;
+use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::snapshot::UpstreamSetup;
@@ -144,12 +146,15 @@ impl Endpoint {
             .is_some_and(|until| now < until)
     }
 
-    /// The youngest idle connection that is still open. The check costs no system call while nothing has arrived.
+    /// The youngest idle connection at which nothing has arrived since its last response. The kernel is asked, not the
+    /// runtime's readiness flag, which is as old as the last turn of the event loop: bytes behind a response would be
+    /// taken for the answer to somebody else's request.
     pub fn idle_connection(self: &Rc<Self>) -> Option<Connection> {
         loop {
             let idle = self.idle.borrow_mut().pop()?;
-            let still_open = matches!(idle.tcp.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock);
-            if still_open {
+            let peek = SockRef::from(&idle.tcp).peek(&mut [MaybeUninit::uninit()]);
+            let silent = peek.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+            if silent {
                 return Some(Connection {
                     tcp: idle.tcp,
                     endpoint: self.clone(),

@@ -11,10 +11,12 @@
 pub mod authority;
 pub mod body;
 pub mod chunked;
+mod client;
 pub mod field;
 pub mod h1;
 pub mod list;
 mod method;
+pub mod path;
 pub mod render;
 pub mod request;
 mod response;
@@ -23,6 +25,7 @@ mod tests;
 
 use arrayvec::ArrayVec;
 
+pub use client::client;
 pub use field::{Field, Kind};
 pub use list::HeaderList;
 pub use method::{Method, phrase};

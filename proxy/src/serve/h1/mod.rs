@@ -64,12 +64,11 @@ async fn next_request(
         }
         let idle = wire.input().is_empty();
         let filled = poll_fn(|cx| {
-            if idle && local.is_draining() {
-                return Poll::Ready(Filled::Closed);
-            }
             match wire.poll_fill(cx) {
                 Poll::Ready(true) => Poll::Ready(Filled::More),
                 Poll::Ready(false) => Poll::Ready(Filled::Closed),
+                // Only now: a request that has arrived already is served, with `Connection: close`.
+                Poll::Pending if idle && local.is_draining() => Poll::Ready(Filled::Closed),
                 Poll::Pending if deadline.poll_expired(cx) => Poll::Ready(Filled::Late),
                 Poll::Pending => Poll::Pending,
             }
