@@ -181,7 +181,7 @@ fn a_client_that_goes_away_takes_its_request_with_it() {
 
 #[test]
 fn response_timeout_counts_silences_and_not_the_whole() {
-    let pause = || std::thread::sleep(std::time::Duration::from_millis(700));
+    let pause = || std::thread::sleep(Duration::from_millis(700));
     let origin = Origin::start(move |peer| {
         peer.request()?;
         pause();
