@@ -67,6 +67,8 @@ impl Origin {
         let text = fs::read_to_string(path).ok()?;
         let table: toml::Table = text.parse().ok()?;
         let socket = table.get("admin")?.get("socket")?.as_str()?;
+        // What a variable stands for is not known here.
+        let socket = Some(socket).filter(|socket| !socket.contains('$'))?;
         let base = path.parent().unwrap_or(Path::new(""));
         Some(base.join(socket))
     }
