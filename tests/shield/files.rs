@@ -115,21 +115,14 @@ fn a_file_goes_in_but_for_its_wrong_lines() {
         .cli(&["blocklist", "import", other, "--list", "feed", "--replace"])
         .ok();
     assert_eq!(replaced.text(), "block list `feed`: 1 added, 2 removed\n");
-    let error_page = folder.write("error.txt", "<html>\n");
-    let kept = proxy.cli(&[
-        "blocklist",
-        "import",
-        error_page.to_str().unwrap(),
-        "--list",
-        "feed",
-        "--replace",
-    ]);
-    assert_eq!(kept.code, 1);
-    assert!(
-        kept.stderr.contains("the list stays as it is"),
-        "{}",
-        kept.stderr
-    );
+    for unusable in ["<html>\n", "", "# nothing today\n", "127.0.0.1\n"] {
+        let file = folder.write("error.txt", unusable);
+        let file = file.to_str().unwrap();
+        let kept = proxy.cli(&["blocklist", "import", file, "--list", "feed", "--replace"]);
+        assert_eq!(kept.code, 1, "{unusable:?}");
+        let words = "the list stays as it is (`flush` empties it)";
+        assert!(kept.stderr.contains(words), "{}", kept.stderr);
+    }
     let limited = proxy
         .cli(&["blocklist", "list", "--limit", "0"])
         .ok()
