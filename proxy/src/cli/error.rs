@@ -65,6 +65,7 @@ impl From<ControlError> for CliError {
 impl CliError {
     pub(super) fn code(&self) -> u8 {
         match self {
+            Self::Refused(refused) if refused.is_of_the_system() => 1,
             Self::Refused(_) | Self::RefusedThere { .. } | Self::Usage { .. } => 2,
             Self::Control(_)
             | Self::Call(_)

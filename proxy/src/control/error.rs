@@ -74,6 +74,14 @@ impl From<Trouble> for Refused {
 }
 
 impl Refused {
+    /// Whether nothing is wrong with the configuration itself: what it asks for is taken.
+    pub fn is_of_the_system(&self) -> bool {
+        let mut troubles = self.0.iter();
+        troubles.all(|trouble| {
+            matches!(trouble, Trouble::Bind { source, .. } if source.kind() == io::ErrorKind::AddrInUse)
+        })
+    }
+
     /// For `-o json` and the admin API.
     pub fn json(&self) -> serde_json::Value {
         self.0
