@@ -131,3 +131,28 @@ fn a_file_goes_in_but_for_its_wrong_lines() {
     assert_eq!(openclaw(&["blocklist", "import", "/nonexistent"]).code, 1);
     assert_eq!(openclaw(&["blocklist", "add"]).code, 2);
 }
+
+#[test]
+fn what_is_acknowledged_outlives_the_process() {
+    let mut proxy = Proxy::start(&answering("hello"));
+    // The second comes while a save of the clock's own would still wait.
+    for address in ["203.0.113.7", "203.0.113.8"] {
+        proxy.cli(&["blocklist", "add", address]).ok();
+    }
+    proxy.cli(&["blocklist", "del", "203.0.113.7"]).ok();
+    proxy.kill();
+    let kept = proxy.cli(&["blocklist", "export"]).ok().text();
+    assert_eq!(kept, "# list manual\n203.0.113.8\n");
+}
+
+#[test]
+fn what_cannot_be_saved_is_acknowledged_with_a_warning() {
+    let proxy = Proxy::start(&answering("hello"));
+    fs::create_dir_all(proxy.folder().path().join("state/lists.json/in-the-way")).unwrap();
+    let added = proxy.cli(&["blocklist", "add", "203.0.113.7"]).ok();
+    assert!(
+        added.stderr.contains("cannot save the lists"),
+        "{}",
+        added.stderr
+    );
+}

@@ -46,7 +46,7 @@ use self::kernel::{LogReader, Mode};
 pub use self::lists::Kind;
 pub use self::peers::PeerFilter;
 use self::peers::Shared;
-use self::state::{Save, State};
+use self::state::State;
 pub use self::status::{InterfaceStatus, Status};
 use crate::telemetry::{MetricsText, metrics};
 
@@ -56,6 +56,8 @@ use crate::telemetry::{MetricsText, metrics};
 pub struct Shield {
     state: Arc<Mutex<State>>,
     shared: Arc<Shared>,
+    /// Held while the file is written, so that an older one never replaces a newer.
+    saving: Arc<Mutex<()>>,
 }
 
 /// Why the shield cannot be worked without a proxy.
@@ -99,6 +101,7 @@ impl Shield {
         Self {
             state: Arc::new(Mutex::new(state)),
             shared,
+            saving: Arc::default(),
         }
     }
 
@@ -114,22 +117,20 @@ impl Shield {
 
     /// To be called each second: takes out what has ended, saves what has changed.
     pub fn tick(&self) {
-        let save = {
-            let mut state = self.lock();
-            state.reap();
-            state.take_save(false)
-        };
-        self.save(save);
+        self.lock().reap();
+        self.save(false);
     }
 
     /// Saves what has changed, now.
     pub fn flush(&self) {
-        let save = self.lock().take_save(true);
-        self.save(save);
+        self.save(true);
     }
 
-    fn save(&self, save: Option<Save>) {
-        let Some(save) = save else { return };
+    fn save(&self, is_urgent: bool) {
+        let _alone = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(save) = self.lock().take_save(is_urgent) else {
+            return;
+        };
         let result = persist::save(&save.state_dir, &save.bytes);
         self.lock().saved(&save, &result);
     }
@@ -161,11 +162,23 @@ impl Shield {
         }
     }
 
-    /// Answers one request of the command line or the admin API.
+    /// Answers one request of the command line or the admin API. What it changes is on the disk before the answer, or a warning
+    /// in it says why not.
     ///
     /// # Errors
     /// The request is wrong, or the answer is no.
     pub fn handle(&self, request: Request) -> Result<Answer, ApiError> {
+        let mut answer = self.carry_out(request)?;
+        if let Answer::Changed(changed) = &mut answer
+            && !changed.dry_run
+        {
+            self.flush();
+            changed.warnings.extend(self.lock().unsaved());
+        }
+        Ok(answer)
+    }
+
+    fn carry_out(&self, request: Request) -> Result<Answer, ApiError> {
         let mut state = self.lock();
         match request {
             Request::Add {
