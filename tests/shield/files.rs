@@ -156,3 +156,44 @@ fn what_cannot_be_saved_is_acknowledged_with_a_warning() {
         added.stderr
     );
 }
+
+#[test]
+fn a_state_directory_is_one_proxys() {
+    let folder = Folder::new();
+    let state = folder.path().join("state");
+    let config = format!(
+        "{}[server]\nstate_dir = \"{}\"\nworkers = 1\n",
+        answering("hello"),
+        state.display()
+    );
+    let mut first = Proxy::start(&config);
+    let words = format!(
+        "the state directory {} is in use by another openclaw (process {})",
+        state.display(),
+        first.pid()
+    );
+    let (ended, said) = Proxy::refuse(&config);
+    assert_eq!(ended.code(), Some(1));
+    assert!(said.contains(&words), "{said}");
+    // Nor does a command line that finds no proxy where it looks change the lists behind the proxy's back.
+    let socket = folder.path().join("none.sock");
+    let socket = socket.to_str().unwrap();
+    let path = first.config().to_str().unwrap().to_owned();
+    let offline = [
+        "-c",
+        &path,
+        "--socket",
+        socket,
+        "blocklist",
+        "add",
+        "203.0.113.7",
+    ];
+    let refused = openclaw(&offline);
+    assert_eq!(refused.code, 1);
+    assert!(refused.stderr.contains(&words), "{}", refused.stderr);
+    first.kill();
+    openclaw(&offline).ok();
+    let successor = Proxy::start(&config);
+    let kept = successor.cli(&["blocklist", "export"]).ok().text();
+    assert_eq!(kept, "# list manual\n203.0.113.7\n");
+}

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use openclaw_core::config::Problem;
 
+use crate::shield::LockError;
 use crate::tls::TlsError;
 
 /// One thing that stands between a configuration and serving it.
@@ -104,6 +105,8 @@ pub enum ControlError {
     Refused(#[source] Refused),
     #[error("another openclaw{} serves {}", pid.map(|pid| format!(" (process {pid})")).unwrap_or_default(), path.display())]
     AlreadyRunning { path: PathBuf, pid: Option<i32> },
+    #[error(transparent)]
+    StateDir(LockError),
     #[error("cannot open the admin socket {}", path.display())]
     AdminSocket { path: PathBuf, source: io::Error },
     #[error("cannot serve metrics on {address}")]

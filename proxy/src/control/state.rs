@@ -371,6 +371,10 @@ fn kept_until_restart(old: &Config, new: &Config, workers: usize) -> Vec<String>
         }
     };
     kept("server.workers", worker_count(new) != workers);
+    kept(
+        "server.state_dir",
+        old.server.state_dir != new.server.state_dir,
+    );
     kept("admin.socket", old.admin.socket != new.admin.socket);
     kept("admin.metrics", old.admin.metrics != new.admin.metrics);
     warnings

@@ -13,6 +13,7 @@ mod format;
 mod host;
 mod index;
 mod lists;
+mod lock;
 mod look;
 mod own;
 mod peers;
@@ -30,9 +31,7 @@ mod words;
 #[cfg(test)]
 mod property;
 
-use std::fs::{self, File};
-use std::io;
-use std::path::PathBuf;
+use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use openclaw_core::config::{Config, ShieldMode};
@@ -44,6 +43,7 @@ pub use self::format::ttl::show as show_seconds;
 pub use self::format::{Format, Problem, Problems, SHOWN_PROBLEMS};
 use self::kernel::{LogReader, Mode};
 pub use self::lists::Kind;
+pub use self::lock::{LockError, ProxyLock};
 pub use self::peers::PeerFilter;
 use self::peers::Shared;
 use self::state::State;
@@ -58,13 +58,6 @@ pub struct Shield {
     shared: Arc<Shared>,
     /// Held while the file is written, so that an older one never replaces a newer.
     saving: Arc<Mutex<()>>,
-}
-
-/// Why the shield cannot be worked without a proxy.
-#[derive(Debug, thiserror::Error)]
-pub enum OfflineError {
-    #[error("cannot use the state directory {}", path.display())]
-    StateDir { path: PathBuf, source: io::Error },
 }
 
 impl Shield {
@@ -84,13 +77,9 @@ impl Shield {
     /// returned guard keeps them waiting.
     ///
     /// # Errors
-    /// The state directory cannot be made or locked.
-    pub fn offline(config: &Config) -> Result<(Self, File), OfflineError> {
-        let path = config.server.state_dir.clone();
-        let lock = fs::create_dir_all(&path)
-            .and_then(|()| File::create(path.join("lists.lock")))
-            .and_then(|file| file.lock().map(|()| file))
-            .map_err(|source| OfflineError::StateDir { path, source })?;
+    /// The state directory cannot be made or locked, or a proxy has it.
+    pub fn offline(config: &Config) -> Result<(Self, File), LockError> {
+        let lock = lock::offline(&config.server.state_dir)?;
         let mut state = State::new(config, false);
         state.open_pinned();
         Ok((Self::of(state), lock))

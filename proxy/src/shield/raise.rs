@@ -125,6 +125,11 @@ impl State {
     /// Follows a new configuration.
     pub(super) fn reload(&mut self, config: &Config) -> Vec<String> {
         let old = std::mem::replace(&mut self.config, config.clone());
+        // The lock is on the old one.
+        self.config
+            .server
+            .state_dir
+            .clone_from(&old.server.state_dir);
         let now = self.now();
         let regions = self.set_lists(now);
         let mut warnings = self.commit(&regions);
