@@ -197,3 +197,27 @@ fn a_state_directory_is_one_proxys() {
     let kept = successor.cli(&["blocklist", "export"]).ok().text();
     assert_eq!(kept, "# list manual\n203.0.113.7\n");
 }
+
+#[test]
+fn what_the_shield_cannot_do_as_configured_is_told() {
+    let shield = "[shield]\ninterfaces = [\"no-such-if\"]\nblock = [\"127.0.0.0/8\", \"203.0.113.0/24\"]\npin_dir = \"/sys/fs/bpf/openclaw-mend-told\"\n";
+    let config = answering("hello") + shield;
+    let proxy = Proxy::start(&config);
+    let block = "shield.block: 127.0.0.0/8 meets 127.0.0.1, which is this host itself";
+    let said = proxy.stderr();
+    assert!(said.contains(block), "{said}");
+    assert!(!said.contains("shield.block: 203"), "{said}");
+    assert!(said.contains("the shield is NOT on no-such-if: "), "{said}");
+    let check = proxy.cli(&["check"]).ok().stderr;
+    let missing = "warning: shield.interfaces: there is no network interface `no-such-if`";
+    assert!(check.contains(missing) && check.contains(block), "{check}");
+    let text = proxy.cli(&["check", "--text-only"]).ok().stderr;
+    assert_eq!(text, "");
+    let reloaded = proxy.cli(&["reload"]).ok().stderr;
+    assert!(reloaded.contains(block), "{reloaded}");
+    assert_eq!(proxy.cli(&["shield", "attach", "nor-this"]).code, 1);
+    let status = proxy.cli(&["shield", "status"]).ok().text();
+    assert!(status.contains("no-such-if"), "{status}");
+    assert!(!status.contains("nor-this"), "{status}");
+    let _ = fs::remove_dir_all("/sys/fs/bpf/openclaw-mend-told");
+}

@@ -9,6 +9,7 @@ pub mod kernel;
 
 mod api;
 mod compile;
+mod doubts;
 mod format;
 mod host;
 mod index;
@@ -39,6 +40,7 @@ use openclaw_core::config::{Config, ShieldMode};
 pub use self::api::{
     Answer, ApiError, Changed, EntryView, Import, ListStats, Request, Stats, TableStats, Tested,
 };
+pub use self::doubts::{missing_interfaces, pointless_blocks};
 pub use self::format::ttl::show as show_seconds;
 pub use self::format::{Format, Problem, Problems, SHOWN_PROBLEMS};
 use self::kernel::{LogReader, Mode};
@@ -70,6 +72,9 @@ impl Shield {
             tracing::warn!("{warning}");
         }
         let status = state.status();
+        for (interface, why) in status.unattached() {
+            tracing::warn!("the shield is NOT on {interface}: {why}");
+        }
         (Self::of(state), status)
     }
 

@@ -100,7 +100,16 @@ impl State {
             }
             Err(error) => {
                 let why = chain(&error);
-                self.notes.push((interface.to_owned(), why.clone()));
+                // An attempt that nobody configured is over with its answer.
+                if self
+                    .config
+                    .shield
+                    .interfaces
+                    .iter()
+                    .any(|one| one == interface)
+                {
+                    self.notes.push((interface.to_owned(), why.clone()));
+                }
                 Err(why)
             }
         }
