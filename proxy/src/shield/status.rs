@@ -78,10 +78,9 @@ impl Status {
     }
 
     fn missing(&self) -> String {
-        let missing = self.unattached();
-        missing
-            .map(|(name, why)| format!(", NOT on {name}: {why}"))
-            .collect()
+        self.unattached().fold(String::new(), |line, (name, why)| {
+            line + ", NOT on " + name + ": " + why
+        })
     }
 }
 

@@ -94,7 +94,7 @@ impl Progress {
         self.is_failing = true;
         let written = lines.get(..lines.len() - rest.len()).unwrap_or_default();
         self.is_torn |= written.last().is_some_and(|last| *last != b'\n');
-        rest.iter().filter(|byte| **byte == b'\n').count() as u64
+        rest.split_inclusive(|byte| *byte == b'\n').count() as u64
     }
 }
 
