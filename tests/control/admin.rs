@@ -1,7 +1,8 @@
 //! The start, the admin socket and what it tells.
 
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::Command;
 use std::time::Duration;
 
@@ -69,7 +70,11 @@ fn two_processes_do_not_share_a_port_by_accident() {
     let web = address(&first, "web");
     let (ended, said) =
         Proxy::refuse(&answering("second").replace("127.0.0.1:0", &web.to_string()));
-    assert_eq!(ended.code(), Some(2));
+    assert_eq!(
+        ended.code(),
+        Some(1),
+        "nothing is wrong with the configuration"
+    );
     let words = format!("listener web: cannot listen on {web}: Address already in use");
     assert!(said.contains(&words), "{said}");
 }
@@ -139,4 +144,28 @@ fn systemd_hears_of_readiness_reload_and_end() {
     assert_eq!(said(), "STOPPING=1\n");
     let ended = run.wait(Duration::from_secs(10));
     assert!(ended.is_some_and(|status| status.success()));
+}
+
+#[test]
+fn only_lists_may_be_large_and_a_call_that_stands_still_is_cut() {
+    let proxy = Proxy::start(&answering("hello"));
+    let call = |path: &str, length: usize, sent: usize| {
+        let mut stream = UnixStream::connect(proxy.socket()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        // It may have answered before the end.
+        let _ = stream.write_all(&vec![b' '; sent]);
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).unwrap();
+        String::from_utf8_lossy(&status).into_owned()
+    };
+    assert_eq!(call("/reload", 65 << 10, 65 << 10), "HTTP/1.1 413");
+    assert_eq!(call("/reload", 64 << 10, 64 << 10), "HTTP/1.1 200");
+    assert_eq!(
+        call("/shield", 1 << 20, 1 << 20),
+        "HTTP/1.1 400",
+        "read whole, and no request"
+    );
+    assert_eq!(call("/shield", 10, 5), "HTTP/1.1 408");
 }

@@ -126,6 +126,29 @@ fn included_files_are_part_of_the_whole() {
 }
 
 #[test]
+fn an_include_stands_beside_the_file_that_names_it_wherever_that_is() {
+    let folder = Folder::new();
+    let below = folder.path().join("etc/conf.d");
+    std::fs::create_dir_all(below).unwrap();
+    folder.write(
+        "etc/conf.d/b.toml",
+        "[listener.b]\nbind = [\"127.0.0.1:0\"]\n",
+    );
+    let whole = folder.path().join("etc/main.toml");
+    for include in ["conf.d/b.toml", "conf.d/*.toml"] {
+        let main = answering("a");
+        folder.write(
+            "etc/main.toml",
+            format!("include = [\"{include}\"]\n{main}"),
+        );
+        for name in ["etc/main.toml", "./etc/main.toml", whole.to_str().unwrap()] {
+            let right = check(&folder, &["check", name]).ok();
+            assert!(right.text().contains("2 listeners"), "{name} {include}");
+        }
+    }
+}
+
+#[test]
 fn certificates_are_read_and_all_that_is_wrong_with_them_told() {
     let folder = Folder::new();
     let (one, _) = certificate(&folder, &["one.test"]);

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::mpsc;
 
 use crate::control::{address, answering, fetch, forwarding, sample, status};
-use crate::support::{Origin, Proxy, RawClient, free_port, openclaw};
+use crate::support::{Folder, Origin, Proxy, RawClient, free_port, openclaw};
 
 const LAST_RELOAD: &str = "openclaw_config_last_reload_successful";
 const GET: &str = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
@@ -151,5 +151,29 @@ fn what_only_a_restart_changes_is_said() {
     for key in ["server.workers", "admin.metrics"] {
         let words = format!("{key} changes with the next restart");
         assert!(output.stderr.contains(&words), "{}", output.stderr);
+    }
+}
+
+#[test]
+fn a_broken_file_that_does_not_name_its_socket_means_no_proxy() {
+    let folder = Folder::new();
+    for text in [
+        "[listener\n",
+        "[admin]\nsocket = \"${NOWHERE}/x\"\n",
+        "[nonsense]\n",
+    ] {
+        let config = folder.write("main.toml", text);
+        let config = config.to_str().unwrap();
+        let told = openclaw(&["check", config]).stderr;
+        for verb in [
+            &["reload"][..],
+            &["status"],
+            &["stop"],
+            &["blocklist", "list"],
+        ] {
+            let output = openclaw(&[&["-c", config], verb].concat());
+            assert_eq!(output.code, 2, "{verb:?}: {}", output.stderr);
+            assert_eq!(output.stderr, told, "{verb:?}");
+        }
     }
 }

@@ -115,21 +115,14 @@ fn a_file_goes_in_but_for_its_wrong_lines() {
         .cli(&["blocklist", "import", other, "--list", "feed", "--replace"])
         .ok();
     assert_eq!(replaced.text(), "block list `feed`: 1 added, 2 removed\n");
-    let error_page = folder.write("error.txt", "<html>\n");
-    let kept = proxy.cli(&[
-        "blocklist",
-        "import",
-        error_page.to_str().unwrap(),
-        "--list",
-        "feed",
-        "--replace",
-    ]);
-    assert_eq!(kept.code, 1);
-    assert!(
-        kept.stderr.contains("the list stays as it is"),
-        "{}",
-        kept.stderr
-    );
+    for unusable in ["<html>\n", "", "# nothing today\n", "127.0.0.1\n"] {
+        let file = folder.write("error.txt", unusable);
+        let file = file.to_str().unwrap();
+        let kept = proxy.cli(&["blocklist", "import", file, "--list", "feed", "--replace"]);
+        assert_eq!(kept.code, 1, "{unusable:?}");
+        let words = "the list stays as it is (`flush` empties it)";
+        assert!(kept.stderr.contains(words), "{}", kept.stderr);
+    }
     let limited = proxy
         .cli(&["blocklist", "list", "--limit", "0"])
         .ok()
@@ -137,4 +130,94 @@ fn a_file_goes_in_but_for_its_wrong_lines() {
     assert_eq!(limited, "… and 1 more (--limit shows them)\n");
     assert_eq!(openclaw(&["blocklist", "import", "/nonexistent"]).code, 1);
     assert_eq!(openclaw(&["blocklist", "add"]).code, 2);
+}
+
+#[test]
+fn what_is_acknowledged_outlives_the_process() {
+    let mut proxy = Proxy::start(&answering("hello"));
+    // The second comes while a save of the clock's own would still wait.
+    for address in ["203.0.113.7", "203.0.113.8"] {
+        proxy.cli(&["blocklist", "add", address]).ok();
+    }
+    proxy.cli(&["blocklist", "del", "203.0.113.7"]).ok();
+    proxy.kill();
+    let kept = proxy.cli(&["blocklist", "export"]).ok().text();
+    assert_eq!(kept, "# list manual\n203.0.113.8\n");
+}
+
+#[test]
+fn what_cannot_be_saved_is_acknowledged_with_a_warning() {
+    let proxy = Proxy::start(&answering("hello"));
+    fs::create_dir_all(proxy.folder().path().join("state/lists.json/in-the-way")).unwrap();
+    let added = proxy.cli(&["blocklist", "add", "203.0.113.7"]).ok();
+    assert!(
+        added.stderr.contains("cannot save the lists"),
+        "{}",
+        added.stderr
+    );
+}
+
+#[test]
+fn a_state_directory_is_one_proxys() {
+    let folder = Folder::new();
+    let state = folder.path().join("state");
+    let config = format!(
+        "{}[server]\nstate_dir = \"{}\"\nworkers = 1\n",
+        answering("hello"),
+        state.display()
+    );
+    let mut first = Proxy::start(&config);
+    let words = format!(
+        "the state directory {} is in use by another openclaw (process {})",
+        state.display(),
+        first.pid()
+    );
+    let (ended, said) = Proxy::refuse(&config);
+    assert_eq!(ended.code(), Some(1));
+    assert!(said.contains(&words), "{said}");
+    // Nor does a command line that finds no proxy where it looks change the lists behind the proxy's back.
+    let socket = folder.path().join("none.sock");
+    let socket = socket.to_str().unwrap();
+    let path = first.config().to_str().unwrap().to_owned();
+    let offline = [
+        "-c",
+        &path,
+        "--socket",
+        socket,
+        "blocklist",
+        "add",
+        "203.0.113.7",
+    ];
+    let refused = openclaw(&offline);
+    assert_eq!(refused.code, 1);
+    assert!(refused.stderr.contains(&words), "{}", refused.stderr);
+    first.kill();
+    openclaw(&offline).ok();
+    let successor = Proxy::start(&config);
+    let kept = successor.cli(&["blocklist", "export"]).ok().text();
+    assert_eq!(kept, "# list manual\n203.0.113.7\n");
+}
+
+#[test]
+fn what_the_shield_cannot_do_as_configured_is_told() {
+    let shield = "[shield]\ninterfaces = [\"no-such-if\"]\nblock = [\"127.0.0.0/8\", \"203.0.113.0/24\"]\npin_dir = \"/sys/fs/bpf/openclaw-mend-told\"\n";
+    let config = answering("hello") + shield;
+    let proxy = Proxy::start(&config);
+    let block = "shield.block: 127.0.0.0/8 meets 127.0.0.1, which is this host itself";
+    let said = proxy.stderr();
+    assert!(said.contains(block), "{said}");
+    assert!(!said.contains("shield.block: 203"), "{said}");
+    assert!(said.contains("the shield is NOT on no-such-if: "), "{said}");
+    let check = proxy.cli(&["check"]).ok().stderr;
+    let missing = "warning: shield.interfaces: there is no network interface `no-such-if`";
+    assert!(check.contains(missing) && check.contains(block), "{check}");
+    let text = proxy.cli(&["check", "--text-only"]).ok().stderr;
+    assert_eq!(text, "");
+    let reloaded = proxy.cli(&["reload"]).ok().stderr;
+    assert!(reloaded.contains(block), "{reloaded}");
+    assert_eq!(proxy.cli(&["shield", "attach", "nor-this"]).code, 1);
+    let status = proxy.cli(&["shield", "status"]).ok().text();
+    assert!(status.contains("no-such-if"), "{status}");
+    assert!(!status.contains("nor-this"), "{status}");
+    let _ = fs::remove_dir_all("/sys/fs/bpf/openclaw-mend-told");
 }

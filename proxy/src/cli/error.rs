@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::output::{Format, error_line, print};
 use crate::control::admin::client::CallError;
 use crate::control::{ControlError, Refused, chain};
-use crate::shield::OfflineError;
+use crate::shield::LockError;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CliError {
@@ -34,7 +34,7 @@ pub(super) enum CliError {
     #[error("the running proxy answers with something else; is it of another version?")]
     ShieldAnswer { source: serde_json::Error },
     #[error(transparent)]
-    Offline(#[from] OfflineError),
+    Offline(#[from] LockError),
     #[error("cannot read {}", path.display())]
     ReadList {
         path: PathBuf,
@@ -65,6 +65,7 @@ impl From<ControlError> for CliError {
 impl CliError {
     pub(super) fn code(&self) -> u8 {
         match self {
+            Self::Refused(refused) if refused.is_of_the_system() => 1,
             Self::Refused(_) | Self::RefusedThere { .. } | Self::Usage { .. } => 2,
             Self::Control(_)
             | Self::Call(_)

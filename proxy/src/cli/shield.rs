@@ -98,9 +98,10 @@ impl Context {
     fn without_proxy(&self, request: Request) -> Result<Result<Answer, ApiError>, CliError> {
         let config = load(&self.origin(None)).map_err(CliError::Refused)?.config;
         let (shield, _lock) = Shield::offline(&config)?;
+        // What holds on from before; what the request brings is in its answer.
+        let warnings = shield.status().warnings;
         let answer = shield.handle(request);
-        shield.flush();
-        for warning in shield.status().warnings {
+        for warning in warnings {
             error_line(&format!("warning: {warning}"));
         }
         Ok(answer)

@@ -8,7 +8,7 @@ use tokio::runtime;
 use super::Context;
 use super::error::CliError;
 use crate::control::admin::client::{self, CallError, Reply};
-use crate::control::{Origin, fallback_socket, is_trusted, load};
+use crate::control::{fallback_socket, is_trusted, load};
 
 impl Context {
     /// Calls the running proxy.
@@ -18,7 +18,7 @@ impl Context {
             .build()
             .map_err(|source| CliError::Runtime { source })?;
         let mut first = None;
-        for socket in self.sockets() {
+        for socket in self.sockets()? {
             match runtime.block_on(client::call(&socket, method, target, body.clone())) {
                 // Not ours, or not there: the next one may be.
                 Err(error @ (CallError::NotRunning { .. } | CallError::Connect { .. })) => {
@@ -31,21 +31,22 @@ impl Context {
         Err(first.unwrap_or(CallError::NotRunning { path }).into())
     }
 
-    /// In the order in which they are tried. With a broken file, the proxy may still serve an older one.
-    pub(super) fn sockets(&self) -> Vec<PathBuf> {
+    /// In the order in which they are tried. With a broken file that still names its socket, the proxy may serve an older one; with
+    /// any other, nobody knows which proxy is meant.
+    pub(super) fn sockets(&self) -> Result<Vec<PathBuf>, CliError> {
         if let Some(socket) = &self.socket {
-            return vec![socket.clone()];
+            return Ok(vec![socket.clone()]);
         }
         let origin = self.origin(None);
-        let (socket, written) = if let Ok(loaded) = load(&origin) {
-            (Some(loaded.config.admin.socket), origin.is_written())
-        } else {
-            let embedded = || Some(load(&Origin::Embedded).ok()?.config.admin.socket);
-            let meant = origin.socket_of_broken();
-            (meant.clone().or_else(embedded), meant.is_some())
+        let written = origin.is_written();
+        let socket = match load(&origin) {
+            Ok(loaded) => loaded.config.admin.socket,
+            Err(refused) => origin
+                .socket_of_broken()
+                .ok_or(CliError::Refused(refused))?,
         };
         // Anyone may have made a socket in /tmp.
         let fallback = Some(fallback_socket()).filter(|path| !written && is_trusted(path));
-        socket.into_iter().chain(fallback).collect()
+        Ok([socket].into_iter().chain(fallback).collect())
     }
 }

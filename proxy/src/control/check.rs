@@ -5,6 +5,7 @@ use openclaw_core::config::Config;
 use super::build::Builder;
 use super::error::{Refused, Trouble, chain};
 use super::load::{Origin, load};
+use crate::shield;
 
 /// A configuration that could be served.
 #[derive(Debug)]
@@ -33,6 +34,10 @@ pub fn check_text(origin: &Origin) -> Result<Checked, Refused> {
 /// Everything that is wrong.
 pub async fn check(origin: &Origin) -> Result<Checked, Refused> {
     let mut checked = check_text(origin)?;
+    let doubts = shield::missing_interfaces(&checked.config).into_iter();
+    let doubts = doubts.chain(shield::pointless_blocks(&checked.config));
+    let doubts = doubts.map(|text| format!("warning: {text}"));
+    checked.warnings.extend(doubts);
     match Builder::default().build(&checked.config).await {
         Ok(built) => {
             let more = built.warnings().into_iter();

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use openclaw_core::config::Problem;
 
+use crate::shield::LockError;
 use crate::tls::TlsError;
 
 /// One thing that stands between a configuration and serving it.
@@ -74,6 +75,14 @@ impl From<Trouble> for Refused {
 }
 
 impl Refused {
+    /// Whether nothing is wrong with the configuration itself: what it asks for is taken.
+    pub fn is_of_the_system(&self) -> bool {
+        let mut troubles = self.0.iter();
+        troubles.all(|trouble| {
+            matches!(trouble, Trouble::Bind { source, .. } if source.kind() == io::ErrorKind::AddrInUse)
+        })
+    }
+
     /// For `-o json` and the admin API.
     pub fn json(&self) -> serde_json::Value {
         self.0
@@ -96,6 +105,8 @@ pub enum ControlError {
     Refused(#[source] Refused),
     #[error("another openclaw{} serves {}", pid.map(|pid| format!(" (process {pid})")).unwrap_or_default(), path.display())]
     AlreadyRunning { path: PathBuf, pid: Option<i32> },
+    #[error(transparent)]
+    StateDir(LockError),
     #[error("cannot open the admin socket {}", path.display())]
     AdminSocket { path: PathBuf, source: io::Error },
     #[error("cannot serve metrics on {address}")]

@@ -67,6 +67,8 @@ impl Origin {
         let text = fs::read_to_string(path).ok()?;
         let table: toml::Table = text.parse().ok()?;
         let socket = table.get("admin")?.get("socket")?.as_str()?;
+        // What a variable stands for is not known here.
+        let socket = Some(socket).filter(|socket| !socket.contains('$'))?;
         let base = path.parent().unwrap_or(Path::new(""));
         Some(base.join(socket))
     }
@@ -89,8 +91,7 @@ pub fn load(origin: &Origin) -> Result<Loaded, Refused> {
                 path: path.clone(),
                 source,
             })?;
-            let base = path.parent().unwrap_or(Path::new(""));
-            parse(&name, &text, &Disk { base })
+            parse(&name, &text, &Disk)
         }
         Origin::Embedded => parse(&name, config::DEFAULT, &NoFiles),
         Origin::Given(text) => parse(&name, text, &NoFiles),
@@ -116,19 +117,21 @@ fn parse(name: &str, text: &str, files: &dyn Files) -> Result<Loaded, Refused> {
     })
 }
 
-/// The real file system; patterns are relative to the directory of the main file.
-struct Disk<'a> {
-    base: &'a Path,
-}
+/// The real file system.
+struct Disk;
 
-impl Files for Disk<'_> {
+impl Files for Disk {
     /// Wildcards stand in the last part of the path only: `conf.d/*.toml`.
     fn glob(&self, pattern: &str) -> Result<Vec<String>, String> {
         let (folder, last) = pattern.rsplit_once('/').unwrap_or(("", pattern));
         if folder.contains(['*', '?']) {
             return Err("a wildcard can stand in the file name only".to_owned());
         }
-        let folder = self.base.join(folder);
+        // What stands at the root keeps its slash.
+        let folder = match folder {
+            "" if pattern.starts_with('/') => Path::new("/"),
+            folder => Path::new(folder),
+        };
         if !last.contains(['*', '?']) {
             let path = folder.join(last);
             let found = path.exists().then(|| path.display().to_string());
@@ -136,7 +139,7 @@ impl Files for Disk<'_> {
         }
         let mut found = Vec::new();
         let here = Path::new(".");
-        let listed = Some(folder.as_path()).filter(|path| !path.as_os_str().is_empty());
+        let listed = Some(folder).filter(|path| !path.as_os_str().is_empty());
         for entry in fs::read_dir(listed.unwrap_or(here)).map_err(|error| error.to_string())? {
             let name = entry.map_err(|error| error.to_string())?.file_name();
             let Some(name) = name.to_str() else { continue };

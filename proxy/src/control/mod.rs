@@ -19,6 +19,7 @@ use self::log::LevelSwitch;
 use self::notify::{State, notify};
 pub use self::process::{fallback_socket, is_trusted};
 pub use self::state::{Control, Options, Taken};
+use crate::shield::{LockError, ProxyLock};
 
 pub mod admin;
 mod banner;
@@ -69,6 +70,7 @@ async fn live(options: Options, level: LevelSwitch) -> Result<Ended, ControlErro
     let admin = &loaded.config.admin;
     let path = options.socket.as_ref().unwrap_or(&admin.socket);
     let socket = open_admin(&options, path).await?;
+    let _state = lock_state(&loaded.config.server.state_dir)?;
     let metrics = open_metrics(&options, admin.metrics).await?;
     let control = Control::start(options, loaded, level).await?;
     if let Some(socket) = &socket {
@@ -107,6 +109,18 @@ async fn open_admin(options: &Options, path: &Path) -> Result<Option<AdminSocket
         Err(running @ ControlError::AlreadyRunning { .. }) => Err(running),
         Err(error) => {
             tracing::warn!("{}; and neither: {}", chain(&first), chain(&error));
+            Ok(None)
+        }
+    }
+}
+
+/// A directory that cannot be used costs the lists their next start only; one that is in use would cost another proxy its lists.
+fn lock_state(directory: &Path) -> Result<Option<ProxyLock>, ControlError> {
+    match ProxyLock::take(directory) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(error @ LockError::InUse { .. }) => Err(ControlError::StateDir(error)),
+        Err(error @ LockError::Unusable { .. }) => {
+            tracing::warn!("{}", chain(&error));
             Ok(None)
         }
     }

@@ -16,9 +16,13 @@ use crate::snapshot::Snapshot;
 /// How often ended entries are taken out and changed lists saved.
 const TICK: Duration = Duration::from_secs(1);
 
+/// The largest body: lists are imported through here.
+const MAX_LISTS: usize = 64 << 20;
+
 pub(super) static ROUTES: &[Route] = &[Route {
     method: "POST",
     path: "/shield",
+    max_body: MAX_LISTS,
     run: |control, call| Box::pin(ask(control, call)),
 }];
 

@@ -18,7 +18,7 @@ use super::load::{self, Origin};
 use super::log::LevelSwitch;
 use super::notify::{State, notify};
 use super::sockets::{Binding, Bound};
-use crate::shield::Shield;
+use crate::shield::{Shield, pointless_blocks};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{AccessWriter, Output, Report};
 use crate::tls::Facts;
@@ -324,7 +324,10 @@ async fn prepare(
     let built = builder.build(&config).await.map_err(Refused)?;
     let output = open_log(&config.log.access.to)?;
     let warnings = loaded.warnings.iter().map(ToString::to_string);
-    let warnings = warnings.chain(built.warnings()).collect();
+    let warnings = warnings
+        .chain(built.warnings())
+        .chain(pointless_blocks(&config))
+        .collect();
     Ok(Prepared {
         config,
         built,
@@ -371,6 +374,10 @@ fn kept_until_restart(old: &Config, new: &Config, workers: usize) -> Vec<String>
         }
     };
     kept("server.workers", worker_count(new) != workers);
+    kept(
+        "server.state_dir",
+        old.server.state_dir != new.server.state_dir,
+    );
     kept("admin.socket", old.admin.socket != new.admin.socket);
     kept("admin.metrics", old.admin.metrics != new.admin.metrics);
     warnings

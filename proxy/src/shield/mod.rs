@@ -9,10 +9,12 @@ pub mod kernel;
 
 mod api;
 mod compile;
+mod doubts;
 mod format;
 mod host;
 mod index;
 mod lists;
+mod lock;
 mod look;
 mod own;
 mod peers;
@@ -30,9 +32,7 @@ mod words;
 #[cfg(test)]
 mod property;
 
-use std::fs::{self, File};
-use std::io;
-use std::path::PathBuf;
+use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use openclaw_core::config::{Config, ShieldMode};
@@ -40,13 +40,15 @@ use openclaw_core::config::{Config, ShieldMode};
 pub use self::api::{
     Answer, ApiError, Changed, EntryView, Import, ListStats, Request, Stats, TableStats, Tested,
 };
+pub use self::doubts::{missing_interfaces, pointless_blocks};
 pub use self::format::ttl::show as show_seconds;
 pub use self::format::{Format, Problem, Problems, SHOWN_PROBLEMS};
 use self::kernel::{LogReader, Mode};
 pub use self::lists::Kind;
+pub use self::lock::{LockError, ProxyLock};
 pub use self::peers::PeerFilter;
 use self::peers::Shared;
-use self::state::{Save, State};
+use self::state::State;
 pub use self::status::{InterfaceStatus, Status};
 use crate::telemetry::{MetricsText, metrics};
 
@@ -56,13 +58,8 @@ use crate::telemetry::{MetricsText, metrics};
 pub struct Shield {
     state: Arc<Mutex<State>>,
     shared: Arc<Shared>,
-}
-
-/// Why the shield cannot be worked without a proxy.
-#[derive(Debug, thiserror::Error)]
-pub enum OfflineError {
-    #[error("cannot use the state directory {}", path.display())]
-    StateDir { path: PathBuf, source: io::Error },
+    /// Held while the file is written, so that an older one never replaces a newer.
+    saving: Arc<Mutex<()>>,
 }
 
 impl Shield {
@@ -75,6 +72,9 @@ impl Shield {
             tracing::warn!("{warning}");
         }
         let status = state.status();
+        for (interface, why) in status.unattached() {
+            tracing::warn!("the shield is NOT on {interface}: {why}");
+        }
         (Self::of(state), status)
     }
 
@@ -82,13 +82,9 @@ impl Shield {
     /// returned guard keeps them waiting.
     ///
     /// # Errors
-    /// The state directory cannot be made or locked.
-    pub fn offline(config: &Config) -> Result<(Self, File), OfflineError> {
-        let path = config.server.state_dir.clone();
-        let lock = fs::create_dir_all(&path)
-            .and_then(|()| File::create(path.join("lists.lock")))
-            .and_then(|file| file.lock().map(|()| file))
-            .map_err(|source| OfflineError::StateDir { path, source })?;
+    /// The state directory cannot be made or locked, or a proxy has it.
+    pub fn offline(config: &Config) -> Result<(Self, File), LockError> {
+        let lock = lock::offline(&config.server.state_dir)?;
         let mut state = State::new(config, false);
         state.open_pinned();
         Ok((Self::of(state), lock))
@@ -99,6 +95,7 @@ impl Shield {
         Self {
             state: Arc::new(Mutex::new(state)),
             shared,
+            saving: Arc::default(),
         }
     }
 
@@ -114,22 +111,20 @@ impl Shield {
 
     /// To be called each second: takes out what has ended, saves what has changed.
     pub fn tick(&self) {
-        let save = {
-            let mut state = self.lock();
-            state.reap();
-            state.take_save(false)
-        };
-        self.save(save);
+        self.lock().reap();
+        self.save(false);
     }
 
     /// Saves what has changed, now.
     pub fn flush(&self) {
-        let save = self.lock().take_save(true);
-        self.save(save);
+        self.save(true);
     }
 
-    fn save(&self, save: Option<Save>) {
-        let Some(save) = save else { return };
+    fn save(&self, is_urgent: bool) {
+        let _alone = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(save) = self.lock().take_save(is_urgent) else {
+            return;
+        };
         let result = persist::save(&save.state_dir, &save.bytes);
         self.lock().saved(&save, &result);
     }
@@ -161,11 +156,23 @@ impl Shield {
         }
     }
 
-    /// Answers one request of the command line or the admin API.
+    /// Answers one request of the command line or the admin API. What it changes is on the disk before the answer, or a warning
+    /// in it says why not.
     ///
     /// # Errors
     /// The request is wrong, or the answer is no.
     pub fn handle(&self, request: Request) -> Result<Answer, ApiError> {
+        let mut answer = self.carry_out(request)?;
+        if let Answer::Changed(changed) = &mut answer
+            && !changed.dry_run
+        {
+            self.flush();
+            changed.warnings.extend(self.lock().unsaved());
+        }
+        Ok(answer)
+    }
+
+    fn carry_out(&self, request: Request) -> Result<Answer, ApiError> {
         let mut state = self.lock();
         match request {
             Request::Add {

@@ -143,6 +143,15 @@ pub(super) enum AnyNet {
 }
 
 impl AnyNet {
+    /// Never across families.
+    pub(super) fn covers(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::V4(range), Self::V4(other)) => range.covers(other),
+            (Self::V6(range), Self::V6(other)) => range.covers(other),
+            (Self::V4(_), Self::V6(_)) | (Self::V6(_), Self::V4(_)) => false,
+        }
+    }
+
     pub(super) fn family(self) -> Family {
         match self {
             Self::V4(_) => Family::V4,

@@ -100,7 +100,16 @@ impl State {
             }
             Err(error) => {
                 let why = chain(&error);
-                self.notes.push((interface.to_owned(), why.clone()));
+                // An attempt that nobody configured is over with its answer.
+                if self
+                    .config
+                    .shield
+                    .interfaces
+                    .iter()
+                    .any(|one| one == interface)
+                {
+                    self.notes.push((interface.to_owned(), why.clone()));
+                }
                 Err(why)
             }
         }
@@ -125,6 +134,11 @@ impl State {
     /// Follows a new configuration.
     pub(super) fn reload(&mut self, config: &Config) -> Vec<String> {
         let old = std::mem::replace(&mut self.config, config.clone());
+        // The lock is on the old one.
+        self.config
+            .server
+            .state_dir
+            .clone_from(&old.server.state_dir);
         let now = self.now();
         let regions = self.set_lists(now);
         let mut warnings = self.commit(&regions);

@@ -25,6 +25,9 @@ const REBUILD_FROM: usize = 4096;
 /// Saving takes at most this share of the time: a save that took a second is followed by ten without.
 const SAVE_REST: u32 = 10;
 
+/// How the warning begins that the lists could not be saved.
+const UNSAVED: &str = "cannot save the lists";
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct State {
@@ -234,12 +237,9 @@ impl State {
     pub(super) fn saved(&mut self, save: &Save, result: &Result<(), PersistError>) {
         let took = save.started.elapsed().max(Duration::from_millis(100));
         self.next_save = Instant::now() + took * SAVE_REST;
-        let saving = "cannot save the lists";
-        let known = self
-            .warnings
-            .iter()
-            .any(|warning| warning.starts_with(saving));
-        self.warnings.retain(|warning| !warning.starts_with(saving));
+        let known = self.unsaved().is_some();
+        self.warnings
+            .retain(|warning| !warning.starts_with(UNSAVED));
         if let Err(error) = result {
             self.is_dirty = true;
             let warning = describe(error);
@@ -248,6 +248,14 @@ impl State {
             }
             self.warnings.push(warning);
         }
+    }
+
+    /// Why the lists are not on the disk, if they are not.
+    pub(super) fn unsaved(&self) -> Option<String> {
+        let mut warnings = self.warnings.iter();
+        warnings
+            .find(|warning| warning.starts_with(UNSAVED))
+            .cloned()
     }
 
     /// Why a blocked address passes all the same.

@@ -58,12 +58,29 @@ impl Status {
             };
             format!("not shielded by XDP: {why}{instead}")
         } else {
-            format!("XDP on {}", attached.join(", "))
+            format!("XDP on {}", attached.join(", ")) + &self.missing()
         };
         if self.on && self.action == "monitor" {
             line += ", monitor: counts, drops nothing";
         }
         line + &format!("; {} blocked, {} allowed", self.blocked, self.allowed)
+    }
+}
+
+impl Status {
+    /// Interfaces that should be shielded and are not, each with why.
+    pub(super) fn unattached(&self) -> impl Iterator<Item = (&str, &str)> {
+        let unattached = self.interfaces.iter().filter(|one| one.mode.is_none());
+        unattached.map(|one| {
+            let why = one.note.as_deref().unwrap_or("not attached");
+            (one.name.as_str(), why)
+        })
+    }
+
+    fn missing(&self) -> String {
+        self.unattached().fold(String::new(), |line, (name, why)| {
+            line + ", NOT on " + name + ": " + why
+        })
     }
 }
 
@@ -92,11 +109,11 @@ mod tests {
             InterfaceStatus {
                 name: "eth1".into(),
                 mode: None,
-                note: Some("there is no such interface".into()),
+                note: Some("no such interface".into()),
             },
         ];
         status.action = "monitor".into();
-        let expected = "XDP on eth0 (native), monitor: counts, drops nothing; 3 blocked, 0 allowed";
+        let expected = "XDP on eth0 (native), NOT on eth1: no such interface, monitor: counts, drops nothing; 3 blocked, 0 allowed";
         assert_eq!(status.headline(), expected);
         status.on = false;
         assert_eq!(

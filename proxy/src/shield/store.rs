@@ -182,6 +182,12 @@ impl Store {
         Ok(added)
     }
 
+    /// Whether any of these may be on a list of that kind.
+    pub(super) fn takes_any(&self, kind: Kind, entries: &[NewEntry]) -> bool {
+        let mut nets = entries.iter().map(|entry| AnyNet::from(entry.prefix));
+        nets.any(|net| self.admit_rule(kind, net).is_ok())
+    }
+
     /// Makes a list of the configuration or of the host hold exactly these.
     pub(super) fn set(
         &mut self,

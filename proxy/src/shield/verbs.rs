@@ -78,6 +78,17 @@ impl State {
         }
         self.refresh_guards();
         let entries = &parsed.entries;
+        if replace && !self.store.takes_any(kind, entries) {
+            // An error page or half a download in place of a feed must not empty the list.
+            let message =
+                "no line of the file can be used; the list stays as it is (`flush` empties it)";
+            let first = parsed
+                .problems
+                .first
+                .first()
+                .map_or_else(String::new, |p| format!("; line {}: {}", p.line, p.message));
+            return Err(ApiError::failed(&format!("{message}{first}")));
+        }
         let mut changed = if dry_run {
             let added = self
                 .store
@@ -87,13 +98,6 @@ impl State {
                 dry_run,
                 ..describe(kind, Some(list), added)
             }
-        } else if replace && entries.is_empty() && parsed.problems.count > 0 {
-            // An error page in place of a feed must not empty the list.
-            let message = "no line of the file can be used; the list stays as it is";
-            let first = parsed.problems.first.first().map_or_else(String::new, |p| {
-                format!(" (line {}: {})", p.line, p.message)
-            });
-            return Err(ApiError::failed(&format!("{message}{first}")));
         } else {
             let now = self.now();
             let added = if replace {

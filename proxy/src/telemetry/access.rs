@@ -4,6 +4,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -40,16 +41,60 @@ impl Output {
         Ok(Self::File(file))
     }
 
-    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Nowhere => Ok(()),
+            Self::Nowhere => Ok(bytes.len()),
             Self::Stdout => {
                 let mut out = io::stdout().lock();
-                out.write_all(lines)?;
-                out.flush()
+                let written = out.write(bytes)?;
+                out.flush()?;
+                Ok(written)
             }
-            Self::File(file) => file.write_all(lines),
+            Self::File(file) => file.write(bytes),
         }
+    }
+}
+
+/// What has come of writing to an output so far.
+#[derive(Debug, Default)]
+struct Progress {
+    /// The last thing written is half a line.
+    is_torn: bool,
+    is_failing: bool,
+}
+
+impl Progress {
+    /// Writes whole lines; gives back how many of them were lost.
+    fn write(&mut self, mut write: impl FnMut(&[u8]) -> io::Result<usize>, lines: &[u8]) -> u64 {
+        if self.is_torn {
+            // What comes now must not become a part of a line that was cut.
+            match write(b"\n") {
+                Ok(_) => self.is_torn = false,
+                Err(error) => return self.fail(&error, lines, lines),
+            }
+        }
+        let mut rest = lines;
+        while !rest.is_empty() {
+            match write(rest) {
+                Ok(0) => return self.fail(&io::ErrorKind::WriteZero.into(), rest, lines),
+                Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return self.fail(&error, rest, lines),
+            }
+        }
+        self.is_failing = false;
+        0
+    }
+
+    fn fail(&mut self, error: &io::Error, rest: &[u8], lines: &[u8]) -> u64 {
+        // Said once, not for every buffer while the disk is full.
+        if !self.is_failing {
+            tracing::error!(%error, "the access log cannot be written");
+        }
+        self.is_failing = true;
+        let written = lines.get(..lines.len() - rest.len()).unwrap_or_default();
+        self.is_torn |= written.last().is_some_and(|last| *last != b'\n');
+        rest.split_inclusive(|byte| *byte == b'\n').count() as u64
     }
 }
 
@@ -63,9 +108,15 @@ enum Message {
 #[derive(Clone, Debug)]
 pub struct AccessLog {
     queue: SyncSender<Message>,
+    lost: Arc<AtomicU64>,
 }
 
 impl AccessLog {
+    /// Lines of all workers that could not be written, since this was asked last.
+    pub(super) fn take_lost(&self) -> u64 {
+        self.lost.swap(0, Ordering::Relaxed)
+    }
+
     /// Hands a buffer over, or gives it back when the writer is behind.
     pub(super) fn offer(&self, lines: Vec<u8>) -> Result<(), Vec<u8>> {
         match self.queue.try_send(Message::Lines(lines)) {
@@ -85,6 +136,7 @@ pub struct AccessWriter {
     queue: SyncSender<Message>,
     /// A slot beside the queue, so that a full queue cannot hold the control plane up.
     next: Arc<Mutex<Option<Output>>>,
+    lost: Arc<AtomicU64>,
     done: Receiver<()>,
 }
 
@@ -95,20 +147,28 @@ impl AccessWriter {
         let (finished, done) = sync_channel(1);
         let next = Arc::new(Mutex::new(None));
         let slot = Arc::clone(&next);
+        let lost = Arc::new(AtomicU64::new(0));
+        let losses = Arc::clone(&lost);
         thread::Builder::new()
             .name("access-log".into())
             .spawn(move || {
-                write_all(output, &lines, &slot);
+                write_all(output, &lines, &slot, &losses);
                 // Nobody may be waiting any more.
                 let _ = finished.send(());
             })?;
-        Ok(Self { queue, next, done })
+        Ok(Self {
+            queue,
+            next,
+            lost,
+            done,
+        })
     }
 
     /// A sender for one worker.
     pub fn handle(&self) -> AccessLog {
         AccessLog {
             queue: self.queue.clone(),
+            lost: Arc::clone(&self.lost),
         }
     }
 
@@ -124,6 +184,7 @@ impl AccessWriter {
         let Self {
             queue,
             next: _,
+            lost: _,
             done,
         } = self;
         drop(queue);
@@ -133,25 +194,52 @@ impl AccessWriter {
     }
 }
 
-fn write_all(mut output: Output, queue: &Receiver<Message>, next: &Mutex<Option<Output>>) {
-    let mut failing = false;
+fn write_all(
+    mut output: Output,
+    queue: &Receiver<Message>,
+    next: &Mutex<Option<Output>>,
+    lost: &AtomicU64,
+) {
+    let mut progress = Progress::default();
     while let Ok(message) = queue.recv() {
         let switched = next.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(switched) = switched {
             output = switched;
-            failing = false;
+            // The file may be the same one: a line that was cut stays cut.
+            progress.is_failing = false;
         }
         let Message::Lines(lines) = message else {
             continue;
         };
-        match output.write(&lines) {
-            Ok(()) => failing = false,
-            // Said once, not for every buffer while the disk is full.
-            Err(_) if failing => {}
-            Err(error) => {
-                failing = true;
-                tracing::error!(%error, "the access log cannot be written");
-            }
-        }
+        let losses = progress.write(|bytes| output.write(bytes), &lines);
+        lost.fetch_add(losses, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_full_disk_lines_are_whole_again_and_the_lost_ones_are_counted() {
+        let (mut disk, mut progress) = (Vec::new(), Progress::default());
+        let mut write = |room: usize, lines: &str| {
+            let full = disk.len() + room;
+            let into = |bytes: &[u8]| {
+                let fits = bytes.len().min(full - disk.len());
+                disk.extend(bytes.iter().take(fits));
+                match fits {
+                    0 => Err(io::ErrorKind::StorageFull.into()),
+                    fits => Ok(fits),
+                }
+            };
+            progress.write(into, lines.as_bytes())
+        };
+        assert_eq!(write(100, "a1\na2\n"), 0);
+        assert_eq!(write(4, "b1\nb2\nb3\n"), 2, "half a line is lost");
+        assert_eq!(write(0, "c1\nc2\n"), 2);
+        assert_eq!(write(4, "d1\nd2\n"), 1, "a line that fits is whole");
+        assert_eq!(write(100, "e1\n"), 0);
+        assert_eq!(String::from_utf8_lossy(&disk), "a1\na2\nb1\nb\nd1\ne1\n");
     }
 }

@@ -117,7 +117,7 @@ impl Recorder {
     pub fn report(&self) -> Report {
         Report {
             counts: self.shard.borrow().counts.clone(),
-            log_dropped: self.log.as_ref().map_or(0, |log| log.dropped.get()),
+            log_dropped: self.log.as_ref().map_or(0, LogBuffer::dropped),
         }
     }
 }
@@ -129,6 +129,13 @@ impl Drop for Recorder {
 }
 
 impl LogBuffer {
+    /// What the writer lost is counted by the worker that is asked first: all of them are added up.
+    fn dropped(&self) -> u64 {
+        let dropped = self.dropped.get() + self.writer.take_lost();
+        self.dropped.set(dropped);
+        dropped
+    }
+
     fn write(&self, record: &Record<'_>, fields: &LogFields) {
         let mut lines = self.lines.borrow_mut();
         let Lines {

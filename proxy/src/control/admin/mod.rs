@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
 use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::time::timeout;
 
 use super::error::ControlError;
 use super::http::{self, Answer};
@@ -25,8 +26,10 @@ pub mod table;
 
 use self::table::{Call, TABLES};
 
-/// The largest request body: block lists are imported through here.
-const MAX_BODY: usize = 64 << 20;
+/// The largest request body, but for calls that have one of their own.
+pub(super) const SMALL: usize = 64 << 10;
+/// A caller that is silent for longer in the middle of its body is cut off.
+const SILENCE: Duration = Duration::from_secs(10);
 /// Calls at a time.
 const MAX_CALLS: usize = 64;
 
@@ -105,10 +108,32 @@ async fn answer(control: Rc<Control>, request: Request<Incoming>) -> Answer {
     let Some(route) = routes.find(|route| route.takes(head.method.as_str(), &path)) else {
         return Answer::error(404, &format!("there is no {} {path}", head.method));
     };
-    let body = match Limited::new(body, MAX_BODY).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) => return Answer::error(400, &format!("the body cannot be read: {error}")),
+    let body = match read(body, route.max_body).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal,
     };
     let query = head.uri.query().unwrap_or_default().to_owned();
     (route.run)(control, Call { path, query, body }).await
+}
+
+async fn read(mut body: Incoming, limit: usize) -> Result<Bytes, Answer> {
+    let mut bytes = Vec::new();
+    loop {
+        match timeout(SILENCE, body.frame()).await {
+            Ok(Some(Ok(frame))) => {
+                let data = frame.into_data().unwrap_or_default();
+                if bytes.len() + data.len() > limit {
+                    let message = format!("the body is larger than {limit} bytes");
+                    return Err(Answer::error(413, &message));
+                }
+                bytes.extend_from_slice(&data);
+            }
+            Ok(Some(Err(error))) => {
+                let message = format!("the body cannot be read: {error}");
+                return Err(Answer::error(400, &message));
+            }
+            Ok(None) => return Ok(bytes.into()),
+            Err(_) => return Err(Answer::error(408, "the body does not come")),
+        }
+    }
 }

@@ -8,7 +8,7 @@ use hyper::body::Bytes;
 use openclaw_core::config::units;
 use serde_json::json;
 
-use super::status;
+use super::{SMALL, status};
 use crate::control::http::Answer;
 use crate::control::metrics;
 use crate::control::shield;
@@ -20,6 +20,8 @@ pub struct Route {
     pub method: &'static str,
     /// Exact, or everything below when it ends in a slash.
     pub path: &'static str,
+    /// The largest body in bytes.
+    pub max_body: usize,
     pub run: Run,
 }
 
@@ -63,6 +65,7 @@ static CONTROL: &[Route] = &[
     Route {
         method: "GET",
         path: "/status",
+        max_body: SMALL,
         run: |control, _| {
             Box::pin(async move { Answer::json(200, &status::status(&control).await) })
         },
@@ -70,21 +73,25 @@ static CONTROL: &[Route] = &[
     Route {
         method: "GET",
         path: "/metrics",
+        max_body: SMALL,
         run: |control, _| Box::pin(async move { Answer::metrics(metrics::page(&control).await) }),
     },
     Route {
         method: "GET",
         path: "/config",
+        max_body: SMALL,
         run: |control, _| Box::pin(async move { Answer::json(200, &status::config(&control)) }),
     },
     Route {
         method: "POST",
         path: "/reload",
+        max_body: SMALL,
         run: |control, _| Box::pin(reload(control)),
     },
     Route {
         method: "POST",
         path: "/stop",
+        max_body: SMALL,
         run: |control, call| Box::pin(async move { stop(&control, &call) }),
     },
 ];

@@ -1,0 +1,53 @@
+//! What of a configuration of the shield probably does not do what is meant, on this machine and now.
+
+use std::path::Path;
+
+use openclaw_core::config::{Config, ShieldMode};
+
+use super::own;
+use super::prefix::{AnyNet, show};
+use super::store::Guard;
+
+/// Interfaces to be shielded that this machine does not have.
+pub fn missing_interfaces(config: &Config) -> Vec<String> {
+    if config.shield.mode == ShieldMode::Off {
+        return Vec::new();
+    }
+    let interfaces = config.shield.interfaces.iter();
+    interfaces
+        .filter(|name| !Path::new("/sys/class/net").join(name).exists())
+        .map(|name| format!("shield.interfaces: there is no network interface `{name}`"))
+        .collect()
+}
+
+/// Ranges of `shield.block` around what is never blocked.
+pub fn pointless_blocks(config: &Config) -> Vec<String> {
+    if config.shield.block.is_empty() {
+        return Vec::new();
+    }
+    collisions(config, &own::guards(config))
+}
+
+fn collisions(config: &Config, guards: &[Guard]) -> Vec<String> {
+    let blocks = config.shield.block.iter();
+    blocks
+        .filter_map(|block| {
+            let range = AnyNet::from(*block);
+            let mut met = guards.iter().filter(|guard| {
+                let guarded = AnyNet::from(guard.prefix);
+                range.covers(guarded) || guarded.covers(range)
+            });
+            let first = met.next()?;
+            let more = match met.count() {
+                0 => String::new(),
+                count => format!(" (and {count} more)"),
+            };
+            Some(format!(
+                "shield.block: {} meets {}, which {}{more}; what is protected is never blocked",
+                show(block),
+                show(&first.prefix),
+                first.why
+            ))
+        })
+        .collect()
+}

@@ -1,0 +1,92 @@
+//! Who may use a state directory: one proxy, or command lines without a proxy one after the other. The kernel releases the locks
+//! when a process ends, however it ends.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Held by the proxy for as long as it runs; the text is its process id.
+const PROXY: &str = "lock";
+/// Held while somebody without a proxy works on the lists, and while a proxy begins.
+const LISTS: &str = "lists.lock";
+
+/// Why a state directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    #[error("the state directory {} is in use by another openclaw{}", path.display(), process(pid))]
+    InUse { path: PathBuf, pid: String },
+    #[error("cannot use the state directory {}", path.display())]
+    Unusable { path: PathBuf, source: io::Error },
+}
+
+fn process(pid: &str) -> String {
+    if pid.is_empty() {
+        return String::new();
+    }
+    format!(" (process {pid})")
+}
+
+/// The lock of a proxy.
+#[derive(Debug)]
+pub struct ProxyLock {
+    _file: File,
+}
+
+impl ProxyLock {
+    /// Takes the directory for this process. Waits for command lines that are at work on it.
+    ///
+    /// # Errors
+    /// Another proxy has it, or it cannot be used.
+    pub fn take(directory: &Path) -> Result<Self, LockError> {
+        let _alone = lists(directory)?;
+        let mut file = proxy(directory)?;
+        // It is only for people; the lock counts.
+        let _ = file
+            .set_len(0)
+            .and_then(|()| writeln!(file, "{}", std::process::id()));
+        Ok(Self { _file: file })
+    }
+}
+
+/// Takes the directory for a command line without a proxy. Waits for others.
+pub(super) fn offline(directory: &Path) -> Result<File, LockError> {
+    let alone = lists(directory)?;
+    // A proxy that starts now waits for the lists, so this one need not be kept.
+    drop(proxy(directory)?);
+    Ok(alone)
+}
+
+fn lists(directory: &Path) -> Result<File, LockError> {
+    fs::create_dir_all(directory)
+        .and_then(|()| File::create(directory.join(LISTS)))
+        .and_then(|file| file.lock().map(|()| file))
+        .map_err(|source| unusable(directory, source))
+}
+
+fn proxy(directory: &Path) -> Result<File, LockError> {
+    let path = directory.join(PROXY);
+    let mut options = OpenOptions::new();
+    let file = options
+        .append(true)
+        .create(true)
+        .open(&path)
+        .map_err(|source| unusable(directory, source))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::Error(source)) => Err(unusable(directory, source)),
+        Err(TryLockError::WouldBlock) => Err(LockError::InUse {
+            path: directory.to_owned(),
+            pid: fs::read_to_string(&path)
+                .unwrap_or_default()
+                .trim()
+                .to_owned(),
+        }),
+    }
+}
+
+fn unusable(directory: &Path, source: io::Error) -> LockError {
+    LockError::Unusable {
+        path: directory.to_owned(),
+        source,
+    }
+}
