@@ -158,7 +158,7 @@ fn what_cannot_be_saved_is_acknowledged_with_a_warning() {
 }
 
 #[test]
-fn a_state_directory_is_one_proxys() {
+fn a_state_directory_belongs_to_one_proxy() {
     let folder = Folder::new();
     let state = folder.path().join("state");
     let config = format!(
