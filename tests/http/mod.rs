@@ -6,6 +6,7 @@ mod h2;
 mod h2_client;
 mod interim;
 mod limits;
+mod logs;
 mod lying;
 mod messages;
 mod real;

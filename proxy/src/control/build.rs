@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::demo;
 use super::error::Trouble;
 use crate::snapshot::{ListenerSetup, Permits, ResolvedEndpoint, UpstreamSetup};
-use crate::tls::{Facts, Keeper, Validity};
+use crate::tls::{CertificateFacts, Keeper, Validity};
 
 /// A resolver that does not answer must not hold a start up for minutes.
 const RESOLVE_WITHIN: Duration = Duration::from_secs(10);
@@ -36,7 +36,7 @@ pub(super) struct Built {
     pub(super) listeners: Vec<ListenerSetup>,
     pub(super) upstreams: Vec<UpstreamSetup>,
     /// Of every listener, by its name.
-    pub(super) certificates: Vec<(Arc<str>, Facts)>,
+    pub(super) certificates: Vec<(Arc<str>, CertificateFacts)>,
 }
 
 impl Built {

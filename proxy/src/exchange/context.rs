@@ -29,6 +29,7 @@ pub struct Local {
     pub connections: Cell<usize>,
     serving: RefCell<Rc<Serving>>,
     draining: Cell<bool>,
+    ending: Cell<bool>,
     date: Cell<Date>,
 }
 
@@ -42,12 +43,20 @@ pub struct Serving {
     pub upstreams: Vec<Upstream>,
 }
 
+/// Who connected, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Accepted {
+    pub peer: SocketAddr,
+    pub at: Instant,
+}
+
 /// The fixed facts of a client's connection.
 #[derive(Debug)]
 pub struct Downstream {
     pub listener: Rc<config::Listener>,
     pub listener_slot: u32,
     pub peer: SocketAddr,
+    pub accepted: Instant,
     /// The peer's address as text, made once.
     pub peer_text: String,
     pub local: SocketAddr,
@@ -80,6 +89,7 @@ impl Local {
             connections: Cell::new(0),
             serving: RefCell::new(serving),
             draining: Cell::new(false),
+            ending: Cell::new(false),
             date: Cell::default(),
         }
     }
@@ -104,6 +114,15 @@ impl Local {
     pub fn start_draining(&self) {
         self.draining.set(true);
         self.wheel.wake_all();
+    }
+
+    /// The worker's time is up: what still runs is cut off.
+    pub fn start_ending(&self) {
+        self.ending.set(true);
+    }
+
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending.get()
     }
 
     /// The value of a Date field; formatted once a second.
@@ -183,7 +202,7 @@ impl Downstream {
     pub fn new(
         listener: Rc<config::Listener>,
         listener_slot: u32,
-        peer: SocketAddr,
+        Accepted { peer, at }: Accepted,
         local: SocketAddr,
         tls: Option<TlsFacts>,
     ) -> Self {
@@ -196,6 +215,7 @@ impl Downstream {
             listener,
             listener_slot,
             peer,
+            accepted: at,
             peer_text: address.to_string(),
             local,
             trusted,

@@ -33,6 +33,8 @@ pub(super) enum Error {
     BodyTooLarge,
     /// The client's side failed.
     Wire(WireError),
+    /// The proxy ended, and the exchange with it.
+    Ended,
 }
 
 impl Error {
@@ -80,6 +82,11 @@ impl Error {
                 Reason::BodyTooLarge,
                 "the body is larger than max_body",
             ),
+            Self::Ended => fault(
+                503,
+                Reason::Shutdown,
+                "the proxy ended before the exchange was over",
+            ),
             Self::Wire(WireError::Gone) => {
                 fault(499, Reason::ClientAborted, "the client went away")
             }
@@ -101,7 +108,8 @@ impl Error {
             | Self::UpstreamTimeout
             | Self::ClientTimeout
             | Self::BodyTooLarge
-            | Self::Wire(_) => false,
+            | Self::Wire(_)
+            | Self::Ended => false,
         }
     }
 }

@@ -131,8 +131,14 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
     }
 }
 
-/// A request that was refused before it could be understood.
-pub fn refuse(local: &Local, downstream: &Downstream, fault: Fault, version: Version) -> Prepared {
+/// A request that was refused before it could be understood; it began at `started`.
+pub fn refuse(
+    local: &Local,
+    downstream: &Downstream,
+    fault: Fault,
+    version: Version,
+    started: Instant,
+) -> Prepared {
     let id = trace::request_id(local.random_u128());
     let log = local.recorder.wants_log().then(|| {
         Box::new(LogFields {
@@ -151,7 +157,7 @@ pub fn refuse(local: &Local, downstream: &Downstream, fault: Fault, version: Ver
         plan: Plan::Refuse(fault),
         id,
         method: Method::Other,
-        started: Instant::now(),
+        started,
         log,
     }
 }

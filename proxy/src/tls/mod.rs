@@ -15,7 +15,7 @@ use rustls::server::{NoServerSessionStorage, ProducesTickets};
 use rustls::version::{TLS12, TLS13};
 
 use self::certificate::Loaded;
-pub use self::certificate::{Facts, Validity};
+pub use self::certificate::{CertificateFacts, Validity};
 use self::resolver::ByName;
 
 mod certificate;
@@ -57,7 +57,7 @@ pub enum TlsError {
 pub struct Ready {
     pub config: Arc<ServerConfig>,
     /// In the order of the configuration; the first serves clients that name no host or an unknown one.
-    pub certificates: Vec<Facts>,
+    pub certificates: Vec<CertificateFacts>,
 }
 
 /// What outlives a reload: ticket keys, so that clients go on resuming, and self-signed certificates, so that a client
