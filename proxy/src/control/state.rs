@@ -13,14 +13,14 @@ use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::time::timeout;
 
 use super::build::{Builder, Built};
-use super::error::{ControlError, Refused, Trouble, chain};
+use super::error::{ControlError, Refused, Trouble};
 use super::load::{self, Origin};
 use super::log::LevelSwitch;
 use super::notify::{State, notify};
 use super::sockets::{Binding, Bound};
 use crate::shield::{Shield, pointless_blocks};
 use crate::snapshot::Snapshot;
-use crate::telemetry::{AccessWriter, Output, Report};
+use crate::telemetry::{AccessWriter, Output, Report, chain};
 use crate::tls::CertificateFacts;
 use crate::worker::{self, Command, WorkerHandle, WorkerSeed};
 

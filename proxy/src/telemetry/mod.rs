@@ -1,6 +1,7 @@
 //! What happened: counters, histograms and the access log. Each worker owns a [`Recorder`]; the control plane asks for
 //! reports and merges them, so that counting takes no atomic and no lock.
 
+use std::error::Error;
 use std::time::{Duration, Instant};
 
 use openclaw_core::reason::Reason;
@@ -19,6 +20,18 @@ mod report;
 mod shard;
 #[cfg(test)]
 mod tests;
+
+/// An error with its causes, on one line, as logs and notes have it.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
 
 /// Where the listeners, routes and upstreams of one snapshot are counted. Names keep their slots over reloads.
 #[derive(Clone, Debug, Default)]
