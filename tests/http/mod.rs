@@ -12,6 +12,7 @@ mod messages;
 mod real;
 mod retries;
 mod routes;
+mod tls;
 mod tunnels;
 
 use std::net::SocketAddr;

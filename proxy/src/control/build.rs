@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::demo;
 use super::error::Trouble;
-use crate::snapshot::{ListenerSetup, Permits, ResolvedEndpoint, UpstreamSetup};
+use crate::snapshot::{ListenerSetup, Permits, ResolvedEndpoint, TlsSetup, UpstreamSetup};
 use crate::tls::{CertificateFacts, Keeper, Validity};
 
 /// A resolver that does not answer must not hold a start up for minutes.
@@ -74,7 +74,10 @@ impl Builder {
                 Ok(Some(ready)) => {
                     let facts = ready.certificates.into_iter();
                     certificates.extend(facts.map(|facts| (Arc::clone(&listener.name), facts)));
-                    Some(ready.config)
+                    Some(TlsSetup {
+                        config: ready.config,
+                        names: ready.names,
+                    })
                 }
                 Ok(None) => None,
                 Err(errors) => {

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use openclaw_core::certificates::ByName;
 use openclaw_core::config;
 use openclaw_core::message::{Field, client};
 use openclaw_core::route::Router;
@@ -69,6 +70,8 @@ pub struct Downstream {
 pub struct TlsFacts {
     pub version: &'static str,
     pub server_name: Option<String>,
+    /// The certificates of the listener at that time.
+    pub names: Arc<ByName>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -225,6 +228,15 @@ impl Downstream {
 
     pub fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// Whether the host is another certificate's than the one this connection was opened with.
+    pub fn is_misdirected(&self, host: &[u8]) -> bool {
+        self.tls.as_ref().is_some_and(|tls| {
+            tls.server_name
+                .as_deref()
+                .is_some_and(|name| tls.names.is_misdirected(name, host))
+        })
     }
 
     /// Whose request it is: the peer, or whom a trusted proxy names.

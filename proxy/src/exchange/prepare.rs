@@ -106,13 +106,16 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
     let client = downstream.client(request.fields);
     let mut written = Vec::new();
     let path = path::normalised(request.path(), &mut written);
-    let index = serving.router.find(&Seen {
+    let misdirected = downstream.is_misdirected(authority::host(request.authority));
+    let seen = Seen {
         request,
         path,
         client,
-    });
+    };
+    let index = (!misdirected).then(|| serving.router.find(&seen)).flatten();
     let route = index.and_then(|index| serving.snapshot.config.routes.get(index));
     let plan = match route {
+        None if misdirected => Plan::Refuse(Error::Misdirected.fault()),
         None => Plan::Refuse(Error::NoRoute.fault()),
         Some(route) => plan(local, downstream, request, route, &serving, &id),
     };

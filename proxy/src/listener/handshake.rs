@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use openclaw_core::reason::Reason;
 use rustls::ServerConfig;
 use rustls::server::Acceptor;
 use tokio::io::AsyncWriteExt;
@@ -28,13 +29,31 @@ impl HandshakeError {
         error.get_ref()?.downcast_ref()
     }
 
+    pub(super) fn reason(&self) -> Reason {
+        match self.tls() {
+            Some(rustls::Error::NoCertificatesPresented) => Reason::TlsNoCertificate,
+            Some(_) | None => Reason::TlsHandshake,
+        }
+    }
+
     /// For the log.
     pub(super) fn detail(&self) -> &'static str {
         match self {
             Self::Late => "the handshake was not complete within header_timeout",
             Self::NoProtocol => "the client speaks none of the listener's `protocols`",
-            Self::Io(_) if self.tls().is_some() => "the client's handshake cannot be agreed to",
-            Self::Io(_) => "the client went away in the handshake",
+            Self::Io(_) => match self.tls() {
+                None => "the client went away in the handshake",
+                Some(rustls::Error::NoCertificatesPresented) => {
+                    "the client showed no certificate, and `client_ca` asks for one"
+                }
+                Some(rustls::Error::InvalidCertificate(_)) => {
+                    "the client's certificate is not one of `client_ca`, or not valid now"
+                }
+                Some(rustls::Error::AlertReceived(_)) => {
+                    "the client broke the handshake off: perhaps it does not trust the certificate"
+                }
+                Some(_) => "the client's handshake cannot be agreed to",
+            },
         }
     }
 }

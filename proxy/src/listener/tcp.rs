@@ -176,9 +176,9 @@ async fn establish(
     tcp: TcpStream,
     accepted: Accepted,
 ) -> Option<(Io, Rc<Downstream>, bool)> {
-    let (config, address) = (terms.setup.tls.clone()?, tcp.local_addr().ok()?);
+    let (tls, address) = (terms.setup.tls.clone()?, tcp.local_addr().ok()?);
     let deadline = Deadline::new(&local.wheel);
-    let mut handshake = pin!(handshake(tcp, config));
+    let mut handshake = pin!(handshake(tcp, tls.config));
     let result = deadline
         .within(terms.config.header_timeout, |cx| {
             handshake.as_mut().poll(cx)
@@ -188,13 +188,7 @@ async fn establish(
     let (tcp, session) = match result {
         Ok(stream) => stream.into_inner(),
         Err(error) => {
-            refused(
-                local,
-                &terms,
-                accepted,
-                Reason::TlsHandshake,
-                error.detail(),
-            );
+            refused(local, &terms, accepted, error.reason(), error.detail());
             tracing::debug!(peer = %accepted.peer, %error, "TLS handshake failed");
             return None;
         }
@@ -207,6 +201,7 @@ async fn establish(
             _ => "TLSv1.2",
         },
         server_name: session.server_name().map(str::to_owned),
+        names: tls.names,
     };
     let downstream = Downstream::new(terms.config, terms.slot, accepted, address, Some(facts));
     Some((Io::tls(tcp, session), Rc::new(downstream), http2))

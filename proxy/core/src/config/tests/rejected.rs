@@ -171,8 +171,8 @@ fn listeners_are_checked() {
         "`1.1` is not known here",
     );
     listener(
-        "tls = { self_signed = [\"a\"], client_ca = \"a\" }",
-        "does not support client certificates",
+        "tls = { self_signed = [\"a\"], client_ca = [\"a.pem\"] }",
+        "expected a string, found a list",
     );
     listener("max_connections = 0", "out of range");
     listener("max_connections_per_ip = -1", "out of range");
