@@ -6,11 +6,13 @@ mod h2;
 mod h2_client;
 mod interim;
 mod limits;
+mod logs;
 mod lying;
 mod messages;
 mod real;
 mod retries;
 mod routes;
+mod tls;
 mod tunnels;
 
 use std::net::SocketAddr;

@@ -45,8 +45,14 @@ impl Net {
     }
 
     fn make(&self) {
+        ip(&["netns", "add", &self.name]);
+        self.exec("ip", &["link", "set", "lo", "up"]).ok();
+        self.plug();
+    }
+
+    /// Lays the cable: makes the pair, with addresses at both ends.
+    pub fn plug(&self) {
         let Self { name, outside, .. } = self;
-        ip(&["netns", "add", name]);
         let inside = self.inside();
         ip(&[
             "link", "add", outside, "type", "veth", "peer", "name", &inside, "netns", name,
@@ -57,9 +63,12 @@ impl Net {
         ip(&["link", "set", outside, "up"]);
         self.add_address(self.inside4.into());
         self.add_address(self.inside6.into());
-        for link in ["lo", &inside] {
-            self.exec("ip", &["link", "set", link, "up"]).ok();
-        }
+        self.exec("ip", &["link", "set", &inside, "up"]).ok();
+    }
+
+    /// Tears the cable out: deletes the pair.
+    pub fn unplug(&self) {
+        ip(&["link", "del", &self.outside]);
     }
 
     /// Our end of the pair: the interface to shield.

@@ -1,6 +1,7 @@
 //! Every decision of the proxy, as functions of bytes and time.
 
 pub mod balance;
+pub mod certificates;
 pub mod config;
 pub mod message;
 pub mod reason;

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use super::output::{Format, error_line, print};
 use crate::control::admin::client::CallError;
-use crate::control::{ControlError, Refused, chain};
+use crate::control::{ControlError, Refused};
 use crate::shield::LockError;
+use crate::telemetry::chain;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CliError {

@@ -3,9 +3,10 @@
 use openclaw_core::config::Config;
 
 use super::build::Builder;
-use super::error::{Refused, Trouble, chain};
+use super::error::{Refused, Trouble};
 use super::load::{Origin, load};
 use crate::shield;
+use crate::telemetry::chain;
 
 /// A configuration that could be served.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use openclaw_core::config::Problem;
 
 use crate::shield::LockError;
+use crate::telemetry::chain;
 use crate::tls::TlsError;
 
 /// One thing that stands between a configuration and serving it.
@@ -118,16 +119,4 @@ pub enum ControlError {
     Worker { index: usize, source: io::Error },
     #[error("cannot start the control runtime")]
     Runtime { source: io::Error },
-}
-
-/// An error with its causes, on one line.
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        // Writing to a String cannot fail.
-        let _ = write!(text, ": {cause}");
-        next = cause.source();
-    }
-    text
 }

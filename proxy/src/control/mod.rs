@@ -13,13 +13,14 @@ use tokio::task::LocalSet;
 
 use self::admin::AdminSocket;
 pub use self::check::{Checked, check, check_text};
-pub use self::error::{ControlError, Refused, Trouble, chain};
+pub use self::error::{ControlError, Refused, Trouble};
 pub use self::load::{Origin, load};
 use self::log::LevelSwitch;
 use self::notify::{State, notify};
 pub use self::process::{fallback_socket, is_trusted};
 pub use self::state::{Control, Options, Taken};
 use crate::shield::{LockError, ProxyLock};
+use crate::telemetry::chain;
 
 pub mod admin;
 mod banner;

@@ -13,15 +13,15 @@ use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::time::timeout;
 
 use super::build::{Builder, Built};
-use super::error::{ControlError, Refused, Trouble, chain};
+use super::error::{ControlError, Refused, Trouble};
 use super::load::{self, Origin};
 use super::log::LevelSwitch;
 use super::notify::{State, notify};
 use super::sockets::{Binding, Bound};
 use crate::shield::{Shield, pointless_blocks};
 use crate::snapshot::Snapshot;
-use crate::telemetry::{AccessWriter, Output, Report};
-use crate::tls::Facts;
+use crate::telemetry::{AccessWriter, Output, Report, chain};
+use crate::tls::CertificateFacts;
 use crate::worker::{self, Command, WorkerHandle, WorkerSeed};
 
 /// A worker that does not answer within this is left out of the figures.
@@ -60,7 +60,7 @@ pub struct Control {
     level: LevelSwitch,
     builder: Mutex<Builder>,
     pub(super) snapshot: RefCell<Arc<Snapshot>>,
-    pub(super) certificates: RefCell<Vec<(Arc<str>, Facts)>>,
+    pub(super) certificates: RefCell<Vec<(Arc<str>, CertificateFacts)>>,
     bound: RefCell<Bound>,
     pub(super) attempt: RefCell<Attempt>,
     workers: RefCell<Vec<WorkerHandle>>,

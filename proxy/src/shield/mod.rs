@@ -27,6 +27,7 @@ mod state;
 mod status;
 mod store;
 mod verbs;
+mod watch;
 mod words;
 
 #[cfg(test)]
@@ -43,14 +44,14 @@ pub use self::api::{
 pub use self::doubts::{missing_interfaces, pointless_blocks};
 pub use self::format::ttl::show as show_seconds;
 pub use self::format::{Format, Problem, Problems, SHOWN_PROBLEMS};
-use self::kernel::{LogReader, Mode};
+use self::kernel::{KernelError, LogReader, Mode};
 pub use self::lists::Kind;
 pub use self::lock::{LockError, ProxyLock};
 pub use self::peers::PeerFilter;
 use self::peers::Shared;
 use self::state::State;
 pub use self::status::{InterfaceStatus, Status};
-use crate::telemetry::{MetricsText, metrics};
+use crate::telemetry::{MetricsText, chain, metrics};
 
 /// The shield of a process. Clones are the same shield. Calls may take milliseconds, an import of a large list seconds: not for the
 /// thread of a worker.
@@ -109,9 +110,13 @@ impl Shield {
         PeerFilter::new(Arc::clone(&self.shared))
     }
 
-    /// To be called each second: takes out what has ended, saves what has changed.
+    /// To be called each second: takes out what has ended, attaches interfaces that have appeared, saves what has changed.
     pub fn tick(&self) {
-        self.lock().reap();
+        {
+            let mut state = self.lock();
+            state.reap();
+            state.look_after_interfaces();
+        }
         self.save(false);
     }
 
@@ -150,7 +155,7 @@ impl Shield {
         match state.kernel()?.log_reader() {
             Ok(reader) => Some(reader),
             Err(error) => {
-                tracing::debug!("{}", verbs::chain(&error));
+                tracing::debug!("{}", chain(&error));
                 None
             }
         }
@@ -210,10 +215,10 @@ impl Shield {
     }
 }
 
-fn done(result: &Result<(), String>, state: &State) -> Result<Answer, ApiError> {
+fn done(result: &Result<(), KernelError>, state: &State) -> Result<Answer, ApiError> {
     match result {
         Ok(()) => Ok(Answer::Status(state.status())),
-        Err(error) => Err(ApiError::failed(&error)),
+        Err(error) => Err(ApiError::failed(&chain(error))),
     }
 }
 
@@ -240,14 +245,20 @@ fn adjusted(config: &Config, no_shield: bool) -> Config {
 impl Shield {
     /// Adds the shield's families to the metrics page.
     pub fn collect(&self, text: &mut MetricsText) {
-        let (maps, attached, sizes) = {
+        let (maps, interfaces, sizes) = {
             let state = self.lock();
-            (state.maps(), state.attached(), state.sizes())
+            (state.maps(), state.interfaces(), state.sizes())
         };
+        for (interface, is_attached) in &interfaces {
+            let value = u8::from(*is_attached);
+            text.sample(&metrics::XDP_ATTACHED, &[interface], value);
+        }
         if let Some(maps) = maps
             && let Ok(stats) = maps.stats()
         {
             // One program counts for all interfaces that it is attached to.
+            let attached = interfaces.iter().filter(|(_, is_attached)| **is_attached);
+            let attached: Vec<&str> = attached.map(|(name, _)| name.as_str()).collect();
             let interface = attached.join(",");
             for (reason, counter) in &stats {
                 let labels = [interface.as_str(), verdict(*reason), reason.code()];

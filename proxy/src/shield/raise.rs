@@ -1,16 +1,18 @@
 //! The kernel side of the shield's state: loading, attaching, the kill switch, and what the status says of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use openclaw_common::abi::flags;
 use openclaw_core::config::{Config, OnExit, ShieldAction, ShieldMode};
 
-use super::kernel::{Kernel, KernelError, Maps, Mode};
+use super::kernel::{Kernel, KernelError, Maps, Mode, interface_index};
 use super::lists::{Kind, Origin};
 use super::sink::synchronise;
 use super::state::State;
 use super::status::{InterfaceStatus, Status};
-use super::verbs::chain;
+use super::watch::At;
+use crate::telemetry::chain;
 
 impl State {
     /// Loads the kernel program and attaches it as configured; what fails is kept for the status.
@@ -19,13 +21,20 @@ impl State {
             self.unavailable = Some("switched off by configuration or command line".into());
         } else if self.config.shield.interfaces.is_empty() {
             self.unavailable = Some("`shield.interfaces` names none".into());
-        } else if self.load() {
+        } else {
             let mode = mode(self.config.shield.mode);
+            let is_loaded = self.load().is_ok();
             for interface in self.config.shield.interfaces.clone() {
-                // The error is kept as the note of the interface.
-                let _ = self.attach(&interface, mode);
+                if is_loaded {
+                    // The error is kept as the note of the interface.
+                    let _ = self.attach(&interface, mode);
+                } else {
+                    self.watch(&interface, mode, At::Gone);
+                }
             }
-            return;
+            if is_loaded {
+                return;
+            }
         }
         // An earlier process may have left a program that still filters: it follows these lists, too.
         self.open_pinned();
@@ -43,10 +52,10 @@ impl State {
         self.maps.is_some()
     }
 
-    /// Loads the kernel program if it is not yet; false if it is not to be had.
-    fn load(&mut self) -> bool {
+    /// Loads the kernel program if it is not yet; why it is not to be had is kept for the status.
+    fn load(&mut self) -> Result<(), KernelError> {
         if self.kernel.is_some() {
-            return true;
+            return Ok(());
         }
         match Kernel::load(&self.config.shield.pin_dir) {
             Ok(kernel) => {
@@ -54,11 +63,11 @@ impl State {
                 let maps = kernel.maps();
                 self.kernel = Some(kernel);
                 self.adopt(maps);
-                true
+                Ok(())
             }
             Err(error) => {
                 self.unavailable = Some(chain(&error));
-                false
+                Err(error)
             }
         }
     }
@@ -82,53 +91,55 @@ impl State {
         self.maps = Some(maps);
     }
 
-    /// Attaches to an interface.
-    pub(super) fn attach(&mut self, interface: &str, mode: Mode) -> Result<(), String> {
+    /// Attaches to an interface, and keeps it attached from now on if that worked or the configuration wants it.
+    pub(super) fn attach(&mut self, interface: &str, mode: Mode) -> Result<(), KernelError> {
         self.notes.retain(|(name, _)| name != interface);
-        if !self.load() {
-            return Err(self.unavailable.clone().unwrap_or_default());
-        }
-        let Some(kernel) = &mut self.kernel else {
-            return Ok(());
+        let result = self.attach_once(interface, mode);
+        let configured = &self.config.shield.interfaces;
+        let is_configured = configured.iter().any(|one| one == interface);
+        let index = match &result {
+            Ok(index) => *index,
+            Err(_) => interface_index(interface),
         };
-        match kernel.attach(interface, mode) {
-            Ok(attached) => {
-                if let Some(reason) = attached.fallback_reason {
-                    self.notes.push((interface.to_owned(), reason));
-                }
-                Ok(())
-            }
-            Err(error) => {
-                let why = chain(&error);
-                // An attempt that nobody configured is over with its answer.
-                if self
-                    .config
-                    .shield
-                    .interfaces
-                    .iter()
-                    .any(|one| one == interface)
-                {
-                    self.notes.push((interface.to_owned(), why.clone()));
-                }
-                Err(why)
-            }
+        // An attempt that nobody configured is over with its answer.
+        if let Err(error) = &result
+            && is_configured
+        {
+            self.notes.push((interface.to_owned(), chain(error)));
         }
+        if result.is_ok() || is_configured {
+            self.watch(interface, mode, At::after(&result, index));
+        }
+        result.map(drop)
     }
 
-    pub(super) fn detach(&mut self, interface: &str) -> Result<(), String> {
+    /// The number of the interface.
+    fn attach_once(&mut self, interface: &str, mode: Mode) -> Result<Option<u32>, KernelError> {
+        self.load()?;
+        let Some(kernel) = &mut self.kernel else {
+            return Ok(None);
+        };
+        let attached = kernel.attach(interface, mode)?;
+        if let Some(reason) = attached.fallback_reason {
+            self.notes.push((interface.to_owned(), reason));
+        }
+        Ok(Some(attached.index))
+    }
+
+    pub(super) fn detach(&mut self, interface: &str) -> Result<(), KernelError> {
         self.notes.retain(|(name, _)| name != interface);
-        self.pins.detach(interface).map_err(|error| chain(&error))
+        self.unwatch(interface);
+        self.pins.detach(interface)
     }
 
     /// The kill switch.
-    pub(super) fn switch(&mut self, is_on: bool) -> Result<(), String> {
+    pub(super) fn switch(&mut self, is_on: bool) -> Result<(), KernelError> {
         self.is_on = is_on;
         self.shared.set_rules(self.flags(), self.monitored());
         let Some(maps) = &self.maps else {
             return Ok(());
         };
         maps.set_config(&self.kernel_config())
-            .map_err(|error| chain(&error))
     }
 
     /// Follows a new configuration.
@@ -143,7 +154,7 @@ impl State {
         let regions = self.set_lists(now);
         let mut warnings = self.commit(&regions);
         if let Err(error) = self.switch(self.is_on) {
-            warnings.push(error);
+            warnings.push(chain(&error));
         }
         let wanted = |config: &Config| match config.shield.mode {
             ShieldMode::Off => Vec::new(),
@@ -153,15 +164,20 @@ impl State {
         };
         let (before, after) = (wanted(&old), wanted(config));
         for interface in before.iter().filter(|interface| !after.contains(interface)) {
-            if let Err(error) = self.detach(interface) {
-                warnings.push(error);
+            let was_missing = self.lacks(interface);
+            if let Err(error) = self.detach(interface)
+                && !was_missing
+            {
+                warnings.push(chain(&error));
             }
         }
         for interface in &after {
-            if (!before.contains(interface) || old.shield.mode != config.shield.mode)
+            // What an operator has detached by hand stays so.
+            let is_new = !before.contains(interface) || old.shield.mode != config.shield.mode;
+            if (is_new || self.lacks(interface))
                 && let Err(error) = self.attach(interface, mode(config.shield.mode))
             {
-                warnings.push(error);
+                warnings.push(chain(&error));
             }
         }
         warnings
@@ -187,6 +203,14 @@ impl State {
             .filter(|one| one.mode.is_some())
             .map(|one| one.interface)
             .collect()
+    }
+
+    /// Every interface that is attached or should be, and whether it is.
+    pub(super) fn interfaces(&self) -> BTreeMap<String, bool> {
+        let watched = self.watched.iter().map(|one| one.interface.clone());
+        let mut interfaces: BTreeMap<String, bool> = watched.map(|name| (name, false)).collect();
+        interfaces.extend(self.attached().into_iter().map(|name| (name, true)));
+        interfaces
     }
 
     pub(super) fn status(&self) -> Status {

@@ -15,8 +15,9 @@ use super::persist::{self, PersistError};
 use super::prefix::AnyNet;
 use super::sink::KernelSink;
 use super::store::{CONFIG, Guard, Now, PROTECTED, Store};
-use super::verbs::chain;
+use super::watch::Watched;
 use super::{compile, own};
+use crate::telemetry::chain;
 
 /// Ranges compiled in one go, so that accepts never wait long for the tables.
 const REGIONS_AT_ONCE: usize = 512;
@@ -39,6 +40,8 @@ pub(super) struct State {
     pub(super) maps: Option<Arc<Maps>>,
     /// Why the kernel program is not to be had.
     pub(super) unavailable: Option<String>,
+    /// Interfaces that are to be attached, by the configuration or by hand.
+    pub(super) watched: Vec<Watched>,
     /// Interfaces that could not be attached, and those in the slower mode, each with why.
     pub(super) notes: Vec<(String, String)>,
     pub(super) warnings: Vec<String>,
@@ -67,6 +70,7 @@ impl State {
             kernel: None,
             maps: None,
             unavailable: None,
+            watched: Vec::new(),
             notes: Vec::new(),
             warnings: Vec::new(),
             is_on: true,
@@ -86,7 +90,7 @@ impl State {
                     }
                 }
             }
-            Err(error) => state.warnings.push(describe(&error)),
+            Err(error) => state.warnings.push(chain(&error)),
         }
         state.warnings.truncate(20);
         state.shared = Shared::new(
@@ -246,7 +250,7 @@ impl State {
             .retain(|warning| !warning.starts_with(UNSAVED));
         if let Err(error) = result {
             self.is_dirty = true;
-            let warning = describe(error);
+            let warning = chain(error);
             if !known {
                 tracing::warn!("{warning}");
             }
@@ -300,12 +304,5 @@ impl State {
             monitored: self.monitored(),
             ..abi::Config::OFF
         }
-    }
-}
-
-fn describe(error: &PersistError) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
     }
 }

@@ -7,7 +7,6 @@ use openclaw_core::config::Prefix;
 
 use super::api::{Answer, ApiError, Changed, Import};
 use super::format::{self, NewEntry, Problems, clean_reason, ttl};
-use super::kernel::KernelError;
 use super::lists::Kind;
 use super::prefix::{self, show};
 use super::rules::ListError;
@@ -202,16 +201,4 @@ pub(super) fn list_error(error: &ListError) -> ApiError {
         | ListError::Unknown { .. }
         | ListError::TooMany => ApiError::failed(error),
     }
-}
-
-/// The whole chain, for one line.
-pub(super) fn chain(error: &KernelError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(source) = cause {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        cause = source.source();
-    }
-    text
 }

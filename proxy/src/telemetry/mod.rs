@@ -1,6 +1,7 @@
 //! What happened: counters, histograms and the access log. Each worker owns a [`Recorder`]; the control plane asks for
 //! reports and merges them, so that counting takes no atomic and no lock.
 
+use std::error::Error;
 use std::time::{Duration, Instant};
 
 use openclaw_core::reason::Reason;
@@ -19,6 +20,18 @@ mod report;
 mod shard;
 #[cfg(test)]
 mod tests;
+
+/// An error with its causes, on one line, as logs and notes have it.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
 
 /// Where the listeners, routes and upstreams of one snapshot are counted. Names keep their slots over reloads.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +62,28 @@ pub struct Record<'a> {
     pub retries: u32,
     /// Present when the access log is on.
     pub log: Option<&'a LogFields>,
+}
+
+impl Record<'_> {
+    /// A connection that was refused before, or instead of, an exchange. Its status is 0: none was sent.
+    fn of_connection(listener: u32, reason: Reason, since: Instant) -> Self {
+        Self {
+            listener,
+            route: None,
+            method: b"",
+            status: 0,
+            reason: Some(reason),
+            started: since,
+            ended: Instant::now(),
+            bytes_in: 0,
+            bytes_out: 0,
+            upstream: None,
+            endpoint: None,
+            upstream_time: None,
+            retries: 0,
+            log: None,
+        }
+    }
 }
 
 /// What only the access log wants to know of a request; made when it is on.

@@ -81,6 +81,7 @@ fn tls(certificates: &[Certificate], self_signed: &[&str]) -> Tls {
         certificates: certificates.to_vec(),
         self_signed: self_signed.iter().map(|name| (*name).to_owned()).collect(),
         min: TlsVersion::V1_2,
+        client_ca: None,
     }
 }
 

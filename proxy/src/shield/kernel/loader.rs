@@ -35,6 +35,8 @@ pub enum Mode {
 pub struct Attached {
     /// The interface.
     pub interface: String,
+    /// Its number in this network namespace.
+    pub index: u32,
     /// The mode it runs in.
     pub mode: AttachedMode,
     /// Why it is not native, where native was tried.
@@ -218,6 +220,7 @@ impl Kernel {
             .then(|| "the earlier attachment is generic, and was taken over without a gap".into());
         Ok(Some(Attached {
             interface: interface.into(),
+            index,
             mode: state.mode,
             fallback_reason,
             replaced: true,
@@ -240,6 +243,7 @@ impl Kernel {
         }
         let done = |mode, fallback_reason| Attached {
             interface: interface.into(),
+            index,
             mode,
             fallback_reason,
             replaced: false,

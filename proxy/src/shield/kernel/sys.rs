@@ -315,7 +315,7 @@ pub(super) fn kernel_release() -> String {
 }
 
 /// Number of the interface in this network namespace.
-pub(super) fn interface_index(name: &str) -> Option<u32> {
+pub fn interface_index(name: &str) -> Option<u32> {
     let name = CString::new(name).ok()?;
     // SAFETY: a string that ends in a zero byte.
     match unsafe { libc::if_nametoindex(name.as_ptr()) } {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::config::{
     AccessFormat, AccessTarget, Action, EndpointAddress, HostPattern, Level, NoFiles, PathPattern,
-    Protocols, Source, TlsVersion, load,
+    Protocols, Source, SynMode, SynVariant, TlsVersion, load,
 };
 
 use super::{Memory, accepted, load_files, load_text};
@@ -45,6 +45,31 @@ fn absent_keys_have_their_defaults() {
     assert_eq!((upstream.retries, upstream.keepalive), (1, 128));
     assert_eq!(&*config.routes[0].name, "route-1");
     assert_eq!(config.routes[0].max_body, None);
+}
+
+#[test]
+fn syn_floods_have_defaults_and_keys() {
+    let syn = accepted(SMALL).shield.syn;
+    assert_eq!((syn.mode, syn.variant), (SynMode::Auto, SynVariant::Auto));
+    assert_eq!((syn.per_source.count, syn.burst), (200, 400));
+    assert_eq!(
+        (syn.enter.count, syn.max_answers.count),
+        (20_000, 2_000_000)
+    );
+    assert_eq!(syn.hold, Duration::from_mins(1));
+    assert!(syn.manage_sysctls);
+    let written = "[shield]\nsyn = { mode = \"always\", variant = \"socket\", enter = \"50/min\", hold = \"1s\", manage_sysctls = false }\n";
+    let syn = accepted(&format!("{SMALL}{written}")).shield.syn;
+    assert_eq!(
+        (syn.mode, syn.variant),
+        (SynMode::Always, SynVariant::Socket)
+    );
+    assert_eq!(
+        (syn.enter.count, syn.enter.period),
+        (50, Duration::from_mins(1))
+    );
+    assert_eq!(syn.hold, Duration::from_secs(1));
+    assert!(!syn.manage_sysctls);
 }
 
 #[test]
@@ -167,7 +192,7 @@ fn included_tables_are_merged_and_routes_follow_in_order() {
 
 #[test]
 fn relative_paths_start_at_the_main_file() {
-    let text = "[listener.web]\nbind = \"127.0.0.1:0\"\ntls = { certificates = [{ cert = \"a.pem\", key = \"/k/a.key\" }] }\n";
+    let text = "[listener.web]\nbind = \"127.0.0.1:0\"\ntls = { certificates = [{ cert = \"a.pem\", key = \"/k/a.key\" }], client_ca = \"ca.pem\" }\n";
     let loaded = load(&Source {
         name: "/etc/openclaw/openclaw.toml",
         text,
@@ -178,6 +203,8 @@ fn relative_paths_start_at_the_main_file() {
     let tls = loaded.config.listeners[0].tls.as_ref().unwrap();
     assert_eq!(tls.certificates[0].cert, Path::new("/etc/openclaw/a.pem"));
     assert_eq!(tls.certificates[0].key, Path::new("/k/a.key"));
+    let ca = tls.client_ca.as_deref();
+    assert_eq!(ca, Some(Path::new("/etc/openclaw/ca.pem")));
 }
 
 #[test]
