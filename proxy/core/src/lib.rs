@@ -4,6 +4,7 @@ pub mod balance;
 pub mod certificates;
 pub mod config;
 pub mod message;
+pub mod pace;
 pub mod reason;
 pub mod route;
 pub mod trace;
