@@ -61,6 +61,7 @@ fn admit(local: &Rc<Local>, listening: &Listening, tcp: TcpStream, peer: SocketA
     let terms = listening.terms.borrow().clone();
     let address = peer.ip().to_canonical();
     if let Some(reason) = local.peers.check(address) {
+        tracing::debug!(listener = %terms.config.name, peer = %address, reason = reason.code(), "refused when it was accepted");
         local.recorder.refusal(reason);
         return;
     }

@@ -19,6 +19,19 @@ fn absent_keys_have_their_defaults() {
     assert_eq!(config.server.workers, None);
     assert_eq!(config.server.state_dir, Path::new("/var/lib/openclaw"));
     assert_eq!(config.server.shutdown_grace, Duration::from_secs(30));
+    assert_eq!((&config.server.user, &config.server.group), (&None, &None));
+    let given = accepted(&format!(
+        "{SMALL}[server]\nuser = \"web\"\ngroup = \"33\"\n"
+    ));
+    assert_eq!(given.server.user.as_deref(), Some("web"));
+    assert_eq!(given.server.group.as_deref(), Some("33"));
+    let alone = load_text(&format!("{SMALL}[server]\ngroup = \"web\"\n")).unwrap();
+    let told = alone.warnings.iter();
+    let told: Vec<&str> = told.map(|warning| warning.message.as_str()).collect();
+    assert!(
+        told.contains(&"`group` without `user` does nothing"),
+        "{told:?}"
+    );
     assert_eq!(config.admin.socket, Path::new("/run/openclaw/admin.sock"));
     assert_eq!(config.admin.metrics.unwrap().to_string(), "127.0.0.1:9464");
     assert_eq!(config.log.level, Level::Info);
