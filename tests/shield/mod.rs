@@ -9,6 +9,8 @@ mod mistakes;
 mod net;
 mod packets;
 mod privileges;
+mod rates;
 mod rig;
 mod rows;
+mod sanity;
 mod tables;

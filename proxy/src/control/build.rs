@@ -14,8 +14,8 @@ use tokio::time::timeout;
 
 use super::demo;
 use super::error::Trouble;
-use crate::snapshot::{ListenerSetup, Permits, ResolvedEndpoint, UpstreamSetup};
-use crate::tls::{Facts, Keeper, Validity};
+use crate::snapshot::{ListenerSetup, Permits, ResolvedEndpoint, TlsSetup, UpstreamSetup};
+use crate::tls::{CertificateFacts, Keeper, Validity};
 
 /// A resolver that does not answer must not hold a start up for minutes.
 const RESOLVE_WITHIN: Duration = Duration::from_secs(10);
@@ -36,7 +36,7 @@ pub(super) struct Built {
     pub(super) listeners: Vec<ListenerSetup>,
     pub(super) upstreams: Vec<UpstreamSetup>,
     /// Of every listener, by its name.
-    pub(super) certificates: Vec<(Arc<str>, Facts)>,
+    pub(super) certificates: Vec<(Arc<str>, CertificateFacts)>,
 }
 
 impl Built {
@@ -74,7 +74,10 @@ impl Builder {
                 Ok(Some(ready)) => {
                     let facts = ready.certificates.into_iter();
                     certificates.extend(facts.map(|facts| (Arc::clone(&listener.name), facts)));
-                    Some(ready.config)
+                    Some(TlsSetup {
+                        config: ready.config,
+                        names: ready.names,
+                    })
                 }
                 Ok(None) => None,
                 Err(errors) => {

@@ -153,6 +153,8 @@ async fn run(seed: WorkerSeed, mut commands: mpsc::Receiver<Command>) {
             },
         }
     }
+    // Exchanges that are cut off now, when the runtime drops their tasks, still leave their lines.
+    local.start_ending();
     local.recorder.tick();
 }
 
