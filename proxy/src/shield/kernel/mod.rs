@@ -16,6 +16,7 @@ mod log;
 mod maps;
 mod memory;
 mod object;
+mod owner;
 mod pins;
 mod sys;
 mod table;
