@@ -143,6 +143,7 @@ impl Tables for KernelTables<'_> {
     }
 
     #[inline(always)]
+    #[expect(clippy::many_single_char_names, reason = "bytes in their order")]
     fn bucket(&self, source: Address, kind: Kind, first_ns: u64) -> Option<Arrival> {
         let arrivals = match kind {
             Kind::Syn => Arrivals {
@@ -157,18 +158,18 @@ impl Tables for KernelTables<'_> {
         let no_exist = u64::from(BPF_NOEXIST);
         let found = match source {
             Address::V4(source) => {
-                let found = maps::RATE4.get_ptr_mut(&source);
+                let found = maps::RATE4.get_ptr_mut(source);
                 if found.is_none() {
                     // Another CPU may have been first: its packet is counted, this one is not.
-                    let _ = maps::RATE4.insert(&source, &arrivals, no_exist);
+                    let _ = maps::RATE4.insert(source, arrivals, no_exist);
                 }
                 found
             }
             Address::V6([a, b, c, d, e, f, g, h, ..]) => {
                 let subnet = [a, b, c, d, e, f, g, h];
-                let found = maps::RATE6.get_ptr_mut(&subnet);
+                let found = maps::RATE6.get_ptr_mut(subnet);
                 if found.is_none() {
-                    let _ = maps::RATE6.insert(&subnet, &arrivals, no_exist);
+                    let _ = maps::RATE6.insert(subnet, arrivals, no_exist);
                 }
                 found
             }
