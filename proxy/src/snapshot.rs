@@ -29,7 +29,7 @@ pub struct ListenerSetup {
 }
 
 /// An upstream with its names resolved.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamSetup {
     pub endpoints: Vec<ResolvedEndpoint>,
 }

@@ -32,7 +32,9 @@ pub mod http;
 mod load;
 pub mod log;
 mod metrics;
+mod names;
 mod notify;
+mod prepare;
 mod process;
 mod shield;
 mod sockets;
@@ -82,6 +84,7 @@ async fn live(options: Options, level: LevelSwitch) -> Result<Ended, ControlErro
         tokio::task::spawn_local(metrics::serve(Rc::clone(&control), listener));
     }
     shield::attend(&control);
+    names::attend(&control);
     banner::print(&control);
     notify(State::Ready);
     let obey = obey(&control, &mut signals);

@@ -347,21 +347,21 @@ fn every_bad_file_is_named_with_what_is_wrong() {
         .unwrap_err();
     let words: Vec<String> = errors
         .iter()
-        .map(|error| {
+        .map(|(part, error)| {
             let source = error.source().map(|_| ": …").unwrap_or_default();
-            let text = format!("{error}{source}");
+            let text = format!("{part:?}: {error}{source}");
             text.replace(&format!("{}/", folder.0.display()), "")
         })
         .collect();
     assert_eq!(
         words,
         [
-            "the key in other.key does not belong to the certificate in good.pem",
-            "cannot read missing.pem: …",
-            "empty.pem holds no certificate",
-            "torn.pem is not a PEM file of certificates: …",
-            "the certificate in nonsense.pem cannot be parsed: …",
-            "good.pem holds no private key that can be used (PKCS#8, PKCS#1 or SEC1, not encrypted): …",
+            "Key(0): the key in other.key does not belong to the certificate in good.pem",
+            "Cert(1): cannot read missing.pem: …",
+            "Cert(2): empty.pem holds no certificate",
+            "Cert(3): torn.pem is not a PEM file of certificates: …",
+            "Cert(4): the certificate in nonsense.pem cannot be parsed: …",
+            "Key(5): good.pem holds no private key that can be used (PKCS#8, PKCS#1 or SEC1, not encrypted): …",
         ]
     );
 }
