@@ -58,12 +58,35 @@ fn trace_of(value: &[u8]) -> Option<(&str, &str)> {
     (sound && exact && set(id) && set(parent)).then_some((id, flags))
 }
 
-fn push_hex<const N: usize>(out: &mut ArrayString<N>, value: u128, digits: u32) {
-    for digit in (0..digits).rev() {
-        let nibble = (value >> (4 * digit)) as u32 & 0xf;
-        out.push(char::from_digit(nibble, 16).unwrap_or('0'));
+/// The last `digits` hexadecimal digits of a number. A table of pairs rather than one digit at a time: three such numbers stand in
+/// every request.
+fn push_hex<const N: usize>(out: &mut ArrayString<N>, value: u128, digits: usize) {
+    let mut text = [b'0'; 32];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(value.to_be_bytes()) {
+        let [high, low] = PAIRS.get(usize::from(byte)).copied().unwrap_or_default();
+        if let [first, second] = pair {
+            (*first, *second) = (high, low);
+        }
     }
+    let shown = text.get(32 - digits..).unwrap_or_default();
+    out.push_str(str::from_utf8(shown).unwrap_or_default());
 }
+
+/// Both digits of every byte.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "the index counts to the length of the table, and iterators are not const"
+)]
+const PAIRS: [[u8; 2]; 256] = {
+    let digits = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [digits[byte >> 4], digits[byte & 0xf]];
+        byte += 1;
+    }
+    pairs
+};
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -16,104 +17,41 @@ use openclaw_core::route::Router;
 use super::*;
 use crate::snapshot::{ResolvedEndpoint, Snapshot, UpstreamSetup};
 
+/// As a configuration of that many listeners, routes and upstreams would make it, in this order.
 fn snapshot(listeners: &[&str], routes: &[&str], upstreams: &[(&str, &[&str])]) -> Snapshot {
-    let mut config = config_without_sections();
+    let mut text = String::new();
     for name in listeners {
-        config.listeners.push(listener(name));
+        let _ = writeln!(text, "[listener.{name}]\nbind = [\"127.0.0.1:0\"]");
+    }
+    for (name, endpoints) in upstreams {
+        let _ = writeln!(text, "[upstream.{name}]\nendpoints = {endpoints:?}");
     }
     for name in routes {
-        config.routes.push(config::Route {
-            name: (*name).into(),
-            matcher: config::Matcher::default(),
-            action: config::Action::Forward(Vec::new()),
-            max_body: None,
-            headers: config::HeaderEdits::default(),
-            strip_prefix: None,
-        });
+        let _ = writeln!(text, "[[route]]\nname = \"{name}\"\nrespond = {{}}");
     }
-    let mut setups = Vec::new();
-    for (name, endpoints) in upstreams {
-        config.upstreams.push(upstream(name));
-        let endpoints = endpoints.iter().map(|label| ResolvedEndpoint {
-            address: label.parse().unwrap(),
-            weight: 1,
-            label: (*label).into(),
-        });
-        setups.push(UpstreamSetup {
-            endpoints: endpoints.collect(),
-        });
-    }
+    let source = config::Source {
+        name: "test.toml",
+        text: &text,
+        variable: &|_| None,
+        files: &config::NoFiles,
+    };
+    let config = config::load(&source).unwrap().config;
+    let setups = upstreams.iter().map(|(_, endpoints)| UpstreamSetup {
+        endpoints: endpoints
+            .iter()
+            .map(|label| ResolvedEndpoint {
+                address: label.parse().unwrap(),
+                weight: 1,
+                label: (*label).into(),
+            })
+            .collect(),
+    });
     Snapshot {
         generation: 1,
         config,
         router: Router::new(&[]),
         listeners: Vec::new(),
-        upstreams: setups,
-    }
-}
-
-fn config_without_sections() -> config::Config {
-    config::Config {
-        server: config::Server {
-            workers: None,
-            state_dir: PathBuf::new(),
-            shutdown_grace: Duration::ZERO,
-        },
-        admin: config::Admin {
-            socket: PathBuf::new(),
-            metrics: None,
-        },
-        log: config::Log {
-            level: config::Level::Info,
-            access: config::AccessLog {
-                to: config::AccessTarget::Stdout,
-                format: config::AccessFormat::Json,
-            },
-        },
-        shield: config::Shield {
-            interfaces: Vec::new(),
-            mode: config::ShieldMode::Off,
-            action: config::ShieldAction::Enforce,
-            allow: Vec::new(),
-            block: Vec::new(),
-            pin_dir: PathBuf::new(),
-            on_exit: config::OnExit::Keep,
-        },
-        listeners: Vec::new(),
-        upstreams: Vec::new(),
-        routes: Vec::new(),
-    }
-}
-
-fn listener(name: &str) -> config::Listener {
-    config::Listener {
-        name: name.into(),
-        bind: Vec::new(),
-        protocols: config::Protocols {
-            h1: true,
-            h2: false,
-        },
-        tls: None,
-        trusted_proxies: Vec::new(),
-        max_connections: 1,
-        max_connections_per_ip: 1,
-        header_timeout: Duration::ZERO,
-        idle_timeout: Duration::ZERO,
-        max_header: 0,
-    }
-}
-
-fn upstream(name: &str) -> config::Upstream {
-    config::Upstream {
-        name: name.into(),
-        endpoints: Vec::new(),
-        balance: config::Balance::RoundRobin,
-        protocol: config::UpstreamProtocol::H1,
-        connect_timeout: Duration::ZERO,
-        response_timeout: Duration::ZERO,
-        tunnel_timeout: Duration::ZERO,
-        retries: 0,
-        keepalive: 0,
+        upstreams: setups.collect(),
     }
 }
 

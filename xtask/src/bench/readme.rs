@@ -25,7 +25,8 @@ pub(crate) fn section(report: &Report, machine: &str, versions: &str) -> String 
         .collect();
     format!(
         "CPU time per request (user and system, the whole proxy) and requests per second; last, the cost of OpenClaw \
-         divided by that of the cheapest other: below 1 is cheaper. Medians of rounds in turn; one worker on a core of \
+         divided by that of the cheapest other: below 1 is cheaper. Medians of rounds in turn, \
+         the last one of the ratios within each round; one worker on a core of \
          its own, the load and the origin on another, which bounds the requests per second. Routing, metrics and \
          request ids are on, access logs are off.\n\n{}{}\n\n\
          Made by `cargo xtask {}` on {machine}, with {versions}.",

@@ -40,6 +40,13 @@ impl Lane {
         median(self.rounds.iter().map(|round| round.rate))
     }
 
+    /// The cost as a multiple of another's. Rounds that ran one after the other are compared with each other, and the median of
+    /// their ratios counts: what slows the machine for seconds slows both, and leaves the ratio alone.
+    fn compared(&self, other: &Self) -> Option<f64> {
+        let pairs = self.rounds.iter().zip(&other.rounds);
+        median(pairs.map(|(ours, others)| ours.cost / others.cost))
+    }
+
     /// All that was found, for who watches.
     pub(crate) fn detail(&self) -> String {
         let costs: Vec<String> = self
@@ -110,20 +117,19 @@ impl Report {
 
     /// What OpenClaw costs, as a multiple of the cheapest other proxy.
     fn ratio(&self, scenario: Scenario) -> Option<f64> {
-        let ours = self.lane(scenario, Peer::OpenClaw)?.cost()?;
         let best = self
             .lanes
             .iter()
             .filter(|lane| lane.scenario == scenario && lane.peer != Peer::OpenClaw)
-            .filter_map(Lane::cost)
-            .min_by(f64::total_cmp)?;
-        Some(ours / best)
+            .filter_map(|lane| Some((lane.cost()?, lane)))
+            .min_by(|(one, _), (other, _)| one.total_cmp(other));
+        self.lane(scenario, Peer::OpenClaw)?.compared(best?.1)
     }
 
     /// What a request costs OpenClaw with many routes, as a multiple of what it costs with one.
     pub(crate) fn routes(&self) -> Option<f64> {
-        let cost = |scenario| self.lane(scenario, Peer::OpenClaw)?.cost();
-        Some(cost(Scenario::ManyRoutes)? / cost(Scenario::OneRoute)?)
+        let lane = |scenario| self.lane(scenario, Peer::OpenClaw);
+        lane(Scenario::ManyRoutes)?.compared(lane(Scenario::OneRoute)?)
     }
 
     fn lane(&self, scenario: Scenario, peer: Peer) -> Option<&Lane> {
@@ -186,8 +192,8 @@ mod tests {
         let report = Report {
             lanes: vec![
                 lane(Scenario::Small, Peer::OpenClaw, &[10.0, 9.0, 50.0]),
-                lane(Scenario::Small, Peer::Nginx, &[16.0]),
-                lane(Scenario::Small, Peer::Haproxy, &[12.5]),
+                lane(Scenario::Small, Peer::Nginx, &[16.0, 16.0, 16.0]),
+                lane(Scenario::Small, Peer::Haproxy, &[12.5, 10.0, 62.5]),
                 lane(Scenario::Idle, Peer::OpenClaw, &[2.0]),
                 lane(Scenario::Idle, Peer::Nginx, &[]),
             ],

@@ -20,6 +20,7 @@ mod respond;
 mod route;
 mod server;
 mod shield;
+mod syn;
 mod tls;
 mod tree;
 pub mod units;
@@ -40,6 +41,7 @@ pub use respond::{Respond, WELCOME};
 pub use route::{Action, Redirect, Route, Target};
 pub use server::Server;
 pub use shield::{OnExit, Prefix, Shield, ShieldAction, ShieldMode};
+pub use syn::{Syn, SynMode, SynVariant};
 pub use tls::{Certificate, Tls, TlsVersion};
 pub use upstream::{
     Balance, Endpoint, EndpointAddress, Upstream, UpstreamProtocol, endpoint_address,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::keys::{self, Key};
 use super::problem::Complaint;
 use super::reader::{Fault, Section};
+use super::syn::{self, Syn};
 use super::tree::Node;
 use super::values;
 
@@ -17,6 +18,7 @@ pub struct Shield {
     pub action: ShieldAction,
     pub allow: Vec<Prefix>,
     pub block: Vec<Prefix>,
+    pub syn: Syn,
     pub pin_dir: PathBuf,
     pub on_exit: OnExit,
 }
@@ -85,6 +87,9 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "Always blocked, unless allowed.",
         )
         .example("[\"203.0.113.0/24\"]"),
+        Key::default("syn", "table", "{}", "Floods of new TCP connections.")
+            .fields(&syn::KEYS)
+            .example("{ mode = \"auto\", per_source = \"200/s\", burst = 400, enter = \"20k/s\" }"),
         Key::default(
             "pin_dir",
             "path",
@@ -101,7 +106,6 @@ pub(super) static KEYS: keys::Section = keys::Section {
     later: &[
         ("lists", "block lists from files and feeds (`lists`)"),
         ("geo", "blocking by country (`geo`)"),
-        ("syn", "limits on SYN packets (`syn`)"),
         ("udp", "limits on UDP packets (`udp`)"),
     ],
 };
@@ -126,6 +130,9 @@ pub(super) fn read(section: &Section<'_>) -> Option<Shield> {
     );
     let allow = section.list("allow", values::prefix);
     let block = section.list("block", values::prefix);
+    let syn = section
+        .section("syn")
+        .and_then(|section| syn::read(&section));
     let pin_dir = section.value("pin_dir", |node| section.reader.path(node));
     let on_exit = section.value(
         "on_exit",
@@ -137,6 +144,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<Shield> {
         action: action?,
         allow: allow?,
         block: block?,
+        syn: syn?,
         pin_dir: pin_dir?,
         on_exit: on_exit?,
     })

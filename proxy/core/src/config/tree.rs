@@ -24,7 +24,7 @@ pub(super) enum Value {
     String(String),
     Integer(i64),
     Float,
-    Boolean,
+    Boolean(bool),
     Datetime,
     Array(Vec<Node>),
     Table(Table),
@@ -49,7 +49,7 @@ impl Node {
             Value::String(_) => "a string",
             Value::Integer(_) => "an integer",
             Value::Float => "a float",
-            Value::Boolean => "a boolean",
+            Value::Boolean(_) => "a boolean",
             Value::Datetime => "a date",
             Value::Array(_) => "a list",
             Value::Table(_) | Value::Broken => "a table",
@@ -111,7 +111,7 @@ fn relocate(node: &mut Node, place: Place) {
         Value::String(_)
         | Value::Integer(_)
         | Value::Float
-        | Value::Boolean
+        | Value::Boolean(_)
         | Value::Datetime
         | Value::Broken => {}
     }
@@ -163,7 +163,7 @@ fn node_of(
                 Value::Integer,
             ),
         DeValue::Float(_) => Value::Float,
-        DeValue::Boolean(_) => Value::Boolean,
+        DeValue::Boolean(value) => Value::Boolean(*value),
         DeValue::Datetime(_) => Value::Datetime,
         DeValue::Array(items) => Value::Array(
             items

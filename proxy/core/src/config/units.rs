@@ -1,4 +1,4 @@
-//! Values with a unit or a shape of their own: durations, sizes, addresses and prefixes.
+//! Values with a unit or a shape of their own: durations, sizes, rates, addresses and prefixes.
 //!
 //! The command line reads its arguments with the same functions.
 
@@ -51,6 +51,60 @@ pub fn size(text: &str) -> Result<u64, Complaint> {
         // TOML and JSON integers end here.
         .filter(|bytes| i64::try_from(*bytes).is_ok())
         .ok_or_else(|| Complaint::new(format!("`{text}` is too large a size")))
+}
+
+/// So many in a period, at least one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    pub count: u64,
+    /// A second, a minute, an hour or a day.
+    pub period: Duration,
+}
+
+impl Rate {
+    /// The time from one to the next, at least a nanosecond.
+    pub fn interval_ns(&self) -> u64 {
+        let period = u64::try_from(self.period.as_nanos()).unwrap_or(u64::MAX);
+        period.checked_div(self.count).unwrap_or(period).max(1)
+    }
+
+    /// How many in a second.
+    pub fn per_second(&self) -> f64 {
+        self.count as f64 / self.period.as_secs_f64()
+    }
+}
+
+/// Reads `"100/s"`, `"20k/s"`, `"10/min"`; k is 1,000, m a million.
+pub fn rate(text: &str) -> Result<Rate, Complaint> {
+    let hint = "write a number and a period of s, min, h or d, such as \"100/s\" or \"10/min\"";
+    let wrong = || Complaint::new(format!("`{text}` is not a rate")).hint(hint);
+    let (count, period) = text.split_once('/').ok_or_else(wrong)?;
+    let (number, unit) = split_number(count).ok_or_else(wrong)?;
+    let factor = match unit {
+        "" => 1,
+        "k" | "K" => 1_000,
+        "m" | "M" => 1_000_000,
+        _ => return Err(wrong()),
+    };
+    let seconds = match period {
+        "s" => 1,
+        "min" | "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(wrong()),
+    };
+    let count = number
+        .checked_mul(factor)
+        // One a nanosecond, even by the second: no clock of ours tells more apart.
+        .filter(|count| *count <= 1_000_000_000)
+        .ok_or_else(|| Complaint::new(format!("`{text}` is too high a rate")))?;
+    if count == 0 {
+        return Err(Complaint::new("a rate must be more than zero"));
+    }
+    Ok(Rate {
+        count,
+        period: Duration::from_secs(seconds),
+    })
 }
 
 fn split_number(text: &str) -> Option<(u64, &str)> {
@@ -156,7 +210,7 @@ mod tests {
     use std::fmt::Debug;
     use std::time::Duration;
 
-    use super::{bind_address, duration, prefix, size};
+    use super::{Rate, bind_address, duration, prefix, rate, size};
     use crate::config::problem::Complaint;
 
     /// `Err("")` accepts any hint.
@@ -205,6 +259,32 @@ mod tests {
         }
         check(size, "18446744073709551615", Err(""));
         check(size, "99999999t", Err(""));
+    }
+
+    #[test]
+    fn rates_are_a_count_and_a_period() {
+        let per = |count, seconds| {
+            Ok(Rate {
+                count,
+                period: Duration::from_secs(seconds),
+            })
+        };
+        check(rate, "100/s", per(100, 1));
+        check(rate, "20k/s", per(20_000, 1));
+        check(rate, "2m/s", per(2_000_000, 1));
+        check(rate, "10/min", per(10, 60));
+        check(rate, "1/h", per(1, 3_600));
+        check(rate, "5/d", per(5, 86_400));
+        for wrong in [
+            "", "100", "/s", "100/", "100/5s", "1.5/s", "-1/s", "1 /s", "1/year",
+        ] {
+            check(rate, wrong, Err("100/s"));
+        }
+        check(rate, "0/s", Err(""));
+        check(rate, "9999999999/s", Err(""));
+        assert_eq!(rate("20k/s").unwrap().interval_ns(), 50_000);
+        assert_eq!(rate("1000m/s").unwrap().interval_ns(), 1);
+        assert!((rate("30/min").unwrap().per_second() - 0.5).abs() < 1e-9);
     }
 
     #[test]

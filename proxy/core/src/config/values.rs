@@ -17,7 +17,7 @@ pub(super) fn expected(what: &str, node: &Node) -> Fault {
         Value::String(_)
         | Value::Integer(_)
         | Value::Float
-        | Value::Boolean
+        | Value::Boolean(_)
         | Value::Datetime
         | Value::Array(_)
         | Value::Table(_) => {
@@ -61,6 +61,25 @@ pub(super) fn integer(least: i64, most: i64) -> impl Fn(&Node) -> Result<i64, Fa
 pub(super) fn count(least: u32, most: u32) -> impl Fn(&Node) -> Result<u32, Fault> {
     let integer = integer(least.into(), most.into());
     move |node| integer(node).map(|number| u32::try_from(number).unwrap_or(most))
+}
+
+pub(super) fn boolean(node: &Node) -> Result<bool, Fault> {
+    if let Value::Boolean(value) = node.value {
+        Ok(value)
+    } else {
+        Err(expected("true or false", node))
+    }
+}
+
+pub(super) fn rate(node: &Node) -> Result<units::Rate, Fault> {
+    if let Value::Integer(number) = &node.value {
+        let hint = format!("did you mean \"{number}/s\"?");
+        return Err(Complaint::new("a rate needs a period").hint(hint).into());
+    }
+    let Value::String(text) = &node.value else {
+        return Err(expected("a rate such as \"100/s\"", node));
+    };
+    Ok(units::rate(text)?)
 }
 
 /// A duration that is not zero: a deadline of zero would refuse everything.

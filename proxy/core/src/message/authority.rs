@@ -18,9 +18,9 @@ pub fn check(authority: &[u8]) -> Result<(), Fault> {
         None => {
             !host.is_empty()
                 && host.len() <= 255
-                && host.iter().all(|byte| {
-                    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%')
-                })
+                && host
+                    .iter()
+                    .all(|byte| NAME.get(usize::from(*byte)).copied().unwrap_or_default())
         }
     };
     let port_is_good =
@@ -33,6 +33,23 @@ pub fn check(authority: &[u8]) -> Result<(), Fault> {
         ))
     }
 }
+
+/// Bytes of a host name: unreserved ones and percent-encoding (RFC 3986 §3.2.2). Sub-delimiters are left out: no host has them, and
+/// a comma would make a list.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "the index counts to the length of the table, and iterators are not const"
+)]
+const NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric()
+            || matches!(byte as u8, b'-' | b'.' | b'_' | b'~' | b'%');
+        byte += 1;
+    }
+    table
+};
 
 /// The host without the port; brackets of an IPv6 literal stay.
 pub fn host(authority: &[u8]) -> &[u8] {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::config::{
     AccessFormat, AccessTarget, Action, EndpointAddress, HostPattern, Level, NoFiles, PathPattern,
-    Protocols, Source, TlsVersion, load,
+    Protocols, Source, SynMode, SynVariant, TlsVersion, load,
 };
 
 use super::{Memory, accepted, load_files, load_text};
@@ -45,6 +45,31 @@ fn absent_keys_have_their_defaults() {
     assert_eq!((upstream.retries, upstream.keepalive), (1, 128));
     assert_eq!(&*config.routes[0].name, "route-1");
     assert_eq!(config.routes[0].max_body, None);
+}
+
+#[test]
+fn syn_floods_have_defaults_and_keys() {
+    let syn = accepted(SMALL).shield.syn;
+    assert_eq!((syn.mode, syn.variant), (SynMode::Auto, SynVariant::Auto));
+    assert_eq!((syn.per_source.count, syn.burst), (200, 400));
+    assert_eq!(
+        (syn.enter.count, syn.max_answers.count),
+        (20_000, 2_000_000)
+    );
+    assert_eq!(syn.hold, Duration::from_mins(1));
+    assert!(syn.manage_sysctls);
+    let written = "[shield]\nsyn = { mode = \"always\", variant = \"socket\", enter = \"50/min\", hold = \"1s\", manage_sysctls = false }\n";
+    let syn = accepted(&format!("{SMALL}{written}")).shield.syn;
+    assert_eq!(
+        (syn.mode, syn.variant),
+        (SynMode::Always, SynVariant::Socket)
+    );
+    assert_eq!(
+        (syn.enter.count, syn.enter.period),
+        (50, Duration::from_mins(1))
+    );
+    assert_eq!(syn.hold, Duration::from_secs(1));
+    assert!(!syn.manage_sysctls);
 }
 
 #[test]

@@ -77,8 +77,9 @@ fn document(section: &Section, key: &Key) -> String {
         _ => "to = \"app\"",
     };
     match section.name {
-        "server" | "admin" | "log" | "shield" => format!("[{}]\n{lines}\n{listener}", section.name),
-        "log.access" => format!("[log.access]\n{lines}\n{listener}"),
+        "server" | "admin" | "log" | "log.access" | "shield" | "shield.syn" => {
+            format!("[{}]\n{lines}\n{listener}", section.name)
+        }
         "listener" => format!("[listener.web]\n{lines}\n"),
         "listener.tls" if key.name == "certificates" => format!("{listener}tls = {{ {inline} }}"),
         "listener.tls" => format!(

@@ -121,7 +121,21 @@ fn the_server_section_is_checked() {
     );
     listener("[shield]\nmode = \"fast\"", "`fast` is not known here");
     listener("[shield]\nallow = [\"10.0.0.1/8\"]", "bits set behind");
-    for key in ["lists", "geo", "syn", "udp"] {
+    let syn = |keys: &str, message: &str| {
+        listener(&format!("[shield]\nsyn = {{ {keys} }}"), message);
+    };
+    syn("mode = \"on\"", "`on` is not known here");
+    syn("per_source = 5", "a rate needs a period");
+    syn("per_source = true", "expected a rate");
+    syn("enter = \"0/s\"", "more than zero");
+    syn("enter = \"20000\"", "is not a rate");
+    syn("burst = 0", "0 is out of range");
+    syn("hold = \"0s\"", "longer than zero");
+    syn("max_answers = \"-1/s\"", "is not a rate");
+    syn("variant = \"a\"", "`a` is not known here");
+    syn("manage_sysctls = 1", "expected true or false");
+    syn("entr = \"1/s\"", "unknown key `entr`");
+    for key in ["lists", "geo", "udp"] {
         listener(
             &format!("[shield]\n{key} = 1"),
             "this version does not support",
