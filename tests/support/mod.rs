@@ -21,7 +21,7 @@ mod place;
 mod proxy;
 mod wire;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use certificate::certificate;
 pub use child::{Child, Said};
@@ -36,3 +36,12 @@ pub use wire::Message;
 
 /// How long a test waits for what should come at once, on a machine that has other things to do.
 pub const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Waits until something is so.
+pub fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what}: not in time");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

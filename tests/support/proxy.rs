@@ -32,7 +32,10 @@ impl Proxy {
 
     /// The same with more arguments behind `run`.
     pub fn start_with(config: &str, arguments: &[&str]) -> Self {
-        let proxy = Self::launch(config, arguments);
+        Self::ready(Self::launch(config, arguments))
+    }
+
+    fn ready(proxy: Self) -> Self {
         let ready = proxy
             .process
             .stderr
@@ -45,6 +48,15 @@ impl Proxy {
         proxy
     }
 
+    /// The same as [`Self::start`] with at most so many open files.
+    pub fn start_with_files(config: &str, files: u32) -> Self {
+        let mut command = Command::new("prlimit");
+        command
+            .arg(format!("--nofile={files}:{files}"))
+            .arg(env!("CARGO_BIN_EXE_openclaw"));
+        Self::ready(Self::launch_as(command, config, &[]))
+    }
+
     /// Starts the proxy with a configuration that it should refuse; gives how it ended and what it said.
     pub fn refuse(config: &str) -> (ExitStatus, String) {
         let mut proxy = Self::launch(config, &[]);
@@ -54,6 +66,11 @@ impl Proxy {
     }
 
     fn launch(config: &str, arguments: &[&str]) -> Self {
+        let program = Command::new(env!("CARGO_BIN_EXE_openclaw"));
+        Self::launch_as(program, config, arguments)
+    }
+
+    fn launch_as(mut command: Command, config: &str, arguments: &[&str]) -> Self {
         let folder = Folder::new();
         let socket = folder.path().join("admin.sock");
         let metrics = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
@@ -61,7 +78,7 @@ impl Proxy {
         let whole = complete(config, folder.path(), &socket, metrics);
         fs::write(&path, whole).expect("a file in a folder of ours can be written");
         let process = Child::start(
-            Command::new(env!("CARGO_BIN_EXE_openclaw"))
+            command
                 .arg("-c")
                 .arg(&path)
                 .arg("run")

@@ -55,7 +55,7 @@ impl Places {
                 Value::String(_)
                 | Value::Integer(_)
                 | Value::Float
-                | Value::Boolean
+                | Value::Boolean(_)
                 | Value::Datetime
                 | Value::Broken => None,
             };
