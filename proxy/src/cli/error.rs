@@ -106,6 +106,9 @@ impl CliError {
         {
             return json!({ "ok": false, "error": error, "problems": problems });
         }
+        if matches!(self, Self::Usage { .. }) {
+            return json!({ "ok": false, "error": chain(self), "usage": true });
+        }
         json!({ "ok": false, "error": chain(self) })
     }
 }
