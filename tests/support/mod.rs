@@ -10,10 +10,12 @@
     reason = "each subject takes from the stage what it needs"
 )]
 
+mod believer;
 mod certificate;
 mod child;
 mod client;
 mod curl;
+mod namespace;
 mod net;
 mod nginx;
 mod origin;
@@ -27,6 +29,7 @@ pub use certificate::certificate;
 pub use child::{Child, Said};
 pub use client::{RawClient, believing};
 pub use curl::{Output, curl};
+pub use namespace::{Namespace, inside, ip};
 pub use net::Net;
 pub use nginx::Nginx;
 pub use origin::{Origin, Peer};

@@ -11,14 +11,14 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use openclaw_core::config::{Certificate, Protocols};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, ProtocolVersion, ServerConnection,
-    SignatureScheme,
-};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, ProtocolVersion, ServerConnection, SignatureScheme};
 
+use self::believer::Believer;
 use super::*;
+
+#[path = "../../../tests/support/believer.rs"]
+mod believer;
 
 fn listener(protocols: Protocols) -> Listener {
     Listener {
@@ -84,52 +84,14 @@ fn tls(certificates: &[Certificate], self_signed: &[&str]) -> Tls {
     }
 }
 
-/// Takes any certificate and remembers nothing: the tests look at what was sent.
-#[derive(Debug)]
-struct Anything(Vec<SignatureScheme>);
-
-impl ServerCertVerifier for Anything {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.clone()
-    }
-}
-
 fn client(schemes: &[SignatureScheme]) -> ClientConfig {
     let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = Believer::new(&provider, Some(schemes));
     ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anything(schemes.to_vec())))
+        .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth()
 }
 
@@ -270,13 +232,12 @@ fn the_minimum_version_is_kept() {
     let mut section = tls(&[], &["localhost"]);
     let with_tls12 = || {
         let provider = Arc::new(aws_lc_rs::default_provider());
+        let verifier = Believer::new(&provider, None);
         ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS12])
             .unwrap()
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anything(vec![
-                SignatureScheme::ECDSA_NISTP256_SHA256,
-            ])))
+            .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth()
     };
     let old = Keeper::default()
