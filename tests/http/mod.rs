@@ -6,11 +6,14 @@ mod h2;
 mod h2_client;
 mod interim;
 mod limits;
+mod logs;
 mod lying;
 mod messages;
+mod pace;
 mod real;
 mod retries;
 mod routes;
+mod tls;
 mod tunnels;
 
 use std::net::SocketAddr;

@@ -8,6 +8,8 @@ mod lists;
 mod mistakes;
 mod net;
 mod packets;
+mod rates;
 mod rig;
 mod rows;
+mod sanity;
 mod tables;

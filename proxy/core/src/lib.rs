@@ -1,8 +1,10 @@
 //! Every decision of the proxy, as functions of bytes and time.
 
 pub mod balance;
+pub mod certificates;
 pub mod config;
 pub mod message;
+pub mod pace;
 pub mod reason;
 pub mod route;
 pub mod trace;

@@ -13,8 +13,8 @@ use openclaw_core::route::Router;
 use super::demo;
 use super::error::Trouble;
 use super::names::Names;
-use crate::snapshot::{ListenerSetup, Permits, ResolvedEndpoint, UpstreamSetup};
-use crate::tls::{Facts, Keeper, Validity};
+use crate::snapshot::{ListenerSetup, Permits, ResolvedEndpoint, TlsSetup, UpstreamSetup};
+use crate::tls::{CertificateFacts, Keeper, Validity};
 
 /// What builds need again and again.
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ pub(super) struct Built {
     pub(super) listeners: Vec<ListenerSetup>,
     pub(super) upstreams: Vec<UpstreamSetup>,
     /// Of every listener, by its name.
-    pub(super) certificates: Vec<(Arc<str>, Facts)>,
+    pub(super) certificates: Vec<(Arc<str>, CertificateFacts)>,
     /// Names that have no address now.
     pub(super) unresolved: Vec<Trouble>,
 }
@@ -74,14 +74,17 @@ impl Builder {
                 Ok(Some(ready)) => {
                     let facts = ready.certificates.into_iter();
                     certificates.extend(facts.map(|facts| (Arc::clone(&listener.name), facts)));
-                    Some(ready.config)
+                    Some(TlsSetup {
+                        config: ready.config,
+                        names: ready.names,
+                    })
                 }
                 Ok(None) => None,
                 Err(errors) => {
                     troubles.extend(errors.into_iter().map(|(part, source)| Trouble::Tls {
                         listener: Arc::clone(&listener.name),
                         part,
-                        source,
+                        source: Box::new(source),
                     }));
                     None
                 }

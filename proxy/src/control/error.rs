@@ -31,7 +31,7 @@ pub enum Trouble {
     Tls {
         listener: Arc<str>,
         part: TlsPart,
-        source: TlsError,
+        source: Box<TlsError>,
     },
     /// Not fatal: the upstream works without that endpoint.
     #[error("upstream {upstream}: cannot resolve {name}")]
@@ -100,6 +100,7 @@ impl Trouble {
             Self::Tls { listener, part, .. } => match part {
                 TlsPart::All => path(&["listener", listener, "tls"]),
                 TlsPart::SelfSigned => path(&["listener", listener, "tls", "self_signed"]),
+                TlsPart::ClientCa => path(&["listener", listener, "tls", "client_ca"]),
                 TlsPart::Cert(index) => {
                     let index = index.to_string();
                     path(&["listener", listener, "tls", "certificates", &index, "cert"])

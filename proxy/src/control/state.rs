@@ -23,7 +23,7 @@ use super::sockets::{Binding, Bound};
 use crate::shield::Shield;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{AccessWriter, Report, chain};
-use crate::tls::Facts;
+use crate::tls::CertificateFacts;
 use crate::worker::{self, Adoption, BoundSocket, Command, WorkerHandle, WorkerSeed};
 
 /// A worker that does not answer within this is left out of the figures.
@@ -65,7 +65,7 @@ pub struct Control {
     level: LevelSwitch,
     builder: Mutex<Builder>,
     pub(super) snapshot: RefCell<Arc<Snapshot>>,
-    pub(super) certificates: RefCell<Vec<(Arc<str>, Facts)>>,
+    pub(super) certificates: RefCell<Vec<(Arc<str>, CertificateFacts)>>,
     bound: RefCell<Bound>,
     pub(super) attempt: RefCell<Attempt>,
     workers: RefCell<Vec<WorkerHandle>>,

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use openclaw_core::certificates::ByName;
 use openclaw_core::config;
 use openclaw_core::message::{Field, client};
 use openclaw_core::route::Router;
@@ -29,6 +30,7 @@ pub struct Local {
     pub connections: Cell<usize>,
     serving: RefCell<Rc<Serving>>,
     draining: Cell<bool>,
+    ending: Cell<bool>,
     date: Cell<Date>,
 }
 
@@ -42,12 +44,20 @@ pub struct Serving {
     pub upstreams: Vec<Upstream>,
 }
 
+/// Who connected, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Accepted {
+    pub peer: SocketAddr,
+    pub at: Instant,
+}
+
 /// The fixed facts of a client's connection.
 #[derive(Debug)]
 pub struct Downstream {
     pub listener: Rc<config::Listener>,
     pub listener_slot: u32,
     pub peer: SocketAddr,
+    pub accepted: Instant,
     /// The peer's address as text, made once.
     pub peer_text: String,
     pub local: SocketAddr,
@@ -60,6 +70,8 @@ pub struct Downstream {
 pub struct TlsFacts {
     pub version: &'static str,
     pub server_name: Option<String>,
+    /// The certificates of the listener at that time.
+    pub names: Arc<ByName>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -80,6 +92,7 @@ impl Local {
             connections: Cell::new(0),
             serving: RefCell::new(serving),
             draining: Cell::new(false),
+            ending: Cell::new(false),
             date: Cell::default(),
         }
     }
@@ -104,6 +117,15 @@ impl Local {
     pub fn start_draining(&self) {
         self.draining.set(true);
         self.wheel.wake_all();
+    }
+
+    /// The worker's time is up: what still runs is cut off.
+    pub fn start_ending(&self) {
+        self.ending.set(true);
+    }
+
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending.get()
     }
 
     /// The value of a Date field; formatted once a second.
@@ -183,7 +205,7 @@ impl Downstream {
     pub fn new(
         listener: Rc<config::Listener>,
         listener_slot: u32,
-        peer: SocketAddr,
+        Accepted { peer, at }: Accepted,
         local: SocketAddr,
         tls: Option<TlsFacts>,
     ) -> Self {
@@ -196,6 +218,7 @@ impl Downstream {
             listener,
             listener_slot,
             peer,
+            accepted: at,
             peer_text: address.to_string(),
             local,
             trusted,
@@ -205,6 +228,15 @@ impl Downstream {
 
     pub fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// Whether the host is another certificate's than the one this connection was opened with.
+    pub fn is_misdirected(&self, host: &[u8]) -> bool {
+        self.tls.as_ref().is_some_and(|tls| {
+            tls.server_name
+                .as_deref()
+                .is_some_and(|name| tls.names.is_misdirected(name, host))
+        })
     }
 
     /// Whose request it is: the peer, or whom a trusted proxy names.

@@ -11,6 +11,8 @@ use super::wire::WireError;
 /// What went wrong while an exchange was under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Error {
+    /// The host belongs to another certificate than the connection's.
+    Misdirected,
     /// No route takes the request.
     NoRoute,
     /// The upstream speaks what this version cannot.
@@ -27,12 +29,14 @@ pub(super) enum Error {
     BadResponse(Fault),
     /// The endpoint was silent for `response_timeout`.
     UpstreamTimeout,
-    /// The client was silent, or took nothing, for `idle_timeout`.
+    /// The client was silent, or took nothing, for `idle_timeout`, or was slower than `min_body_rate`.
     ClientTimeout,
     /// The body is larger than the route allows.
     BodyTooLarge,
     /// The client's side failed.
     Wire(WireError),
+    /// The proxy ended, and the exchange with it.
+    Ended,
 }
 
 impl Error {
@@ -44,6 +48,11 @@ impl Error {
             detail,
         };
         match self {
+            Self::Misdirected => fault(
+                421,
+                Reason::RouteMisdirected,
+                "the connection was opened for another certificate than the one of this host",
+            ),
             Self::NoRoute => fault(404, Reason::RouteNone, "no route matches"),
             Self::Protocol => fault(
                 502,
@@ -72,13 +81,20 @@ impl Error {
                 Reason::UpstreamTimeout,
                 "the endpoint did not answer in time",
             ),
-            Self::ClientTimeout => {
-                fault(408, Reason::Timeout, "the client was silent for too long")
-            }
+            Self::ClientTimeout => fault(
+                408,
+                Reason::Timeout,
+                "the client was silent for too long, or too slow",
+            ),
             Self::BodyTooLarge => fault(
                 413,
                 Reason::BodyTooLarge,
                 "the body is larger than max_body",
+            ),
+            Self::Ended => fault(
+                503,
+                Reason::Shutdown,
+                "the proxy ended before the exchange was over",
             ),
             Self::Wire(WireError::Gone) => {
                 fault(499, Reason::ClientAborted, "the client went away")
@@ -93,6 +109,7 @@ impl Error {
             // A kept connection that dies at once was most likely closed while idle.
             Self::Closed { sent_body: false } => idempotent && reused,
             Self::Closed { .. }
+            | Self::Misdirected
             | Self::NoRoute
             | Self::Protocol
             | Self::NoEndpoint
@@ -101,7 +118,8 @@ impl Error {
             | Self::UpstreamTimeout
             | Self::ClientTimeout
             | Self::BodyTooLarge
-            | Self::Wire(_) => false,
+            | Self::Wire(_)
+            | Self::Ended => false,
         }
     }
 }

@@ -8,12 +8,10 @@ mod forward;
 mod prepare;
 pub mod wire;
 
-use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use openclaw_core::message::Fault;
 use openclaw_core::reason::Reason;
@@ -24,7 +22,7 @@ use self::context::{Downstream, Local};
 use self::error::Error;
 use self::forward::{Forward, Limits, Passage};
 use self::prepare::{Outbound, Plan};
-use self::wire::Wire;
+use self::wire::{Wire, WireError};
 use crate::telemetry::Record;
 use crate::time::Deadline;
 use crate::upstream::{Connection, Endpoint, Upstream};
@@ -45,16 +43,67 @@ struct Story {
     retries: u32,
 }
 
+/// A request under way. Whatever becomes of it, also when its task is dropped, it is counted and logged once.
+struct Running<'a> {
+    local: &'a Local,
+    downstream: &'a Downstream,
+    prepared: Prepared,
+    story: Story,
+    is_over: bool,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let Self {
+            local,
+            downstream,
+            prepared,
+            story,
+            is_over,
+        } = self;
+        if !*is_over {
+            let error = if local.is_ending() {
+                Error::Ended
+            } else {
+                Error::Wire(WireError::Gone)
+            };
+            story.fail(error.fault());
+        }
+        if let Plan::Forward(outbound) = &mut prepared.plan {
+            local.buffers.give_back(std::mem::take(&mut outbound.head));
+        }
+        record(local, downstream, prepared, story);
+    }
+}
+
+impl Story {
+    fn fail(&mut self, fault: Fault) {
+        self.reason = Some(fault.reason);
+        self.detail = fault.detail;
+        if self.passage.status == 0 {
+            self.passage.status = fault.status;
+        }
+    }
+}
+
 /// Carries a request out and answers the client, whatever happens; then counts and logs it.
 pub async fn run<W: Wire>(
     local: &Local,
     downstream: &Downstream,
-    mut prepared: Prepared,
+    prepared: Prepared,
     wire: &mut W,
     deadline: &Deadline,
 ) {
-    let mut story = Story::default();
-    let method = prepared.method;
+    let mut running = Running {
+        local,
+        downstream,
+        prepared,
+        story: Story::default(),
+        is_over: false,
+    };
+    let Running {
+        prepared, story, ..
+    } = &mut running;
     let serving = prepared.serving.clone();
     let route = prepared
         .route
@@ -68,7 +117,7 @@ pub async fn run<W: Wire>(
                     story.sent = Some(prepared.started);
                     let edits = &route.headers.response;
                     forward(
-                        local, downstream, upstream, outbound, edits, wire, deadline, &mut story,
+                        local, downstream, upstream, outbound, edits, wire, deadline, story,
                     )
                     .await
                 }
@@ -77,7 +126,7 @@ pub async fn run<W: Wire>(
         }
         (Plan::Answer, Some(route)) => {
             let (status, sent) =
-                answer::of_route(local, downstream, route, method, wire, deadline).await;
+                answer::of_route(local, downstream, route, prepared.method, wire, deadline).await;
             story.passage.status = status;
             story.passage.bytes_out = *sent.as_ref().unwrap_or(&0);
             sent.err().map(Error::fault)
@@ -86,17 +135,10 @@ pub async fn run<W: Wire>(
         (Plan::Forward(_) | Plan::Answer, None) => Some(Error::NoEndpoint.fault()),
     };
     if let Some(fault) = fault {
-        story.reason = Some(fault.reason);
-        story.detail = fault.detail;
-        tell(
-            local, downstream, fault, &prepared, wire, deadline, &mut story,
-        )
-        .await;
+        story.fail(fault);
+        tell(local, downstream, fault, prepared, wire, deadline, story).await;
     }
-    if let Plan::Forward(outbound) = &mut prepared.plan {
-        local.buffers.give_back(std::mem::take(&mut outbound.head));
-    }
-    record(local, downstream, &mut prepared, &story);
+    running.is_over = true;
 }
 
 /// Tries endpoints until one has answered or nothing may be tried any more.
@@ -116,6 +158,7 @@ async fn forward<W: Wire>(
 ) -> Option<Fault> {
     let limits = Limits {
         client: downstream.listener.idle_timeout,
+        min_body_rate: downstream.listener.min_body_rate,
         upstream: upstream.config.response_timeout,
         tunnel: upstream.config.tunnel_timeout,
     };
@@ -177,21 +220,19 @@ async fn connect(
     if may_reuse && let Some(connection) = endpoint.idle_connection() {
         return Ok(connection);
     }
-    deadline.arm(upstream.config.connect_timeout);
     let mut connecting = Box::pin(endpoint.connect());
-    let result = poll_fn(|cx| match connecting.as_mut().poll(cx) {
-        Poll::Ready(result) => Poll::Ready(result.map_err(|error| error.kind())),
-        Poll::Pending if deadline.poll_expired(cx) => Poll::Ready(Err(io::ErrorKind::TimedOut)),
-        Poll::Pending => Poll::Pending,
-    })
-    .await;
-    deadline.disarm();
+    let result = deadline
+        .within(upstream.config.connect_timeout, |cx| {
+            connecting.as_mut().poll(cx)
+        })
+        .await
+        .unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()));
     local
         .recorder
         .upstream_connect(endpoint.slot.get(), result.is_ok());
-    result.map_err(|kind| {
+    result.map_err(|error| {
         endpoint.failed(Instant::now());
-        Error::Connect(kind)
+        Error::Connect(error.kind())
     })
 }
 
@@ -207,9 +248,6 @@ async fn tell<W: Wire>(
 ) {
     if fault.reason == Reason::ClientAborted || !wire.can_respond() {
         wire.abort(fault.reason);
-        if story.passage.status == 0 {
-            story.passage.status = fault.status;
-        }
         return;
     }
     story.passage.status = fault.status;
@@ -235,16 +273,8 @@ pub fn record_refused(
     mut prepared: Prepared,
     fault: Fault,
 ) {
-    let passage = Passage {
-        status: fault.status,
-        ..Passage::default()
-    };
-    let story = Story {
-        passage,
-        reason: Some(fault.reason),
-        detail: fault.detail,
-        ..Story::default()
-    };
+    let mut story = Story::default();
+    story.fail(fault);
     record(local, downstream, &mut prepared, &story);
 }
 
@@ -285,21 +315,4 @@ fn record(local: &Local, downstream: &Downstream, prepared: &mut Prepared, story
         retries: story.retries,
         log: prepared.log.as_deref(),
     });
-}
-
-/// Waits for a condition with a deadline; `false` when the time is up.
-pub async fn within(
-    deadline: &Deadline,
-    limit: Duration,
-    mut poll: impl FnMut(&mut std::task::Context<'_>) -> Poll<()>,
-) -> bool {
-    deadline.arm(limit);
-    let done = poll_fn(|cx| match poll(cx) {
-        Poll::Ready(()) => Poll::Ready(true),
-        Poll::Pending if deadline.poll_expired(cx) => Poll::Ready(false),
-        Poll::Pending => Poll::Pending,
-    })
-    .await;
-    deadline.disarm();
-    done
 }

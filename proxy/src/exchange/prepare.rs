@@ -106,13 +106,16 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
     let client = downstream.client(request.fields);
     let mut written = Vec::new();
     let path = path::normalised(request.path(), &mut written);
-    let index = serving.router.find(&Seen {
+    let misdirected = downstream.is_misdirected(authority::host(request.authority));
+    let seen = Seen {
         request,
         path,
         client,
-    });
+    };
+    let index = (!misdirected).then(|| serving.router.find(&seen)).flatten();
     let route = index.and_then(|index| serving.snapshot.config.routes.get(index));
     let plan = match route {
+        None if misdirected => Plan::Refuse(Error::Misdirected.fault()),
         None => Plan::Refuse(Error::NoRoute.fault()),
         Some(route) => plan(local, downstream, request, route, &serving, &id),
     };
@@ -131,8 +134,14 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
     }
 }
 
-/// A request that was refused before it could be understood.
-pub fn refuse(local: &Local, downstream: &Downstream, fault: Fault, version: Version) -> Prepared {
+/// A request that was refused before it could be understood; it began at `started`.
+pub fn refuse(
+    local: &Local,
+    downstream: &Downstream,
+    fault: Fault,
+    version: Version,
+    started: Instant,
+) -> Prepared {
     let id = trace::request_id(local.random_u128());
     let log = local.recorder.wants_log().then(|| {
         Box::new(LogFields {
@@ -151,7 +160,7 @@ pub fn refuse(local: &Local, downstream: &Downstream, fault: Fault, version: Ver
         plan: Plan::Refuse(fault),
         id,
         method: Method::Other,
-        started: Instant::now(),
+        started,
         log,
     }
 }

@@ -79,7 +79,7 @@ impl State {
             && let Ok(found) = maps.config()
         {
             self.is_on = found.flags & flags::ENABLED != 0;
-            self.shared.set_flags(self.flags());
+            self.shared.set_rules(self.flags(), self.monitored());
         }
         let config = self.kernel_config();
         if let Err(error) = synchronise(&maps, &self.shared.read(), &config) {
@@ -135,7 +135,7 @@ impl State {
     /// The kill switch.
     pub(super) fn switch(&mut self, is_on: bool) -> Result<(), KernelError> {
         self.is_on = is_on;
-        self.shared.set_flags(self.flags());
+        self.shared.set_rules(self.flags(), self.monitored());
         let Some(maps) = &self.maps else {
             return Ok(());
         };

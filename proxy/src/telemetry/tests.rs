@@ -122,7 +122,7 @@ fn shards_are_summed_by_name_even_if_their_slots_differ() {
     one.connection_opened(first.listeners[0]);
     two.connection_opened(second.listeners[1]);
     two.connection_closed(second.listeners[1]);
-    one.refusal(Reason::TlsHandshake);
+    one.refused_connection(0, Reason::TlsHandshake, Instant::now(), LogFields::default);
     two.exchange(&Record {
         reason: Some(Reason::TlsHandshake),
         ..record(second.listeners[1], None, 400)
@@ -262,6 +262,33 @@ fn lines_are_dropped_and_counted_when_the_writer_is_behind() {
     drop(recorder);
     writer.close();
     assert_eq!(read.join().unwrap(), lines - dropped);
+}
+
+#[test]
+fn a_flood_of_refused_connections_is_counted_whole_and_logged_in_part() {
+    let writer = AccessWriter::start(Output::Nowhere).unwrap();
+    let recorder = Recorder::new(Some(writer.handle()));
+    recorder.adopt(&snapshot(&["web"], &[], &[]));
+    let (mut made, limit) = (0, recorder::REFUSED_LINES);
+    let mut refuse = || {
+        recorder.refused_connection(0, Reason::LimitConnections, Instant::now(), || {
+            made += 1;
+            LogFields::default()
+        });
+    };
+    for _ in 0..limit + 7 {
+        refuse();
+    }
+    recorder.tick();
+    refuse();
+    assert_eq!(made, limit + 1, "a tick allows more");
+    let page = page(&[&recorder]);
+    let refused = limit + 8;
+    has(
+        &page,
+        &format!("refusals_total{{reason=\"limit.connections\"}} {refused}"),
+    );
+    has(&page, "access_log_dropped_total 7");
 }
 
 #[test]

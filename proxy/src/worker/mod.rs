@@ -170,6 +170,8 @@ async fn run(seed: WorkerSeed, mut commands: mpsc::Receiver<Command>, mut adopti
             },
         }
     }
+    // Exchanges that are cut off now, when the runtime drops their tasks, still leave their lines.
+    local.start_ending();
     local.recorder.tick();
 }
 

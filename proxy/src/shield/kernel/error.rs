@@ -161,6 +161,14 @@ pub enum KernelError {
         /// The kernel's answer.
         source: io::Error,
     },
+    /// A ring cannot be read.
+    #[error("cannot read the ring {map}")]
+    Ring {
+        /// Name of the map.
+        map: &'static str,
+        /// The cause.
+        source: Box<MapError>,
+    },
     /// A map has no room.
     #[error("the map {map} is full with {capacity} entries")]
     Full {

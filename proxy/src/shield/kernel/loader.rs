@@ -114,6 +114,12 @@ impl Kernel {
         Arc::clone(&self.maps)
     }
 
+    /// How many instructions the verifier followed, where the kernel says so: it gives up at a million.
+    pub fn verified_instructions(&mut self) -> Option<u32> {
+        let info = shield(&mut self.ebpf).ok()?.info().ok()?;
+        info.verified_instruction_count()
+    }
+
     /// Its pins.
     pub fn pins(&self) -> &Pins {
         &self.pins

@@ -7,6 +7,7 @@
 
 mod class4;
 mod error;
+mod events;
 mod interface;
 mod loader;
 mod log;
@@ -18,6 +19,7 @@ mod table;
 
 pub use class4::Class4;
 pub use error::KernelError;
+pub use events::EventReader;
 pub use interface::AttachedMode;
 pub use loader::{Attached, Kernel, Mode, Subject, TestRun};
 pub use log::LogReader;

@@ -38,6 +38,7 @@ fn absent_keys_have_their_defaults() {
     assert_eq!(listener.max_connections_per_ip, 1000);
     assert_eq!(listener.header_timeout, Duration::from_secs(10));
     assert_eq!(listener.idle_timeout, Duration::from_secs(75));
+    assert_eq!(listener.min_body_rate, 240);
     assert_eq!(listener.max_header, 32 << 10);
     let upstream = &config.upstreams[0];
     assert_eq!(upstream.connect_timeout, Duration::from_secs(1));
@@ -192,7 +193,7 @@ fn included_tables_are_merged_and_routes_follow_in_order() {
 
 #[test]
 fn relative_paths_start_at_the_main_file() {
-    let text = "[listener.web]\nbind = \"127.0.0.1:0\"\ntls = { certificates = [{ cert = \"a.pem\", key = \"/k/a.key\" }] }\n";
+    let text = "[listener.web]\nbind = \"127.0.0.1:0\"\ntls = { certificates = [{ cert = \"a.pem\", key = \"/k/a.key\" }], client_ca = \"ca.pem\" }\n";
     let loaded = load(&Source {
         name: "/etc/openclaw/openclaw.toml",
         text,
@@ -203,6 +204,8 @@ fn relative_paths_start_at_the_main_file() {
     let tls = loaded.config.listeners[0].tls.as_ref().unwrap();
     assert_eq!(tls.certificates[0].cert, Path::new("/etc/openclaw/a.pem"));
     assert_eq!(tls.certificates[0].key, Path::new("/k/a.key"));
+    let ca = tls.client_ca.as_deref();
+    assert_eq!(ca, Some(Path::new("/etc/openclaw/ca.pem")));
 }
 
 #[test]

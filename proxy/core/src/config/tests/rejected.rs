@@ -171,13 +171,14 @@ fn listeners_are_checked() {
         "`1.1` is not known here",
     );
     listener(
-        "tls = { self_signed = [\"a\"], client_ca = \"a\" }",
-        "does not support client certificates",
+        "tls = { self_signed = [\"a\"], client_ca = [\"a.pem\"] }",
+        "expected a string, found a list",
     );
     listener("max_connections = 0", "out of range");
     listener("max_connections_per_ip = -1", "out of range");
     listener("header_timeout = \"0s\"", "longer than zero");
     listener("idle_timeout = \"1 minute\"", "not a duration");
+    listener("min_body_rate = \"2g\"", "out of range");
     listener("max_header = \"2m\"", "out of range");
     listener("max_header = -1", "cannot be negative");
     listener("max_header = 99999999999999999999", "too large an integer");
