@@ -3,6 +3,7 @@
 /// A refusal in user space. The kernel program's reasons are in `openclaw_common::verdict`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
+#[expect(missing_docs, reason = "the table below says what each means")]
 pub enum Reason {
     Malformed,
     Smuggling,
@@ -33,17 +34,24 @@ pub enum Reason {
 /// Who has to do something about a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blame {
+    /// Whoever sent the request.
     Client,
+    /// Whoever wrote the configuration.
     Operator,
+    /// The endpoint behind the proxy.
     Origin,
+    /// Nobody: a limit or a list did what it is there for.
     Policy,
 }
 
 /// One line of the table behind `openclaw reasons`.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
+    /// Which one.
     pub reason: Reason,
+    /// Its dotted code, as logs and metrics have it.
     pub code: &'static str,
+    /// Who has to do something about it.
     pub fault: Blame,
     /// What happened, one sentence.
     pub meaning: &'static str,
