@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use openclaw_core::config::{Complaint, Places, Problem, Severity};
 
+use crate::privilege::{PrivilegeError, Privileges};
 use crate::shield::LockError;
 use crate::telemetry::chain;
 use crate::tls::{TlsError, TlsPart};
@@ -89,6 +90,9 @@ impl Trouble {
                 "it has no address until the name is known; it is asked for again every few seconds"
             });
         }
+        if let Some(hint) = hint(self) {
+            complaint = complaint.hint(hint);
+        }
         places.problem(severity, &path, complaint)
     }
 
@@ -168,7 +172,12 @@ impl fmt::Display for Refused {
             }
             match trouble.problem() {
                 Some(problem) => write!(out, "{problem}")?,
-                None => write!(out, "error: {}", chain(trouble))?,
+                None => {
+                    write!(out, "error: {}", chain(trouble))?;
+                    if let Some(hint) = hint(trouble) {
+                        write!(out, "\n  = hint: {hint}")?;
+                    }
+                }
             }
         }
         Ok(())
@@ -203,10 +212,39 @@ impl Refused {
             .iter()
             .map(|trouble| match trouble.problem() {
                 Some(problem) => serde_json::to_value(problem).unwrap_or_default(),
-                None => serde_json::json!({ "severity": "error", "message": chain(trouble) }),
+                None => serde_json::json!({
+                    "severity": "error",
+                    "message": chain(trouble),
+                    "hint": hint(trouble),
+                }),
             })
             .collect()
     }
+}
+
+/// What to do where the system refuses this process a file or a port that it gives to others.
+fn hint(trouble: &Trouble) -> Option<String> {
+    let mut next = Error::source(trouble);
+    let mut denied = false;
+    while let Some(cause) = next {
+        let system = cause.downcast_ref::<io::Error>();
+        denied |= system.is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+        next = cause.source();
+    }
+    let own = Privileges::current();
+    let name = &own.user;
+    if !denied {
+        return None;
+    }
+    if matches!(trouble, Trouble::Bind { .. }) {
+        return Some(format!(
+            "a low port takes CAP_NET_BIND_SERVICE; this process is {own}"
+        ));
+    }
+    Some(format!(
+        "openclaw runs as {name}, whose permissions count here, at every reload as well: make the file {name}'s, or readable for a \
+         group that {name} is in"
+    ))
 }
 
 /// Why the process cannot run.
@@ -218,6 +256,8 @@ pub enum ControlError {
     AlreadyRunning { path: PathBuf, pid: Option<i32> },
     #[error(transparent)]
     StateDir(LockError),
+    #[error(transparent)]
+    Privilege(PrivilegeError),
     #[error("cannot open the admin socket {}", path.display())]
     AdminSocket { path: PathBuf, source: io::Error },
     #[error("cannot serve metrics on {address}")]

@@ -12,6 +12,7 @@ use super::sink::synchronise;
 use super::state::State;
 use super::status::{InterfaceStatus, Status};
 use super::watch::At;
+use crate::privilege::Privileges;
 use crate::telemetry::chain;
 
 impl State {
@@ -264,6 +265,7 @@ impl State {
                 self.unavailable.clone().or(failed)
             },
             proxy: self.is_proxy,
+            privileges: self.is_proxy.then(Privileges::current),
             blocked: count(Kind::Block),
             allowed: count(Kind::Allow),
             warnings: self.warnings.clone(),

@@ -74,6 +74,24 @@ fn syn_floods_have_defaults_and_keys() {
 }
 
 #[test]
+fn a_user_is_given_by_name_or_number_and_a_group_only_with_him() {
+    let config = accepted(SMALL);
+    assert_eq!((config.server.user, config.server.group), (None, None));
+    let given = accepted(&format!(
+        "{SMALL}[server]\nuser = \"web\"\ngroup = \"33\"\n"
+    ));
+    assert_eq!(given.server.user.as_deref(), Some("web"));
+    assert_eq!(given.server.group.as_deref(), Some("33"));
+    let alone = load_text(&format!("{SMALL}[server]\ngroup = \"web\"\n")).unwrap();
+    let told = alone.warnings.iter();
+    let told: Vec<&str> = told.map(|warning| warning.message.as_str()).collect();
+    assert!(
+        told.contains(&"`group` without `user` does nothing"),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn h2_comes_with_tls_and_can_be_asked_for_without() {
     let check = |keys: &str, h1: bool, h2: bool| {
         let config = accepted(&format!("[listener.web]\nbind = \"127.0.0.1:0\"\n{keys}\n"));

@@ -101,6 +101,9 @@ fn the_server_section_is_checked() {
         "expected an integer, found a string",
     );
     listener("[server]\nstate_dir = \"\"", "must not be empty");
+    listener("[server]\nuser = \"\"", "must not be empty");
+    listener("[server]\nuser = 1000", "expected a string");
+    listener("[server]\ngroup = 33", "expected a string");
     listener("[server]\nshutdown_grace = 5", "needs a unit");
     listener("[server]\nshutdown_grace = true", "expected a duration");
     listener("[admin]\nmetrics = \"on\"", "not an address with a port");
