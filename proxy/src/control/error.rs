@@ -170,14 +170,13 @@ impl fmt::Display for Refused {
             if index > 0 {
                 out.write_char('\n')?;
             }
-            match trouble.problem() {
-                Some(problem) => write!(out, "{problem}")?,
-                None => {
-                    write!(out, "error: {}", chain(trouble))?;
-                    if let Some(hint) = hint(trouble) {
-                        write!(out, "\n  = hint: {hint}")?;
-                    }
-                }
+            if let Some(problem) = trouble.problem() {
+                write!(out, "{problem}")?;
+                continue;
+            }
+            write!(out, "error: {}", chain(trouble))?;
+            if let Some(hint) = hint(trouble) {
+                write!(out, "\n  = hint: {hint}")?;
             }
         }
         Ok(())
