@@ -142,6 +142,12 @@ impl Deadline {
         }
     }
 
+    /// The wheel's clock, which stands still while the worker does: time in which nobody was served counts against nobody.
+    pub fn now(&self) -> Duration {
+        let ticks = self.wheel.0.borrow().now;
+        TICK * u32::try_from(ticks).unwrap_or(u32::MAX)
+    }
+
     pub fn disarm(&self) {
         if let Some(timer) = self.wheel.0.borrow_mut().timers.get_mut(self.key) {
             timer.due = NEVER;

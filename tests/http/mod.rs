@@ -9,6 +9,7 @@ mod limits;
 mod logs;
 mod lying;
 mod messages;
+mod pace;
 mod real;
 mod retries;
 mod routes;

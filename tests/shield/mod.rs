@@ -9,6 +9,7 @@ mod lists;
 mod mistakes;
 mod net;
 mod packets;
+mod privileges;
 mod rates;
 mod rig;
 mod rows;

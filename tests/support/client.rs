@@ -156,9 +156,12 @@ impl RawClient {
     }
 
     pub fn read_exact(&mut self, count: usize) -> Vec<u8> {
-        self.wire
-            .read_exact(count)
+        self.try_read_exact(count)
             .unwrap_or_else(|error| panic!("no {count} bytes: {error}"))
+    }
+
+    pub fn try_read_exact(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        self.wire.read_exact(count)
     }
 
     pub fn read_to_end(&mut self) -> Vec<u8> {

@@ -5,6 +5,7 @@ pub mod certificates;
 pub mod config;
 pub mod country;
 pub mod message;
+pub mod pace;
 pub mod reason;
 pub mod route;
 pub mod trace;

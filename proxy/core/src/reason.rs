@@ -82,7 +82,7 @@ table! {
     UriTooLong, "http.uri_too_long", Client, "The request target does not fit into `max_header`.", "Raise `max_header` of the listener if the client is right.";
     MethodRefused, "http.method", Client, "The method is CONNECT, which a reverse proxy does not forward.", "Nothing to do: CONNECT asks for a forward proxy.";
     VersionRefused, "http.version", Client, "The HTTP version is neither 1.0, 1.1 nor 2.", "Look at the client.";
-    Timeout, "http.timeout", Client, "The client was too slow to send its head or body, or to take the response.", "Raise `header_timeout` or `idle_timeout` of the listener if clients are slow but honest.";
+    Timeout, "http.timeout", Client, "The client was too slow to send its head or body, or to take the response.", "Raise `header_timeout` or `idle_timeout` of the listener, or lower its `min_body_rate`, if clients are slow but honest.";
     ClientAborted, "http.client_aborted", Client, "The client went away before the exchange was over.", "Nothing to do; many of these together point at slow responses.";
     Shutdown, "http.shutdown", Operator, "The proxy ended before the exchange was over: `shutdown_grace` had passed.", "Raise `shutdown_grace` of the server, or that of `openclaw stop`, if such exchanges are worth waiting for.";
     TlsHandshake, "tls.handshake", Client, "The TLS handshake failed or took too long, or the client's certificate is not one of `client_ca`.", "The log says which; compare the client's TLS versions and ciphers with the listener's `min`.";

@@ -378,6 +378,8 @@ fn kept_until_restart(old: &Config, new: &Config, workers: usize) -> Vec<String>
         "server.state_dir",
         old.server.state_dir != new.server.state_dir,
     );
+    kept("server.user", old.server.user != new.server.user);
+    kept("server.group", old.server.group != new.server.group);
     kept("admin.socket", old.admin.socket != new.admin.socket);
     kept("admin.metrics", old.admin.metrics != new.admin.metrics);
     warnings

@@ -29,7 +29,7 @@ pub(super) enum Error {
     BadResponse(Fault),
     /// The endpoint was silent for `response_timeout`.
     UpstreamTimeout,
-    /// The client was silent, or took nothing, for `idle_timeout`.
+    /// The client was silent, or took nothing, for `idle_timeout`, or was slower than `min_body_rate`.
     ClientTimeout,
     /// The body is larger than the route allows.
     BodyTooLarge,
@@ -81,9 +81,11 @@ impl Error {
                 Reason::UpstreamTimeout,
                 "the endpoint did not answer in time",
             ),
-            Self::ClientTimeout => {
-                fault(408, Reason::Timeout, "the client was silent for too long")
-            }
+            Self::ClientTimeout => fault(
+                408,
+                Reason::Timeout,
+                "the client was silent for too long, or too slow",
+            ),
             Self::BodyTooLarge => fault(
                 413,
                 Reason::BodyTooLarge,

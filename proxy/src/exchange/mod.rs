@@ -158,6 +158,7 @@ async fn forward<W: Wire>(
 ) -> Option<Fault> {
     let limits = Limits {
         client: downstream.listener.idle_timeout,
+        min_body_rate: downstream.listener.min_body_rate,
         upstream: upstream.config.response_timeout,
         tunnel: upstream.config.tunnel_timeout,
     };

@@ -14,6 +14,7 @@ use super::sink::synchronise;
 use super::state::State;
 use super::status::{CountryDrops, InterfaceStatus, Status};
 use super::watch::At;
+use crate::privilege::Privileges;
 use crate::telemetry::chain;
 
 impl State {
@@ -281,6 +282,7 @@ impl State {
             followed: self.sampling.is_followed(),
             countries: self.maps.as_deref().map(countries).unwrap_or_default(),
             proxy: self.is_proxy,
+            privileges: self.is_proxy.then(Privileges::current),
             blocked: count(Kind::Block),
             allowed: count(Kind::Allow),
             warnings: self.warnings.clone(),

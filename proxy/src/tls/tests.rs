@@ -31,6 +31,7 @@ fn listener(protocols: Protocols) -> Listener {
         max_connections_per_ip: 1,
         header_timeout: Duration::ZERO,
         idle_timeout: Duration::ZERO,
+        min_body_rate: 0,
         max_header: 0,
     }
 }

@@ -105,6 +105,7 @@ impl Kernel {
         shield(&mut ebpf)?
             .load()
             .map_err(KernelError::from_program)?;
+        pins.leave_to_owner()?;
         let maps = Arc::new(Maps::open(&pins)?);
         Ok(Self { ebpf, pins, maps })
     }
@@ -298,7 +299,8 @@ impl Kernel {
             .map_err(|source| KernelError::Pin {
                 path,
                 source: Box::new(source),
-            })
+            })?;
+        self.pins.leave_to_owner()
     }
 
     /// Runs a program `repeat` times on a frame that touches no interface. Lists, counters and hits are the real ones.

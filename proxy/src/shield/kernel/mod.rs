@@ -13,6 +13,7 @@ mod loader;
 mod log;
 mod maps;
 mod object;
+mod owner;
 mod pins;
 mod sys;
 mod table;

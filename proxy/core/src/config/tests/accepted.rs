@@ -38,6 +38,7 @@ fn absent_keys_have_their_defaults() {
     assert_eq!(listener.max_connections_per_ip, 1000);
     assert_eq!(listener.header_timeout, Duration::from_secs(10));
     assert_eq!(listener.idle_timeout, Duration::from_secs(75));
+    assert_eq!(listener.min_body_rate, 240);
     assert_eq!(listener.max_header, 32 << 10);
     let upstream = &config.upstreams[0];
     assert_eq!(upstream.connect_timeout, Duration::from_secs(1));
@@ -100,6 +101,24 @@ sample = 0
     let packets = (shield.fragments, shield.invalid);
     assert_eq!(packets, (PacketAction::Pass, PacketAction::Monitor));
     assert_eq!(shield.sample, 0);
+}
+
+#[test]
+fn a_user_is_given_by_name_or_number_and_a_group_only_with_him() {
+    let config = accepted(SMALL);
+    assert_eq!((config.server.user, config.server.group), (None, None));
+    let given = accepted(&format!(
+        "{SMALL}[server]\nuser = \"web\"\ngroup = \"33\"\n"
+    ));
+    assert_eq!(given.server.user.as_deref(), Some("web"));
+    assert_eq!(given.server.group.as_deref(), Some("33"));
+    let alone = load_text(&format!("{SMALL}[server]\ngroup = \"web\"\n")).unwrap();
+    let told = alone.warnings.iter();
+    let told: Vec<&str> = told.map(|warning| warning.message.as_str()).collect();
+    assert!(
+        told.contains(&"`group` without `user` does nothing"),
+        "{told:?}"
+    );
 }
 
 #[test]
