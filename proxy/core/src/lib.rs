@@ -8,6 +8,7 @@ pub mod certificates;
     reason = "a field is documented with its key, in the registry that makes the reference"
 )]
 pub mod config;
+pub mod country;
 pub mod message;
 pub mod pace;
 pub mod reason;

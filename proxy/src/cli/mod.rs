@@ -15,6 +15,7 @@ use crate::shield::Kind;
 
 mod blocklist;
 mod check;
+mod drops;
 mod error;
 mod listing;
 mod output;
@@ -146,7 +147,7 @@ fn obey(context: &Context, verb: Verb, format: Format) -> Result<Outcome, CliErr
         Verb::Allowlist(arguments) => {
             blocklist::run(context, Kind::Allow, arguments, format == Format::Json)
         }
-        Verb::Shield(arguments) => shield::run(context, arguments),
+        Verb::Shield(arguments) => shield::run(context, arguments, format),
         Verb::Version => Ok(version::version()),
         Verb::Reasons(arguments) => reasons::reasons(&arguments),
         Verb::Completions(arguments) => Ok(shell::completions(&arguments, Cli::command())),

@@ -23,6 +23,7 @@ mod shield;
 mod syn;
 mod tls;
 mod tree;
+mod udp;
 pub mod units;
 mod upstream;
 mod values;
@@ -40,9 +41,10 @@ pub use reference::reference;
 pub use respond::{Respond, WELCOME};
 pub use route::{Action, Redirect, Route, Target};
 pub use server::Server;
-pub use shield::{OnExit, Prefix, Shield, ShieldAction, ShieldMode};
+pub use shield::{OnExit, PacketAction, Prefix, Shield, ShieldAction, ShieldMode};
 pub use syn::{Syn, SynMode, SynVariant};
 pub use tls::{Certificate, Tls, TlsVersion};
+pub use udp::Udp;
 pub use upstream::{
     Balance, Endpoint, EndpointAddress, Upstream, UpstreamProtocol, endpoint_address,
 };

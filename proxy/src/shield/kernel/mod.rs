@@ -31,5 +31,5 @@ pub use log::LogReader;
 pub use maps::Maps;
 pub use object::is_built_in;
 pub use pins::{Attachment, Pins};
-pub use sys::{interface_index, monotonic_ns};
+pub use sys::{interface_index, interface_name, monotonic_ns};
 pub use table::Table;
