@@ -8,6 +8,7 @@
 mod class4;
 mod error;
 mod events;
+pub mod inspect;
 mod interface;
 mod loader;
 mod log;
