@@ -378,7 +378,7 @@ fn attach_error(interface: &str, mode: AttachedMode, source: ProgramError) -> Ke
     }
 }
 
-fn program_name(id: u32) -> String {
+pub(super) fn program_name(id: u32) -> String {
     loaded_programs()
         .filter_map(Result::ok)
         .find(|program| program.id() == id)

@@ -10,6 +10,7 @@ pub(in crate::shield) mod buckets;
 mod class4;
 mod error;
 mod events;
+pub mod inspect;
 mod interface;
 mod loader;
 mod log;
