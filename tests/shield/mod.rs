@@ -3,6 +3,7 @@
 mod attach;
 mod comings;
 mod files;
+mod foreign;
 mod frames;
 mod lists;
 mod mistakes;
@@ -10,7 +11,9 @@ mod net;
 mod packets;
 mod privileges;
 mod rates;
+mod restart;
 mod rig;
 mod rows;
 mod sanity;
+mod switch;
 mod tables;

@@ -131,6 +131,7 @@ impl Shield {
     pub fn tick(&self) {
         {
             let mut state = self.lock();
+            state.follow_switch();
             state.reap();
             state.look_after_interfaces();
         }
@@ -196,6 +197,7 @@ impl Shield {
 
     fn carry_out(&self, request: Request) -> Result<Answer, ApiError> {
         let mut state = self.lock();
+        state.follow_switch();
         match request {
             Request::Add {
                 kind,
@@ -221,9 +223,18 @@ impl Shield {
             Request::Export { kind, list, format } => state.export(kind, list.as_deref(), format),
             Request::Stats { kind } => Ok(state.stats(kind)),
             Request::Status => Ok(Answer::Status(state.status())),
-            Request::Attach { interface, mode } => {
+            Request::Attach {
+                interface,
+                mode,
+                replace,
+            } => {
                 let mode = parse_mode(mode.as_deref())?;
-                done(&state.attach(&interface, mode), &state)
+                let attached = if replace {
+                    state.displace(&interface, mode)
+                } else {
+                    state.attach(&interface, mode)
+                };
+                done(&attached, &state)
             }
             Request::Detach { interface } => done(&state.detach(&interface), &state),
             Request::Off => done(&state.switch(false), &state),

@@ -6,6 +6,7 @@
 //! replaces their program without a gap.
 
 mod class4;
+mod displace;
 mod error;
 mod events;
 mod interface;
@@ -15,10 +16,12 @@ mod maps;
 mod object;
 mod owner;
 mod pins;
+mod switch;
 mod sys;
 mod table;
 
 pub use class4::Class4;
+pub use displace::program_name;
 pub use error::KernelError;
 pub use events::EventReader;
 pub use interface::AttachedMode;
@@ -27,5 +30,6 @@ pub use log::LogReader;
 pub use maps::Maps;
 pub use object::is_built_in;
 pub use pins::{Attachment, Pins};
+pub use switch::throw;
 pub use sys::{interface_index, monotonic_ns};
 pub use table::Table;
