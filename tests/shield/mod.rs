@@ -2,6 +2,7 @@
 
 mod attach;
 mod comings;
+mod drops;
 mod files;
 mod foreign;
 mod frames;
