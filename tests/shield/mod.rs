@@ -2,6 +2,7 @@
 
 mod attach;
 mod comings;
+mod doctor;
 mod drops;
 mod files;
 mod foreign;

@@ -15,6 +15,7 @@ use crate::shield::Kind;
 
 mod blocklist;
 mod check;
+mod doctor;
 mod drops;
 mod error;
 mod listing;

@@ -3,11 +3,10 @@
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::Context;
-use super::drops;
 use super::error::CliError;
 use super::listing;
 use super::output::{Format, Outcome, error_line};
-use super::switch;
+use super::{doctor, drops, switch};
 use crate::control::admin::client::CallError;
 use crate::control::load;
 use crate::shield::kernel::program_name;
@@ -23,6 +22,10 @@ pub(super) struct Arguments {
 enum Verb {
     /// Say what is shielded, how, and why not
     Status,
+    /// Say what of this machine helps or hinders the shield, and what to do about it; needs no proxy
+    ///
+    /// Exit code 1 if something fails.
+    Doctor,
     /// Show packets that were dropped or, in monitor mode, would have been: a sample (`shield.sample`)
     Drops(drops::Arguments),
     /// Put the kernel program on an interface
@@ -63,6 +66,7 @@ pub(super) fn run(
 ) -> Result<Outcome, CliError> {
     let request = match arguments.verb {
         Verb::Status => Request::Status,
+        Verb::Doctor => return doctor::run(context),
         Verb::Drops(arguments) => return drops::run(context, &arguments, format),
         Verb::Attach {
             interface,

@@ -9,6 +9,7 @@ pub mod kernel;
 
 mod api;
 mod compile;
+mod doctor;
 mod doubts;
 mod drops;
 mod format;
@@ -45,6 +46,7 @@ use tokio::sync::mpsc;
 pub use self::api::{
     Answer, ApiError, Changed, EntryView, Import, ListStats, Request, Stats, TableStats, Tested,
 };
+pub use self::doctor::{Finding, Health, examine};
 pub use self::doubts::{missing_interfaces, pointless_blocks};
 use self::drops::DropLog;
 pub use self::drops::DropView;

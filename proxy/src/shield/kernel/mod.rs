@@ -11,6 +11,7 @@ mod class4;
 mod displace;
 mod error;
 mod events;
+pub mod inspect;
 mod interface;
 mod loader;
 mod log;
