@@ -5,8 +5,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::lists::{Stage, addresses, json, wait_until};
-use crate::support::{Child, PATIENCE, Proxy};
+use super::lists::{Stage, addresses, json};
+use crate::support::{Child, PATIENCE, Proxy, wait_until};
 
 /// `openclaw shield drops --follow`, until dropped.
 fn follow(proxy: &Proxy, arguments: &[&str]) -> Child {

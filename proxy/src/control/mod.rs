@@ -33,7 +33,9 @@ pub mod http;
 mod load;
 pub mod log;
 mod metrics;
+mod names;
 mod notify;
+mod prepare;
 mod privileges;
 mod process;
 mod shield;
@@ -86,6 +88,7 @@ async fn live(options: Options, loaded: Loaded, level: LevelSwitch) -> Result<En
         tokio::task::spawn_local(metrics::serve(Rc::clone(&control), listener));
     }
     shield::attend(&control);
+    names::attend(&control);
     banner::print(&control);
     notify(State::Ready);
     let obey = obey(&control, &mut signals);

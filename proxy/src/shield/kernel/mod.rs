@@ -5,6 +5,8 @@
 //! another process loaded; [`Pins`] knows the directory of both. Attachments are pinned: they outlive the process, and the next one
 //! replaces their program without a gap.
 
+mod ban4;
+pub(in crate::shield) mod buckets;
 mod class4;
 mod error;
 mod events;
@@ -13,12 +15,14 @@ mod interface;
 mod loader;
 mod log;
 mod maps;
+mod memory;
 mod object;
 mod owner;
 mod pins;
 mod sys;
 mod table;
 
+pub use ban4::Ban4;
 pub use class4::Class4;
 pub use error::KernelError;
 pub use events::EventReader;
