@@ -4,6 +4,7 @@ mod attach;
 mod comings;
 mod doctor;
 mod drops;
+mod explain;
 mod files;
 mod foreign;
 mod frames;

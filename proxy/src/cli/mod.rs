@@ -18,6 +18,7 @@ mod check;
 mod doctor;
 mod drops;
 mod error;
+mod explain;
 mod listing;
 mod output;
 mod reasons;
@@ -66,6 +67,8 @@ enum Verb {
     Allowlist(blocklist::Arguments),
     /// Work the XDP shield
     Shield(shield::Arguments),
+    /// Say what touches something, and why it comes out as it does
+    Explain(explain::Arguments),
     /// Say what this program is
     Version,
     /// Explain the codes of refusals
@@ -150,6 +153,7 @@ fn obey(context: &Context, verb: Verb, format: Format) -> Result<Outcome, CliErr
             blocklist::run(context, Kind::Allow, arguments, format == Format::Json)
         }
         Verb::Shield(arguments) => shield::run(context, arguments, format),
+        Verb::Explain(arguments) => explain::run(context, arguments),
         Verb::Version => Ok(version::version()),
         Verb::Reasons(arguments) => reasons::reasons(&arguments),
         Verb::Completions(arguments) => Ok(shell::completions(&arguments, Cli::command())),

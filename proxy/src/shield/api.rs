@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::drops::DropView;
+use super::explain::Explained;
 use super::format::{Format, Problems};
 use super::lists::Kind;
 use super::status::Status;
@@ -32,6 +33,10 @@ pub enum Request {
     },
     Test {
         kind: Kind,
+        address: String,
+    },
+    /// Everything that touches an address.
+    Explain {
         address: String,
     },
     Flush {
@@ -93,6 +98,7 @@ pub enum Answer {
         total: usize,
     },
     Tested(Tested),
+    Explained(Explained),
     Exported {
         text: String,
         entries: usize,

@@ -12,6 +12,7 @@ mod compile;
 mod doctor;
 mod doubts;
 mod drops;
+mod explain;
 mod format;
 mod host;
 mod index;
@@ -50,6 +51,7 @@ pub use self::doctor::{Finding, Health, examine};
 pub use self::doubts::{missing_interfaces, pointless_blocks};
 use self::drops::DropLog;
 pub use self::drops::DropView;
+pub use self::explain::{Explained, KernelView, LimitView};
 pub use self::format::ttl::show as show_seconds;
 pub use self::format::{Format, Problem, Problems, SHOWN_PROBLEMS};
 use self::kernel::{KernelError, LogReader, Mode, Pins};
@@ -251,6 +253,7 @@ impl Shield {
                 limit,
             } => state.list(kind, containing.as_deref(), list.as_deref(), limit),
             Request::Test { kind, address } => state.test(kind, &address),
+            Request::Explain { address } => state.explain(&address),
             Request::Flush { kind, list } => state.flush(kind, list),
             Request::Import(import) => state.import(import),
             Request::Export { kind, list, format } => state.export(kind, list.as_deref(), format),
