@@ -37,7 +37,7 @@ fn everything_that_touches_an_address_is_said_and_the_kernel_agrees() {
         ("203.0.113.9", ("drop", "shield.block", true)),
         ("198.51.100.9", ("drop", "shield.ban", true)),
         ("203.0.113.70", ("pass", "shield.allow", true)),
-        ("192.0.2.1", ("pass", "shield.pass", true)),
+        ("198.51.100.77", ("pass", "shield.pass", true)),
         ("2001:db8:9:1::5", ("drop", "shield.ban", true)),
         ("2001:db8:7:2::5", ("drop", "shield.block", true)),
         ("2001:db8:8::5", ("pass", "shield.pass", true)),

@@ -241,7 +241,11 @@ impl Held {
             Address::V4(address) => Self {
                 word: Some(maps.class4.load(class::index4(address))),
                 subnet: None,
-                host: maps.ban4.get(&address)?,
+                host: maps.ban4.get(address).map(|slot| Entry {
+                    until_ns: slot.end(),
+                    hits: slot.hits.into(),
+                    ..Entry::default()
+                }),
                 fine: maps.fine4.get(&Prefix4::new(address, 32))?,
                 now_ns,
             },
@@ -273,6 +277,7 @@ impl Record for Copied {
 
 impl Tables for Held {
     type Record = Copied;
+    type Ban4 = Copied;
     type Word = Uncounted;
 
     fn class4(&self, _: [u8; 4]) -> u16 {
@@ -315,6 +320,10 @@ impl Tables for Held {
     fn note(&self, _: &Config, _: &Flow, _: Reason, _: u8) {}
 
     fn now_ns(&self) -> u64 {
+        self.now_ns
+    }
+
+    fn tick_ns(&self) -> u64 {
         self.now_ns
     }
 }
