@@ -29,6 +29,7 @@ mod shield;
 mod socket;
 mod status;
 mod stop;
+mod switch;
 mod version;
 
 /// An eBPF-accelerated L4/L7 reverse proxy.

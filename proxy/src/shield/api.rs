@@ -60,6 +60,9 @@ pub enum Request {
     Attach {
         interface: String,
         mode: Option<String>,
+        /// Displace another's program.
+        #[serde(default)]
+        replace: bool,
     },
     Detach {
         interface: String,

@@ -143,6 +143,7 @@ impl Shield {
     pub fn tick(&self) {
         {
             let mut state = self.lock();
+            state.follow_switch();
             state.reap();
             state.look_after_interfaces();
         }
@@ -231,6 +232,7 @@ impl Shield {
 
     fn carry_out(&self, request: Request) -> Result<Answer, ApiError> {
         let mut state = self.lock();
+        state.follow_switch();
         match request {
             Request::Add {
                 kind,
@@ -260,9 +262,18 @@ impl Shield {
             Request::Drops { limit } => Ok(Answer::Drops {
                 drops: self.drops.recent(limit.unwrap_or(look::SHOWN_ENTRIES)),
             }),
-            Request::Attach { interface, mode } => {
+            Request::Attach {
+                interface,
+                mode,
+                replace,
+            } => {
                 let mode = parse_mode(mode.as_deref())?;
-                done(&state.attach(&interface, mode), &state)
+                let attached = if replace {
+                    state.displace(&interface, mode)
+                } else {
+                    state.attach(&interface, mode)
+                };
+                done(&attached, &state)
             }
             Request::Detach { interface } => done(&state.detach(&interface), &state),
             Request::Off => done(&state.switch(false), &state),
