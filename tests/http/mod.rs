@@ -8,6 +8,7 @@ mod interim;
 mod limits;
 mod lying;
 mod messages;
+mod rates;
 mod real;
 mod retries;
 mod routes;

@@ -2,6 +2,7 @@
 
 pub mod balance;
 pub mod config;
+pub mod limit;
 pub mod message;
 pub mod reason;
 pub mod route;

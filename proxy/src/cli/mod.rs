@@ -14,6 +14,7 @@ use crate::shield::Kind;
 mod blocklist;
 mod check;
 mod error;
+mod limit;
 mod listing;
 mod output;
 mod reasons;
@@ -61,6 +62,8 @@ enum Verb {
     Allowlist(blocklist::Arguments),
     /// Work the XDP shield
     Shield(shield::Arguments),
+    /// See whom the limits of routes refuse, and let them begin anew
+    Limit(limit::Arguments),
     /// Say what this program is
     Version,
     /// Explain the codes of refusals
@@ -129,6 +132,7 @@ fn obey(context: &Context, verb: Verb, format: Format) -> Result<Outcome, CliErr
             blocklist::run(context, Kind::Allow, arguments, format == Format::Json)
         }
         Verb::Shield(arguments) => shield::run(context, arguments),
+        Verb::Limit(arguments) => limit::run(context, arguments),
         Verb::Version => Ok(version::version()),
         Verb::Reasons(arguments) => reasons::reasons(&arguments),
         Verb::Completions(arguments) => Ok(shell::completions(&arguments, Cli::command())),

@@ -2,19 +2,21 @@
 //! collected, so that an operator repairs it in one go.
 
 use std::collections::{BTreeSet, HashMap};
+use std::hash::RandomState;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use openclaw_core::config::{Config, Endpoint, EndpointAddress, Upstream};
+use openclaw_core::limit::Table;
 use openclaw_core::route::Router;
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 
 use super::demo;
 use super::error::Trouble;
-use crate::snapshot::{ListenerSetup, Permits, ResolvedEndpoint, UpstreamSetup};
+use crate::snapshot::{LimitSetup, ListenerSetup, Permits, ResolvedEndpoint, UpstreamSetup};
 use crate::tls::{Facts, Keeper, Validity};
 
 /// A resolver that does not answer must not hold a start up for minutes.
@@ -27,6 +29,8 @@ pub(super) struct Builder {
     demo: Option<SocketAddr>,
     /// By listener: connections that go on under a new snapshot keep their places.
     permits: HashMap<Arc<str>, Arc<Permits>>,
+    /// By route.
+    limits: HashMap<Arc<str>, LimitSetup>,
 }
 
 /// All of a snapshot that does not depend on the sockets.
@@ -35,6 +39,7 @@ pub(super) struct Built {
     pub(super) router: Router,
     pub(super) listeners: Vec<ListenerSetup>,
     pub(super) upstreams: Vec<UpstreamSetup>,
+    pub(super) limits: Vec<Option<LimitSetup>>,
     /// Of every listener, by its name.
     pub(super) certificates: Vec<(Arc<str>, Facts)>,
 }
@@ -104,12 +109,36 @@ impl Builder {
             router: Router::new(&config.routes),
             listeners,
             upstreams,
+            limits: self.limits(config),
             certificates,
         })
     }
 
     fn permits(&mut self, listener: &Arc<str>) -> Arc<Permits> {
         Arc::clone(self.permits.entry(Arc::clone(listener)).or_default())
+    }
+
+    /// The table is made for the first limit, and kept for good.
+    fn limits(&mut self, config: &Config) -> Vec<Option<LimitSetup>> {
+        let mut shared = self.limits.values().next().cloned();
+        let mut before = std::mem::take(&mut self.limits);
+        let mut setups = Vec::with_capacity(config.routes.len());
+        for route in &config.routes {
+            setups.push(route.limit.as_ref().map(|_| {
+                let first = shared.get_or_insert_with(|| LimitSetup {
+                    table: Arc::new(Table::new(config.server.limit_keys, RandomState::new())),
+                    began: Instant::now(),
+                    salt: Arc::default(),
+                });
+                let setup = before.remove(&route.name).unwrap_or_else(|| LimitSetup {
+                    salt: Arc::new(fastrand::u64(..).into()),
+                    ..first.clone()
+                });
+                self.limits.insert(Arc::clone(&route.name), setup.clone());
+                setup
+            }));
+        }
+        setups
     }
 
     async fn upstream(&mut self, upstream: &Upstream) -> Result<UpstreamSetup, Vec<Trouble>> {

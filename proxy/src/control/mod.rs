@@ -29,6 +29,7 @@ mod check;
 mod demo;
 mod error;
 pub mod http;
+mod limits;
 mod load;
 pub mod log;
 mod metrics;

@@ -277,25 +277,33 @@ impl Control {
 
     /// What each worker has counted so far.
     pub async fn reports(&self) -> Vec<Report> {
+        self.ask_workers(Command::Report).await
+    }
+
+    /// The answers of those workers that answer in time.
+    pub(super) async fn ask_workers<T>(
+        &self,
+        command: impl Fn(oneshot::Sender<T>) -> Command,
+    ) -> Vec<T> {
         let asked: Vec<_> = self
             .workers
             .borrow()
             .iter()
             .map(|worker| {
-                let (reply, report) = oneshot::channel();
-                worker.send(Command::Report(reply));
-                report
+                let (reply, answer) = oneshot::channel();
+                worker.send(command(reply));
+                answer
             })
             .collect();
-        let mut reports = Vec::with_capacity(asked.len());
+        let mut answers = Vec::with_capacity(asked.len());
         let deadline = Instant::now() + REPORT_WITHIN;
-        for report in asked {
+        for answer in asked {
             let left = deadline.saturating_duration_since(Instant::now());
-            if let Ok(Ok(report)) = timeout(left, report).await {
-                reports.push(report);
+            if let Ok(Ok(answer)) = timeout(left, answer).await {
+                answers.push(answer);
             }
         }
-        reports
+        answers
     }
 
     /// The snapshot that new requests are served from.
@@ -354,6 +362,7 @@ fn snapshot(generation: u64, config: Config, built: Built) -> Arc<Snapshot> {
         router: built.router,
         listeners: built.listeners,
         upstreams: built.upstreams,
+        limits: built.limits,
     })
 }
 
@@ -377,6 +386,10 @@ fn kept_until_restart(old: &Config, new: &Config, workers: usize) -> Vec<String>
     kept(
         "server.state_dir",
         old.server.state_dir != new.server.state_dir,
+    );
+    kept(
+        "server.limit_keys",
+        old.server.limit_keys != new.server.limit_keys,
     );
     kept("admin.socket", old.admin.socket != new.admin.socket);
     kept("admin.metrics", old.admin.metrics != new.admin.metrics);

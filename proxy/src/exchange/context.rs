@@ -10,6 +10,7 @@ use openclaw_core::config;
 use openclaw_core::message::{Field, client};
 use openclaw_core::route::Router;
 
+use crate::filter::{self, Busy, Filter};
 use crate::net::Buffers;
 use crate::shield::PeerFilter;
 use crate::snapshot::Snapshot;
@@ -40,6 +41,18 @@ pub struct Serving {
     pub router: Router,
     pub slots: Slots,
     pub upstreams: Vec<Upstream>,
+    /// Beside the routes.
+    pub filters: Vec<Vec<Filter>>,
+}
+
+/// What the limit of a route has refused on this worker since the snapshot came.
+#[derive(Debug)]
+pub struct Refused {
+    /// Index into the routes.
+    pub route: usize,
+    pub total: u64,
+    /// Those who had most of it.
+    pub busiest: Vec<Busy>,
 }
 
 /// The fixed facts of a client's connection.
@@ -170,12 +183,37 @@ impl Serving {
                 Upstream::new(config, setup, slot, endpoint_slots, known)
             })
             .collect();
+        let routes = snapshot.config.routes.iter();
+        let filters = routes
+            .zip(&snapshot.limits)
+            .map(|(route, limit)| filter::of_route(route, limit.as_ref()))
+            .collect();
         Self {
             router: snapshot.router.clone(),
             snapshot,
             slots,
             upstreams,
+            filters,
         }
+    }
+}
+
+impl Serving {
+    /// What limits have refused, route by route.
+    pub fn refused(&self) -> Vec<Refused> {
+        let mut all = Vec::new();
+        for (route, filters) in self.filters.iter().enumerate() {
+            for filter in filters {
+                let Filter::Limit(limit) = filter;
+                let (total, busiest) = limit.refused();
+                all.push(Refused {
+                    route,
+                    total,
+                    busiest,
+                });
+            }
+        }
+        all
     }
 }
 

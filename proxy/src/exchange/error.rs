@@ -7,6 +7,7 @@ use openclaw_core::message::Fault;
 use openclaw_core::reason::Reason;
 
 use super::wire::WireError;
+use crate::filter::Refusal;
 
 /// What went wrong while an exchange was under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub(super) enum Error {
     UpstreamTimeout,
     /// The client was silent, or took nothing, for `idle_timeout`.
     ClientTimeout,
+    /// A filter of the route refuses.
+    Filtered(Refusal),
     /// The body is larger than the route allows.
     BodyTooLarge,
     /// The client's side failed.
@@ -75,6 +78,11 @@ impl Error {
             Self::ClientTimeout => {
                 fault(408, Reason::Timeout, "the client was silent for too long")
             }
+            Self::Filtered(Refusal::Rate) => fault(
+                429,
+                Reason::LimitRate,
+                "more requests than the limit of the route allows",
+            ),
             Self::BodyTooLarge => fault(
                 413,
                 Reason::BodyTooLarge,
@@ -100,6 +108,7 @@ impl Error {
             | Self::BadResponse(_)
             | Self::UpstreamTimeout
             | Self::ClientTimeout
+            | Self::Filtered(_)
             | Self::BodyTooLarge
             | Self::Wire(_) => false,
         }

@@ -15,6 +15,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use openclaw_core::config::HeaderEdit;
 use openclaw_core::message::Fault;
 use openclaw_core::reason::Reason;
 
@@ -25,12 +26,20 @@ use self::error::Error;
 use self::forward::{Forward, Limits, Passage};
 use self::prepare::{Outbound, Plan};
 use self::wire::Wire;
+use crate::filter::Allowance;
 use crate::telemetry::Record;
 use crate::time::Deadline;
 use crate::upstream::{Connection, Endpoint, Upstream};
 
 /// How often a kept connection that turned out dead is replaced before that counts as a try.
 const STALE_TRIES: u32 = 3;
+
+/// What this proxy does to the fields of a response.
+#[derive(Clone, Copy, Debug)]
+struct Edits<'a> {
+    of_route: &'a HeaderEdit,
+    allowance: Option<Allowance>,
+}
 
 /// What is known at the end, for counters and log.
 #[derive(Default)]
@@ -66,7 +75,10 @@ pub async fn run<W: Wire>(
                 Some(upstream) => {
                     story.upstream = Some(upstream.slot);
                     story.sent = Some(prepared.started);
-                    let edits = &route.headers.response;
+                    let edits = Edits {
+                        of_route: &route.headers.response,
+                        allowance: prepared.allowance,
+                    };
                     forward(
                         local, downstream, upstream, outbound, edits, wire, deadline, &mut story,
                     )
@@ -76,8 +88,15 @@ pub async fn run<W: Wire>(
             }
         }
         (Plan::Answer, Some(route)) => {
-            let (status, sent) =
-                answer::of_route(local, downstream, route, method, wire, deadline).await;
+            let (status, sent) = answer::of_route(
+                local,
+                downstream,
+                route,
+                (method, prepared.allowance),
+                wire,
+                deadline,
+            )
+            .await;
             story.passage.status = status;
             story.passage.bytes_out = *sent.as_ref().unwrap_or(&0);
             sent.err().map(Error::fault)
@@ -109,7 +128,7 @@ async fn forward<W: Wire>(
     downstream: &Downstream,
     upstream: &Upstream,
     outbound: &Outbound,
-    edits: &openclaw_core::config::HeaderEdit,
+    edits: Edits<'_>,
     wire: &mut W,
     deadline: &Deadline,
     story: &mut Story,
@@ -213,15 +232,7 @@ async fn tell<W: Wire>(
         return;
     }
     story.passage.status = fault.status;
-    let told = answer::refusal(
-        local,
-        downstream,
-        fault,
-        (&prepared.id, prepared.method),
-        wire,
-        deadline,
-    )
-    .await;
+    let told = answer::refusal(local, downstream, fault, prepared, wire, deadline).await;
     match told {
         Ok(sent) => story.passage.bytes_out = sent,
         Err(error) => wire.abort(error.fault().reason),

@@ -15,6 +15,7 @@ use openclaw_core::trace::{self, RequestId};
 
 use super::context::{Downstream, Local, Serving};
 use super::error::Error;
+use crate::filter::{self, Allowance};
 use crate::telemetry::LogFields;
 
 /// A request ready to be carried out; owns all it needs.
@@ -23,6 +24,8 @@ pub struct Prepared {
     pub(super) serving: Rc<Serving>,
     pub(super) route: Option<usize>,
     pub(super) plan: Plan,
+    /// What the client is told of its limit.
+    pub(super) allowance: Option<Allowance>,
     pub(super) id: RequestId,
     pub(super) method: Method,
     pub(super) started: Instant,
@@ -106,15 +109,19 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
     let client = downstream.client(request.fields);
     let mut written = Vec::new();
     let path = path::normalised(request.path(), &mut written);
-    let index = serving.router.find(&Seen {
+    let seen = Seen {
         request,
         path,
         client,
-    });
+    };
+    let index = serving.router.find(&seen);
     let route = index.and_then(|index| serving.snapshot.config.routes.get(index));
-    let plan = match route {
-        None => Plan::Refuse(Error::NoRoute.fault()),
-        Some(route) => plan(local, downstream, request, route, &serving, &id),
+    let filters = index.and_then(|index| serving.filters.get(index));
+    let filtered = filter::ask(filters.map_or(&[], Vec::as_slice), &seen, started);
+    let plan = match (route, filtered.refusal) {
+        (None, _) => Plan::Refuse(Error::NoRoute.fault()),
+        (Some(_), Some(refusal)) => Plan::Refuse(Error::Filtered(refusal).fault()),
+        (Some(route), None) => plan(local, downstream, request, route, &serving, &id),
     };
     let log = local
         .recorder
@@ -124,6 +131,7 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
         serving,
         route: index,
         plan,
+        allowance: filtered.allowance,
         id,
         method: Method::of(request.method),
         started,
@@ -149,6 +157,7 @@ pub fn refuse(local: &Local, downstream: &Downstream, fault: Fault, version: Ver
         serving: local.serving(),
         route: None,
         plan: Plan::Refuse(fault),
+        allowance: None,
         id,
         method: Method::Other,
         started: Instant::now(),

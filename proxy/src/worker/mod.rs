@@ -11,7 +11,7 @@ use std::time::Instant;
 use tokio::runtime::LocalOptions;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::exchange::context::Local;
+use crate::exchange::context::{Local, Refused};
 use crate::listener::{Listening, Terms, accept};
 use crate::shield::PeerFilter;
 use crate::snapshot::Snapshot;
@@ -51,6 +51,8 @@ pub enum Command {
         sockets: Vec<BoundSocket>,
     },
     Report(oneshot::Sender<Report>),
+    /// Who was refused by a limit, route by route.
+    Limits(oneshot::Sender<Vec<Refused>>),
     /// Accept no more, let exchanges end; the worker ends when it has no connection left, or at the deadline.
     Drain {
         deadline: Instant,
@@ -143,6 +145,9 @@ async fn run(seed: WorkerSeed, mut commands: mpsc::Receiver<Command>) {
                 Some(Command::Report(reply)) => {
                     // Whoever asked may have given up.
                     let _ = reply.send(local.recorder.report());
+                }
+                Some(Command::Limits(reply)) => {
+                    let _ = reply.send(local.serving().refused());
                 }
                 Some(Command::Drain { deadline }) => {
                     drain = Some(deadline);

@@ -7,6 +7,7 @@ mod admin;
 mod document;
 mod headers;
 pub mod keys;
+mod limit;
 mod listener;
 mod load;
 mod log;
@@ -29,6 +30,7 @@ mod variables;
 
 pub use admin::Admin;
 pub use headers::{HeaderEdit, HeaderEdits};
+pub use limit::{Limit, LimitKey};
 pub use listener::{Listener, Protocols};
 pub use load::{Loaded, load};
 pub use log::{AccessFormat, AccessLog, AccessTarget, Level, Log};

@@ -14,6 +14,8 @@ pub struct Server {
     pub workers: Option<NonZeroUsize>,
     pub state_dir: PathBuf,
     pub shutdown_grace: Duration,
+    /// How many keys of limits are remembered at a time.
+    pub limit_keys: usize,
 }
 
 pub(super) static KEYS: keys::Section = keys::Section {
@@ -38,6 +40,12 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "\"30s\"",
             "How long requests may go on when the server stops; then they are cut.",
         ),
+        Key::default(
+            "limit_keys",
+            "number",
+            "262144",
+            "How many keys the limits of all routes remember at a time, 16 bytes each. When they are more, those that come least go first.",
+        ),
     ],
     later: &[],
 };
@@ -46,9 +54,11 @@ pub(super) fn read(section: &Section<'_>) -> Option<Server> {
     let workers = section.value("workers", values::count(1, 1024));
     let state_dir = section.value("state_dir", |node| section.reader.path(node));
     let shutdown_grace = section.value("shutdown_grace", values::any_duration);
+    let limit_keys = section.value("limit_keys", values::count(1024, 1 << 28));
     Some(Server {
         workers: workers.and_then(|workers| NonZeroUsize::new(workers as usize)),
         state_dir: state_dir?,
         shutdown_grace: shutdown_grace?,
+        limit_keys: limit_keys? as usize,
     })
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::config::{
-    AccessFormat, AccessTarget, Action, EndpointAddress, HostPattern, Level, NoFiles, PathPattern,
-    Protocols, Source, SynMode, SynVariant, TlsVersion, load,
+    AccessFormat, AccessTarget, Action, EndpointAddress, HostPattern, Level, LimitKey, NoFiles,
+    PathPattern, Protocols, Source, SynMode, SynVariant, TlsVersion, load,
 };
 
 use super::{Memory, accepted, load_files, load_text};
@@ -45,6 +45,8 @@ fn absent_keys_have_their_defaults() {
     assert_eq!((upstream.retries, upstream.keepalive), (1, 128));
     assert_eq!(&*config.routes[0].name, "route-1");
     assert_eq!(config.routes[0].max_body, None);
+    assert!(config.routes[0].limit.is_none());
+    assert_eq!(config.server.limit_keys, 262_144);
 }
 
 #[test]
@@ -112,6 +114,7 @@ fn a_route_is_read_whole() {
         headers = { request = { set = { "X-Api" = "1", "Host" = "app" }, remove = ["Cookie"] }, response = { add = { "X-Tag" = "a" } } }
         strip_prefix = "/api"
         max_body = "1m"
+        limit = { rate = "10/min", burst = 5, key = "header:X-Api-Key" }
         [[route]]
         match = { path_regex = '^/static/.*\.png$' }
         redirect = { to = "/new", status = 308 }
@@ -153,6 +156,9 @@ fn a_route_is_read_whole() {
         api.headers.response.add,
         [("x-tag".to_owned(), "a".to_owned())]
     );
+    let limit = api.limit.as_ref().unwrap();
+    assert_eq!((limit.quota.allowance(), limit.quota.window()), (15, 60));
+    assert_eq!(limit.key, LimitKey::Header("x-api-key".to_owned()));
     assert_eq!(api.max_body, Some(1 << 20));
     assert_eq!(api.strip_prefix.as_deref(), Some("/api"));
     assert!(

@@ -17,6 +17,7 @@ tls = { certificates = [{ cert = "a", key = "b" }] }
 endpoints = [{ address = "127.0.0.1:80" }]
 [[route]]
 to = [{ upstream = "app" }]
+limit = { rate = "1/s" }
 [[route]]
 respond = {}
 [[route]]
@@ -93,6 +94,7 @@ fn document(section: &Section, key: &Key) -> String {
         "route" => format!("{listener}{app}[[route]]\n{action}\n{lines}\n"),
         "route.match" => format!("{listener}{app}[[route]]\n{action}\nmatch = {{ {inline} }}\n"),
         "route.to" => format!("{listener}{app}[[route]]\nto = [{{ {inline} }}]"),
+        "route.limit" => format!("{listener}{app}[[route]]\n{action}\nlimit = {{ {inline} }}\n"),
         "route.respond" => format!("{listener}[[route]]\nrespond = {{ {inline} }}"),
         "route.redirect" => format!("{listener}[[route]]\nredirect = {{ {inline} }}"),
         "route.headers" => format!("{listener}{app}[[route]]\n{action}\nheaders = {{ {inline} }}"),

@@ -240,6 +240,24 @@ fn routes_are_checked() {
     route("to = \"app\"\nname = \"a b\"", "cannot be a name");
     route("to = \"app\"\nmax_body = \"lots\"", "not a size");
     route("to = \"app\"\nstrip_prefix = \"/\"", "nothing to strip");
+    for (limit, message) in [
+        ("{}", "missing key `rate`"),
+        ("{ rate = 10 }", "a rate needs a period"),
+        ("{ rate = \"10\" }", "not a rate"),
+        ("{ rate = \"1/d\", burst = 400 }", "longer than a year"),
+        ("{ rate = \"1/s\", burst = -1 }", "out of range"),
+        ("{ rate = \"1/s\", key = \"ip\" }", "no key of a limit"),
+        ("{ rate = \"1/s\", key = \"header:\" }", "no key of a limit"),
+        ("{ rate = \"1/s\", key = \"header\" }", "no key of a limit"),
+        (
+            "{ rate = \"1/s\", key = \"cookie:a b\" }",
+            "no key of a limit",
+        ),
+        ("{ rate = \"1/s\", keys = 5 }", "unknown key `keys`"),
+        ("\"10/min\"", "expected a table"),
+    ] {
+        route(&format!("to = \"app\"\nlimit = {limit}"), message);
+    }
     route(
         "name = \"route-2\"\nto = \"app\"\n[[route]]\nto = \"app\"",
         "two routes are named `route-2`",
@@ -265,7 +283,7 @@ fn routes_are_checked() {
     );
     route("redirect = { to = \"www.example.com\" }", "is not a URL");
     route("redirect = { to = \"/a\\r\\nb\" }", "is not a URL");
-    for key in ["limit", "cache", "compress"] {
+    for key in ["cache", "compress"] {
         route(
             &format!("to = \"app\"\n{key} = 1"),
             "this version does not support",
