@@ -1,5 +1,6 @@
 //! Every decision of the proxy, as functions of bytes and time.
 
+pub mod autoban;
 pub mod balance;
 pub mod config;
 pub mod limit;

@@ -34,6 +34,7 @@ mod load;
 pub mod log;
 mod metrics;
 mod notify;
+mod prepare;
 mod process;
 mod shield;
 mod sockets;
@@ -93,6 +94,8 @@ async fn live(options: Options, level: LevelSwitch) -> Result<Ended, ControlErro
         },
         None => obey.await,
     };
+    // What it has banned last is to be saved, too.
+    drop(control.autoban.take());
     control.shield.shutdown();
     Ok(ended)
 }

@@ -8,21 +8,23 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use openclaw_core::config::{AccessTarget, Config, Loaded, ShieldMode};
+use openclaw_core::config::{Loaded, Prefix};
 use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::time::timeout;
 
-use super::build::{Builder, Built};
-use super::error::{ControlError, Refused, Trouble};
+use super::build::Builder;
+use super::error::{ControlError, Refused};
 use super::load::{self, Origin};
 use super::log::LevelSwitch;
 use super::notify::{State, notify};
+use super::prepare::{Prepared, kept_until_restart, open_log, prepare, snapshot, worker_count};
 use super::sockets::{Binding, Bound};
-use crate::shield::{Shield, pointless_blocks};
+use crate::shield::Shield;
+use crate::shield::autoban::{Autoban, Queue};
 use crate::snapshot::Snapshot;
-use crate::telemetry::{AccessWriter, Output, Report, chain};
+use crate::telemetry::{AccessWriter, Report, chain};
 use crate::tls::Facts;
-use crate::worker::{self, Command, WorkerHandle, WorkerSeed};
+use crate::worker::{self, BoundSocket, Closer, Command, WorkerHandle, WorkerSeed};
 
 /// A worker that does not answer within this is left out of the figures.
 const REPORT_WITHIN: Duration = Duration::from_secs(1);
@@ -70,6 +72,8 @@ pub struct Control {
     /// Wakes the main task when a stop is asked for.
     pub(super) stop: Notify,
     pub(super) shield: Shield,
+    /// Until the end, which saves what it knows.
+    pub(super) autoban: RefCell<Option<Autoban>>,
     /// Where the admin socket and the metrics are, once they are open.
     pub(super) admin: RefCell<Option<PathBuf>>,
     pub(super) metrics: Cell<Option<SocketAddr>>,
@@ -113,19 +117,7 @@ impl Control {
         let access_log =
             AccessWriter::start(output).map_err(|source| ControlError::Runtime { source })?;
         let (shield, _) = Shield::start(&snapshot.config, !options.shield);
-        let mut workers = Vec::with_capacity(worker_count);
-        for (index, sockets) in sockets.into_iter().enumerate() {
-            let seed = WorkerSeed {
-                index,
-                snapshot: Arc::clone(&snapshot),
-                sockets,
-                access_log: Some(access_log.handle()),
-                peers: shield.peers(),
-            };
-            let worker =
-                worker::spawn(seed).map_err(|source| ControlError::Worker { index, source })?;
-            workers.push(worker);
-        }
+        let (workers, autoban) = spawn(&snapshot, sockets, &access_log, &shield)?;
         let now = SystemTime::now();
         Ok(Rc::new(Self {
             options,
@@ -145,6 +137,7 @@ impl Control {
             draining: Cell::new(None),
             stop: Notify::new(),
             shield,
+            autoban: RefCell::new(Some(autoban)),
             admin: RefCell::new(None),
             metrics: Cell::new(None),
         }))
@@ -210,6 +203,9 @@ impl Control {
             if !taken {
                 tracing::error!("a worker has ended or hangs; it does not take the configuration");
             }
+        }
+        if let Some(autoban) = &*self.autoban.borrow() {
+            autoban.follow(&snapshot.config.autoban);
         }
         *self.bound.borrow_mut() = bound;
         *self.snapshot.borrow_mut() = Arc::clone(&snapshot);
@@ -306,92 +302,45 @@ impl Control {
         answers
     }
 
+    /// Has the connections of peers closed that are turned away now: those inside the range, or all.
+    pub(super) fn close(&self, range: Option<Prefix>) {
+        for worker in &*self.workers.borrow() {
+            worker.closer().close(range);
+        }
+    }
+
     /// The snapshot that new requests are served from.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.snapshot.borrow())
     }
 }
 
-/// Everything short of the sockets.
-struct Prepared {
-    config: Config,
-    built: Built,
-    output: Output,
-    warnings: Vec<String>,
-}
-
-async fn prepare(
-    options: &Options,
-    loaded: Loaded,
-    builder: &mut Builder,
-) -> Result<Prepared, Refused> {
-    let mut config = loaded.config;
-    if !options.shield {
-        config.shield.mode = ShieldMode::Off;
+/// Starts the workers, and the thread that hears of refusals from them.
+fn spawn(
+    snapshot: &Arc<Snapshot>,
+    sockets: Vec<Vec<BoundSocket>>,
+    access_log: &AccessWriter,
+    shield: &Shield,
+) -> Result<(Vec<WorkerHandle>, Autoban), ControlError> {
+    let queue = Queue::default();
+    let mut workers = Vec::with_capacity(sockets.len());
+    for (index, sockets) in sockets.into_iter().enumerate() {
+        let seed = WorkerSeed {
+            index,
+            snapshot: Arc::clone(snapshot),
+            sockets,
+            access_log: Some(access_log.handle()),
+            peers: shield.peers(),
+            informer: queue.informer(),
+        };
+        let worker =
+            worker::spawn(seed).map_err(|source| ControlError::Worker { index, source })?;
+        workers.push(worker);
     }
-    let built = builder.build(&config).await.map_err(Refused)?;
-    let output = open_log(&config.log.access.to)?;
-    let warnings = loaded.warnings.iter().map(ToString::to_string);
-    let warnings = warnings
-        .chain(built.warnings())
-        .chain(pointless_blocks(&config))
-        .collect();
-    Ok(Prepared {
-        config,
-        built,
-        output,
-        warnings,
-    })
-}
-
-fn open_log(target: &AccessTarget) -> Result<Output, Trouble> {
-    Output::open(target).map_err(|source| Trouble::AccessLog {
-        target: match target {
-            AccessTarget::File(path) => path.display().to_string(),
-            AccessTarget::Stdout => "stdout".to_owned(),
-            AccessTarget::Off => "off".to_owned(),
-        },
-        source,
-    })
-}
-
-fn snapshot(generation: u64, config: Config, built: Built) -> Arc<Snapshot> {
-    Arc::new(Snapshot {
-        generation,
-        config,
-        router: built.router,
-        listeners: built.listeners,
-        upstreams: built.upstreams,
-        limits: built.limits,
-    })
-}
-
-fn worker_count(config: &Config) -> usize {
-    config
-        .server
-        .workers
-        .or_else(|| thread::available_parallelism().ok())
-        .map_or(1, Into::into)
-}
-
-/// Settings that a reload does not reach.
-fn kept_until_restart(old: &Config, new: &Config, workers: usize) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let mut kept = |key: &str, changed: bool| {
-        if changed {
-            warnings.push(format!("{key} changes with the next restart"));
-        }
-    };
-    kept("server.workers", worker_count(new) != workers);
-    kept(
-        "server.state_dir",
-        old.server.state_dir != new.server.state_dir,
-    );
-    kept(
-        "server.limit_keys",
-        old.server.limit_keys != new.server.limit_keys,
-    );
-    kept("admin.socket", old.admin.socket != new.admin.socket);
-    kept("admin.metrics", old.admin.metrics != new.admin.metrics);
-    warnings
+    let closers: Vec<Closer> = workers.iter().map(WorkerHandle::closer).collect();
+    let close = Box::new(move |range| closers.iter().for_each(|one| one.close(Some(range))));
+    let autoban = queue
+        .attend(shield.clone(), &snapshot.config, close)
+        .map_err(|source| ControlError::Runtime { source })?;
+    Ok((workers, autoban))
 }

@@ -6,13 +6,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use openclaw_core::autoban::Kind;
 use openclaw_core::config;
 use openclaw_core::message::{Field, client};
+use openclaw_core::reason::Reason;
 use openclaw_core::route::Router;
 
+use super::connections::{Connections, Cut};
 use crate::filter::{self, Busy, Filter};
 use crate::net::Buffers;
 use crate::shield::PeerFilter;
+use crate::shield::autoban::Informer;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{Recorder, Slots};
 use crate::time::Wheel;
@@ -27,7 +31,8 @@ pub struct Local {
     pub peers: PeerFilter,
     pub random: RefCell<fastrand::Rng>,
     /// Open client connections of this worker.
-    pub connections: Cell<usize>,
+    pub connections: Connections,
+    informer: Informer,
     serving: RefCell<Rc<Serving>>,
     draining: Cell<bool>,
     date: Cell<Date>,
@@ -66,6 +71,7 @@ pub struct Downstream {
     pub local: SocketAddr,
     pub trusted: bool,
     pub tls: Option<TlsFacts>,
+    pub cut: Cut,
 }
 
 /// What the handshake settled.
@@ -82,7 +88,12 @@ struct Date {
 }
 
 impl Local {
-    pub fn new(snapshot: Arc<Snapshot>, recorder: Recorder, peers: PeerFilter) -> Self {
+    pub fn new(
+        snapshot: Arc<Snapshot>,
+        recorder: Recorder,
+        peers: PeerFilter,
+        informer: Informer,
+    ) -> Self {
         let serving = Rc::new(Serving::new(snapshot, &recorder, None));
         Self {
             buffers: Buffers::default(),
@@ -90,7 +101,8 @@ impl Local {
             recorder,
             peers,
             random: RefCell::new(fastrand::Rng::new()),
-            connections: Cell::new(0),
+            connections: Connections::default(),
+            informer,
             serving: RefCell::new(serving),
             draining: Cell::new(false),
             date: Cell::default(),
@@ -107,6 +119,17 @@ impl Local {
         let before = self.serving();
         let serving = Rc::new(Serving::new(snapshot, &self.recorder, Some(&before)));
         *self.serving.borrow_mut() = serving;
+    }
+
+    /// Tells of a refusal that may lead to a ban, if the peer of the connection is the client itself.
+    pub fn accuse(&self, downstream: &Downstream, reason: Reason) {
+        let Some(kind) = Kind::of(reason).filter(|_| !downstream.trusted) else {
+            return;
+        };
+        let after = self.serving.borrow().snapshot.config.autoban.after;
+        if after.of(kind).is_some() {
+            self.informer.tell(downstream.peer.ip(), kind, reason);
+        }
     }
 
     /// Whether connections should end after their current exchange.
@@ -224,6 +247,7 @@ impl Downstream {
         peer: SocketAddr,
         local: SocketAddr,
         tls: Option<TlsFacts>,
+        cut: Cut,
     ) -> Self {
         let address = peer.ip().to_canonical();
         let trusted = listener
@@ -238,6 +262,7 @@ impl Downstream {
             local,
             trusted,
             tls,
+            cut,
         }
     }
 

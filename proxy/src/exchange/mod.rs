@@ -1,6 +1,7 @@
 //! The life of one request, from its checked head to the access log.
 
 mod answer;
+pub mod connections;
 pub mod context;
 mod download;
 mod error;
@@ -25,7 +26,7 @@ use self::context::{Downstream, Local};
 use self::error::Error;
 use self::forward::{Forward, Limits, Passage};
 use self::prepare::{Outbound, Plan};
-use self::wire::Wire;
+use self::wire::{Wire, WireError};
 use crate::filter::Allowance;
 use crate::telemetry::Record;
 use crate::time::Deadline;
@@ -54,17 +55,64 @@ struct Story {
     retries: u32,
 }
 
+/// An exchange under way. However it ends, it is counted and logged, and gives back what it borrowed: also when its connection is
+/// closed in the middle and the future dropped.
+struct Course<'a> {
+    local: &'a Local,
+    downstream: &'a Downstream,
+    prepared: Prepared,
+    story: Story,
+    is_over: bool,
+}
+
+impl Drop for Course<'_> {
+    fn drop(&mut self) {
+        if let Plan::Forward(outbound) = &mut self.prepared.plan {
+            let head = std::mem::take(&mut outbound.head);
+            self.local.buffers.give_back(head);
+        }
+        if !self.is_over {
+            // What ends with the worker itself is not told.
+            let Some(reason) = self.downstream.cut.get() else {
+                return;
+            };
+            self.story.reason = Some(reason);
+            self.story.detail = "the connection was closed when its peer was turned away";
+            if self.story.passage.status == 0 {
+                self.story.passage.status = Error::Wire(WireError::Gone).fault().status;
+            }
+        }
+        let Self {
+            local,
+            downstream,
+            prepared,
+            story,
+            is_over: _,
+        } = self;
+        record(local, downstream, prepared, story);
+    }
+}
+
 /// Carries a request out and answers the client, whatever happens; then counts and logs it.
 pub async fn run<W: Wire>(
     local: &Local,
     downstream: &Downstream,
-    mut prepared: Prepared,
+    prepared: Prepared,
     wire: &mut W,
     deadline: &Deadline,
 ) {
-    let mut story = Story::default();
     let method = prepared.method;
     let serving = prepared.serving.clone();
+    let mut course = Course {
+        local,
+        downstream,
+        prepared,
+        story: Story::default(),
+        is_over: false,
+    };
+    let Course {
+        prepared, story, ..
+    } = &mut course;
     let route = prepared
         .route
         .and_then(|index| serving.snapshot.config.routes.get(index));
@@ -80,7 +128,7 @@ pub async fn run<W: Wire>(
                         allowance: prepared.allowance,
                     };
                     forward(
-                        local, downstream, upstream, outbound, edits, wire, deadline, &mut story,
+                        local, downstream, upstream, outbound, edits, wire, deadline, story,
                     )
                     .await
                 }
@@ -107,15 +155,10 @@ pub async fn run<W: Wire>(
     if let Some(fault) = fault {
         story.reason = Some(fault.reason);
         story.detail = fault.detail;
-        tell(
-            local, downstream, fault, &prepared, wire, deadline, &mut story,
-        )
-        .await;
+        local.accuse(downstream, fault.reason);
+        tell(local, downstream, fault, prepared, wire, deadline, story).await;
     }
-    if let Plan::Forward(outbound) = &mut prepared.plan {
-        local.buffers.give_back(std::mem::take(&mut outbound.head));
-    }
-    record(local, downstream, &mut prepared, &story);
+    course.is_over = true;
 }
 
 /// Tries endpoints until one has answered or nothing may be tried any more.
@@ -246,6 +289,7 @@ pub fn record_refused(
     mut prepared: Prepared,
     fault: Fault,
 ) {
+    local.accuse(downstream, fault.reason);
     let passage = Passage {
         status: fault.status,
         ..Passage::default()

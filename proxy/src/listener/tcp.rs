@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::{Listening, Terms};
+use crate::exchange::connections::Cut;
 use crate::exchange::context::{Downstream, Local, TlsFacts};
 use crate::net::Io;
 use crate::serve;
@@ -76,28 +77,35 @@ fn admit(local: &Rc<Local>, listening: &Listening, tcp: TcpStream, peer: SocketA
     };
     // Fails only on a socket that is dead already.
     let _ = tcp.set_nodelay(true);
-    let open = Open::new(local.clone(), terms.slot, permit);
-    if terms.setup.tls.is_some() {
-        tokio::task::spawn_local(secure(open, terms, tcp, peer));
+    let open = Open::new(local.clone(), terms.slot, permit, address);
+    let key = open.key;
+    let task = if terms.setup.tls.is_some() {
+        tokio::task::spawn_local(secure(open, terms, tcp, peer))
     } else {
-        tokio::task::spawn_local(plain(open, terms, tcp, peer));
-    }
+        tokio::task::spawn_local(plain(open, terms, tcp, peer))
+    };
+    local.connections.served_by(key, task.abort_handle());
 }
 
 /// Counts a connection for as long as it lives.
 struct Open {
     local: Rc<Local>,
     slot: u32,
+    /// Among the worker's connections.
+    key: usize,
+    cut: Cut,
     _permit: Permit,
 }
 
 impl Open {
-    fn new(local: Rc<Local>, slot: u32, permit: Permit) -> Self {
+    fn new(local: Rc<Local>, slot: u32, permit: Permit, peer: IpAddr) -> Self {
         local.recorder.connection_opened(slot);
-        local.connections.set(local.connections.get() + 1);
+        let (key, cut) = local.connections.enter(peer);
         Self {
             local,
             slot,
+            key,
+            cut,
             _permit: permit,
         }
     }
@@ -105,7 +113,7 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.local.connections.set(self.local.connections.get() - 1);
+        self.local.connections.leave(self.key);
         self.local.recorder.connection_closed(self.slot);
     }
 }
@@ -123,8 +131,9 @@ async fn plain(open: Open, terms: Terms, tcp: TcpStream, peer: SocketAddr) {
         peer,
         address,
         None,
+        open.cut.clone(),
     ));
-    let mut io = Io::plain(tcp);
+    let mut io = Io::plain(tcp, open.cut.clone());
     let mut early = Vec::new();
     let http2 = match (protocols.h1, protocols.h2) {
         (true, true) => {
@@ -141,7 +150,7 @@ async fn plain(open: Open, terms: Terms, tcp: TcpStream, peer: SocketAddr) {
 async fn secure(open: Open, terms: Terms, tcp: TcpStream, peer: SocketAddr) {
     let local = &open.local;
     // Boxed, so that the handshake's state is freed when it is over.
-    let Some((io, downstream, http2)) = Box::pin(establish(local, terms, tcp, peer)).await else {
+    let Some((io, downstream, http2)) = Box::pin(establish(&open, terms, tcp, peer)).await else {
         return;
     };
     serve_wire(local, downstream, io, Vec::new(), http2).await;
@@ -149,7 +158,7 @@ async fn secure(open: Open, terms: Terms, tcp: TcpStream, peer: SocketAddr) {
 
 /// Shakes hands within `header_timeout`; tells whether HTTP/2 was chosen.
 async fn establish(
-    local: &Local,
+    Open { local, cut, .. }: &Open,
     terms: Terms,
     tcp: TcpStream,
     peer: SocketAddr,
@@ -183,8 +192,19 @@ async fn establish(
         },
         server_name: session.server_name().map(str::to_owned),
     };
-    let downstream = Downstream::new(terms.config, terms.slot, peer, address, Some(facts));
-    Some((Io::tls(tcp, session), Rc::new(downstream), http2))
+    let downstream = Downstream::new(
+        terms.config,
+        terms.slot,
+        peer,
+        address,
+        Some(facts),
+        cut.clone(),
+    );
+    Some((
+        Io::tls(tcp, session, cut.clone()),
+        Rc::new(downstream),
+        http2,
+    ))
 }
 
 /// A client that offers only protocols which the listener does not speak is refused before anything is agreed upon;

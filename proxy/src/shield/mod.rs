@@ -8,6 +8,8 @@
 pub mod kernel;
 
 mod api;
+pub mod autoban;
+mod ban;
 mod compile;
 mod doubts;
 mod format;
@@ -41,6 +43,7 @@ use openclaw_core::config::{Config, ShieldMode};
 pub use self::api::{
     Answer, ApiError, Changed, EntryView, Import, ListStats, Request, Stats, TableStats, Tested,
 };
+pub use self::ban::Banned;
 pub use self::doubts::{missing_interfaces, pointless_blocks};
 pub use self::format::ttl::show as show_seconds;
 pub use self::format::{Format, Problem, Problems, SHOWN_PROBLEMS};

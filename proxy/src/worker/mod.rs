@@ -5,15 +5,18 @@ use std::io;
 use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
 
+use openclaw_core::config::Prefix;
 use tokio::runtime::LocalOptions;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::exchange::context::{Local, Refused};
 use crate::listener::{Listening, Terms, accept};
 use crate::shield::PeerFilter;
+use crate::shield::autoban::Informer;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{AccessLog, Recorder, Report};
 use crate::time::TICK;
@@ -32,6 +35,8 @@ pub struct WorkerSeed {
     pub access_log: Option<AccessLog>,
     /// Who is turned away before anything is read.
     pub peers: PeerFilter,
+    /// Whom it tells of refusals.
+    pub informer: Informer,
 }
 
 /// A listening socket of this worker alone (`SO_REUSEPORT`).
@@ -53,6 +58,8 @@ pub enum Command {
     Report(oneshot::Sender<Report>),
     /// Who was refused by a limit, route by route.
     Limits(oneshot::Sender<Vec<Refused>>),
+    /// Close the connections of peers that are turned away now: those inside the range, or all.
+    Close(Option<Prefix>),
     /// Accept no more, let exchanges end; the worker ends when it has no connection left, or at the deadline.
     Drain {
         deadline: Instant,
@@ -64,10 +71,35 @@ pub enum Command {
 #[derive(Debug)]
 pub struct WorkerHandle {
     inbox: mpsc::Sender<Command>,
+    /// Set when there was no room for an order to close: the worker looks at all of its connections then.
+    missed: Arc<AtomicBool>,
     thread: thread::JoinHandle<()>,
 }
 
+/// Has connections of a worker closed, from any thread.
+#[derive(Clone, Debug)]
+pub struct Closer {
+    inbox: mpsc::Sender<Command>,
+    missed: Arc<AtomicBool>,
+}
+
+impl Closer {
+    /// Looks at the connections from inside a range, or at all.
+    pub fn close(&self, range: Option<Prefix>) {
+        if self.inbox.try_send(Command::Close(range)).is_err() {
+            self.missed.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
 impl WorkerHandle {
+    pub fn closer(&self) -> Closer {
+        Closer {
+            inbox: self.inbox.clone(),
+            missed: self.missed.clone(),
+        }
+    }
+
     /// Whether the worker took the message; it does not when it has ended.
     pub fn send(&self, command: Command) -> bool {
         self.inbox.try_send(command).is_ok()
@@ -91,6 +123,8 @@ impl WorkerHandle {
 /// When the thread or its runtime cannot be made.
 pub fn spawn(seed: WorkerSeed) -> io::Result<WorkerHandle> {
     let (inbox, commands) = mpsc::channel(INBOX);
+    let missed = Arc::new(AtomicBool::new(false));
+    let missed_here = missed.clone();
     let thread = thread::Builder::new()
         .name(format!("worker-{}", seed.index))
         .spawn(move || {
@@ -98,11 +132,15 @@ pub fn spawn(seed: WorkerSeed) -> io::Result<WorkerHandle> {
                 .enable_all()
                 .build_local(LocalOptions::default());
             match runtime {
-                Ok(runtime) => runtime.block_on(run(seed, commands)),
+                Ok(runtime) => runtime.block_on(run(seed, commands, &missed_here)),
                 Err(error) => tracing::error!(%error, "the runtime of a worker cannot be made"),
             }
         })?;
-    Ok(WorkerHandle { inbox, thread })
+    Ok(WorkerHandle {
+        inbox,
+        missed,
+        thread,
+    })
 }
 
 /// The listeners of this worker.
@@ -111,11 +149,12 @@ struct Listeners {
     open: Vec<Rc<Listening>>,
 }
 
-async fn run(seed: WorkerSeed, mut commands: mpsc::Receiver<Command>) {
+async fn run(seed: WorkerSeed, mut commands: mpsc::Receiver<Command>, missed: &AtomicBool) {
     let local = Rc::new(Local::new(
         seed.snapshot.clone(),
         Recorder::new(seed.access_log),
         seed.peers,
+        seed.informer,
     ));
     let mut listeners = Listeners {
         local: local.clone(),
@@ -132,10 +171,13 @@ async fn run(seed: WorkerSeed, mut commands: mpsc::Receiver<Command>) {
                 count += 1;
                 local.wheel.tick();
                 local.recorder.tick();
+                if missed.swap(false, Ordering::Relaxed) {
+                    close(&local, None);
+                }
                 if count.is_multiple_of(SWEEP_TICKS) {
                     local.sweep();
                 }
-                let over = drain.is_some_and(|deadline| local.connections.get() == 0 || Instant::now() >= deadline);
+                let over = drain.is_some_and(|deadline| local.connections.count() == 0 || Instant::now() >= deadline);
                 if over {
                     break;
                 }
@@ -146,6 +188,7 @@ async fn run(seed: WorkerSeed, mut commands: mpsc::Receiver<Command>) {
                     // Whoever asked may have given up.
                     let _ = reply.send(local.recorder.report());
                 }
+                Some(Command::Close(range)) => close(&local, range),
                 Some(Command::Limits(reply)) => {
                     let _ = reply.send(local.serving().refused());
                 }
@@ -159,6 +202,20 @@ async fn run(seed: WorkerSeed, mut commands: mpsc::Receiver<Command>) {
         }
     }
     local.recorder.tick();
+}
+
+/// Closes the connections of those who would not be let in any more.
+fn close(local: &Local, range: Option<Prefix>) {
+    let closed = local.connections.close(|peer| {
+        let inside = range.is_none_or(|range| range.contains(peer));
+        inside.then(|| local.peers.check(peer)).flatten()
+    });
+    if closed > 0 {
+        tracing::debug!(
+            closed,
+            "connections of peers that are turned away now were closed"
+        );
+    }
 }
 
 impl Listeners {

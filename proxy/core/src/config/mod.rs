@@ -4,6 +4,7 @@
 //! nothing here touches the file system. One section a file: its type, its keys with their defaults, its reader.
 
 mod admin;
+mod autoban;
 mod document;
 mod headers;
 pub mod keys;
@@ -29,6 +30,7 @@ mod values;
 mod variables;
 
 pub use admin::Admin;
+pub use autoban::{Autoban, Thresholds};
 pub use headers::{HeaderEdit, HeaderEdits};
 pub use limit::{Limit, LimitKey};
 pub use listener::{Listener, Protocols};
@@ -57,6 +59,7 @@ pub struct Config {
     pub admin: Admin,
     pub log: Log,
     pub shield: Shield,
+    pub autoban: Autoban,
     pub listeners: Vec<Listener>,
     pub upstreams: Vec<Upstream>,
     /// In file order; `route::Router` compiles them.

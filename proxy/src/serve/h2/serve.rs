@@ -68,6 +68,7 @@ pub async fn serve(local: Rc<Local>, downstream: Rc<Downstream>, io: Io, early: 
     .await;
     if let End::Violation(violation) = end {
         local.recorder.refusal(violation.reason());
+        local.accuse(&downstream, violation.reason());
         tracing::debug!(peer = %downstream.peer, ?violation, "an HTTP/2 connection was ended");
     }
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::config::{
-    AccessFormat, AccessTarget, Action, EndpointAddress, HostPattern, Level, LimitKey, NoFiles,
-    PathPattern, Protocols, Source, SynMode, SynVariant, TlsVersion, load,
+    AccessFormat, AccessTarget, Action, Autoban, EndpointAddress, HostPattern, Level, LimitKey,
+    NoFiles, PathPattern, Protocols, Source, SynMode, SynVariant, Thresholds, TlsVersion, load,
 };
 
 use super::{Memory, accepted, load_files, load_text};
@@ -25,6 +25,7 @@ fn absent_keys_have_their_defaults() {
     assert_eq!(config.log.access.to, AccessTarget::Stdout);
     assert_eq!(config.log.access.format, AccessFormat::Json);
     assert!(config.shield.interfaces.is_empty());
+    assert!(config.autoban.after.is_empty());
     let listener = &config.listeners[0];
     assert_eq!(&*listener.name, "web");
     assert_eq!(
@@ -241,4 +242,27 @@ fn what_is_probably_not_meant_is_a_warning() {
             "no route leads to the upstream `app`"
         ]
     );
+}
+
+#[test]
+fn bans_follow_from_what_is_written() {
+    let config = accepted(&format!(
+        "{SMALL}[[route]]\nto = \"app\"\n[autoban]\nafter = {{ waf = 3, auth = 10, limit = 20, protocol = 1 }}\nwindow = \"1m\"\nttl = \"10m\"\ngrow = 4.0\n"
+    ));
+    let expected = Autoban {
+        after: Thresholds {
+            waf: Some(3),
+            auth: Some(10),
+            limit: Some(20),
+            protocol: Some(1),
+        },
+        window: Duration::from_mins(1),
+        ttl: Duration::from_mins(10),
+        grow: 4.0,
+        max_ttl: Duration::from_hours(24),
+    };
+    assert_eq!(config.autoban, expected);
+    let config = accepted(&format!("{SMALL}[autoban]\ngrow = 2\n"));
+    assert!((config.autoban.grow - 2.0).abs() < f64::EPSILON);
+    assert!(config.autoban.after.is_empty());
 }

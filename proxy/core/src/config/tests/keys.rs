@@ -78,7 +78,8 @@ fn document(section: &Section, key: &Key) -> String {
         _ => "to = \"app\"",
     };
     match section.name {
-        "server" | "admin" | "log" | "log.access" | "shield" | "shield.syn" => {
+        "server" | "autoban" | "autoban.after" | "admin" | "log" | "log.access" | "shield"
+        | "shield.syn" => {
             format!("[{}]\n{lines}\n{listener}", section.name)
         }
         "listener" => format!("[listener.web]\n{lines}\n"),

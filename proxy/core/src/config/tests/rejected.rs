@@ -51,7 +51,6 @@ fn the_document_has_a_shape() {
         "[listener.\"a b\"]\nbind = [\"127.0.0.1:80\"]",
         "cannot be a name",
     );
-    listener("[autoban]", "does not support turning HTTP verdicts");
     listener("[cache]", "does not support caching");
     listener("[[test]]", "does not support tests");
     listener("[servr]", "unknown key `servr`");
@@ -355,4 +354,27 @@ fn header_edits_are_checked() {
         "can only be set, and only on requests",
     );
     edit("request = { replace = {} }", "unknown key `replace`");
+}
+
+#[test]
+fn bans_are_checked() {
+    for (keys, message) in [
+        ("after = { limits = 1 }", "unknown key `limits`"),
+        ("after = { limit = 0 }", "out of range"),
+        ("after = { waf = \"3\" }", "expected an integer"),
+        ("window = \"0s\"", "longer than zero"),
+        ("ttl = \"10ms\"", "at least a second"),
+        ("ttl = 10", "a duration needs a unit"),
+        ("grow = 0.5", "0.5 is out of range"),
+        ("grow = nan", "NaN is out of range"),
+        ("grow = \"4\"", "expected a number"),
+        (
+            "ttl = \"2h\"\nmax_ttl = \"1h\"",
+            "`max_ttl` is shorter than `ttl`",
+        ),
+        ("ttl = \"2d\"", "`max_ttl` is shorter than `ttl`"),
+        ("untl = 5", "unknown key `untl`"),
+    ] {
+        listener(&format!("[autoban]\n{keys}"), message);
+    }
 }
