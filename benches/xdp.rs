@@ -134,7 +134,7 @@ fn main() -> Result<()> {
         }),
     )?;
     maps.set_config(&Config {
-        flags: flags::ENABLED | flags::MONITOR,
+        monitored: u64::MAX,
         ..enabled
     })?;
     bench.stage("monitor, banned, random of 65,536", &v4(IN_LIST))?;

@@ -6,6 +6,7 @@ pub mod exchange;
 pub mod filter;
 pub mod listener;
 pub mod net;
+pub mod privilege;
 pub mod serve;
 pub mod shield;
 pub mod snapshot;

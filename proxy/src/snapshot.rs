@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use openclaw_core::certificates::ByName;
 use openclaw_core::config::Config;
 use openclaw_core::limit::Table;
 
@@ -27,9 +28,16 @@ pub struct Snapshot {
 /// What a listener needs beyond its configuration.
 #[derive(Clone, Debug)]
 pub struct ListenerSetup {
-    pub tls: Option<Arc<rustls::ServerConfig>>,
+    pub tls: Option<TlsSetup>,
     /// Goes on from snapshot to snapshot while the listener keeps its name.
     pub permits: Arc<Permits>,
+}
+
+/// What a handshake needs, and what requests are held against afterwards.
+#[derive(Clone, Debug)]
+pub struct TlsSetup {
+    pub config: Arc<rustls::ServerConfig>,
+    pub names: Arc<ByName>,
 }
 
 /// An upstream with its names resolved.

@@ -4,8 +4,9 @@
 //! moves on when that slot comes up, so a keep-alive connection is filed about once per timeout, not once per request.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use slab::Slab;
@@ -141,6 +142,12 @@ impl Deadline {
         }
     }
 
+    /// The wheel's clock, which stands still while the worker does: time in which nobody was served counts against nobody.
+    pub fn now(&self) -> Duration {
+        let ticks = self.wheel.0.borrow().now;
+        TICK * u32::try_from(ticks).unwrap_or(u32::MAX)
+    }
+
     pub fn disarm(&self) {
         if let Some(timer) = self.wheel.0.borrow_mut().timers.get_mut(self.key) {
             timer.due = NEVER;
@@ -163,6 +170,31 @@ impl Deadline {
         }
         false
     }
+
+    /// What was polled, or `None` where it is pending and the time is up.
+    pub fn bound<T>(&self, cx: &mut Context<'_>, polled: Poll<T>) -> Poll<Option<T>> {
+        match polled {
+            Poll::Ready(value) => Poll::Ready(Some(value)),
+            Poll::Pending if self.poll_expired(cx) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Polls until there is a value, for at most `limit`.
+    pub async fn within<T>(
+        &self,
+        limit: Duration,
+        mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Option<T> {
+        self.arm(limit);
+        let result = poll_fn(|cx| {
+            let polled = poll(cx);
+            self.bound(cx, polled)
+        })
+        .await;
+        self.disarm();
+        result
+    }
 }
 
 impl Drop for Deadline {
@@ -173,7 +205,7 @@ impl Drop for Deadline {
 
 #[cfg(test)]
 mod tests {
-    use std::task::{Context, Waker};
+    use std::task::{Context, Poll, Waker};
     use std::time::Duration;
 
     use super::{Deadline, Wheel};
@@ -211,6 +243,24 @@ mod tests {
         assert_eq!(ticks_until_expiry(&wheel, &deadline), 11);
         deadline.arm(Duration::from_secs(2));
         assert_eq!(ticks_until_expiry(&wheel, &deadline), 21);
+    }
+
+    #[test]
+    fn what_is_ready_is_taken_even_when_the_time_is_up() {
+        let wheel = Wheel::new();
+        let deadline = Deadline::new(&wheel);
+        deadline.arm(Duration::from_millis(100));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert_eq!(deadline.bound(&mut cx, Poll::<u8>::Pending), Poll::Pending);
+        ticks_until_expiry(&wheel, &deadline);
+        assert_eq!(
+            deadline.bound(&mut cx, Poll::Ready(1)),
+            Poll::Ready(Some(1))
+        );
+        assert_eq!(
+            deadline.bound(&mut cx, Poll::<u8>::Pending),
+            Poll::Ready(None)
+        );
     }
 
     #[test]

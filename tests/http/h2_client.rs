@@ -48,7 +48,7 @@ pub(super) async fn in_the_clear(stage: &Stage) -> Sender {
 }
 
 pub(super) async fn with_tls(stage: &Stage) -> Sender {
-    let connector = TlsConnector::from(Arc::new(believing(&["h2", "http/1.1"]).unwrap()));
+    let connector = TlsConnector::from(Arc::new(believing(&["h2", "http/1.1"], None).unwrap()));
     let tcp = TcpStream::connect(stage.webs).await.unwrap();
     let name = ServerName::try_from("a.test").unwrap();
     let tls = connector.connect(name, tcp).await.unwrap();

@@ -6,12 +6,15 @@ mod h2;
 mod h2_client;
 mod interim;
 mod limits;
+mod logs;
 mod lying;
 mod messages;
+mod pace;
 mod rates;
 mod real;
 mod retries;
 mod routes;
+mod tls;
 mod tunnels;
 
 use std::net::SocketAddr;

@@ -27,7 +27,7 @@ use super::{
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
-fn counted(maps: &Maps, reason: Reason) -> u64 {
+pub(super) fn counted(maps: &Maps, reason: Reason) -> u64 {
     maps.stats()
         .unwrap()
         .into_iter()
@@ -38,13 +38,13 @@ fn counted(maps: &Maps, reason: Reason) -> u64 {
 }
 
 /// A datagram socket in the server's namespace and one in the client's, bound to `client` and connected to the first.
-struct Wire {
-    server: UdpSocket,
-    client: UdpSocket,
+pub(super) struct Wire {
+    pub(super) server: UdpSocket,
+    pub(super) client: UdpSocket,
 }
 
 impl Wire {
-    fn new(net: &Net, server: &str, client: &str) -> Self {
+    pub(super) fn new(net: &Net, server: &str, client: &str) -> Self {
         Self::between((&net.server, server), (&net.client, client))
     }
 
@@ -61,7 +61,7 @@ impl Wire {
     }
 
     /// Sends until one arrives.
-    fn assert_open(&self) {
+    pub(super) fn assert_open(&self) {
         let start = Instant::now();
         while start.elapsed() < DEADLINE {
             self.client.send(b"ping").unwrap();
@@ -74,7 +74,7 @@ impl Wire {
     }
 
     /// Sends until one is counted as dropped, and nothing arrives.
-    fn assert_dropped(&self, maps: &Maps, reason: Reason) {
+    pub(super) fn assert_dropped(&self, maps: &Maps, reason: Reason) {
         let before = counted(maps, reason);
         let start = Instant::now();
         while counted(maps, reason) == before {

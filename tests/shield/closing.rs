@@ -177,7 +177,8 @@ fn repeaters_are_banned_for_longer_over_restarts() {
         let left = ban["expires_in"].as_u64().unwrap();
         assert!((least..=most).contains(&left), "{left}");
     };
-    ban(&stage, 1, 0, 1);
+    stage.from(2).send(SMUGGLED);
+    stage.proxy.wait_for("banned: http.smuggling once, ban 1");
     let deadline = Instant::now() + PATIENCE;
     while !stage.serves(2) {
         assert!(Instant::now() < deadline, "the ban does not end");

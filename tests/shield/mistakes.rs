@@ -195,3 +195,10 @@ impl std::io::Write for Sink {
         Ok(())
     }
 }
+
+#[test]
+fn the_verifier_is_far_from_giving_up() {
+    let pins = PinDir::new();
+    let verified = load(&pins).verified_instructions().unwrap();
+    assert!(verified < 500_000, "{verified} instructions of a million");
+}

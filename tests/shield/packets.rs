@@ -57,7 +57,8 @@ fn a_frame_cut_at_any_length_is_judged_alike_and_never_let_past_a_list() {
 fn the_kill_switch_passes_everything() {
     let mut rig = rig();
     rig.configure(Config {
-        flags: flags::MONITOR,
+        flags: 0,
+        monitored: u64::MAX,
         ..rig.config
     });
     for (name, frame, _) in rows() {
@@ -71,7 +72,7 @@ fn the_kill_switch_passes_everything() {
 fn monitor_mode_counts_what_it_would_drop_and_passes() {
     let mut rig = rig();
     rig.configure(Config {
-        flags: rig.config.flags | flags::MONITOR,
+        monitored: u64::MAX,
         ..rig.config
     });
     for (name, frame, expected) in rows() {
@@ -133,7 +134,7 @@ fn countries_are_denied_or_the_only_ones() {
     rig.check("unknown, admitted", &Ip4::tcp(STRANGER).frame(&[]), Pass);
     with(&mut rig, geo::DENY, [0, 0, 0, 1 << (200 - 192)]);
     rig.configure(Config {
-        flags: flags::ENABLED | flags::MONITOR,
+        monitored: u64::MAX,
         ..rig.config
     });
     rig.check("away, monitored", &Ip4::tcp(away).frame(&[]), WouldGeo);
@@ -198,14 +199,7 @@ fn a_parsed_flow_has_the_ports_behind_every_header() {
     let Parsed::Flow(flow) = parse(&frame[..]) else {
         panic!("not a flow")
     };
-    assert_eq!(
-        flow.transport,
-        Transport::Tcp {
-            source: 40000,
-            destination: 443,
-            flags: 2
-        }
-    );
+    assert_eq!(flow.transport, Transport::tcp(40000, 443, 2));
     assert!(flow.fragment);
     assert_eq!(flow.protocol, 6);
     let frame = Ip4 {
@@ -216,13 +210,7 @@ fn a_parsed_flow_has_the_ports_behind_every_header() {
     let Parsed::Flow(flow) = parse(&frame[..]) else {
         panic!("not a flow")
     };
-    assert_eq!(
-        flow.transport,
-        Transport::Udp {
-            source: 53,
-            destination: 4000
-        }
-    );
+    assert_eq!(flow.transport, Transport::udp(53, 4000, 12));
     assert!(!flow.fragment);
     assert_eq!(frame[..].load::<2>(frame.len() - 1), None);
     assert_eq!(frame[..].load::<2>(usize::MAX), None);

@@ -1,16 +1,21 @@
 //! A loaded kernel program beside the decision function of the host, on the same lists.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     collections::HashMap,
     path::PathBuf,
+    rc::Rc,
     sync::atomic::{AtomicU32, Ordering},
 };
 
 use openclaw::shield::kernel::{Kernel, Maps, Subject, monotonic_ns};
 use openclaw_common::{
     abi::{Config, Entry, Prefix4, Prefix6, class, flags},
+    bucket::Word,
     decide::{Decision, Record, Tables, judge},
+    packet::{Address, Flow},
+    ports::{self, Set},
+    rate::Kind,
     verdict::Reason,
 };
 
@@ -57,6 +62,30 @@ pub struct HostTables {
     pub ban6: HashMap<Prefix6, Held>,
     pub fine4: HashMap<Prefix4, Held>,
     pub fine6: HashMap<Prefix6, Held>,
+    pub ports: HashMap<Set, Vec<u16>>,
+    pub buckets: RefCell<HashMap<(Vec<u8>, bool), Arrival>>,
+    /// What was dropped or would have been: reason and country.
+    pub noted: RefCell<Vec<(Reason, u8)>>,
+}
+
+/// What a source has sent.
+#[derive(Clone)]
+pub struct Arrival(Rc<Cell<u64>>);
+
+impl Word for Arrival {
+    fn load(&self) -> u64 {
+        self.0.get()
+    }
+    fn replace(&self, old: u64, new: u64) -> bool {
+        let was_old = self.0.get() == old;
+        if was_old {
+            self.0.set(new);
+        }
+        was_old
+    }
+    fn add(&self, more: u64) {
+        self.0.set(self.0.get() + more);
+    }
 }
 
 pub struct Held {
@@ -87,6 +116,7 @@ impl Record for &Held {
 
 impl<'a> Tables for &'a HostTables {
     type Record = &'a Held;
+    type Word = Arrival;
 
     fn class4(&self, source: [u8; 4]) -> u16 {
         self.class4
@@ -112,6 +142,26 @@ impl<'a> Tables for &'a HostTables {
         (0..=128)
             .rev()
             .find_map(|length| self.fine6.get(&Prefix6::new(source, length)))
+    }
+    fn ports(&self, set: Set, word: u32) -> u64 {
+        let ports = self.ports.get(&set).map_or(&[][..], Vec::as_slice);
+        ports::words(ports.iter().copied())[word as usize]
+    }
+    fn bucket(&self, source: Address, kind: Kind, first_ns: u64) -> Option<Arrival> {
+        let source = match source {
+            Address::V4(address) => address.to_vec(),
+            Address::V6(address) => address[..8].to_vec(),
+        };
+        let mut buckets = self.buckets.borrow_mut();
+        let key = (source, kind == Kind::Syn);
+        let found = buckets.get(&key).cloned();
+        if found.is_none() {
+            buckets.insert(key, Arrival(Rc::new(Cell::new(first_ns))));
+        }
+        found
+    }
+    fn note(&self, _: &Config, _: &Flow, reason: Reason, country: u8) {
+        self.noted.borrow_mut().push((reason, country));
     }
     fn now_ns(&self) -> u64 {
         monotonic_ns()
@@ -151,6 +201,11 @@ impl Rig {
     pub fn configure(&mut self, config: Config) {
         self.config = config;
         self.maps.set_config(&config).unwrap();
+    }
+
+    pub fn protect(&mut self, set: Set, ports: &[u16]) {
+        self.maps.set_ports(set, ports.iter().copied()).unwrap();
+        self.host.ports.insert(set, ports.to_vec());
     }
 
     pub fn class4(&mut self, address: [u8; 4], bits: u16) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme, StreamOwned,
 };
@@ -62,7 +62,15 @@ impl RawClient {
     }
 
     pub fn try_connect_tls(address: SocketAddr, name: &str, alpn: &[&str]) -> io::Result<Self> {
-        let config = believing(alpn)?;
+        Self::try_connect_tls_as(address, name, believing(alpn, None)?)
+    }
+
+    /// Connects with TLS as this configuration has it.
+    pub fn try_connect_tls_as(
+        address: SocketAddr,
+        name: &str,
+        config: ClientConfig,
+    ) -> io::Result<Self> {
         let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
         let mut tls = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
         let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
@@ -148,9 +156,12 @@ impl RawClient {
     }
 
     pub fn read_exact(&mut self, count: usize) -> Vec<u8> {
-        self.wire
-            .read_exact(count)
+        self.try_read_exact(count)
             .unwrap_or_else(|error| panic!("no {count} bytes: {error}"))
+    }
+
+    pub fn try_read_exact(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        self.wire.read_exact(count)
     }
 
     pub fn read_to_end(&mut self) -> Vec<u8> {
@@ -178,15 +189,23 @@ impl RawClient {
     }
 }
 
-/// TLS that believes any certificate and offers these protocols.
-pub fn believing(alpn: &[&str]) -> io::Result<ClientConfig> {
+/// A client's certificate and its key.
+pub type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+/// TLS that believes any certificate, offers these protocols, and shows a certificate of its own if it has one.
+pub fn believing(alpn: &[&str], identity: Option<Identity>) -> io::Result<ClientConfig> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Believer(provider)))
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(Arc::new(Believer(provider)));
+    let mut config = match identity {
+        Some((chain, key)) => builder
+            .with_client_auth_cert(chain, key)
+            .map_err(io::Error::other)?,
+        None => builder.with_no_client_auth(),
+    };
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
     Ok(config)
 }

@@ -3,18 +3,33 @@
 
 use core::mem::{align_of, size_of};
 
-/// Names the directory of the pins (`v1`), so that a build never opens maps of another layout. Raised with any change in this file,
+/// Names the directory of the pins (`v2`), so that a build never opens maps of another layout. Raised with any change in this file,
 /// in the names or capacities of [`crate::maps`] or in the numbers of [`crate::verdict::Reason`].
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// Bits of [`Config::flags`].
 pub mod flags {
     /// Without it every frame passes: the kill switch, and the safe meaning of a map that nobody has filled.
     pub const ENABLED: u32 = 1 << 0;
-    /// What would be dropped is counted under its `would_` reason, and passes.
-    pub const MONITOR: u32 = 1 << 1;
+    /// What is dropped or would be is told through `EVENTS`, one in [`super::Config::sample_mask`] + 1. Costs one branch when off.
+    pub const EVENTS: u32 = 1 << 1;
     /// The kernel program logs what it passes over or drops. Costs one branch when off.
     pub const DEBUG: u32 = 1 << 2;
+}
+
+/// Bits of [`Config::checks`]: what is asked of packets that no list decides.
+pub mod checks {
+    /// Packets that no honest host sends are dropped: TCP flags that contradict each other, source equal to destination, port 0,
+    /// QUIC Initials that are too short.
+    pub const INVALID: u32 = 1 << 0;
+    /// Fragments of TCP segments are dropped.
+    pub const FRAGMENTS_TCP: u32 = 1 << 1;
+    /// Fragments of UDP datagrams are dropped.
+    pub const FRAGMENTS_UDP: u32 = 1 << 2;
+    /// `PORTS` names at least one port.
+    pub const PORTS: u32 = 1 << 3;
+    /// `PORTS_UDP` names at least one port.
+    pub const PORTS_UDP: u32 = 1 << 4;
 }
 
 /// Values of [`Config::geo_mode`].
@@ -59,6 +74,24 @@ pub mod class {
     }
 }
 
+/// A rate for each source (see [`crate::bucket`]).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limit {
+    /// Time that one packet takes of its source's share, in nanoseconds; 0 is no limit.
+    pub cost_ns: u64,
+    /// How far ahead of the clock a source may be, in nanoseconds: the burst without its last packet.
+    pub burst_ns: u64,
+}
+
+impl Limit {
+    /// Everything is admitted.
+    pub const NONE: Self = Self {
+        cost_ns: 0,
+        burst_ns: 0,
+    };
+}
+
 /// What the operator has chosen, read once per packet.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,8 +107,23 @@ pub struct Config {
     pub reserved0: [u16; 3],
     /// One bit a country, number 0 in the lowest bit of the first word.
     pub geo_mask: [u64; 4],
-    /// Zero; for MSS, window, scale and hop limit of cookies, for rates and bursts, for the sampling of events.
-    pub reserved1: [u64; 10],
+    /// One bit a reason, by its number: what would be dropped for it is counted under its `would_` twin, and is asked the
+    /// remaining checks.
+    pub monitored: u64,
+    /// Not 0: the host is under a flood of SYNs, which cookies answer; SYNs are not counted by source.
+    pub attack: u32,
+    /// Of the packets that a CPU drops for a reason, those are told whose number has none of these bits.
+    pub sample_mask: u32,
+    /// See [`checks`].
+    pub checks: u32,
+    /// Zero.
+    pub reserved1: u32,
+    /// TCP SYNs of one source to the ports of `PORTS`.
+    pub syn: Limit,
+    /// UDP packets of one source to the ports of `PORTS_UDP`; where QUIC is spoken, only those of connections that begin.
+    pub udp: Limit,
+    /// Zero; for MSS, window, scale and hop limit of cookies.
+    pub reserved2: [u64; 19],
 }
 
 impl Config {
@@ -86,7 +134,14 @@ impl Config {
         default6: 0,
         reserved0: [0; 3],
         geo_mask: [0; 4],
-        reserved1: [0; 10],
+        monitored: 0,
+        attack: 0,
+        sample_mask: 0,
+        checks: 0,
+        reserved1: 0,
+        syn: Limit::NONE,
+        udp: Limit::NONE,
+        reserved2: [0; 19],
     };
 }
 
@@ -182,8 +237,50 @@ pub struct Counter {
     pub bytes: u64,
 }
 
+/// Value of the `RATE` maps: when a source that kept exactly to its rate would have sent what it has sent, on the monotonic clock
+/// in nanoseconds; 0 for never. Each word is changed atomically.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Arrivals {
+    /// TCP SYNs.
+    pub syn_ns: u64,
+    /// UDP packets.
+    pub udp_ns: u64,
+}
+
+/// Record of `EVENTS`: a packet that was dropped, or would have been.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Event {
+    /// The monotonic clock in nanoseconds.
+    pub time_ns: u64,
+    /// Network byte order; IPv4 in the first four bytes.
+    pub source: [u8; 16],
+    /// Like the source.
+    pub destination: [u8; 16],
+    /// Of TCP and UDP, else 0.
+    pub source_port: u16,
+    /// Of TCP and UDP, else 0.
+    pub destination_port: u16,
+    /// Number of the transport protocol.
+    pub protocol: u8,
+    /// 4 or 6.
+    pub family: u8,
+    /// [`crate::verdict::Reason`].
+    pub reason: u8,
+    /// Country number, 0 for unknown.
+    pub country: u8,
+    /// Index of the interface that it came in by.
+    pub interface: u32,
+    /// Length of the frame.
+    pub bytes: u32,
+}
+
 const _: () = {
-    assert!(size_of::<Config>() == 128 && align_of::<Config>() == 8);
+    assert!(size_of::<Limit>() == 16 && align_of::<Limit>() == 8);
+    assert!(size_of::<Arrivals>() == 16 && align_of::<Arrivals>() == 8);
+    assert!(size_of::<Event>() == 56 && align_of::<Event>() == 8);
+    assert!(size_of::<Config>() == 256 && align_of::<Config>() == 8);
     assert!(size_of::<Entry>() == 24 && align_of::<Entry>() == 8);
     assert!(size_of::<Prefix4>() == 8 && align_of::<Prefix4>() == 4);
     assert!(size_of::<Prefix6>() == 20 && align_of::<Prefix6>() == 4);

@@ -1,9 +1,17 @@
 //! The one decision: which verdict a packet gets and why. The order is the same everywhere: kill switch, what the host cannot live
-//! without, allow, ban, block, country. Lists are read through [`Tables`], whose contract stands in [`crate::maps`].
+//! without, allow, ban, block, country, impossible headers, fragments, rates. Lists are read through [`Tables`], whose contract stands
+//! in [`crate::maps`].
+//!
+//! A rule in monitor mode decides nothing: what it would drop is asked the remaining checks, and is counted under the first such
+//! rule if none of them drops it.
 
 use crate::abi::{Config, Prefix6, class, flags, geo};
-use crate::packet::{Address, Flow, Packet, Parsed, Transport, parse};
+use crate::bucket::Word;
+use crate::packet::{Address, Flow, Header, Packet, Parsed, parse};
+use crate::ports::Set;
+use crate::rate::Kind;
 use crate::verdict::{Reason, Verdict};
+use crate::{rate, sanity, udp};
 
 /// One entry of a `BAN` or `FINE` map, found in place.
 pub trait Record {
@@ -19,6 +27,8 @@ pub trait Record {
 pub trait Tables {
     /// An entry in place.
     type Record: Record;
+    /// What a source has sent, in place.
+    type Word: Word;
 
     /// Class word of the /24.
     fn class4(&self, source: [u8; 4]) -> u16;
@@ -32,8 +42,14 @@ pub trait Tables {
     fn fine4(&self, source: [u8; 4]) -> Option<Self::Record>;
     /// The longest prefix around this address.
     fn fine6(&self, source: [u8; 16]) -> Option<Self::Record>;
-    /// The monotonic clock; asked only for an entry that ends.
+    /// A word of a set of ports.
+    fn ports(&self, set: Set, word: u32) -> u64;
+    /// What a source (of IPv6 the /64) has sent; nothing if it is new, and then its word is made with `first_ns`.
+    fn bucket(&self, source: Address, kind: Kind, first_ns: u64) -> Option<Self::Word>;
+    /// The monotonic clock; asked only for an entry that ends, and for what is limited.
     fn now_ns(&self) -> u64;
+    /// Takes note of a packet that is dropped, or would be, before its reason is counted.
+    fn note(&self, config: &Config, flow: &Flow, reason: Reason, country: u8);
 }
 
 /// What to do, and why.
@@ -45,18 +61,51 @@ pub struct Decision {
     pub reason: Reason,
 }
 
-impl Decision {
+impl From<Reason> for Decision {
     #[inline(always)]
-    fn of(config: &Config, reason: Reason) -> Self {
-        let reason = if config.flags & flags::MONITOR == 0 {
-            reason
-        } else {
-            reason.monitored()
-        };
+    fn from(reason: Reason) -> Self {
         Self {
             verdict: reason.verdict(),
             reason,
         }
+    }
+}
+
+/// The way of one packet through the checks.
+struct Course<'a> {
+    config: &'a Config,
+    /// Country of the source, once known.
+    country: u8,
+    /// The first rule that would have dropped it.
+    would: Option<Reason>,
+}
+
+impl<'a> Course<'a> {
+    #[inline(always)]
+    fn new(config: &'a Config) -> Self {
+        Self {
+            config,
+            country: 0,
+            would: None,
+        }
+    }
+
+    /// Whether the packet ends here, for this reason.
+    #[inline(always)]
+    fn ends(&mut self, reason: Reason) -> bool {
+        if (self.config.monitored >> reason as u32) & 1 == 0 {
+            return true;
+        }
+        if self.would.is_none() {
+            self.would = Some(reason.monitored());
+        }
+        false
+    }
+
+    /// The same for a check that may have found nothing.
+    #[inline(always)]
+    fn end(&mut self, reason: Option<Reason>) -> Option<Reason> {
+        reason.filter(|reason| self.ends(*reason))
     }
 }
 
@@ -65,29 +114,55 @@ impl Decision {
 pub fn judge<P: Packet + ?Sized, T: Tables>(config: &Config, packet: &P, tables: &T) -> Decision {
     // Before parsing: the kill switch must also save the host from a fault in the parser.
     if config.flags & flags::ENABLED == 0 {
-        return Decision::of(config, Reason::Off);
+        return Reason::Off.into();
     }
-    match parse(packet) {
-        Parsed::Flow(flow) => decide(config, &flow, tables),
-        Parsed::NotIp => Decision::of(config, Reason::NonIp),
-        Parsed::Malformed => Decision::of(config, Reason::Malformed),
+    let flow = match parse(packet) {
+        Parsed::Flow(flow) => flow,
+        Parsed::NotIp => return Reason::NonIp.into(),
+        Parsed::Malformed => return Reason::Malformed.into(),
+    };
+    let mut course = Course::new(config);
+    let reason = by_source(&mut course, &flow, tables)
+        .or_else(|| by_packet(&mut course, &flow, packet, tables));
+    let reason = conclude(&course, &flow, reason);
+    let is_drop = matches!(reason.verdict(), Verdict::Drop);
+    if is_drop || course.would.is_some() {
+        tables.note(config, &flow, reason, course.country);
     }
+    reason.into()
 }
 
-/// Decides about a packet, or about a connection at `accept()`.
+/// Decides about a source alone: about a connection at `accept()`.
 #[inline(always)]
 pub fn decide<T: Tables>(config: &Config, flow: &Flow, tables: &T) -> Decision {
     if config.flags & flags::ENABLED == 0 {
-        return Decision::of(config, Reason::Off);
+        return Reason::Off.into();
     }
+    let mut course = Course::new(config);
+    let reason = by_source(&mut course, flow, tables);
+    conclude(&course, flow, reason).into()
+}
+
+#[inline(always)]
+fn conclude(course: &Course<'_>, flow: &Flow, reason: Option<Reason>) -> Reason {
+    match reason.or(course.would) {
+        Some(reason) => reason,
+        None if matches!(flow.transport.header, Header::Broken) => Reason::Malformed,
+        None => Reason::Pass,
+    }
+}
+
+/// What is known of the source, whatever it sends.
+#[inline(always)]
+fn by_source<T: Tables>(course: &mut Course<'_>, flow: &Flow, tables: &T) -> Option<Reason> {
     if flow.is_essential() || flow.source.is_local_host() {
-        return Decision::of(config, Reason::Pass);
+        return Some(Reason::Pass);
     }
-    let listed = match flow.source {
+    match flow.source {
         Address::V4(source) => {
             let word = tables.class4(source);
             by_lists(
-                config,
+                course,
                 tables,
                 word,
                 || tables.fine4(source),
@@ -95,9 +170,9 @@ pub fn decide<T: Tables>(config: &Config, flow: &Flow, tables: &T) -> Decision {
             )
         }
         Address::V6(source) => {
-            let word = tables.class6(source).unwrap_or(config.default6);
+            let word = tables.class6(source).unwrap_or(course.config.default6);
             by_lists(
-                config,
+                course,
                 tables,
                 word,
                 || tables.fine6(source),
@@ -107,26 +182,50 @@ pub fn decide<T: Tables>(config: &Config, flow: &Flow, tables: &T) -> Decision {
                 },
             )
         }
-    };
-    let reason = match (listed, flow.transport) {
-        (Reason::Pass, Transport::Broken) => Reason::Malformed,
-        (listed, _) => listed,
-    };
-    Decision::of(config, reason)
+    }
 }
 
-/// What the lists say of a source with this class word.
+/// What no list decides: the packet itself, and how many of its kind come from its source. What the host sends to itself is not asked.
+#[inline(always)]
+fn by_packet<P: Packet + ?Sized, T: Tables>(
+    course: &mut Course<'_>,
+    flow: &Flow,
+    packet: &P,
+    tables: &T,
+) -> Option<Reason> {
+    if flow.source.is_loopback() {
+        return None;
+    }
+    let config = course.config;
+    if let Some(reason) = course.end(sanity::invalid(config, flow)) {
+        return Some(reason);
+    }
+    if let Some(reason) = course.end(sanity::fragment(config, flow)) {
+        return Some(reason);
+    }
+    if let Some(reason) = course.end(rate::syn(config, flow, tables)) {
+        return Some(reason);
+    }
+    let datagram = udp::read(config, flow, packet, tables)?;
+    if let Some(reason) = course.end(udp::invalid(config, datagram)) {
+        return Some(reason);
+    }
+    course.end(udp::rate(config, flow, tables))
+}
+
+/// What the lists say of a source with this class word, and its country.
 #[inline(always)]
 fn by_lists<T: Tables>(
-    config: &Config,
+    course: &mut Course<'_>,
     tables: &T,
     word: u16,
     fine: impl FnOnce() -> Option<T::Record>,
     ban: impl FnOnce() -> Option<T::Record>,
-) -> Reason {
+) -> Option<Reason> {
+    course.country = (word & class::COUNTRY) as u8;
     if word & class::LISTED != 0 {
         if word & class::ALLOWED != 0 {
-            return Reason::Allow;
+            return Some(Reason::Allow);
         }
         let fine = if word & class::FINE == 0 {
             None
@@ -137,27 +236,27 @@ fn by_lists<T: Tables>(
             && record.reason() == Reason::Allow as u32
         {
             record.hit();
-            return Reason::Allow;
+            return Some(Reason::Allow);
         }
         if word & class::BANNED != 0
             && let Some(record) = ban()
         {
             record.hit();
-            return Reason::Ban;
+            if course.ends(Reason::Ban) {
+                return Some(Reason::Ban);
+            }
         }
         if let Some(record) = &fine {
             record.hit();
-            return Reason::Block;
         }
-        if word & class::BLOCKED != 0 {
-            return Reason::Block;
+        if (fine.is_some() || word & class::BLOCKED != 0) && course.ends(Reason::Block) {
+            return Some(Reason::Block);
         }
     }
-    if is_foreign(config, word) {
-        Reason::Geo
-    } else {
-        Reason::Pass
+    if is_foreign(course.config, word) && course.ends(Reason::Geo) {
+        return Some(Reason::Geo);
     }
+    None
 }
 
 /// The record, unless it has ended.

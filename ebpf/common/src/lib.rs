@@ -13,7 +13,13 @@
 extern crate std;
 
 pub mod abi;
+pub mod bucket;
 pub mod decide;
 pub mod maps;
 pub mod packet;
+pub mod ports;
+pub mod rate;
+pub mod sanity;
+mod transport;
+pub mod udp;
 pub mod verdict;

@@ -28,6 +28,18 @@ pub const FINE4: &str = "FINE4";
 pub const FINE6: &str = "FINE6";
 /// [`crate::abi::Counter`] per CPU, indexed by [`crate::verdict::Reason`].
 pub const STATS: &str = "STATS";
+/// What IPv4 sources have sent of what is limited: least-recently-used hash from the address to [`crate::abi::Arrivals`].
+pub const RATE4: &str = "RATE4";
+/// The same for IPv6, by /64: hash from the first eight bytes of the address.
+pub const RATE6: &str = "RATE6";
+/// Protected TCP ports: one bit a port, 64 to a word.
+pub const PORTS: &str = "PORTS";
+/// Protected UDP ports: as [`PORTS`], and behind them, from word [`PORTS_ENTRIES`] on, those of them that speak QUIC.
+pub const PORTS_UDP: &str = "PORTS_UDP";
+/// Dropped packets per CPU and country number.
+pub const CCSTAT: &str = "CCSTAT";
+/// Ring of [`crate::abi::Event`], in bytes.
+pub const EVENTS: &str = "EVENTS";
 
 /// Elements of [`CLS4`]; with the words of each they make one word for every /24.
 pub const CLS4_CHUNKS: u32 = 4096;
@@ -43,3 +55,15 @@ pub const FINE4_ENTRIES: u32 = 1_048_576;
 pub const FINE6_ENTRIES: u32 = 262_144;
 /// Entries of [`STATS`].
 pub const STATS_ENTRIES: u32 = 64;
+/// Entries of [`RATE4`], allocated at the start (about 24 MiB); the source that was silent longest makes room.
+pub const RATE4_ENTRIES: u32 = 262_144;
+/// Entries of [`RATE6`], allocated at the start (about 12 MiB).
+pub const RATE6_ENTRIES: u32 = 131_072;
+/// Words of [`PORTS`].
+pub const PORTS_ENTRIES: u32 = 1024;
+/// Words of [`PORTS_UDP`].
+pub const PORTS_UDP_ENTRIES: u32 = 2 * PORTS_ENTRIES;
+/// Entries of [`CCSTAT`].
+pub const CCSTAT_ENTRIES: u32 = 256;
+/// Bytes of [`EVENTS`]: about 16,000 records.
+pub const EVENTS_BYTES: u32 = 1 << 20;

@@ -4,6 +4,8 @@
 
 use core::net::{IpAddr, SocketAddr};
 
+pub use crate::transport::{Header, Transport};
+
 /// Extension headers of one IPv6 packet; more are malformed (RFC 8504 §5.3 lets a node limit them).
 pub const MAX_EXTENSIONS: u32 = 6;
 
@@ -70,6 +72,17 @@ impl Address {
     }
 }
 
+impl Address {
+    /// 127.0.0.0/8 or `::1`: what the host says to itself.
+    #[inline(always)]
+    pub fn is_loopback(self) -> bool {
+        match self {
+            Self::V4([first, ..]) => first == 127,
+            Self::V6(address) => u128::from_be_bytes(address) == 1,
+        }
+    }
+}
+
 impl From<IpAddr> for Address {
     /// An IPv4 address mapped into IPv6, as dual-stack sockets report it, is the IPv4 address.
     fn from(address: IpAddr) -> Self {
@@ -78,36 +91,6 @@ impl From<IpAddr> for Address {
             IpAddr::V6(v6) => Self::V6(v6.octets()),
         }
     }
-}
-
-/// What follows the network header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// A TCP header, with the byte that holds CWR to FIN.
-    Tcp {
-        /// Source port.
-        source: u16,
-        /// Destination port.
-        destination: u16,
-        /// Flags, FIN in the lowest bit.
-        flags: u8,
-    },
-    /// A UDP header.
-    Udp {
-        /// Source port.
-        source: u16,
-        /// Destination port.
-        destination: u16,
-    },
-    /// An `ICMPv6` header.
-    Icmp6 {
-        /// Message type.
-        kind: u8,
-    },
-    /// Anything else, or a fragment that is not the first.
-    Opaque,
-    /// A header that is cut short, impossible, or one too many.
-    Broken,
 }
 
 /// What a decision needs to know of a packet.
@@ -123,6 +106,8 @@ pub struct Flow {
     pub hop_limit: u8,
     /// Whether the packet is a fragment, the first or a later one.
     pub fragment: bool,
+    /// Where the transport header starts in the frame.
+    pub offset: u32,
     /// The header behind.
     pub transport: Transport,
 }
@@ -136,11 +121,8 @@ impl Flow {
             protocol: TCP,
             hop_limit: u8::MAX,
             fragment: false,
-            transport: Transport::Tcp {
-                source: peer.port(),
-                destination: local.port(),
-                flags: 0x02,
-            },
+            offset: 0,
+            transport: Transport::tcp(peer.port(), local.port(), 0x02),
         }
     }
 
@@ -148,18 +130,22 @@ impl Flow {
     /// that proves a sender on the link) and DHCP (RFC 2131, RFC 8415). Decided before any list.
     #[inline(always)]
     pub fn is_essential(&self) -> bool {
-        match self.transport {
-            Transport::Icmp6 { kind } => {
-                matches!(kind, 133..=137) && self.hop_limit == u8::MAX && !self.fragment
+        let Transport {
+            header,
+            source,
+            destination,
+            message,
+            ..
+        } = self.transport;
+        match header {
+            Header::Icmp6 => {
+                matches!(message, 133..=137) && self.hop_limit == u8::MAX && !self.fragment
             }
-            Transport::Udp {
-                source,
-                destination,
-            } => match self.source {
+            Header::Udp => match self.source {
                 Address::V4(_) => matches!((source, destination), (67, 68) | (68, 67)),
                 Address::V6(_) => matches!((source, destination), (546, 547) | (547, 546)),
             },
-            Transport::Tcp { .. } | Transport::Opaque | Transport::Broken => false,
+            Header::Tcp | Header::Opaque | Header::Broken => false,
         }
     }
 }
@@ -241,9 +227,9 @@ fn ipv4<P: Packet + ?Sized>(packet: &P, offset: usize) -> Option<Flow> {
     let fragment = u16::from_be_bytes([fragment_high, fragment_low]);
     let position = fragment & 0x1fff;
     let transport = if position == 0 {
-        transport(packet, offset + header, protocol)
+        Transport::read(packet, offset + header, protocol)
     } else {
-        Transport::Opaque
+        Transport::OPAQUE
     };
     Some(Flow {
         source: Address::V4([a, b, c, d]),
@@ -251,6 +237,7 @@ fn ipv4<P: Packet + ?Sized>(packet: &P, offset: usize) -> Option<Flow> {
         protocol,
         hop_limit,
         fragment: fragment & 0x3fff != 0,
+        offset: (offset + header) as u32,
         transport,
     })
 }
@@ -269,9 +256,9 @@ fn ipv6<P: Packet + ?Sized>(packet: &P, offset: usize) -> Option<Flow> {
         packet.walk(&mut chain);
     }
     let transport = match chain.state {
-        Chain::OPEN => transport(packet, chain.offset as usize, chain.next as u8),
-        Chain::LATER_FRAGMENT => Transport::Opaque,
-        _ => Transport::Broken,
+        Chain::OPEN => Transport::read(packet, chain.offset as usize, chain.next as u8),
+        Chain::LATER_FRAGMENT => Transport::OPAQUE,
+        _ => Transport::BROKEN,
     };
     Some(Flow {
         source: Address::V6(source),
@@ -279,36 +266,9 @@ fn ipv6<P: Packet + ?Sized>(packet: &P, offset: usize) -> Option<Flow> {
         protocol: chain.next as u8,
         hop_limit,
         fragment: chain.fragment != 0,
+        offset: chain.offset,
         transport,
     })
-}
-
-#[inline(always)]
-fn transport<P: Packet + ?Sized>(packet: &P, offset: usize, protocol: u8) -> Transport {
-    let read =
-        match protocol {
-            TCP => packet.load::<20>(offset).map(
-                |[a, b, c, d, _, _, _, _, _, _, _, _, _, flags, ..]| Transport::Tcp {
-                    source: u16::from_be_bytes([a, b]),
-                    destination: u16::from_be_bytes([c, d]),
-                    flags,
-                },
-            ),
-            UDP => packet
-                .load::<8>(offset)
-                .map(|[a, b, c, d, ..]| Transport::Udp {
-                    source: u16::from_be_bytes([a, b]),
-                    destination: u16::from_be_bytes([c, d]),
-                }),
-            ICMP6 => packet
-                .load::<4>(offset)
-                .map(|[kind, ..]| Transport::Icmp6 { kind }),
-            _ => Some(Transport::Opaque),
-        };
-    match read {
-        Some(transport) => transport,
-        None => Transport::Broken,
-    }
 }
 
 /// Hop-by-hop options, routing, fragment, authentication, destination options: headers that name the next one.

@@ -3,6 +3,11 @@
 //! ([`maps`], [`tables`]), the log and, for `cargo xtask bench`, a program that measures.
 #![no_std]
 #![no_main]
+#![feature(core_intrinsics)]
+#![allow(
+    internal_features,
+    reason = "atomic read-modify-write is to be had on this target through intrinsics alone"
+)]
 #![allow(
     clippy::inline_always,
     reason = "a call costs stack on the BPF target, whose frames share 512 bytes, and hides bounds from the verifier"
@@ -12,6 +17,8 @@
     reason = "`#[xdp]` hands the context of an entry point over by value"
 )]
 
+mod arrival;
+mod events;
 mod frame;
 mod maps;
 mod measure;
@@ -39,7 +46,7 @@ fn run(ctx: &XdpContext) -> u32 {
         return XDP_PASS;
     };
     let frame = Frame::new(ctx);
-    let decision = judge(config, &frame, &KernelTables);
+    let decision = judge(config, &frame, &KernelTables { ctx });
     maps::count(decision.reason, frame.len());
     if config.flags & flags::DEBUG != 0 {
         report::log(ctx, frame.len(), decision.reason);

@@ -3,13 +3,14 @@
 
 use aya_ebpf::{
     macros::map,
-    maps::{Array, HashMap, LpmTrie, PerCpuArray},
+    maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
 };
 use openclaw_common::{
-    abi::{Config, Counter, Entry, Prefix6, class::WORDS_PER_CHUNK},
+    abi::{Arrivals, Config, Counter, Entry, Prefix6, class::WORDS_PER_CHUNK},
     maps::{
-        BAN4_ENTRIES, BAN6_ENTRIES, CLS4_CHUNKS, CLS6_ENTRIES, FINE4_ENTRIES, FINE6_ENTRIES,
-        STATS_ENTRIES,
+        BAN4_ENTRIES, BAN6_ENTRIES, CCSTAT_ENTRIES, CLS4_CHUNKS, CLS6_ENTRIES, EVENTS_BYTES,
+        FINE4_ENTRIES, FINE6_ENTRIES, PORTS_ENTRIES, PORTS_UDP_ENTRIES, RATE4_ENTRIES,
+        RATE6_ENTRIES, STATS_ENTRIES,
     },
     verdict::Reason,
 };
@@ -34,6 +35,18 @@ pub(crate) static FINE4: LpmTrie<[u8; 4], Entry> =
 pub(crate) static FINE6: LpmTrie<[u8; 16], Entry> =
     LpmTrie::pinned(FINE6_ENTRIES, BPF_F_NO_PREALLOC);
 #[map]
+pub(crate) static RATE4: LruHashMap<[u8; 4], Arrivals> = LruHashMap::pinned(RATE4_ENTRIES, 0);
+#[map]
+pub(crate) static RATE6: LruHashMap<[u8; 8], Arrivals> = LruHashMap::pinned(RATE6_ENTRIES, 0);
+#[map]
+pub(crate) static PORTS: Array<u64> = Array::pinned(PORTS_ENTRIES, 0);
+#[map]
+pub(crate) static PORTS_UDP: Array<u64> = Array::pinned(PORTS_UDP_ENTRIES, 0);
+#[map]
+static CCSTAT: PerCpuArray<u64> = PerCpuArray::pinned(CCSTAT_ENTRIES, 0);
+#[map]
+pub(crate) static EVENTS: RingBuf = RingBuf::pinned(EVENTS_BYTES, 0);
+#[map]
 static STATS: PerCpuArray<Counter> = PerCpuArray::pinned(STATS_ENTRIES, 0);
 
 /// Counts a frame of `bytes` bytes.
@@ -46,4 +59,23 @@ pub(crate) fn count(reason: Reason, bytes: usize) {
     let counter = unsafe { &mut *counter };
     counter.packets += 1;
     counter.bytes += bytes as u64;
+}
+
+/// Packets that this CPU has counted for a reason so far.
+#[inline(always)]
+pub(crate) fn counted(reason: Reason) -> u64 {
+    match STATS.get(reason as u32) {
+        Some(counter) => counter.packets,
+        None => 0,
+    }
+}
+
+/// Counts a dropped packet of a country.
+#[inline(always)]
+pub(crate) fn count_country(country: u8) {
+    let Some(drops) = CCSTAT.get_ptr_mut(u32::from(country)) else {
+        return;
+    };
+    // SAFETY: the map's own element of this CPU; a program is not interrupted by itself on its CPU.
+    unsafe { *drops += 1 };
 }

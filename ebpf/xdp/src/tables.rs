@@ -1,43 +1,57 @@
 //! [`Tables`] over the maps.
 #![expect(unsafe_code, reason = "entries are read and counted in place")]
 
-use core::ffi::c_void;
+use core::{ffi::c_void, ptr::NonNull};
 
-use aya_ebpf::helpers::generated::{bpf_ktime_get_ns, bpf_map_lookup_elem};
+use aya_ebpf::{
+    bindings::BPF_NOEXIST,
+    helpers::generated::{bpf_ktime_get_ns, bpf_map_lookup_elem},
+    programs::XdpContext,
+};
 use openclaw_common::{
-    abi::{Entry, Prefix4, Prefix6, class},
+    abi::{Arrivals, Config, Entry, Prefix4, Prefix6, class, flags},
     decide::{Record, Tables},
+    maps::PORTS_ENTRIES,
+    packet::{Address, Flow},
+    ports::Set,
+    rate::Kind,
+    verdict::{Reason, Verdict},
 };
 
-use crate::maps;
+use crate::{arrival::Arrival, events, maps};
 
-pub(crate) struct KernelTables;
+/// The maps, for the packet of one run.
+pub(crate) struct KernelTables<'a> {
+    pub(crate) ctx: &'a XdpContext,
+}
 
 /// An entry that a lookup found; the map keeps it alive until the program returns.
-pub(crate) struct Slot(*mut Entry);
+/// Never null, so that "none" is a null pointer to the verifier, too, and not a register that was not set.
+pub(crate) struct Slot(NonNull<Entry>);
 
 impl Record for Slot {
     #[inline(always)]
     fn until_ns(&self) -> u64 {
         // SAFETY: a lookup returned it, non-null.
-        unsafe { (*self.0).until_ns }
+        unsafe { (*self.0.as_ptr()).until_ns }
     }
 
     #[inline(always)]
     fn reason(&self) -> u32 {
         // SAFETY: a lookup returned it, non-null.
-        unsafe { (*self.0).reason }
+        unsafe { (*self.0.as_ptr()).reason }
     }
 
     #[inline(always)]
     fn hit(&self) {
         // SAFETY: a lookup returned it, non-null; two CPUs may lose a count, which `Entry::hits` admits.
-        unsafe { (*self.0).hits += 1 }
+        unsafe { (*self.0.as_ptr()).hits += 1 }
     }
 }
 
-impl Tables for KernelTables {
+impl Tables for KernelTables<'_> {
     type Record = Slot;
+    type Word = Arrival;
 
     #[inline(always)]
     fn class4(&self, source: [u8; 4]) -> u16 {
@@ -61,12 +75,12 @@ impl Tables for KernelTables {
 
     #[inline(always)]
     fn ban4(&self, source: [u8; 4]) -> Option<Slot> {
-        maps::BAN4.get_ptr_mut(source).map(Slot)
+        slot(maps::BAN4.get_ptr_mut(source))
     }
 
     #[inline(always)]
     fn ban6(&self, prefix: &Prefix6) -> Option<Slot> {
-        maps::BAN6.get_ptr_mut(prefix).map(Slot)
+        slot(maps::BAN6.get_ptr_mut(prefix))
     }
 
     #[inline(always)]
@@ -86,10 +100,72 @@ impl Tables for KernelTables {
     }
 
     #[inline(always)]
+    fn ports(&self, set: Set, word: u32) -> u64 {
+        let word = match set {
+            Set::Tcp => maps::PORTS.get(word),
+            Set::Udp => maps::PORTS_UDP.get(word),
+            Set::Quic => maps::PORTS_UDP.get(PORTS_ENTRIES + word),
+        };
+        match word {
+            Some(word) => *word,
+            None => 0,
+        }
+    }
+
+    #[inline(always)]
+    fn bucket(&self, source: Address, kind: Kind, first_ns: u64) -> Option<Arrival> {
+        let arrivals = match kind {
+            Kind::Syn => Arrivals {
+                syn_ns: first_ns,
+                udp_ns: 0,
+            },
+            Kind::Udp => Arrivals {
+                syn_ns: 0,
+                udp_ns: first_ns,
+            },
+        };
+        let no_exist = u64::from(BPF_NOEXIST);
+        let found = match source {
+            Address::V4(source) => {
+                let found = maps::RATE4.get_ptr_mut(&source);
+                if found.is_none() {
+                    // Another CPU may have been first: its packet is counted, this one is not.
+                    let _ = maps::RATE4.insert(&source, &arrivals, no_exist);
+                }
+                found
+            }
+            Address::V6([a, b, c, d, e, f, g, h, ..]) => {
+                let subnet = [a, b, c, d, e, f, g, h];
+                let found = maps::RATE6.get_ptr_mut(&subnet);
+                if found.is_none() {
+                    let _ = maps::RATE6.insert(&subnet, &arrivals, no_exist);
+                }
+                found
+            }
+        }?;
+        Some(Arrival::new(found, kind))
+    }
+
+    #[inline(always)]
+    fn note(&self, config: &Config, flow: &Flow, reason: Reason, country: u8) {
+        if country != 0 && matches!(reason.verdict(), Verdict::Drop) {
+            maps::count_country(country);
+        }
+        if config.flags & flags::EVENTS != 0 {
+            events::tell(self.ctx, config.sample_mask, flow, reason, country);
+        }
+    }
+
+    #[inline(always)]
     fn now_ns(&self) -> u64 {
         // SAFETY: the helper has no preconditions.
         unsafe { bpf_ktime_get_ns() }
     }
+}
+
+#[inline(always)]
+fn slot(found: Option<*mut Entry>) -> Option<Slot> {
+    NonNull::new(found?).map(Slot)
 }
 
 /// Longest match, to be written to: the trie's own lookup hands out a shared reference.
@@ -99,9 +175,5 @@ fn longest<M, K>(map: *const M, key: &K) -> Option<Slot> {
     let key: *const K = key;
     // SAFETY: a map's static is what the helper takes, and `K` is the layout of its keys.
     let entry = unsafe { bpf_map_lookup_elem(map, key.cast()) };
-    if entry.is_null() {
-        None
-    } else {
-        Some(Slot(entry.cast()))
-    }
+    NonNull::new(entry.cast()).map(Slot)
 }

@@ -20,31 +20,14 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// What is not named here is a mistake, or nobody's fault.
     pub fn of(reason: Reason) -> Option<Self> {
-        match reason {
-            Reason::LimitRate => Some(Self::Limit),
-            Reason::Smuggling | Reason::H2Abuse => Some(Self::Protocol),
-            Reason::Malformed
-            | Reason::HeaderTooLarge
-            | Reason::BodyTooLarge
-            | Reason::UriTooLong
-            | Reason::MethodRefused
-            | Reason::VersionRefused
-            | Reason::Timeout
-            | Reason::ClientAborted
-            | Reason::TlsHandshake
-            | Reason::TlsNoCertificate
-            | Reason::RouteNone
-            | Reason::RouteMisdirected
-            | Reason::LimitConnections
-            | Reason::ShieldBan
-            | Reason::ShieldBlock
-            | Reason::UpstreamConnect
-            | Reason::UpstreamTimeout
-            | Reason::UpstreamReset
-            | Reason::UpstreamBadResponse
-            | Reason::UpstreamUnhealthy
-            | Reason::UpstreamProtocol => None,
+        if reason == Reason::LimitRate {
+            Some(Self::Limit)
+        } else if matches!(reason, Reason::Smuggling | Reason::H2Abuse) {
+            Some(Self::Protocol)
+        } else {
+            None
         }
     }
 }

@@ -2,9 +2,11 @@
 
 pub mod autoban;
 pub mod balance;
+pub mod certificates;
 pub mod config;
 pub mod limit;
 pub mod message;
+pub mod pace;
 pub mod reason;
 pub mod route;
 pub mod trace;

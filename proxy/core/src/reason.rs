@@ -13,6 +13,7 @@ pub enum Reason {
     VersionRefused,
     Timeout,
     ClientAborted,
+    Shutdown,
     TlsHandshake,
     TlsNoCertificate,
     H2Abuse,
@@ -32,7 +33,7 @@ pub enum Reason {
 
 /// Who has to do something about a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum Blame {
     Client,
     Operator,
     Origin,
@@ -44,7 +45,7 @@ pub enum Fault {
 pub struct Entry {
     pub reason: Reason,
     pub code: &'static str,
-    pub fault: Fault,
+    pub fault: Blame,
     /// What happened, one sentence.
     pub meaning: &'static str,
     /// What to do about it, one sentence.
@@ -57,7 +58,7 @@ macro_rules! table {
         pub const ALL: &[Entry] = &[$(Entry {
             reason: Reason::$reason,
             code: $code,
-            fault: Fault::$fault,
+            fault: Blame::$fault,
             meaning: $meaning,
             advice: $advice,
         },)*];
@@ -82,13 +83,14 @@ table! {
     UriTooLong, "http.uri_too_long", Client, "The request target does not fit into `max_header`.", "Raise `max_header` of the listener if the client is right.";
     MethodRefused, "http.method", Client, "The method is CONNECT, which a reverse proxy does not forward.", "Nothing to do: CONNECT asks for a forward proxy.";
     VersionRefused, "http.version", Client, "The HTTP version is neither 1.0, 1.1 nor 2.", "Look at the client.";
-    Timeout, "http.timeout", Client, "The client was too slow to send its head or body, or to take the response.", "Raise `header_timeout` or `idle_timeout` of the listener if clients are slow but honest.";
+    Timeout, "http.timeout", Client, "The client was too slow to send its head or body, or to take the response.", "Raise `header_timeout` or `idle_timeout` of the listener, or lower its `min_body_rate`, if clients are slow but honest.";
     ClientAborted, "http.client_aborted", Client, "The client went away before the exchange was over.", "Nothing to do; many of these together point at slow responses.";
-    TlsHandshake, "tls.handshake", Client, "The TLS handshake failed or took too long.", "Compare the client's TLS versions and ciphers with the listener's `min`.";
-    TlsNoCertificate, "tls.no_certificate", Operator, "No certificate of the listener fits the name that the client asked for.", "Add a certificate for that name to `tls.certificates`.";
+    Shutdown, "http.shutdown", Operator, "The proxy ended before the exchange was over: `shutdown_grace` had passed.", "Raise `shutdown_grace` of the server, or that of `openclaw stop`, if such exchanges are worth waiting for.";
+    TlsHandshake, "tls.handshake", Client, "The TLS handshake failed or took too long, or the client's certificate is not one of `client_ca`.", "The log says which; compare the client's TLS versions and ciphers with the listener's `min`.";
+    TlsNoCertificate, "tls.no_certificate", Client, "The client showed no certificate, and the listener's `client_ca` asks for one.", "Give the client a certificate that an authority in `client_ca` has signed.";
     H2Abuse, "h2.abuse", Client, "The connection spent its budget of resets, pings, settings or empty frames (RFC 9113 §10.5).", "Treat the sender as hostile.";
     RouteNone, "route.none", Operator, "No route matches host, path and conditions.", "Add a route, or one without `match` as the last resort.";
-    RouteMisdirected, "route.misdirected", Client, "The request names a host that this TLS connection was not opened for (RFC 9110 §7.4).", "Nothing to do: clients open a connection of their own then.";
+    RouteMisdirected, "route.misdirected", Client, "The request names a host of another certificate than the one this TLS connection was opened with (RFC 9110 §7.4).", "Nothing to do: clients open a connection of their own then.";
     LimitRate, "limit.rate", Policy, "The client, or whom else the route's `limit` counts, sent more requests than it allows (429).", "`openclaw limit list` shows who; raise `rate` or `burst` of the route's `limit` if they are welcome.";
     LimitConnections, "limit.connections", Policy, "The listener has as many connections, in all or from this address, as its limits allow.", "Raise `max_connections` or `max_connections_per_ip`.";
     ShieldBan, "shield.ban", Policy, "The address is banned for a time.", "`openclaw blocklist test ADDR` says why and for how long.";

@@ -245,5 +245,8 @@ fn status_text(status: &Status) -> String {
         "no proxy is running"
     };
     let _ = writeln!(text, "  {}, {}; {proxy}", lists.0, lists.1);
+    if let Some(privileges) = &status.privileges {
+        let _ = writeln!(text, "  the proxy runs as {privileges}");
+    }
     text
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use openclaw_common::verdict::{Reason as Kernel, Verdict};
-use openclaw_core::reason::{ALL, Fault, Reason};
+use openclaw_core::reason::{ALL, Blame, Reason};
 use serde_json::{Value, json};
 
 use super::error::CliError;
@@ -37,10 +37,10 @@ fn rows() -> Vec<Row> {
     let rows = ALL.iter().map(|entry| Row {
         code: entry.code,
         who: match entry.fault {
-            Fault::Client => "client",
-            Fault::Operator => "operator",
-            Fault::Origin => "origin",
-            Fault::Policy => "policy",
+            Blame::Client => "client",
+            Blame::Operator => "operator",
+            Blame::Origin => "origin",
+            Blame::Policy => "policy",
         },
         meaning: entry.meaning,
         advice: entry.advice,

@@ -16,8 +16,10 @@ use tokio::time::timeout;
 
 use super::demo;
 use super::error::Trouble;
-use crate::snapshot::{LimitSetup, ListenerSetup, Permits, ResolvedEndpoint, UpstreamSetup};
-use crate::tls::{Facts, Keeper, Validity};
+use crate::snapshot::{
+    LimitSetup, ListenerSetup, Permits, ResolvedEndpoint, TlsSetup, UpstreamSetup,
+};
+use crate::tls::{CertificateFacts, Keeper, Validity};
 
 /// A resolver that does not answer must not hold a start up for minutes.
 const RESOLVE_WITHIN: Duration = Duration::from_secs(10);
@@ -41,7 +43,7 @@ pub(super) struct Built {
     pub(super) upstreams: Vec<UpstreamSetup>,
     pub(super) limits: Vec<Option<LimitSetup>>,
     /// Of every listener, by its name.
-    pub(super) certificates: Vec<(Arc<str>, Facts)>,
+    pub(super) certificates: Vec<(Arc<str>, CertificateFacts)>,
 }
 
 impl Built {
@@ -79,7 +81,10 @@ impl Builder {
                 Ok(Some(ready)) => {
                     let facts = ready.certificates.into_iter();
                     certificates.extend(facts.map(|facts| (Arc::clone(&listener.name), facts)));
-                    Some(ready.config)
+                    Some(TlsSetup {
+                        config: ready.config,
+                        names: ready.names,
+                    })
                 }
                 Ok(None) => None,
                 Err(errors) => {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use openclaw_core::config::Problem;
 
+use crate::privilege::{PrivilegeError, Privileges};
 use crate::shield::LockError;
 use crate::telemetry::chain;
 use crate::tls::TlsError;
@@ -63,6 +64,9 @@ impl fmt::Display for Refused {
                 write!(out, "{problem}")?;
             } else {
                 write!(out, "error: {}", chain(trouble))?;
+                if let Some(hint) = hint(trouble) {
+                    write!(out, "\n  = hint: {hint}")?;
+                }
             }
         }
         Ok(())
@@ -92,11 +96,36 @@ impl Refused {
                 if let Trouble::Config { problem } = trouble {
                     serde_json::to_value(problem).unwrap_or_default()
                 } else {
-                    serde_json::json!({ "severity": "error", "message": chain(trouble) })
+                    serde_json::json!({ "severity": "error", "message": chain(trouble), "hint": hint(trouble) })
                 }
             })
             .collect()
     }
+}
+
+/// What to do where the system refuses this process a file or a port that it gives to others.
+fn hint(trouble: &Trouble) -> Option<String> {
+    let mut next = Error::source(trouble);
+    let mut denied = false;
+    while let Some(cause) = next {
+        let system = cause.downcast_ref::<io::Error>();
+        denied |= system.is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+        next = cause.source();
+    }
+    let own = Privileges::current();
+    let name = &own.user;
+    if !denied {
+        return None;
+    }
+    if matches!(trouble, Trouble::Bind { .. }) {
+        return Some(format!(
+            "a low port takes CAP_NET_BIND_SERVICE; this process is {own}"
+        ));
+    }
+    Some(format!(
+        "openclaw runs as {name}, whose permissions count here, at every reload as well: make the file {name}'s, or readable for a \
+         group that {name} is in"
+    ))
 }
 
 /// Why the process cannot run.
@@ -108,6 +137,8 @@ pub enum ControlError {
     AlreadyRunning { path: PathBuf, pid: Option<i32> },
     #[error(transparent)]
     StateDir(LockError),
+    #[error(transparent)]
+    Privilege(PrivilegeError),
     #[error("cannot open the admin socket {}", path.display())]
     AdminSocket { path: PathBuf, source: io::Error },
     #[error("cannot serve metrics on {address}")]

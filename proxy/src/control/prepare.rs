@@ -92,6 +92,8 @@ pub(super) fn kept_until_restart(old: &Config, new: &Config, workers: usize) -> 
         old.server.limit_keys != new.server.limit_keys,
     );
     kept("admin.socket", old.admin.socket != new.admin.socket);
+    kept("server.user", old.server.user != new.server.user);
+    kept("server.group", old.server.group != new.server.group);
     kept("admin.metrics", old.admin.metrics != new.admin.metrics);
     warnings
 }

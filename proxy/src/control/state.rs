@@ -23,7 +23,7 @@ use crate::shield::Shield;
 use crate::shield::autoban::{Autoban, Queue};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{AccessWriter, Report, chain};
-use crate::tls::Facts;
+use crate::tls::CertificateFacts;
 use crate::worker::{self, BoundSocket, Closer, Command, WorkerHandle, WorkerSeed};
 
 /// A worker that does not answer within this is left out of the figures.
@@ -62,7 +62,7 @@ pub struct Control {
     level: LevelSwitch,
     builder: Mutex<Builder>,
     pub(super) snapshot: RefCell<Arc<Snapshot>>,
-    pub(super) certificates: RefCell<Vec<(Arc<str>, Facts)>>,
+    pub(super) certificates: RefCell<Vec<(Arc<str>, CertificateFacts)>>,
     bound: RefCell<Bound>,
     pub(super) attempt: RefCell<Attempt>,
     workers: RefCell<Vec<WorkerHandle>>,

@@ -1,7 +1,7 @@
 //! Answers that this proxy gives itself: a route's `respond` or `redirect`, and refusals.
 
 use std::future::poll_fn;
-use std::task::Poll;
+use std::task::{Poll, ready};
 use std::time::Instant;
 
 use openclaw_core::config::{Action, Route};
@@ -152,26 +152,20 @@ async fn send<W: Wire>(
     deadline.arm(downstream.listener.idle_timeout);
     let result = poll_fn(|cx| {
         while !left.is_empty() {
-            match wire.poll_send(cx, left).map_err(Error::Wire)? {
-                Poll::Ready(count) => {
-                    left = left.get(count..).unwrap_or_default();
-                    deadline.arm(downstream.listener.idle_timeout);
-                }
-                Poll::Pending if deadline.poll_expired(cx) => {
-                    return Poll::Ready(Err(Error::ClientTimeout));
-                }
-                Poll::Pending => return Poll::Pending,
-            }
+            let sent = wire.poll_send(cx, left).map_err(Error::Wire)?;
+            let Some(count) = ready!(deadline.bound(cx, sent)) else {
+                return Poll::Ready(Err(Error::ClientTimeout));
+            };
+            left = left.get(count..).unwrap_or_default();
+            deadline.arm(downstream.listener.idle_timeout);
         }
         if !finished {
             wire.finish(&[]);
             finished = true;
         }
-        match wire.poll_flush(cx).map_err(Error::Wire)? {
-            Poll::Ready(()) => Poll::Ready(Ok(())),
-            Poll::Pending if deadline.poll_expired(cx) => Poll::Ready(Err(Error::ClientTimeout)),
-            Poll::Pending => Poll::Pending,
-        }
+        let flushed = wire.poll_flush(cx).map_err(Error::Wire)?;
+        let in_time = ready!(deadline.bound(cx, flushed));
+        Poll::Ready(in_time.ok_or(Error::ClientTimeout))
     })
     .await;
     deadline.disarm();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use openclaw_core::autoban::Kind;
+use openclaw_core::certificates::ByName;
 use openclaw_core::config;
 use openclaw_core::message::{Field, client};
 use openclaw_core::reason::Reason;
@@ -35,6 +36,7 @@ pub struct Local {
     informer: Informer,
     serving: RefCell<Rc<Serving>>,
     draining: Cell<bool>,
+    ending: Cell<bool>,
     date: Cell<Date>,
 }
 
@@ -60,12 +62,20 @@ pub struct Refused {
     pub busiest: Vec<Busy>,
 }
 
+/// Who connected, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Accepted {
+    pub peer: SocketAddr,
+    pub at: Instant,
+}
+
 /// The fixed facts of a client's connection.
 #[derive(Debug)]
 pub struct Downstream {
     pub listener: Rc<config::Listener>,
     pub listener_slot: u32,
     pub peer: SocketAddr,
+    pub accepted: Instant,
     /// The peer's address as text, made once.
     pub peer_text: String,
     pub local: SocketAddr,
@@ -79,6 +89,8 @@ pub struct Downstream {
 pub struct TlsFacts {
     pub version: &'static str,
     pub server_name: Option<String>,
+    /// The certificates of the listener at that time.
+    pub names: Arc<ByName>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -105,6 +117,7 @@ impl Local {
             informer,
             serving: RefCell::new(serving),
             draining: Cell::new(false),
+            ending: Cell::new(false),
             date: Cell::default(),
         }
     }
@@ -117,7 +130,10 @@ impl Local {
     /// Serves another snapshot from the next exchange on.
     pub fn adopt(&self, snapshot: Arc<Snapshot>) {
         let before = self.serving();
+        // A long exchange may hold on to what was before for hours, and the sweep sees only what is served now.
+        before.upstreams.iter().for_each(Upstream::retire);
         let serving = Rc::new(Serving::new(snapshot, &self.recorder, Some(&before)));
+        before.upstreams.iter().for_each(Upstream::close_retired);
         *self.serving.borrow_mut() = serving;
     }
 
@@ -140,6 +156,15 @@ impl Local {
     pub fn start_draining(&self) {
         self.draining.set(true);
         self.wheel.wake_all();
+    }
+
+    /// The worker's time is up: what still runs is cut off.
+    pub fn start_ending(&self) {
+        self.ending.set(true);
+    }
+
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending.get()
     }
 
     /// The value of a Date field; formatted once a second.
@@ -188,22 +213,13 @@ impl Serving {
                         .iter()
                         .find(|known| known.config.name == config.name)
                 });
-                let known = |address| {
-                    former.and_then(|former| {
-                        former
-                            .endpoints
-                            .iter()
-                            .find(|known| known.address == address)
-                            .cloned()
-                    })
-                };
                 let slot = slots.upstreams.get(index).copied().unwrap_or_default();
                 let endpoint_slots = slots
                     .endpoints
                     .get(index)
                     .map(Vec::as_slice)
                     .unwrap_or_default();
-                Upstream::new(config, setup, slot, endpoint_slots, known)
+                Upstream::new(config, setup, slot, endpoint_slots, former)
             })
             .collect();
         let routes = snapshot.config.routes.iter();
@@ -244,7 +260,7 @@ impl Downstream {
     pub fn new(
         listener: Rc<config::Listener>,
         listener_slot: u32,
-        peer: SocketAddr,
+        Accepted { peer, at }: Accepted,
         local: SocketAddr,
         tls: Option<TlsFacts>,
         cut: Cut,
@@ -258,6 +274,7 @@ impl Downstream {
             listener,
             listener_slot,
             peer,
+            accepted: at,
             peer_text: address.to_string(),
             local,
             trusted,
@@ -268,6 +285,15 @@ impl Downstream {
 
     pub fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// Whether the host is another certificate's than the one this connection was opened with.
+    pub fn is_misdirected(&self, host: &[u8]) -> bool {
+        self.tls.as_ref().is_some_and(|tls| {
+            tls.server_name
+                .as_deref()
+                .is_some_and(|name| tls.names.is_misdirected(name, host))
+        })
     }
 
     /// Whose request it is: the peer, or whom a trusted proxy names.

@@ -12,6 +12,8 @@ use crate::filter::Refusal;
 /// What went wrong while an exchange was under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Error {
+    /// The host belongs to another certificate than the connection's.
+    Misdirected,
     /// No route takes the request.
     NoRoute,
     /// The upstream speaks what this version cannot.
@@ -28,14 +30,18 @@ pub(super) enum Error {
     BadResponse(Fault),
     /// The endpoint was silent for `response_timeout`.
     UpstreamTimeout,
-    /// The client was silent, or took nothing, for `idle_timeout`.
+    /// The client was silent, or took nothing, for `idle_timeout`, or was slower than `min_body_rate`.
     ClientTimeout,
+    /// The peer is banned or blocked since.
+    TurnedAway(Reason),
     /// A filter of the route refuses.
     Filtered(Refusal),
     /// The body is larger than the route allows.
     BodyTooLarge,
     /// The client's side failed.
     Wire(WireError),
+    /// The proxy ended, and the exchange with it.
+    Ended,
 }
 
 impl Error {
@@ -47,6 +53,11 @@ impl Error {
             detail,
         };
         match self {
+            Self::Misdirected => fault(
+                421,
+                Reason::RouteMisdirected,
+                "the connection was opened for another certificate than the one of this host",
+            ),
             Self::NoRoute => fault(404, Reason::RouteNone, "no route matches"),
             Self::Protocol => fault(
                 502,
@@ -75,18 +86,30 @@ impl Error {
                 Reason::UpstreamTimeout,
                 "the endpoint did not answer in time",
             ),
-            Self::ClientTimeout => {
-                fault(408, Reason::Timeout, "the client was silent for too long")
-            }
+            Self::TurnedAway(reason) => fault(
+                499,
+                reason,
+                "the connection was closed when its peer was turned away",
+            ),
             Self::Filtered(Refusal::Rate) => fault(
                 429,
                 Reason::LimitRate,
                 "more requests than the limit of the route allows",
             ),
+            Self::ClientTimeout => fault(
+                408,
+                Reason::Timeout,
+                "the client was silent for too long, or too slow",
+            ),
             Self::BodyTooLarge => fault(
                 413,
                 Reason::BodyTooLarge,
                 "the body is larger than max_body",
+            ),
+            Self::Ended => fault(
+                503,
+                Reason::Shutdown,
+                "the proxy ended before the exchange was over",
             ),
             Self::Wire(WireError::Gone) => {
                 fault(499, Reason::ClientAborted, "the client went away")
@@ -101,6 +124,7 @@ impl Error {
             // A kept connection that dies at once was most likely closed while idle.
             Self::Closed { sent_body: false } => idempotent && reused,
             Self::Closed { .. }
+            | Self::Misdirected
             | Self::NoRoute
             | Self::Protocol
             | Self::NoEndpoint
@@ -108,9 +132,11 @@ impl Error {
             | Self::BadResponse(_)
             | Self::UpstreamTimeout
             | Self::ClientTimeout
+            | Self::TurnedAway(_)
             | Self::Filtered(_)
             | Self::BodyTooLarge
-            | Self::Wire(_) => false,
+            | Self::Wire(_)
+            | Self::Ended => false,
         }
     }
 }

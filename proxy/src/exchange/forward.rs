@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use openclaw_core::message::Framing;
+use openclaw_core::pace::Pace;
 use tokio::io::AsyncWrite;
 
 use super::Edits;
@@ -18,6 +19,7 @@ use super::download::Download;
 use super::error::Error;
 use super::prepare::Outbound;
 use super::wire::{BodyPart, Wire};
+use crate::net::Buffers;
 use crate::time::Deadline;
 use crate::upstream::{Connection, Upstream};
 
@@ -37,23 +39,26 @@ pub(super) struct Forward<'a, W> {
     outbound: &'a Outbound,
     deadline: &'a Deadline,
     limits: Limits,
-    upload: Upload,
+    pace: Pace,
+    upload: Upload<'a>,
     download: Download<'a>,
     passage: &'a mut Passage,
 }
 
-/// How long each side may be silent.
+/// How long each side may be silent, and how slow the client may be.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     pub client: Duration,
+    pub min_body_rate: u64,
     pub upstream: Duration,
     pub tunnel: Duration,
 }
 
-#[derive(Debug, Default)]
-struct Upload {
+#[derive(Debug)]
+struct Upload<'a> {
+    buffers: &'a Buffers,
     head_sent: usize,
-    /// Chunk framing around payload, for a body of unknown length.
+    /// Chunk framing around payload, for a body of unknown length; lent from the pool while there is something in it.
     staged: Vec<u8>,
     staged_sent: usize,
     /// All payload has been taken from the wire.
@@ -91,8 +96,12 @@ impl<'a, W: Wire> Forward<'a, W> {
         passage: &'a mut Passage,
     ) -> Self {
         let upload = Upload {
+            buffers: &local.buffers,
+            head_sent: 0,
+            staged: Vec::new(),
+            staged_sent: 0,
             complete: outbound.framing == Framing::None && !outbound.asked.upgrade,
-            ..Upload::default()
+            broken: false,
         };
         let download = Download::new(local, outbound.asked, edits);
         Self {
@@ -101,6 +110,7 @@ impl<'a, W: Wire> Forward<'a, W> {
             outbound,
             deadline,
             limits,
+            pace: Pace::new(limits.min_body_rate, limits.client),
             upload,
             download,
             passage,
@@ -157,10 +167,13 @@ impl<'a, W: Wire> Forward<'a, W> {
         } else {
             Waiting::Upstream
         };
+        let Some(slack) = self.note_pace(waiting) else {
+            return Poll::Ready(Err(Error::ClientTimeout));
+        };
         let progress = Some(self.progress(waiting));
         if *timed != progress {
             *timed = progress;
-            self.deadline.arm(self.limit(waiting));
+            self.deadline.arm(self.limit(waiting, slack));
         }
         if self.deadline.poll_expired(cx) {
             return Poll::Ready(Err(match waiting {
@@ -182,10 +195,17 @@ impl<'a, W: Wire> Forward<'a, W> {
         }
     }
 
-    fn limit(&self, waiting: Waiting) -> Duration {
+    /// How long the client may be waited for; none: it was too slow. A tunnel may be as slow as it likes.
+    fn note_pace(&mut self, waiting: Waiting) -> Option<Duration> {
+        let moved = self.passage.bytes_in.saturating_add(self.passage.bytes_out);
+        let waits = waiting == Waiting::Client && !self.download.is_tunnel();
+        self.pace.note(self.deadline.now(), moved, waits)
+    }
+
+    fn limit(&self, waiting: Waiting, slack: Duration) -> Duration {
         match waiting {
             _ if self.download.is_tunnel() => self.limits.tunnel,
-            Waiting::Client => self.limits.client,
+            Waiting::Client => slack,
             Waiting::Upstream => self.limits.upstream,
         }
     }
@@ -252,7 +272,7 @@ impl<'a, W: Wire> Forward<'a, W> {
             let in_staged = (written - in_head).min(staged.len());
             let in_body = written - in_head - in_staged;
             self.upload.head_sent += in_head;
-            self.upload.staged_sent += in_staged;
+            self.upload.staged_left(in_staged);
             if in_body > 0 {
                 self.wire.consume(in_body);
                 self.passage.bytes_in += in_body as u64;
@@ -285,7 +305,7 @@ impl<'a, W: Wire> Forward<'a, W> {
     }
 }
 
-impl Upload {
+impl Upload<'_> {
     fn is_sent(&self, outbound: &Outbound) -> bool {
         self.head_sent == outbound.head.len() && self.staged_sent == self.staged.len()
     }
@@ -295,14 +315,18 @@ impl Upload {
         self.complete && !self.broken && self.is_sent(outbound)
     }
 
-    fn reset_staged(&mut self) {
-        self.staged.clear();
-        self.staged_sent = 0;
+    /// So much of the staged bytes has gone out; what is empty goes back to the pool.
+    fn staged_left(&mut self, count: usize) {
+        self.staged_sent += count;
+        if self.staged_sent == self.staged.len() {
+            self.staged_sent = 0;
+            self.buffers.give_back(std::mem::take(&mut self.staged));
+        }
     }
 
     fn stage_chunk(&mut self, payload: &[u8]) {
         use std::io::Write;
-        self.reset_staged();
+        self.staged = self.buffers.body();
         // Writing to a Vec cannot fail.
         let _ = write!(self.staged, "{:x}\r\n", payload.len());
         self.staged.extend_from_slice(payload);
@@ -310,10 +334,16 @@ impl Upload {
     }
 
     fn stage_end(&mut self, trailers: &[u8]) {
-        self.reset_staged();
+        self.staged = self.buffers.head();
         self.staged.extend_from_slice(b"0\r\n");
         self.staged.extend_from_slice(trailers);
         self.staged.extend_from_slice(b"\r\n");
+    }
+}
+
+impl Drop for Upload<'_> {
+    fn drop(&mut self) {
+        self.buffers.give_back(std::mem::take(&mut self.staged));
     }
 }
 

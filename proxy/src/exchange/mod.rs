@@ -9,12 +9,10 @@ mod forward;
 mod prepare;
 pub mod wire;
 
-use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use openclaw_core::config::HeaderEdit;
 use openclaw_core::message::Fault;
@@ -55,9 +53,8 @@ struct Story {
     retries: u32,
 }
 
-/// An exchange under way. However it ends, it is counted and logged, and gives back what it borrowed: also when its connection is
-/// closed in the middle and the future dropped.
-struct Course<'a> {
+/// A request under way. Whatever becomes of it, also when its task is dropped, it is counted and logged once.
+struct Running<'a> {
     local: &'a Local,
     downstream: &'a Downstream,
     prepared: Prepared,
@@ -65,31 +62,37 @@ struct Course<'a> {
     is_over: bool,
 }
 
-impl Drop for Course<'_> {
+impl Drop for Running<'_> {
     fn drop(&mut self) {
-        if let Plan::Forward(outbound) = &mut self.prepared.plan {
-            let head = std::mem::take(&mut outbound.head);
-            self.local.buffers.give_back(head);
-        }
-        if !self.is_over {
-            // What ends with the worker itself is not told.
-            let Some(reason) = self.downstream.cut.get() else {
-                return;
-            };
-            self.story.reason = Some(reason);
-            self.story.detail = "the connection was closed when its peer was turned away";
-            if self.story.passage.status == 0 {
-                self.story.passage.status = Error::Wire(WireError::Gone).fault().status;
-            }
-        }
         let Self {
             local,
             downstream,
             prepared,
             story,
-            is_over: _,
+            is_over,
         } = self;
+        if !*is_over {
+            let error = match downstream.cut.get() {
+                Some(reason) => Error::TurnedAway(reason),
+                None if local.is_ending() => Error::Ended,
+                None => Error::Wire(WireError::Gone),
+            };
+            story.fail(error.fault());
+        }
+        if let Plan::Forward(outbound) = &mut prepared.plan {
+            local.buffers.give_back(std::mem::take(&mut outbound.head));
+        }
         record(local, downstream, prepared, story);
+    }
+}
+
+impl Story {
+    fn fail(&mut self, fault: Fault) {
+        self.reason = Some(fault.reason);
+        self.detail = fault.detail;
+        if self.passage.status == 0 {
+            self.passage.status = fault.status;
+        }
     }
 }
 
@@ -101,18 +104,17 @@ pub async fn run<W: Wire>(
     wire: &mut W,
     deadline: &Deadline,
 ) {
-    let method = prepared.method;
-    let serving = prepared.serving.clone();
-    let mut course = Course {
+    let mut running = Running {
         local,
         downstream,
         prepared,
         story: Story::default(),
         is_over: false,
     };
-    let Course {
+    let Running {
         prepared, story, ..
-    } = &mut course;
+    } = &mut running;
+    let serving = prepared.serving.clone();
     let route = prepared
         .route
         .and_then(|index| serving.snapshot.config.routes.get(index));
@@ -136,15 +138,9 @@ pub async fn run<W: Wire>(
             }
         }
         (Plan::Answer, Some(route)) => {
-            let (status, sent) = answer::of_route(
-                local,
-                downstream,
-                route,
-                (method, prepared.allowance),
-                wire,
-                deadline,
-            )
-            .await;
+            let told = (prepared.method, prepared.allowance);
+            let (status, sent) =
+                answer::of_route(local, downstream, route, told, wire, deadline).await;
             story.passage.status = status;
             story.passage.bytes_out = *sent.as_ref().unwrap_or(&0);
             sent.err().map(Error::fault)
@@ -153,12 +149,11 @@ pub async fn run<W: Wire>(
         (Plan::Forward(_) | Plan::Answer, None) => Some(Error::NoEndpoint.fault()),
     };
     if let Some(fault) = fault {
-        story.reason = Some(fault.reason);
-        story.detail = fault.detail;
         local.accuse(downstream, fault.reason);
+        story.fail(fault);
         tell(local, downstream, fault, prepared, wire, deadline, story).await;
     }
-    course.is_over = true;
+    running.is_over = true;
 }
 
 /// Tries endpoints until one has answered or nothing may be tried any more.
@@ -178,6 +173,7 @@ async fn forward<W: Wire>(
 ) -> Option<Fault> {
     let limits = Limits {
         client: downstream.listener.idle_timeout,
+        min_body_rate: downstream.listener.min_body_rate,
         upstream: upstream.config.response_timeout,
         tunnel: upstream.config.tunnel_timeout,
     };
@@ -239,21 +235,19 @@ async fn connect(
     if may_reuse && let Some(connection) = endpoint.idle_connection() {
         return Ok(connection);
     }
-    deadline.arm(upstream.config.connect_timeout);
     let mut connecting = Box::pin(endpoint.connect());
-    let result = poll_fn(|cx| match connecting.as_mut().poll(cx) {
-        Poll::Ready(result) => Poll::Ready(result.map_err(|error| error.kind())),
-        Poll::Pending if deadline.poll_expired(cx) => Poll::Ready(Err(io::ErrorKind::TimedOut)),
-        Poll::Pending => Poll::Pending,
-    })
-    .await;
-    deadline.disarm();
+    let result = deadline
+        .within(upstream.config.connect_timeout, |cx| {
+            connecting.as_mut().poll(cx)
+        })
+        .await
+        .unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()));
     local
         .recorder
         .upstream_connect(endpoint.slot.get(), result.is_ok());
-    result.map_err(|kind| {
+    result.map_err(|error| {
         endpoint.failed(Instant::now());
-        Error::Connect(kind)
+        Error::Connect(error.kind())
     })
 }
 
@@ -269,9 +263,6 @@ async fn tell<W: Wire>(
 ) {
     if fault.reason == Reason::ClientAborted || !wire.can_respond() {
         wire.abort(fault.reason);
-        if story.passage.status == 0 {
-            story.passage.status = fault.status;
-        }
         return;
     }
     story.passage.status = fault.status;
@@ -290,16 +281,8 @@ pub fn record_refused(
     fault: Fault,
 ) {
     local.accuse(downstream, fault.reason);
-    let passage = Passage {
-        status: fault.status,
-        ..Passage::default()
-    };
-    let story = Story {
-        passage,
-        reason: Some(fault.reason),
-        detail: fault.detail,
-        ..Story::default()
-    };
+    let mut story = Story::default();
+    story.fail(fault);
     record(local, downstream, &mut prepared, &story);
 }
 
@@ -340,21 +323,4 @@ fn record(local: &Local, downstream: &Downstream, prepared: &mut Prepared, story
         retries: story.retries,
         log: prepared.log.as_deref(),
     });
-}
-
-/// Waits for a condition with a deadline; `false` when the time is up.
-pub async fn within(
-    deadline: &Deadline,
-    limit: Duration,
-    mut poll: impl FnMut(&mut std::task::Context<'_>) -> Poll<()>,
-) -> bool {
-    deadline.arm(limit);
-    let done = poll_fn(|cx| match poll(cx) {
-        Poll::Ready(()) => Poll::Ready(true),
-        Poll::Pending if deadline.poll_expired(cx) => Poll::Ready(false),
-        Poll::Pending => Poll::Pending,
-    })
-    .await;
-    deadline.disarm();
-    done
 }

@@ -109,19 +109,21 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
     let client = downstream.client(request.fields);
     let mut written = Vec::new();
     let path = path::normalised(request.path(), &mut written);
+    let misdirected = downstream.is_misdirected(authority::host(request.authority));
     let seen = Seen {
         request,
         path,
         client,
     };
-    let index = serving.router.find(&seen);
+    let index = (!misdirected).then(|| serving.router.find(&seen)).flatten();
     let route = index.and_then(|index| serving.snapshot.config.routes.get(index));
     let filters = index.and_then(|index| serving.filters.get(index));
     let filtered = filter::ask(filters.map_or(&[], Vec::as_slice), &seen, started);
     let plan = match (route, filtered.refusal) {
+        (None, _) if misdirected => Plan::Refuse(Error::Misdirected.fault()),
         (None, _) => Plan::Refuse(Error::NoRoute.fault()),
         (Some(_), Some(refusal)) => Plan::Refuse(Error::Filtered(refusal).fault()),
-        (Some(route), None) => plan(local, downstream, request, route, &serving, &id),
+        (Some(route), None) => plan(local, downstream, request, route, &serving, (&id, client)),
     };
     let log = local
         .recorder
@@ -139,8 +141,14 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
     }
 }
 
-/// A request that was refused before it could be understood.
-pub fn refuse(local: &Local, downstream: &Downstream, fault: Fault, version: Version) -> Prepared {
+/// A request that was refused before it could be understood; it began at `started`.
+pub fn refuse(
+    local: &Local,
+    downstream: &Downstream,
+    fault: Fault,
+    version: Version,
+    started: Instant,
+) -> Prepared {
     let id = trace::request_id(local.random_u128());
     let log = local.recorder.wants_log().then(|| {
         Box::new(LogFields {
@@ -160,7 +168,7 @@ pub fn refuse(local: &Local, downstream: &Downstream, fault: Fault, version: Ver
         allowance: None,
         id,
         method: Method::Other,
-        started: Instant::now(),
+        started,
         log,
     }
 }
@@ -171,7 +179,7 @@ fn plan(
     request: &Request<'_>,
     route: &Route,
     serving: &Serving,
-    id: &RequestId,
+    (id, client): (&RequestId, IpAddr),
 ) -> Plan {
     let targets = match &route.action {
         Action::Forward(targets) => targets,
@@ -206,6 +214,7 @@ fn plan(
         &Hop {
             peer: &downstream.peer_text,
             trusted: downstream.trusted,
+            client,
             scheme: downstream.scheme(),
             local: downstream.local,
             request_id: id,

@@ -1,5 +1,6 @@
 //! Accepting connections: permit, shield, handshake, and the choice of the wire.
 
+mod handshake;
 mod tcp;
 
 use std::cell::{Cell, RefCell};

@@ -5,23 +5,20 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::Poll;
+use std::time::Instant;
 
 use openclaw_core::reason::Reason;
-use rustls::ServerConfig;
-use rustls::server::Acceptor;
-use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::LazyConfigAcceptor;
-use tokio_rustls::server::TlsStream;
 
+use super::handshake::{HandshakeError, handshake};
 use super::{Listening, Terms};
 use crate::exchange::connections::Cut;
-use crate::exchange::context::{Downstream, Local, TlsFacts};
+use crate::exchange::context::{Accepted, Downstream, Local, TlsFacts};
 use crate::net::Io;
 use crate::serve;
 use crate::snapshot::Permit;
+use crate::telemetry::LogFields;
 use crate::time::Deadline;
 
 /// How long accepting rests when the process is out of file descriptors, or memory.
@@ -61,8 +58,12 @@ pub async fn accept(local: Rc<Local>, listening: Rc<Listening>, socket: TcpListe
 fn admit(local: &Rc<Local>, listening: &Listening, tcp: TcpStream, peer: SocketAddr) {
     let terms = listening.terms.borrow().clone();
     let address = peer.ip().to_canonical();
+    let accepted = Accepted {
+        peer,
+        at: Instant::now(),
+    };
     if let Some(reason) = local.peers.check(address) {
-        local.recorder.refusal(reason);
+        refused(local, &terms, accepted, reason, "");
         return;
     }
     let config = &terms.config;
@@ -72,7 +73,7 @@ fn admit(local: &Rc<Local>, listening: &Listening, tcp: TcpStream, peer: SocketA
         config.max_connections_per_ip,
     );
     let Some(permit) = permit else {
-        local.recorder.refusal(Reason::LimitConnections);
+        refused(local, &terms, accepted, Reason::LimitConnections, "");
         return;
     };
     // Fails only on a socket that is dead already.
@@ -80,11 +81,24 @@ fn admit(local: &Rc<Local>, listening: &Listening, tcp: TcpStream, peer: SocketA
     let open = Open::new(local.clone(), terms.slot, permit, address);
     let key = open.key;
     let task = if terms.setup.tls.is_some() {
-        tokio::task::spawn_local(secure(open, terms, tcp, peer))
+        tokio::task::spawn_local(secure(open, terms, tcp, accepted))
     } else {
-        tokio::task::spawn_local(plain(open, terms, tcp, peer))
+        tokio::task::spawn_local(plain(open, terms, tcp, accepted))
     };
     local.connections.served_by(key, task.abort_handle());
+}
+
+/// Counts and logs a connection that ends without an exchange.
+fn refused(local: &Local, terms: &Terms, accepted: Accepted, reason: Reason, detail: &'static str) {
+    let fields = || LogFields {
+        listener: terms.config.name.to_string(),
+        client: accepted.peer.ip().to_canonical().to_string(),
+        detail,
+        ..LogFields::default()
+    };
+    local
+        .recorder
+        .refused_connection(terms.slot, reason, accepted.at, fields);
 }
 
 /// Counts a connection for as long as it lives.
@@ -119,16 +133,16 @@ impl Drop for Open {
 }
 
 /// A cleartext connection; where both versions are spoken, HTTP/2 announces itself by its preface (RFC 9113 §3.3).
-async fn plain(open: Open, terms: Terms, tcp: TcpStream, peer: SocketAddr) {
+async fn plain(open: Open, terms: Terms, tcp: TcpStream, accepted: Accepted) {
     let local = &open.local;
     let Ok(address) = tcp.local_addr() else {
         return;
     };
     let protocols = terms.config.protocols;
     let downstream = Rc::new(Downstream::new(
-        terms.config,
+        terms.config.clone(),
         terms.slot,
-        peer,
+        accepted,
         address,
         None,
         open.cut.clone(),
@@ -138,8 +152,15 @@ async fn plain(open: Open, terms: Terms, tcp: TcpStream, peer: SocketAddr) {
     let http2 = match (protocols.h1, protocols.h2) {
         (true, true) => {
             let preface = Box::pin(has_preface(local, &downstream, &mut io, &mut early)).await;
-            let Some(http2) = preface else { return };
-            http2
+            match preface {
+                Some(http2) => http2,
+                None if early.is_empty() => return,
+                None => {
+                    let detail = "it did not become clear in time which version the client speaks";
+                    refused(local, &terms, accepted, Reason::Timeout, detail);
+                    return;
+                }
+            }
         }
         (_, only) => only,
     };
@@ -147,10 +168,11 @@ async fn plain(open: Open, terms: Terms, tcp: TcpStream, peer: SocketAddr) {
 }
 
 /// A TLS connection: the handshake, then the wire that ALPN chose (RFC 7301).
-async fn secure(open: Open, terms: Terms, tcp: TcpStream, peer: SocketAddr) {
+async fn secure(open: Open, terms: Terms, tcp: TcpStream, accepted: Accepted) {
     let local = &open.local;
     // Boxed, so that the handshake's state is freed when it is over.
-    let Some((io, downstream, http2)) = Box::pin(establish(&open, terms, tcp, peer)).await else {
+    let Some((io, downstream, http2)) = Box::pin(establish(&open, terms, tcp, accepted)).await
+    else {
         return;
     };
     serve_wire(local, downstream, io, Vec::new(), http2).await;
@@ -161,25 +183,22 @@ async fn establish(
     Open { local, cut, .. }: &Open,
     terms: Terms,
     tcp: TcpStream,
-    peer: SocketAddr,
+    accepted: Accepted,
 ) -> Option<(Io, Rc<Downstream>, bool)> {
-    let (config, address) = (terms.setup.tls.clone()?, tcp.local_addr().ok()?);
+    let (tls, address) = (terms.setup.tls.clone()?, tcp.local_addr().ok()?);
     let deadline = Deadline::new(&local.wheel);
-    deadline.arm(terms.config.header_timeout);
-    let mut handshake = pin!(handshake(tcp, config));
-    let result = poll_fn(|cx| match handshake.as_mut().poll(cx) {
-        Poll::Ready(result) => Poll::Ready(result),
-        Poll::Pending if deadline.poll_expired(cx) => {
-            Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-        }
-        Poll::Pending => Poll::Pending,
-    })
-    .await;
+    let mut handshake = pin!(handshake(tcp, tls.config));
+    let result = deadline
+        .within(terms.config.header_timeout, |cx| {
+            handshake.as_mut().poll(cx)
+        })
+        .await
+        .unwrap_or(Err(HandshakeError::Late));
     let (tcp, session) = match result {
         Ok(stream) => stream.into_inner(),
         Err(error) => {
-            local.recorder.refusal(Reason::TlsHandshake);
-            tracing::debug!(%peer, %error, "TLS handshake failed");
+            refused(local, &terms, accepted, error.reason(), error.detail());
+            tracing::debug!(peer = %accepted.peer, %error, "TLS handshake failed");
             return None;
         }
     };
@@ -191,11 +210,12 @@ async fn establish(
             _ => "TLSv1.2",
         },
         server_name: session.server_name().map(str::to_owned),
+        names: tls.names,
     };
     let downstream = Downstream::new(
         terms.config,
         terms.slot,
-        peer,
+        accepted,
         address,
         Some(facts),
         cut.clone(),
@@ -205,25 +225,6 @@ async fn establish(
         Rc::new(downstream),
         http2,
     ))
-}
-
-/// A client that offers only protocols which the listener does not speak is refused before anything is agreed upon;
-/// rustls alone would do so in the middle of the handshake (RFC 7301 §3.2).
-async fn handshake(tcp: TcpStream, config: Arc<ServerConfig>) -> io::Result<TlsStream<TcpStream>> {
-    /// A fatal alert, `no_application_protocol`, in a record of its own (RFC 8446 §5.1, §6).
-    const NO_APPLICATION_PROTOCOL: [u8; 7] = [21, 3, 3, 0, 2, 2, 120];
-    let mut start = LazyConfigAcceptor::new(Acceptor::default(), tcp).await?;
-    let spoken = &config.alpn_protocols;
-    let stranger = start
-        .client_hello()
-        .alpn()
-        .is_some_and(|mut offered| !offered.any(|name| spoken.iter().any(|known| known == name)));
-    if stranger {
-        start.io.write_all(&NO_APPLICATION_PROTOCOL).await?;
-        start.io.shutdown().await?;
-        return Err(io::Error::other("no protocol in common"));
-    }
-    start.into_stream(config).await
 }
 
 async fn serve_wire(
@@ -256,20 +257,19 @@ async fn has_preface(
             if readable && early.capacity() == 0 {
                 *early = local.buffers.head();
             }
-            match readable.then(|| io.poll_read(cx, early)) {
-                Some(Poll::Ready(read)) => Poll::Ready(read.is_ok_and(|count| count > 0)),
-                Some(Poll::Pending) | None if deadline.poll_expired(cx) => Poll::Ready(false),
-                Some(Poll::Pending) | None => {
-                    // A client that has sent nothing holds no buffer.
-                    if early.is_empty() {
-                        local.buffers.give_back(std::mem::take(early));
-                    }
-                    Poll::Pending
-                }
+            let read = if readable {
+                io.poll_read(cx, early)
+            } else {
+                Poll::Pending
+            };
+            if read.is_pending() && early.is_empty() {
+                // A client that has sent nothing holds no buffer.
+                local.buffers.give_back(std::mem::take(early));
             }
+            deadline.bound(cx, read)
         })
         .await;
-        if !more {
+        if !more.is_some_and(|read| read.is_ok_and(|count| count > 0)) {
             return None;
         }
     }

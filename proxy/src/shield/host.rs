@@ -3,8 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use openclaw_common::abi::{Prefix6, class};
+use openclaw_common::abi::{Config, Prefix6, class};
+use openclaw_common::bucket::Uncounted;
 use openclaw_common::decide::{Record, Tables};
+use openclaw_common::packet::{Address, Flow};
+use openclaw_common::ports::Set;
+use openclaw_common::rate::Kind;
 use openclaw_common::verdict::Reason;
 
 use super::compile::{Changes, Entries, Place, Placement, placements};
@@ -296,6 +300,7 @@ pub(super) struct View<'a> {
 
 impl Tables for View<'_> {
     type Record = HostRecord;
+    type Word = Uncounted;
 
     fn class4(&self, source: [u8; 4]) -> u16 {
         self.tables.words4.load(class::index4(source))
@@ -338,6 +343,17 @@ impl Tables for View<'_> {
             .fine(u128::from_be_bytes(source))
             .map(HostRecord)
     }
+
+    // Packets are the kernel program's: here only sources are looked at.
+    fn ports(&self, _: Set, _: u32) -> u64 {
+        0
+    }
+
+    fn bucket(&self, _: Address, _: Kind, _: u64) -> Option<Uncounted> {
+        None
+    }
+
+    fn note(&self, _: &Config, _: &Flow, _: Reason, _: u8) {}
 
     fn now_ns(&self) -> u64 {
         self.now_ns

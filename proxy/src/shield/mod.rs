@@ -47,14 +47,31 @@ pub use self::ban::Banned;
 pub use self::doubts::{missing_interfaces, pointless_blocks};
 pub use self::format::ttl::show as show_seconds;
 pub use self::format::{Format, Problem, Problems, SHOWN_PROBLEMS};
-use self::kernel::{KernelError, LogReader, Mode};
+use self::kernel::{KernelError, LogReader, Mode, Pins};
 pub use self::lists::Kind;
 pub use self::lock::{LockError, ProxyLock};
 pub use self::peers::PeerFilter;
 use self::peers::Shared;
 use self::state::State;
 pub use self::status::{InterfaceStatus, Status};
+use crate::privilege::Account;
 use crate::telemetry::{MetricsText, chain, metrics};
+
+/// Does for the shield what takes all of root's rights, before a proxy gives them up: mounts the BPF file system, and makes the pins
+/// `heir`'s, or root's own again.
+///
+/// # Errors
+/// The system has no BPF file system, or not for this process; the shield works without, or says what is missing.
+pub fn prepare(config: &Config, heir: Option<&Account>) -> Result<(), KernelError> {
+    if config.shield.mode == ShieldMode::Off {
+        return Ok(());
+    }
+    let pins = Pins::new(&config.shield.pin_dir);
+    match heir {
+        Some(heir) => pins.give(heir.uid, heir.gid),
+        None => pins.mount_if_missing().and_then(|()| pins.take_over()),
+    }
+}
 
 /// The shield of a process. Clones are the same shield. Calls may take milliseconds, an import of a large list seconds: not for the
 /// thread of a worker.

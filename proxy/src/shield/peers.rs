@@ -1,7 +1,7 @@
 //! The lists where connections are accepted: what the kernel program would say of a peer, for interfaces that it is not on.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use openclaw_common::abi::Config;
@@ -18,22 +18,26 @@ use super::kernel::monotonic_ns;
 pub(super) struct Shared {
     tables: RwLock<HostTables>,
     flags: AtomicU32,
+    monitored: AtomicU64,
     /// Spares the lock where nobody is listed.
     is_empty: AtomicBool,
 }
 
 impl Shared {
-    pub(super) fn new(tables: HostTables, flags: u32) -> Arc<Self> {
+    pub(super) fn new(tables: HostTables, flags: u32, monitored: u64) -> Arc<Self> {
         let is_empty = AtomicBool::new(tables.is_empty());
         Arc::new(Self {
             tables: RwLock::new(tables),
             flags: flags.into(),
+            monitored: monitored.into(),
             is_empty,
         })
     }
 
-    pub(super) fn set_flags(&self, flags: u32) {
+    /// What the operator has chosen: see [`Config::flags`] and [`Config::monitored`].
+    pub(super) fn set_rules(&self, flags: u32, monitored: u64) {
         self.flags.store(flags, Ordering::Relaxed);
+        self.monitored.store(monitored, Ordering::Relaxed);
     }
 
     pub(super) fn flags(&self) -> u32 {
@@ -58,6 +62,7 @@ impl Shared {
         let tables = self.read();
         let config = Config {
             flags: self.flags(),
+            monitored: self.monitored.load(Ordering::Relaxed),
             default6: tables.default6(),
             ..Config::OFF
         };
@@ -82,19 +87,14 @@ impl PeerFilter {
             .0
             .as_deref()
             .filter(|shared| !shared.is_empty.load(Ordering::Relaxed))?;
-        match shared.decide(address, monotonic_ns()).reason {
-            verdict::Reason::Ban => Some(Reason::ShieldBan),
-            verdict::Reason::Block => Some(Reason::ShieldBlock),
-            // Countries are the kernel program's; the rest passes.
-            verdict::Reason::Geo
-            | verdict::Reason::Pass
-            | verdict::Reason::Allow
-            | verdict::Reason::Malformed
-            | verdict::Reason::NonIp
-            | verdict::Reason::Off
-            | verdict::Reason::WouldBan
-            | verdict::Reason::WouldBlock
-            | verdict::Reason::WouldGeo => None,
+        // Countries and packets are the kernel program's.
+        let reason = shared.decide(address, monotonic_ns()).reason;
+        if reason == verdict::Reason::Ban {
+            Some(Reason::ShieldBan)
+        } else if reason == verdict::Reason::Block {
+            Some(Reason::ShieldBlock)
+        } else {
+            None
         }
     }
 }

@@ -12,6 +12,7 @@ use super::sink::synchronise;
 use super::state::State;
 use super::status::{InterfaceStatus, Status};
 use super::watch::At;
+use crate::privilege::Privileges;
 use crate::telemetry::chain;
 
 impl State {
@@ -79,7 +80,7 @@ impl State {
             && let Ok(found) = maps.config()
         {
             self.is_on = found.flags & flags::ENABLED != 0;
-            self.shared.set_flags(self.flags());
+            self.shared.set_rules(self.flags(), self.monitored());
         }
         let config = self.kernel_config();
         if let Err(error) = synchronise(&maps, &self.shared.read(), &config) {
@@ -135,7 +136,7 @@ impl State {
     /// The kill switch.
     pub(super) fn switch(&mut self, is_on: bool) -> Result<(), KernelError> {
         self.is_on = is_on;
-        self.shared.set_flags(self.flags());
+        self.shared.set_rules(self.flags(), self.monitored());
         let Some(maps) = &self.maps else {
             return Ok(());
         };
@@ -264,6 +265,7 @@ impl State {
                 self.unavailable.clone().or(failed)
             },
             proxy: self.is_proxy,
+            privileges: self.is_proxy.then(Privileges::current),
             blocked: count(Kind::Block),
             allowed: count(Kind::Allow),
             warnings: self.warnings.clone(),

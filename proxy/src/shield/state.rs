@@ -93,7 +93,11 @@ impl State {
             Err(error) => state.warnings.push(chain(&error)),
         }
         state.warnings.truncate(20);
-        state.shared = Shared::new(HostTables::build(state.store.lists()), state.flags());
+        state.shared = Shared::new(
+            HostTables::build(state.store.lists()),
+            state.flags(),
+            state.monitored(),
+        );
         state
     }
 
@@ -278,13 +282,18 @@ impl State {
         if self.is_on {
             set |= flags::ENABLED;
         }
-        if self.config.shield.action == ShieldAction::Monitor {
-            set |= flags::MONITOR;
-        }
         if self.is_proxy && matches!(self.config.log.level, Level::Debug | Level::Trace) {
             set |= flags::DEBUG;
         }
         set
+    }
+
+    /// The rules that only count what they would drop.
+    pub(super) fn monitored(&self) -> u64 {
+        match self.config.shield.action {
+            ShieldAction::Monitor => u64::MAX,
+            ShieldAction::Enforce => 0,
+        }
     }
 
     pub(super) fn kernel_config(&self) -> abi::Config {
@@ -292,6 +301,7 @@ impl State {
         abi::Config {
             flags: self.flags(),
             default6,
+            monitored: self.monitored(),
             ..abi::Config::OFF
         }
     }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::privilege::Privileges;
+
 /// An interface of the shield.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InterfaceStatus {
@@ -24,6 +26,9 @@ pub struct Status {
     pub unshielded: Option<String>,
     /// Whether a proxy is running, which applies the lists to the connections that it accepts.
     pub proxy: bool,
+    /// What that proxy may do.
+    #[serde(default)]
+    pub privileges: Option<Privileges>,
     pub blocked: usize,
     pub allowed: usize,
     /// What went wrong and holds on.

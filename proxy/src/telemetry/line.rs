@@ -86,6 +86,14 @@ impl Object<'_> {
         self.out.extend_from_slice(buffer.format(value).as_bytes());
     }
 
+    /// A connection that was refused without an answer has none.
+    fn status(&mut self, status: u16) {
+        match status {
+            0 => self.text("status", ""),
+            status => self.number("status", u64::from(status)),
+        }
+    }
+
     /// Milliseconds with three decimals.
     fn millis(&mut self, name: &str, value: Option<Duration>) {
         self.name(name);
@@ -121,7 +129,7 @@ pub(super) fn json(
     object.text("host", &fields.host);
     object.text("path", &fields.path);
     object.text("protocol", fields.protocol);
-    object.number("status", u64::from(record.status));
+    object.status(record.status);
     object.text("reason", record.reason.map_or("", |reason| reason.code()));
     object.number("bytes_in", record.bytes_in);
     object.number("bytes_out", record.bytes_out);
@@ -154,20 +162,27 @@ pub(super) fn combined(
     out.extend_from_slice(b" - - [");
     out.extend_from_slice(stamp.clf.as_bytes());
     out.extend_from_slice(b"] \"");
-    let request = [&fields.method, &fields.path, fields.protocol];
-    if request.iter().any(|part| !part.is_empty()) {
-        for (index, part) in request.into_iter().enumerate() {
+    // Of a head that was not understood, or never came, nothing is known: no request line is made up for it.
+    if fields.method.is_empty() {
+        out.push(b'-');
+    } else {
+        for (index, part) in [&fields.method, &fields.path, fields.protocol]
+            .into_iter()
+            .enumerate()
+        {
             if index > 0 {
                 out.push(b' ');
             }
             hex_escape(out, part);
         }
-    } else {
-        out.push(b'-');
     }
     out.extend_from_slice(b"\" ");
     let mut buffer = itoa::Buffer::new();
-    out.extend_from_slice(buffer.format(record.status).as_bytes());
+    let status = match record.status {
+        0 => "-",
+        status => buffer.format(status),
+    };
+    out.extend_from_slice(status.as_bytes());
     out.push(b' ');
     out.extend_from_slice(buffer.format(record.bytes_out).as_bytes());
     for text in [&fields.referer, &fields.user_agent] {

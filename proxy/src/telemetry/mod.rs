@@ -64,6 +64,28 @@ pub struct Record<'a> {
     pub log: Option<&'a LogFields>,
 }
 
+impl Record<'_> {
+    /// A connection that was refused before, or instead of, an exchange. Its status is 0: none was sent.
+    fn of_connection(listener: u32, reason: Reason, since: Instant) -> Self {
+        Self {
+            listener,
+            route: None,
+            method: b"",
+            status: 0,
+            reason: Some(reason),
+            started: since,
+            ended: Instant::now(),
+            bytes_in: 0,
+            bytes_out: 0,
+            upstream: None,
+            endpoint: None,
+            upstream_time: None,
+            retries: 0,
+            log: None,
+        }
+    }
+}
+
 /// What only the access log wants to know of a request; made when it is on.
 #[derive(Clone, Debug, Default)]
 pub struct LogFields {

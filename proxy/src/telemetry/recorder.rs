@@ -1,7 +1,7 @@
 //! The recorder of one worker: counters, and the buffer in which its log lines wait for the writer.
 
 use std::cell::{Cell, RefCell};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use openclaw_core::config::{AccessFormat, AccessTarget};
 use openclaw_core::reason::Reason;
@@ -15,6 +15,9 @@ use crate::snapshot::Snapshot;
 
 /// A buffer of this size is handed over at once, a smaller one at the next tick.
 pub(super) const FULL: usize = 32 * 1024;
+/// How many refused connections are logged between two ticks: a flood of them must neither fill the disk nor cost more
+/// than it has to. Those beyond are counted as lost lines.
+pub(super) const REFUSED_LINES: u32 = 100;
 
 /// A worker's shard of all counters.
 #[derive(Debug, Default)]
@@ -29,6 +32,8 @@ struct LogBuffer {
     writer: AccessLog,
     lines: RefCell<Lines>,
     dropped: Cell<u64>,
+    /// Lines for refused connections that are left until the next tick.
+    refused_left: Cell<u32>,
 }
 
 #[derive(Debug)]
@@ -51,6 +56,7 @@ impl Recorder {
                 count: 0,
             }),
             dropped: Cell::new(0),
+            refused_left: Cell::new(REFUSED_LINES),
         });
         Self {
             shard: RefCell::default(),
@@ -83,9 +89,25 @@ impl Recorder {
         }
     }
 
-    /// A refusal without an exchange: at accept, in the TLS handshake, by an h2 budget.
-    pub fn refusal(&self, reason: Reason) {
+    /// Counts and logs a refusal without an exchange: at accept, in the TLS handshake, by an h2 budget. `fields` are made
+    /// only where they are written.
+    pub fn refused_connection(
+        &self,
+        listener: u32,
+        reason: Reason,
+        since: Instant,
+        fields: impl FnOnce() -> LogFields,
+    ) {
         self.shard.borrow_mut().refusal(reason);
+        let Some(log) = self.log.as_ref().filter(|_| self.wants_log()) else {
+            return;
+        };
+        let Some(left) = log.refused_left.get().checked_sub(1) else {
+            log.dropped.set(log.dropped.get() + 1);
+            return;
+        };
+        log.refused_left.set(left);
+        log.write(&Record::of_connection(listener, reason, since), &fields());
     }
 
     pub fn connection_opened(&self, listener: u32) {
@@ -109,6 +131,7 @@ impl Recorder {
     /// Called by the worker's 100 ms tick, and once at its end: hands what has gathered to the log writer.
     pub fn tick(&self) {
         if let Some(log) = &self.log {
+            log.refused_left.set(REFUSED_LINES);
             log.hand_over();
         }
     }

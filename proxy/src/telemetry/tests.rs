@@ -123,7 +123,7 @@ fn shards_are_summed_by_name_even_if_their_slots_differ() {
     one.connection_opened(first.listeners[0]);
     two.connection_opened(second.listeners[1]);
     two.connection_closed(second.listeners[1]);
-    one.refusal(Reason::TlsHandshake);
+    one.refused_connection(0, Reason::TlsHandshake, Instant::now(), LogFields::default);
     two.exchange(&Record {
         reason: Some(Reason::TlsHandshake),
         ..record(second.listeners[1], None, 400)
@@ -201,6 +201,37 @@ fn an_endpoint_is_not_charged_with_a_status_that_was_made_here() {
     has(&page, r#"upstream_retries_total{upstream="app"} 3"#);
 }
 
+#[test]
+fn an_endpoint_is_healthy_until_the_last_connection_tried_by_any_worker_failed() {
+    let both = snapshot(
+        &["web"],
+        &[],
+        &[("app", &["127.0.0.1:9001", "127.0.0.1:9002"])],
+    );
+    let (one, other) = (Recorder::default(), Recorder::default());
+    let slots = [one.adopt(&both), other.adopt(&both)];
+    let check = |expected: &str| {
+        let page = page(&[&one, &other]);
+        let healthy: Vec<&str> = page
+            .lines()
+            .filter_map(|line| line.strip_prefix("openclaw_upstream_healthy{upstream=\"app\","))
+            .collect();
+        assert_eq!(healthy.join(" "), expected);
+    };
+    check("endpoint=\"127.0.0.1:9001\"} 1 endpoint=\"127.0.0.1:9002\"} 1");
+    one.upstream_connect(slots[0].endpoints[0][1], false);
+    check("endpoint=\"127.0.0.1:9001\"} 1 endpoint=\"127.0.0.1:9002\"} 0");
+    other.upstream_connect(slots[1].endpoints[0][1], true);
+    check("endpoint=\"127.0.0.1:9001\"} 1 endpoint=\"127.0.0.1:9002\"} 1");
+    one.upstream_connect(slots[0].endpoints[0][0], false);
+    check("endpoint=\"127.0.0.1:9001\"} 0 endpoint=\"127.0.0.1:9002\"} 1");
+    // One that is no longer configured is not spoken of.
+    let less = snapshot(&["web"], &[], &[("app", &["127.0.0.1:9002"])]);
+    one.adopt(&less);
+    other.adopt(&less);
+    check("endpoint=\"127.0.0.1:9002\"} 1");
+}
+
 fn logged(recorder: &Recorder, slots: &Slots, id: &str) {
     let fields = LogFields {
         id: id.into(),
@@ -263,6 +294,33 @@ fn lines_are_dropped_and_counted_when_the_writer_is_behind() {
     drop(recorder);
     writer.close();
     assert_eq!(read.join().unwrap(), lines - dropped);
+}
+
+#[test]
+fn a_flood_of_refused_connections_is_counted_whole_and_logged_in_part() {
+    let writer = AccessWriter::start(Output::Nowhere).unwrap();
+    let recorder = Recorder::new(Some(writer.handle()));
+    recorder.adopt(&snapshot(&["web"], &[], &[]));
+    let (mut made, limit) = (0, recorder::REFUSED_LINES);
+    let mut refuse = || {
+        recorder.refused_connection(0, Reason::LimitConnections, Instant::now(), || {
+            made += 1;
+            LogFields::default()
+        });
+    };
+    for _ in 0..limit + 7 {
+        refuse();
+    }
+    recorder.tick();
+    refuse();
+    assert_eq!(made, limit + 1, "a tick allows more");
+    let page = page(&[&recorder]);
+    let refused = limit + 8;
+    has(
+        &page,
+        &format!("refusals_total{{reason=\"limit.connections\"}} {refused}"),
+    );
+    has(&page, "access_log_dropped_total 7");
 }
 
 #[test]

@@ -22,7 +22,7 @@ const SELF_SIGNED_SINCE: Duration = Duration::from_hours(24);
 
 /// What is known of a certificate apart from its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct CertificateFacts {
     /// The file, or `self-signed`.
     pub label: String,
     /// DNS names, lower-case, with wildcards as written.
@@ -40,7 +40,7 @@ pub enum Validity {
     Expired,
 }
 
-impl Facts {
+impl CertificateFacts {
     pub fn validity(&self, now: SystemTime) -> Validity {
         let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
@@ -56,7 +56,7 @@ impl Facts {
 
 #[derive(Debug)]
 pub(super) struct Loaded {
-    pub(super) facts: Facts,
+    pub(super) facts: CertificateFacts,
     pub(super) key: Arc<CertifiedKey>,
 }
 
@@ -125,7 +125,8 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     })
 }
 
-fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+/// The certificates of a PEM file, at least one.
+pub(super) fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let bytes = read(path)?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
     let chain = chain.map_err(|source| TlsError::CertificatePem {
@@ -141,7 +142,10 @@ fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 }
 
 /// Reads names and dates from the first certificate of the chain.
-pub(super) fn facts(path: &Path, chain: &[CertificateDer<'_>]) -> Result<Facts, TlsError> {
+pub(super) fn facts(
+    path: &Path,
+    chain: &[CertificateDer<'_>],
+) -> Result<CertificateFacts, TlsError> {
     let der = chain.first().ok_or_else(|| TlsError::NoCertificate {
         path: path.to_owned(),
     })?;
@@ -162,7 +166,7 @@ pub(super) fn facts(path: &Path, chain: &[CertificateDer<'_>]) -> Result<Facts, 
             }
         })
     });
-    Ok(Facts {
+    Ok(CertificateFacts {
         label: path.display().to_string(),
         names: names.collect(),
         not_before: leaf.validity().not_before.timestamp(),

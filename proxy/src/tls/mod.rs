@@ -3,20 +3,22 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use openclaw_core::certificates::ByName;
 use openclaw_core::config::{Listener, Protocols, Tls, TlsVersion};
-use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{self, Ticketer};
 use rustls::pki_types::pem;
-use rustls::server::{NoServerSessionStorage, ProducesTickets};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, ProducesTickets, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
+use rustls::{RootCertStore, ServerConfig};
 
 use self::certificate::Loaded;
-pub use self::certificate::{Facts, Validity};
-use self::resolver::ByName;
+pub use self::certificate::{CertificateFacts, Validity};
+use self::resolver::Resolver;
 
 mod certificate;
 mod resolver;
@@ -48,6 +50,11 @@ pub enum TlsError {
     },
     #[error("cannot make a self-signed certificate for {names}")]
     SelfSigned { names: String, source: rcgen::Error },
+    #[error("{} holds no certificate that clients' could be checked against", path.display())]
+    ClientCa {
+        path: PathBuf,
+        source: rustls::Error,
+    },
     #[error("cannot set TLS up")]
     Setup { source: rustls::Error },
 }
@@ -56,8 +63,9 @@ pub enum TlsError {
 #[derive(Debug)]
 pub struct Ready {
     pub config: Arc<ServerConfig>,
+    pub names: Arc<ByName>,
     /// In the order of the configuration; the first serves clients that name no host or an unknown one.
-    pub certificates: Vec<Facts>,
+    pub certificates: Vec<CertificateFacts>,
 }
 
 /// What outlives a reload: ticket keys, so that clients go on resuming, and self-signed certificates, so that a client
@@ -99,15 +107,30 @@ impl Keeper {
                 Err(error) => errors.push(error),
             }
         }
+        let clients = tls.client_ca.as_deref();
+        let clients = match clients.map(|path| self.client_roots(path)).transpose() {
+            Ok(roots) => roots,
+            Err(error) => {
+                errors.push(error);
+                None
+            }
+        };
         if !errors.is_empty() {
             return Err(errors);
         }
+        let names = loaded.iter().map(|one| one.facts.names.as_slice());
+        let names = Arc::new(ByName::new(names));
+        let resolver = Arc::new(Resolver {
+            names: Arc::clone(&names),
+            keys: loaded.iter().map(|one| Arc::clone(&one.key)).collect(),
+        });
         let certificates = loaded.iter().map(|one| one.facts.clone()).collect();
         let config = self
-            .config(listener, tls, &loaded)
+            .config(listener, tls.min, resolver, clients)
             .map_err(|source| vec![TlsError::Setup { source }])?;
         Ok(Ready {
             config: Arc::new(config),
+            names,
             certificates,
         })
     }
@@ -115,25 +138,51 @@ impl Keeper {
     fn config(
         &mut self,
         listener: &Listener,
-        tls: &Tls,
-        certificates: &[Arc<Loaded>],
+        min: TlsVersion,
+        resolver: Arc<Resolver>,
+        clients: Option<Arc<dyn ClientCertVerifier>>,
     ) -> Result<ServerConfig, rustls::Error> {
-        let versions: &[_] = match tls.min {
+        let versions: &[_] = match min {
             TlsVersion::V1_2 => &[&TLS13, &TLS12],
             TlsVersion::V1_3 => &[&TLS13],
         };
-        let resolver = ByName::new(certificates);
-        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
-            .with_protocol_versions(versions)?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(resolver));
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(versions)?;
+        let mut config = if let Some(verifier) = clients {
+            let mut config = builder
+                .with_client_cert_verifier(verifier)
+                .with_cert_resolver(resolver);
+            // A ticket would let a client in on a certificate that was checked long ago, or never: each connection
+            // proves its own.
+            config.send_tls13_tickets = 0;
+            config
+        } else {
+            let mut config = builder.with_no_client_auth().with_cert_resolver(resolver);
+            config.ticketer = self.ticketer(&listener.name)?;
+            // More than one ticket costs bytes in every handshake and helps nobody who keeps connections.
+            config.send_tls13_tickets = 1;
+            config
+        };
         config.alpn_protocols = alpn(listener.protocols);
-        config.ticketer = self.ticketer(&listener.name)?;
-        // More than one ticket costs bytes in every handshake and helps nobody who keeps connections.
-        config.send_tls13_tickets = 1;
         // A cache of sessions would be one lock for all workers; tickets keep the state at the client.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         Ok(config)
+    }
+
+    /// What clients' certificates are checked with; one is required.
+    fn client_roots(&self, path: &Path) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+        let wrong = |source| TlsError::ClientCa {
+            path: path.to_owned(),
+            source,
+        };
+        let mut roots = RootCertStore::empty();
+        for authority in certificate::chain(path)? {
+            roots.add(authority).map_err(wrong)?;
+        }
+        let provider = Arc::clone(&self.provider);
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .map_err(|error| wrong(rustls::Error::General(error.to_string())))
     }
 
     fn ticketer(&mut self, listener: &Arc<str>) -> Result<Arc<dyn ProducesTickets>, rustls::Error> {

@@ -1,78 +1,31 @@
-//! Which certificate a client gets: the one that bears the name it asked for, else one with a fitting wildcard, else the
-//! first. A listener may hold an ECDSA and an RSA certificate for one name; the client's algorithms decide then.
+//! Which certificate a client gets: by the name it asked for, and where a listener has an ECDSA and an RSA certificate for
+//! one name, by the client's algorithms.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use rustls::SignatureScheme;
+use openclaw_core::certificates::ByName;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use super::certificate::Loaded;
-
-type Keys = Vec<Arc<CertifiedKey>>;
-
 #[derive(Debug)]
-pub(super) struct ByName {
-    exact: HashMap<Box<str>, Keys>,
-    /// By what stands behind `*.`; a wildcard covers one label (RFC 9525 §6.3).
-    wildcard: HashMap<Box<str>, Keys>,
-    default: Keys,
+pub(super) struct Resolver {
+    pub(super) names: Arc<ByName>,
+    /// In the order that `names` counts in.
+    pub(super) keys: Vec<Arc<CertifiedKey>>,
 }
 
-impl ByName {
-    pub(super) fn new(certificates: &[Arc<Loaded>]) -> Self {
-        let mut exact: HashMap<Box<str>, Keys> = HashMap::new();
-        let mut wildcard: HashMap<Box<str>, Keys> = HashMap::new();
-        for certificate in certificates {
-            for name in &certificate.facts.names {
-                let (map, name) = match name.strip_prefix("*.") {
-                    Some(parent) => (&mut wildcard, parent),
-                    None => (&mut exact, name.as_str()),
-                };
-                let keys = map.entry(name.into()).or_default();
-                keys.push(Arc::clone(&certificate.key));
-            }
-        }
-        // Its twins of another algorithm bear the same names.
-        let first = certificates.first().map(|first| &first.facts.names);
-        let default = certificates
-            .iter()
-            .filter(|one| Some(&one.facts.names) == first)
-            .map(|one| Arc::clone(&one.key))
-            .collect();
-        Self {
-            exact,
-            wildcard,
-            default,
-        }
-    }
-
-    /// `name` is lower-case: rustls has seen to that.
-    fn find(&self, name: Option<&str>) -> &[Arc<CertifiedKey>] {
-        let named = name.and_then(|name| {
-            let parent = || name.split_once('.').map(|(_, parent)| parent);
-            self.exact
-                .get(name)
-                .or_else(|| self.wildcard.get(parent()?))
-        });
-        named.unwrap_or(&self.default)
-    }
-}
-
-impl ResolvesServerCert for ByName {
+impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let keys = self.find(hello.server_name());
-        Some(Arc::clone(choose(keys, hello.signature_schemes())?))
+        // Lower-case: rustls has seen to that.
+        let places = self.names.find(hello.server_name());
+        let keys = places
+            .iter()
+            .filter_map(|place| self.keys.get(*place as usize));
+        let schemes = hello.signature_schemes();
+        let mut able = keys
+            .clone()
+            .filter(|key| key.key.choose_scheme(schemes).is_some());
+        // With none that can sign as the client wants, the handshake says so itself.
+        able.next().or_else(|| keys.clone().next()).cloned()
     }
-}
-
-/// The first key that can sign with an algorithm of the client; with none, the handshake says so itself.
-fn choose<'a>(
-    keys: &'a [Arc<CertifiedKey>],
-    schemes: &[SignatureScheme],
-) -> Option<&'a Arc<CertifiedKey>> {
-    keys.iter()
-        .find(|key| key.key.choose_scheme(schemes).is_some())
-        .or(keys.first())
 }

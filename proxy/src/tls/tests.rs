@@ -31,6 +31,7 @@ fn listener(protocols: Protocols) -> Listener {
         max_connections_per_ip: 1,
         header_timeout: Duration::ZERO,
         idle_timeout: Duration::ZERO,
+        min_body_rate: 0,
         max_header: 0,
     }
 }
@@ -81,6 +82,7 @@ fn tls(certificates: &[Certificate], self_signed: &[&str]) -> Tls {
         certificates: certificates.to_vec(),
         self_signed: self_signed.iter().map(|name| (*name).to_owned()).collect(),
         min: TlsVersion::V1_2,
+        client_ca: None,
     }
 }
 

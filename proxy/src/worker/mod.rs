@@ -201,6 +201,8 @@ async fn run(seed: WorkerSeed, mut commands: mpsc::Receiver<Command>, missed: &A
             },
         }
     }
+    // Exchanges that are cut off now, when the runtime drops their tasks, still leave their lines.
+    local.start_ending();
     local.recorder.tick();
 }
 

@@ -16,7 +16,7 @@ pub struct Listener {
     pub bind: Vec<SocketAddr>,
     pub protocols: Protocols,
     pub tls: Option<Tls>,
-    /// Whose X-Forwarded-For and X-Request-Id are believed.
+    /// Whose X-Forwarded-For, or Forwarded where that is missing, and X-Request-Id are believed.
     pub trusted_proxies: Vec<Prefix>,
     pub max_connections: usize,
     pub max_connections_per_ip: usize,
@@ -24,6 +24,8 @@ pub struct Listener {
     pub header_timeout: Duration,
     /// Between requests, and the longest stall inside a body.
     pub idle_timeout: Duration,
+    /// The slowest body that is put up with, in bytes a second; 0: any.
+    pub min_body_rate: u64,
     /// The largest request head; also the decoded size of an h2 header list.
     pub max_header: usize,
 }
@@ -62,7 +64,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "trusted_proxies",
             "list of prefixes",
             "[]",
-            "Whose X-Forwarded-For and X-Request-Id are believed.",
+            "Whose X-Forwarded-For, or Forwarded where that is missing, and X-Request-Id are believed.",
         )
         .example("[\"10.0.0.0/8\"]"),
         Key::default(
@@ -88,6 +90,12 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "duration",
             "\"75s\"",
             "The longest silence between requests, and inside a body.",
+        ),
+        Key::default(
+            "min_body_rate",
+            "size",
+            "\"240\"",
+            "Bytes a second that a client must send of its body, or take of the response, while it is waited for; falling behind by more than `idle_timeout` ends the exchange. 0: any pace.",
         ),
         Key::default(
             "max_header",
@@ -122,6 +130,7 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Listener> {
     let per_ip = section.value("max_connections_per_ip", values::count(1, 100_000_000));
     let header_timeout = section.value("header_timeout", values::duration);
     let idle_timeout = section.value("idle_timeout", values::duration);
+    let min_body_rate = section.value("min_body_rate", min_body_rate);
     let max_header = section.value("max_header", max_header);
     mode?;
     Some(Listener {
@@ -137,6 +146,7 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Listener> {
         max_connections_per_ip: per_ip? as usize,
         header_timeout: header_timeout?,
         idle_timeout: idle_timeout?,
+        min_body_rate: min_body_rate?,
         max_header: max_header?,
     })
 }
@@ -179,6 +189,19 @@ fn read_protocols(section: &Section<'_>, has_tls: bool) -> Option<Protocols> {
         h1: list.contains(&Protocol::H1),
         h2: list.contains(&Protocol::H2),
     })
+}
+
+fn min_body_rate(node: &Node) -> Result<u64, Fault> {
+    /// A gigabyte a second is nobody's least.
+    const MOST: u64 = 1 << 30;
+    match values::size(node)? {
+        rate @ 0..=MOST => Ok(rate),
+        rate => Err(
+            Complaint::new(format!("{rate} bytes a second are out of range"))
+                .hint("write a size from \"0\" to \"1g\"")
+                .into(),
+        ),
+    }
 }
 
 fn max_header(node: &Node) -> Result<usize, Fault> {

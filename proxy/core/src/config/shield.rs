@@ -94,7 +94,8 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "pin_dir",
             "path",
             "\"/sys/fs/bpf/openclaw\"",
-            "Where the maps and links are pinned, so that they outlive a restart.",
+            "Where the maps and links are pinned, so that they outlive a restart: on a BPF file system, in a directory that belongs to the \
+user of the proxy and that he can reach (systemd mounts /sys/fs/bpf closed: chmod 0711).",
         ),
         Key::default(
             "on_exit",

@@ -14,6 +14,8 @@ pub struct Tls {
     /// Names for a certificate made at start, for trying things out; empty: none is made.
     pub self_signed: Vec<String>,
     pub min: TlsVersion,
+    /// Who signs the certificates that clients must show; absent: none is asked for.
+    pub client_ca: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug)]
@@ -53,8 +55,14 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "Names for a certificate made at start, for trying things out.",
         )
         .example("[\"localhost\", \"127.0.0.1\"]"),
+        Key::optional(
+            "client_ca",
+            "path",
+            "\"clients.pem\"",
+            "Certificates of authorities, PEM. Clients must show a certificate that one of them has signed; sessions are not resumed then.",
+        ),
     ],
-    later: &[("client_ca", "client certificates (`client_ca`)")],
+    later: &[],
 };
 
 static CERTIFICATE: keys::Section = keys::Section {
@@ -85,10 +93,12 @@ pub(super) fn read(section: &Section<'_>) -> Option<Tls> {
         values::choice(&[("1.2", TlsVersion::V1_2), ("1.3", TlsVersion::V1_3)]),
     );
     let self_signed = section.list("self_signed", subject);
+    let client_ca = section.optional("client_ca", |node| section.reader.path(node));
     let tls = Tls {
         certificates: certificates?,
         self_signed: self_signed?,
         min: min?,
+        client_ca: client_ca.ok()?,
     };
     if tls.certificates.is_empty() && tls.self_signed.is_empty() {
         section.reader.report(

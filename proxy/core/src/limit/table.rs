@@ -196,7 +196,8 @@ mod tests {
 
     #[test]
     fn keys_do_not_share_what_they_have() {
-        let table = Table::new(1024, RandomState::new());
+        // Large enough that no five of them meet in a set.
+        let table = Table::new(1 << 16, RandomState::new());
         let quota = quota(2, 60);
         let keys: Vec<u64> = (0..100).map(|key| table.hash(&key)).collect();
         for _ in 0..2 {

@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 
 use super::field::members;
-use super::request::{Facts, check_method, check_target, parse_length};
+use super::request::{FieldFacts, check_method, check_target, parse_length};
 use super::{
     Fault, Field, Fields, Framing, Kind, MAX_FIELDS, Request, Response, ResponseBody, Version,
     authority,
@@ -42,7 +42,7 @@ pub fn parse_request<'f, 'a: 'f>(
     } else {
         Version::H11
     };
-    let mut facts = Facts::default();
+    let mut facts = FieldFacts::default();
     for header in parsed.headers.iter() {
         let field = Field::new(header.name.as_bytes(), header.value.trim_ascii());
         facts.note(&field)?;
@@ -76,7 +76,7 @@ fn effective_target<'a>(
     method: &str,
     raw: &'a [u8],
     version: Version,
-    facts: &Facts<'a>,
+    facts: &FieldFacts<'a>,
 ) -> Result<(&'a [u8], &'a [u8]), Fault> {
     let host = match facts.host {
         Some(host) => host,
@@ -131,7 +131,7 @@ fn strip_scheme(raw: &[u8]) -> Option<&[u8]> {
         })
 }
 
-fn request_framing(version: Version, facts: &Facts<'_>) -> Result<Framing, Fault> {
+fn request_framing(version: Version, facts: &FieldFacts<'_>) -> Result<Framing, Fault> {
     match (facts.chunked, facts.length) {
         (true, Some(_)) => Err(Fault::smuggling(
             "both Transfer-Encoding and Content-Length (RFC 9112 §6.3)",

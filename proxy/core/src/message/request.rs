@@ -62,7 +62,7 @@ impl<'a> Request<'a> {
 
 /// What the fields of a head say about framing and connection; filled in one pass.
 #[derive(Debug, Default)]
-pub(super) struct Facts<'a> {
+pub(super) struct FieldFacts<'a> {
     pub host: Option<&'a [u8]>,
     pub length: Option<u64>,
     pub chunked: bool,
@@ -74,7 +74,7 @@ pub(super) struct Facts<'a> {
     pub accepts_trailers: bool,
 }
 
-impl<'a> Facts<'a> {
+impl<'a> FieldFacts<'a> {
     /// Takes note of one field of an HTTP/1 request.
     pub(super) fn note(&mut self, field: &Field<'a>) -> Result<(), Fault> {
         match field.kind {
@@ -195,7 +195,7 @@ pub fn from_list<'f, 'a: 'f>(
     fields: &'f mut Fields<'a>,
 ) -> Result<Request<'f>, Fault> {
     let mut pseudo = Pseudo::default();
-    let mut facts = Facts::default();
+    let mut facts = FieldFacts::default();
     for (name, value) in list.iter() {
         if let Some(name) = name.strip_prefix(b":") {
             pseudo.note(name, value, !fields.is_empty())?;
@@ -289,7 +289,7 @@ impl<'a> Pseudo<'a> {
 }
 
 /// Connection-specific fields have no place in HTTP/2, but for `TE: trailers` (RFC 9113 §8.2.2).
-fn note_list_field<'a>(facts: &mut Facts<'a>, field: &Field<'a>) -> Result<(), Fault> {
+fn note_list_field<'a>(facts: &mut FieldFacts<'a>, field: &Field<'a>) -> Result<(), Fault> {
     match field.kind {
         Kind::Te if !field.value.eq_ignore_ascii_case(b"trailers") => Err(Fault::malformed(
             "TE with a value other than trailers (RFC 9113 §8.2.2)",

@@ -13,7 +13,7 @@ pub(super) enum Coding {
 
 /// What the request and the connection say about the response.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Terms {
+pub(super) struct ResponseTerms {
     pub version: Version,
     pub keep_alive: bool,
 }
@@ -22,7 +22,7 @@ pub(super) struct Terms {
 pub(super) fn final_head(
     out: &mut Vec<u8>,
     head: &ResponseHead<'_>,
-    terms: Terms,
+    terms: ResponseTerms,
 ) -> (Coding, bool) {
     let mut keep_alive = terms.keep_alive;
     let mut coding = Coding::Raw;
@@ -100,7 +100,7 @@ pub(super) fn push_chunk_size(out: &mut Vec<u8>, size: usize) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Coding, Terms, final_head, push_chunk_size};
+    use super::{Coding, ResponseTerms, final_head, push_chunk_size};
     use openclaw_core::message::{Field, ResponseBody, ResponseHead, Version};
 
     fn check(body: ResponseBody, terms: (Version, bool), expected: &str, outcome: (Coding, bool)) {
@@ -115,7 +115,7 @@ mod tests {
         let got = final_head(
             &mut out,
             &head,
-            Terms {
+            ResponseTerms {
                 version: terms.0,
                 keep_alive: terms.1,
             },

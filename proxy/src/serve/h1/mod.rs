@@ -6,12 +6,13 @@ mod wire;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Instant;
 
 use openclaw_core::message::h1::parse_request;
 use openclaw_core::message::{Fault, Fields, Version};
 use openclaw_core::reason::Reason;
 
-use self::wire::{Facts, H1Wire};
+use self::wire::{H1Wire, RequestFacts};
 use crate::exchange::context::{Downstream, Local};
 use crate::exchange::{self, Prepared};
 use crate::net::Io;
@@ -49,7 +50,7 @@ async fn next_request(
     } else {
         listener.idle_timeout
     });
-    let mut head_began = first;
+    let mut began = first.then_some(downstream.accepted);
     loop {
         if wire.has_line_beyond(looked_at) || wire.input().len() >= listener.max_header {
             looked_at = wire.input().len();
@@ -58,41 +59,34 @@ async fn next_request(
                 return Some(prepared);
             }
         }
-        if !head_began && !wire.input().is_empty() {
-            head_began = true;
+        if began.is_none() && !wire.input().is_empty() {
+            began = Some(Instant::now());
             deadline.arm(listener.header_timeout);
         }
         let idle = wire.input().is_empty();
         let filled = poll_fn(|cx| {
-            match wire.poll_fill(cx) {
-                Poll::Ready(true) => Poll::Ready(Filled::More),
-                Poll::Ready(false) => Poll::Ready(Filled::Closed),
+            let filled = match wire.poll_fill(cx) {
                 // Only now: a request that has arrived already is served, with `Connection: close`.
-                Poll::Pending if idle && local.is_draining() => Poll::Ready(Filled::Closed),
-                Poll::Pending if deadline.poll_expired(cx) => Poll::Ready(Filled::Late),
-                Poll::Pending => Poll::Pending,
-            }
+                Poll::Pending if idle && local.is_draining() => Poll::Ready(false),
+                filled @ (Poll::Ready(_) | Poll::Pending) => filled,
+            };
+            deadline.bound(cx, filled)
         })
         .await;
         match filled {
-            Filled::More => {}
-            Filled::Late if !idle => {
+            Some(true) => {}
+            None if !idle => {
                 let fault = Fault {
                     reason: Reason::Timeout,
                     status: 408,
                     detail: "the head was not complete within header_timeout",
                 };
-                return Some(refuse(local, downstream, wire, fault));
+                let began = began.unwrap_or_else(Instant::now);
+                return Some(refuse(local, downstream, wire, fault, began));
             }
-            Filled::Late | Filled::Closed => return None,
+            None | Some(false) => return None,
         }
     }
-}
-
-enum Filled {
-    More,
-    Closed,
-    Late,
 }
 
 /// Reads a head from the input, if it is whole, and prepares its exchange.
@@ -103,7 +97,7 @@ fn parse(local: &Local, downstream: &Downstream, wire: &mut H1Wire) -> Option<Pr
             Ok(None) => return None,
             Ok(Some((request, length))) => Ok((
                 exchange::prepare(local, downstream, &request),
-                Facts::of(&request),
+                RequestFacts::of(&request),
                 length,
             )),
             Err(fault) => Err(fault),
@@ -114,12 +108,18 @@ fn parse(local: &Local, downstream: &Downstream, wire: &mut H1Wire) -> Option<Pr
             wire.begin(facts, length);
             prepared
         }
-        Err(fault) => refuse(local, downstream, wire, fault),
+        Err(fault) => refuse(local, downstream, wire, fault, Instant::now()),
     })
 }
 
 /// After this the connection cannot be understood any more, so it ends with the answer.
-fn refuse(local: &Local, downstream: &Downstream, wire: &mut H1Wire, fault: Fault) -> Prepared {
+fn refuse(
+    local: &Local,
+    downstream: &Downstream,
+    wire: &mut H1Wire,
+    fault: Fault,
+    began: Instant,
+) -> Prepared {
     wire.begin_refusal();
-    exchange::refuse(local, downstream, fault, Version::H11)
+    exchange::refuse(local, downstream, fault, Version::H11, began)
 }

@@ -11,10 +11,9 @@ use openclaw_core::message::render::push_field;
 use openclaw_core::message::{Field, Framing, Request, ResponseBody, ResponseHead, Version};
 use openclaw_core::reason::Reason;
 
-use super::encode::{Coding, Terms, final_head, interim_head, push_chunk_size};
+use super::encode::{Coding, ResponseTerms, final_head, interim_head, push_chunk_size};
 use crate::exchange::context::Local;
 use crate::exchange::wire::{BodyPart, Wire, WireError};
-use crate::exchange::within;
 use crate::net::Io;
 use crate::time::Deadline;
 
@@ -28,13 +27,13 @@ const LINGER_BYTES: usize = 1024 * 1024;
 
 /// What the connection has to know of the request at hand.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Facts {
+pub(super) struct RequestFacts {
     version: Version,
     framing: Framing,
     keep_alive: bool,
 }
 
-impl Facts {
+impl RequestFacts {
     pub(super) fn of(request: &Request<'_>) -> Self {
         Self {
             version: request.version,
@@ -57,7 +56,7 @@ pub(super) struct H1Wire {
     /// Head and framing bytes to be written; payload goes beside them.
     output: Vec<u8>,
     written: usize,
-    facts: Facts,
+    facts: RequestFacts,
     coding: Coding,
     keep_alive: bool,
     responded: bool,
@@ -83,7 +82,7 @@ impl H1Wire {
             decoder: Decoder::Length(0),
             output: Vec::new(),
             written: 0,
-            facts: Facts {
+            facts: RequestFacts {
                 version: Version::H11,
                 framing: Framing::None,
                 keep_alive: false,
@@ -112,7 +111,7 @@ impl H1Wire {
     }
 
     /// A request head of `length` bytes has been understood.
-    pub(super) fn begin(&mut self, facts: Facts, length: usize) {
+    pub(super) fn begin(&mut self, facts: RequestFacts, length: usize) {
         self.unread += length;
         self.payload = self.unread..self.unread;
         self.decoder = Decoder::for_request(facts.framing);
@@ -124,7 +123,7 @@ impl H1Wire {
     /// The input is not understood: only an answer and the end can follow.
     pub(super) fn begin_refusal(&mut self) {
         self.decoder = Decoder::Length(0);
-        self.facts = Facts {
+        self.facts = RequestFacts {
             version: Version::H11,
             framing: Framing::None,
             keep_alive: false,
@@ -230,16 +229,15 @@ impl H1Wire {
         if self.aborted {
             return;
         }
-        let flushed = within(deadline, LINGER, |cx| self.poll_flush(cx).map(|_result| ())).await;
-        let shut = within(deadline, LINGER, |cx| {
-            self.io.poll_shutdown(cx).map(|_result| ())
-        })
-        .await;
-        if !flushed || !shut || !self.responded {
+        let flushed = deadline.within(LINGER, |cx| self.poll_flush(cx)).await;
+        let shut = deadline
+            .within(LINGER, |cx| self.io.poll_shutdown(cx))
+            .await;
+        if flushed.is_none() || shut.is_none() || !self.responded {
             return;
         }
         let mut dropped = 0;
-        within(deadline, LINGER, |cx| {
+        let lingering = deadline.within(LINGER, |cx| {
             while dropped < LINGER_BYTES {
                 self.input.clear();
                 self.unread = 0;
@@ -250,8 +248,8 @@ impl H1Wire {
                 }
             }
             Poll::Ready(())
-        })
-        .await;
+        });
+        lingering.await;
     }
 }
 
@@ -316,7 +314,7 @@ impl Wire for H1Wire {
     fn respond(&mut self, head: &ResponseHead<'_>) {
         let whole = self.decoder.is_done() && self.payload.is_empty();
         // A body that is still under way when the answer begins may never come to its end.
-        let terms = Terms {
+        let terms = ResponseTerms {
             version: self.facts.version,
             keep_alive: self.keep_alive && whole && !self.local.is_draining(),
         };

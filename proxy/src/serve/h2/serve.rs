@@ -5,9 +5,10 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use openclaw_core::message::{Fault, Request, Version};
+use openclaw_core::reason::Reason;
 
 use super::driver::Driver;
 use super::face::{End, Exchanges, Limits, Pending, Socket, Wait};
@@ -15,6 +16,7 @@ use super::wire::StreamWire;
 use crate::exchange::context::{Downstream, Local};
 use crate::exchange::{self};
 use crate::net::Io;
+use crate::telemetry::LogFields;
 use crate::time::Deadline;
 
 /// How long a client may take to close after our last frame.
@@ -66,11 +68,43 @@ pub async fn serve(local: Rc<Local>, downstream: Rc<Downstream>, io: Io, early: 
         }
     })
     .await;
-    if let End::Violation(violation) = end {
-        local.recorder.refusal(violation.reason());
-        local.accuse(&downstream, violation.reason());
-        tracing::debug!(peer = %downstream.peer, ?violation, "an HTTP/2 connection was ended");
+    match end {
+        End::Violation(violation) => {
+            local.accuse(&downstream, violation.reason());
+            refused(&local, &downstream, violation.reason(), violation.detail);
+            tracing::debug!(peer = %downstream.peer, ?violation, "an HTTP/2 connection was ended");
+        }
+        End::Expired(Pending::HeaderBlock) => {
+            let detail = "a header block was not complete within header_timeout";
+            refused(&local, &downstream, Reason::Timeout, detail);
+        }
+        End::Expired(Pending::Stalled) => {
+            let detail = "the client took nothing for idle_timeout";
+            refused(&local, &downstream, Reason::Timeout, detail);
+        }
+        End::Expired(Pending::None | Pending::Preface | Pending::Idle | Pending::Closing)
+        | End::Gone
+        | End::Closed
+        | End::Socket(_) => {}
     }
+}
+
+/// Counts and logs a connection that was ended as a whole; its exchanges have lines of their own.
+fn refused(local: &Local, downstream: &Downstream, reason: Reason, detail: &'static str) {
+    let fields = || LogFields {
+        listener: downstream.listener.name.to_string(),
+        client: downstream.peer_text.clone(),
+        protocol: "HTTP/2",
+        tls: downstream.tls.as_ref().map_or("", |tls| tls.version),
+        detail,
+        ..LogFields::default()
+    };
+    local.recorder.refused_connection(
+        downstream.listener_slot,
+        reason,
+        downstream.accepted,
+        fields,
+    );
 }
 
 fn limit(pending: Pending, downstream: &Downstream) -> Option<Duration> {
@@ -96,7 +130,7 @@ impl Exchanges for Requests {
         let (local, downstream) = (self.local.clone(), self.downstream.clone());
         let prepared = match request {
             Ok(request) => exchange::prepare(&local, &downstream, request),
-            Err(fault) => exchange::refuse(&local, &downstream, fault, Version::H2),
+            Err(fault) => exchange::refuse(&local, &downstream, fault, Version::H2, Instant::now()),
         };
         Box::pin(async move {
             let deadline = Deadline::new(&local.wheel);
@@ -105,7 +139,13 @@ impl Exchanges for Requests {
     }
 
     fn refused(&self, fault: Fault) {
-        let prepared = exchange::refuse(&self.local, &self.downstream, fault, Version::H2);
+        let prepared = exchange::refuse(
+            &self.local,
+            &self.downstream,
+            fault,
+            Version::H2,
+            Instant::now(),
+        );
         exchange::record_refused(&self.local, &self.downstream, prepared, fault);
     }
 }

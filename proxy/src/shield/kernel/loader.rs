@@ -105,6 +105,7 @@ impl Kernel {
         shield(&mut ebpf)?
             .load()
             .map_err(KernelError::from_program)?;
+        pins.leave_to_owner()?;
         let maps = Arc::new(Maps::open(&pins)?);
         Ok(Self { ebpf, pins, maps })
     }
@@ -112,6 +113,12 @@ impl Kernel {
     /// The maps of the program.
     pub fn maps(&self) -> Arc<Maps> {
         Arc::clone(&self.maps)
+    }
+
+    /// How many instructions the verifier followed, where the kernel says so: it gives up at a million.
+    pub fn verified_instructions(&mut self) -> Option<u32> {
+        let info = shield(&mut self.ebpf).ok()?.info().ok()?;
+        info.verified_instruction_count()
     }
 
     /// Its pins.
@@ -292,7 +299,8 @@ impl Kernel {
             .map_err(|source| KernelError::Pin {
                 path,
                 source: Box::new(source),
-            })
+            })?;
+        self.pins.leave_to_owner()
     }
 
     /// Runs a program `repeat` times on a frame that touches no interface. Lists, counters and hits are the real ones.

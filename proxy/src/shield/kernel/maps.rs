@@ -3,13 +3,14 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use openclaw_common::{
-    abi::{Config, Counter, Entry, Prefix4, Prefix6, class::WORDS_PER_CHUNK},
+    abi::{Arrivals, Config, Counter, Entry, Prefix4, Prefix6, class::WORDS_PER_CHUNK},
     maps,
+    ports::{self, Set},
     verdict::Reason,
 };
 
 use super::{
-    Class4, KernelError, Pins, Table,
+    Class4, EventReader, KernelError, Pins, Table,
     pins::unopened,
     sys::{self, MapLayout},
 };
@@ -17,7 +18,9 @@ use super::{
 const ARRAY: u32 = 2;
 const HASH: u32 = 1;
 const PERCPU_ARRAY: u32 = 6;
+const LRU_HASH: u32 = 9;
 const LPM_TRIE: u32 = 11;
+const RINGBUF: u32 = 27;
 
 /// Every map of the shield. What the entries mean, and in which order they are to be written, is said in
 /// [`openclaw_common::maps`].
@@ -25,6 +28,10 @@ const LPM_TRIE: u32 = 11;
 pub struct Maps {
     config: OwnedFd,
     stats: OwnedFd,
+    countries: OwnedFd,
+    events: OwnedFd,
+    ports: OwnedFd,
+    ports_udp: OwnedFd,
     /// Class words of IPv4 /24s.
     pub class4: Class4,
     /// Class words of IPv6 /32s.
@@ -37,6 +44,10 @@ pub struct Maps {
     pub fine4: Table<Prefix4, Entry>,
     /// IPv6 prefixes that class words cannot hold.
     pub fine6: Table<Prefix6, Entry>,
+    /// What IPv4 sources have sent of what is limited.
+    pub rate4: Table<[u8; 4], Arrivals>,
+    /// What IPv6 /64s have sent of what is limited.
+    pub rate6: Table<[u8; 8], Arrivals>,
 }
 
 impl Maps {
@@ -57,12 +68,31 @@ impl Maps {
                 size::<Counter>(),
                 maps::STATS_ENTRIES,
             )?,
+            countries: open::<u32>(
+                pins,
+                maps::CCSTAT,
+                PERCPU_ARRAY,
+                size::<u64>(),
+                maps::CCSTAT_ENTRIES,
+            )?,
+            // A ring has neither keys nor values.
+            events: open::<()>(pins, maps::EVENTS, RINGBUF, 0, maps::EVENTS_BYTES)?,
+            ports: open::<u32>(pins, maps::PORTS, ARRAY, size::<u64>(), maps::PORTS_ENTRIES)?,
+            ports_udp: open::<u32>(
+                pins,
+                maps::PORTS_UDP,
+                ARRAY,
+                size::<u64>(),
+                maps::PORTS_UDP_ENTRIES,
+            )?,
             class4: Class4::new(class4)?,
             class6: table(pins, maps::CLS6, HASH, maps::CLS6_ENTRIES)?,
             ban4: table(pins, maps::BAN4, HASH, maps::BAN4_ENTRIES)?,
             ban6: table(pins, maps::BAN6, HASH, maps::BAN6_ENTRIES)?,
             fine4: table(pins, maps::FINE4, LPM_TRIE, maps::FINE4_ENTRIES)?,
             fine6: table(pins, maps::FINE6, LPM_TRIE, maps::FINE6_ENTRIES)?,
+            rate4: table(pins, maps::RATE4, LRU_HASH, maps::RATE4_ENTRIES)?,
+            rate6: table(pins, maps::RATE6, LRU_HASH, maps::RATE6_ENTRIES)?,
         })
     }
 
@@ -87,6 +117,57 @@ impl Maps {
             operation: "write",
             source,
         })
+    }
+
+    /// A reader of what the kernel program tells of.
+    pub fn events(&self) -> Result<EventReader, KernelError> {
+        let map = self.events.try_clone().map_err(|source| KernelError::Map {
+            map: maps::EVENTS,
+            operation: "open",
+            source,
+        })?;
+        EventReader::new(map)
+    }
+
+    /// Makes a set hold exactly these ports.
+    pub fn set_ports(
+        &self,
+        set: Set,
+        ports: impl IntoIterator<Item = u16>,
+    ) -> Result<(), KernelError> {
+        let (map, name, first) = match set {
+            Set::Tcp => (&self.ports, maps::PORTS, 0),
+            Set::Udp => (&self.ports_udp, maps::PORTS_UDP, 0),
+            Set::Quic => (&self.ports_udp, maps::PORTS_UDP, maps::PORTS_ENTRIES),
+        };
+        for (index, word) in (first..).zip(ports::words(ports)) {
+            sys::update(map.as_fd(), &index, &word).map_err(|source| KernelError::Map {
+                map: name,
+                operation: "write",
+                source,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Packets dropped since the maps were made, over all CPUs, by the number of their country; none of those that have none.
+    pub fn countries(&self) -> Result<Vec<(u8, u64)>, KernelError> {
+        let failed = |source| KernelError::Map {
+            map: maps::CCSTAT,
+            operation: "read",
+            source,
+        };
+        let cpus = aya::util::nr_cpus().map_err(|(_, source)| failed(source))?;
+        let mut drops = vec![0_u64; cpus];
+        let mut countries = Vec::new();
+        for country in 1..=u8::MAX {
+            sys::lookup(self.countries.as_fd(), &u32::from(country), &mut drops).map_err(failed)?;
+            let sum: u64 = drops.iter().sum();
+            if sum > 0 {
+                countries.push((country, sum));
+            }
+        }
+        Ok(countries)
     }
 
     /// What was counted since the maps were made, over all CPUs, one for every reason.

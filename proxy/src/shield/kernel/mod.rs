@@ -7,17 +7,20 @@
 
 mod class4;
 mod error;
+mod events;
 mod interface;
 mod loader;
 mod log;
 mod maps;
 mod object;
+mod owner;
 mod pins;
 mod sys;
 mod table;
 
 pub use class4::Class4;
 pub use error::KernelError;
+pub use events::EventReader;
 pub use interface::AttachedMode;
 pub use loader::{Attached, Kernel, Mode, Subject, TestRun};
 pub use log::LogReader;

@@ -12,7 +12,7 @@ use std::{
     path::Path,
 };
 
-use openclaw_common::abi::{Config, Counter, Entry, Prefix4, Prefix6};
+use openclaw_common::abi::{Arrivals, Config, Counter, Entry, Prefix4, Prefix6};
 
 const MAP_LOOKUP_ELEM: libc::c_int = 1;
 const MAP_UPDATE_ELEM: libc::c_int = 2;
@@ -37,8 +37,14 @@ pub unsafe trait Plain: Copy {}
 unsafe impl Plain for u16 {}
 // SAFETY: an integer.
 unsafe impl Plain for u32 {}
+// SAFETY: an integer.
+unsafe impl Plain for u64 {}
 // SAFETY: bytes.
 unsafe impl Plain for [u8; 4] {}
+// SAFETY: bytes.
+unsafe impl Plain for [u8; 8] {}
+// SAFETY: repr(C) of integers, without padding by its size assert.
+unsafe impl Plain for Arrivals {}
 // SAFETY: repr(C) of integers, without padding by its size assert.
 unsafe impl Plain for Config {}
 // SAFETY: repr(C) of integers, without padding by its size assert.

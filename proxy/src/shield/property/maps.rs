@@ -4,8 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::net::IpAddr;
 
-use openclaw_common::abi::{Prefix6, class};
+use openclaw_common::abi::{Config, Prefix6, class};
+use openclaw_common::bucket::Uncounted;
 use openclaw_common::decide::Tables;
+use openclaw_common::packet::{Address, Flow};
+use openclaw_common::ports::Set;
+use openclaw_common::rate::Kind;
+use openclaw_common::verdict::Reason;
 
 use super::{is_dropped, probed4};
 use crate::shield::compile::{Place, Placement, Run, Sink};
@@ -28,6 +33,7 @@ pub(super) struct At<'a>(pub(super) &'a Maps, pub(super) u64);
 
 impl Tables for At<'_> {
     type Record = HostRecord;
+    type Word = Uncounted;
 
     fn class4(&self, source: [u8; 4]) -> u16 {
         self.0
@@ -72,6 +78,16 @@ impl Tables for At<'_> {
             .max_by_key(|(net, _)| net.length)
             .map(|(_, placement)| HostRecord(*placement))
     }
+
+    fn ports(&self, _: Set, _: u32) -> u64 {
+        0
+    }
+
+    fn bucket(&self, _: Address, _: Kind, _: u64) -> Option<Uncounted> {
+        None
+    }
+
+    fn note(&self, _: &Config, _: &Flow, _: Reason, _: u8) {}
 
     fn now_ns(&self) -> u64 {
         self.1

@@ -25,7 +25,6 @@ fn absent_keys_have_their_defaults() {
     assert_eq!(config.log.access.to, AccessTarget::Stdout);
     assert_eq!(config.log.access.format, AccessFormat::Json);
     assert!(config.shield.interfaces.is_empty());
-    assert!(config.autoban.after.is_empty());
     let listener = &config.listeners[0];
     assert_eq!(&*listener.name, "web");
     assert_eq!(
@@ -39,6 +38,7 @@ fn absent_keys_have_their_defaults() {
     assert_eq!(listener.max_connections_per_ip, 1000);
     assert_eq!(listener.header_timeout, Duration::from_secs(10));
     assert_eq!(listener.idle_timeout, Duration::from_secs(75));
+    assert_eq!(listener.min_body_rate, 240);
     assert_eq!(listener.max_header, 32 << 10);
     let upstream = &config.upstreams[0];
     assert_eq!(upstream.connect_timeout, Duration::from_secs(1));
@@ -46,8 +46,6 @@ fn absent_keys_have_their_defaults() {
     assert_eq!((upstream.retries, upstream.keepalive), (1, 128));
     assert_eq!(&*config.routes[0].name, "route-1");
     assert_eq!(config.routes[0].max_body, None);
-    assert!(config.routes[0].limit.is_none());
-    assert_eq!(config.server.limit_keys, 262_144);
 }
 
 #[test]
@@ -73,6 +71,24 @@ fn syn_floods_have_defaults_and_keys() {
     );
     assert_eq!(syn.hold, Duration::from_secs(1));
     assert!(!syn.manage_sysctls);
+}
+
+#[test]
+fn a_user_is_given_by_name_or_number_and_a_group_only_with_him() {
+    let config = accepted(SMALL);
+    assert_eq!((config.server.user, config.server.group), (None, None));
+    let given = accepted(&format!(
+        "{SMALL}[server]\nuser = \"web\"\ngroup = \"33\"\n"
+    ));
+    assert_eq!(given.server.user.as_deref(), Some("web"));
+    assert_eq!(given.server.group.as_deref(), Some("33"));
+    let alone = load_text(&format!("{SMALL}[server]\ngroup = \"web\"\n")).unwrap();
+    let told = alone.warnings.iter();
+    let told: Vec<&str> = told.map(|warning| warning.message.as_str()).collect();
+    assert!(
+        told.contains(&"`group` without `user` does nothing"),
+        "{told:?}"
+    );
 }
 
 #[test]
@@ -199,7 +215,7 @@ fn included_tables_are_merged_and_routes_follow_in_order() {
 
 #[test]
 fn relative_paths_start_at_the_main_file() {
-    let text = "[listener.web]\nbind = \"127.0.0.1:0\"\ntls = { certificates = [{ cert = \"a.pem\", key = \"/k/a.key\" }] }\n";
+    let text = "[listener.web]\nbind = \"127.0.0.1:0\"\ntls = { certificates = [{ cert = \"a.pem\", key = \"/k/a.key\" }], client_ca = \"ca.pem\" }\n";
     let loaded = load(&Source {
         name: "/etc/openclaw/openclaw.toml",
         text,
@@ -210,6 +226,8 @@ fn relative_paths_start_at_the_main_file() {
     let tls = loaded.config.listeners[0].tls.as_ref().unwrap();
     assert_eq!(tls.certificates[0].cert, Path::new("/etc/openclaw/a.pem"));
     assert_eq!(tls.certificates[0].key, Path::new("/k/a.key"));
+    let ca = tls.client_ca.as_deref();
+    assert_eq!(ca, Some(Path::new("/etc/openclaw/ca.pem")));
 }
 
 #[test]
@@ -242,6 +260,14 @@ fn what_is_probably_not_meant_is_a_warning() {
             "no route leads to the upstream `app`"
         ]
     );
+}
+
+#[test]
+fn nothing_is_limited_and_nobody_banned_unless_it_is_written() {
+    let config = accepted(&format!("{SMALL}[[route]]\nto = \"app\"\n"));
+    assert!(config.routes[0].limit.is_none());
+    assert_eq!(config.server.limit_keys, 262_144);
+    assert!(config.autoban.after.is_empty());
 }
 
 #[test]

@@ -100,6 +100,9 @@ fn the_server_section_is_checked() {
         "expected an integer, found a string",
     );
     listener("[server]\nstate_dir = \"\"", "must not be empty");
+    listener("[server]\nuser = \"\"", "must not be empty");
+    listener("[server]\nuser = 1000", "expected a string");
+    listener("[server]\ngroup = 33", "expected a string");
     listener("[server]\nshutdown_grace = 5", "needs a unit");
     listener("[server]\nshutdown_grace = true", "expected a duration");
     listener("[admin]\nmetrics = \"on\"", "not an address with a port");
@@ -170,13 +173,14 @@ fn listeners_are_checked() {
         "`1.1` is not known here",
     );
     listener(
-        "tls = { self_signed = [\"a\"], client_ca = \"a\" }",
-        "does not support client certificates",
+        "tls = { self_signed = [\"a\"], client_ca = [\"a.pem\"] }",
+        "expected a string, found a list",
     );
     listener("max_connections = 0", "out of range");
     listener("max_connections_per_ip = -1", "out of range");
     listener("header_timeout = \"0s\"", "longer than zero");
     listener("idle_timeout = \"1 minute\"", "not a duration");
+    listener("min_body_rate = \"2g\"", "out of range");
     listener("max_header = \"2m\"", "out of range");
     listener("max_header = -1", "cannot be negative");
     listener("max_header = 99999999999999999999", "too large an integer");
