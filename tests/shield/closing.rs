@@ -251,3 +251,29 @@ fn a_blocked_peer_loses_its_open_connections_and_tunnels_and_nobody_else() {
     stage.proxy.cli(&["blocklist", "add", "127.0.0.2"]).ok();
     assert_eq!(client.exchange(GET).status(), 200);
 }
+
+#[test]
+fn connections_are_limited_in_all_and_per_address_and_places_come_back() {
+    let stage = Stage::start(&format!(
+        "max_connections = 3\nmax_connections_per_ip = 2\n{ANSWER}"
+    ));
+    let enter = |last| {
+        let mut client = stage.from(last);
+        assert_eq!(client.exchange(GET).status(), 200);
+        client
+    };
+    let (first, _second) = (enter(2), enter(2));
+    assert!(!stage.serves(2), "two of one address");
+    let _third = enter(3);
+    assert!(!stage.serves(4), "three in all");
+    let refused = sample(
+        &stage.proxy,
+        "openclaw_refusals_total{reason=\"limit.connections\"}",
+    );
+    assert_eq!(refused.as_deref(), Some("2"));
+    drop(first);
+    let deadline = Instant::now() + PATIENCE;
+    while !stage.serves(4) {
+        assert!(Instant::now() < deadline, "the place does not come back");
+    }
+}

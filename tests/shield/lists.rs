@@ -56,7 +56,7 @@ impl Stage {
     }
 }
 
-fn addresses(proxy: &Proxy) -> Vec<SocketAddr> {
+pub(super) fn addresses(proxy: &Proxy) -> Vec<SocketAddr> {
     let status = crate::control::status(proxy);
     let addresses = status["listeners"][0]["addresses"]
         .as_array()

@@ -219,11 +219,7 @@ impl Judge {
             reason,
             at,
         } = *offence;
-        let network = network_of(peer);
-        let now_ns = at.saturating_duration_since(self.began).as_nanos() as u64;
-        let Some(count) = self.ledger.note(&terms, network, kind, now_ns) else {
-            return;
-        };
+        // Early, so that a ban need not wait for it.
         if self
             .guards_read
             .is_none_or(|read| read.elapsed() >= GUARDS_FOR)
@@ -231,6 +227,11 @@ impl Judge {
             self.shield.refresh_guards();
             self.guards_read = Some(Instant::now());
         }
+        let network = network_of(peer);
+        let now_ns = at.saturating_duration_since(self.began).as_nanos() as u64;
+        let Some(count) = self.ledger.note(&terms, network, kind, now_ns) else {
+            return;
+        };
         let now = unix();
         let Sentence { bans, ttl } = self.ledger.sentence(&terms, network, now);
         let code = reason.code();
