@@ -106,12 +106,12 @@ fn a_client_is_blocked_and_unblocked_on_a_native_veth_while_its_neighbour_goes_o
     }
 
     let address4 = [10, 77, 0, 2];
-    maps.ban4.insert(&address4, &block()).unwrap();
+    maps.ban4.insert(address4, 0).unwrap();
     maps.class4.fetch_or(class::index4(address4), class::BANNED);
     wire4.assert_dropped(&maps, Reason::Ban);
     neighbour.assert_open();
     wire6.assert_open();
-    maps.ban4.remove(&address4).unwrap();
+    maps.ban4.remove(address4);
     maps.class4
         .fetch_and(class::index4(address4), !class::BANNED);
     wire4.assert_open();

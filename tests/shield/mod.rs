@@ -4,6 +4,7 @@ mod attach;
 mod autoban;
 mod closing;
 mod comings;
+mod drops;
 mod files;
 mod frames;
 mod lists;

@@ -37,7 +37,10 @@ impl Proxy {
 
     /// The same with more arguments behind `run`.
     pub fn start_with(config: &str, arguments: &[&str]) -> Self {
-        let proxy = Self::launch(config, arguments);
+        Self::ready(Self::launch(config, arguments))
+    }
+
+    fn ready(proxy: Self) -> Self {
         let ready = proxy
             .process
             .stderr
@@ -48,6 +51,15 @@ impl Proxy {
             proxy.stderr()
         );
         proxy
+    }
+
+    /// The same as [`Self::start`] with at most so many open files.
+    pub fn start_with_files(config: &str, files: u32) -> Self {
+        let mut command = Command::new("prlimit");
+        command
+            .arg(format!("--nofile={files}:{files}"))
+            .arg(env!("CARGO_BIN_EXE_openclaw"));
+        Self::ready(Self::launch_in(Folder::new(), command, config, &[]))
     }
 
     /// Starts the proxy with a configuration that it should refuse; gives how it ended and what it said.

@@ -14,6 +14,7 @@ const GENERATION: usize = 32_768;
 /// Kinds of refusals that lead to bans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// More requests than a limit allows.
     Limit,
     /// What no honest client sends.
     Protocol,
@@ -65,6 +66,7 @@ struct Count {
 /// Somebody who was banned before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Convict {
+    /// How many bans there were.
     pub bans: u32,
     /// When the last ban ends, in seconds since 1970.
     pub until: u64,
@@ -75,6 +77,7 @@ pub struct Convict {
 pub struct Sentence {
     /// The how manieth of this peer.
     pub bans: u32,
+    /// How long it lasts.
     pub ttl: Duration,
 }
 

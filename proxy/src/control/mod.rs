@@ -34,6 +34,7 @@ mod limits;
 mod load;
 pub mod log;
 mod metrics;
+mod names;
 mod notify;
 mod prepare;
 mod privileges;
@@ -41,6 +42,7 @@ mod process;
 mod shield;
 mod sockets;
 mod state;
+mod workers;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +90,7 @@ async fn live(options: Options, loaded: Loaded, level: LevelSwitch) -> Result<En
         tokio::task::spawn_local(metrics::serve(Rc::clone(&control), listener));
     }
     shield::attend(&control);
+    names::attend(&control);
     banner::print(&control);
     notify(State::Ready);
     let obey = obey(&control, &mut signals);

@@ -1,9 +1,9 @@
-//! What a configuration needs before it can serve: built, its log opened, its oddities told.
+//! Everything between a configuration that reads well and one that can be handed to the workers, the sockets apart.
 
 use std::sync::Arc;
 use std::thread;
 
-use openclaw_core::config::{AccessTarget, Config, Loaded, ShieldMode};
+use openclaw_core::config::{AccessTarget, Config, Loaded, Places, ShieldMode};
 
 use super::build::{Builder, Built};
 use super::error::{Refused, Trouble};
@@ -18,6 +18,7 @@ pub(super) struct Prepared {
     pub(super) built: Built,
     pub(super) output: Output,
     pub(super) warnings: Vec<String>,
+    pub(super) places: Places,
 }
 
 pub(super) async fn prepare(
@@ -25,15 +26,20 @@ pub(super) async fn prepare(
     loaded: Loaded,
     builder: &mut Builder,
 ) -> Result<Prepared, Refused> {
-    let mut config = loaded.config;
+    let Loaded {
+        mut config,
+        warnings,
+        places,
+    } = loaded;
     if !options.shield {
         config.shield.mode = ShieldMode::Off;
     }
-    let built = builder.build(&config).await.map_err(Refused)?;
-    let output = open_log(&config.log.access.to)?;
-    let warnings = loaded.warnings.iter().map(ToString::to_string);
+    let refused = |troubles| Refused::placed(troubles, &places);
+    let built = builder.build(&config).await.map_err(refused)?;
+    let output = open_log(&config.log.access.to).map_err(|trouble| refused(vec![trouble]))?;
+    let warnings = warnings.iter().map(ToString::to_string);
     let warnings = warnings
-        .chain(built.warnings())
+        .chain(built.warnings(&places))
         .chain(pointless_blocks(&config))
         .collect();
     Ok(Prepared {
@@ -41,6 +47,7 @@ pub(super) async fn prepare(
         built,
         output,
         warnings,
+        places,
     })
 }
 
@@ -91,9 +98,9 @@ pub(super) fn kept_until_restart(old: &Config, new: &Config, workers: usize) -> 
         "server.limit_keys",
         old.server.limit_keys != new.server.limit_keys,
     );
-    kept("admin.socket", old.admin.socket != new.admin.socket);
     kept("server.user", old.server.user != new.server.user);
     kept("server.group", old.server.group != new.server.group);
+    kept("admin.socket", old.admin.socket != new.admin.socket);
     kept("admin.metrics", old.admin.metrics != new.admin.metrics);
     warnings
 }

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use openclaw_core::config::{Loaded, Prefix};
+use openclaw_core::route::Router;
 use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::time::timeout;
 
@@ -19,15 +20,19 @@ use super::log::LevelSwitch;
 use super::notify::{State, notify};
 use super::prepare::{Prepared, kept_until_restart, open_log, prepare, snapshot, worker_count};
 use super::sockets::{Binding, Bound};
+use super::workers::spawn;
 use crate::shield::Shield;
-use crate::shield::autoban::{Autoban, Queue};
+use crate::shield::autoban::Autoban;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{AccessWriter, Report, chain};
 use crate::tls::CertificateFacts;
-use crate::worker::{self, BoundSocket, Closer, Command, WorkerHandle, WorkerSeed};
+use crate::worker::{Adoption, BoundSocket, Command, WorkerHandle};
 
 /// A worker that does not answer within this is left out of the figures.
 const REPORT_WITHIN: Duration = Duration::from_secs(1);
+
+/// A worker that does not serve from a new snapshot within this is told of.
+const ADOPT_WITHIN: Duration = Duration::from_secs(2);
 
 /// How `openclaw run` was called.
 #[derive(Clone, Debug)]
@@ -69,6 +74,8 @@ pub struct Control {
     pub(super) worker_count: usize,
     access_log: RefCell<Option<AccessWriter>>,
     pub(super) draining: Cell<Option<Duration>>,
+    /// Whether names of endpoints have no address.
+    pub(super) unresolved: Cell<bool>,
     /// Wakes the main task when a stop is asked for.
     pub(super) stop: Notify,
     pub(super) shield: Shield,
@@ -104,6 +111,7 @@ impl Control {
             built,
             output,
             warnings,
+            places,
         } = prepared;
         for warning in &warnings {
             tracing::warn!("{warning}");
@@ -111,8 +119,9 @@ impl Control {
         let worker_count = worker_count(&config);
         let Binding { bound, sockets } = Bound::default()
             .extend(&mut config, worker_count)
-            .map_err(|troubles| ControlError::Refused(Refused(troubles)))?;
+            .map_err(|troubles| ControlError::Refused(Refused::placed(troubles, &places)))?;
         let certificates = built.certificates.clone();
+        let unresolved = !built.unresolved.is_empty();
         let snapshot = snapshot(1, config, built);
         let access_log =
             AccessWriter::start(output).map_err(|source| ControlError::Runtime { source })?;
@@ -135,6 +144,7 @@ impl Control {
             worker_count,
             access_log: RefCell::new(Some(access_log)),
             draining: Cell::new(None),
+            unresolved: Cell::new(unresolved),
             stop: Notify::new(),
             shield,
             autoban: RefCell::new(Some(autoban)),
@@ -178,42 +188,89 @@ impl Control {
             built,
             output,
             mut warnings,
+            places,
         } = prepare(&self.options, load::load(&self.options.origin)?, builder).await?;
         let old = Arc::clone(&self.snapshot.borrow());
         warnings.extend(kept_until_restart(&old.config, &config, self.worker_count));
         let bound = self.bound.borrow().clone();
         let Binding { bound, sockets } = bound
             .extend(&mut config, self.worker_count)
-            .map_err(Refused)?;
+            .map_err(|troubles| Refused::placed(troubles, &places))?;
         // Nothing can fail from here on.
         self.level.set(config.log.level);
         let generation = old.generation + 1;
         self.certificates
             .borrow_mut()
             .clone_from(&built.certificates);
+        self.unresolved.set(!built.unresolved.is_empty());
         let snapshot = snapshot(generation, config, built);
         if let Some(log) = &*self.access_log.borrow() {
             log.switch(output);
-        }
-        for (worker, sockets) in self.workers.borrow().iter().zip(sockets) {
-            let taken = worker.send(Command::Adopt {
-                snapshot: Arc::clone(&snapshot),
-                sockets,
-            });
-            if !taken {
-                tracing::error!("a worker has ended or hangs; it does not take the configuration");
-            }
         }
         if let Some(autoban) = &*self.autoban.borrow() {
             autoban.follow(&snapshot.config.autoban);
         }
         *self.bound.borrow_mut() = bound;
         *self.snapshot.borrow_mut() = Arc::clone(&snapshot);
+        warnings.extend(self.hand_over(&snapshot, sockets).await);
         warnings.extend(super::shield::follow(self, snapshot).await);
         Ok(Taken {
             generation,
             warnings,
         })
+    }
+
+    /// Gives a snapshot to every worker and waits until they serve from it; tells who does not.
+    async fn hand_over(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        sockets: Vec<Vec<BoundSocket>>,
+    ) -> Vec<String> {
+        let mut given = Vec::new();
+        for (worker, sockets) in self.workers.borrow().iter().zip(sockets) {
+            let snapshot = Arc::clone(snapshot);
+            given.push(worker.adopt(Adoption { snapshot, sockets }));
+        }
+        let deadline = Instant::now() + ADOPT_WITHIN;
+        let mut late = Vec::new();
+        for (index, taken) in given.into_iter().enumerate() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match timeout(left, taken.wait()).await {
+                Ok(true) => {}
+                Ok(false) => late.push(format!(
+                    "worker {index} has ended and does not take the configuration; restart the proxy"
+                )),
+                Err(_) => late.push(format!(
+                    "worker {index} is busy and does not serve the new configuration yet"
+                )),
+            }
+        }
+        late
+    }
+
+    /// Asks anew for the names of endpoints, and serves from what came of it.
+    pub(super) async fn resolve_again(&self) {
+        let mut builder = self.builder.lock().await;
+        let old = self.snapshot();
+        let resolved = builder.upstreams(&old.config.upstreams).await;
+        self.unresolved.set(!resolved.unresolved.is_empty());
+        if resolved.upstreams == old.upstreams {
+            return;
+        }
+        let snapshot = Arc::new(Snapshot {
+            generation: old.generation,
+            config: old.config.clone(),
+            router: Router::new(&old.config.routes),
+            listeners: old.listeners.clone(),
+            upstreams: resolved.upstreams,
+            limits: old.limits.clone(),
+        });
+        *self.snapshot.borrow_mut() = Arc::clone(&snapshot);
+        tracing::info!("names of endpoints that had no address have been resolved");
+        let no_sockets = (0..self.worker_count).map(|_| Vec::new()).collect();
+        for warning in self.hand_over(&snapshot, no_sockets).await {
+            tracing::warn!("{warning}");
+        }
     }
 
     /// The file may have been rotated, whatever is wrong with the configuration.
@@ -244,13 +301,19 @@ impl Control {
         notify(State::Stopping);
         let deadline = Instant::now() + grace;
         let workers = self.workers.take();
-        for worker in &workers {
-            worker.send(Command::Drain { deadline });
-        }
+        let full: Vec<usize> = (0..)
+            .zip(&workers)
+            .filter_map(|(index, worker)| {
+                (!worker.send(Command::Drain { deadline })).then_some(index)
+            })
+            .collect();
         let (done, ended) = oneshot::channel();
         let log = self.access_log.take();
         // Joining blocks; the control plane answers until the end.
         let joining = thread::Builder::new().spawn(move || {
+            for worker in full.into_iter().filter_map(|index| workers.get(index)) {
+                worker.insist(Command::Drain { deadline });
+            }
             workers.into_iter().for_each(WorkerHandle::join);
             if let Some(log) = log {
                 log.close();
@@ -313,34 +376,4 @@ impl Control {
     pub fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.snapshot.borrow())
     }
-}
-
-/// Starts the workers, and the thread that hears of refusals from them.
-fn spawn(
-    snapshot: &Arc<Snapshot>,
-    sockets: Vec<Vec<BoundSocket>>,
-    access_log: &AccessWriter,
-    shield: &Shield,
-) -> Result<(Vec<WorkerHandle>, Autoban), ControlError> {
-    let queue = Queue::default();
-    let mut workers = Vec::with_capacity(sockets.len());
-    for (index, sockets) in sockets.into_iter().enumerate() {
-        let seed = WorkerSeed {
-            index,
-            snapshot: Arc::clone(snapshot),
-            sockets,
-            access_log: Some(access_log.handle()),
-            peers: shield.peers(),
-            informer: queue.informer(),
-        };
-        let worker =
-            worker::spawn(seed).map_err(|source| ControlError::Worker { index, source })?;
-        workers.push(worker);
-    }
-    let closers: Vec<Closer> = workers.iter().map(WorkerHandle::closer).collect();
-    let close = Box::new(move |range| closers.iter().for_each(|one| one.close(Some(range))));
-    let autoban = queue
-        .attend(shield.clone(), &snapshot.config, close)
-        .map_err(|source| ControlError::Runtime { source })?;
-    Ok((workers, autoban))
 }

@@ -12,6 +12,7 @@ pub mod autoban;
 mod ban;
 mod compile;
 mod doubts;
+mod drops;
 mod format;
 mod host;
 mod index;
@@ -21,6 +22,8 @@ mod look;
 mod own;
 mod peers;
 mod persist;
+mod policy;
+mod ports;
 mod prefix;
 mod raise;
 mod rules;
@@ -39,12 +42,15 @@ use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use openclaw_core::config::{Config, ShieldMode};
+use tokio::sync::mpsc;
 
 pub use self::api::{
     Answer, ApiError, Changed, EntryView, Import, ListStats, Request, Stats, TableStats, Tested,
 };
 pub use self::ban::Banned;
 pub use self::doubts::{missing_interfaces, pointless_blocks};
+use self::drops::DropLog;
+pub use self::drops::DropView;
 pub use self::format::ttl::show as show_seconds;
 pub use self::format::{Format, Problem, Problems, SHOWN_PROBLEMS};
 use self::kernel::{KernelError, LogReader, Mode, Pins};
@@ -79,6 +85,7 @@ pub fn prepare(config: &Config, heir: Option<&Account>) -> Result<(), KernelErro
 pub struct Shield {
     state: Arc<Mutex<State>>,
     shared: Arc<Shared>,
+    drops: Arc<DropLog>,
     /// Held while the file is written, so that an older one never replaces a newer.
     saving: Arc<Mutex<()>>,
 }
@@ -116,6 +123,7 @@ impl Shield {
         Self {
             state: Arc::new(Mutex::new(state)),
             shared,
+            drops: Arc::default(),
             saving: Arc::default(),
         }
     }
@@ -181,6 +189,29 @@ impl Shield {
         }
     }
 
+    /// To be called several times a second while [`Self::is_followed`], else once or twice: reads which packets were dropped.
+    pub fn read_drops(&self) {
+        let result = self.lock().read_drops(&self.drops);
+        if let Err(error) = result {
+            tracing::debug!(error = %chain(&error), "the kernel is not told how many drops to tell");
+        }
+    }
+
+    /// Whether somebody follows the drops.
+    pub fn is_followed(&self) -> bool {
+        self.drops.is_followed()
+    }
+
+    /// Drops from now on, as lines of JSON ([`DropView`]).
+    ///
+    /// # Errors
+    /// Too many follow already.
+    pub fn follow_drops(&self) -> Result<mpsc::Receiver<Arc<str>>, ApiError> {
+        self.drops
+            .follow()
+            .ok_or_else(|| ApiError::failed(&"too many follow the drops already"))
+    }
+
     /// Answers one request of the command line or the admin API. What it changes is on the disk before the answer, or a warning
     /// in it says why not.
     ///
@@ -224,6 +255,9 @@ impl Shield {
             Request::Export { kind, list, format } => state.export(kind, list.as_deref(), format),
             Request::Stats { kind } => Ok(state.stats(kind)),
             Request::Status => Ok(Answer::Status(state.status())),
+            Request::Drops { limit } => Ok(Answer::Drops {
+                drops: self.drops.recent(limit.unwrap_or(look::SHOWN_ENTRIES)),
+            }),
             Request::Attach { interface, mode } => {
                 let mode = parse_mode(mode.as_deref())?;
                 done(&state.attach(&interface, mode), &state)
@@ -287,6 +321,10 @@ impl Shield {
             for (reason, counter) in &stats {
                 let labels = [interface.as_str(), verdict(*reason), reason.code()];
                 text.sample(&metrics::XDP_BYTES, &labels, counter.bytes);
+            }
+            for drops in raise::countries(&maps) {
+                let labels = [drops.country.as_str()];
+                text.sample(&metrics::XDP_COUNTRY_DROPS, &labels, drops.packets);
             }
         }
         for (kind, metric) in [

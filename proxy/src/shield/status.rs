@@ -14,6 +14,14 @@ pub struct InterfaceStatus {
     pub note: Option<String>,
 }
 
+/// What came from a country and was dropped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountryDrops {
+    /// ISO 3166-1.
+    pub country: String,
+    pub packets: u64,
+}
+
 /// What the shield does, and what it cannot do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -24,6 +32,12 @@ pub struct Status {
     pub interfaces: Vec<InterfaceStatus>,
     /// Why no interface is shielded by XDP.
     pub unshielded: Option<String>,
+    /// Whether somebody follows the drops.
+    #[serde(default)]
+    pub followed: bool,
+    /// Packets dropped by country, the most first.
+    #[serde(default)]
+    pub countries: Vec<CountryDrops>,
     /// Whether a proxy is running, which applies the lists to the connections that it accepts.
     pub proxy: bool,
     /// What that proxy may do.

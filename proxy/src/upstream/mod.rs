@@ -13,6 +13,7 @@ use openclaw_core::config;
 use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
 
+use crate::net::descriptors;
 use crate::snapshot::{ResolvedEndpoint, UpstreamSetup};
 
 /// How long an endpoint that refused a connection is passed over while others are left.
@@ -208,6 +209,7 @@ impl Endpoint {
         } else {
             TcpSocket::new_v6()?
         };
+        let socket = descriptors::spend(socket)?;
         socket.set_nodelay(true)?;
         let tcp = socket.connect(self.address).await?;
         self.passed_over_until.set(None);

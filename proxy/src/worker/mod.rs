@@ -13,6 +13,8 @@ use openclaw_core::config::Prefix;
 use tokio::runtime::LocalOptions;
 use tokio::sync::{mpsc, oneshot};
 
+pub use self::latest::{Adoption, Taken};
+use self::latest::{Giver, Taker};
 use crate::exchange::context::{Local, Refused};
 use crate::listener::{Listening, Terms, accept};
 use crate::shield::PeerFilter;
@@ -20,6 +22,8 @@ use crate::shield::autoban::Informer;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{AccessLog, Recorder, Report};
 use crate::time::TICK;
+
+mod latest;
 
 /// Messages that may wait for a worker; the control plane sends few.
 const INBOX: usize = 64;
@@ -42,19 +46,14 @@ pub struct WorkerSeed {
 /// A listening socket of this worker alone (`SO_REUSEPORT`).
 #[derive(Debug)]
 pub struct BoundSocket {
-    /// Index into `Config::listeners` of the snapshot that comes with it.
-    pub listener: usize,
+    /// Its name.
+    pub listener: Arc<str>,
     pub socket: TcpListener,
 }
 
-/// What the control plane asks of a worker.
+/// What the control plane asks of a worker, besides a new snapshot.
 #[derive(Debug)]
 pub enum Command {
-    /// Serve this from now; listeners whose name or address is gone are closed.
-    Adopt {
-        snapshot: Arc<Snapshot>,
-        sockets: Vec<BoundSocket>,
-    },
     Report(oneshot::Sender<Report>),
     /// Who was refused by a limit, route by route.
     Limits(oneshot::Sender<Vec<Refused>>),
@@ -64,7 +63,6 @@ pub enum Command {
     Drain {
         deadline: Instant,
     },
-    Stop,
 }
 
 /// The control plane's end.
@@ -73,6 +71,7 @@ pub struct WorkerHandle {
     inbox: mpsc::Sender<Command>,
     /// Set when there was no room for an order to close: the worker looks at all of its connections then.
     missed: Arc<AtomicBool>,
+    latest: Giver,
     thread: thread::JoinHandle<()>,
 }
 
@@ -100,13 +99,20 @@ impl WorkerHandle {
         }
     }
 
-    /// Whether the worker took the message; it does not when it has ended.
+    /// Whether the worker took the message; it does not when it has ended or its inbox is full.
     pub fn send(&self, command: Command) -> bool {
         self.inbox.try_send(command).is_ok()
     }
 
-    pub fn is_finished(&self) -> bool {
-        self.thread.is_finished()
+    /// Waits for room in the inbox; for a thread that may block.
+    pub fn insist(&self, command: Command) {
+        // It has ended: there is nothing to be done.
+        let _ = self.inbox.blocking_send(command);
+    }
+
+    /// Has the worker serve from a snapshot, whatever waits in its inbox; listeners whose name or address is gone are closed.
+    pub fn adopt(&self, adoption: Adoption) -> Taken {
+        self.latest.give(adoption)
     }
 
     /// Waits for the thread to end.
@@ -125,6 +131,7 @@ pub fn spawn(seed: WorkerSeed) -> io::Result<WorkerHandle> {
     let (inbox, commands) = mpsc::channel(INBOX);
     let missed = Arc::new(AtomicBool::new(false));
     let missed_here = missed.clone();
+    let (latest, adoptions) = latest::pair();
     let thread = thread::Builder::new()
         .name(format!("worker-{}", seed.index))
         .spawn(move || {
@@ -132,13 +139,14 @@ pub fn spawn(seed: WorkerSeed) -> io::Result<WorkerHandle> {
                 .enable_all()
                 .build_local(LocalOptions::default());
             match runtime {
-                Ok(runtime) => runtime.block_on(run(seed, commands, &missed_here)),
+                Ok(runtime) => runtime.block_on(run(seed, commands, adoptions, &missed_here)),
                 Err(error) => tracing::error!(%error, "the runtime of a worker cannot be made"),
             }
         })?;
     Ok(WorkerHandle {
         inbox,
         missed,
+        latest,
         thread,
     })
 }
@@ -149,7 +157,12 @@ struct Listeners {
     open: Vec<Rc<Listening>>,
 }
 
-async fn run(seed: WorkerSeed, mut commands: mpsc::Receiver<Command>, missed: &AtomicBool) {
+async fn run(
+    seed: WorkerSeed,
+    mut commands: mpsc::Receiver<Command>,
+    mut adoptions: Taker,
+    missed: &AtomicBool,
+) {
     let local = Rc::new(Local::new(
         seed.snapshot.clone(),
         Recorder::new(seed.access_log),
@@ -182,8 +195,14 @@ async fn run(seed: WorkerSeed, mut commands: mpsc::Receiver<Command>, missed: &A
                     break;
                 }
             }
+            Adoption { snapshot, sockets } = adoptions.take() => {
+                // Who drains accepts no more.
+                if drain.is_none() {
+                    listeners.adopt(&snapshot, sockets);
+                }
+                adoptions.done();
+            }
             command = commands.recv() => match command {
-                Some(Command::Adopt { snapshot, sockets }) => listeners.adopt(&snapshot, sockets),
                 Some(Command::Report(reply)) => {
                     // Whoever asked may have given up.
                     let _ = reply.send(local.recorder.report());
@@ -197,7 +216,7 @@ async fn run(seed: WorkerSeed, mut commands: mpsc::Receiver<Command>, missed: &A
                     listeners.close_all();
                     local.start_draining();
                 }
-                Some(Command::Stop) | None => break,
+                None => break,
             },
         }
     }
@@ -223,7 +242,10 @@ fn close(local: &Local, range: Option<Prefix>) {
 impl Listeners {
     fn open(&mut self, snapshot: &Snapshot, sockets: Vec<BoundSocket>) {
         for bound in sockets {
-            let Some(terms) = self.terms(snapshot, bound.listener) else {
+            let listeners = &snapshot.config.listeners;
+            let index = listeners.iter().position(|one| one.name == bound.listener);
+            // It has gone again before this worker opened it.
+            let Some(terms) = index.and_then(|index| self.terms(snapshot, index)) else {
                 continue;
             };
             let result = bound

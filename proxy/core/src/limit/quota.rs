@@ -30,6 +30,7 @@ pub struct Standing {
 pub enum Verdict {
     /// The TAT with this request in it.
     Admit(u64),
+    /// The allowance is used up.
     Refuse,
 }
 

@@ -15,13 +15,17 @@ pub struct Hop<'a> {
     pub trusted: bool,
     /// Whose request it is, as far as the trusted say so: see [`super::client`].
     pub client: IpAddr,
+    /// `http` or `https`, as the client came.
     pub scheme: &'static str,
     /// Where the request came in; the Host for HTTP/1.0 requests that have none.
     pub local: SocketAddr,
+    /// The value of `X-Request-Id`.
     pub request_id: &'a str,
+    /// The value of `traceparent` (W3C Trace Context).
     pub traceparent: &'a str,
     /// The target for the endpoint, where a prefix is stripped.
     pub target: &'a [u8],
+    /// What the route does to the fields, after everything else.
     pub edits: &'a HeaderEdit,
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::config::{
     AccessFormat, AccessTarget, Action, Autoban, EndpointAddress, HostPattern, Level, LimitKey,
-    NoFiles, PathPattern, Protocols, Source, SynMode, SynVariant, Thresholds, TlsVersion, load,
+    NoFiles, PacketAction, PathPattern, Protocols, ShieldAction, Source, SynMode, SynVariant,
+    Thresholds, TlsVersion, load,
 };
 
 use super::{Memory, accepted, load_files, load_text};
@@ -71,6 +72,36 @@ fn syn_floods_have_defaults_and_keys() {
     );
     assert_eq!(syn.hold, Duration::from_secs(1));
     assert!(!syn.manage_sysctls);
+}
+
+#[test]
+fn rules_of_the_shield_are_enforced_or_monitored_one_by_one() {
+    let shield = accepted(SMALL).shield;
+    assert_eq!(
+        (shield.udp.per_source.count, shield.udp.burst),
+        (5_000, 10_000)
+    );
+    let actions = [shield.block_action, shield.syn.action, shield.udp.action];
+    assert_eq!(actions, [ShieldAction::Enforce; 3]);
+    let packets = (shield.fragments, shield.invalid);
+    assert_eq!(packets, (PacketAction::Drop, PacketAction::Drop));
+    assert_eq!(shield.sample, 64);
+    let written = r#"
+[shield]
+block_action = "monitor"
+syn = { action = "monitor" }
+udp = { per_source = "1/min", burst = 1, action = "monitor" }
+fragments = "pass"
+invalid = "monitor"
+sample = 0
+"#;
+    let shield = accepted(&format!("{SMALL}{written}")).shield;
+    let actions = [shield.block_action, shield.syn.action, shield.udp.action];
+    assert_eq!(actions, [ShieldAction::Monitor; 3]);
+    assert_eq!((shield.udp.per_source.count, shield.udp.burst), (1, 1));
+    let packets = (shield.fragments, shield.invalid);
+    assert_eq!(packets, (PacketAction::Pass, PacketAction::Monitor));
+    assert_eq!(shield.sample, 0);
 }
 
 #[test]

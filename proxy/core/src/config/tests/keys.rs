@@ -79,7 +79,7 @@ fn document(section: &Section, key: &Key) -> String {
     };
     match section.name {
         "server" | "autoban" | "autoban.after" | "admin" | "log" | "log.access" | "shield"
-        | "shield.syn" => {
+        | "shield.syn" | "shield.udp" => {
             format!("[{}]\n{lines}\n{listener}", section.name)
         }
         "listener" => format!("[listener.web]\n{lines}\n"),
