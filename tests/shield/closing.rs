@@ -1,6 +1,7 @@
 //! From a refusal to a ban, where there is no XDP: addresses of the loopback network are peers like any other, but for 127.0.0.1.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use serde_json::Value;
 
 use super::lists::json;
 use crate::control::{address, sample};
-use crate::support::{Folder, Origin, PATIENCE, Proxy, RawClient};
+use crate::support::{Folder, Origin, Output, PATIENCE, Proxy, RawClient};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 /// Two framings in one message.
@@ -276,4 +277,30 @@ fn connections_are_limited_in_all_and_per_address_and_places_come_back() {
     while !stage.serves(4) {
         assert!(Instant::now() < deadline, "the place does not come back");
     }
+}
+
+#[test]
+fn the_address_of_ones_own_login_is_blocked_only_by_force() {
+    let stage = Stage::start(ANSWER);
+    let add = |more: &[&str]| {
+        Output::of(
+            Command::new(env!("CARGO_BIN_EXE_openclaw"))
+                .arg("--socket")
+                .arg(stage.proxy.socket())
+                .args(["blocklist", "add", "127.0.0.2/31"])
+                .args(more)
+                .env("SSH_CONNECTION", "127.0.0.3 50000 127.0.0.1 22"),
+            "the proxy",
+        )
+    };
+    let refused = add(&[]);
+    assert_eq!(refused.code, 1);
+    assert!(
+        refused.stderr.contains("logged in from 127.0.0.3"),
+        "{}",
+        refused.stderr
+    );
+    assert!(stage.serves(3));
+    assert_eq!(add(&["--force"]).code, 0);
+    assert!(!stage.serves(3));
 }
