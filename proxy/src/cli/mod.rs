@@ -15,8 +15,10 @@ use crate::shield::Kind;
 
 mod blocklist;
 mod check;
+mod doctor;
 mod drops;
 mod error;
+mod explain;
 mod limit;
 mod listing;
 mod output;
@@ -28,6 +30,7 @@ mod shield;
 mod socket;
 mod status;
 mod stop;
+mod switch;
 mod version;
 
 /// An eBPF-accelerated L4/L7 reverse proxy.
@@ -67,6 +70,8 @@ enum Verb {
     Shield(shield::Arguments),
     /// See whom the limits of routes refuse, and let them begin anew
     Limit(limit::Arguments),
+    /// Say what touches something, and why it comes out as it does
+    Explain(explain::Arguments),
     /// Say what this program is
     Version,
     /// Explain the codes of refusals
@@ -152,6 +157,7 @@ fn obey(context: &Context, verb: Verb, format: Format) -> Result<Outcome, CliErr
         }
         Verb::Shield(arguments) => shield::run(context, arguments, format),
         Verb::Limit(arguments) => limit::run(context, arguments),
+        Verb::Explain(arguments) => explain::run(context, arguments),
         Verb::Version => Ok(version::version()),
         Verb::Reasons(arguments) => reasons::reasons(&arguments),
         Verb::Completions(arguments) => Ok(shell::completions(&arguments, Cli::command())),
