@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::keys::{self, Key};
 use super::problem::Complaint;
-use super::reader::{Fault, Item, Section};
+use super::reader::{Item, Section, Unread};
 use super::tree::{Node, Place, Value};
 use super::{HeaderEdits, Limit, Matcher, Respond, headers, limit, matcher, respond, values};
 
@@ -253,7 +253,7 @@ fn read_target(section: &Section<'_>, item: Item, upstreams: &[String]) -> Optio
     })
 }
 
-fn find_upstream(name: &str, upstreams: &[String]) -> Result<usize, Fault> {
+fn find_upstream(name: &str, upstreams: &[String]) -> Result<usize, Unread> {
     upstreams
         .iter()
         .position(|upstream| upstream == name)
@@ -297,7 +297,7 @@ fn read_redirect(section: &Section<'_>) -> Option<Redirect> {
     })
 }
 
-fn strip_prefix(node: &Node) -> Result<String, Fault> {
+fn strip_prefix(node: &Node) -> Result<String, Unread> {
     let path = matcher::path(node)?;
     match path.trim_end_matches('/') {
         "" => Err(Complaint::new("there is nothing to strip").into()),
