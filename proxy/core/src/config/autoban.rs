@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::keys::{self, Key};
 use super::problem::Complaint;
-use super::reader::{Fault, Section};
+use super::reader::{Section, Unread};
 use super::tree::{Node, Value};
 use super::values;
 
@@ -150,7 +150,7 @@ fn thresholds(section: &Section<'_>) -> Option<Thresholds> {
 }
 
 /// Bans end by the second.
-fn ban_duration(node: &Node) -> Result<Duration, Fault> {
+fn ban_duration(node: &Node) -> Result<Duration, Unread> {
     let duration = values::duration(node)?;
     if duration < Duration::from_secs(1) {
         return Err(Complaint::new("a ban lasts at least a second").into());
@@ -158,7 +158,7 @@ fn ban_duration(node: &Node) -> Result<Duration, Fault> {
     Ok(duration)
 }
 
-fn factor(node: &Node) -> Result<f64, Fault> {
+fn factor(node: &Node) -> Result<f64, Unread> {
     let factor = match node.value {
         Value::Float(number) => number,
         Value::Integer(number) => number as f64,

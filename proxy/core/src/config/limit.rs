@@ -2,7 +2,7 @@
 
 use super::keys::{self, Key};
 use super::problem::Complaint;
-use super::reader::{Fault, Section};
+use super::reader::{Section, Unread};
 use super::tree::Node;
 use super::values;
 use crate::limit::Quota;
@@ -64,11 +64,11 @@ pub(super) fn read(section: &Section<'_>) -> Option<Limit> {
     })
 }
 
-fn key(node: &Node) -> Result<LimitKey, Fault> {
+fn key(node: &Node) -> Result<LimitKey, Unread> {
     let text = values::string(node)?;
     let wrong = |hint: &str| {
         let complaint = Complaint::new(format!("`{text}` is no key of a limit"));
-        Fault::from(complaint.hint(hint))
+        Unread::from(complaint.hint(hint))
     };
     let token = |name: &str| {
         let of_token =
