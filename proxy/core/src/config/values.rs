@@ -16,7 +16,7 @@ pub(super) fn expected(what: &str, node: &Node) -> Unread {
         Value::Broken => Unread::Told,
         Value::String(_)
         | Value::Integer(_)
-        | Value::Float
+        | Value::Float(_)
         | Value::Boolean(_)
         | Value::Datetime
         | Value::Array(_)

@@ -7,13 +7,12 @@ use aya::{
     programs::{
         ProgramError, Xdp, XdpMode,
         links::{FdLink, PinnedLink},
-        loaded_programs,
         xdp::{XdpLink, XdpLinkId},
     },
 };
 use openclaw_common::verdict::Verdict;
 
-use super::{AttachedMode, KernelError, LogReader, Maps, Pins, interface, object};
+use super::{AttachedMode, KernelError, LogReader, Maps, Pins, interface, object, program_name};
 
 /// `XDP_DROP`; `XDP_PASS` is 2.
 const XDP_DROP: u32 = 1;
@@ -43,6 +42,8 @@ pub struct Attached {
     pub fallback_reason: Option<String>,
     /// Whether it took the place of an earlier one without a gap.
     pub replaced: bool,
+    /// What was taken off for it.
+    pub displaced: Option<String>,
 }
 
 /// A program of the object.
@@ -215,6 +216,7 @@ impl Kernel {
             mode: state.mode,
             fallback_reason,
             replaced: true,
+            displaced: None,
         }))
     }
 
@@ -238,6 +240,7 @@ impl Kernel {
             mode,
             fallback_reason,
             replaced: false,
+            displaced: None,
         };
         match mode {
             Mode::Native => {
@@ -366,14 +369,6 @@ fn attach_error(interface: &str, mode: AttachedMode, source: ProgramError) -> Ke
         mode: mode.name(),
         source: Box::new(source),
     }
-}
-
-pub(super) fn program_name(id: u32) -> String {
-    loaded_programs()
-        .filter_map(Result::ok)
-        .find(|program| program.id() == id)
-        .and_then(|program| program.name_as_str().map(str::to_owned))
-        .unwrap_or_else(|| "?".into())
 }
 
 /// The innermost error, which is the kernel's answer.

@@ -8,6 +8,7 @@
 mod ban4;
 pub(in crate::shield) mod buckets;
 mod class4;
+mod displace;
 mod error;
 mod events;
 pub mod inspect;
@@ -19,11 +20,13 @@ mod memory;
 mod object;
 mod owner;
 mod pins;
+mod switch;
 mod sys;
 mod table;
 
 pub use ban4::Ban4;
 pub use class4::Class4;
+pub use displace::program_name;
 pub use error::KernelError;
 pub use events::EventReader;
 pub use interface::AttachedMode;
@@ -32,5 +35,6 @@ pub use log::LogReader;
 pub use maps::Maps;
 pub use object::is_built_in;
 pub use pins::{Attachment, Pins};
+pub use switch::throw;
 pub use sys::{interface_index, interface_name, monotonic_ns};
 pub use table::Table;
