@@ -2,6 +2,7 @@
 
 mod attach;
 mod comings;
+mod counters;
 mod drops;
 mod files;
 mod frames;

@@ -8,6 +8,7 @@
 mod ban4;
 pub(in crate::shield) mod buckets;
 mod class4;
+mod counters;
 mod error;
 mod events;
 mod interface;
@@ -23,6 +24,7 @@ mod table;
 
 pub use ban4::Ban4;
 pub use class4::Class4;
+pub use counters::Counters;
 pub use error::KernelError;
 pub use events::EventReader;
 pub use interface::AttachedMode;
