@@ -34,8 +34,10 @@ fn drop_of(follower: &Child, reason: &str, source: IpAddr) -> Value {
             .is_ok_and(|told| told["reason"] == reason && told["source"] == source.as_str())
     };
     let line = follower.stdout.line(PATIENCE, is_it);
-    let line =
-        line.unwrap_or_else(|| panic!("no {reason} of {source}:\n{}", follower.stdout.text()));
+    let line = line.unwrap_or_else(|| {
+        let (stdout, stderr) = (follower.stdout.text(), follower.stderr.text());
+        panic!("no {reason} of {source}:\n{stdout}{stderr}")
+    });
     serde_json::from_str(&line).unwrap()
 }
 

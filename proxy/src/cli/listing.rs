@@ -47,6 +47,7 @@ pub(super) fn outcome(answer: Answer) -> Outcome {
                 ..Outcome::new(tested_text(&tested), json)
             }
         }
+        Answer::Explained(explained) => Outcome::new(super::explain::text(&explained), json),
         Answer::Exported { text, .. } => {
             let entries = serde_json::from_str(&text).unwrap_or_else(|_| json!({ "text": text }));
             Outcome::new(text, entries)

@@ -8,9 +8,13 @@
 pub mod kernel;
 
 mod api;
+pub mod autoban;
+mod ban;
 mod compile;
+mod doctor;
 mod doubts;
 mod drops;
+mod explain;
 mod format;
 mod host;
 mod index;
@@ -46,9 +50,12 @@ use tokio::sync::mpsc;
 pub use self::api::{
     Answer, ApiError, Changed, EntryView, Import, ListStats, Request, Stats, TableStats, Tested,
 };
+pub use self::ban::Banned;
+pub use self::doctor::{Finding, Health, examine};
 pub use self::doubts::{missing_interfaces, pointless_blocks};
 use self::drops::DropLog;
 pub use self::drops::DropView;
+pub use self::explain::{Explained, KernelView, LimitView};
 pub use self::format::ttl::show as show_seconds;
 pub use self::format::{Format, Problem, Problems, SHOWN_PROBLEMS};
 use self::kernel::{KernelError, LogReader, Mode, Pins};
@@ -141,6 +148,7 @@ impl Shield {
     pub fn tick(&self) {
         {
             let mut state = self.lock();
+            state.follow_switch();
             state.reap();
             state.look_after_interfaces();
         }
@@ -229,6 +237,7 @@ impl Shield {
 
     fn carry_out(&self, request: Request) -> Result<Answer, ApiError> {
         let mut state = self.lock();
+        state.follow_switch();
         match request {
             Request::Add {
                 kind,
@@ -249,6 +258,7 @@ impl Shield {
                 limit,
             } => state.list(kind, containing.as_deref(), list.as_deref(), limit),
             Request::Test { kind, address } => state.test(kind, &address),
+            Request::Explain { address } => state.explain(&address),
             Request::Flush { kind, list } => state.flush(kind, list),
             Request::Import(import) => state.import(import),
             Request::Export { kind, list, format } => state.export(kind, list.as_deref(), format),
@@ -257,9 +267,18 @@ impl Shield {
             Request::Drops { limit } => Ok(Answer::Drops {
                 drops: self.drops.recent(limit.unwrap_or(look::SHOWN_ENTRIES)),
             }),
-            Request::Attach { interface, mode } => {
+            Request::Attach {
+                interface,
+                mode,
+                replace,
+            } => {
                 let mode = parse_mode(mode.as_deref())?;
-                done(&state.attach(&interface, mode), &state)
+                let attached = if replace {
+                    state.displace(&interface, mode)
+                } else {
+                    state.attach(&interface, mode)
+                };
+                done(&attached, &state)
             }
             Request::Detach { interface } => done(&state.detach(&interface), &state),
             Request::Off => done(&state.switch(false), &state),

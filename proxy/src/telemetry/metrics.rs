@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Write};
 
-use super::histogram::{BOUNDS, Histogram};
+use super::histogram::Histogram;
 
 /// The type that Prometheus is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +74,8 @@ metrics! {
     XDP_ATTACHED Gauge "openclaw_xdp_attached" "" ["interface"] "1 while the shield is attached to the interface, 0 while it should be and is not.";
     BLOCKLIST_ENTRIES Gauge "openclaw_blocklist_entries" "" ["list", "family"] "Entries of the shield's block lists; family is ipv4 or ipv6.";
     ALLOWLIST_ENTRIES Gauge "openclaw_allowlist_entries" "" ["list", "family"] "Entries of the shield's allow lists; `protected` is what can never be blocked.";
+    BAN_LATENCY Histogram "openclaw_ban_latency_seconds" "seconds" [] "From the verdict that made a ban due to the ban in the shield's tables. Its count is that of the bans of `[autoban]`.";
+    AUTOBAN_LOST Counter "openclaw_autoban_lost_total" "" [] "Refusals that could not be counted for `[autoban]` because too many came at once.";
     LOG_DROPPED Counter "openclaw_access_log_dropped_total" "" [] "Access-log lines lost because the log could not be written, or not as fast as they came, and lines of refused connections beyond a thousand a second and worker.";
 }
 
@@ -101,7 +103,11 @@ impl MetricsText {
     pub fn histogram(&mut self, metric: &'static Metric, values: &[&str], histogram: &Histogram) {
         self.begin(metric);
         let mut cumulative = 0;
-        let bounds = BOUNDS.iter().map(|(_, text)| *text).chain(["+Inf"]);
+        let bounds = histogram
+            .bounds()
+            .iter()
+            .map(|(_, text)| *text)
+            .chain(["+Inf"]);
         for (bound, count) in bounds.zip(histogram.buckets()) {
             cumulative += count;
             self.out.push_str(metric.name);

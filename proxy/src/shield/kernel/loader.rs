@@ -7,13 +7,12 @@ use aya::{
     programs::{
         ProgramError, Xdp, XdpMode,
         links::{FdLink, PinnedLink},
-        loaded_programs,
         xdp::{XdpLink, XdpLinkId},
     },
 };
 use openclaw_common::verdict::Verdict;
 
-use super::{AttachedMode, KernelError, LogReader, Maps, Pins, interface, object};
+use super::{AttachedMode, KernelError, LogReader, Maps, Pins, interface, object, program_name};
 
 /// `XDP_DROP`; `XDP_PASS` is 2.
 const XDP_DROP: u32 = 1;
@@ -43,6 +42,8 @@ pub struct Attached {
     pub fallback_reason: Option<String>,
     /// Whether it took the place of an earlier one without a gap.
     pub replaced: bool,
+    /// What was taken off for it.
+    pub displaced: Option<String>,
 }
 
 /// A program of the object.
@@ -88,7 +89,7 @@ impl Kernel {
     ///
     /// # Errors
     ///
-    /// See [`KernelError`]; [`KernelError::is_unsupported`] tells a system without BPF from a mistake.
+    /// See [`KernelError`].
     pub fn load(pin_dir: &Path) -> Result<Self, KernelError> {
         let object = object::bytes()?;
         let pins = Pins::new(pin_dir);
@@ -121,11 +122,6 @@ impl Kernel {
         info.verified_instruction_count()
     }
 
-    /// Its pins.
-    pub fn pins(&self) -> &Pins {
-        &self.pins
-    }
-
     /// The reader of the program's log; there is one to be had.
     pub fn log_reader(&mut self) -> Result<LogReader, KernelError> {
         LogReader::new(&mut self.ebpf)
@@ -156,11 +152,6 @@ impl Kernel {
             tracing::info!(interface, mode = mode.name(), replaced, "shield attached");
         }
         Ok(attached)
-    }
-
-    /// Takes the shield off an interface.
-    pub fn detach(&mut self, interface: &str) -> Result<(), KernelError> {
-        self.pins.detach(interface)
     }
 
     /// Puts this program behind the pinned link of an earlier process, if there is one that fits.
@@ -226,6 +217,7 @@ impl Kernel {
             mode: state.mode,
             fallback_reason,
             replaced: true,
+            displaced: None,
         }))
     }
 
@@ -249,6 +241,7 @@ impl Kernel {
             mode,
             fallback_reason,
             replaced: false,
+            displaced: None,
         };
         match mode {
             Mode::Native => {
@@ -377,14 +370,6 @@ fn attach_error(interface: &str, mode: AttachedMode, source: ProgramError) -> Ke
         mode: mode.name(),
         source: Box::new(source),
     }
-}
-
-fn program_name(id: u32) -> String {
-    loaded_programs()
-        .filter_map(Result::ok)
-        .find(|program| program.id() == id)
-        .and_then(|program| program.name_as_str().map(str::to_owned))
-        .unwrap_or_else(|| "?".into())
 }
 
 /// The innermost error, which is the kernel's answer.

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use openclaw_common::{
-    abi::{Arrivals, Config, Counter, Entry, Prefix4, Prefix6, class::WORDS_PER_CHUNK},
+    abi::{Arrivals, Config, Counter, Entry, Prefix4, Prefix6, class::WORDS_PER_CHUNK, flags},
     ban::Bucket,
     maps,
     ports::{self, Set},
@@ -123,6 +123,15 @@ impl Maps {
             map: maps::CONFIG,
             operation: "write",
             source,
+        })
+    }
+
+    /// The same, but for the kill switch, which stays as it is found: whoever threw it may have done so on the pins.
+    pub fn refresh_config(&self, config: &Config) -> Result<(), KernelError> {
+        let switch = self.config()?.flags & flags::ENABLED;
+        self.set_config(&Config {
+            flags: config.flags & !flags::ENABLED | switch,
+            ..*config
         })
     }
 

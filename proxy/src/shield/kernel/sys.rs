@@ -174,6 +174,19 @@ pub(super) fn update_all<K: Plain, V: Plain>(
     bpf(MAP_UPDATE_ELEM, &mut element).map(|_| ())
 }
 
+/// Sets the value of an element of an array, whose size is that of the words.
+pub(super) fn update_words(map: BorrowedFd<'_>, key: u32, value: &[u32]) -> io::Result<()> {
+    let key = [key];
+    let mut element = Element {
+        map_fd: raw(map),
+        pad: 0,
+        key: address(key.as_ptr()),
+        value: address(value.as_ptr()),
+        flags: 0,
+    };
+    bpf(MAP_UPDATE_ELEM, &mut element).map(|_| ())
+}
+
 /// Whether there was such a key.
 pub(super) fn delete<K: Plain>(map: BorrowedFd<'_>, key: &K) -> io::Result<bool> {
     let mut element = Element {
