@@ -116,6 +116,11 @@ impl Builder {
         })
     }
 
+    /// What was built last serves from now, so the next one that fails goes back to it.
+    pub(super) fn taken(&mut self) {
+        self.names.take();
+    }
+
     fn permits(&mut self, listener: &Arc<str>) -> Arc<Permits> {
         Arc::clone(self.permits.entry(Arc::clone(listener)).or_default())
     }

@@ -120,6 +120,7 @@ impl Control {
         let Binding { bound, sockets } = Bound::default()
             .extend(&mut config, worker_count)
             .map_err(|troubles| ControlError::Refused(Refused::placed(troubles, &places)))?;
+        builder.taken();
         let certificates = built.certificates.clone();
         let unresolved = !built.unresolved.is_empty();
         let snapshot = snapshot(1, config, built);
@@ -197,6 +198,7 @@ impl Control {
             .extend(&mut config, self.worker_count)
             .map_err(|troubles| Refused::placed(troubles, &places))?;
         // Nothing can fail from here on.
+        builder.taken();
         self.level.set(config.log.level);
         let generation = old.generation + 1;
         self.certificates
@@ -253,6 +255,7 @@ impl Control {
         let mut builder = self.builder.lock().await;
         let old = self.snapshot();
         let resolved = builder.upstreams(&old.config.upstreams).await;
+        builder.taken();
         self.unresolved.set(!resolved.unresolved.is_empty());
         if resolved.upstreams == old.upstreams {
             return;

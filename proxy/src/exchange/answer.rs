@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use openclaw_core::config::{Action, Route};
 use openclaw_core::message::{Fault, Field, Fields, Method, ResponseBody, ResponseHead, phrase};
+use openclaw_core::pace::Pace;
 
 use super::context::{Downstream, Local};
 use super::error::Error;
@@ -147,9 +148,16 @@ async fn send<W: Wire>(
     deadline: &Deadline,
     downstream: &Downstream,
 ) -> Result<u64, Error> {
+    let listener = &downstream.listener;
+    let mut pace = Pace::new(listener.min_body_rate, listener.idle_timeout);
     let mut left = body;
     let mut finished = false;
-    deadline.arm(downstream.listener.idle_timeout);
+    // The client is waited for from the first byte to the last.
+    let mut keeps_pace = |left: &[u8]| {
+        let slack = pace.note(deadline.now(), (body.len() - left.len()) as u64, true);
+        slack.inspect(|slack| deadline.arm(*slack)).is_some()
+    };
+    keeps_pace(left);
     let result = poll_fn(|cx| {
         while !left.is_empty() {
             let sent = wire.poll_send(cx, left).map_err(Error::Wire)?;
@@ -157,7 +165,9 @@ async fn send<W: Wire>(
                 return Poll::Ready(Err(Error::ClientTimeout));
             };
             left = left.get(count..).unwrap_or_default();
-            deadline.arm(downstream.listener.idle_timeout);
+            if !keeps_pace(left) {
+                return Poll::Ready(Err(Error::ClientTimeout));
+            }
         }
         if !finished {
             wire.finish(&[]);

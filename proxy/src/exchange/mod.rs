@@ -26,6 +26,7 @@ use self::forward::{Forward, Limits, Passage};
 use self::prepare::{Outbound, Plan};
 use self::wire::{Wire, WireError};
 use crate::filter::Allowance;
+use crate::net::descriptors;
 use crate::telemetry::Record;
 use crate::time::Deadline;
 use crate::upstream::{Connection, Endpoint, Upstream};
@@ -242,11 +243,16 @@ async fn connect(
         })
         .await
         .unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()));
-    local
-        .recorder
-        .upstream_connect(endpoint.slot.get(), result.is_ok());
+    // An endpoint that nobody asked is neither unhealthy nor passed over.
+    let is_asked = !result.as_ref().is_err_and(descriptors::are_exhausted);
+    if is_asked {
+        let slot = endpoint.slot.get();
+        local.recorder.upstream_connect(slot, result.is_ok());
+    }
     result.map_err(|error| {
-        endpoint.failed(Instant::now());
+        if is_asked {
+            endpoint.failed(Instant::now());
+        }
         Error::Connect(error.kind())
     })
 }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use openclaw_core::reason::Reason;
 use tokio::net::{TcpListener, TcpStream};
@@ -22,11 +22,13 @@ use crate::telemetry::LogFields;
 use crate::time::Deadline;
 
 /// How long accepting rests when the process is out of file descriptors, or memory.
-const EXHAUSTED_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
+/// How often that is said.
+const EXHAUSTED_REPEAT: Duration = Duration::from_mins(1);
 
 /// Accepts until the listener is closed.
 pub async fn accept(local: Rc<Local>, listening: Rc<Listening>, socket: TcpListener) {
-    let mut exhausted = false;
+    let mut told = None;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -38,10 +40,7 @@ pub async fn accept(local: Rc<Local>, listening: Rc<Listening>, socket: TcpListe
         }
         match accepted {
             Some(Ok((tcp, peer))) => match descriptors::spend(tcp) {
-                Ok(tcp) => {
-                    exhausted = false;
-                    admit(&local, &listening, tcp, peer);
-                }
+                Ok(tcp) => admit(&local, &listening, tcp, peer),
                 // Closed at once: better than a client that waits for an answer until its own patience ends.
                 Err(error) => {
                     let terms = listening.terms.borrow().clone();
@@ -51,12 +50,12 @@ pub async fn accept(local: Rc<Local>, listening: Rc<Listening>, socket: TcpListe
                     };
                     let detail = "the process has as many open files as it may";
                     refused(&local, &terms, accepted, Reason::LimitConnections, detail);
-                    tell(&mut exhausted, &listening, &error);
+                    tell(&mut told, &listening, &error);
                 }
             },
             // The client was gone before it was accepted, or descriptors ran out: only the latter lasts.
             Some(Err(error)) if error.kind() != io::ErrorKind::ConnectionAborted => {
-                tell(&mut exhausted, &listening, &error);
+                tell(&mut told, &listening, &error);
                 tokio::time::sleep(EXHAUSTED_PAUSE).await;
             }
             Some(Err(_)) | None => {}
@@ -64,9 +63,11 @@ pub async fn accept(local: Rc<Local>, listening: Rc<Listening>, socket: TcpListe
     }
 }
 
-/// Once an episode: it may last, and many lines would say no more than one.
-fn tell(exhausted: &mut bool, listening: &Listening, error: &io::Error) {
-    if !std::mem::replace(exhausted, true) {
+/// Not for every connection: as long as some come and others go, each second one may find no descriptor.
+fn tell(told: &mut Option<Instant>, listening: &Listening, error: &io::Error) {
+    let now = Instant::now();
+    if told.is_none_or(|told| now.duration_since(told) >= EXHAUSTED_REPEAT) {
+        *told = Some(now);
         tracing::warn!(listener = %listening.name(), %error, "connections cannot be accepted; is the limit of open files high enough?");
     }
 }

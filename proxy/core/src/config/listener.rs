@@ -95,7 +95,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "min_body_rate",
             "size",
             "\"240\"",
-            "Bytes a second that a client must send of its body, or take of the response, while it is waited for; falling behind by more than `idle_timeout` ends the exchange. 0: any pace.",
+            "Bytes a second that a client must send of its body, or take of the response, while it is waited for; falling behind by more than `idle_timeout` ends the exchange. 0: any pace, for endpoints that talk with a client while its body goes on.",
         ),
         Key::default(
             "max_header",
