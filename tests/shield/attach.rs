@@ -28,7 +28,8 @@ use super::{
 const DEADLINE: Duration = Duration::from_secs(10);
 
 pub(super) fn counted(maps: &Maps, reason: Reason) -> u64 {
-    maps.stats()
+    maps.counters
+        .total()
         .unwrap()
         .into_iter()
         .find(|(counted, _)| *counted == reason)
@@ -158,7 +159,7 @@ fn jumbo_frames_pass_a_native_veth_and_are_counted_whole() {
             .unwrap();
         assert!(received.len() == BYTES && received.iter().all(|byte| *byte == 7));
     });
-    let stats = kernel.maps().stats().unwrap();
+    let stats = kernel.maps().counters.total().unwrap();
     let passed = stats
         .iter()
         .find(|(reason, _)| *reason == Reason::Pass)

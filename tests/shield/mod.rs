@@ -4,6 +4,7 @@ mod attach;
 mod autoban;
 mod closing;
 mod comings;
+mod counters;
 mod doctor;
 mod drops;
 mod explain;

@@ -112,7 +112,7 @@ fn configuration_and_lists_are_taken_over_by_the_next_load() {
     let bans = next.ban4.entries();
     assert_eq!(bans.len(), 1);
     assert_eq!((bans[0].0, bans[0].1.end()), ([192, 0, 2, 1], 77));
-    let stats = next.stats().unwrap();
+    let stats = next.counters.total().unwrap();
     assert_eq!(stats.len(), Reason::ALL.len());
     assert!(
         stats

@@ -21,6 +21,7 @@ pub mod packet;
 pub mod ports;
 pub mod rate;
 pub mod sanity;
+pub mod slot;
 mod transport;
 pub mod udp;
 pub mod verdict;

@@ -261,7 +261,7 @@ impl Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::maps::STATS_ENTRIES;
+    use crate::slot::REASONS;
 
     #[test]
     fn numbers_ascend_and_no_code_is_given_twice() {
@@ -271,7 +271,7 @@ mod tests {
         for reason in Reason::ALL {
             let same = |other: &Reason| other.code() == reason.code();
             assert_eq!(Reason::ALL.into_iter().find(same), Some(reason));
-            assert!(u32::from(reason as u8) < STATS_ENTRIES);
+            assert!(u32::from(reason as u8) < REASONS);
             assert!(reason.summary().ends_with('.'));
         }
     }

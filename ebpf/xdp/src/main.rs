@@ -48,7 +48,7 @@ fn run(ctx: &XdpContext) -> u32 {
     };
     let frame = Frame::new(ctx);
     let decision = judge(config, &frame, &KernelTables { ctx });
-    maps::count(decision.reason, frame.len());
+    maps::count(ctx, decision.reason, frame.len());
     if config.flags & flags::DEBUG != 0 {
         report::log(ctx, frame.len(), decision.reason);
     }

@@ -6,7 +6,8 @@ use serde_json::json;
 
 use super::output::{Outcome, table};
 use crate::shield::{
-    Answer, Changed, EntryView, Kind, Problem, Problems, Stats, Status, Tested, show_seconds,
+    Answer, Changed, EntryView, Kind, Problem, Problems, Stats, Status, Tested, Traffic,
+    show_seconds,
 };
 
 /// Countries that the status names, those with the most drops.
@@ -229,6 +230,15 @@ fn stats_text(stats: &Stats) -> String {
     text + &table(&rows)
 }
 
+fn traffic_text(traffic: &Traffic) -> String {
+    let packets = if traffic.packets == 1 {
+        "packet"
+    } else {
+        "packets"
+    };
+    format!("{} {packets}, {} dropped", traffic.packets, traffic.dropped)
+}
+
 fn status_text(status: &Status) -> String {
     let mut text = format!("shield: {}\n", status.headline());
     for interface in &status.interfaces {
@@ -238,7 +248,12 @@ fn status_text(status: &Status) -> String {
             .as_ref()
             .map(|note| format!(" ({note})"))
             .unwrap_or_default();
-        let _ = writeln!(text, "  {}: {mode}{note}", interface.name);
+        let traffic = interface.traffic.as_ref().map(traffic_text);
+        let traffic = traffic.map_or_else(String::new, |traffic| format!("; {traffic}"));
+        let _ = writeln!(text, "  {}: {mode}{note}{traffic}", interface.name);
+    }
+    if let Some(traffic) = &status.other_interfaces {
+        let _ = writeln!(text, "  other interfaces: {}", traffic_text(traffic));
     }
     let countries: Vec<String> = status
         .countries

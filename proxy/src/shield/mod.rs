@@ -33,6 +33,7 @@ mod sink;
 mod state;
 mod status;
 mod store;
+mod traffic;
 mod verbs;
 mod watch;
 mod words;
@@ -64,6 +65,7 @@ pub use self::peers::PeerFilter;
 use self::peers::Shared;
 use self::state::State;
 pub use self::status::{InterfaceStatus, Status};
+pub use self::traffic::Traffic;
 use crate::privilege::Account;
 use crate::telemetry::{MetricsText, chain, metrics};
 
@@ -315,27 +317,24 @@ fn adjusted(config: &Config, no_shield: bool) -> Config {
 impl Shield {
     /// Adds the shield's families to the metrics page.
     pub fn collect(&self, text: &mut MetricsText) {
-        let (maps, interfaces, sizes) = {
+        let (maps, attached, interfaces, sizes) = {
             let state = self.lock();
-            (state.maps(), state.interfaces(), state.sizes())
+            let attached = state.attached();
+            let interfaces = state.interfaces(&attached);
+            (state.maps(), attached, interfaces, state.sizes())
         };
         for (interface, is_attached) in &interfaces {
             let value = u8::from(*is_attached);
             text.sample(&metrics::XDP_ATTACHED, &[interface], value);
         }
-        if let Some(maps) = maps
-            && let Ok(stats) = maps.stats()
-        {
-            // One program counts for all interfaces that it is attached to.
-            let attached = interfaces.iter().filter(|(_, is_attached)| **is_attached);
-            let attached: Vec<&str> = attached.map(|(name, _)| name.as_str()).collect();
-            let interface = attached.join(",");
-            for (reason, counter) in &stats {
-                let labels = [interface.as_str(), verdict(*reason), reason.code()];
+        if let Some(maps) = maps {
+            let counted = traffic::by_interface(&maps, &attached);
+            for (interface, reason, counter) in traffic::each(&counted) {
+                let labels = [interface, verdict(reason), reason.code()];
                 text.sample(&metrics::XDP_PACKETS, &labels, counter.packets);
             }
-            for (reason, counter) in &stats {
-                let labels = [interface.as_str(), verdict(*reason), reason.code()];
+            for (interface, reason, counter) in traffic::each(&counted) {
+                let labels = [interface, verdict(reason), reason.code()];
                 text.sample(&metrics::XDP_BYTES, &labels, counter.bytes);
             }
             for drops in raise::countries(&maps) {

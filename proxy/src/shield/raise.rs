@@ -7,12 +7,13 @@ use openclaw_common::abi::flags;
 use openclaw_core::config::{Config, OnExit, ShieldAction, ShieldMode};
 use openclaw_core::country::country_code;
 
-use super::kernel::{Attached, Kernel, KernelError, Maps, Mode, interface_index};
+use super::kernel::{Attached, Attachment, Kernel, KernelError, Maps, Mode, interface_index};
 use super::lists::{Kind, Origin};
 use super::ports::Ports;
 use super::sink::synchronise;
 use super::state::State;
 use super::status::{CountryDrops, InterfaceStatus, Status};
+use super::traffic::Traffic;
 use super::watch::At;
 use crate::privilege::Privileges;
 use crate::telemetry::chain;
@@ -253,28 +254,25 @@ impl State {
         if self.config.shield.on_exit == OnExit::Keep {
             return;
         }
-        for interface in self.attached() {
-            if let Err(error) = self.pins.detach(&interface) {
+        for attached in self.attached() {
+            if let Err(error) = self.pins.detach(&attached.interface) {
                 tracing::warn!("{}", chain(&error));
             }
         }
     }
 
-    /// Names of the interfaces that are attached now.
-    pub(super) fn attached(&self) -> Vec<String> {
-        let attachments = self.pins.attachments().unwrap_or_default();
+    /// The interfaces that are attached now.
+    pub(super) fn attached(&self) -> Vec<Attachment> {
+        let mut attachments = self.pins.attachments().unwrap_or_default();
+        attachments.retain(|one| one.mode.is_some());
         attachments
-            .into_iter()
-            .filter(|one| one.mode.is_some())
-            .map(|one| one.interface)
-            .collect()
     }
 
     /// Every interface that is attached or should be, and whether it is.
-    pub(super) fn interfaces(&self) -> BTreeMap<String, bool> {
+    pub(super) fn interfaces(&self, attached: &[Attachment]) -> BTreeMap<String, bool> {
         let watched = self.watched.iter().map(|one| one.interface.clone());
         let mut interfaces: BTreeMap<String, bool> = watched.map(|name| (name, false)).collect();
-        interfaces.extend(self.attached().into_iter().map(|name| (name, true)));
+        interfaces.extend(attached.iter().map(|one| (one.interface.clone(), true)));
         interfaces
     }
 
@@ -290,10 +288,13 @@ impl State {
                 note = Some("the interface is gone or in another network namespace".into());
             }
             let mode = attachment.mode.map(|mode| mode.name().to_owned());
+            let maps = self.maps.as_deref().filter(|_| mode.is_some());
+            let traffic = maps.and_then(|maps| Traffic::of(maps, &attachment));
             interfaces.push(InterfaceStatus {
                 name: attachment.interface,
                 mode,
                 note,
+                traffic,
             });
         }
         for (name, note) in &self.notes {
@@ -302,6 +303,7 @@ impl State {
                     name: name.clone(),
                     mode: None,
                     note: Some(note.clone()),
+                    traffic: None,
                 });
             }
         }
@@ -323,6 +325,7 @@ impl State {
                 ShieldAction::Monitor => "monitor".into(),
             },
             interfaces,
+            other_interfaces: self.maps.as_deref().and_then(Traffic::of_others),
             unshielded: if is_attached {
                 None
             } else {

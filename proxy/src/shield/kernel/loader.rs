@@ -135,6 +135,7 @@ impl Kernel {
     /// kernel's answer.
     pub fn attach(&mut self, interface: &str, mode: Mode) -> Result<Attached, KernelError> {
         let index = interface::index(interface)?;
+        self.maps.counters.claim(index, &self.pins.linked()?)?;
         let attached = match self.replace(interface, index, mode)? {
             Some(attached) => attached,
             None => self.attach_anew(interface, index, mode)?,

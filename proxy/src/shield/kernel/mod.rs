@@ -8,6 +8,7 @@
 mod ban4;
 pub(in crate::shield) mod buckets;
 mod class4;
+mod counters;
 mod displace;
 mod error;
 mod events;
@@ -26,6 +27,7 @@ mod table;
 
 pub use ban4::Ban4;
 pub use class4::Class4;
+pub use counters::Counters;
 pub use displace::program_name;
 pub use error::KernelError;
 pub use events::EventReader;

@@ -10,6 +10,7 @@ use std::{
         unix::ffi::OsStrExt as _,
     },
     path::Path,
+    slice,
 };
 
 use openclaw_common::abi::{Arrivals, Config, Counter, Entry, Prefix4, Prefix6};
@@ -154,11 +155,20 @@ pub(super) fn update<K: Plain, V: Plain>(
     key: &K,
     value: &V,
 ) -> io::Result<()> {
+    update_all(map, key, slice::from_ref(value))
+}
+
+/// Sets what [`lookup`] reads: one `V`, or one a possible CPU.
+pub(super) fn update_all<K: Plain, V: Plain>(
+    map: BorrowedFd<'_>,
+    key: &K,
+    value: &[V],
+) -> io::Result<()> {
     let mut element = Element {
         map_fd: raw(map),
         pad: 0,
         key: address(key),
-        value: address(value),
+        value: address(value.as_ptr()),
         flags: 0,
     };
     bpf(MAP_UPDATE_ELEM, &mut element).map(|_| ())
