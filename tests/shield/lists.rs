@@ -11,14 +11,14 @@ use crate::control::sample;
 use crate::support::{Net, Origin, Output, PATIENCE, Proxy};
 
 /// A network with a second client, and what to shield it with.
-struct Stage {
-    net: Net,
-    neighbour: Ipv4Addr,
+pub(super) struct Stage {
+    pub(super) net: Net,
+    pub(super) neighbour: Ipv4Addr,
     pins: PinDir,
 }
 
 impl Stage {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let net = Net::new();
         let neighbour = Ipv4Addr::from_bits(net.inside4.to_bits() + 1);
         net.add_address(neighbour.into());
@@ -41,12 +41,12 @@ impl Stage {
         )
     }
 
-    fn answering(&self) -> String {
+    pub(super) fn answering(&self) -> String {
         self.config("[[route]]\nname = \"all\"\nrespond = { body = \"hello\" }\n")
     }
 
     /// Whether a client gets an answer within two seconds; packets that are dropped get none.
-    fn reaches(&self, client: impl Into<IpAddr>, server: SocketAddr) -> bool {
+    pub(super) fn reaches(&self, client: impl Into<IpAddr>, server: SocketAddr) -> bool {
         let (client, url) = (client.into().to_string(), format!("http://{server}/"));
         let output = self
             .net
@@ -56,7 +56,7 @@ impl Stage {
     }
 }
 
-fn addresses(proxy: &Proxy) -> Vec<SocketAddr> {
+pub(super) fn addresses(proxy: &Proxy) -> Vec<SocketAddr> {
     let status = crate::control::status(proxy);
     let addresses = status["listeners"][0]["addresses"]
         .as_array()

@@ -4,6 +4,7 @@ mod attach;
 mod comings;
 mod files;
 mod frames;
+mod geo;
 mod lists;
 mod mistakes;
 mod net;

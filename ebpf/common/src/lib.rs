@@ -15,6 +15,7 @@ extern crate std;
 pub mod abi;
 pub mod bucket;
 pub mod decide;
+pub mod geo;
 pub mod maps;
 pub mod packet;
 pub mod ports;

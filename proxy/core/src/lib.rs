@@ -3,6 +3,7 @@
 pub mod balance;
 pub mod certificates;
 pub mod config;
+pub mod country;
 pub mod message;
 pub mod pace;
 pub mod reason;

@@ -6,7 +6,8 @@ use serde_json::json;
 
 use super::output::{Outcome, table};
 use crate::shield::{
-    Answer, Changed, EntryView, Kind, Problem, Problems, Stats, Status, Tested, show_seconds,
+    Answer, Changed, EntryView, GeoStatus, Kind, Problem, Problems, Stats, Status, Tested,
+    show_seconds,
 };
 
 pub(super) fn outcome(answer: Answer) -> Outcome {
@@ -167,6 +168,13 @@ fn tested_text(tested: &Tested) -> String {
     } else {
         format!("{address} is not {}\n", tested.kind.listed())
     };
+    if let Some(country) = &tested.country {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  it is in {country}");
+    }
+    if !tested.blocked && tested.verdict == "drop" {
+        let _ = writeln!(text, "  and is dropped all the same ({})", tested.reason);
+    }
     if let Some(note) = &tested.note {
         let _ = writeln!(text, "  but it passes: {note}");
     }
@@ -235,6 +243,9 @@ fn status_text(status: &Status) -> String {
             .unwrap_or_default();
         let _ = writeln!(text, "  {}: {mode}{note}", interface.name);
     }
+    if let Some(geo) = &status.geo {
+        text += &geo_text(geo);
+    }
     let lists = (
         plural(status.blocked, "blocked entry"),
         plural(status.allowed, "allowed entry"),
@@ -245,5 +256,32 @@ fn status_text(status: &Status) -> String {
         "no proxy is running"
     };
     let _ = writeln!(text, "  {}, {}; {proxy}", lists.0, lists.1);
+    text
+}
+
+fn geo_text(geo: &GeoStatus) -> String {
+    let rule = if geo.rule == "allow" {
+        "only from"
+    } else {
+        "not from"
+    };
+    let mut text = format!("  countries: {rule} {}\n", geo.countries.join(", "));
+    let kind = geo.kind.as_deref().zip(geo.built.as_deref());
+    let read = kind.map_or_else(
+        || "not read".to_owned(),
+        |(kind, built)| format!("{kind}, built {built}, {} ranges", geo.ranges),
+    );
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "    {}: {read}", geo.database);
+    if geo.coarse > 0 {
+        let _ = writeln!(
+            text,
+            "    {} ranges have no room and go by the country of most of their neighbours",
+            geo.coarse
+        );
+    }
+    if let Some(error) = &geo.error {
+        let _ = writeln!(text, "    the file that is there now is not used: {error}");
+    }
     text
 }

@@ -28,7 +28,7 @@ pub fn check_text(origin: &Origin) -> Result<Checked, Refused> {
     })
 }
 
-/// Reads the text, the certificates and keys, and asks for the addresses of names. A name that this machine does not know
+/// Reads the text, the certificates and keys and the database of countries, and asks for the addresses of names. A name that this machine does not know
 /// is a warning: it may not be the one that serves.
 ///
 /// # Errors
@@ -39,16 +39,23 @@ pub async fn check(origin: &Origin) -> Result<Checked, Refused> {
     let doubts = doubts.chain(shield::pointless_blocks(&checked.config));
     let doubts = doubts.map(|text| format!("warning: {text}"));
     checked.warnings.extend(doubts);
+    let geo = checked.config.shield.geo.as_ref();
+    let geo = geo.and_then(|geo| shield::check_database(geo).err());
+    let geo = geo.map(|source| Trouble::Geo { source });
     match Builder::default().build(&checked.config).await {
         Ok(built) => {
             let more = built.warnings().into_iter();
             checked
                 .warnings
                 .extend(more.map(|text| format!("warning: {text}")));
+            if let Some(trouble) = geo {
+                return Err(trouble.into());
+            }
         }
         Err(troubles) => {
             let (names, others): (Vec<Trouble>, Vec<Trouble>) = troubles
                 .into_iter()
+                .chain(geo)
                 .partition(|trouble| matches!(trouble, Trouble::Resolve { .. }));
             if !others.is_empty() {
                 return Err(Refused(others.into_iter().chain(names).collect()));

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use openclaw_core::config::Problem;
 
-use crate::shield::LockError;
+use crate::shield::{GeoError, LockError};
 use crate::telemetry::chain;
 use crate::tls::TlsError;
 
@@ -43,6 +43,8 @@ pub enum Trouble {
         address: SocketAddr,
         source: io::Error,
     },
+    #[error("shield.geo.database")]
+    Geo { source: GeoError },
     #[error("cannot write the access log to {target}")]
     AccessLog { target: String, source: io::Error },
 }

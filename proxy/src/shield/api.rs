@@ -156,6 +156,9 @@ pub struct Tested {
     /// What the lists say, kill switch and monitor mode apart.
     pub blocked: bool,
     pub allowed: bool,
+    /// Code of the country, where a database of countries is configured and knows it.
+    #[serde(default)]
+    pub country: Option<String>,
     /// `drop` or `pass`: what happens to its packets now.
     pub verdict: String,
     /// Dotted code.

@@ -11,6 +11,7 @@ mod api;
 mod compile;
 mod doubts;
 mod format;
+mod geo;
 mod host;
 mod index;
 mod lists;
@@ -44,13 +45,14 @@ pub use self::api::{
 pub use self::doubts::{missing_interfaces, pointless_blocks};
 pub use self::format::ttl::show as show_seconds;
 pub use self::format::{Format, Problem, Problems, SHOWN_PROBLEMS};
+pub use self::geo::{GeoError, check_database};
 use self::kernel::{KernelError, LogReader, Mode};
 pub use self::lists::Kind;
 pub use self::lock::{LockError, ProxyLock};
 pub use self::peers::PeerFilter;
 use self::peers::Shared;
 use self::state::State;
-pub use self::status::{InterfaceStatus, Status};
+pub use self::status::{GeoStatus, InterfaceStatus, Status};
 use crate::telemetry::{MetricsText, chain, metrics};
 
 /// The shield of a process. Clones are the same shield. Calls may take milliseconds, an import of a large list seconds: not for the
@@ -110,13 +112,15 @@ impl Shield {
         PeerFilter::new(Arc::clone(&self.shared))
     }
 
-    /// To be called each second: takes out what has ended, attaches interfaces that have appeared, saves what has changed.
+    /// To be called each second: takes out what has ended, attaches interfaces that have appeared, follows files that have changed,
+    /// saves what has changed.
     pub fn tick(&self) {
         {
             let mut state = self.lock();
             state.reap();
             state.look_after_interfaces();
         }
+        self.follow_geo();
         self.save(false);
     }
 

@@ -153,6 +153,7 @@ impl State {
         let now = self.now();
         let regions = self.set_lists(now);
         let mut warnings = self.commit(&regions);
+        warnings.extend(self.reload_geo());
         if let Err(error) = self.switch(self.is_on) {
             warnings.push(chain(&error));
         }
@@ -266,6 +267,7 @@ impl State {
             proxy: self.is_proxy,
             blocked: count(Kind::Block),
             allowed: count(Kind::Allow),
+            geo: self.geo_status(),
             warnings: self.warnings.clone(),
         }
     }

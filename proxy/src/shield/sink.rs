@@ -1,8 +1,11 @@
 //! Compiled tables into the kernel's maps.
 
+use std::sync::Arc;
+
 use openclaw_common::abi::{Config, Entry, Prefix4, Prefix6, class};
 
 use super::compile::{Place, Placement, Run, Sink};
+use super::geo::Countries;
 use super::host::{HostTables, reason};
 use super::kernel::{KernelError, Maps};
 use super::prefix::Net;
@@ -12,6 +15,8 @@ pub(super) struct KernelSink<'a> {
     pub(super) maps: &'a Maps,
     /// What the kernel program goes by, which holds the default class word of IPv6.
     pub(super) config: Config,
+    /// Whose bits every word has besides those of the lists.
+    pub(super) countries: Option<Arc<Countries>>,
 }
 
 fn entry(placement: Placement) -> Entry {
@@ -19,7 +24,7 @@ fn entry(placement: Placement) -> Entry {
         until_ns: placement.until_ns,
         hits: 0,
         reason: reason(placement.place) as u32,
-        rule: u32::from(placement.list.0),
+        rule: placement.rule.into(),
     }
 }
 
@@ -46,7 +51,7 @@ impl Sink for KernelSink<'_> {
                 .maps
                 .ban4
                 .insert(&net.first.to_be_bytes(), &entry(placement)),
-            Place::AllowFine | Place::BlockFine => {
+            Place::AllowFine | Place::BlockFine | Place::Country => {
                 self.maps.fine4.insert(&key4(net), &entry(placement))
             }
             Place::AllowClass | Place::BlockClass => Ok(()),
@@ -56,7 +61,7 @@ impl Sink for KernelSink<'_> {
     fn put6(&mut self, net: Net<u128>, placement: Placement) -> Result<(), KernelError> {
         match placement.place {
             Place::Ban => self.maps.ban6.insert(&key6(net), &entry(placement)),
-            Place::AllowFine | Place::BlockFine => {
+            Place::AllowFine | Place::BlockFine | Place::Country => {
                 self.maps.fine6.insert(&key6(net), &entry(placement))
             }
             Place::AllowClass | Place::BlockClass => Ok(()),
@@ -65,12 +70,20 @@ impl Sink for KernelSink<'_> {
 
     fn words4(&mut self, run: Run) -> Result<(), KernelError> {
         for index in (run.first..).take(run.count as usize) {
-            self.maps.class4.store(index, run.word);
+            let country = self.countries.as_ref();
+            let country = country.map_or(0, |countries| countries.word4(index));
+            self.maps.class4.store(index, run.word | country);
         }
         Ok(())
     }
 
     fn word6(&mut self, key: u32, word: Option<u16>) -> Result<(), KernelError> {
+        let country = self.countries.as_ref();
+        let country = country.map_or(0, |countries| countries.word6(key));
+        let word = match word {
+            Some(word) => Some(word | country),
+            None => Some(country).filter(|country| *country != 0),
+        };
         let key = key.to_be_bytes();
         match word {
             Some(word) => self.maps.class6.insert(&key, &word),
@@ -86,7 +99,9 @@ impl Sink for KernelSink<'_> {
     fn remove4(&mut self, net: Net<u32>, place: Place) -> Result<(), KernelError> {
         match place {
             Place::Ban => self.maps.ban4.remove(&net.first.to_be_bytes()).map(drop),
-            Place::AllowFine | Place::BlockFine => self.maps.fine4.remove(&key4(net)).map(drop),
+            Place::AllowFine | Place::BlockFine | Place::Country => {
+                self.maps.fine4.remove(&key4(net)).map(drop)
+            }
             Place::AllowClass | Place::BlockClass => Ok(()),
         }
     }
@@ -94,7 +109,9 @@ impl Sink for KernelSink<'_> {
     fn remove6(&mut self, net: Net<u128>, place: Place) -> Result<(), KernelError> {
         match place {
             Place::Ban => self.maps.ban6.remove(&key6(net)).map(drop),
-            Place::AllowFine | Place::BlockFine => self.maps.fine6.remove(&key6(net)).map(drop),
+            Place::AllowFine | Place::BlockFine | Place::Country => {
+                self.maps.fine6.remove(&key6(net)).map(drop)
+            }
             Place::AllowClass | Place::BlockClass => Ok(()),
         }
     }
@@ -139,13 +156,13 @@ pub(super) fn synchronise(
     maps.set_config(config)?;
     for run in tables.words4().runs() {
         for index in (run.first..).take(run.count as usize) {
-            maps.class4.store(index, run.word);
+            let word = run.word | tables.country4(index);
+            maps.class4.store(index, word);
         }
     }
     let words6: Vec<_> = tables
-        .words6()
-        .iter()
-        .map(|(key, word)| (key.to_be_bytes(), *word))
+        .all_words6()
+        .map(|(key, word)| (key.to_be_bytes(), word))
         .collect();
     maps.class6.replace(&words6)?;
     remove_stale(maps, tables)

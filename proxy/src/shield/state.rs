@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use openclaw_common::abi::{self, flags};
 use openclaw_core::config::{Config, Level, Prefix, ShieldAction};
 
+use super::geo::{Attention, Policy};
 use super::host::HostTables;
 use super::kernel::{Kernel, Maps, Pins, monotonic_ns};
 use super::lists::{Kind, Origin};
@@ -45,6 +46,7 @@ pub(super) struct State {
     /// Interfaces that could not be attached, and those in the slower mode, each with why.
     pub(super) notes: Vec<(String, String)>,
     pub(super) warnings: Vec<String>,
+    pub(super) geo: Attention,
     pub(super) is_on: bool,
     pub(super) is_proxy: bool,
     pub(super) is_dirty: bool,
@@ -73,6 +75,7 @@ impl State {
             watched: Vec::new(),
             notes: Vec::new(),
             warnings: Vec::new(),
+            geo: Attention::default(),
             is_on: true,
             is_proxy,
             is_dirty: false,
@@ -93,6 +96,7 @@ impl State {
             Err(error) => state.warnings.push(chain(&error)),
         }
         state.warnings.truncate(20);
+        state.begin_geo();
         state.shared = Shared::new(
             HostTables::build(state.store.lists()),
             state.flags(),
@@ -196,13 +200,14 @@ impl State {
         self.write(&changes)
     }
 
-    fn write(&self, changes: &[compile::Changes]) -> Vec<String> {
+    pub(super) fn write(&self, changes: &[compile::Changes]) -> Vec<String> {
         let Some(maps) = &self.maps else {
             return Vec::new();
         };
         let mut sink = KernelSink {
             maps,
             config: self.kernel_config(),
+            countries: self.shared.read().countries(),
         };
         let mut warnings = Vec::new();
         for changes in changes {
@@ -297,11 +302,14 @@ impl State {
     }
 
     pub(super) fn kernel_config(&self) -> abi::Config {
-        let default6 = self.shared.read().default6();
+        let tables = self.shared.read();
+        let Policy { mode, mask } = tables.policy();
         abi::Config {
             flags: self.flags(),
-            default6,
             monitored: self.monitored(),
+            default6: tables.default6(),
+            geo_mode: mode,
+            geo_mask: mask,
             ..abi::Config::OFF
         }
     }

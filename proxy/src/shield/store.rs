@@ -8,6 +8,7 @@ use std::time::Duration;
 use openclaw_core::config::Prefix;
 
 use super::format::{NewEntry, Problems};
+use super::geo::Countries;
 use super::index::{ListId, Record};
 use super::lists::{Kind, Listed, Lists, Origin};
 use super::prefix::{AnyNet, Net};
@@ -94,6 +95,10 @@ pub(super) struct Store {
 impl Store {
     pub(super) fn lists(&self) -> &Lists {
         &self.lists
+    }
+
+    pub(super) fn set_countries(&mut self, countries: Option<Arc<Countries>>) {
+        self.lists.set_countries(countries);
     }
 
     /// Puts ranges on a list of the operator's.

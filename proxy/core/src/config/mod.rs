@@ -5,6 +5,7 @@
 
 mod admin;
 mod document;
+mod geo;
 mod headers;
 pub mod keys;
 mod listener;
@@ -28,6 +29,7 @@ mod values;
 mod variables;
 
 pub use admin::Admin;
+pub use geo::{Geo, GeoRule};
 pub use headers::{HeaderEdit, HeaderEdits};
 pub use listener::{Listener, Protocols};
 pub use load::{Loaded, load};

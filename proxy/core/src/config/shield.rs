@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use super::geo::Geo;
 use super::keys::{self, Key};
 use super::problem::Complaint;
 use super::reader::{Fault, Section};
@@ -18,6 +19,7 @@ pub struct Shield {
     pub action: ShieldAction,
     pub allow: Vec<Prefix>,
     pub block: Vec<Prefix>,
+    pub geo: Option<Geo>,
     pub syn: Syn,
     pub pin_dir: PathBuf,
     pub on_exit: OnExit,
@@ -87,6 +89,13 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "Always blocked, unless allowed.",
         )
         .example("[\"203.0.113.0/24\"]"),
+        Key::optional(
+            "geo",
+            "table",
+            "{ database = \"country.mmdb\", deny = [\"ZZ\"] }",
+            "Which countries are kept out, or the only ones let in.",
+        )
+        .fields(&super::geo::KEYS),
         Key::default("syn", "table", "{}", "Floods of new TCP connections.")
             .fields(&syn::KEYS)
             .example("{ mode = \"auto\", per_source = \"200/s\", burst = 400, enter = \"20k/s\" }"),
@@ -105,7 +114,6 @@ pub(super) static KEYS: keys::Section = keys::Section {
     ],
     later: &[
         ("lists", "block lists from files and feeds (`lists`)"),
-        ("geo", "blocking by country (`geo`)"),
         ("udp", "limits on UDP packets (`udp`)"),
     ],
 };
@@ -130,6 +138,11 @@ pub(super) fn read(section: &Section<'_>) -> Option<Shield> {
     );
     let allow = section.list("allow", values::prefix);
     let block = section.list("block", values::prefix);
+    let geo = match section.section("geo") {
+        Some(geo) => Some(super::geo::read(&geo)?),
+        None if section.has("geo") => return None,
+        None => None,
+    };
     let syn = section
         .section("syn")
         .and_then(|section| syn::read(&section));
@@ -144,6 +157,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<Shield> {
         action: action?,
         allow: allow?,
         block: block?,
+        geo,
         syn: syn?,
         pin_dir: pin_dir?,
         on_exit: on_exit?,

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::config::{
-    AccessFormat, AccessTarget, Action, EndpointAddress, HostPattern, Level, NoFiles, PathPattern,
-    Protocols, Source, SynMode, SynVariant, TlsVersion, load,
+    AccessFormat, AccessTarget, Action, EndpointAddress, GeoRule, HostPattern, Level, NoFiles,
+    PathPattern, Protocols, Source, SynMode, SynVariant, TlsVersion, load,
 };
+use crate::country::{UNKNOWN, country_number};
 
 use super::{Memory, accepted, load_files, load_text};
 
@@ -163,6 +164,18 @@ fn a_route_is_read_whole() {
         matches!(&config.routes[2].action, Action::Respond(page) if page.content_type.starts_with("text/html"))
     );
     assert_eq!(&*config.routes[2].name, "route-3");
+}
+
+#[test]
+fn countries_are_numbers_in_order() {
+    let text = format!(
+        "{SMALL}[shield]\ngeo = {{ database = \"c.mmdb\", allow = [\"FR\", \"DE\", \"unknown\", \"DE\"] }}\n"
+    );
+    let geo = load_text(&text).unwrap().config.shield.geo.unwrap();
+    assert_eq!(geo.rule, GeoRule::Allow);
+    assert!(geo.database.ends_with("c.mmdb"));
+    let numbers = ["DE", "FR"].map(|code| country_number(code).unwrap());
+    assert_eq!(geo.countries, [UNKNOWN, numbers[0], numbers[1]]);
 }
 
 #[test]

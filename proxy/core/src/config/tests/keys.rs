@@ -13,6 +13,8 @@ const EVERY_SECTION: &str = r#"
 [listener.web]
 bind = "127.0.0.1:80"
 tls = { certificates = [{ cert = "a", key = "b" }] }
+[shield]
+geo = { database = "c", deny = "ZZ" }
 [upstream.app]
 endpoints = [{ address = "127.0.0.1:80" }]
 [[route]]
@@ -77,7 +79,10 @@ fn document(section: &Section, key: &Key) -> String {
         _ => "to = \"app\"",
     };
     match section.name {
-        "server" | "admin" | "log" | "log.access" | "shield" | "shield.syn" => {
+        "shield.geo" if key.presence == Presence::Required => {
+            format!("{listener}[shield.geo]\n{lines}\ndeny = [\"DE\"]\n")
+        }
+        "server" | "admin" | "log" | "log.access" | "shield" | "shield.syn" | "shield.geo" => {
             format!("[{}]\n{lines}\n{listener}", section.name)
         }
         "listener" => format!("[listener.web]\n{lines}\n"),

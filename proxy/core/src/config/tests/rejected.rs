@@ -135,12 +135,30 @@ fn the_server_section_is_checked() {
     syn("variant = \"a\"", "`a` is not known here");
     syn("manage_sysctls = 1", "expected true or false");
     syn("entr = \"1/s\"", "unknown key `entr`");
-    for key in ["lists", "geo", "udp"] {
+    for key in ["lists", "udp"] {
         listener(
             &format!("[shield]\n{key} = 1"),
             "this version does not support",
         );
     }
+}
+
+#[test]
+fn countries_are_checked() {
+    let geo = |keys: &str, message: &str| {
+        listener(&format!("[shield]\ngeo = {{ {keys} }}"), message);
+    };
+    geo("deny = [\"DE\"]", "missing key `database`");
+    geo("database = \"c\"", "which countries are meant?");
+    geo("database = \"c\", deny = []", "names no country");
+    geo(
+        "database = \"c\", deny = [\"DE\"], allow = [\"FR\"]",
+        "exclude each other",
+    );
+    geo("database = \"c\", deny = [\"UK\"]", "`UK` is not the code");
+    geo("database = \"c\", deny = [\"de\"]", "`de` is not the code");
+    geo("database = \"c\", deny = [5]", "expected a string");
+    listener("[shield]\ngeo = \"c\"", "expected a table");
 }
 
 #[test]
