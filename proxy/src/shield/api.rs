@@ -63,9 +63,12 @@ pub enum Request {
 pub struct Import {
     pub kind: Kind,
     pub text: String,
-    pub format: Format,
+    /// Nothing is by the content.
+    #[serde(default)]
+    pub format: Option<Format>,
     pub ttl: Option<String>,
     pub reason: Option<String>,
+    /// Nothing is the lists that the file names, `manual` where it names none.
     pub list: Option<String>,
     /// Take everything else off the list.
     pub replace: bool,

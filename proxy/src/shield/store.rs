@@ -70,6 +70,18 @@ pub(super) struct Addition {
     pub(super) regions: Vec<AnyNet>,
 }
 
+impl Addition {
+    /// Adds what came of another list.
+    pub(super) fn join(&mut self, other: Self) {
+        self.added += other.added;
+        self.updated += other.updated;
+        self.removed += other.removed;
+        self.refused.join(other.refused);
+        self.notes.extend(other.notes);
+        self.regions.extend(other.regions);
+    }
+}
+
 /// What came of deleting.
 #[derive(Debug, Default)]
 pub(super) struct Removal {
