@@ -277,6 +277,16 @@ pub(super) trait Sink {
     fn default6(&mut self, word: u16) -> Result<(), Self::Error>;
     fn remove4(&mut self, net: Net<u32>, place: Place) -> Result<(), Self::Error>;
     fn remove6(&mut self, net: Net<u128>, place: Place) -> Result<(), Self::Error>;
+
+    /// Many at once; false if they have to be tried one by one.
+    fn put_all(&mut self, _v4: &[(Net<u32>, Placement)], _v6: &[(Net<u128>, Placement)]) -> bool {
+        false
+    }
+
+    /// As above.
+    fn remove_all(&mut self, _v4: &[(Net<u32>, Place)], _v6: &[(Net<u128>, Place)]) -> bool {
+        false
+    }
 }
 
 /// Writes that failed, of which the first is kept.
@@ -302,11 +312,13 @@ impl Changes {
             count: 0,
             first: None,
         };
-        for (net, placement) in &self.v4.puts {
-            failures.note(sink.put4(*net, *placement));
-        }
-        for (net, placement) in &self.v6.puts {
-            failures.note(sink.put6(*net, *placement));
+        if !sink.put_all(&self.v4.puts, &self.v6.puts) {
+            for (net, placement) in &self.v4.puts {
+                failures.note(sink.put4(*net, *placement));
+            }
+            for (net, placement) in &self.v6.puts {
+                failures.note(sink.put6(*net, *placement));
+            }
         }
         for run in &self.words4 {
             failures.note(sink.words4(*run));
@@ -322,11 +334,13 @@ impl Changes {
         if let Some(word) = self.default6.filter(|_| !goes_first) {
             failures.note(sink.default6(word));
         }
-        for (net, place) in &self.v4.removes {
-            failures.note(sink.remove4(*net, *place));
-        }
-        for (net, place) in &self.v6.removes {
-            failures.note(sink.remove6(*net, *place));
+        if !sink.remove_all(&self.v4.removes, &self.v6.removes) {
+            for (net, place) in &self.v4.removes {
+                failures.note(sink.remove4(*net, *place));
+            }
+            for (net, place) in &self.v6.removes {
+                failures.note(sink.remove6(*net, *place));
+            }
         }
         failures
     }

@@ -45,6 +45,37 @@ fn key6(net: Net<u128>) -> Prefix6 {
 impl Sink for KernelSink<'_> {
     type Error = KernelError;
 
+    fn put_all(&mut self, v4: &[(Net<u32>, Placement)], v6: &[(Net<u128>, Placement)]) -> bool {
+        let sorted = Sorted::new(v4.iter().copied(), v6.iter().copied());
+        // What went in before one failed goes in again: each then has its own answer.
+        sorted.insert(self.maps).is_ok()
+    }
+
+    fn remove_all(&mut self, v4: &[(Net<u32>, Place)], v6: &[(Net<u128>, Place)]) -> bool {
+        let mut ban4 = Vec::new();
+        let mut fine4 = Vec::new();
+        for (net, place) in v4 {
+            if *place == Place::Ban {
+                ban4.push(net.first.to_be_bytes());
+            } else {
+                fine4.push(key4(*net));
+            }
+        }
+        let (ban6, fine6): (Vec<_>, Vec<_>) =
+            v6.iter().partition(|(_, place)| *place == Place::Ban);
+        let keys = |nets: Vec<(Net<u128>, Place)>| -> Vec<Prefix6> {
+            nets.into_iter().map(|(net, _)| key6(net)).collect()
+        };
+        let maps = self.maps;
+        let removed = maps
+            .ban4
+            .remove_many(&ban4)
+            .and_then(|_| maps.fine4.remove_many(&fine4))
+            .and_then(|_| maps.ban6.remove_many(&keys(ban6)))
+            .and_then(|_| maps.fine6.remove_many(&keys(fine6)));
+        removed.is_ok()
+    }
+
     fn put4(&mut self, net: Net<u32>, placement: Placement) -> Result<(), KernelError> {
         match placement.place {
             Place::Ban => self
@@ -117,6 +148,52 @@ impl Sink for KernelSink<'_> {
     }
 }
 
+/// Entries by the map that they go into.
+struct Sorted {
+    ban4: Vec<([u8; 4], Entry)>,
+    fine4: Vec<(Prefix4, Entry)>,
+    ban6: Vec<(Prefix6, Entry)>,
+    fine6: Vec<(Prefix6, Entry)>,
+}
+
+impl Sorted {
+    fn new(
+        v4: impl Iterator<Item = (Net<u32>, Placement)>,
+        v6: impl Iterator<Item = (Net<u128>, Placement)>,
+    ) -> Self {
+        let mut sorted = Self {
+            ban4: Vec::new(),
+            fine4: Vec::new(),
+            ban6: Vec::new(),
+            fine6: Vec::new(),
+        };
+        for (net, placement) in v4 {
+            if placement.place == Place::Ban {
+                let key = net.first.to_be_bytes();
+                sorted.ban4.push((key, entry(placement)));
+            } else {
+                sorted.fine4.push((key4(net), entry(placement)));
+            }
+        }
+        for (net, placement) in v6 {
+            let map = if placement.place == Place::Ban {
+                &mut sorted.ban6
+            } else {
+                &mut sorted.fine6
+            };
+            map.push((key6(net), entry(placement)));
+        }
+        sorted
+    }
+
+    fn insert(&self, maps: &Maps) -> Result<(), KernelError> {
+        maps.ban4.insert_many(&self.ban4)?;
+        maps.fine4.insert_many(&self.fine4)?;
+        maps.ban6.insert_many(&self.ban6)?;
+        maps.fine6.insert_many(&self.fine6)
+    }
+}
+
 /// Makes maps, whatever an earlier process left in them, hold exactly these tables. What is in both is never missing: entries come
 /// first, then the words that lead to them, and what is gone goes last.
 pub(super) fn synchronise(
@@ -124,35 +201,7 @@ pub(super) fn synchronise(
     tables: &HostTables,
     config: &Config,
 ) -> Result<(), KernelError> {
-    let all4: Vec<_> = tables.entries4().collect();
-    let all6: Vec<_> = tables.entries6().collect();
-    let is_ban = |placement: &Placement| placement.place == Place::Ban;
-    let (ban4, fine4): (Vec<_>, Vec<_>) = all4
-        .into_iter()
-        .partition(|(_, placement)| is_ban(placement));
-    let (ban6, fine6): (Vec<_>, Vec<_>) = all6
-        .into_iter()
-        .partition(|(_, placement)| is_ban(placement));
-    let ban4: Vec<_> = ban4
-        .into_iter()
-        .map(|(net, placement)| (net.first.to_be_bytes(), entry(placement)))
-        .collect();
-    let fine4: Vec<_> = fine4
-        .into_iter()
-        .map(|(net, placement)| (key4(net), entry(placement)))
-        .collect();
-    let ban6: Vec<_> = ban6
-        .into_iter()
-        .map(|(net, placement)| (key6(net), entry(placement)))
-        .collect();
-    let fine6: Vec<_> = fine6
-        .into_iter()
-        .map(|(net, placement)| (key6(net), entry(placement)))
-        .collect();
-    maps.ban4.insert_many(&ban4)?;
-    maps.fine4.insert_many(&fine4)?;
-    maps.ban6.insert_many(&ban6)?;
-    maps.fine6.insert_many(&fine6)?;
+    Sorted::new(tables.entries4(), tables.entries6()).insert(maps)?;
     maps.set_config(config)?;
     for run in tables.words4().runs() {
         for index in (run.first..).take(run.count as usize) {
