@@ -2,6 +2,7 @@
 
 mod attach;
 mod comings;
+mod feeds;
 mod files;
 mod frames;
 mod geo;

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::output::{Outcome, table};
 use crate::shield::{
-    Answer, Changed, EntryView, GeoStatus, Kind, Problem, Problems, Stats, Status, Tested,
-    show_seconds,
+    Answer, Changed, EntryView, FeedStatus, GeoStatus, Kind, Problem, Problems, Stats, Status,
+    Tested, show_seconds,
 };
 
 pub(super) fn outcome(answer: Answer) -> Outcome {
@@ -213,6 +213,11 @@ fn stats_text(stats: &Stats) -> String {
         ]
     }));
     let mut text = table(&rows);
+    for list in &stats.lists {
+        if let Some(feed) = &list.feed {
+            text += &feed_text(&list.name, feed);
+        }
+    }
     if let Some(left) = stats.next_end_in {
         let _ = writeln!(text, "the next entry ends in {}", show_seconds(left));
     }
@@ -256,6 +261,20 @@ fn status_text(status: &Status) -> String {
         "no proxy is running"
     };
     let _ = writeln!(text, "  {}, {}; {proxy}", lists.0, lists.1);
+    text
+}
+
+fn feed_text(name: &str, feed: &FeedStatus) -> String {
+    let read = feed.last_success.as_ref();
+    let read = read.map_or_else(|| "never read".to_owned(), |at| format!("read {at}"));
+    let mut text = format!("`{name}` follows {}, {read}\n", feed.source);
+    if feed.expired {
+        text += "  it has been dead for too long; its entries have ended\n";
+    }
+    if let Some(error) = &feed.last_error {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  {error}");
+    }
     text
 }
 

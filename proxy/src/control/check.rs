@@ -28,7 +28,7 @@ pub fn check_text(origin: &Origin) -> Result<Checked, Refused> {
     })
 }
 
-/// Reads the text, the certificates and keys and the database of countries, and asks for the addresses of names. A name that this machine does not know
+/// Reads the text, the certificates and keys the database of countries and the files of lists, and asks for the addresses of names. A name that this machine does not know
 /// is a warning: it may not be the one that serves.
 ///
 /// # Errors
@@ -42,20 +42,27 @@ pub async fn check(origin: &Origin) -> Result<Checked, Refused> {
     let geo = checked.config.shield.geo.as_ref();
     let geo = geo.and_then(|geo| shield::check_database(geo).err());
     let geo = geo.map(|source| Trouble::Geo { source });
+    let lists = checked.config.shield.lists.iter();
+    let lists = lists.filter_map(|list| {
+        let why = shield::check_list(list).err()?;
+        let name = list.name.clone();
+        Some(Trouble::List { name, why })
+    });
+    let files: Vec<Trouble> = geo.into_iter().chain(lists).collect();
     match Builder::default().build(&checked.config).await {
         Ok(built) => {
             let more = built.warnings().into_iter();
             checked
                 .warnings
                 .extend(more.map(|text| format!("warning: {text}")));
-            if let Some(trouble) = geo {
-                return Err(trouble.into());
+            if !files.is_empty() {
+                return Err(Refused(files));
             }
         }
         Err(troubles) => {
             let (names, others): (Vec<Trouble>, Vec<Trouble>) = troubles
                 .into_iter()
-                .chain(geo)
+                .chain(files)
                 .partition(|trouble| matches!(trouble, Trouble::Resolve { .. }));
             if !others.is_empty() {
                 return Err(Refused(others.into_iter().chain(names).collect()));

@@ -43,6 +43,8 @@ pub enum Trouble {
         address: SocketAddr,
         source: io::Error,
     },
+    #[error("shield.lists: the list `{name}`: {why}")]
+    List { name: String, why: String },
     #[error("shield.geo.database")]
     Geo { source: GeoError },
     #[error("cannot write the access log to {target}")]

@@ -28,6 +28,7 @@ mod build;
 mod check;
 mod demo;
 mod error;
+mod fetch;
 pub mod http;
 mod load;
 pub mod log;

@@ -190,6 +190,25 @@ pub struct ListStats {
     pub name: String,
     pub ipv4: usize,
     pub ipv6: usize,
+    /// Nothing for a list that follows no file or url.
+    #[serde(default)]
+    pub feed: Option<FeedStatus>,
+}
+
+/// Figures of the source of a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeedStatus {
+    /// The file or url.
+    pub source: String,
+    /// RFC 3339.
+    pub last_success: Option<String>,
+    pub last_success_unix: Option<u64>,
+    /// What is wrong now.
+    pub last_error: Option<String>,
+    /// Attempts that failed since the start.
+    pub failures: u64,
+    /// The url has been dead for longer than its `ttl`, and the entries have ended.
+    pub expired: bool,
 }
 
 /// How full a table is; entries of both kinds share it.

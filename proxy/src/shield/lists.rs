@@ -30,6 +30,8 @@ pub(super) enum Origin {
     Operator,
     /// `shield.allow` and `shield.block`.
     Config,
+    /// `shield.lists`.
+    Feed,
     /// What can never be blocked: own addresses, gateways, trusted proxies.
     Protected,
 }
@@ -168,6 +170,12 @@ impl Lists {
             v6: 0,
         });
         Some(ListId(self.all.len() as u16 - 1))
+    }
+
+    pub(super) fn set_origin(&mut self, list: ListId, origin: Origin) {
+        if let Some(list) = self.all.get_mut(usize::from(list.0)) {
+            list.origin = origin;
+        }
     }
 
     pub(super) fn get(&self, net: AnyNet, list: ListId) -> Option<&Record> {

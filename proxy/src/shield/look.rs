@@ -162,6 +162,7 @@ impl State {
             name: list.name.clone(),
             ipv4: list.v4,
             ipv6: list.v6,
+            feed: self.feed_status(kind, &list.name),
         });
         let ends = [
             lists.kind::<u32>(kind).next_end(),

@@ -10,6 +10,7 @@ pub mod kernel;
 mod api;
 mod compile;
 mod doubts;
+mod feeds;
 mod format;
 mod geo;
 mod host;
@@ -40,9 +41,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use openclaw_core::config::{Config, ShieldMode};
 
 pub use self::api::{
-    Answer, ApiError, Changed, EntryView, Import, ListStats, Request, Stats, TableStats, Tested,
+    Answer, ApiError, Changed, EntryView, FeedStatus, Import, ListStats, Request, Stats,
+    TableStats, Tested,
 };
 pub use self::doubts::{missing_interfaces, pointless_blocks};
+pub use self::feeds::{Due, Fetched, MAX_FEED, Validators, check_list};
 pub use self::format::ttl::show as show_seconds;
 pub use self::format::{Format, Problem, Problems, SHOWN_PROBLEMS};
 pub use self::geo::{GeoError, check_database};
@@ -121,6 +124,7 @@ impl Shield {
             state.look_after_interfaces();
         }
         self.follow_geo();
+        self.follow_feeds();
         self.save(false);
     }
 
@@ -249,9 +253,14 @@ fn adjusted(config: &Config, no_shield: bool) -> Config {
 impl Shield {
     /// Adds the shield's families to the metrics page.
     pub fn collect(&self, text: &mut MetricsText) {
-        let (maps, interfaces, sizes) = {
+        let (maps, interfaces, sizes, feeds) = {
             let state = self.lock();
-            (state.maps(), state.interfaces(), state.sizes())
+            (
+                state.maps(),
+                state.interfaces(),
+                state.sizes(),
+                state.feeds_status(),
+            )
         };
         for (interface, is_attached) in &interfaces {
             let value = u8::from(*is_attached);
@@ -280,6 +289,19 @@ impl Shield {
             for (_, list, family, count) in sizes.iter().filter(|(of, ..)| *of == kind) {
                 text.sample(metric, &[list, family.label()], count);
             }
+        }
+        for (kind, list, feed) in &feeds {
+            let labels = [kind.word(), list.as_str()];
+            let success = feed.last_success_unix.unwrap_or(0);
+            text.sample(&metrics::LIST_SUCCESS, &labels, success);
+        }
+        for (kind, list, feed) in &feeds {
+            let labels = [kind.word(), list.as_str()];
+            text.sample(&metrics::LIST_FAILURES, &labels, feed.failures);
+        }
+        for (kind, list, feed) in &feeds {
+            let labels = [kind.word(), list.as_str()];
+            text.sample(&metrics::LIST_EXPIRED, &labels, u8::from(feed.expired));
         }
     }
 }

@@ -151,7 +151,8 @@ impl State {
             .state_dir
             .clone_from(&old.server.state_dir);
         let now = self.now();
-        let regions = self.set_lists(now);
+        let mut regions = self.set_lists(now);
+        regions.extend(self.set_feeds());
         let mut warnings = self.commit(&regions);
         warnings.extend(self.reload_geo());
         if let Err(error) = self.switch(self.is_on) {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use openclaw_common::abi::{self, flags};
 use openclaw_core::config::{Config, Level, Prefix, ShieldAction};
 
+use super::feeds::Feed;
 use super::geo::{Attention, Policy};
 use super::host::HostTables;
 use super::kernel::{Kernel, Maps, Pins, monotonic_ns};
@@ -47,6 +48,7 @@ pub(super) struct State {
     pub(super) notes: Vec<(String, String)>,
     pub(super) warnings: Vec<String>,
     pub(super) geo: Attention,
+    pub(super) feeds: Vec<Feed>,
     pub(super) is_on: bool,
     pub(super) is_proxy: bool,
     pub(super) is_dirty: bool,
@@ -76,6 +78,7 @@ impl State {
             notes: Vec::new(),
             warnings: Vec::new(),
             geo: Attention::default(),
+            feeds: Vec::new(),
             is_on: true,
             is_proxy,
             is_dirty: false,
@@ -83,6 +86,7 @@ impl State {
         };
         let now = state.now();
         state.set_lists(now);
+        state.set_feeds();
         match persist::load(&config.server.state_dir, now) {
             Ok(kept) => {
                 for list in kept {

@@ -223,6 +223,7 @@ pub(super) fn list_error(error: &ListError) -> ApiError {
         ListError::Name(_) => ApiError::usage(error),
         ListError::IsConfig { .. }
         | ListError::IsProtected
+        | ListError::IsFeed(_)
         | ListError::Unknown { .. }
         | ListError::TooMany => ApiError::failed(error),
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::geo::Geo;
 use super::keys::{self, Key};
+use super::lists::ShieldList;
 use super::problem::Complaint;
 use super::reader::{Fault, Section};
 use super::syn::{self, Syn};
@@ -19,6 +20,7 @@ pub struct Shield {
     pub action: ShieldAction,
     pub allow: Vec<Prefix>,
     pub block: Vec<Prefix>,
+    pub lists: Vec<ShieldList>,
     pub geo: Option<Geo>,
     pub syn: Syn,
     pub pin_dir: PathBuf,
@@ -89,6 +91,14 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "Always blocked, unless allowed.",
         )
         .example("[\"203.0.113.0/24\"]"),
+        Key::default(
+            "lists",
+            "list of tables",
+            "[]",
+            "Lists that others keep, in files and at URLs.",
+        )
+        .fields(&super::lists::KEYS)
+        .example("[{ name = \"drop\", file = \"drop.netset\" }]"),
         Key::optional(
             "geo",
             "table",
@@ -112,10 +122,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "keep goes on filtering when the proxy stops; detach takes the filter off.",
         ),
     ],
-    later: &[
-        ("lists", "block lists from files and feeds (`lists`)"),
-        ("udp", "limits on UDP packets (`udp`)"),
-    ],
+    later: &[("udp", "limits on UDP packets (`udp`)")],
 };
 
 pub(super) fn read(section: &Section<'_>) -> Option<Shield> {
@@ -138,6 +145,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<Shield> {
     );
     let allow = section.list("allow", values::prefix);
     let block = section.list("block", values::prefix);
+    let lists = super::lists::read(section);
     let geo = match section.section("geo") {
         Some(geo) => Some(super::geo::read(&geo)?),
         None if section.has("geo") => return None,
@@ -157,6 +165,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<Shield> {
         action: action?,
         allow: allow?,
         block: block?,
+        lists: lists?,
         geo,
         syn: syn?,
         pin_dir: pin_dir?,

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::config::{
-    AccessFormat, AccessTarget, Action, EndpointAddress, GeoRule, HostPattern, Level, NoFiles,
-    PathPattern, Protocols, Source, SynMode, SynVariant, TlsVersion, load,
+    AccessFormat, AccessTarget, Action, EndpointAddress, GeoRule, HostPattern, Level, ListSource,
+    NoFiles, PathPattern, Protocols, Source, SynMode, SynVariant, TlsVersion, load,
 };
 use crate::country::{UNKNOWN, country_number};
 
@@ -176,6 +176,23 @@ fn countries_are_numbers_in_order() {
     assert!(geo.database.ends_with("c.mmdb"));
     let numbers = ["DE", "FR"].map(|code| country_number(code).unwrap());
     assert_eq!(geo.countries, [UNKNOWN, numbers[0], numbers[1]]);
+}
+
+#[test]
+fn lists_come_from_files_and_urls() {
+    let text = format!(
+        "{SMALL}[shield]\nlists = [{{ name = \"drop\", file = \"drop.netset\" }}, {{ name = \"drop\", kind = \"allow\", url = \"https://a/b\", ttl = \"3h\" }}]\n"
+    );
+    let lists = load_text(&text).unwrap().config.shield.lists;
+    assert!(matches!(&lists[0].source, ListSource::File(file) if file.ends_with("drop.netset")));
+    assert_eq!((lists[0].allow, lists[1].allow), (false, true));
+    let hour = Duration::from_hours(1);
+    let url = ListSource::Url {
+        url: "https://a/b".into(),
+        every: hour,
+        ttl: Some(hour * 3),
+    };
+    assert_eq!(lists[1].source, url);
 }
 
 #[test]

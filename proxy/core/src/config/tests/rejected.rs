@@ -135,7 +135,7 @@ fn the_server_section_is_checked() {
     syn("variant = \"a\"", "`a` is not known here");
     syn("manage_sysctls = 1", "expected true or false");
     syn("entr = \"1/s\"", "unknown key `entr`");
-    for key in ["lists", "udp"] {
+    for key in ["udp"] {
         listener(
             &format!("[shield]\n{key} = 1"),
             "this version does not support",
@@ -159,6 +159,49 @@ fn countries_are_checked() {
     geo("database = \"c\", deny = [\"de\"]", "`de` is not the code");
     geo("database = \"c\", deny = [5]", "expected a string");
     listener("[shield]\ngeo = \"c\"", "expected a table");
+}
+
+#[test]
+fn lists_are_checked() {
+    let list = |keys: &str, message: &str| {
+        listener(&format!("[shield]\nlists = [{{ {keys} }}]"), message);
+    };
+    list("file = \"a\"", "missing key `name`");
+    list("name = \"a\"", "where does the list come from?");
+    list(
+        "name = \"a b\", file = \"a\"",
+        "cannot be the name of a list",
+    );
+    list(
+        "name = \"../a\", file = \"a\"",
+        "cannot be the name of a list",
+    );
+    list(
+        "name = \"manual\", file = \"a\"",
+        "is not from a file or url",
+    );
+    list(
+        "name = \"a\", file = \"a\", url = \"http://a\"",
+        "exclude each other",
+    );
+    list(
+        "name = \"a\", file = \"a\", ttl = \"1h\"",
+        "`ttl` is for a url",
+    );
+    list("name = \"a\", url = \"ftp://a\"", "not a URL of http");
+    list("name = \"a\", url = \"http://u:p@a/\"", "not a URL of http");
+    list(
+        "name = \"a\", url = \"http://a\", ttl = \"1h\"",
+        "must be longer than `every`",
+    );
+    list(
+        "name = \"a\", file = \"a\", crowdsec = \"http://a\"",
+        "does not support",
+    );
+    list(
+        "name = \"a\", file = \"a\" }, { name = \"a\", file = \"b\"",
+        "there are two lists `a`",
+    );
 }
 
 #[test]
