@@ -2,9 +2,11 @@
 
 mod admin;
 mod check;
+mod files;
 mod metrics;
 mod reload;
 mod stop;
+mod unit;
 mod verbs;
 
 use std::net::SocketAddr;

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
-use super::lists::{json, wait_until};
+use super::lists::json;
 use crate::control::{answering, sample};
-use crate::support::{Folder, Origin, Peer, Proxy};
+use crate::support::{Folder, Origin, Peer, Proxy, wait_until};
 
 fn config(lists: &str, folder: &Folder) -> String {
     let (state, pins) = (folder.path().join("state"), folder.path().join("pins"));

@@ -6,10 +6,10 @@ use openclaw_common::verdict::Reason::{self, Allow, Ban, Block, Geo, Pass};
 use serde_json::Value;
 
 use super::frames::{Ip4, Ip6};
-use super::lists::{Stage, addresses, json, wait_until};
+use super::lists::{Stage, addresses, json};
 use super::rig::Rig;
 use crate::control::{address, answering, sample};
-use crate::support::{Folder, Output, Proxy, Shape, curl, mmdb, openclaw};
+use crate::support::{Folder, Output, Proxy, Shape, curl, mmdb, openclaw, wait_until};
 
 const EPOCH: u32 = 1_767_225_600;
 const BUILT: &str = "2026-01-01T00:00:00Z";

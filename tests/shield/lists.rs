@@ -8,13 +8,13 @@ use serde_json::Value;
 
 use super::rig::PinDir;
 use crate::control::sample;
-use crate::support::{Net, Origin, Output, PATIENCE, Proxy};
+use crate::support::{Net, Origin, Output, Proxy, wait_until};
 
 /// A network with a second client, and what to shield it with.
 pub(super) struct Stage {
     pub(super) net: Net,
     pub(super) neighbour: Ipv4Addr,
-    pins: PinDir,
+    pub(super) pins: PinDir,
 }
 
 impl Stage {
@@ -30,7 +30,7 @@ impl Stage {
     }
 
     /// A proxy on our end of the pair, shielded by XDP.
-    fn config(&self, more: &str) -> String {
+    pub(super) fn config(&self, more: &str) -> String {
         let Self { net, pins, .. } = self;
         format!(
             "[listener.web]\nbind = [\"{}:0\", \"[{}]:0\"]\n{more}\n[shield]\ninterfaces = [\"{}\"]\npin_dir = \"{}\"\n",
@@ -75,15 +75,6 @@ pub(super) fn addresses(proxy: &Proxy) -> Vec<SocketAddr> {
 pub(super) fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|_| panic!("{}{}", output.text(), output.stderr))
-}
-
-/// Waits until something is so.
-pub(super) fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "{what}: not in time");
-        thread::sleep(Duration::from_millis(50));
-    }
 }
 
 #[test]

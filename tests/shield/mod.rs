@@ -2,16 +2,23 @@
 
 mod attach;
 mod comings;
+mod doctor;
+mod drops;
+mod explain;
 mod feeds;
 mod files;
+mod foreign;
 mod frames;
 mod geo;
 mod lists;
 mod mistakes;
 mod net;
 mod packets;
+mod privileges;
 mod rates;
+mod restart;
 mod rig;
 mod rows;
 mod sanity;
+mod switch;
 mod tables;

@@ -10,6 +10,9 @@ use crate::shield::{
     Tested, show_seconds,
 };
 
+/// Countries that the status names, those with the most drops.
+const SHOWN_COUNTRIES: usize = 10;
+
 pub(super) fn outcome(answer: Answer) -> Outcome {
     let json = serde_json::to_value(&answer).unwrap_or_default();
     match answer {
@@ -44,11 +47,13 @@ pub(super) fn outcome(answer: Answer) -> Outcome {
                 ..Outcome::new(tested_text(&tested), json)
             }
         }
+        Answer::Explained(explained) => Outcome::new(super::explain::text(&explained), json),
         Answer::Exported { text, .. } => {
             let entries = serde_json::from_str(&text).unwrap_or_else(|_| json!({ "text": text }));
             Outcome::new(text, entries)
         }
         Answer::Stats(stats) => Outcome::new(stats_text(&stats), json),
+        Answer::Drops { drops } => Outcome::new(super::drops::text(&drops), json),
         Answer::Status(status) => Outcome {
             warnings: status
                 .warnings
@@ -251,6 +256,15 @@ fn status_text(status: &Status) -> String {
     if let Some(geo) = &status.geo {
         text += &geo_text(geo);
     }
+    let countries: Vec<String> = status
+        .countries
+        .iter()
+        .take(SHOWN_COUNTRIES)
+        .map(|one| format!("{} {}", one.country, one.packets))
+        .collect();
+    if !countries.is_empty() {
+        let _ = writeln!(text, "  dropped by country: {}", countries.join(", "));
+    }
     let lists = (
         plural(status.blocked, "blocked entry"),
         plural(status.allowed, "allowed entry"),
@@ -261,6 +275,9 @@ fn status_text(status: &Status) -> String {
         "no proxy is running"
     };
     let _ = writeln!(text, "  {}, {}; {proxy}", lists.0, lists.1);
+    if let Some(privileges) = &status.privileges {
+        let _ = writeln!(text, "  the proxy runs as {privileges}");
+    }
     text
 }
 

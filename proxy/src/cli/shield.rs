@@ -5,9 +5,11 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::Context;
 use super::error::CliError;
 use super::listing;
-use super::output::{Outcome, error_line};
+use super::output::{Format, Outcome, error_line};
+use super::{doctor, drops, switch};
 use crate::control::admin::client::CallError;
 use crate::control::load;
+use crate::shield::kernel::program_name;
 use crate::shield::{Answer, ApiError, Request, Shield};
 
 #[derive(Debug, Args)]
@@ -20,6 +22,12 @@ pub(super) struct Arguments {
 enum Verb {
     /// Say what is shielded, how, and why not
     Status,
+    /// Say what of this machine helps or hinders the shield, and what to do about it; needs no proxy
+    ///
+    /// Exit code 1 if something fails.
+    Doctor,
+    /// Show packets that were dropped or, in monitor mode, would have been: a sample (`shield.sample`)
+    Drops(drops::Arguments),
     /// Put the kernel program on an interface
     Attach {
         #[arg(value_name = "IFACE")]
@@ -27,6 +35,9 @@ enum Verb {
         /// auto: native if the driver can, else generic
         #[arg(long, value_enum, default_value_t = Mode::Auto)]
         mode: Mode,
+        /// Displace another's XDP program, which leaves the interface open for a moment
+        #[arg(long)]
+        replace: bool,
     },
     /// Take the kernel program off an interface
     Detach {
@@ -34,9 +45,11 @@ enum Verb {
         interface: String,
     },
     /// The kill switch: everything passes, until `on` or the next start of the proxy
-    Off,
+    ///
+    /// It works on the pinned maps at once, without configuration, proxy or state directory.
+    Off(switch::Arguments),
     /// Apply the lists again
-    On,
+    On(switch::Arguments),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -46,10 +59,20 @@ enum Mode {
     Generic,
 }
 
-pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Outcome, CliError> {
+pub(super) fn run(
+    context: &Context,
+    arguments: Arguments,
+    format: Format,
+) -> Result<Outcome, CliError> {
     let request = match arguments.verb {
         Verb::Status => Request::Status,
-        Verb::Attach { interface, mode } => {
+        Verb::Doctor => return doctor::run(context),
+        Verb::Drops(arguments) => return drops::run(context, &arguments, format),
+        Verb::Attach {
+            interface,
+            mode,
+            replace,
+        } => {
             let mode = match mode {
                 Mode::Auto => "auto",
                 Mode::Native => "native",
@@ -58,13 +81,30 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Outcome, Cl
             Request::Attach {
                 interface,
                 mode: Some(mode.into()),
+                replace,
             }
         }
         Verb::Detach { interface } => Request::Detach { interface },
-        Verb::Off => Request::Off,
-        Verb::On => Request::On,
+        Verb::Off(arguments) => return switch::throw(context, arguments, false),
+        Verb::On(arguments) => return switch::throw(context, arguments, true),
     };
-    Ok(listing::outcome(context.ask(request)?))
+    let answer = context.ask(request).map_err(named)?;
+    Ok(listing::outcome(answer))
+}
+
+/// A proxy that gave up root's rights cannot ask what the program in its way is called; root's command line can.
+fn named(error: CliError) -> CliError {
+    let CliError::Shield { message } = error else {
+        return error;
+    };
+    let id = message
+        .split_once("`?` (id ")
+        .and_then(|(_, rest)| rest.split_once(')')?.0.parse().ok());
+    let message = match id {
+        Some(id) => message.replacen("`?`", &format!("`{}`", program_name(id)), 1),
+        None => message,
+    };
+    CliError::Shield { message }
 }
 
 impl Context {

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::drops::DropView;
+use super::explain::Explained;
 use super::format::{Format, Problems};
 use super::lists::Kind;
 use super::status::Status;
@@ -33,6 +35,10 @@ pub enum Request {
         kind: Kind,
         address: String,
     },
+    /// Everything that touches an address.
+    Explain {
+        address: String,
+    },
     Flush {
         kind: Kind,
         list: Option<String>,
@@ -47,9 +53,16 @@ pub enum Request {
         kind: Kind,
     },
     Status,
+    /// The last packets that were dropped or would have been, a sample.
+    Drops {
+        limit: Option<usize>,
+    },
     Attach {
         interface: String,
         mode: Option<String>,
+        /// Displace another's program.
+        #[serde(default)]
+        replace: bool,
     },
     Detach {
         interface: String,
@@ -88,12 +101,16 @@ pub enum Answer {
         total: usize,
     },
     Tested(Tested),
+    Explained(Explained),
     Exported {
         text: String,
         entries: usize,
     },
     Stats(Stats),
     Status(Status),
+    Drops {
+        drops: Vec<DropView>,
+    },
 }
 
 /// Lists were changed, or would be.

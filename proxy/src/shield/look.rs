@@ -224,7 +224,7 @@ impl State {
         country_code(self.store.lists().countries()?.country(net))
     }
 
-    fn view(&self, net: AnyNet, list: ListId, record: &Record, now: Now) -> EntryView {
+    pub(super) fn view(&self, net: AnyNet, list: ListId, record: &Record, now: Now) -> EntryView {
         let left = (record.until_ns != 0).then(|| now.seconds_until(record.until_ns));
         EntryView {
             address: show(&net.to_prefix()),

@@ -5,14 +5,20 @@ use std::sync::Arc;
 
 use openclaw_common::abi::flags;
 use openclaw_core::config::{Config, OnExit, ShieldAction, ShieldMode};
+use openclaw_core::country::country_code;
 
-use super::kernel::{Kernel, KernelError, Maps, Mode, interface_index};
+use super::kernel::{Attached, Kernel, KernelError, Maps, Mode, interface_index};
 use super::lists::{Kind, Origin};
+use super::ports::Ports;
 use super::sink::synchronise;
 use super::state::State;
-use super::status::{InterfaceStatus, Status};
+use super::status::{CountryDrops, InterfaceStatus, Status};
 use super::watch::At;
+use crate::privilege::Privileges;
 use crate::telemetry::chain;
+
+/// How to attach: [`Kernel::attach`] or [`Kernel::displace`].
+type Way = fn(&mut Kernel, &str, Mode) -> Result<Attached, KernelError>;
 
 impl State {
     /// Loads the kernel program and attaches it as configured; what fails is kept for the status.
@@ -81,6 +87,12 @@ impl State {
             self.is_on = found.flags & flags::ENABLED != 0;
             self.shared.set_rules(self.flags(), self.monitored());
         }
+        // Without a proxy the ports are those of the last one.
+        if self.is_proxy
+            && let Err(error) = Ports::of(&self.config).write(&maps)
+        {
+            self.warnings.push(chain(&error));
+        }
         let config = self.kernel_config();
         if let Err(error) = synchronise(&maps, &self.shared.read(), &config) {
             self.warnings.push(format!(
@@ -93,8 +105,17 @@ impl State {
 
     /// Attaches to an interface, and keeps it attached from now on if that worked or the configuration wants it.
     pub(super) fn attach(&mut self, interface: &str, mode: Mode) -> Result<(), KernelError> {
+        self.attach_by(interface, mode, Kernel::attach)
+    }
+
+    /// The same, in place of another's program. For an operator's order, never of itself.
+    pub(super) fn displace(&mut self, interface: &str, mode: Mode) -> Result<(), KernelError> {
+        self.attach_by(interface, mode, Kernel::displace)
+    }
+
+    fn attach_by(&mut self, interface: &str, mode: Mode, way: Way) -> Result<(), KernelError> {
         self.notes.retain(|(name, _)| name != interface);
-        let result = self.attach_once(interface, mode);
+        let result = self.attach_once(interface, mode, way);
         let configured = &self.config.shield.interfaces;
         let is_configured = configured.iter().any(|one| one == interface);
         let index = match &result {
@@ -114,14 +135,26 @@ impl State {
     }
 
     /// The number of the interface.
-    fn attach_once(&mut self, interface: &str, mode: Mode) -> Result<Option<u32>, KernelError> {
+    fn attach_once(
+        &mut self,
+        interface: &str,
+        mode: Mode,
+        way: Way,
+    ) -> Result<Option<u32>, KernelError> {
         self.load()?;
         let Some(kernel) = &mut self.kernel else {
             return Ok(None);
         };
-        let attached = kernel.attach(interface, mode)?;
-        if let Some(reason) = attached.fallback_reason {
-            self.notes.push((interface.to_owned(), reason));
+        let attached = way(kernel, interface, mode)?;
+        let displaced = attached
+            .displaced
+            .map(|what| format!("took the place of {what}"));
+        let notes: Vec<String> = displaced
+            .into_iter()
+            .chain(attached.fallback_reason)
+            .collect();
+        if !notes.is_empty() {
+            self.notes.push((interface.to_owned(), notes.join("; ")));
         }
         Ok(Some(attached.index))
     }
@@ -142,8 +175,24 @@ impl State {
         maps.set_config(&self.kernel_config())
     }
 
+    /// Learns that the kill switch was thrown on the pinned maps, behind the back of this process.
+    pub(super) fn follow_switch(&mut self) {
+        if let Some(maps) = &self.maps
+            && let Ok(found) = maps.config()
+            && (found.flags & flags::ENABLED != 0) != self.is_on
+        {
+            self.is_on = !self.is_on;
+            self.shared.set_rules(self.flags(), self.monitored());
+            tracing::warn!(
+                on = self.is_on,
+                "the kill switch was thrown on the pinned maps"
+            );
+        }
+    }
+
     /// Follows a new configuration.
     pub(super) fn reload(&mut self, config: &Config) -> Vec<String> {
+        self.follow_switch();
         let old = std::mem::replace(&mut self.config, config.clone());
         // The lock is on the old one.
         self.config
@@ -155,6 +204,13 @@ impl State {
         regions.extend(self.set_feeds());
         let mut warnings = self.commit(&regions);
         warnings.extend(self.reload_geo());
+        let written = self
+            .maps
+            .as_ref()
+            .map(|maps| Ports::of(&self.config).write(maps));
+        if let Some(Err(error)) = written {
+            warnings.push(chain(&error));
+        }
         if let Err(error) = self.switch(self.is_on) {
             warnings.push(chain(&error));
         }
@@ -265,13 +321,30 @@ impl State {
             } else {
                 self.unavailable.clone().or(failed)
             },
+            followed: self.sampling.is_followed(),
+            countries: self.maps.as_deref().map(countries).unwrap_or_default(),
             proxy: self.is_proxy,
+            privileges: self.is_proxy.then(Privileges::current),
             blocked: count(Kind::Block),
             allowed: count(Kind::Allow),
             geo: self.geo_status(),
             warnings: self.warnings.clone(),
         }
     }
+}
+
+/// What was dropped, by country, the most first.
+pub(super) fn countries(maps: &Maps) -> Vec<CountryDrops> {
+    let counted = maps.countries().unwrap_or_default();
+    let mut countries: Vec<CountryDrops> = counted
+        .into_iter()
+        .filter_map(|(number, packets)| {
+            let country = country_code(number)?.to_owned();
+            Some(CountryDrops { country, packets })
+        })
+        .collect();
+    countries.sort_by_key(|one| std::cmp::Reverse(one.packets));
+    countries
 }
 
 fn mode(mode: ShieldMode) -> Mode {

@@ -52,11 +52,10 @@ impl Sink for KernelSink<'_> {
     }
 
     fn remove_all(&mut self, v4: &[(Net<u32>, Place)], v6: &[(Net<u128>, Place)]) -> bool {
-        let mut ban4 = Vec::new();
         let mut fine4 = Vec::new();
         for (net, place) in v4 {
             if *place == Place::Ban {
-                ban4.push(net.first.to_be_bytes());
+                self.maps.ban4.remove(net.first.to_be_bytes());
             } else {
                 fine4.push(key4(*net));
             }
@@ -68,9 +67,8 @@ impl Sink for KernelSink<'_> {
         };
         let maps = self.maps;
         let removed = maps
-            .ban4
-            .remove_many(&ban4)
-            .and_then(|_| maps.fine4.remove_many(&fine4))
+            .fine4
+            .remove_many(&fine4)
             .and_then(|_| maps.ban6.remove_many(&keys(ban6)))
             .and_then(|_| maps.fine6.remove_many(&keys(fine6)));
         removed.is_ok()
@@ -81,7 +79,7 @@ impl Sink for KernelSink<'_> {
             Place::Ban => self
                 .maps
                 .ban4
-                .insert(&net.first.to_be_bytes(), &entry(placement)),
+                .insert(net.first.to_be_bytes(), placement.until_ns),
             Place::AllowFine | Place::BlockFine | Place::Country => {
                 self.maps.fine4.insert(&key4(net), &entry(placement))
             }
@@ -124,12 +122,15 @@ impl Sink for KernelSink<'_> {
 
     fn default6(&mut self, word: u16) -> Result<(), KernelError> {
         self.config.default6 = word;
-        self.maps.set_config(&self.config)
+        self.maps.refresh_config(&self.config)
     }
 
     fn remove4(&mut self, net: Net<u32>, place: Place) -> Result<(), KernelError> {
         match place {
-            Place::Ban => self.maps.ban4.remove(&net.first.to_be_bytes()).map(drop),
+            Place::Ban => {
+                self.maps.ban4.remove(net.first.to_be_bytes());
+                Ok(())
+            }
             Place::AllowFine | Place::BlockFine | Place::Country => {
                 self.maps.fine4.remove(&key4(net)).map(drop)
             }
@@ -150,7 +151,7 @@ impl Sink for KernelSink<'_> {
 
 /// Entries by the map that they go into.
 struct Sorted {
-    ban4: Vec<([u8; 4], Entry)>,
+    ban4: Vec<([u8; 4], u64)>,
     fine4: Vec<(Prefix4, Entry)>,
     ban6: Vec<(Prefix6, Entry)>,
     fine6: Vec<(Prefix6, Entry)>,
@@ -170,7 +171,7 @@ impl Sorted {
         for (net, placement) in v4 {
             if placement.place == Place::Ban {
                 let key = net.first.to_be_bytes();
-                sorted.ban4.push((key, entry(placement)));
+                sorted.ban4.push((key, placement.until_ns));
             } else {
                 sorted.fine4.push((key4(net), entry(placement)));
             }
@@ -187,7 +188,9 @@ impl Sorted {
     }
 
     fn insert(&self, maps: &Maps) -> Result<(), KernelError> {
-        maps.ban4.insert_many(&self.ban4)?;
+        for (key, until_ns) in &self.ban4 {
+            maps.ban4.insert(*key, *until_ns)?;
+        }
         maps.fine4.insert_many(&self.fine4)?;
         maps.ban6.insert_many(&self.ban6)?;
         maps.fine6.insert_many(&self.fine6)
@@ -220,9 +223,11 @@ pub(super) fn synchronise(
 fn remove_stale(maps: &Maps, tables: &HostTables) -> Result<(), KernelError> {
     let net4 = |key: &Prefix4| Net::new(u32::from_be_bytes(key.address), key.length as u8);
     let net6 = |key: &Prefix6| Net::new(u128::from_be_bytes(key.address), key.length as u8);
-    let mut stale = maps.ban4.keys()?;
-    stale.retain(|key| !tables.holds4(Net::host(u32::from_be_bytes(*key)), class::BANNED));
-    maps.ban4.remove_many(&stale)?;
+    for (address, _) in maps.ban4.entries() {
+        if !tables.holds4(Net::host(u32::from_be_bytes(address)), class::BANNED) {
+            maps.ban4.remove(address);
+        }
+    }
     let mut stale = maps.fine4.keys()?;
     stale.retain(|key| !tables.holds4(net4(key), class::FINE));
     maps.fine4.remove_many(&stale)?;

@@ -44,6 +44,18 @@ pub enum KernelError {
         /// The kernel's answer.
         source: io::Error,
     },
+    /// The capabilities are there, the permission on the files is not.
+    #[error(
+        "the user of this process may not use {}: make the pin directory his, with all in it (`chown -R`), and let him pass through \
+         the directories above it (`chmod o+x`)",
+        path.display()
+    )]
+    Foreign {
+        /// The directory or a file in it.
+        path: PathBuf,
+        /// The kernel's answer.
+        source: io::Error,
+    },
     /// No program is loaded under that pin directory.
     #[error("no shield is loaded: {} does not exist", path.display())]
     NotLoaded {
@@ -84,7 +96,8 @@ pub enum KernelError {
     },
     /// Somebody else's XDP program is attached.
     #[error(
-        "interface `{interface}` already runs the XDP program `{program}` (id {id}); detach that first"
+        "interface `{interface}` already runs the XDP program `{program}` (id {id}); detach that first, or displace it with \
+         `openclaw shield attach {interface} --replace`"
     )]
     Busy {
         /// The interface.
@@ -93,6 +106,34 @@ pub enum KernelError {
         program: String,
         /// Its id.
         id: u32,
+    },
+    /// Somebody else's XDP program is attached by a link, which only its owner can take off.
+    #[error(
+        "interface `{interface}` runs the XDP program `{program}` (id {id}) by a bpf_link, which nobody but its owner can take off: end the \
+         program that holds it (`bpftool link` names it), or remove its pin"
+    )]
+    Held {
+        /// The interface.
+        interface: String,
+        /// Name of the program that is there, `?` if it cannot be read.
+        program: String,
+        /// Its id.
+        id: u32,
+    },
+    /// Another program made way, and this one was refused.
+    #[error(
+        "took the XDP program `{program}` (id {id}) off interface `{interface}`, could not attach, and may not put it back: NOTHING filters \
+         there now"
+    )]
+    NotPutBack {
+        /// The interface.
+        interface: String,
+        /// Name of the program that was there, `?` if it cannot be read.
+        program: String,
+        /// Its id.
+        id: u32,
+        /// Why this program is not attached.
+        source: Box<Self>,
     },
     /// The pin belongs to an interface of the same name somewhere else.
     #[error(
@@ -198,6 +239,7 @@ impl KernelError {
             self,
             Self::NoObject
                 | Self::Privilege { .. }
+                | Self::Foreign { .. }
                 | Self::NoBpffs { .. }
                 | Self::Object { .. }
                 | Self::Verifier { .. }

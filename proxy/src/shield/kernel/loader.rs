@@ -7,13 +7,12 @@ use aya::{
     programs::{
         ProgramError, Xdp, XdpMode,
         links::{FdLink, PinnedLink},
-        loaded_programs,
         xdp::{XdpLink, XdpLinkId},
     },
 };
 use openclaw_common::verdict::Verdict;
 
-use super::{AttachedMode, KernelError, LogReader, Maps, Pins, interface, object};
+use super::{AttachedMode, KernelError, LogReader, Maps, Pins, interface, object, program_name};
 
 /// `XDP_DROP`; `XDP_PASS` is 2.
 const XDP_DROP: u32 = 1;
@@ -43,6 +42,8 @@ pub struct Attached {
     pub fallback_reason: Option<String>,
     /// Whether it took the place of an earlier one without a gap.
     pub replaced: bool,
+    /// What was taken off for it.
+    pub displaced: Option<String>,
 }
 
 /// A program of the object.
@@ -105,6 +106,7 @@ impl Kernel {
         shield(&mut ebpf)?
             .load()
             .map_err(KernelError::from_program)?;
+        pins.leave_to_owner()?;
         let maps = Arc::new(Maps::open(&pins)?);
         Ok(Self { ebpf, pins, maps })
     }
@@ -224,6 +226,7 @@ impl Kernel {
             mode: state.mode,
             fallback_reason,
             replaced: true,
+            displaced: None,
         }))
     }
 
@@ -247,6 +250,7 @@ impl Kernel {
             mode,
             fallback_reason,
             replaced: false,
+            displaced: None,
         };
         match mode {
             Mode::Native => {
@@ -298,7 +302,8 @@ impl Kernel {
             .map_err(|source| KernelError::Pin {
                 path,
                 source: Box::new(source),
-            })
+            })?;
+        self.pins.leave_to_owner()
     }
 
     /// Runs a program `repeat` times on a frame that touches no interface. Lists, counters and hits are the real ones.
@@ -374,14 +379,6 @@ fn attach_error(interface: &str, mode: AttachedMode, source: ProgramError) -> Ke
         mode: mode.name(),
         source: Box::new(source),
     }
-}
-
-fn program_name(id: u32) -> String {
-    loaded_programs()
-        .filter_map(Result::ok)
-        .find(|program| program.id() == id)
-        .and_then(|program| program.name_as_str().map(str::to_owned))
-        .unwrap_or_else(|| "?".into())
 }
 
 /// The innermost error, which is the kernel's answer.

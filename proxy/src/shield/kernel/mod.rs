@@ -5,19 +5,28 @@
 //! another process loaded; [`Pins`] knows the directory of both. Attachments are pinned: they outlive the process, and the next one
 //! replaces their program without a gap.
 
+mod ban4;
+pub(in crate::shield) mod buckets;
 mod class4;
+mod displace;
 mod error;
 mod events;
+pub mod inspect;
 mod interface;
 mod loader;
 mod log;
 mod maps;
+mod memory;
 mod object;
+mod owner;
 mod pins;
+mod switch;
 mod sys;
 mod table;
 
+pub use ban4::Ban4;
 pub use class4::Class4;
+pub use displace::program_name;
 pub use error::KernelError;
 pub use events::EventReader;
 pub use interface::AttachedMode;
@@ -26,5 +35,6 @@ pub use log::LogReader;
 pub use maps::Maps;
 pub use object::is_built_in;
 pub use pins::{Attachment, Pins};
-pub use sys::{interface_index, monotonic_ns};
+pub use switch::throw;
+pub use sys::{interface_index, interface_name, monotonic_ns};
 pub use table::Table;

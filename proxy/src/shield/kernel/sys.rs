@@ -165,6 +165,19 @@ pub(super) fn update<K: Plain, V: Plain>(
     bpf(MAP_UPDATE_ELEM, &mut element).map(|_| ())
 }
 
+/// Sets the value of an element of an array, whose size is that of the words.
+pub(super) fn update_words(map: BorrowedFd<'_>, key: u32, value: &[u32]) -> io::Result<()> {
+    let key = [key];
+    let mut element = Element {
+        map_fd: raw(map),
+        pad: 0,
+        key: address(key.as_ptr()),
+        value: address(value.as_ptr()),
+        flags: 0,
+    };
+    bpf(MAP_UPDATE_ELEM, &mut element).map(|_| ())
+}
+
 /// Whether there was such a key.
 pub(super) fn delete<K: Plain>(map: BorrowedFd<'_>, key: &K) -> io::Result<bool> {
     let mut element = Element {
@@ -352,4 +365,16 @@ pub fn interface_index(name: &str) -> Option<u32> {
         0 => None,
         index => Some(index),
     }
+}
+
+/// Name of the interface of that number in this network namespace.
+pub fn interface_name(index: u32) -> Option<String> {
+    let mut name = [0_u8; libc::IF_NAMESIZE];
+    // SAFETY: the buffer is as long as the call wants.
+    let found = unsafe { libc::if_indextoname(index, name.as_mut_ptr().cast()) };
+    if found.is_null() {
+        return None;
+    }
+    let name = std::ffi::CStr::from_bytes_until_nul(&name).ok()?;
+    name.to_str().ok().map(str::to_owned)
 }

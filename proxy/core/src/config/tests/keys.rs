@@ -90,7 +90,8 @@ fn document(section: &Section, key: &Key) -> String {
         "shield.geo" if key.presence == Presence::Required => {
             format!("{listener}[shield.geo]\n{lines}\ndeny = [\"DE\"]\n")
         }
-        "server" | "admin" | "log" | "log.access" | "shield" | "shield.syn" | "shield.geo" => {
+        "server" | "admin" | "log" | "log.access" | "shield" | "shield.syn" | "shield.udp"
+        | "shield.geo" => {
             format!("[{}]\n{lines}\n{listener}", section.name)
         }
         "listener" => format!("[listener.web]\n{lines}\n"),
