@@ -88,7 +88,7 @@ fn what_a_source_has_used_of_its_limit_is_said_and_so_are_maps_that_disagree() {
     // Somebody else wrote to the maps.
     let maps = Maps::open(&Pins::new(&stage.pins.0)).unwrap();
     let index = class::index4([203, 0, 113, 9]);
-    maps.class4.fetch_or(index, class::BLOCKED);
+    maps.class4.store(index, class::BLOCKED);
     let explained = explain(&proxy, "203.0.113.9");
     assert_eq!(said(&explained), ("pass", "shield.pass", false));
     assert_eq!(explained["kernel"]["reason"], "shield.block");
@@ -97,6 +97,6 @@ fn what_a_source_has_used_of_its_limit_is_said_and_so_are_maps_that_disagree() {
         text.contains("  kernel: says drop (shield.block)\n"),
         "{text}"
     );
-    maps.class4.fetch_and(index, !class::BLOCKED);
+    maps.class4.store(index, 0);
     assert_eq!(explain(&proxy, "203.0.113.9")["agree"], true);
 }

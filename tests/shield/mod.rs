@@ -1,6 +1,8 @@
 //! The shield: what the kernel program decides, that it decides as the host does, and what it does on real interfaces.
 
 mod attach;
+mod autoban;
+mod closing;
 mod comings;
 mod doctor;
 mod drops;

@@ -221,8 +221,10 @@ impl Rig {
     }
 
     pub fn class4(&mut self, address: [u8; 4], bits: u16) {
-        self.maps.class4.fetch_or(class::index4(address), bits);
-        *self.host.class4.entry(class::index4(address)).or_default() |= bits;
+        let index = class::index4(address);
+        let word = self.host.class4.entry(index).or_default();
+        *word |= bits;
+        self.maps.class4.store(index, *word);
     }
 
     pub fn class6(&mut self, address: &str, bits: u16) {

@@ -31,6 +31,7 @@ mod demo;
 mod error;
 mod fetch;
 pub mod http;
+mod limits;
 mod load;
 pub mod log;
 mod metrics;
@@ -42,6 +43,7 @@ mod process;
 mod shield;
 mod sockets;
 mod state;
+mod workers;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +102,8 @@ async fn live(options: Options, loaded: Loaded, level: LevelSwitch) -> Result<En
         },
         None => obey.await,
     };
+    // What it has banned last is to be saved, too.
+    drop(control.autoban.take());
     control.shield.shutdown();
     Ok(ended)
 }

@@ -9,11 +9,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use openclaw_core::config::HeaderEdit;
 use openclaw_core::message::Framing;
 use openclaw_core::pace::Pace;
 use tokio::io::AsyncWrite;
 
+use super::Edits;
 use super::context::Local;
 use super::download::Download;
 use super::error::Error;
@@ -91,7 +91,7 @@ impl<'a, W: Wire> Forward<'a, W> {
         local: &'a Local,
         connection: Connection,
         outbound: &'a Outbound,
-        edits: &'a HeaderEdit,
+        edits: Edits<'a>,
         (deadline, limits): (&'a Deadline, Limits),
         passage: &'a mut Passage,
     ) -> Self {

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::handshake::{HandshakeError, handshake};
 use super::{Listening, Terms};
+use crate::exchange::connections::Cut;
 use crate::exchange::context::{Accepted, Downstream, Local, TlsFacts};
 use crate::net::{Io, descriptors};
 use crate::serve;
@@ -94,12 +95,14 @@ fn admit(local: &Rc<Local>, listening: &Listening, tcp: TcpStream, peer: SocketA
     };
     // Fails only on a socket that is dead already.
     let _ = tcp.set_nodelay(true);
-    let open = Open::new(local.clone(), terms.slot, permit);
-    if terms.setup.tls.is_some() {
-        tokio::task::spawn_local(secure(open, terms, tcp, accepted));
+    let open = Open::new(local.clone(), terms.slot, permit, address);
+    let key = open.key;
+    let task = if terms.setup.tls.is_some() {
+        tokio::task::spawn_local(secure(open, terms, tcp, accepted))
     } else {
-        tokio::task::spawn_local(plain(open, terms, tcp, accepted));
-    }
+        tokio::task::spawn_local(plain(open, terms, tcp, accepted))
+    };
+    local.connections.served_by(key, task.abort_handle());
 }
 
 /// Counts and logs a connection that ends without an exchange.
@@ -119,16 +122,21 @@ fn refused(local: &Local, terms: &Terms, accepted: Accepted, reason: Reason, det
 struct Open {
     local: Rc<Local>,
     slot: u32,
+    /// Among the worker's connections.
+    key: usize,
+    cut: Cut,
     _permit: Permit,
 }
 
 impl Open {
-    fn new(local: Rc<Local>, slot: u32, permit: Permit) -> Self {
+    fn new(local: Rc<Local>, slot: u32, permit: Permit, peer: IpAddr) -> Self {
         local.recorder.connection_opened(slot);
-        local.connections.set(local.connections.get() + 1);
+        let (key, cut) = local.connections.enter(peer);
         Self {
             local,
             slot,
+            key,
+            cut,
             _permit: permit,
         }
     }
@@ -136,7 +144,7 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.local.connections.set(self.local.connections.get() - 1);
+        self.local.connections.leave(self.key);
         self.local.recorder.connection_closed(self.slot);
     }
 }
@@ -154,8 +162,9 @@ async fn plain(open: Open, terms: Terms, tcp: TcpStream, accepted: Accepted) {
         accepted,
         address,
         None,
+        open.cut.clone(),
     ));
-    let mut io = Io::plain(tcp);
+    let mut io = Io::plain(tcp, open.cut.clone());
     let mut early = Vec::new();
     let http2 = match (protocols.h1, protocols.h2) {
         (true, true) => {
@@ -179,7 +188,7 @@ async fn plain(open: Open, terms: Terms, tcp: TcpStream, accepted: Accepted) {
 async fn secure(open: Open, terms: Terms, tcp: TcpStream, accepted: Accepted) {
     let local = &open.local;
     // Boxed, so that the handshake's state is freed when it is over.
-    let Some((io, downstream, http2)) = Box::pin(establish(local, terms, tcp, accepted)).await
+    let Some((io, downstream, http2)) = Box::pin(establish(&open, terms, tcp, accepted)).await
     else {
         return;
     };
@@ -188,7 +197,7 @@ async fn secure(open: Open, terms: Terms, tcp: TcpStream, accepted: Accepted) {
 
 /// Shakes hands within `header_timeout`; tells whether HTTP/2 was chosen.
 async fn establish(
-    local: &Local,
+    Open { local, cut, .. }: &Open,
     terms: Terms,
     tcp: TcpStream,
     accepted: Accepted,
@@ -220,8 +229,19 @@ async fn establish(
         server_name: session.server_name().map(str::to_owned),
         names: tls.names,
     };
-    let downstream = Downstream::new(terms.config, terms.slot, accepted, address, Some(facts));
-    Some((Io::tls(tcp, session), Rc::new(downstream), http2))
+    let downstream = Downstream::new(
+        terms.config,
+        terms.slot,
+        accepted,
+        address,
+        Some(facts),
+        cut.clone(),
+    );
+    Some((
+        Io::tls(tcp, session, cut.clone()),
+        Rc::new(downstream),
+        http2,
+    ))
 }
 
 async fn serve_wire(

@@ -8,6 +8,8 @@
 pub mod kernel;
 
 mod api;
+pub mod autoban;
+mod ban;
 mod compile;
 mod doctor;
 mod doubts;
@@ -50,6 +52,7 @@ pub use self::api::{
     Answer, ApiError, Changed, EntryView, FeedStatus, Import, ListStats, Request, Stats,
     TableStats, Tested,
 };
+pub use self::ban::Banned;
 pub use self::doctor::{Finding, Health, examine};
 pub use self::doubts::{missing_interfaces, pointless_blocks};
 use self::drops::DropLog;

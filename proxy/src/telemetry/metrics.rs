@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Write};
 
-use super::histogram::{BOUNDS, Histogram};
+use super::histogram::Histogram;
 
 /// The type that Prometheus is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +77,8 @@ metrics! {
     LIST_SUCCESS Gauge "openclaw_list_last_success_timestamp_seconds" "seconds" ["kind", "list"] "When the file or url of a list was last read, as Unix time; 0 is never.";
     LIST_FAILURES Counter "openclaw_list_failures_total" "" ["kind", "list"] "Attempts to read the file or url of a list that failed.";
     LIST_EXPIRED Gauge "openclaw_list_expired" "" ["kind", "list"] "1 where the url of a list has been dead for longer than its ttl, and its entries have ended.";
+    BAN_LATENCY Histogram "openclaw_ban_latency_seconds" "seconds" [] "From the verdict that made a ban due to the ban in the shield's tables. Its count is that of the bans of `[autoban]`.";
+    AUTOBAN_LOST Counter "openclaw_autoban_lost_total" "" [] "Refusals that could not be counted for `[autoban]` because too many came at once.";
     LOG_DROPPED Counter "openclaw_access_log_dropped_total" "" [] "Access-log lines lost because the log could not be written, or not as fast as they came, and lines of refused connections beyond a thousand a second and worker.";
 }
 
@@ -104,7 +106,11 @@ impl MetricsText {
     pub fn histogram(&mut self, metric: &'static Metric, values: &[&str], histogram: &Histogram) {
         self.begin(metric);
         let mut cumulative = 0;
-        let bounds = BOUNDS.iter().map(|(_, text)| *text).chain(["+Inf"]);
+        let bounds = histogram
+            .bounds()
+            .iter()
+            .map(|(_, text)| *text)
+            .chain(["+Inf"]);
         for (bound, count) in bounds.zip(histogram.buckets()) {
             cumulative += count;
             self.out.push_str(metric.name);

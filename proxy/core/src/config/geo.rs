@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::keys::{self, Key};
 use super::problem::Complaint;
-use super::reader::{Fault, Section};
+use super::reader::{Section, Unread};
 use super::tree::Node;
 use super::values;
 use crate::country::{UNKNOWN, UNKNOWN_WORD, country_number};
@@ -93,7 +93,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<Geo> {
     })
 }
 
-fn country(node: &Node) -> Result<u8, Fault> {
+fn country(node: &Node) -> Result<u8, Unread> {
     let text = values::string(node)?;
     if text == UNKNOWN_WORD {
         return Ok(UNKNOWN);

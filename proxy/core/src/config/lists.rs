@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::keys::{self, Key};
 use super::problem::Complaint;
-use super::reader::{Fault, Item, Section};
+use super::reader::{Item, Section, Unread};
 use super::tree::Node;
 use super::values;
 
@@ -141,7 +141,7 @@ fn read_one(shield: &Section<'_>, item: Item) -> Option<ShieldList> {
     })
 }
 
-fn name(node: &Node) -> Result<String, Fault> {
+fn name(node: &Node) -> Result<String, Unread> {
     let name = values::text(node)?;
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if name.len() > 64 || !name.bytes().all(is_plain) || name.starts_with('.') {
@@ -157,7 +157,7 @@ fn name(node: &Node) -> Result<String, Fault> {
     Ok(name)
 }
 
-fn url(node: &Node) -> Result<String, Fault> {
+fn url(node: &Node) -> Result<String, Unread> {
     let text = values::text(node)?;
     let rest = text
         .strip_prefix("https://")

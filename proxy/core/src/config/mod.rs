@@ -4,10 +4,12 @@
 //! nothing here touches the file system. One section a file: its type, its keys with their defaults, its reader.
 
 mod admin;
+mod autoban;
 mod document;
 mod geo;
 mod headers;
 pub mod keys;
+mod limit;
 mod listener;
 mod lists;
 mod load;
@@ -32,8 +34,10 @@ mod values;
 mod variables;
 
 pub use admin::Admin;
+pub use autoban::{Autoban, Thresholds};
 pub use geo::{Geo, GeoRule};
 pub use headers::{HeaderEdit, HeaderEdits};
+pub use limit::{Limit, LimitKey};
 pub use listener::{Listener, Protocols};
 pub use lists::{ListSource, ShieldList};
 pub use load::{Loaded, load};
@@ -63,6 +67,7 @@ pub struct Config {
     pub admin: Admin,
     pub log: Log,
     pub shield: Shield,
+    pub autoban: Autoban,
     pub listeners: Vec<Listener>,
     pub upstreams: Vec<Upstream>,
     /// In file order; `route::Router` compiles them.

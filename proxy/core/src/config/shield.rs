@@ -7,7 +7,7 @@ use super::geo::Geo;
 use super::keys::{self, Key};
 use super::lists::ShieldList;
 use super::problem::Complaint;
-use super::reader::{Fault, Section};
+use super::reader::{Section, Unread};
 use super::syn::{self, Syn};
 use super::tree::Node;
 use super::udp::{self, Udp};
@@ -52,7 +52,7 @@ pub enum ShieldAction {
 }
 
 impl ShieldAction {
-    pub(super) fn read(node: &Node) -> Result<Self, Fault> {
+    pub(super) fn read(node: &Node) -> Result<Self, Unread> {
         values::choice(&[("enforce", Self::Enforce), ("monitor", Self::Monitor)])(node)
     }
 }
@@ -67,7 +67,7 @@ pub enum PacketAction {
 }
 
 impl PacketAction {
-    fn read(node: &Node) -> Result<Self, Fault> {
+    fn read(node: &Node) -> Result<Self, Unread> {
         values::choice(&[
             ("drop", Self::Drop),
             ("monitor", Self::Monitor),
@@ -243,7 +243,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<Shield> {
 }
 
 /// The kernel program tells them apart by the low bits of a counter.
-fn sample(node: &Node) -> Result<u32, Fault> {
+fn sample(node: &Node) -> Result<u32, Unread> {
     let sample = values::count(0, 1 << 20)(node)?;
     if sample != 0 && !sample.is_power_of_two() {
         return Err(Complaint::new(format!("{sample} is not a power of two"))
@@ -254,7 +254,7 @@ fn sample(node: &Node) -> Result<u32, Fault> {
 }
 
 /// A name that `dev_valid_name` of the kernel takes.
-fn interface(node: &Node) -> Result<String, Fault> {
+fn interface(node: &Node) -> Result<String, Unread> {
     let name = values::text(node)?;
     let odd = |character: char| character == '/' || character == ':' || character.is_whitespace();
     if name.len() > 15 || name == "." || name == ".." || name.contains(odd) {

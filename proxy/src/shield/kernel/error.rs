@@ -232,21 +232,6 @@ pub enum KernelError {
 }
 
 impl KernelError {
-    /// Whether the system lacks something (privilege, BPF, a recent kernel), so that going on without the shield is the best there
-    /// is, as against a mistake that the operator can mend.
-    pub fn is_unsupported(&self) -> bool {
-        matches!(
-            self,
-            Self::NoObject
-                | Self::Privilege { .. }
-                | Self::Foreign { .. }
-                | Self::NoBpffs { .. }
-                | Self::Object { .. }
-                | Self::Verifier { .. }
-                | Self::NoLink { .. }
-        )
-    }
-
     /// For a failed load: tells privilege from everything else.
     pub(super) fn from_load(source: EbpfError) -> Self {
         let denied = if let EbpfError::MapError(error) = &source {

@@ -89,7 +89,7 @@ impl Kernel {
     ///
     /// # Errors
     ///
-    /// See [`KernelError`]; [`KernelError::is_unsupported`] tells a system without BPF from a mistake.
+    /// See [`KernelError`].
     pub fn load(pin_dir: &Path) -> Result<Self, KernelError> {
         let object = object::bytes()?;
         let pins = Pins::new(pin_dir);
@@ -122,11 +122,6 @@ impl Kernel {
         info.verified_instruction_count()
     }
 
-    /// Its pins.
-    pub fn pins(&self) -> &Pins {
-        &self.pins
-    }
-
     /// The reader of the program's log; there is one to be had.
     pub fn log_reader(&mut self) -> Result<LogReader, KernelError> {
         LogReader::new(&mut self.ebpf)
@@ -156,11 +151,6 @@ impl Kernel {
             tracing::info!(interface, mode = mode.name(), replaced, "shield attached");
         }
         Ok(attached)
-    }
-
-    /// Takes the shield off an interface.
-    pub fn detach(&mut self, interface: &str) -> Result<(), KernelError> {
-        self.pins.detach(interface)
     }
 
     /// Puts this program behind the pinned link of an earlier process, if there is one that fits.

@@ -164,20 +164,6 @@ impl Pins {
         })
     }
 
-    /// Takes the shield off every interface and gives its maps up, with all they hold.
-    pub fn remove(&self) -> Result<(), KernelError> {
-        for attachment in self.attachments()? {
-            self.detach(&attachment.interface)?;
-        }
-        match fs::remove_dir_all(&self.directory) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(KernelError::PinDir {
-                path: self.directory.clone(),
-                source: error,
-            }),
-            _ => Ok(()),
-        }
-    }
-
     /// What the pinned link of an interface says; nothing if there is none.
     pub(super) fn link_info(&self, interface: &str) -> Result<Option<sys::LinkInfo>, KernelError> {
         let path = self.link(interface);

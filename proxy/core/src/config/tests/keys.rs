@@ -20,6 +20,7 @@ lists = [{ name = "drop", file = "a" }]
 endpoints = [{ address = "127.0.0.1:80" }]
 [[route]]
 to = [{ upstream = "app" }]
+limit = { rate = "1/s" }
 [[route]]
 respond = {}
 [[route]]
@@ -90,8 +91,8 @@ fn document(section: &Section, key: &Key) -> String {
         "shield.geo" if key.presence == Presence::Required => {
             format!("{listener}[shield.geo]\n{lines}\ndeny = [\"DE\"]\n")
         }
-        "server" | "admin" | "log" | "log.access" | "shield" | "shield.syn" | "shield.udp"
-        | "shield.geo" => {
+        "server" | "autoban" | "autoban.after" | "admin" | "log" | "log.access" | "shield"
+        | "shield.syn" | "shield.udp" | "shield.geo" => {
             format!("[{}]\n{lines}\n{listener}", section.name)
         }
         "listener" => format!("[listener.web]\n{lines}\n"),
@@ -107,6 +108,7 @@ fn document(section: &Section, key: &Key) -> String {
         "route" => format!("{listener}{app}[[route]]\n{action}\n{lines}\n"),
         "route.match" => format!("{listener}{app}[[route]]\n{action}\nmatch = {{ {inline} }}\n"),
         "route.to" => format!("{listener}{app}[[route]]\nto = [{{ {inline} }}]"),
+        "route.limit" => format!("{listener}{app}[[route]]\n{action}\nlimit = {{ {inline} }}\n"),
         "route.respond" => format!("{listener}[[route]]\nrespond = {{ {inline} }}"),
         "route.redirect" => format!("{listener}[[route]]\nredirect = {{ {inline} }}"),
         "route.headers" => format!("{listener}{app}[[route]]\n{action}\nheaders = {{ {inline} }}"),
