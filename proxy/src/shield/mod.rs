@@ -15,7 +15,9 @@ mod doctor;
 mod doubts;
 mod drops;
 mod explain;
+mod feeds;
 mod format;
+mod geo;
 mod host;
 mod index;
 mod lists;
@@ -48,7 +50,8 @@ use openclaw_core::config::{Config, ShieldMode};
 use tokio::sync::mpsc;
 
 pub use self::api::{
-    Answer, ApiError, Changed, EntryView, Import, ListStats, Request, Stats, TableStats, Tested,
+    Answer, ApiError, Changed, EntryView, FeedStatus, Import, ListStats, Request, Stats,
+    TableStats, Tested,
 };
 pub use self::ban::Banned;
 pub use self::doctor::{Finding, Health, examine};
@@ -56,15 +59,17 @@ pub use self::doubts::{missing_interfaces, pointless_blocks};
 use self::drops::DropLog;
 pub use self::drops::DropView;
 pub use self::explain::{Explained, KernelView, LimitView};
+pub use self::feeds::{Due, Fetched, MAX_FEED, Validators, check_list};
 pub use self::format::ttl::show as show_seconds;
 pub use self::format::{Format, Problem, Problems, SHOWN_PROBLEMS};
+pub use self::geo::{GeoError, check_database};
 use self::kernel::{KernelError, LogReader, Mode, Pins};
 pub use self::lists::Kind;
 pub use self::lock::{LockError, ProxyLock};
 pub use self::peers::PeerFilter;
 use self::peers::Shared;
 use self::state::State;
-pub use self::status::{InterfaceStatus, Status};
+pub use self::status::{GeoStatus, InterfaceStatus, Status};
 pub use self::traffic::Traffic;
 use crate::privilege::Account;
 use crate::telemetry::{MetricsText, chain, metrics};
@@ -144,7 +149,8 @@ impl Shield {
         PeerFilter::new(Arc::clone(&self.shared))
     }
 
-    /// To be called each second: takes out what has ended, attaches interfaces that have appeared, saves what has changed.
+    /// To be called each second: takes out what has ended, attaches interfaces that have appeared, follows files that have changed,
+    /// saves what has changed.
     pub fn tick(&self) {
         {
             let mut state = self.lock();
@@ -152,6 +158,8 @@ impl Shield {
             state.reap();
             state.look_after_interfaces();
         }
+        self.follow_geo();
+        self.follow_feeds();
         self.save(false);
     }
 
@@ -317,11 +325,17 @@ fn adjusted(config: &Config, no_shield: bool) -> Config {
 impl Shield {
     /// Adds the shield's families to the metrics page.
     pub fn collect(&self, text: &mut MetricsText) {
-        let (maps, attached, interfaces, sizes) = {
+        let (maps, attached, interfaces, sizes, feeds) = {
             let state = self.lock();
             let attached = state.attached();
             let interfaces = state.interfaces(&attached);
-            (state.maps(), attached, interfaces, state.sizes())
+            (
+                state.maps(),
+                attached,
+                interfaces,
+                state.sizes(),
+                state.feeds_status(),
+            )
         };
         for (interface, is_attached) in &interfaces {
             let value = u8::from(*is_attached);
@@ -349,6 +363,19 @@ impl Shield {
             for (_, list, family, count) in sizes.iter().filter(|(of, ..)| *of == kind) {
                 text.sample(metric, &[list, family.label()], count);
             }
+        }
+        for (kind, list, feed) in &feeds {
+            let labels = [kind.word(), list.as_str()];
+            let success = feed.last_success_unix.unwrap_or(0);
+            text.sample(&metrics::LIST_SUCCESS, &labels, success);
+        }
+        for (kind, list, feed) in &feeds {
+            let labels = [kind.word(), list.as_str()];
+            text.sample(&metrics::LIST_FAILURES, &labels, feed.failures);
+        }
+        for (kind, list, feed) in &feeds {
+            let labels = [kind.word(), list.as_str()];
+            text.sample(&metrics::LIST_EXPIRED, &labels, u8::from(feed.expired));
         }
     }
 }

@@ -210,8 +210,10 @@ impl State {
             .state_dir
             .clone_from(&old.server.state_dir);
         let now = self.now();
-        let regions = self.set_lists(now);
+        let mut regions = self.set_lists(now);
+        regions.extend(self.set_feeds());
         let mut warnings = self.commit(&regions);
+        warnings.extend(self.reload_geo());
         let written = self
             .maps
             .as_ref()
@@ -337,6 +339,7 @@ impl State {
             privileges: self.is_proxy.then(Privileges::current),
             blocked: count(Kind::Block),
             allowed: count(Kind::Allow),
+            geo: self.geo_status(),
             warnings: self.warnings.clone(),
         }
     }
