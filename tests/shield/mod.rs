@@ -12,4 +12,5 @@ mod rates;
 mod rig;
 mod rows;
 mod sanity;
+mod syn;
 mod tables;

@@ -14,12 +14,15 @@ extern crate std;
 
 pub mod abi;
 pub mod bucket;
+pub mod cookie;
 pub mod decide;
+pub mod judgement;
 pub mod maps;
 pub mod packet;
 pub mod ports;
 pub mod rate;
 pub mod sanity;
+pub mod syn;
 mod transport;
 pub mod udp;
 pub mod verdict;

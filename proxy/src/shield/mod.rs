@@ -284,5 +284,6 @@ fn verdict(reason: openclaw_common::verdict::Reason) -> &'static str {
     match reason.verdict() {
         openclaw_common::verdict::Verdict::Drop => "drop",
         openclaw_common::verdict::Verdict::Pass => "pass",
+        openclaw_common::verdict::Verdict::Tx => "tx",
     }
 }
