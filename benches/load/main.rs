@@ -6,6 +6,9 @@
     reason = "what it found goes to the program that started it"
 )]
 
+// Tests and loads are no part of a crate that they could share.
+#[path = "../../tests/support/believer.rs"]
+mod believer;
 mod files;
 mod handshake;
 mod idle;

@@ -5,6 +5,7 @@ pub mod control;
 pub mod exchange;
 pub mod listener;
 pub mod net;
+pub mod privilege;
 pub mod serve;
 pub mod shield;
 pub mod snapshot;

@@ -1,5 +1,7 @@
 //! Bytes in and out of a client connection, plain or TLS, and the buffers they pass through.
 
+pub mod descriptors;
+
 use std::cell::RefCell;
 use std::io::{self, BufRead, IoSlice, Read, Write};
 use std::pin::Pin;

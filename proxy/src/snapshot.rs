@@ -37,7 +37,7 @@ pub struct TlsSetup {
 }
 
 /// An upstream with its names resolved.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamSetup {
     pub endpoints: Vec<ResolvedEndpoint>,
 }

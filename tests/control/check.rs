@@ -4,8 +4,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::control::answering;
-use crate::support::{Folder, Output, certificate, openclaw};
+use crate::control::{address, answering, fetch};
+use crate::support::{Folder, Output, Proxy, certificate, curl, openclaw};
 
 /// Runs it in the folder, so that what is printed does not depend on where that is.
 fn check(folder: &Folder, arguments: &[&str]) -> Output {
@@ -157,19 +157,27 @@ fn certificates_are_read_and_all_that_is_wrong_with_them_told() {
         "tls.toml",
         format!(
             "[listener.web]\nbind = [\"127.0.0.1:0\"]\ntls = {{ certificates = [{{ cert = \"{}\", key = \"{}\" }}, {{ cert = \"none.pem\", key = \"none.key\" }}] }}\n[[route]]\nrespond = {{}}\n",
-            one.display(),
-            other.display()
+            one.file_name().unwrap().display(),
+            other.file_name().unwrap().display()
         ),
     );
     let output = check(&folder, &["check", "tls.toml"]);
     assert_eq!(output.code, 2, "{}", output.stderr);
-    let words = output
-        .stderr
-        .replace(&folder.path().display().to_string(), "");
-    insta::assert_snapshot!(words, @r"
-    error: listener web: tls: the key in /other.test.key does not belong to the certificate in /one.test.pem
+    insta::assert_snapshot!(output.stderr, @r#"
+    error: listener web: tls: the key in other.test.key does not belong to the certificate in one.test.pem
+     --> tls.toml:3:56
+      |
+    3 | tls = { certificates = [{ cert = "one.test.pem", key = "other.test.key" }, { cert = "none.pem", key = "none.key" }] }
+      |                                                        ^^^^^^^^^^^^^^^^
+      = key: listener.web.tls.certificates[0].key
+
     error: listener web: tls: cannot read none.pem: No such file or directory (os error 2)
-    ");
+     --> tls.toml:3:85
+      |
+    3 | tls = { certificates = [{ cert = "one.test.pem", key = "other.test.key" }, { cert = "none.pem", key = "none.key" }] }
+      |                                                                                     ^^^^^^^^^^
+      = key: listener.web.tls.certificates[1].cert
+    "#);
 }
 
 #[test]
@@ -186,21 +194,25 @@ fn a_file_that_is_not_there_is_a_wrong_configuration() {
 }
 
 #[test]
-fn a_name_that_is_not_known_here_is_a_warning_and_is_not_asked_for_without_need() {
+fn a_name_without_an_address_is_a_warning_everywhere_and_only_costs_its_endpoint() {
     let folder = Folder::new();
-    let config = answering("hello")
-        + "[upstream.app]\nendpoints = [\"nowhere.invalid:80\"]\n[[route]]\nmatch = { path = \"/x\" }\nto = \"app\"\n";
-    folder.write("name.toml", config);
+    let forwarding = "[upstream.app]\nendpoints = [\"nowhere.invalid:80\"]\n[[route]]\nname = \"app\"\nmatch = { path = \"/app\" }\nto = \"app\"\n";
+    let config = answering("hello") + forwarding;
+    folder.write("name.toml", &config);
     let whole = check(&folder, &["check", "name.toml"]).ok();
     let words = "warning: upstream app: cannot resolve nowhere.invalid: ";
     assert!(whole.stderr.starts_with(words), "{}", whole.stderr);
+    assert!(whole.stderr.contains("name.toml:8:14"), "{}", whole.stderr);
     let text = check(&folder, &["check", "--text-only", "name.toml"]).ok();
     assert_eq!(text.stderr, "");
-    let run = check(&folder, &["-c", "name.toml", "run"]);
-    assert_eq!(run.code, 2);
-    assert!(
-        run.stderr.contains("cannot resolve nowhere.invalid"),
-        "{}",
-        run.stderr
-    );
+
+    let proxy = Proxy::start(&config);
+    proxy.wait_for(words.trim_start_matches("warning: "));
+    let web = address(&proxy, "web");
+    assert_eq!(fetch(web), "hello");
+    let url = format!("http://{web}/app");
+    let code = curl(&["-o", "/dev/null", "-w", "%{http_code}", &url]);
+    assert_eq!(code.text(), "503");
+    let reloaded = proxy.cli(&["reload"]).ok();
+    assert!(reloaded.stderr.starts_with(words), "{}", reloaded.stderr);
 }

@@ -2,6 +2,7 @@
 
 mod admin;
 mod check;
+mod files;
 mod metrics;
 mod reload;
 mod stop;

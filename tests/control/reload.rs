@@ -129,9 +129,11 @@ fn an_address_in_use_refuses_the_reload_and_is_named() {
         answering("new")
     ));
     let refused = proxy.cli(&["reload"]);
-    assert_eq!(refused.code, 2);
-    let words = format!("listener more: cannot listen on {taken}: Address already in use");
-    assert!(refused.stderr.contains(&words), "{}", refused.stderr);
+    assert_eq!(refused.code, 1, "the text is right");
+    let words = format!("error: listener more: cannot listen on {taken}: Address already in use");
+    assert!(refused.stderr.starts_with(&words), "{}", refused.stderr);
+    let place = format!("{}:8:9\n", proxy.config().display());
+    assert!(refused.stderr.contains(&place), "{}", refused.stderr);
     assert_eq!(fetch(web), "hello");
     drop(guard);
     proxy.cli(&["reload"]).ok();

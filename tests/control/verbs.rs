@@ -99,16 +99,74 @@ fn nobody_there_is_a_failure_that_names_the_socket() {
 }
 
 #[test]
-fn shells_and_man_know_the_verbs() {
-    for shell in ["bash", "zsh", "fish"] {
-        let script = openclaw(&["completions", shell]).ok().text();
-        assert!(
-            script.contains("openclaw") && script.contains("reload"),
-            "{shell}"
+fn a_program_reads_what_is_wrong_with_a_command_line() {
+    for (arguments, message) in [
+        (
+            &["-o", "json", "frobnicate"][..],
+            "unrecognized subcommand 'frobnicate'",
+        ),
+        (&["-ojson", "blocklist"], "a verb is missing"),
+        (
+            &["status", "--output=json", "--nonsense"],
+            "unexpected argument '--nonsense' found",
+        ),
+        (
+            &["--output", "json", "blocklist", "add"],
+            "the following required arguments were not provided:\n  <ADDR>...",
+        ),
+    ] {
+        let output = openclaw(arguments);
+        assert_eq!(output.code, 2, "{arguments:?}");
+        assert_eq!(output.text(), "");
+        let told: Value = serde_json::from_str(&output.stderr).unwrap();
+        assert_eq!(
+            told,
+            serde_json::json!({ "error": message, "usage": true }),
+            "{arguments:?}"
         );
     }
+    for arguments in [
+        &["-o", "text", "json"][..],
+        &["status", "json"],
+        &["-o", "jsno", "status"],
+    ] {
+        let output = openclaw(arguments);
+        assert_eq!(output.code, 2, "{arguments:?}");
+        assert!(output.stderr.starts_with("error: "), "{}", output.stderr);
+    }
+    let help = openclaw(&["-o", "json", "--help"]).ok();
+    assert!(help.text().contains("Usage:"), "help is help");
+}
+
+#[test]
+fn shells_and_man_know_the_verbs_and_those_below_them() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = openclaw(&["completions", shell]).ok().text();
+        for word in ["openclaw", "reload", "attach", "dry-run", "containing"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
     let page = openclaw(&["man"]).ok().text();
-    for word in [".TH", "reload", "check\\-first", "grace"] {
+    for word in [
+        ".TH openclaw 1",
+        ".SH \"OPENCLAW RELOAD\"",
+        ".SH \"OPENCLAW BLOCKLIST IMPORT\"",
+        ".SH \"OPENCLAW SHIELD ATTACH\"",
+        "check\\-first",
+        "grace",
+        "dry\\-run",
+    ] {
         assert!(page.contains(word), "{word}");
     }
+    let page = openclaw(&["man", "blocklist", "import"]).ok().text();
+    assert!(page.contains(".TH openclaw-blocklist-import 1"), "{page}");
+    assert!(page.contains("dry\\-run") && !page.contains("RELOAD"));
+    let page = openclaw(&["man", "blocklist"]).ok().text();
+    assert!(page.contains(".SH \"OPENCLAW BLOCKLIST IMPORT\""));
+    let unknown = openclaw(&["man", "blocklist", "nonsense"]);
+    assert_eq!(unknown.code, 2);
+    assert_eq!(
+        unknown.stderr,
+        "error: openclaw blocklist has no verb `nonsense`\n"
+    );
 }

@@ -1,6 +1,9 @@
 //! Bodies of every kind and size, in both directions at once.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use super::{GET, Stage, app};
 use crate::support::{Origin, Peer};
@@ -124,14 +127,17 @@ fn an_echo_that_starts_at_once_streams_in_both_directions() {
 #[test]
 fn a_client_that_reads_slowly_gets_everything_and_the_proxy_holds_little() {
     let length = 64 * 1024 * 1024;
+    let taken = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&taken);
     let origin = Origin::start(move |peer| {
         peer.request()?;
         peer.send(format!(
             "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"
         ))?;
-        let piece = pattern(1024 * 1024);
-        for _ in 0..64 {
+        let piece = pattern(64 * 1024);
+        for _ in 0..1024 {
             peer.send(&piece)?;
+            counted.fetch_add(piece.len(), Ordering::Relaxed);
         }
         Ok(())
     });
@@ -140,8 +146,17 @@ fn a_client_that_reads_slowly_gets_everything_and_the_proxy_holds_little() {
     let before = resident(stage.proxy.pid());
     client.send(GET);
     client.read_until("\r\n\r\n");
-    // Long enough for everything to have been taken in by a proxy that collects.
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    // Until the origin can send no more: a proxy that collects takes everything.
+    let stuck = std::time::Duration::from_millis(300);
+    let mut seen = (0, Instant::now());
+    while seen.0 < length && seen.1.elapsed() < stuck {
+        let now = taken.load(Ordering::Relaxed);
+        if now > seen.0 {
+            seen = (now, Instant::now());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert!(seen.0 < length, "the proxy took everything");
     let grown = resident(stage.proxy.pid()).saturating_sub(before);
     assert!(
         grown < 8 * 1024 * 1024,

@@ -1,7 +1,10 @@
 //! Origins that answer wrongly: the client gets a 502 or a cut connection, and nobody gets another's answer.
 
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
+
 use super::{GET, Stage, app, assert_refused};
-use crate::support::{Origin, RawClient};
+use crate::support::{Origin, PATIENCE, RawClient};
 
 /// Sends these bytes as the answer to each request, and closes.
 fn saying(bytes: &'static str) -> Origin {
@@ -93,18 +96,25 @@ fn a_short_body_is_not_shown_as_a_whole_one() {
 
 #[test]
 fn a_reset_in_place_of_an_end_is_passed_on_as_one() {
-    let origin = Origin::start(|peer| {
+    let (go, going) = channel::<()>();
+    let going = Mutex::new(going);
+    let origin = Origin::start(move |peer| {
         peer.request()?;
         peer.send("HTTP/1.1 200 OK\r\n\r\npart")?;
-        // Let the part arrive: a reset drops what has not been read.
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        // A reset drops what has not been read.
+        going.lock().unwrap().recv_timeout(PATIENCE).unwrap();
         peer.reset()
     });
     let stage = Stage::before(&origin);
-    for request in [GET, "GET / HTTP/1.0\r\n\r\n"] {
+    for (request, last_chunk) in [(GET, "0\r\n\r\n"), ("GET / HTTP/1.0\r\n\r\n", "")] {
         let mut client = stage.client();
         client.send(request);
-        assert!(client.try_response("GET").is_err(), "{request:?}");
+        client.read_until("part");
+        go.send(()).unwrap();
+        match client.try_read_to_end() {
+            Ok(rest) => assert!(!rest.ends_with(last_chunk.as_bytes()), "{request:?}"),
+            Err(error) => assert_ne!(error.kind(), std::io::ErrorKind::TimedOut),
+        }
     }
 }
 
@@ -115,12 +125,16 @@ fn bytes_behind_an_answer_reach_nobody() {
         "poison",
         "\r\n",
     ] {
+        let (sent, told) = channel();
+        let sent = Mutex::new(sent);
         let origin = Origin::start(move |peer| {
             let mut first = peer.number() == 0;
             while peer.request()?.is_some() {
                 peer.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood")?;
                 if std::mem::take(&mut first) {
                     peer.send(behind)?;
+                    // On the loopback they have arrived when the call returns.
+                    sent.lock().unwrap().send(()).unwrap();
                 }
             }
             Ok(())
@@ -128,8 +142,7 @@ fn bytes_behind_an_answer_reach_nobody() {
         let stage = Stage::before(&origin);
         let mut client = stage.client();
         assert_eq!(client.exchange(GET).text(), "good");
-        // The rest may come a moment later.
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        told.recv_timeout(PATIENCE).unwrap();
         for _ in 0..5 {
             assert_eq!(client.exchange(GET).text(), "good", "{behind:?}");
         }

@@ -1,9 +1,11 @@
 //! Which requests are sent again, and to whom.
 
 use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
 
 use super::{GET, Stage, assert_refused};
-use crate::support::{Origin, free_port};
+use crate::support::{Origin, PATIENCE, free_port};
 
 /// Answers once on each connection, and closes when the next request comes.
 fn forgetful() -> Origin {
@@ -54,17 +56,22 @@ fn a_post_is_never_sent_twice() {
 
 #[test]
 fn an_origin_that_closed_its_idle_connection_is_not_asked_on_it() {
-    let origin = Origin::start(|peer| {
+    let (closed, told) = channel();
+    let closed = Mutex::new(closed);
+    let origin = Origin::start(move |peer| {
         peer.request()?;
-        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")?;
+        peer.finish()?;
+        // On the loopback the end has arrived when the call returns.
+        closed.lock().unwrap().send(()).unwrap();
+        peer.read_to_end().map(drop)
     });
     let stage = Stage::before(&origin);
     let mut client = stage.client();
     let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
     for _ in 0..5 {
         assert_eq!(client.exchange(post).text(), "ok");
-        // The close has to arrive before the next request.
-        std::thread::sleep(std::time::Duration::from_millis(30));
+        told.recv_timeout(PATIENCE).unwrap();
     }
     assert_eq!(origin.connections(), 5);
 }

@@ -186,6 +186,41 @@ fn a_trusted_proxy_speaks_for_its_client() {
 }
 
 #[test]
+fn a_trusted_proxy_may_say_it_with_forwarded_and_nobody_else() {
+    let origin = Origin::serving("app");
+    let app = super::app(origin.address(), "");
+    let ask = |keys: &str, fields: &str| {
+        let before = origin.requests().len();
+        let stage = Stage::start(&(super::listeners(keys) + &app));
+        let request = GET.replace("\r\n\r\n", &format!("\r\n{fields}\r\n\r\n"));
+        assert_eq!(stage.ask(&request).status(), 200);
+        let request = origin.wait_for_requests(before + 1).remove(before);
+        let line = stage.proxy.wait_for_access("\"status\":200");
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let field = |name| request.header(name).unwrap_or_default().to_owned();
+        (
+            line["client"].as_str().unwrap().to_owned(),
+            field("forwarded"),
+            field("x-forwarded-for"),
+        )
+    };
+    let check = |keys, fields, expected: [&str; 3]| {
+        let (client, forwarded, older) = ask(keys, fields);
+        assert_eq!([&*client, &*forwarded, &*older], expected, "{fields}");
+    };
+    let trusting = "trusted_proxies = [\"127.0.0.0/8\"]";
+    let said = "Forwarded: for=6.6.6.6, for=\"192.0.2.7:1\";proto=https";
+    let value = said.split_once(' ').unwrap().1;
+    check(trusting, said, ["192.0.2.7", value, "192.0.2.7, 127.0.0.1"]);
+    check("", said, ["127.0.0.1", "", "127.0.0.1"]);
+    check(
+        trusting,
+        "Forwarded: for=6.6.6.6\r\nX-Forwarded-For: 192.0.2.7",
+        ["192.0.2.7", "for=6.6.6.6", "192.0.2.7, 127.0.0.1"],
+    );
+}
+
+#[test]
 fn a_guarded_path_is_guarded_however_it_is_written() {
     let origin = Origin::serving("app");
     let stage = Stage::with(&format!(

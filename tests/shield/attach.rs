@@ -27,7 +27,7 @@ use super::{
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
-fn counted(maps: &Maps, reason: Reason) -> u64 {
+pub(super) fn counted(maps: &Maps, reason: Reason) -> u64 {
     maps.stats()
         .unwrap()
         .into_iter()
@@ -38,13 +38,13 @@ fn counted(maps: &Maps, reason: Reason) -> u64 {
 }
 
 /// A datagram socket in the server's namespace and one in the client's, bound to `client` and connected to the first.
-struct Wire {
-    server: UdpSocket,
-    client: UdpSocket,
+pub(super) struct Wire {
+    pub(super) server: UdpSocket,
+    pub(super) client: UdpSocket,
 }
 
 impl Wire {
-    fn new(net: &Net, server: &str, client: &str) -> Self {
+    pub(super) fn new(net: &Net, server: &str, client: &str) -> Self {
         Self::between((&net.server, server), (&net.client, client))
     }
 
@@ -61,7 +61,7 @@ impl Wire {
     }
 
     /// Sends until one arrives.
-    fn assert_open(&self) {
+    pub(super) fn assert_open(&self) {
         let start = Instant::now();
         while start.elapsed() < DEADLINE {
             self.client.send(b"ping").unwrap();
@@ -74,7 +74,7 @@ impl Wire {
     }
 
     /// Sends until one is counted as dropped, and nothing arrives.
-    fn assert_dropped(&self, maps: &Maps, reason: Reason) {
+    pub(super) fn assert_dropped(&self, maps: &Maps, reason: Reason) {
         let before = counted(maps, reason);
         let start = Instant::now();
         while counted(maps, reason) == before {
@@ -106,12 +106,12 @@ fn a_client_is_blocked_and_unblocked_on_a_native_veth_while_its_neighbour_goes_o
     }
 
     let address4 = [10, 77, 0, 2];
-    maps.ban4.insert(&address4, &block()).unwrap();
+    maps.ban4.insert(address4, 0).unwrap();
     maps.class4.fetch_or(class::index4(address4), class::BANNED);
     wire4.assert_dropped(&maps, Reason::Ban);
     neighbour.assert_open();
     wire6.assert_open();
-    maps.ban4.remove(&address4).unwrap();
+    maps.ban4.remove(address4);
     maps.class4
         .fetch_and(class::index4(address4), !class::BANNED);
     wire4.assert_open();

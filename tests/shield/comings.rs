@@ -2,10 +2,9 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use super::lists::wait_until;
 use super::rig::PinDir;
 use crate::control::{address, answering, sample};
-use crate::support::{Net, Proxy};
+use crate::support::{Net, Proxy, wait_until};
 
 /// Whether the gauge says that the shield is on our end of the pair.
 fn is_attached(proxy: &Proxy, net: &Net) -> bool {

@@ -8,17 +8,17 @@ use serde_json::Value;
 
 use super::rig::PinDir;
 use crate::control::sample;
-use crate::support::{Net, Origin, Output, PATIENCE, Proxy};
+use crate::support::{Net, Origin, Output, Proxy, wait_until};
 
 /// A network with a second client, and what to shield it with.
-struct Stage {
-    net: Net,
-    neighbour: Ipv4Addr,
-    pins: PinDir,
+pub(super) struct Stage {
+    pub(super) net: Net,
+    pub(super) neighbour: Ipv4Addr,
+    pub(super) pins: PinDir,
 }
 
 impl Stage {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let net = Net::new();
         let neighbour = Ipv4Addr::from_bits(net.inside4.to_bits() + 1);
         net.add_address(neighbour.into());
@@ -30,7 +30,7 @@ impl Stage {
     }
 
     /// A proxy on our end of the pair, shielded by XDP.
-    fn config(&self, more: &str) -> String {
+    pub(super) fn config(&self, more: &str) -> String {
         let Self { net, pins, .. } = self;
         format!(
             "[listener.web]\nbind = [\"{}:0\", \"[{}]:0\"]\n{more}\n[shield]\ninterfaces = [\"{}\"]\npin_dir = \"{}\"\n",
@@ -41,12 +41,12 @@ impl Stage {
         )
     }
 
-    fn answering(&self) -> String {
+    pub(super) fn answering(&self) -> String {
         self.config("[[route]]\nname = \"all\"\nrespond = { body = \"hello\" }\n")
     }
 
     /// Whether a client gets an answer within two seconds; packets that are dropped get none.
-    fn reaches(&self, client: impl Into<IpAddr>, server: SocketAddr) -> bool {
+    pub(super) fn reaches(&self, client: impl Into<IpAddr>, server: SocketAddr) -> bool {
         let (client, url) = (client.into().to_string(), format!("http://{server}/"));
         let output = self
             .net
@@ -56,7 +56,7 @@ impl Stage {
     }
 }
 
-fn addresses(proxy: &Proxy) -> Vec<SocketAddr> {
+pub(super) fn addresses(proxy: &Proxy) -> Vec<SocketAddr> {
     let status = crate::control::status(proxy);
     let addresses = status["listeners"][0]["addresses"]
         .as_array()
@@ -75,15 +75,6 @@ fn addresses(proxy: &Proxy) -> Vec<SocketAddr> {
 pub(super) fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|_| panic!("{}{}", output.text(), output.stderr))
-}
-
-/// Waits until something is so.
-pub(super) fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "{what}: not in time");
-        thread::sleep(Duration::from_millis(50));
-    }
 }
 
 #[test]

@@ -2,12 +2,15 @@
 
 mod attach;
 mod comings;
+mod doctor;
+mod drops;
 mod files;
 mod frames;
 mod lists;
 mod mistakes;
 mod net;
 mod packets;
+mod privileges;
 mod rates;
 mod rig;
 mod rows;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use openclaw::shield::kernel::monotonic_ns;
 use openclaw_common::{
-    abi::{Config, Entry, flags, geo},
+    abi::{Config, flags, geo},
     decide::decide,
     packet::{Flow, Packet as _, Parsed, Transport, parse},
     verdict::Reason::{
@@ -140,33 +140,31 @@ fn countries_are_denied_or_the_only_ones() {
     rig.check("away, monitored", &Ip4::tcp(away).frame(&[]), WouldGeo);
 }
 
+/// The longest that a kernel takes between two ticks, in nanoseconds.
+const TICK: u64 = 10_000_000;
+
 #[test]
 fn an_entry_ends_by_itself_and_counts_its_hits() {
     let mut rig = Rig::new();
     let source = [100, 64, 9, 9];
     let frame = Ip4::tcp(source).frame(&[]);
-    let entry = Entry {
-        rule: 42,
-        ..ending(block(), HOUR)
-    };
+    let entry = ending(block(), HOUR);
     rig.ban4(source, entry);
     for _ in 0..3 {
         rig.check("while it lasts", &frame, Ban);
     }
-    let held = rig.maps.ban4.get(&source).unwrap().unwrap();
-    assert_eq!(
-        (held.hits, held.rule, held.until_ns),
-        (3, 42, entry.until_ns)
-    );
+    let held = rig.maps.ban4.get(source).unwrap();
+    assert_eq!((held.hits, held.end()), (3, entry.until_ns));
     assert_eq!(rig.host.ban4[&source].hits.get(), 3);
 
     let end = ending(block(), 50_000_000);
     rig.ban4(source, end);
-    while monotonic_ns() <= end.until_ns {
+    // The kernel program may be a tick behind.
+    while monotonic_ns() <= end.until_ns + TICK {
         std::thread::yield_now();
     }
     rig.check("afterwards", &frame, Pass);
-    assert_eq!(rig.maps.ban4.get(&source).unwrap().unwrap().hits, 0);
+    assert_eq!(rig.maps.ban4.get(source).unwrap().hits, 3);
 
     rig.fine4([172, 31, 0, 0], 28, block());
     rig.check(

@@ -138,8 +138,8 @@ fn a_rate_is_kept_over_time() {
     }
     let most = 10 + start.elapsed().as_nanos() as u64 / limit.cost_ns + 1;
     assert!(passed <= most, "{passed} passed, at most {most} may");
-    // A test run costs some microseconds, so the source was above its rate all the time.
-    assert!(passed >= 10 + 100, "{passed} passed");
+    // The burst, and then some: how many depends on how often this machine lets the test run.
+    assert!(passed > 10, "{passed} passed");
 }
 
 #[test]

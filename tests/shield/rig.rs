@@ -116,6 +116,7 @@ impl Record for &Held {
 
 impl<'a> Tables for &'a HostTables {
     type Record = &'a Held;
+    type Ban4 = &'a Held;
     type Word = Arrival;
 
     fn class4(&self, source: [u8; 4]) -> u16 {
@@ -164,6 +165,9 @@ impl<'a> Tables for &'a HostTables {
         self.noted.borrow_mut().push((reason, country));
     }
     fn now_ns(&self) -> u64 {
+        monotonic_ns()
+    }
+    fn tick_ns(&self) -> u64 {
         monotonic_ns()
     }
 }
@@ -227,7 +231,7 @@ impl Rig {
     }
 
     pub fn ban4(&mut self, address: [u8; 4], entry: Entry) {
-        self.maps.ban4.insert(&address, &entry).unwrap();
+        self.maps.ban4.insert(address, entry.until_ns).unwrap();
         self.host.ban4.insert(address, entry.into());
         self.class4(address, class::BANNED);
     }

@@ -3,7 +3,7 @@
 use openclaw::shield::kernel::{Class4, Kernel, KernelError, Maps, Pins};
 use openclaw_common::{
     abi::{Config, Counter, Entry, Prefix6, class, flags},
-    maps::{BAN6_ENTRIES, FINE4_ENTRIES},
+    maps::{BAN4_ENTRIES, BAN6_ENTRIES, FINE4_ENTRIES},
     verdict::Reason,
 };
 
@@ -108,11 +108,13 @@ fn configuration_and_lists_are_taken_over_by_the_next_load() {
         ..Config::OFF
     };
     maps.set_config(&config).unwrap();
-    maps.ban4.insert(&[192, 0, 2, 1], &block()).unwrap();
+    maps.ban4.insert([192, 0, 2, 1], 77).unwrap();
     drop(maps);
     let next = Kernel::load(&pins.0).unwrap().maps();
     assert_eq!(next.config().unwrap(), config);
-    assert_eq!(next.ban4.entries().unwrap(), [([192, 0, 2, 1], block())]);
+    let bans = next.ban4.entries();
+    assert_eq!(bans.len(), 1);
+    assert_eq!((bans[0].0, bans[0].1.end()), ([192, 0, 2, 1], 77));
     let stats = next.stats().unwrap();
     assert_eq!(stats.len(), Reason::ALL.len());
     assert!(
@@ -120,4 +122,31 @@ fn configuration_and_lists_are_taken_over_by_the_next_load() {
             .iter()
             .all(|(_, counter)| *counter == Counter::default())
     );
+}
+
+#[test]
+fn the_bans_take_what_they_promise_and_then_say_that_they_are_full() {
+    let (pins, maps) = maps();
+    let address = |at: u32| (0x0a00_0000 + at * 7).to_be_bytes();
+    for at in 0..BAN4_ENTRIES {
+        maps.ban4.insert(address(at), u64::from(at) + 9).unwrap();
+    }
+    let error = maps.ban4.insert(address(BAN4_ENTRIES), 9).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the map BAN4 is full with 262144 entries"
+    );
+    // What is there can still be changed, and another process finds all of it.
+    maps.ban4.insert(address(5), 4).unwrap();
+    let other = Maps::open(&Pins::new(&pins.0)).unwrap();
+    assert_eq!(other.ban4.get(address(5)).map(|ban| ban.end()), Some(4));
+    for at in (0..BAN4_ENTRIES).filter(|at| *at != 5) {
+        assert_eq!(
+            other.ban4.get(address(at)).map(|ban| ban.end()),
+            Some(u64::from(at) + 9)
+        );
+    }
+    assert!(other.ban4.remove(address(5)) && !other.ban4.remove(address(5)));
+    assert_eq!(other.ban4.entries().len(), BAN4_ENTRIES as usize - 1);
+    assert_eq!(other.ban4.get([0; 4]), None);
 }

@@ -10,10 +10,12 @@
     reason = "each subject takes from the stage what it needs"
 )]
 
+mod believer;
 mod certificate;
 mod child;
 mod client;
 mod curl;
+mod namespace;
 mod net;
 mod nginx;
 mod origin;
@@ -21,12 +23,13 @@ mod place;
 mod proxy;
 mod wire;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use certificate::certificate;
 pub use child::{Child, Said};
 pub use client::{RawClient, believing};
 pub use curl::{Output, curl};
+pub use namespace::{Namespace, inside, ip};
 pub use net::Net;
 pub use nginx::Nginx;
 pub use origin::{Origin, Peer};
@@ -36,3 +39,12 @@ pub use wire::Message;
 
 /// How long a test waits for what should come at once, on a machine that has other things to do.
 pub const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Waits until something is so.
+pub fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what}: not in time");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

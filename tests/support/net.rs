@@ -1,17 +1,14 @@
 //! A network of two: this machine and a client in a namespace of its own, joined by a veth pair with IPv4 and IPv6.
 
-use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::unix::fs::MetadataExt as _;
 use std::process::{self, Command};
-use std::sync::atomic::{AtomicU16, Ordering};
 
 use super::Output;
+use super::namespace::{Namespace, add_address, ip};
 
 /// Removed with its value, and everything in it with it.
 #[derive(Debug)]
 pub struct Net {
-    name: String,
     /// Our end of the pair.
     outside: String,
     pub outside4: Ipv4Addr,
@@ -19,51 +16,42 @@ pub struct Net {
     /// The client's addresses.
     pub inside4: Ipv4Addr,
     pub inside6: Ipv6Addr,
+    client: Namespace,
 }
 
 impl Net {
     pub fn new() -> Self {
-        static NEXT: AtomicU16 = AtomicU16::new(0);
-        let root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
-        assert!(root, "this test makes a network namespace: run it as root");
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let client = Namespace::new();
+        let number = client.number();
         let pid = process::id();
-        // At most 15 characters may name an interface.
-        let name = format!("oc{pid}x{number}");
         let third = third_and_second(number);
         let [high, low] = [(pid >> 16) as u16, (pid & 0xffff) as u16];
         let net = Self {
-            outside: format!("{name}o"),
+            outside: format!("{}o", client.name()),
             outside4: Ipv4Addr::new(198, third.0, third.1, 1),
             inside4: Ipv4Addr::new(198, third.0, third.1, 2),
             outside6: Ipv6Addr::new(0xfd0c, high, low, number, 0, 0, 0, 1),
             inside6: Ipv6Addr::new(0xfd0c, high, low, number, 0, 0, 0, 2),
-            name,
+            client,
         };
-        net.make();
+        net.plug();
         net
-    }
-
-    fn make(&self) {
-        ip(&["netns", "add", &self.name]);
-        self.exec("ip", &["link", "set", "lo", "up"]).ok();
-        self.plug();
     }
 
     /// Lays the cable: makes the pair, with addresses at both ends.
     pub fn plug(&self) {
-        let Self { name, outside, .. } = self;
-        let inside = self.inside();
+        let (outside, inside) = (&*self.outside, self.inside());
+        let name = self.client.name();
         ip(&[
             "link", "add", outside, "type", "veth", "peer", "name", &inside, "netns", name,
         ]);
-        let at_home = |address: String| ip(&with_nodad(&["addr", "add", &address, "dev", outside]));
-        at_home(format!("{}/24", self.outside4));
-        at_home(format!("{}/64", self.outside6));
+        for address in [IpAddr::from(self.outside4), self.outside6.into()] {
+            add_address(&[], outside, address);
+        }
         ip(&["link", "set", outside, "up"]);
         self.add_address(self.inside4.into());
         self.add_address(self.inside6.into());
-        self.exec("ip", &["link", "set", &inside, "up"]).ok();
+        self.client.up(&inside);
     }
 
     /// Tears the cable out: deletes the pair.
@@ -78,25 +66,17 @@ impl Net {
 
     /// The client's end of the pair.
     pub fn inside(&self) -> String {
-        format!("{}i", self.name)
+        format!("{}i", self.client.name())
     }
 
     /// One more address for the client: a neighbour on the same wire.
     pub fn add_address(&self, address: IpAddr) {
-        let bits = if address.is_ipv4() { 24 } else { 64 };
-        let address = format!("{address}/{bits}");
-        let inside = self.inside();
-        let arguments = with_nodad(&["addr", "add", &address, "dev", &inside]);
-        self.exec("ip", &arguments).ok();
+        self.client.add_address(&self.inside(), address);
     }
 
-    /// A command to start in the namespace. Only the network is another: bpffs and all files stay in sight.
+    /// A command to start in the namespace.
     pub fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("nsenter");
-        command
-            .arg(format!("--net=/run/netns/{}", self.name))
-            .arg(program);
-        command
+        self.client.command(program)
     }
 
     /// Runs a program in the namespace to its end.
@@ -113,20 +93,10 @@ impl Net {
 
 impl Drop for Net {
     fn drop(&mut self) {
-        // The pair goes first: a process still in the namespace would keep it.
-        for arguments in [["link", "del", &self.outside], ["netns", "del", &self.name]] {
-            drop(Command::new("ip").args(arguments).output());
-        }
+        // Before its namespace: a process still in there would keep the pair.
+        let removal = ["link", "del", &self.outside];
+        drop(Command::new("ip").args(removal).output());
     }
-}
-
-/// An IPv6 address is usable at once only if nobody is asked whether it is taken.
-fn with_nodad<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
-    let mut all = arguments.to_vec();
-    if arguments.iter().any(|argument| argument.contains(':')) {
-        all.push("nodad");
-    }
-    all
 }
 
 /// The middle of a /24 that nobody here uses, out of the range for benchmarks (RFC 2544): 198.18.0.0/15.
@@ -140,17 +110,6 @@ fn third_and_second(number: u16) -> (u8, u8) {
         })
         .find(|(second, third)| !taken.contains(&format!(" 198.{second}.{third}.")))
         .expect("one of 512 networks is free")
-}
-
-fn ip(arguments: &[&str]) {
-    let output = Output::of(Command::new("ip").args(arguments), "iproute2");
-    assert_eq!(
-        output.code,
-        0,
-        "`ip {}`: {}",
-        arguments.join(" "),
-        output.stderr
-    );
 }
 
 #[cfg(test)]
@@ -200,7 +159,7 @@ mod tests {
     fn a_network_is_gone_with_its_value() {
         let net = Net::new();
         let interface = Path::new("/sys/class/net").join(net.interface());
-        let name = Path::new("/run/netns").join(&net.name);
+        let name = Path::new("/run/netns").join(net.client.name());
         assert!(interface.exists() && name.exists());
         drop(net);
         assert!(!interface.exists() && !name.exists());

@@ -1,7 +1,10 @@
 //! The proxy itself, as a process with a configuration, an admin socket and a metrics port of its own.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::iter;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::thread;
@@ -14,6 +17,8 @@ const READY: &str = "openclaw ready";
 #[derive(Debug)]
 pub struct Proxy {
     process: Child,
+    /// The command that started it.
+    line: Vec<OsString>,
     config: PathBuf,
     socket: PathBuf,
     metrics: SocketAddr,
@@ -32,7 +37,10 @@ impl Proxy {
 
     /// The same with more arguments behind `run`.
     pub fn start_with(config: &str, arguments: &[&str]) -> Self {
-        let proxy = Self::launch(config, arguments);
+        Self::ready(Self::launch(config, arguments))
+    }
+
+    fn ready(proxy: Self) -> Self {
         let ready = proxy
             .process
             .stderr
@@ -45,6 +53,15 @@ impl Proxy {
         proxy
     }
 
+    /// The same as [`Self::start`] with at most so many open files.
+    pub fn start_with_files(config: &str, files: u32) -> Self {
+        let mut command = Command::new("prlimit");
+        command
+            .arg(format!("--nofile={files}:{files}"))
+            .arg(env!("CARGO_BIN_EXE_openclaw"));
+        Self::ready(Self::launch_in(Folder::new(), command, config, &[]))
+    }
+
     /// Starts the proxy with a configuration that it should refuse; gives how it ended and what it said.
     pub fn refuse(config: &str) -> (ExitStatus, String) {
         let mut proxy = Self::launch(config, &[]);
@@ -53,24 +70,48 @@ impl Proxy {
         (status, proxy.process.stderr.to_the_end(PATIENCE))
     }
 
-    fn launch(config: &str, arguments: &[&str]) -> Self {
+    /// Starts a copy of the proxy in a place of `uid`'s through a program such as setpriv, which runs what stands behind its own
+    /// arguments; waits until it serves.
+    pub fn start_through(config: &str, uid: u32, through: &[&str], arguments: &[&str]) -> Self {
         let folder = Folder::new();
+        // The build directory may be closed to others.
+        let program = folder.path().join("openclaw");
+        fs::copy(env!("CARGO_BIN_EXE_openclaw"), &program).expect("our own program can be copied");
+        chown(folder.path(), Some(uid), Some(uid)).expect("these tests run as root");
+        let mut command = Command::new(through[0]);
+        command.args(&through[1..]).arg(program);
+        let proxy = Self::launch_in(folder, command, config, arguments);
+        proxy.wait_for(READY);
+        proxy
+    }
+
+    /// Starts it once more, in its folder and as it was started first.
+    pub fn start_again(&mut self) {
+        assert!(!self.is_running(), "the one before still runs");
+        let mut command = Command::new(&self.line[0]);
+        command.args(&self.line[1..]);
+        self.process = Child::start(command.current_dir(self.folder.path()), "the proxy");
+        self.wait_for(READY);
+    }
+
+    fn launch(config: &str, arguments: &[&str]) -> Self {
+        let command = Command::new(env!("CARGO_BIN_EXE_openclaw"));
+        Self::launch_in(Folder::new(), command, config, arguments)
+    }
+
+    fn launch_in(folder: Folder, mut command: Command, config: &str, arguments: &[&str]) -> Self {
         let socket = folder.path().join("admin.sock");
         let metrics = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         let path = folder.path().join("openclaw.toml");
         let whole = complete(config, folder.path(), &socket, metrics);
         fs::write(&path, whole).expect("a file in a folder of ours can be written");
-        let process = Child::start(
-            Command::new(env!("CARGO_BIN_EXE_openclaw"))
-                .arg("-c")
-                .arg(&path)
-                .arg("run")
-                .args(arguments)
-                .current_dir(folder.path()),
-            "the proxy",
-        );
+        command.arg("-c").arg(&path).arg("run").args(arguments);
+        let line = iter::once(command.get_program()).chain(command.get_args());
+        let line = line.map(OsStr::to_owned).collect();
+        let process = Child::start(command.current_dir(folder.path()), "the proxy");
         Self {
             process,
+            line,
             config: path,
             socket,
             metrics,

@@ -28,6 +28,17 @@ pub(crate) fn run_if_possible() -> Result<()> {
     }
 }
 
+/// What compiler or clippy say against the kernel program.
+pub(crate) fn lint() -> Result<()> {
+    let toolchain = setup::toolchain()?;
+    let target_dir = shell::target("bpf-lint");
+    let mut command = toolchain.lint(&target_dir);
+    command
+        .args(["--package", "openclaw-xdp"])
+        .current_dir(shell::root());
+    shell::run(&mut command).context("the kernel program is not clean")
+}
+
 fn compile(toolchain: &setup::Toolchain) -> Result<PathBuf> {
     let object = shell::target("bpf/openclaw-xdp.o");
     let root = shell::root();

@@ -7,6 +7,7 @@ use anyhow::Result;
 use crate::{ebpf, setup, shell};
 
 pub(crate) fn run(arguments: &[OsString]) -> Result<()> {
+    setup::install_packages(setup::BUILD)?;
     setup::install_packages(setup::TESTS)?;
     ebpf::run()?;
     shell::run(

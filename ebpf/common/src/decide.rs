@@ -29,6 +29,8 @@ pub trait Record {
 pub trait Tables {
     /// An entry in place.
     type Record: Record;
+    /// A ban of an IPv4 address, in place.
+    type Ban4: Record;
     /// What a source has sent, in place.
     type Word: Word;
 
@@ -37,7 +39,7 @@ pub trait Tables {
     /// Class word of the /32, if it has one of its own.
     fn class6(&self, source: [u8; 16]) -> Option<u16>;
     /// The ban of exactly this address.
-    fn ban4(&self, source: [u8; 4]) -> Option<Self::Record>;
+    fn ban4(&self, source: [u8; 4]) -> Option<Self::Ban4>;
     /// The ban of exactly this prefix.
     fn ban6(&self, prefix: &Prefix6) -> Option<Self::Record>;
     /// The longest prefix around this address.
@@ -48,8 +50,10 @@ pub trait Tables {
     fn ports(&self, set: Set, word: u32) -> u64;
     /// What a source (of IPv6 the /64) has sent; nothing if it is new, and then its word is made with `first_ns`.
     fn bucket(&self, source: Address, kind: Kind, first_ns: u64) -> Option<Self::Word>;
-    /// The monotonic clock; asked only for an entry that ends, and for what is limited.
+    /// The monotonic clock; asked only for what is limited.
     fn now_ns(&self) -> u64;
+    /// The same, perhaps a tick of the kernel (at most 10 ms) behind; asked only for an entry that ends.
+    fn tick_ns(&self) -> u64;
     /// Takes note of a packet that is dropped, or would be, before its reason is counted.
     fn note(&self, config: &Config, flow: &Flow, reason: Reason, country: u8);
 }
@@ -277,12 +281,12 @@ fn take(course: &mut Course<'_>, step: Step) -> Option<Reason> {
 
 /// What the lists say of a source with this class word, and its country.
 #[inline(always)]
-fn by_lists<T: Tables>(
+fn by_lists<T: Tables, B: Record>(
     course: &mut Course<'_>,
     tables: &T,
     word: u16,
     fine: impl FnOnce() -> Option<T::Record>,
-    ban: impl FnOnce() -> Option<T::Record>,
+    ban: impl FnOnce() -> Option<B>,
 ) -> Option<Reason> {
     course.country = (word & class::COUNTRY) as u8;
     if word & class::LISTED != 0 {
@@ -323,10 +327,10 @@ fn by_lists<T: Tables>(
 
 /// The record, unless it has ended.
 #[inline(always)]
-fn live<T: Tables>(tables: &T, record: Option<T::Record>) -> Option<T::Record> {
+fn live<T: Tables, R: Record>(tables: &T, record: Option<R>) -> Option<R> {
     let record = record?;
     let until_ns = record.until_ns();
-    if until_ns != 0 && until_ns <= tables.now_ns() {
+    if until_ns != 0 && until_ns <= tables.tick_ns() {
         None
     } else {
         Some(record)

@@ -13,6 +13,7 @@
 extern crate std;
 
 pub mod abi;
+pub mod ban;
 pub mod bucket;
 pub mod cookie;
 pub mod decide;

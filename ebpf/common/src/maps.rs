@@ -18,7 +18,8 @@ pub const CONFIG: &str = "CONFIG";
 pub const CLS4: &str = "CLS4";
 /// Class words of IPv6: hash from [`crate::abi::class::key6`] to a word.
 pub const CLS6: &str = "CLS6";
-/// Banned IPv4 addresses: hash from the address in network byte order to [`crate::abi::Entry`].
+/// Banned IPv4 addresses: an array, to be mapped into memory, of [`BAN4_BUCKETS`] times [`crate::ban::Bucket`] and one more that
+/// holds the [`crate::ban::Keys`] of the table. 8 MiB.
 pub const BAN4: &str = "BAN4";
 /// Banned IPv6 /64s and addresses: hash from [`crate::abi::Prefix6`] to [`crate::abi::Entry`].
 pub const BAN6: &str = "BAN6";
@@ -53,7 +54,9 @@ pub const SYNS: &str = "SYNS";
 pub const CLS4_CHUNKS: u32 = 4096;
 /// Entries of [`CLS6`], allocated as they come.
 pub const CLS6_ENTRIES: u32 = 131_072;
-/// Entries of [`BAN4`], allocated at the start (about 20 MiB), so that a ban cannot fail for want of memory.
+/// Buckets of [`BAN4`], a power of two.
+pub const BAN4_BUCKETS: u32 = 131_072;
+/// Bans in [`BAN4`]: half of its slots, so that there is always room near.
 pub const BAN4_ENTRIES: u32 = 262_144;
 /// Entries of [`BAN6`], allocated at the start (about 6 MiB).
 pub const BAN6_ENTRIES: u32 = 65_536;

@@ -18,6 +18,7 @@
 )]
 
 mod arrival;
+mod clock;
 mod events;
 mod family;
 mod frame;

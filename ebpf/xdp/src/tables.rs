@@ -1,7 +1,7 @@
 //! [`Tables`] over the maps.
 #![expect(unsafe_code, reason = "entries are read and counted in place")]
 
-use core::{ffi::c_void, ptr::NonNull};
+use core::{borrow::Borrow, ffi::c_void, ptr::NonNull};
 
 use aya_ebpf::{
     bindings::BPF_NOEXIST,
@@ -10,15 +10,16 @@ use aya_ebpf::{
 };
 use openclaw_common::{
     abi::{Arrivals, Config, Entry, Prefix4, Prefix6, class, flags},
+    ban::{self, Bucket},
     decide::{Record, Tables},
-    maps::PORTS_ENTRIES,
+    maps::{BAN4_BUCKETS, PORTS_ENTRIES},
     packet::{Address, Flow},
     ports::Set,
     rate::Kind,
     verdict::{Reason, Verdict},
 };
 
-use crate::{arrival::Arrival, events, maps};
+use crate::{arrival::Arrival, clock, events, maps};
 
 /// The maps, for the packet of one run.
 pub(crate) struct KernelTables<'a> {
@@ -49,8 +50,31 @@ impl Record for Slot {
     }
 }
 
+/// A ban that a look into the buckets found, never null as [`Slot`].
+pub(crate) struct Ban(NonNull<ban::Slot>);
+
+impl Record for Ban {
+    #[inline(always)]
+    fn until_ns(&self) -> u64 {
+        // SAFETY: a slot of a bucket that a lookup returned.
+        unsafe { self.0.as_ref() }.end()
+    }
+
+    #[inline(always)]
+    fn reason(&self) -> u32 {
+        Reason::Ban as u32
+    }
+
+    #[inline(always)]
+    fn hit(&self) {
+        // SAFETY: a slot of a bucket that a lookup returned; two CPUs may lose a count, which `Slot::hits` admits.
+        unsafe { (*self.0.as_ptr()).hits += 1 }
+    }
+}
+
 impl Tables for KernelTables<'_> {
     type Record = Slot;
+    type Ban4 = Ban;
     type Word = Arrival;
 
     #[inline(always)]
@@ -74,8 +98,14 @@ impl Tables for KernelTables<'_> {
     }
 
     #[inline(always)]
-    fn ban4(&self, source: [u8; 4]) -> Option<Slot> {
-        slot(maps::BAN4.get_ptr_mut(source))
+    fn ban4(&self, source: [u8; 4]) -> Option<Ban> {
+        let address = u32::from_be_bytes(source);
+        let header = bucket(BAN4_BUCKETS)?;
+        let header: &Bucket = header.borrow();
+        let buckets = header.keys().buckets(address, BAN4_BUCKETS - 1);
+        let (bucket, slot) = ban::find(address, buckets, bucket)?;
+        // SAFETY: `find` names one of the slots of the bucket.
+        Some(Ban(unsafe { bucket.0.cast::<ban::Slot>().add(slot) }))
     }
 
     #[inline(always)]
@@ -113,6 +143,7 @@ impl Tables for KernelTables<'_> {
     }
 
     #[inline(always)]
+    #[expect(clippy::many_single_char_names, reason = "bytes in their order")]
     fn bucket(&self, source: Address, kind: Kind, first_ns: u64) -> Option<Arrival> {
         let arrivals = match kind {
             Kind::Syn => Arrivals {
@@ -127,18 +158,18 @@ impl Tables for KernelTables<'_> {
         let no_exist = u64::from(BPF_NOEXIST);
         let found = match source {
             Address::V4(source) => {
-                let found = maps::RATE4.get_ptr_mut(&source);
+                let found = maps::RATE4.get_ptr_mut(source);
                 if found.is_none() {
                     // Another CPU may have been first: its packet is counted, this one is not.
-                    let _ = maps::RATE4.insert(&source, &arrivals, no_exist);
+                    let _ = maps::RATE4.insert(source, arrivals, no_exist);
                 }
                 found
             }
             Address::V6([a, b, c, d, e, f, g, h, ..]) => {
                 let subnet = [a, b, c, d, e, f, g, h];
-                let found = maps::RATE6.get_ptr_mut(&subnet);
+                let found = maps::RATE6.get_ptr_mut(subnet);
                 if found.is_none() {
-                    let _ = maps::RATE6.insert(&subnet, &arrivals, no_exist);
+                    let _ = maps::RATE6.insert(subnet, arrivals, no_exist);
                 }
                 found
             }
@@ -161,6 +192,27 @@ impl Tables for KernelTables<'_> {
         // SAFETY: the helper has no preconditions.
         unsafe { bpf_ktime_get_ns() }
     }
+
+    #[inline(always)]
+    fn tick_ns(&self) -> u64 {
+        clock::tick_ns()
+    }
+}
+
+/// A bucket of the bans; the map keeps it alive until the program returns.
+struct InPlace(NonNull<Bucket>);
+
+impl Borrow<Bucket> for InPlace {
+    #[inline(always)]
+    fn borrow(&self) -> &Bucket {
+        // SAFETY: a lookup returned it; user space writes whole words.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+#[inline(always)]
+fn bucket(index: u32) -> Option<InPlace> {
+    NonNull::new(maps::BAN4.get_ptr_mut(index)?).map(InPlace)
 }
 
 #[inline(always)]

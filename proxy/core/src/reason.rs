@@ -3,6 +3,7 @@
 /// A refusal in user space. The kernel program's reasons are in `openclaw_common::verdict`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
+#[expect(missing_docs, reason = "the table below says what each means")]
 pub enum Reason {
     Malformed,
     Smuggling,
@@ -33,17 +34,24 @@ pub enum Reason {
 /// Who has to do something about a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blame {
+    /// Whoever sent the request.
     Client,
+    /// Whoever wrote the configuration.
     Operator,
+    /// The endpoint behind the proxy.
     Origin,
+    /// Nobody: a limit or a list did what it is there for.
     Policy,
 }
 
 /// One line of the table behind `openclaw reasons`.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
+    /// Which one.
     pub reason: Reason,
+    /// Its dotted code, as logs and metrics have it.
     pub code: &'static str,
+    /// Who has to do something about it.
     pub fault: Blame,
     /// What happened, one sentence.
     pub meaning: &'static str,
@@ -90,7 +98,7 @@ table! {
     H2Abuse, "h2.abuse", Client, "The connection spent its budget of resets, pings, settings or empty frames (RFC 9113 §10.5).", "Treat the sender as hostile.";
     RouteNone, "route.none", Operator, "No route matches host, path and conditions.", "Add a route, or one without `match` as the last resort.";
     RouteMisdirected, "route.misdirected", Client, "The request names a host of another certificate than the one this TLS connection was opened with (RFC 9110 §7.4).", "Nothing to do: clients open a connection of their own then.";
-    LimitConnections, "limit.connections", Policy, "The listener has as many connections, in all or from this address, as its limits allow.", "Raise `max_connections` or `max_connections_per_ip`.";
+    LimitConnections, "limit.connections", Policy, "The listener has as many connections, in all or from this address, as its limits allow, or the process as many open files.", "Raise `max_connections`, `max_connections_per_ip`, or the limit of open files (`LimitNOFILE`).";
     ShieldBan, "shield.ban", Policy, "The address is banned for a time.", "`openclaw blocklist test ADDR` says why and for how long.";
     ShieldBlock, "shield.block", Policy, "The address is on a block list.", "`openclaw blocklist test ADDR` names the list.";
     UpstreamConnect, "upstream.connect", Origin, "No endpoint of the upstream took a connection within `connect_timeout`.", "Is the origin up, and is the address right?";

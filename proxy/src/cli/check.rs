@@ -12,6 +12,10 @@ use super::output::Outcome;
 use crate::control::{self, Checked, Origin};
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "A certificate or key that cannot be used is an error. An endpoint name without an address is a warning, as it is for \
+    `run` and `reload`: the rest is served, and the name is asked for again."
+)]
 pub(super) struct Arguments {
     /// The file; else the one that `run` would take
     file: Option<PathBuf>,

@@ -19,6 +19,7 @@ pub(super) enum CliError {
     /// The running proxy refused its configuration.
     #[error("{text}")]
     RefusedThere {
+        code: u8,
         error: String,
         text: String,
         problems: Value,
@@ -67,7 +68,8 @@ impl CliError {
     pub(super) fn code(&self) -> u8 {
         match self {
             Self::Refused(refused) if refused.is_of_the_system() => 1,
-            Self::Refused(_) | Self::RefusedThere { .. } | Self::Usage { .. } => 2,
+            Self::RefusedThere { code, .. } => *code,
+            Self::Refused(_) | Self::Usage { .. } => 2,
             Self::Control(_)
             | Self::Call(_)
             | Self::Answer { .. }
@@ -103,6 +105,9 @@ impl CliError {
         } = self
         {
             return json!({ "ok": false, "error": error, "problems": problems });
+        }
+        if matches!(self, Self::Usage { .. }) {
+            return json!({ "ok": false, "error": chain(self), "usage": true });
         }
         json!({ "ok": false, "error": chain(self) })
     }

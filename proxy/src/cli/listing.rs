@@ -9,6 +9,9 @@ use crate::shield::{
     Answer, Changed, EntryView, Kind, Problem, Problems, Stats, Status, Tested, show_seconds,
 };
 
+/// Countries that the status names, those with the most drops.
+const SHOWN_COUNTRIES: usize = 10;
+
 pub(super) fn outcome(answer: Answer) -> Outcome {
     let json = serde_json::to_value(&answer).unwrap_or_default();
     match answer {
@@ -48,6 +51,7 @@ pub(super) fn outcome(answer: Answer) -> Outcome {
             Outcome::new(text, entries)
         }
         Answer::Stats(stats) => Outcome::new(stats_text(&stats), json),
+        Answer::Drops { drops } => Outcome::new(super::drops::text(&drops), json),
         Answer::Status(status) => Outcome {
             warnings: status
                 .warnings
@@ -235,6 +239,15 @@ fn status_text(status: &Status) -> String {
             .unwrap_or_default();
         let _ = writeln!(text, "  {}: {mode}{note}", interface.name);
     }
+    let countries: Vec<String> = status
+        .countries
+        .iter()
+        .take(SHOWN_COUNTRIES)
+        .map(|one| format!("{} {}", one.country, one.packets))
+        .collect();
+    if !countries.is_empty() {
+        let _ = writeln!(text, "  dropped by country: {}", countries.join(", "));
+    }
     let lists = (
         plural(status.blocked, "blocked entry"),
         plural(status.allowed, "allowed entry"),
@@ -245,5 +258,8 @@ fn status_text(status: &Status) -> String {
         "no proxy is running"
     };
     let _ = writeln!(text, "  {}, {}; {proxy}", lists.0, lists.1);
+    if let Some(privileges) = &status.privileges {
+        let _ = writeln!(text, "  the proxy runs as {privileges}");
+    }
     text
 }

@@ -4,7 +4,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
+use serde_json::json;
 
 use self::error::CliError;
 use self::output::{Format, Outcome};
@@ -13,6 +15,8 @@ use crate::shield::Kind;
 
 mod blocklist;
 mod check;
+mod doctor;
+mod drops;
 mod error;
 mod listing;
 mod output;
@@ -67,8 +71,8 @@ enum Verb {
     Reasons(reasons::Arguments),
     /// Print a completion script
     Completions(shell::Arguments),
-    /// Print the manual page
-    Man,
+    /// Print the manual page, of everything or of one verb
+    Man(shell::ManArguments),
 }
 
 /// What every verb may need.
@@ -90,13 +94,10 @@ pub fn main() -> ExitCode {
 }
 
 fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => {
-            // A closed pipe is no reason to fail.
-            let _ = error.print();
-            return u8::try_from(error.exit_code()).unwrap_or(2).into();
-        }
+        Err(error) => return refuse(&error, &arguments),
     };
     let format = cli.output;
     let context = Context {
@@ -115,6 +116,25 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// Help and version, which are asked for, or what is wrong with the command line.
+fn refuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
+    if error.use_stderr() && output::wants_json(arguments) {
+        // clap shows help in place of a message.
+        let message = if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            "a verb is missing".to_owned()
+        } else {
+            let text = error.render().to_string();
+            let first = text.split("\n\n").next().unwrap_or_default();
+            first.trim_start_matches("error: ").trim().to_owned()
+        };
+        output::error_line(&json!({ "error": message, "usage": true }).to_string());
+    } else {
+        // A closed pipe is no reason to fail.
+        let _ = error.print();
+    }
+    u8::try_from(error.exit_code()).unwrap_or(2).into()
+}
+
 fn obey(context: &Context, verb: Verb, format: Format) -> Result<Outcome, CliError> {
     match verb {
         Verb::Run(arguments) => run::run(context, &arguments),
@@ -128,11 +148,11 @@ fn obey(context: &Context, verb: Verb, format: Format) -> Result<Outcome, CliErr
         Verb::Allowlist(arguments) => {
             blocklist::run(context, Kind::Allow, arguments, format == Format::Json)
         }
-        Verb::Shield(arguments) => shield::run(context, arguments),
+        Verb::Shield(arguments) => shield::run(context, arguments, format),
         Verb::Version => Ok(version::version()),
         Verb::Reasons(arguments) => reasons::reasons(&arguments),
         Verb::Completions(arguments) => Ok(shell::completions(&arguments, Cli::command())),
-        Verb::Man => shell::man(&Cli::command()),
+        Verb::Man(arguments) => shell::man(&arguments, Cli::command()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a verb gives back, and the two ways to print it.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 
 use clap::ValueEnum;
@@ -12,6 +13,23 @@ pub(super) enum Format {
     Text,
     /// For programs
     Json,
+}
+
+/// Whether `-o json` stands in a command line that could not be parsed.
+pub(super) fn wants_json(arguments: &[OsString]) -> bool {
+    let mut words = arguments.iter().map(|word| word.to_string_lossy());
+    let mut is_value = false;
+    words
+        .by_ref()
+        .take_while(|word| word != "--")
+        .any(|word| match &*word {
+            "json" => is_value,
+            "-ojson" | "-o=json" | "--output=json" => true,
+            other => {
+                is_value = matches!(other, "-o" | "--output");
+                false
+            }
+        })
 }
 
 /// An answer.

@@ -7,8 +7,8 @@ use super::Context;
 use super::error::CliError;
 use super::output::Outcome;
 
-/// What the admin API answers with when the configuration is wrong.
-const REFUSED: u16 = 422;
+/// What the admin API answers with when the configuration is wrong, and when what it asks for is not to be had.
+const REFUSED: [(u16, u8); 2] = [(422, 2), (409, 1)];
 
 pub(super) fn reload(context: &Context) -> Result<Outcome, CliError> {
     let reply = context.call("POST", "/reload", &Bytes::new())?;
@@ -17,8 +17,10 @@ pub(super) fn reload(context: &Context) -> Result<Outcome, CliError> {
         let text = json.get(key).and_then(Value::as_str);
         text.unwrap_or_default().to_owned()
     };
-    if reply.status == REFUSED {
+    let refusal = REFUSED.iter().find(|(status, _)| *status == reply.status);
+    if let Some((_, code)) = refusal {
         return Err(CliError::RefusedThere {
+            code: *code,
             error: text("error"),
             text: text("text"),
             problems: json.get("problems").cloned().unwrap_or_default(),

@@ -5,7 +5,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::Context;
 use super::error::CliError;
 use super::listing;
-use super::output::{Outcome, error_line};
+use super::output::{Format, Outcome, error_line};
+use super::{doctor, drops};
 use crate::control::admin::client::CallError;
 use crate::control::load;
 use crate::shield::{Answer, ApiError, Request, Shield};
@@ -20,6 +21,12 @@ pub(super) struct Arguments {
 enum Verb {
     /// Say what is shielded, how, and why not
     Status,
+    /// Say what of this machine helps or hinders the shield, and what to do about it; needs no proxy
+    ///
+    /// Exit code 1 if something fails.
+    Doctor,
+    /// Show packets that were dropped or, in monitor mode, would have been: a sample (`shield.sample`)
+    Drops(drops::Arguments),
     /// Put the kernel program on an interface
     Attach {
         #[arg(value_name = "IFACE")]
@@ -46,9 +53,15 @@ enum Mode {
     Generic,
 }
 
-pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Outcome, CliError> {
+pub(super) fn run(
+    context: &Context,
+    arguments: Arguments,
+    format: Format,
+) -> Result<Outcome, CliError> {
     let request = match arguments.verb {
         Verb::Status => Request::Status,
+        Verb::Doctor => return doctor::run(context),
+        Verb::Drops(arguments) => return drops::run(context, &arguments, format),
         Verb::Attach { interface, mode } => {
             let mode = match mode {
                 Mode::Auto => "auto",

@@ -1,5 +1,6 @@
 //! Where the running proxy listens for its operator.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use hyper::body::Bytes;
@@ -21,6 +22,29 @@ impl Context {
         for socket in self.sockets()? {
             match runtime.block_on(client::call(&socket, method, target, body.clone())) {
                 // Not ours, or not there: the next one may be.
+                Err(error @ (CallError::NotRunning { .. } | CallError::Connect { .. })) => {
+                    first.get_or_insert(error);
+                }
+                outcome => return Ok(outcome?),
+            }
+        }
+        let path = PathBuf::new();
+        Err(first.unwrap_or(CallError::NotRunning { path }).into())
+    }
+
+    /// Follows lines that the running proxy sends, until it ends or `take` has had enough; a refusal is a reply.
+    pub(super) fn follow(
+        &self,
+        target: &str,
+        mut take: impl FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<Option<Reply>, CliError> {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|source| CliError::Runtime { source })?;
+        let mut first = None;
+        for socket in self.sockets()? {
+            match runtime.block_on(client::follow(&socket, target, &mut take)) {
                 Err(error @ (CallError::NotRunning { .. } | CallError::Connect { .. })) => {
                     first.get_or_insert(error);
                 }

@@ -1,11 +1,13 @@
 //! `openclaw status`.
 
 use hyper::body::Bytes;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::Context;
 use super::error::CliError;
 use super::output::{Outcome, table};
+use crate::privilege::Privileges;
 
 pub(super) fn status(context: &Context) -> Result<Outcome, CliError> {
     let reply = context.call("GET", "/status", &Bytes::new())?;
@@ -73,6 +75,10 @@ fn text(status: &Value) -> String {
         ),
     ));
     rows.push(row("shield", word("/shield")));
+    if let Some(held) = status.get("privileges") {
+        let held = Privileges::deserialize(held).unwrap_or_default();
+        rows.push(row("privileges", held.to_string()));
+    }
     rows.push(row("metrics", word("/metrics")));
     table(&rows)
 }

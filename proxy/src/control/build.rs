@@ -1,24 +1,20 @@
 //! From a valid configuration to a snapshot: names resolved, certificates loaded, routes compiled. What is wrong is
 //! collected, so that an operator repairs it in one go.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use openclaw_core::config::{Config, Endpoint, EndpointAddress, Upstream};
+use openclaw_core::config::{Config, EndpointAddress, Places, Severity, Upstream};
 use openclaw_core::route::Router;
-use tokio::net::lookup_host;
-use tokio::time::timeout;
 
 use super::demo;
 use super::error::Trouble;
+use super::names::Names;
 use crate::snapshot::{ListenerSetup, Permits, ResolvedEndpoint, TlsSetup, UpstreamSetup};
 use crate::tls::{CertificateFacts, Keeper, Validity};
-
-/// A resolver that does not answer must not hold a start up for minutes.
-const RESOLVE_WITHIN: Duration = Duration::from_secs(10);
 
 /// What builds need again and again.
 #[derive(Debug, Default)]
@@ -27,6 +23,7 @@ pub(super) struct Builder {
     demo: Option<SocketAddr>,
     /// By listener: connections that go on under a new snapshot keep their places.
     permits: HashMap<Arc<str>, Arc<Permits>>,
+    names: Names,
 }
 
 /// All of a snapshot that does not depend on the sockets.
@@ -37,26 +34,29 @@ pub(super) struct Built {
     pub(super) upstreams: Vec<UpstreamSetup>,
     /// Of every listener, by its name.
     pub(super) certificates: Vec<(Arc<str>, CertificateFacts)>,
+    /// Names that have no address now.
+    pub(super) unresolved: Vec<Trouble>,
 }
 
 impl Built {
-    /// Sentences about certificates that clients will not accept.
-    pub(super) fn warnings(&self) -> Vec<String> {
+    /// What works and is probably not meant: certificates that clients will not accept, names without an address.
+    pub(super) fn warnings(&self, places: &Places) -> Vec<String> {
         let now = SystemTime::now();
         let certificates = self.certificates.iter();
-        certificates
-            .filter_map(|(listener, facts)| {
-                let what = match facts.validity(now) {
-                    Validity::Valid => return None,
-                    Validity::NotYet => "is not valid yet",
-                    Validity::Expired => "has expired",
-                };
-                let label = &facts.label;
-                Some(format!(
-                    "listener {listener}: the certificate in {label} {what}"
-                ))
-            })
-            .collect()
+        let dates = certificates.filter_map(|(listener, facts)| {
+            let what = match facts.validity(now) {
+                Validity::Valid => return None,
+                Validity::NotYet => "is not valid yet",
+                Validity::Expired => "has expired",
+            };
+            let label = &facts.label;
+            Some(format!(
+                "listener {listener}: the certificate in {label} {what}"
+            ))
+        });
+        let names = self.unresolved.iter();
+        let names = names.map(|trouble| trouble.told(Severity::Warning, places));
+        dates.chain(names).collect()
     }
 }
 
@@ -81,9 +81,10 @@ impl Builder {
                 }
                 Ok(None) => None,
                 Err(errors) => {
-                    troubles.extend(errors.into_iter().map(|source| Trouble::Tls {
+                    troubles.extend(errors.into_iter().map(|(part, source)| Trouble::Tls {
                         listener: Arc::clone(&listener.name),
-                        source,
+                        part,
+                        source: Box::new(source),
                     }));
                     None
                 }
@@ -93,21 +94,17 @@ impl Builder {
                 permits: self.permits(&listener.name),
             });
         }
-        let mut upstreams = Vec::new();
-        for upstream in &config.upstreams {
-            match self.upstream(upstream).await {
-                Ok(setup) => upstreams.push(setup),
-                Err(more) => troubles.extend(more),
-            }
-        }
+        let resolved = self.upstreams(&config.upstreams).await;
+        troubles.extend(resolved.troubles);
         if !troubles.is_empty() {
             return Err(troubles);
         }
         Ok(Built {
             router: Router::new(&config.routes),
             listeners,
-            upstreams,
+            upstreams: resolved.upstreams,
             certificates,
+            unresolved: resolved.unresolved,
         })
     }
 
@@ -115,54 +112,50 @@ impl Builder {
         Arc::clone(self.permits.entry(Arc::clone(listener)).or_default())
     }
 
-    async fn upstream(&mut self, upstream: &Upstream) -> Result<UpstreamSetup, Vec<Trouble>> {
-        let mut endpoints = Vec::new();
-        let mut troubles = Vec::new();
-        for endpoint in &upstream.endpoints {
-            match self.endpoint(upstream, endpoint).await {
-                Ok(resolved) => endpoints.extend(resolved),
-                Err(trouble) => troubles.push(trouble),
+    /// Upstreams with their names resolved. A name that nobody knows keeps the addresses that it had, else it has none.
+    pub(super) async fn upstreams(&mut self, upstreams: &[Upstream]) -> Resolved {
+        let failures = self.names.ask(upstreams).await;
+        let mut resolved = Resolved::default();
+        for upstream in upstreams {
+            let mut endpoints = Vec::new();
+            for (index, endpoint) in upstream.endpoints.iter().enumerate() {
+                let (label, addresses) = match &endpoint.address {
+                    EndpointAddress::Ip(address) => (address.to_string(), vec![*address]),
+                    EndpointAddress::Name { host, port } => {
+                        let addresses = self.names.addresses(host, *port);
+                        if let Some(source) = failures.get(&(host.clone(), *port)) {
+                            resolved.unresolved.push(Trouble::Resolve {
+                                upstream: Arc::clone(&upstream.name),
+                                endpoint: index,
+                                name: host.clone(),
+                                kept: !addresses.is_empty(),
+                                source: copy(source),
+                            });
+                        }
+                        (format!("{host}:{port}"), addresses)
+                    }
+                    EndpointAddress::Demo => match self.demo() {
+                        Ok(address) => ("builtin:demo".to_owned(), vec![address]),
+                        Err(source) => {
+                            resolved.troubles.push(Trouble::Demo {
+                                upstream: Arc::clone(&upstream.name),
+                                endpoint: index,
+                                source,
+                            });
+                            continue;
+                        }
+                    },
+                };
+                let label: Arc<str> = label.into();
+                endpoints.extend(addresses.into_iter().map(|address| ResolvedEndpoint {
+                    address,
+                    weight: endpoint.weight,
+                    label: Arc::clone(&label),
+                }));
             }
+            resolved.upstreams.push(UpstreamSetup { endpoints });
         }
-        if troubles.is_empty() {
-            Ok(UpstreamSetup { endpoints })
-        } else {
-            Err(troubles)
-        }
-    }
-
-    async fn endpoint(
-        &mut self,
-        upstream: &Upstream,
-        endpoint: &Endpoint,
-    ) -> Result<Vec<ResolvedEndpoint>, Trouble> {
-        let (label, addresses) = match &endpoint.address {
-            EndpointAddress::Ip(address) => (address.to_string(), vec![*address]),
-            EndpointAddress::Name { host, port } => {
-                let addresses = resolve(host, *port)
-                    .await
-                    .map_err(|source| Trouble::Resolve {
-                        upstream: Arc::clone(&upstream.name),
-                        name: host.clone(),
-                        source,
-                    })?;
-                (format!("{host}:{port}"), addresses)
-            }
-            EndpointAddress::Demo => {
-                let address = self.demo().map_err(|source| Trouble::Demo {
-                    upstream: Arc::clone(&upstream.name),
-                    source,
-                })?;
-                ("builtin:demo".to_owned(), vec![address])
-            }
-        };
-        let label: Arc<str> = label.into();
-        let resolved = addresses.into_iter().map(|address| ResolvedEndpoint {
-            address,
-            weight: endpoint.weight,
-            label: Arc::clone(&label),
-        });
-        Ok(resolved.collect())
+        resolved
     }
 
     /// Started when the first configuration wants it, and kept.
@@ -176,15 +169,15 @@ impl Builder {
     }
 }
 
-async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    let found = timeout(RESOLVE_WITHIN, lookup_host((host, port))).await??;
-    // Resolvers name an address once per socket type.
-    let addresses: BTreeSet<SocketAddr> = found.collect();
-    if addresses.is_empty() {
-        return Err(io::Error::new(
-            io::ErrorKind::NotFound,
-            "the name has no address",
-        ));
-    }
-    Ok(addresses.into_iter().collect())
+/// What came of the upstreams of a configuration.
+#[derive(Debug, Default)]
+pub(super) struct Resolved {
+    pub(super) upstreams: Vec<UpstreamSetup>,
+    pub(super) unresolved: Vec<Trouble>,
+    troubles: Vec<Trouble>,
+}
+
+/// One failure for each endpoint of that name.
+fn copy(error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), error.to_string())
 }

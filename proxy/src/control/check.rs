@@ -1,12 +1,11 @@
 //! Whether a configuration could be served, told without serving it.
 
-use openclaw_core::config::Config;
+use openclaw_core::config::{Config, Loaded};
 
 use super::build::Builder;
-use super::error::{Refused, Trouble};
+use super::error::Refused;
 use super::load::{Origin, load};
 use crate::shield;
-use crate::telemetry::chain;
 
 /// A configuration that could be served.
 #[derive(Debug)]
@@ -28,36 +27,33 @@ pub fn check_text(origin: &Origin) -> Result<Checked, Refused> {
     })
 }
 
-/// Reads the text, the certificates and keys, and asks for the addresses of names. A name that this machine does not know
-/// is a warning: it may not be the one that serves.
+/// Reads the text, the certificates and keys, and asks for the addresses of names. A name that has none is a warning here as it is when
+/// the proxy starts or reloads, which serves without that endpoint and asks again.
 ///
 /// # Errors
 /// Everything that is wrong.
 pub async fn check(origin: &Origin) -> Result<Checked, Refused> {
-    let mut checked = check_text(origin)?;
-    let doubts = shield::missing_interfaces(&checked.config).into_iter();
-    let doubts = doubts.chain(shield::pointless_blocks(&checked.config));
-    let doubts = doubts.map(|text| format!("warning: {text}"));
-    checked.warnings.extend(doubts);
-    match Builder::default().build(&checked.config).await {
-        Ok(built) => {
-            let more = built.warnings().into_iter();
-            checked
-                .warnings
-                .extend(more.map(|text| format!("warning: {text}")));
+    let Loaded {
+        config,
+        warnings,
+        places,
+    } = load(origin)?;
+    let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    let doubts = shield::missing_interfaces(&config).into_iter();
+    let doubts = doubts.chain(shield::pointless_blocks(&config));
+    warnings.extend(doubts.map(|text| format!("warning: {text}")));
+    let built = Builder::default()
+        .build(&config)
+        .await
+        .map_err(|troubles| Refused::placed(troubles, &places))?;
+    let more = built.warnings(&places).into_iter();
+    // Those with a place say so themselves.
+    warnings.extend(more.map(|text| {
+        if text.starts_with("warning: ") {
+            text
+        } else {
+            format!("warning: {text}")
         }
-        Err(troubles) => {
-            let (names, others): (Vec<Trouble>, Vec<Trouble>) = troubles
-                .into_iter()
-                .partition(|trouble| matches!(trouble, Trouble::Resolve { .. }));
-            if !others.is_empty() {
-                return Err(Refused(others.into_iter().chain(names).collect()));
-            }
-            let names = names.iter().map(|trouble| chain(trouble));
-            checked
-                .warnings
-                .extend(names.map(|text| format!("warning: {text}")));
-        }
-    }
-    Ok(checked)
+    }));
+    Ok(Checked { config, warnings })
 }

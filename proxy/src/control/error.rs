@@ -7,11 +7,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use openclaw_core::config::Problem;
+use openclaw_core::config::{Complaint, Places, Problem, Severity};
 
+use crate::privilege::{PrivilegeError, Privileges};
 use crate::shield::LockError;
 use crate::telemetry::chain;
-use crate::tls::TlsError;
+use crate::tls::{TlsError, TlsPart};
 
 /// One thing that stands between a configuration and serving it.
 #[derive(Debug, thiserror::Error)]
@@ -21,30 +22,140 @@ pub enum Trouble {
     /// A mistake in the text; it renders itself with the line and a caret.
     #[error("{problem}")]
     Config { problem: Box<Problem> },
+    /// One of the others with the line that asked for it.
+    #[error("{problem}")]
+    Placed {
+        problem: Box<Problem>,
+        trouble: Box<Self>,
+    },
     #[error("listener {listener}: tls")]
     Tls {
         listener: Arc<str>,
-        source: TlsError,
+        part: TlsPart,
+        source: Box<TlsError>,
     },
+    /// Not fatal: the upstream works without that endpoint.
     #[error("upstream {upstream}: cannot resolve {name}")]
     Resolve {
         upstream: Arc<str>,
+        endpoint: usize,
         name: String,
+        /// Whether it has addresses from an earlier answer.
+        kept: bool,
         source: io::Error,
     },
     #[error("upstream {upstream}: the demo origin does not start")]
     Demo {
         upstream: Arc<str>,
+        endpoint: usize,
         source: io::Error,
     },
     #[error("listener {listener}: cannot listen on {address}")]
     Bind {
         listener: Arc<str>,
+        /// Which of its addresses.
+        bind: usize,
         address: SocketAddr,
         source: io::Error,
     },
     #[error("cannot write the access log to {target}")]
     AccessLog { target: String, source: io::Error },
+}
+
+impl Trouble {
+    /// With its place in the text, where it has one.
+    fn placed(self, severity: Severity, places: &Places) -> Self {
+        match self.locate(severity, places) {
+            Some(problem) => Self::Placed {
+                problem: Box::new(problem),
+                trouble: Box::new(self),
+            },
+            None => self,
+        }
+    }
+
+    /// As it is shown.
+    pub(super) fn told(&self, severity: Severity, places: &Places) -> String {
+        self.locate(severity, places)
+            .map_or_else(|| chain(self), |problem| problem.to_string())
+    }
+
+    fn locate(&self, severity: Severity, places: &Places) -> Option<Problem> {
+        let path = self.path()?;
+        let mut complaint = Complaint::new(chain(self));
+        if let Self::Resolve { kept, .. } = self {
+            complaint = complaint.hint(if *kept {
+                "the addresses that it had serve on"
+            } else {
+                "it has no address until the name is known; it is asked for again every few seconds"
+            });
+        }
+        if let Some(hint) = hint(self) {
+            complaint = complaint.hint(hint);
+        }
+        places.problem(severity, &path, complaint)
+    }
+
+    /// The key that asked for what failed; `None` for what renders itself.
+    fn path(&self) -> Option<Vec<String>> {
+        let path = |steps: &[&str]| Some(steps.iter().map(ToString::to_string).collect());
+        match self {
+            Self::Read { .. } | Self::Config { .. } | Self::Placed { .. } => None,
+            Self::Tls { listener, part, .. } => match part {
+                TlsPart::All => path(&["listener", listener, "tls"]),
+                TlsPart::SelfSigned => path(&["listener", listener, "tls", "self_signed"]),
+                TlsPart::ClientCa => path(&["listener", listener, "tls", "client_ca"]),
+                TlsPart::Cert(index) => {
+                    let index = index.to_string();
+                    path(&["listener", listener, "tls", "certificates", &index, "cert"])
+                }
+                TlsPart::Key(index) => {
+                    let index = index.to_string();
+                    path(&["listener", listener, "tls", "certificates", &index, "key"])
+                }
+            },
+            Self::Resolve {
+                upstream, endpoint, ..
+            }
+            | Self::Demo {
+                upstream, endpoint, ..
+            } => {
+                let index = endpoint.to_string();
+                path(&["upstream", upstream, "endpoints", &index, "address"])
+            }
+            Self::Bind { listener, bind, .. } => {
+                path(&["listener", listener, "bind", &bind.to_string()])
+            }
+            Self::AccessLog { .. } => path(&["log", "access", "to"]),
+        }
+    }
+
+    /// Whether nothing is wrong with the text: what it asks for is taken or forbidden.
+    fn is_of_the_system(&self) -> bool {
+        match self {
+            Self::Placed { trouble, .. } => trouble.is_of_the_system(),
+            Self::Bind { source, .. } => source.kind() != io::ErrorKind::AddrNotAvailable,
+            Self::Read { .. }
+            | Self::Config { .. }
+            | Self::Tls { .. }
+            | Self::Resolve { .. }
+            | Self::Demo { .. }
+            | Self::AccessLog { .. } => false,
+        }
+    }
+
+    /// The problem, for those that render themselves.
+    fn problem(&self) -> Option<&Problem> {
+        match self {
+            Self::Config { problem } | Self::Placed { problem, .. } => Some(problem),
+            Self::Read { .. }
+            | Self::Tls { .. }
+            | Self::Resolve { .. }
+            | Self::Demo { .. }
+            | Self::Bind { .. }
+            | Self::AccessLog { .. } => None,
+        }
+    }
 }
 
 /// Everything that is wrong with a configuration at once; never empty.
@@ -59,10 +170,13 @@ impl fmt::Display for Refused {
             if index > 0 {
                 out.write_char('\n')?;
             }
-            if let Trouble::Config { problem } = trouble {
+            if let Some(problem) = trouble.problem() {
                 write!(out, "{problem}")?;
-            } else {
-                write!(out, "error: {}", chain(trouble))?;
+                continue;
+            }
+            write!(out, "error: {}", chain(trouble))?;
+            if let Some(hint) = hint(trouble) {
+                write!(out, "\n  = hint: {hint}")?;
             }
         }
         Ok(())
@@ -76,27 +190,60 @@ impl From<Trouble> for Refused {
 }
 
 impl Refused {
-    /// Whether nothing is wrong with the configuration itself: what it asks for is taken.
+    /// With the places of those that have one.
+    pub(super) fn placed(troubles: Vec<Trouble>, places: &Places) -> Self {
+        let troubles = troubles.into_iter();
+        Self(
+            troubles
+                .map(|trouble| trouble.placed(Severity::Error, places))
+                .collect(),
+        )
+    }
+
+    /// Whether nothing is wrong with the configuration itself: what it asks for is taken or forbidden.
     pub fn is_of_the_system(&self) -> bool {
-        let mut troubles = self.0.iter();
-        troubles.all(|trouble| {
-            matches!(trouble, Trouble::Bind { source, .. } if source.kind() == io::ErrorKind::AddrInUse)
-        })
+        self.0.iter().all(Trouble::is_of_the_system)
     }
 
     /// For `-o json` and the admin API.
     pub fn json(&self) -> serde_json::Value {
         self.0
             .iter()
-            .map(|trouble| {
-                if let Trouble::Config { problem } = trouble {
-                    serde_json::to_value(problem).unwrap_or_default()
-                } else {
-                    serde_json::json!({ "severity": "error", "message": chain(trouble) })
-                }
+            .map(|trouble| match trouble.problem() {
+                Some(problem) => serde_json::to_value(problem).unwrap_or_default(),
+                None => serde_json::json!({
+                    "severity": "error",
+                    "message": chain(trouble),
+                    "hint": hint(trouble),
+                }),
             })
             .collect()
     }
+}
+
+/// What to do where the system refuses this process a file or a port that it gives to others.
+fn hint(trouble: &Trouble) -> Option<String> {
+    let mut next = Error::source(trouble);
+    let mut denied = false;
+    while let Some(cause) = next {
+        let system = cause.downcast_ref::<io::Error>();
+        denied |= system.is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+        next = cause.source();
+    }
+    let own = Privileges::current();
+    let name = &own.user;
+    if !denied {
+        return None;
+    }
+    if matches!(trouble, Trouble::Bind { .. }) {
+        return Some(format!(
+            "a low port takes CAP_NET_BIND_SERVICE; this process is {own}"
+        ));
+    }
+    Some(format!(
+        "openclaw runs as {name}, whose permissions count here, at every reload as well: make the file {name}'s, or readable for a \
+         group that {name} is in"
+    ))
 }
 
 /// Why the process cannot run.
@@ -108,6 +255,8 @@ pub enum ControlError {
     AlreadyRunning { path: PathBuf, pid: Option<i32> },
     #[error(transparent)]
     StateDir(LockError),
+    #[error(transparent)]
+    Privilege(PrivilegeError),
     #[error("cannot open the admin socket {}", path.display())]
     AdminSocket { path: PathBuf, source: io::Error },
     #[error("cannot serve metrics on {address}")]

@@ -1,27 +1,31 @@
 //! HTTP as the control plane serves it: few calls, small answers, hyper.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::Future;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
+use http_body_util::{Either, Full};
+use hyper::body::{Body, Bytes, Frame, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
-use hyper::service::Service;
+use hyper::service::{Service, service_fn};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Serialize;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
 /// A caller that sends no request within this is cut off.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
-/// The longest life of a connection; a call that waits for a reload fits well.
+/// The longest life of a connection without a stream; a call that waits for a reload fits well.
 const CONNECTION_FOR: Duration = Duration::from_mins(2);
 
 /// What is answered.
@@ -29,16 +33,49 @@ const CONNECTION_FOR: Duration = Duration::from_mins(2);
 pub struct Answer {
     status: u16,
     content_type: &'static str,
-    body: Bytes,
+    body: Content,
 }
 
+/// What is sent: at once, or line by line until the caller goes.
+pub(super) type Content = Either<Full<Bytes>, Lines>;
+
+/// Lines as they come.
+#[derive(Debug)]
+pub(super) struct Lines(mpsc::Receiver<Arc<str>>);
+
+impl Body for Lines {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let line = self.0.poll_recv(context);
+        line.map(|line| Some(Ok(Frame::data(Bytes::copy_from_slice(line?.as_bytes())))))
+    }
+}
+
+/// On a response that ends when the caller goes.
+#[derive(Clone, Copy, Debug)]
+struct Endless;
+
 impl Answer {
+    /// Lines of JSON as they come, for as long as the caller listens.
+    pub fn lines(lines: mpsc::Receiver<Arc<str>>) -> Self {
+        Self {
+            status: 200,
+            content_type: "application/x-ndjson",
+            body: Either::Right(Lines(lines)),
+        }
+    }
+
     pub fn json(status: u16, value: &impl Serialize) -> Self {
         let body = serde_json::to_vec(value).unwrap_or_default();
         Self {
             status,
             content_type: "application/json",
-            body: body.into(),
+            body: Either::Left(Full::new(body.into())),
         }
     }
 
@@ -50,7 +87,7 @@ impl Answer {
         Self {
             status,
             content_type: "text/plain; charset=utf-8",
-            body: Bytes::from_static(text.as_bytes()),
+            body: Either::Left(Full::new(Bytes::from_static(text.as_bytes()))),
         }
     }
 
@@ -58,12 +95,16 @@ impl Answer {
         Self {
             status: 200,
             content_type: "text/plain; version=0.0.4; charset=utf-8",
-            body: page.into(),
+            body: Either::Left(Full::new(page.into())),
         }
     }
 
-    pub(super) fn into_response(self) -> Response<Full<Bytes>> {
-        let mut response = Response::new(Full::new(self.body));
+    pub(super) fn into_response(self) -> Response<Content> {
+        let is_endless = matches!(self.body, Either::Right(_));
+        let mut response = Response::new(self.body);
+        if is_endless {
+            response.extensions_mut().insert(Endless);
+        }
         *response.status_mut() =
             StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         response
@@ -95,17 +136,31 @@ pub(super) fn spawn<Stream, Answers>(
     slot: Option<OwnedSemaphorePermit>,
 ) where
     Stream: AsyncRead + AsyncWrite + Unpin + 'static,
-    Answers:
-        Service<Request<Incoming>, Response = Response<Full<Bytes>>, Error = Infallible> + 'static,
+    Answers: Service<Request<Incoming>, Response = Response<Content>, Error = Infallible> + 'static,
     Answers::Future: Future + 'static,
 {
     spawn_local(async move {
+        let is_endless = Rc::new(Cell::new(false));
+        let noted = Rc::clone(&is_endless);
+        let service = service_fn(move |request| {
+            let (answer, noted) = (service.call(request), Rc::clone(&noted));
+            async move {
+                let answer = answer.await;
+                let is_endless =
+                    |answer: &Response<Content>| answer.extensions().get::<Endless>().is_some();
+                noted.set(answer.as_ref().is_ok_and(is_endless));
+                answer
+            }
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_WITHIN)
             .serve_connection(TokioIo::new(stream), service);
         // The caller sees how its call ended; nobody else has to.
-        let _ = timeout(CONNECTION_FOR, connection).await;
+        let mut connection = pin!(connection);
+        if timeout(CONNECTION_FOR, &mut connection).await.is_err() && is_endless.get() {
+            let _ = connection.await;
+        }
         drop(slot);
     });
 }

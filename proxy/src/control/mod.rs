@@ -6,6 +6,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
+use openclaw_core::config::{Loaded, Server};
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -32,7 +33,10 @@ pub mod http;
 mod load;
 pub mod log;
 mod metrics;
+mod names;
 mod notify;
+mod prepare;
+mod privileges;
 mod process;
 mod shield;
 mod sockets;
@@ -53,25 +57,27 @@ pub enum Ended {
 /// It cannot start.
 pub fn run(options: Options, level: LevelSwitch) -> Result<Ended, ControlError> {
     process::raise_file_limit();
+    let loaded = load(&options.origin).map_err(ControlError::Refused)?;
+    level.set(loaded.config.log.level);
+    // Before the first thread that would keep what it had.
+    let loaded = privileges::settle(&options, loaded)?;
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|source| ControlError::Runtime { source })?;
-    let ended = LocalSet::new().block_on(&runtime, live(options, level));
+    let ended = LocalSet::new().block_on(&runtime, live(options, loaded, level));
     // A name that is being resolved does not hold the end up.
     runtime.shutdown_background();
     ended
 }
 
-async fn live(options: Options, level: LevelSwitch) -> Result<Ended, ControlError> {
+async fn live(options: Options, loaded: Loaded, level: LevelSwitch) -> Result<Ended, ControlError> {
     let mut signals = Signals::new().map_err(|source| ControlError::Runtime { source })?;
-    let loaded = load(&options.origin).map_err(ControlError::Refused)?;
-    level.set(loaded.config.log.level);
     // The sockets come first: a second process must not get as far as the listeners.
     let admin = &loaded.config.admin;
     let path = options.socket.as_ref().unwrap_or(&admin.socket);
     let socket = open_admin(&options, path).await?;
-    let _state = lock_state(&loaded.config.server.state_dir)?;
+    let _state = lock_state(&loaded.config.server)?;
     let metrics = open_metrics(&options, admin.metrics).await?;
     let control = Control::start(options, loaded, level).await?;
     if let Some(socket) = &socket {
@@ -82,6 +88,7 @@ async fn live(options: Options, level: LevelSwitch) -> Result<Ended, ControlErro
         tokio::task::spawn_local(metrics::serve(Rc::clone(&control), listener));
     }
     shield::attend(&control);
+    names::attend(&control);
     banner::print(&control);
     notify(State::Ready);
     let obey = obey(&control, &mut signals);
@@ -116,9 +123,11 @@ async fn open_admin(options: &Options, path: &Path) -> Result<Option<AdminSocket
 }
 
 /// A directory that cannot be used costs the lists their next start only; one that is in use would cost another proxy its lists.
-fn lock_state(directory: &Path) -> Result<Option<ProxyLock>, ControlError> {
-    match ProxyLock::take(directory) {
+/// With a user of its own that is a mistake in the installation, and nobody means to lose the lists by it.
+fn lock_state(server: &Server) -> Result<Option<ProxyLock>, ControlError> {
+    match ProxyLock::take(&server.state_dir) {
         Ok(lock) => Ok(Some(lock)),
+        Err(error) if server.user.is_some() => Err(ControlError::StateDir(error)),
         Err(error @ LockError::InUse { .. }) => Err(ControlError::StateDir(error)),
         Err(error @ LockError::Unusable { .. }) => {
             tracing::warn!("{}", chain(&error));

@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit};
 
-/// Raises the limit of open files to what the system allows; each proxied connection needs two.
+use crate::net::descriptors;
+
+/// Raises the limit of open files to what the system allows; each proxied connection needs two. Some are kept back for the control
+/// plane.
 pub(super) fn raise_file_limit() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -16,6 +19,9 @@ pub(super) fn raise_file_limit() {
     };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+    if let Some(limit) = getrlimit(Resource::Nofile).current {
+        descriptors::reserve(limit);
     }
 }
 

@@ -1,12 +1,14 @@
 //! The shield's place in the control plane: its calls, its clock, its log. What takes time runs beside the control thread.
 
+use std::future::ready;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::{spawn_blocking, spawn_local};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use super::admin::SMALL;
 use super::admin::table::{Call, Route};
 use super::http::Answer;
 use super::state::Control;
@@ -19,12 +21,31 @@ const TICK: Duration = Duration::from_secs(1);
 /// The largest body: lists are imported through here.
 const MAX_LISTS: usize = 64 << 20;
 
-pub(super) static ROUTES: &[Route] = &[Route {
-    method: "POST",
-    path: "/shield",
-    max_body: MAX_LISTS,
-    run: |control, call| Box::pin(ask(control, call)),
-}];
+/// How often the ring of drops is read while somebody follows them, and while nobody does.
+const DROPS_FOLLOWED: Duration = Duration::from_millis(100);
+const DROPS_KEPT: Duration = Duration::from_millis(500);
+
+pub(super) static ROUTES: &[Route] = &[
+    Route {
+        method: "POST",
+        path: "/shield",
+        max_body: MAX_LISTS,
+        run: |control, call| Box::pin(ask(control, call)),
+    },
+    Route {
+        method: "GET",
+        path: "/shield/drops",
+        max_body: SMALL,
+        run: |control, _| Box::pin(ready(follow_drops(&control))),
+    },
+];
+
+fn follow_drops(control: &Control) -> Answer {
+    match control.shield.follow_drops() {
+        Ok(lines) => Answer::lines(lines),
+        Err(error) => Answer::json(409, &error),
+    }
+}
 
 async fn ask(control: Rc<Control>, call: Call) -> Answer {
     let request: Request = match serde_json::from_slice(&call.body) {
@@ -63,6 +84,23 @@ pub(super) fn attend(control: &Control) {
             if let Err(error) = spawn_blocking(move || shield.tick()).await {
                 tracing::error!(%error, "the shield missed a tick");
             }
+        }
+    });
+    let shield = control.shield.clone();
+    spawn_local(async move {
+        loop {
+            let reading = shield.clone();
+            if let Err(error) = spawn_blocking(move || reading.read_drops()).await {
+                tracing::error!(%error, "the drops are not read any more");
+                return;
+            }
+            let is_followed = shield.is_followed();
+            sleep(if is_followed {
+                DROPS_FOLLOWED
+            } else {
+                DROPS_KEPT
+            })
+            .await;
         }
     });
     if let Some(log) = control.shield.log_reader() {

@@ -39,8 +39,8 @@ impl Bound {
         let mut bound = HashMap::new();
         let mut sockets: Vec<Vec<BoundSocket>> = (0..workers).map(|_| Vec::new()).collect();
         let mut troubles = Vec::new();
-        for (listener, setup) in config.listeners.iter_mut().enumerate() {
-            for address in &mut setup.bind {
+        for setup in &mut config.listeners {
+            for (index, address) in setup.bind.iter_mut().enumerate() {
                 let key = (Arc::clone(&setup.name), *address);
                 if let Some(real) = self.0.get(&key) {
                     *address = *real;
@@ -54,11 +54,13 @@ impl Bound {
                         *address = real;
                         bound.insert(key, real);
                         for (worker, socket) in sockets.iter_mut().zip(group) {
+                            let listener = Arc::clone(&setup.name);
                             worker.push(BoundSocket { listener, socket });
                         }
                     }
                     Err(source) => troubles.push(Trouble::Bind {
                         listener: Arc::clone(&setup.name),
+                        bind: index,
                         address: *address,
                         source,
                     }),

@@ -8,24 +8,29 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use openclaw_core::config::{AccessTarget, Config, Loaded, ShieldMode};
+use openclaw_core::config::Loaded;
+use openclaw_core::route::Router;
 use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::time::timeout;
 
-use super::build::{Builder, Built};
-use super::error::{ControlError, Refused, Trouble};
+use super::build::Builder;
+use super::error::{ControlError, Refused};
 use super::load::{self, Origin};
 use super::log::LevelSwitch;
 use super::notify::{State, notify};
+use super::prepare::{Prepared, kept_until_restart, open_log, prepare, snapshot, worker_count};
 use super::sockets::{Binding, Bound};
-use crate::shield::{Shield, pointless_blocks};
+use crate::shield::Shield;
 use crate::snapshot::Snapshot;
-use crate::telemetry::{AccessWriter, Output, Report, chain};
+use crate::telemetry::{AccessWriter, Report, chain};
 use crate::tls::CertificateFacts;
-use crate::worker::{self, Command, WorkerHandle, WorkerSeed};
+use crate::worker::{self, Adoption, BoundSocket, Command, WorkerHandle, WorkerSeed};
 
 /// A worker that does not answer within this is left out of the figures.
 const REPORT_WITHIN: Duration = Duration::from_secs(1);
+
+/// A worker that does not serve from a new snapshot within this is told of.
+const ADOPT_WITHIN: Duration = Duration::from_secs(2);
 
 /// How `openclaw run` was called.
 #[derive(Clone, Debug)]
@@ -67,6 +72,8 @@ pub struct Control {
     pub(super) worker_count: usize,
     access_log: RefCell<Option<AccessWriter>>,
     pub(super) draining: Cell<Option<Duration>>,
+    /// Whether names of endpoints have no address.
+    pub(super) unresolved: Cell<bool>,
     /// Wakes the main task when a stop is asked for.
     pub(super) stop: Notify,
     pub(super) shield: Shield,
@@ -100,6 +107,7 @@ impl Control {
             built,
             output,
             warnings,
+            places,
         } = prepared;
         for warning in &warnings {
             tracing::warn!("{warning}");
@@ -107,8 +115,9 @@ impl Control {
         let worker_count = worker_count(&config);
         let Binding { bound, sockets } = Bound::default()
             .extend(&mut config, worker_count)
-            .map_err(|troubles| ControlError::Refused(Refused(troubles)))?;
+            .map_err(|troubles| ControlError::Refused(Refused::placed(troubles, &places)))?;
         let certificates = built.certificates.clone();
+        let unresolved = !built.unresolved.is_empty();
         let snapshot = snapshot(1, config, built);
         let access_log =
             AccessWriter::start(output).map_err(|source| ControlError::Runtime { source })?;
@@ -143,6 +152,7 @@ impl Control {
             worker_count,
             access_log: RefCell::new(Some(access_log)),
             draining: Cell::new(None),
+            unresolved: Cell::new(unresolved),
             stop: Notify::new(),
             shield,
             admin: RefCell::new(None),
@@ -185,39 +195,85 @@ impl Control {
             built,
             output,
             mut warnings,
+            places,
         } = prepare(&self.options, load::load(&self.options.origin)?, builder).await?;
         let old = Arc::clone(&self.snapshot.borrow());
         warnings.extend(kept_until_restart(&old.config, &config, self.worker_count));
         let bound = self.bound.borrow().clone();
         let Binding { bound, sockets } = bound
             .extend(&mut config, self.worker_count)
-            .map_err(Refused)?;
+            .map_err(|troubles| Refused::placed(troubles, &places))?;
         // Nothing can fail from here on.
         self.level.set(config.log.level);
         let generation = old.generation + 1;
         self.certificates
             .borrow_mut()
             .clone_from(&built.certificates);
+        self.unresolved.set(!built.unresolved.is_empty());
         let snapshot = snapshot(generation, config, built);
         if let Some(log) = &*self.access_log.borrow() {
             log.switch(output);
         }
-        for (worker, sockets) in self.workers.borrow().iter().zip(sockets) {
-            let taken = worker.send(Command::Adopt {
-                snapshot: Arc::clone(&snapshot),
-                sockets,
-            });
-            if !taken {
-                tracing::error!("a worker has ended or hangs; it does not take the configuration");
-            }
-        }
         *self.bound.borrow_mut() = bound;
         *self.snapshot.borrow_mut() = Arc::clone(&snapshot);
+        warnings.extend(self.hand_over(&snapshot, sockets).await);
         warnings.extend(super::shield::follow(self, snapshot).await);
         Ok(Taken {
             generation,
             warnings,
         })
+    }
+
+    /// Gives a snapshot to every worker and waits until they serve from it; tells who does not.
+    async fn hand_over(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        sockets: Vec<Vec<BoundSocket>>,
+    ) -> Vec<String> {
+        let mut given = Vec::new();
+        for (worker, sockets) in self.workers.borrow().iter().zip(sockets) {
+            let snapshot = Arc::clone(snapshot);
+            given.push(worker.adopt(Adoption { snapshot, sockets }));
+        }
+        let deadline = Instant::now() + ADOPT_WITHIN;
+        let mut late = Vec::new();
+        for (index, taken) in given.into_iter().enumerate() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match timeout(left, taken.wait()).await {
+                Ok(true) => {}
+                Ok(false) => late.push(format!(
+                    "worker {index} has ended and does not take the configuration; restart the proxy"
+                )),
+                Err(_) => late.push(format!(
+                    "worker {index} is busy and does not serve the new configuration yet"
+                )),
+            }
+        }
+        late
+    }
+
+    /// Asks anew for the names of endpoints, and serves from what came of it.
+    pub(super) async fn resolve_again(&self) {
+        let mut builder = self.builder.lock().await;
+        let old = self.snapshot();
+        let resolved = builder.upstreams(&old.config.upstreams).await;
+        self.unresolved.set(!resolved.unresolved.is_empty());
+        if resolved.upstreams == old.upstreams {
+            return;
+        }
+        let snapshot = Arc::new(Snapshot {
+            generation: old.generation,
+            config: old.config.clone(),
+            router: Router::new(&old.config.routes),
+            listeners: old.listeners.clone(),
+            upstreams: resolved.upstreams,
+        });
+        *self.snapshot.borrow_mut() = Arc::clone(&snapshot);
+        tracing::info!("names of endpoints that had no address have been resolved");
+        let no_sockets = (0..self.worker_count).map(|_| Vec::new()).collect();
+        for warning in self.hand_over(&snapshot, no_sockets).await {
+            tracing::warn!("{warning}");
+        }
     }
 
     /// The file may have been rotated, whatever is wrong with the configuration.
@@ -248,13 +304,19 @@ impl Control {
         notify(State::Stopping);
         let deadline = Instant::now() + grace;
         let workers = self.workers.take();
-        for worker in &workers {
-            worker.send(Command::Drain { deadline });
-        }
+        let full: Vec<usize> = (0..)
+            .zip(&workers)
+            .filter_map(|(index, worker)| {
+                (!worker.send(Command::Drain { deadline })).then_some(index)
+            })
+            .collect();
         let (done, ended) = oneshot::channel();
         let log = self.access_log.take();
         // Joining blocks; the control plane answers until the end.
         let joining = thread::Builder::new().spawn(move || {
+            for worker in full.into_iter().filter_map(|index| workers.get(index)) {
+                worker.insist(Command::Drain { deadline });
+            }
             workers.into_iter().for_each(WorkerHandle::join);
             if let Some(log) = log {
                 log.close();
@@ -302,83 +364,4 @@ impl Control {
     pub fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.snapshot.borrow())
     }
-}
-
-/// Everything short of the sockets.
-struct Prepared {
-    config: Config,
-    built: Built,
-    output: Output,
-    warnings: Vec<String>,
-}
-
-async fn prepare(
-    options: &Options,
-    loaded: Loaded,
-    builder: &mut Builder,
-) -> Result<Prepared, Refused> {
-    let mut config = loaded.config;
-    if !options.shield {
-        config.shield.mode = ShieldMode::Off;
-    }
-    let built = builder.build(&config).await.map_err(Refused)?;
-    let output = open_log(&config.log.access.to)?;
-    let warnings = loaded.warnings.iter().map(ToString::to_string);
-    let warnings = warnings
-        .chain(built.warnings())
-        .chain(pointless_blocks(&config))
-        .collect();
-    Ok(Prepared {
-        config,
-        built,
-        output,
-        warnings,
-    })
-}
-
-fn open_log(target: &AccessTarget) -> Result<Output, Trouble> {
-    Output::open(target).map_err(|source| Trouble::AccessLog {
-        target: match target {
-            AccessTarget::File(path) => path.display().to_string(),
-            AccessTarget::Stdout => "stdout".to_owned(),
-            AccessTarget::Off => "off".to_owned(),
-        },
-        source,
-    })
-}
-
-fn snapshot(generation: u64, config: Config, built: Built) -> Arc<Snapshot> {
-    Arc::new(Snapshot {
-        generation,
-        config,
-        router: built.router,
-        listeners: built.listeners,
-        upstreams: built.upstreams,
-    })
-}
-
-fn worker_count(config: &Config) -> usize {
-    config
-        .server
-        .workers
-        .or_else(|| thread::available_parallelism().ok())
-        .map_or(1, Into::into)
-}
-
-/// Settings that a reload does not reach.
-fn kept_until_restart(old: &Config, new: &Config, workers: usize) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let mut kept = |key: &str, changed: bool| {
-        if changed {
-            warnings.push(format!("{key} changes with the next restart"));
-        }
-    };
-    kept("server.workers", worker_count(new) != workers);
-    kept(
-        "server.state_dir",
-        old.server.state_dir != new.server.state_dir,
-    );
-    kept("admin.socket", old.admin.socket != new.admin.socket);
-    kept("admin.metrics", old.admin.metrics != new.admin.metrics);
-    warnings
 }

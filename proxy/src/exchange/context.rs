@@ -105,7 +105,10 @@ impl Local {
     /// Serves another snapshot from the next exchange on.
     pub fn adopt(&self, snapshot: Arc<Snapshot>) {
         let before = self.serving();
+        // A long exchange may hold on to what was before for hours, and the sweep sees only what is served now.
+        before.upstreams.iter().for_each(Upstream::retire);
         let serving = Rc::new(Serving::new(snapshot, &self.recorder, Some(&before)));
+        before.upstreams.iter().for_each(Upstream::close_retired);
         *self.serving.borrow_mut() = serving;
     }
 
@@ -174,22 +177,13 @@ impl Serving {
                         .iter()
                         .find(|known| known.config.name == config.name)
                 });
-                let known = |address| {
-                    former.and_then(|former| {
-                        former
-                            .endpoints
-                            .iter()
-                            .find(|known| known.address == address)
-                            .cloned()
-                    })
-                };
                 let slot = slots.upstreams.get(index).copied().unwrap_or_default();
                 let endpoint_slots = slots
                     .endpoints
                     .get(index)
                     .map(Vec::as_slice)
                     .unwrap_or_default();
-                Upstream::new(config, setup, slot, endpoint_slots, known)
+                Upstream::new(config, setup, slot, endpoint_slots, former)
             })
             .collect();
         Self {

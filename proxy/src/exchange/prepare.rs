@@ -117,7 +117,7 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
     let plan = match route {
         None if misdirected => Plan::Refuse(Error::Misdirected.fault()),
         None => Plan::Refuse(Error::NoRoute.fault()),
-        Some(route) => plan(local, downstream, request, route, &serving, &id),
+        Some(route) => plan(local, downstream, request, route, &serving, (&id, client)),
     };
     let log = local
         .recorder
@@ -171,7 +171,7 @@ fn plan(
     request: &Request<'_>,
     route: &Route,
     serving: &Serving,
-    id: &RequestId,
+    (id, client): (&RequestId, IpAddr),
 ) -> Plan {
     let targets = match &route.action {
         Action::Forward(targets) => targets,
@@ -206,6 +206,7 @@ fn plan(
         &Hop {
             peer: &downstream.peer_text,
             trusted: downstream.trusted,
+            client,
             scheme: downstream.scheme(),
             local: downstream.local,
             request_id: id,

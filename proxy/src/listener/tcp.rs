@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::handshake::{HandshakeError, handshake};
 use super::{Listening, Terms};
 use crate::exchange::context::{Accepted, Downstream, Local, TlsFacts};
-use crate::net::Io;
+use crate::net::{Io, descriptors};
 use crate::serve;
 use crate::snapshot::Permit;
 use crate::telemetry::LogFields;
@@ -36,20 +36,37 @@ pub async fn accept(local: Rc<Local>, listening: Rc<Listening>, socket: TcpListe
             return;
         }
         match accepted {
-            Some(Ok((tcp, peer))) => {
-                exhausted = false;
-                admit(&local, &listening, tcp, peer);
-            }
+            Some(Ok((tcp, peer))) => match descriptors::spend(tcp) {
+                Ok(tcp) => {
+                    exhausted = false;
+                    admit(&local, &listening, tcp, peer);
+                }
+                // Closed at once: better than a client that waits for an answer until its own patience ends.
+                Err(error) => {
+                    let terms = listening.terms.borrow().clone();
+                    let accepted = Accepted {
+                        peer,
+                        at: Instant::now(),
+                    };
+                    let detail = "the process has as many open files as it may";
+                    refused(&local, &terms, accepted, Reason::LimitConnections, detail);
+                    tell(&mut exhausted, &listening, &error);
+                }
+            },
             // The client was gone before it was accepted, or descriptors ran out: only the latter lasts.
             Some(Err(error)) if error.kind() != io::ErrorKind::ConnectionAborted => {
-                // Once an episode: it may last, and many lines would say no more than one.
-                if !std::mem::replace(&mut exhausted, true) {
-                    tracing::warn!(listener = %listening.name(), %error, "accepting failed");
-                }
+                tell(&mut exhausted, &listening, &error);
                 tokio::time::sleep(EXHAUSTED_PAUSE).await;
             }
             Some(Err(_)) | None => {}
         }
+    }
+}
+
+/// Once an episode: it may last, and many lines would say no more than one.
+fn tell(exhausted: &mut bool, listening: &Listening, error: &io::Error) {
+    if !std::mem::replace(exhausted, true) {
+        tracing::warn!(listener = %listening.name(), %error, "connections cannot be accepted; is the limit of open files high enough?");
     }
 }
 

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::drops::DropView;
 use super::format::{Format, Problems};
 use super::lists::Kind;
 use super::status::Status;
@@ -47,6 +48,10 @@ pub enum Request {
         kind: Kind,
     },
     Status,
+    /// The last packets that were dropped or would have been, a sample.
+    Drops {
+        limit: Option<usize>,
+    },
     Attach {
         interface: String,
         mode: Option<String>,
@@ -91,6 +96,9 @@ pub enum Answer {
     },
     Stats(Stats),
     Status(Status),
+    Drops {
+        drops: Vec<DropView>,
+    },
 }
 
 /// Lists were changed, or would be.

@@ -300,6 +300,7 @@ pub(super) struct View<'a> {
 
 impl Tables for View<'_> {
     type Record = HostRecord;
+    type Ban4 = HostRecord;
     type Word = Uncounted;
 
     fn class4(&self, source: [u8; 4]) -> u16 {
@@ -356,6 +357,10 @@ impl Tables for View<'_> {
     fn note(&self, _: &Config, _: &Flow, _: Reason, _: u8) {}
 
     fn now_ns(&self) -> u64 {
+        self.now_ns
+    }
+
+    fn tick_ns(&self) -> u64 {
         self.now_ns
     }
 }

@@ -5,6 +5,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::privilege::leave_to_owner;
+
 /// Held by the proxy for as long as it runs; the text is its process id.
 const PROXY: &str = "lock";
 /// Held while somebody without a proxy works on the lists, and while a proxy begins.
@@ -59,6 +61,7 @@ pub(super) fn offline(directory: &Path) -> Result<File, LockError> {
 fn lists(directory: &Path) -> Result<File, LockError> {
     fs::create_dir_all(directory)
         .and_then(|()| File::create(directory.join(LISTS)))
+        .inspect(|file| leave_to_owner(file, directory))
         .and_then(|file| file.lock().map(|()| file))
         .map_err(|source| unusable(directory, source))
 }
@@ -71,6 +74,7 @@ fn proxy(directory: &Path) -> Result<File, LockError> {
         .create(true)
         .open(&path)
         .map_err(|source| unusable(directory, source))?;
+    leave_to_owner(&file, directory);
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::Error(source)) => Err(unusable(directory, source)),

@@ -9,7 +9,9 @@ pub mod kernel;
 
 mod api;
 mod compile;
+mod doctor;
 mod doubts;
+mod drops;
 mod format;
 mod host;
 mod index;
@@ -19,6 +21,8 @@ mod look;
 mod own;
 mod peers;
 mod persist;
+mod policy;
+mod ports;
 mod prefix;
 mod raise;
 mod rules;
@@ -37,21 +41,42 @@ use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use openclaw_core::config::{Config, ShieldMode};
+use tokio::sync::mpsc;
 
 pub use self::api::{
     Answer, ApiError, Changed, EntryView, Import, ListStats, Request, Stats, TableStats, Tested,
 };
+pub use self::doctor::{Finding, Health, examine};
 pub use self::doubts::{missing_interfaces, pointless_blocks};
+use self::drops::DropLog;
+pub use self::drops::DropView;
 pub use self::format::ttl::show as show_seconds;
 pub use self::format::{Format, Problem, Problems, SHOWN_PROBLEMS};
-use self::kernel::{KernelError, LogReader, Mode};
+use self::kernel::{KernelError, LogReader, Mode, Pins};
 pub use self::lists::Kind;
 pub use self::lock::{LockError, ProxyLock};
 pub use self::peers::PeerFilter;
 use self::peers::Shared;
 use self::state::State;
 pub use self::status::{InterfaceStatus, Status};
+use crate::privilege::Account;
 use crate::telemetry::{MetricsText, chain, metrics};
+
+/// Does for the shield what takes all of root's rights, before a proxy gives them up: mounts the BPF file system, and makes the pins
+/// `heir`'s, or root's own again.
+///
+/// # Errors
+/// The system has no BPF file system, or not for this process; the shield works without, or says what is missing.
+pub fn prepare(config: &Config, heir: Option<&Account>) -> Result<(), KernelError> {
+    if config.shield.mode == ShieldMode::Off {
+        return Ok(());
+    }
+    let pins = Pins::new(&config.shield.pin_dir);
+    match heir {
+        Some(heir) => pins.give(heir.uid, heir.gid),
+        None => pins.mount_if_missing().and_then(|()| pins.take_over()),
+    }
+}
 
 /// The shield of a process. Clones are the same shield. Calls may take milliseconds, an import of a large list seconds: not for the
 /// thread of a worker.
@@ -59,6 +84,7 @@ use crate::telemetry::{MetricsText, chain, metrics};
 pub struct Shield {
     state: Arc<Mutex<State>>,
     shared: Arc<Shared>,
+    drops: Arc<DropLog>,
     /// Held while the file is written, so that an older one never replaces a newer.
     saving: Arc<Mutex<()>>,
 }
@@ -96,6 +122,7 @@ impl Shield {
         Self {
             state: Arc::new(Mutex::new(state)),
             shared,
+            drops: Arc::default(),
             saving: Arc::default(),
         }
     }
@@ -161,6 +188,29 @@ impl Shield {
         }
     }
 
+    /// To be called several times a second while [`Self::is_followed`], else once or twice: reads which packets were dropped.
+    pub fn read_drops(&self) {
+        let result = self.lock().read_drops(&self.drops);
+        if let Err(error) = result {
+            tracing::debug!(error = %chain(&error), "the kernel is not told how many drops to tell");
+        }
+    }
+
+    /// Whether somebody follows the drops.
+    pub fn is_followed(&self) -> bool {
+        self.drops.is_followed()
+    }
+
+    /// Drops from now on, as lines of JSON ([`DropView`]).
+    ///
+    /// # Errors
+    /// Too many follow already.
+    pub fn follow_drops(&self) -> Result<mpsc::Receiver<Arc<str>>, ApiError> {
+        self.drops
+            .follow()
+            .ok_or_else(|| ApiError::failed(&"too many follow the drops already"))
+    }
+
     /// Answers one request of the command line or the admin API. What it changes is on the disk before the answer, or a warning
     /// in it says why not.
     ///
@@ -204,6 +254,9 @@ impl Shield {
             Request::Export { kind, list, format } => state.export(kind, list.as_deref(), format),
             Request::Stats { kind } => Ok(state.stats(kind)),
             Request::Status => Ok(Answer::Status(state.status())),
+            Request::Drops { limit } => Ok(Answer::Drops {
+                drops: self.drops.recent(limit.unwrap_or(look::SHOWN_ENTRIES)),
+            }),
             Request::Attach { interface, mode } => {
                 let mode = parse_mode(mode.as_deref())?;
                 done(&state.attach(&interface, mode), &state)
@@ -267,6 +320,10 @@ impl Shield {
             for (reason, counter) in &stats {
                 let labels = [interface.as_str(), verdict(*reason), reason.code()];
                 text.sample(&metrics::XDP_BYTES, &labels, counter.bytes);
+            }
+            for drops in raise::countries(&maps) {
+                let labels = [drops.country.as_str()];
+                text.sample(&metrics::XDP_COUNTRY_DROPS, &labels, drops.packets);
             }
         }
         for (kind, metric) in [

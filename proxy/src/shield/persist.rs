@@ -15,6 +15,7 @@ use super::index::{ListId, Record};
 use super::lists::{Kind, Lists, Origin};
 use super::prefix::{self, show};
 use super::store::Now;
+use crate::privilege::leave_to_owner;
 
 const FILE: &str = "lists.json";
 const VERSION: u32 = 1;
@@ -104,7 +105,7 @@ pub(super) fn save(state_dir: &Path, bytes: &[u8]) -> Result<(), PersistError> {
     let path = state_dir.join(FILE);
     let beside = state_dir.join(format!(".{FILE}.{}", std::process::id()));
     let written = fs::create_dir_all(state_dir)
-        .and_then(|()| write(&beside, bytes))
+        .and_then(|()| write(&beside, bytes, state_dir))
         .and_then(|()| fs::rename(&beside, &path))
         .and_then(|()| File::open(state_dir)?.sync_all());
     written.map_err(|source| {
@@ -114,8 +115,10 @@ pub(super) fn save(state_dir: &Path, bytes: &[u8]) -> Result<(), PersistError> {
     })
 }
 
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = BufWriter::new(File::create(path)?);
+fn write(path: &Path, bytes: &[u8], state_dir: &Path) -> io::Result<()> {
+    let file = File::create(path)?;
+    leave_to_owner(&file, state_dir);
+    let mut file = BufWriter::new(file);
     file.write_all(bytes)?;
     file.into_inner()
         .map_err(io::IntoInnerError::into_error)?

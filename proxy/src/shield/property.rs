@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod bans;
 mod maps;
 
 use std::collections::BTreeMap;

@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use openclaw_common::abi::flags;
 use openclaw_core::config::{Config, OnExit, ShieldAction, ShieldMode};
+use openclaw_core::country::country_code;
 
 use super::kernel::{Kernel, KernelError, Maps, Mode, interface_index};
 use super::lists::{Kind, Origin};
+use super::ports::Ports;
 use super::sink::synchronise;
 use super::state::State;
-use super::status::{InterfaceStatus, Status};
+use super::status::{CountryDrops, InterfaceStatus, Status};
 use super::watch::At;
+use crate::privilege::Privileges;
 use crate::telemetry::chain;
 
 impl State {
@@ -80,6 +83,12 @@ impl State {
         {
             self.is_on = found.flags & flags::ENABLED != 0;
             self.shared.set_rules(self.flags(), self.monitored());
+        }
+        // Without a proxy the ports are those of the last one.
+        if self.is_proxy
+            && let Err(error) = Ports::of(&self.config).write(&maps)
+        {
+            self.warnings.push(chain(&error));
         }
         let config = self.kernel_config();
         if let Err(error) = synchronise(&maps, &self.shared.read(), &config) {
@@ -153,6 +162,13 @@ impl State {
         let now = self.now();
         let regions = self.set_lists(now);
         let mut warnings = self.commit(&regions);
+        let written = self
+            .maps
+            .as_ref()
+            .map(|maps| Ports::of(&self.config).write(maps));
+        if let Some(Err(error)) = written {
+            warnings.push(chain(&error));
+        }
         if let Err(error) = self.switch(self.is_on) {
             warnings.push(chain(&error));
         }
@@ -263,12 +279,29 @@ impl State {
             } else {
                 self.unavailable.clone().or(failed)
             },
+            followed: self.sampling.is_followed(),
+            countries: self.maps.as_deref().map(countries).unwrap_or_default(),
             proxy: self.is_proxy,
+            privileges: self.is_proxy.then(Privileges::current),
             blocked: count(Kind::Block),
             allowed: count(Kind::Allow),
             warnings: self.warnings.clone(),
         }
     }
+}
+
+/// What was dropped, by country, the most first.
+pub(super) fn countries(maps: &Maps) -> Vec<CountryDrops> {
+    let counted = maps.countries().unwrap_or_default();
+    let mut countries: Vec<CountryDrops> = counted
+        .into_iter()
+        .filter_map(|(number, packets)| {
+            let country = country_code(number)?.to_owned();
+            Some(CountryDrops { country, packets })
+        })
+        .collect();
+    countries.sort_by_key(|one| std::cmp::Reverse(one.packets));
+    countries
 }
 
 fn mode(mode: ShieldMode) -> Mode {

@@ -45,7 +45,7 @@ impl Sink for KernelSink<'_> {
             Place::Ban => self
                 .maps
                 .ban4
-                .insert(&net.first.to_be_bytes(), &entry(placement)),
+                .insert(net.first.to_be_bytes(), placement.until_ns),
             Place::AllowFine | Place::BlockFine => {
                 self.maps.fine4.insert(&key4(net), &entry(placement))
             }
@@ -85,7 +85,10 @@ impl Sink for KernelSink<'_> {
 
     fn remove4(&mut self, net: Net<u32>, place: Place) -> Result<(), KernelError> {
         match place {
-            Place::Ban => self.maps.ban4.remove(&net.first.to_be_bytes()).map(drop),
+            Place::Ban => {
+                self.maps.ban4.remove(net.first.to_be_bytes());
+                Ok(())
+            }
             Place::AllowFine | Place::BlockFine => self.maps.fine4.remove(&key4(net)).map(drop),
             Place::AllowClass | Place::BlockClass => Ok(()),
         }
@@ -116,10 +119,6 @@ pub(super) fn synchronise(
     let (ban6, fine6): (Vec<_>, Vec<_>) = all6
         .into_iter()
         .partition(|(_, placement)| is_ban(placement));
-    let ban4: Vec<_> = ban4
-        .into_iter()
-        .map(|(net, placement)| (net.first.to_be_bytes(), entry(placement)))
-        .collect();
     let fine4: Vec<_> = fine4
         .into_iter()
         .map(|(net, placement)| (key4(net), entry(placement)))
@@ -132,7 +131,10 @@ pub(super) fn synchronise(
         .into_iter()
         .map(|(net, placement)| (key6(net), entry(placement)))
         .collect();
-    maps.ban4.insert_many(&ban4)?;
+    for (net, placement) in ban4 {
+        maps.ban4
+            .insert(net.first.to_be_bytes(), placement.until_ns)?;
+    }
     maps.fine4.insert_many(&fine4)?;
     maps.ban6.insert_many(&ban6)?;
     maps.fine6.insert_many(&fine6)?;
@@ -154,9 +156,11 @@ pub(super) fn synchronise(
 fn remove_stale(maps: &Maps, tables: &HostTables) -> Result<(), KernelError> {
     let net4 = |key: &Prefix4| Net::new(u32::from_be_bytes(key.address), key.length as u8);
     let net6 = |key: &Prefix6| Net::new(u128::from_be_bytes(key.address), key.length as u8);
-    let mut stale = maps.ban4.keys()?;
-    stale.retain(|key| !tables.holds4(Net::host(u32::from_be_bytes(*key)), class::BANNED));
-    maps.ban4.remove_many(&stale)?;
+    for (address, _) in maps.ban4.entries() {
+        if !tables.holds4(Net::host(u32::from_be_bytes(address)), class::BANNED) {
+            maps.ban4.remove(address);
+        }
+    }
     let mut stale = maps.fine4.keys()?;
     stale.retain(|key| !tables.holds4(net4(key), class::FINE));
     maps.fine4.remove_many(&stale)?;

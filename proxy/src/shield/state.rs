@@ -7,16 +7,18 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use openclaw_common::abi::{self, flags};
 use openclaw_core::config::{Config, Level, Prefix, ShieldAction};
 
+use super::drops::Sampling;
 use super::host::HostTables;
 use super::kernel::{Kernel, Maps, Pins, monotonic_ns};
 use super::lists::{Kind, Origin};
 use super::peers::Shared;
 use super::persist::{self, PersistError};
+use super::ports::Ports;
 use super::prefix::AnyNet;
 use super::sink::KernelSink;
 use super::store::{CONFIG, Guard, Now, PROTECTED, Store};
 use super::watch::Watched;
-use super::{compile, own};
+use super::{compile, own, policy};
 use crate::telemetry::chain;
 
 /// Ranges compiled in one go, so that accepts never wait long for the tables.
@@ -48,6 +50,7 @@ pub(super) struct State {
     pub(super) is_on: bool,
     pub(super) is_proxy: bool,
     pub(super) is_dirty: bool,
+    pub(super) sampling: Sampling,
     pub(super) next_save: Instant,
 }
 
@@ -76,6 +79,7 @@ impl State {
             is_on: true,
             is_proxy,
             is_dirty: false,
+            sampling: Sampling::default(),
             next_save: Instant::now(),
         };
         let now = state.now();
@@ -272,6 +276,8 @@ impl State {
             "the shield is switched off (`openclaw shield on` ends that)"
         } else if self.config.shield.action == ShieldAction::Monitor {
             "`shield.action` is monitor: it is counted, not dropped"
+        } else if self.config.shield.block_action == ShieldAction::Monitor {
+            "`shield.block_action` is monitor: it is counted, not dropped"
         } else {
             "this address can never be dropped"
         }
@@ -282,6 +288,9 @@ impl State {
         if self.is_on {
             set |= flags::ENABLED;
         }
+        if self.is_proxy && self.sampling.is_on(self.config.shield.sample) {
+            set |= flags::EVENTS;
+        }
         if self.is_proxy && matches!(self.config.log.level, Level::Debug | Level::Trace) {
             set |= flags::DEBUG;
         }
@@ -290,18 +299,20 @@ impl State {
 
     /// The rules that only count what they would drop.
     pub(super) fn monitored(&self) -> u64 {
-        match self.config.shield.action {
-            ShieldAction::Monitor => u64::MAX,
-            ShieldAction::Enforce => 0,
-        }
+        policy::monitored(&self.config.shield)
     }
 
     pub(super) fn kernel_config(&self) -> abi::Config {
+        let shield = &self.config.shield;
         let default6 = self.shared.read().default6();
         abi::Config {
             flags: self.flags(),
             default6,
             monitored: self.monitored(),
+            checks: policy::checks(shield, &Ports::of(&self.config)),
+            sample_mask: self.sampling.mask(shield.sample),
+            syn: policy::limit(shield.syn.per_source, shield.syn.burst),
+            udp: policy::limit(shield.udp.per_source, shield.udp.burst),
             ..abi::Config::OFF
         }
     }

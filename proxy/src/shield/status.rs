@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::privilege::Privileges;
+
 /// An interface of the shield.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InterfaceStatus {
@@ -10,6 +12,14 @@ pub struct InterfaceStatus {
     pub mode: Option<String>,
     /// Why it is not native, or not attached.
     pub note: Option<String>,
+}
+
+/// What came from a country and was dropped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountryDrops {
+    /// ISO 3166-1.
+    pub country: String,
+    pub packets: u64,
 }
 
 /// What the shield does, and what it cannot do.
@@ -22,8 +32,17 @@ pub struct Status {
     pub interfaces: Vec<InterfaceStatus>,
     /// Why no interface is shielded by XDP.
     pub unshielded: Option<String>,
+    /// Whether somebody follows the drops.
+    #[serde(default)]
+    pub followed: bool,
+    /// Packets dropped by country, the most first.
+    #[serde(default)]
+    pub countries: Vec<CountryDrops>,
     /// Whether a proxy is running, which applies the lists to the connections that it accepts.
     pub proxy: bool,
+    /// What that proxy may do.
+    #[serde(default)]
+    pub privileges: Option<Privileges>,
     pub blocked: usize,
     pub allowed: usize,
     /// What went wrong and holds on.

@@ -63,12 +63,14 @@ metrics! {
     RECEIVED_BYTES Counter "openclaw_request_body_bytes_total" "bytes" ["listener", "route"] "Bytes received from clients in request bodies.";
     SENT_BYTES Counter "openclaw_response_body_bytes_total" "bytes" ["listener", "route"] "Bytes sent to clients in response bodies.";
     REFUSALS_TOTAL Counter "openclaw_refusals_total" "" ["reason"] "Requests and connections refused, by reason code (see `openclaw reasons`).";
+    UPSTREAM_HEALTHY Gauge "openclaw_upstream_healthy" "" ["upstream", "endpoint"] "0 while the last connection tried to the endpoint, by any worker, failed; else 1, also before the first. It changes with traffic alone: nothing probes yet.";
     UPSTREAM_REQUESTS_TOTAL Counter "openclaw_upstream_requests_total" "" ["upstream", "endpoint", "code"] "Requests sent to an endpoint, by the class of its answer; `none` when there was no usable answer.";
     UPSTREAM_CONNECTS_TOTAL Counter "openclaw_upstream_connects_total" "" ["upstream", "endpoint", "result"] "Connections tried to an endpoint; result is ok or failed.";
     UPSTREAM_RETRIES_TOTAL Counter "openclaw_upstream_retries_total" "" ["upstream"] "Requests sent again after the first attempt failed.";
     UPSTREAM_RESPONSE_TIME Histogram "openclaw_upstream_response_seconds" "seconds" ["upstream", "endpoint"] "From a request being sent to the head of the response.";
     XDP_PACKETS Counter "openclaw_xdp_packets_total" "" ["interface", "verdict", "reason"] "Packets that the shield's kernel program decided, by reason code. One program serves all interfaces.";
     XDP_BYTES Counter "openclaw_xdp_bytes_total" "bytes" ["interface", "verdict", "reason"] "Bytes of the packets that the shield's kernel program decided.";
+    XDP_COUNTRY_DROPS Counter "openclaw_xdp_country_drops_total" "" ["country"] "Packets that the shield's kernel program dropped, by the country of their source; only countries that were seen.";
     XDP_ATTACHED Gauge "openclaw_xdp_attached" "" ["interface"] "1 while the shield is attached to the interface, 0 while it should be and is not.";
     BLOCKLIST_ENTRIES Gauge "openclaw_blocklist_entries" "" ["list", "family"] "Entries of the shield's block lists; family is ipv4 or ipv6.";
     ALLOWLIST_ENTRIES Gauge "openclaw_allowlist_entries" "" ["list", "family"] "Entries of the shield's allow lists; `protected` is what can never be blocked.";

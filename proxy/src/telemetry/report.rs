@@ -93,6 +93,8 @@ impl<'a> Summary<'a> {
             }
             sum.connects += endpoint.connects;
             sum.connects_failed += endpoint.connects_failed;
+            sum.is_configured |= endpoint.is_configured;
+            sum.last_connect = sum.last_connect.max(endpoint.last_connect);
             sum.time.add(&endpoint.time);
         }
         for (sum, more) in self.refusals.iter_mut().zip(&counts.refusals) {
@@ -135,6 +137,11 @@ impl<'a> Summary<'a> {
     }
 
     fn render_upstreams(&self, text: &mut MetricsText) {
+        let configured = self.endpoints.iter().filter(|(_, one)| one.is_configured);
+        for ((upstream, endpoint), counts) in configured {
+            let healthy = u8::from(counts.is_healthy());
+            text.sample(&metrics::UPSTREAM_HEALTHY, &[upstream, endpoint], healthy);
+        }
         for ((upstream, endpoint), counts) in &self.endpoints {
             let classes = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
             for (class, count) in classes.iter().zip(&counts.classes) {

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use openclaw_core::reason::Reason;
 
@@ -118,7 +119,17 @@ pub(super) struct EndpointCounts {
     pub(super) classes: [u64; 6],
     pub(super) connects: u64,
     pub(super) connects_failed: u64,
+    /// The snapshot in use has it.
+    pub(super) is_configured: bool,
+    /// When a connection was last tried, and whether it came to be.
+    pub(super) last_connect: Option<(Instant, bool)>,
     pub(super) time: Histogram,
+}
+
+impl EndpointCounts {
+    pub(super) fn is_healthy(&self) -> bool {
+        self.last_connect.is_none_or(|(_, success)| success)
+    }
 }
 
 /// All counters of one worker.
@@ -172,6 +183,14 @@ impl Shard {
             );
         }
         self.grow();
+        for endpoint in &mut self.counts.endpoints {
+            endpoint.is_configured = false;
+        }
+        for slot in slots.endpoints.iter().flatten() {
+            if let Some(endpoint) = self.counts.endpoints.get_mut(*slot as usize) {
+                endpoint.is_configured = true;
+            }
+        }
         slots
     }
 
@@ -265,6 +284,7 @@ impl Shard {
         let Some(endpoint) = self.counts.endpoints.get_mut(endpoint as usize) else {
             return;
         };
+        endpoint.last_connect = Some((Instant::now(), success));
         if success {
             endpoint.connects += 1;
         } else {

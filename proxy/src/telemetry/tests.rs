@@ -200,6 +200,37 @@ fn an_endpoint_is_not_charged_with_a_status_that_was_made_here() {
     has(&page, r#"upstream_retries_total{upstream="app"} 3"#);
 }
 
+#[test]
+fn an_endpoint_is_healthy_until_the_last_connection_tried_by_any_worker_failed() {
+    let both = snapshot(
+        &["web"],
+        &[],
+        &[("app", &["127.0.0.1:9001", "127.0.0.1:9002"])],
+    );
+    let (one, other) = (Recorder::default(), Recorder::default());
+    let slots = [one.adopt(&both), other.adopt(&both)];
+    let check = |expected: &str| {
+        let page = page(&[&one, &other]);
+        let healthy: Vec<&str> = page
+            .lines()
+            .filter_map(|line| line.strip_prefix("openclaw_upstream_healthy{upstream=\"app\","))
+            .collect();
+        assert_eq!(healthy.join(" "), expected);
+    };
+    check("endpoint=\"127.0.0.1:9001\"} 1 endpoint=\"127.0.0.1:9002\"} 1");
+    one.upstream_connect(slots[0].endpoints[0][1], false);
+    check("endpoint=\"127.0.0.1:9001\"} 1 endpoint=\"127.0.0.1:9002\"} 0");
+    other.upstream_connect(slots[1].endpoints[0][1], true);
+    check("endpoint=\"127.0.0.1:9001\"} 1 endpoint=\"127.0.0.1:9002\"} 1");
+    one.upstream_connect(slots[0].endpoints[0][0], false);
+    check("endpoint=\"127.0.0.1:9001\"} 0 endpoint=\"127.0.0.1:9002\"} 1");
+    // One that is no longer configured is not spoken of.
+    let less = snapshot(&["web"], &[], &[("app", &["127.0.0.1:9002"])]);
+    one.adopt(&less);
+    other.adopt(&less);
+    check("endpoint=\"127.0.0.1:9002\"} 1");
+}
+
 fn logged(recorder: &Recorder, slots: &Slots, id: &str) {
     let fields = LogFields {
         id: id.into(),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use openclaw_core::certificates::ByName;
-use openclaw_core::config::{Listener, Protocols, Tls, TlsVersion};
+use openclaw_core::config::{Certificate, Listener, Protocols, Tls, TlsVersion};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{self, Ticketer};
 use rustls::pki_types::pem;
@@ -59,6 +59,33 @@ pub enum TlsError {
     Setup { source: rustls::Error },
 }
 
+/// What of a listener's `tls` is wrong; a number is that of the certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsPart {
+    All,
+    SelfSigned,
+    ClientCa,
+    Cert(usize),
+    Key(usize),
+}
+
+impl TlsError {
+    /// Which of the two files of a certificate is to blame.
+    fn part(&self, index: usize, files: &Certificate) -> TlsPart {
+        match self {
+            Self::Read { path, .. } if *path != files.cert => TlsPart::Key(index),
+            Self::KeyPem { .. } | Self::Mismatch { .. } | Self::Key { .. } => TlsPart::Key(index),
+            Self::Read { .. }
+            | Self::CertificatePem { .. }
+            | Self::NoCertificate { .. }
+            | Self::CertificateSyntax { .. } => TlsPart::Cert(index),
+            Self::ClientCa { .. } => TlsPart::ClientCa,
+            Self::SelfSigned { .. } => TlsPart::SelfSigned,
+            Self::Setup { .. } => TlsPart::All,
+        }
+    }
+}
+
 /// A listener's TLS, ready to serve.
 #[derive(Debug)]
 pub struct Ready {
@@ -92,26 +119,30 @@ impl Keeper {
     ///
     /// # Errors
     /// Everything that is wrong with its files at once.
-    pub fn prepare(&mut self, listener: &Listener, tls: &Tls) -> Result<Ready, Vec<TlsError>> {
+    pub fn prepare(
+        &mut self,
+        listener: &Listener,
+        tls: &Tls,
+    ) -> Result<Ready, Vec<(TlsPart, TlsError)>> {
         let mut errors = Vec::new();
         let mut loaded = Vec::new();
-        for files in &tls.certificates {
+        for (index, files) in tls.certificates.iter().enumerate() {
             match Loaded::from_files(files, &self.provider) {
                 Ok(certificate) => loaded.push(Arc::new(certificate)),
-                Err(error) => errors.push(error),
+                Err(error) => errors.push((error.part(index, files), error)),
             }
         }
         if !tls.self_signed.is_empty() {
             match self.self_signed(&tls.self_signed) {
                 Ok(certificate) => loaded.push(certificate),
-                Err(error) => errors.push(error),
+                Err(error) => errors.push((TlsPart::SelfSigned, error)),
             }
         }
         let clients = tls.client_ca.as_deref();
         let clients = match clients.map(|path| self.client_roots(path)).transpose() {
             Ok(roots) => roots,
             Err(error) => {
-                errors.push(error);
+                errors.push((TlsPart::ClientCa, error));
                 None
             }
         };
@@ -127,7 +158,7 @@ impl Keeper {
         let certificates = loaded.iter().map(|one| one.facts.clone()).collect();
         let config = self
             .config(listener, tls.min, resolver, clients)
-            .map_err(|source| vec![TlsError::Setup { source }])?;
+            .map_err(|source| vec![(TlsPart::All, TlsError::Setup { source })])?;
         Ok(Ready {
             config: Arc::new(config),
             names,

@@ -11,14 +11,14 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use openclaw_core::config::{Certificate, Protocols};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, ProtocolVersion, ServerConnection,
-    SignatureScheme,
-};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, ProtocolVersion, ServerConnection, SignatureScheme};
 
+use self::believer::Believer;
 use super::*;
+
+#[path = "../../../tests/support/believer.rs"]
+mod believer;
 
 fn listener(protocols: Protocols) -> Listener {
     Listener {
@@ -86,52 +86,14 @@ fn tls(certificates: &[Certificate], self_signed: &[&str]) -> Tls {
     }
 }
 
-/// Takes any certificate and remembers nothing: the tests look at what was sent.
-#[derive(Debug)]
-struct Anything(Vec<SignatureScheme>);
-
-impl ServerCertVerifier for Anything {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.clone()
-    }
-}
-
 fn client(schemes: &[SignatureScheme]) -> ClientConfig {
     let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = Believer::new(&provider, Some(schemes));
     ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anything(schemes.to_vec())))
+        .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth()
 }
 
@@ -272,13 +234,12 @@ fn the_minimum_version_is_kept() {
     let mut section = tls(&[], &["localhost"]);
     let with_tls12 = || {
         let provider = Arc::new(aws_lc_rs::default_provider());
+        let verifier = Believer::new(&provider, None);
         ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS12])
             .unwrap()
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anything(vec![
-                SignatureScheme::ECDSA_NISTP256_SHA256,
-            ])))
+            .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth()
     };
     let old = Keeper::default()
@@ -349,21 +310,21 @@ fn every_bad_file_is_named_with_what_is_wrong() {
         .unwrap_err();
     let words: Vec<String> = errors
         .iter()
-        .map(|error| {
+        .map(|(part, error)| {
             let source = error.source().map(|_| ": …").unwrap_or_default();
-            let text = format!("{error}{source}");
+            let text = format!("{part:?}: {error}{source}");
             text.replace(&format!("{}/", folder.0.display()), "")
         })
         .collect();
     assert_eq!(
         words,
         [
-            "the key in other.key does not belong to the certificate in good.pem",
-            "cannot read missing.pem: …",
-            "empty.pem holds no certificate",
-            "torn.pem is not a PEM file of certificates: …",
-            "the certificate in nonsense.pem cannot be parsed: …",
-            "good.pem holds no private key that can be used (PKCS#8, PKCS#1 or SEC1, not encrypted): …",
+            "Key(0): the key in other.key does not belong to the certificate in good.pem",
+            "Cert(1): cannot read missing.pem: …",
+            "Cert(2): empty.pem holds no certificate",
+            "Cert(3): torn.pem is not a PEM file of certificates: …",
+            "Cert(4): the certificate in nonsense.pem cannot be parsed: …",
+            "Key(5): good.pem holds no private key that can be used (PKCS#8, PKCS#1 or SEC1, not encrypted): …",
         ]
     );
 }

@@ -13,7 +13,8 @@ use openclaw_core::config;
 use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::snapshot::UpstreamSetup;
+use crate::net::descriptors;
+use crate::snapshot::{ResolvedEndpoint, UpstreamSetup};
 
 /// How long an endpoint that refused a connection is passed over while others are left.
 const PASS_OVER: Duration = Duration::from_secs(2);
@@ -27,6 +28,8 @@ pub struct Upstream {
     pub slot: u32,
     pub endpoints: Vec<Rc<Endpoint>>,
     balancer: RefCell<RoundRobin>,
+    /// Idle connections of all endpoints together. Goes on from snapshot to snapshot, as they do.
+    kept: Rc<Cell<usize>>,
 }
 
 /// One address and this worker's idle connections to it. Lives on over reloads as long as it is configured.
@@ -36,6 +39,10 @@ pub struct Endpoint {
     pub label: Arc<str>,
     pub slot: Cell<u32>,
     idle: RefCell<Vec<Idle>>,
+    /// Of its upstream.
+    kept: Rc<Cell<usize>>,
+    /// The snapshot in use does not have it any more, so that nothing is kept for it.
+    is_retired: Cell<bool>,
     passed_over_until: Cell<Option<Instant>>,
 }
 
@@ -55,23 +62,28 @@ pub struct Connection {
 }
 
 impl Upstream {
-    /// `known` finds the endpoint of a former snapshot, whose idle connections are then kept.
+    /// `former` is the upstream of the same name in the snapshot before: endpoints that stay keep their idle connections.
     pub fn new(
         config: &config::Upstream,
         setup: &UpstreamSetup,
         slot: u32,
         endpoint_slots: &[u32],
-        known: impl Fn(SocketAddr) -> Option<Rc<Endpoint>>,
+        former: Option<&Self>,
     ) -> Self {
+        let kept = former.map(|former| former.kept.clone()).unwrap_or_default();
+        let known = |wanted: &ResolvedEndpoint| {
+            let mut known = former?.endpoints.iter();
+            known.find(|known| known.address == wanted.address && known.label == wanted.label)
+        };
         let endpoints = setup
             .endpoints
             .iter()
             .enumerate()
             .map(|(index, endpoint)| {
-                let kept = known(endpoint.address).filter(|kept| kept.label == endpoint.label);
-                let endpoint = kept.unwrap_or_else(|| {
-                    Rc::new(Endpoint::new(endpoint.address, endpoint.label.clone()))
-                });
+                let endpoint = known(endpoint)
+                    .cloned()
+                    .unwrap_or_else(|| Rc::new(Endpoint::new(endpoint, kept.clone())));
+                endpoint.is_retired.set(false);
                 endpoint
                     .slot
                     .set(endpoint_slots.get(index).copied().unwrap_or_default());
@@ -84,6 +96,24 @@ impl Upstream {
             slot,
             endpoints,
             balancer: RefCell::new(RoundRobin::new(weights)),
+            kept,
+        }
+    }
+
+    /// The upstream is served from no more, but for exchanges that run: idle connections are closed, and none are kept
+    /// from now on. Endpoints that the next snapshot has as well are brought back by it.
+    pub fn retire(&self) {
+        for endpoint in &self.endpoints {
+            endpoint.is_retired.set(true);
+        }
+    }
+
+    /// Closes what no exchange will take any more.
+    pub fn close_retired(&self) {
+        for endpoint in &self.endpoints {
+            if endpoint.is_retired.get() {
+                endpoint.retain(|_idle| false);
+            }
         }
     }
 
@@ -105,13 +135,10 @@ impl Upstream {
 
     /// Keeps a connection for the next exchange, within `keepalive`.
     pub fn keep(&self, connection: Connection, since: Instant) {
-        let kept: usize = self
-            .endpoints
-            .iter()
-            .map(|endpoint| endpoint.idle.borrow().len())
-            .sum();
-        if kept < self.config.keepalive {
-            connection.endpoint.idle.borrow_mut().push(Idle {
+        let endpoint = &connection.endpoint;
+        if self.kept.get() < self.config.keepalive && !endpoint.is_retired.get() {
+            self.kept.set(self.kept.get() + 1);
+            endpoint.idle.borrow_mut().push(Idle {
                 tcp: connection.tcp,
                 since,
             });
@@ -121,23 +148,30 @@ impl Upstream {
     /// Closes connections that have been idle for long; called about once a second.
     pub fn sweep(&self, now: Instant) {
         for endpoint in &self.endpoints {
-            endpoint
-                .idle
-                .borrow_mut()
-                .retain(|idle| now.duration_since(idle.since) < MAX_IDLE);
+            endpoint.retain(|idle| now.duration_since(idle.since) < MAX_IDLE);
         }
     }
 }
 
 impl Endpoint {
-    fn new(address: SocketAddr, label: Arc<str>) -> Self {
+    fn new(resolved: &ResolvedEndpoint, kept: Rc<Cell<usize>>) -> Self {
         Self {
-            address,
-            label,
+            address: resolved.address,
+            label: resolved.label.clone(),
             slot: Cell::new(0),
             idle: RefCell::default(),
+            kept,
+            is_retired: Cell::new(false),
             passed_over_until: Cell::new(None),
         }
+    }
+
+    /// Closes the idle connections that are not wanted.
+    fn retain(&self, wanted: impl FnMut(&Idle) -> bool) {
+        let mut idle = self.idle.borrow_mut();
+        let before = idle.len();
+        idle.retain(wanted);
+        self.kept.set(self.kept.get() - (before - idle.len()));
     }
 
     fn is_passed_over(&self, now: Instant) -> bool {
@@ -152,6 +186,7 @@ impl Endpoint {
     pub fn idle_connection(self: &Rc<Self>) -> Option<Connection> {
         loop {
             let idle = self.idle.borrow_mut().pop()?;
+            self.kept.set(self.kept.get() - 1);
             let peek = SockRef::from(&idle.tcp).peek(&mut [MaybeUninit::uninit()]);
             let silent = peek.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
             if silent {
@@ -174,6 +209,7 @@ impl Endpoint {
         } else {
             TcpSocket::new_v6()?
         };
+        let socket = descriptors::spend(socket)?;
         socket.set_nodelay(true)?;
         let tcp = socket.connect(self.address).await?;
         self.passed_over_until.set(None);
@@ -189,3 +225,6 @@ impl Endpoint {
         self.passed_over_until.set(Some(now + PASS_OVER));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,12 +11,16 @@ use std::time::Instant;
 use tokio::runtime::LocalOptions;
 use tokio::sync::{mpsc, oneshot};
 
+pub use self::latest::{Adoption, Taken};
+use self::latest::{Giver, Taker};
 use crate::exchange::context::Local;
 use crate::listener::{Listening, Terms, accept};
 use crate::shield::PeerFilter;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{AccessLog, Recorder, Report};
 use crate::time::TICK;
+
+mod latest;
 
 /// Messages that may wait for a worker; the control plane sends few.
 const INBOX: usize = 64;
@@ -37,42 +41,44 @@ pub struct WorkerSeed {
 /// A listening socket of this worker alone (`SO_REUSEPORT`).
 #[derive(Debug)]
 pub struct BoundSocket {
-    /// Index into `Config::listeners` of the snapshot that comes with it.
-    pub listener: usize,
+    /// Its name.
+    pub listener: Arc<str>,
     pub socket: TcpListener,
 }
 
-/// What the control plane asks of a worker.
+/// What the control plane asks of a worker, besides a new snapshot.
 #[derive(Debug)]
 pub enum Command {
-    /// Serve this from now; listeners whose name or address is gone are closed.
-    Adopt {
-        snapshot: Arc<Snapshot>,
-        sockets: Vec<BoundSocket>,
-    },
     Report(oneshot::Sender<Report>),
     /// Accept no more, let exchanges end; the worker ends when it has no connection left, or at the deadline.
     Drain {
         deadline: Instant,
     },
-    Stop,
 }
 
 /// The control plane's end.
 #[derive(Debug)]
 pub struct WorkerHandle {
     inbox: mpsc::Sender<Command>,
+    latest: Giver,
     thread: thread::JoinHandle<()>,
 }
 
 impl WorkerHandle {
-    /// Whether the worker took the message; it does not when it has ended.
+    /// Whether the worker took the message; it does not when it has ended or its inbox is full.
     pub fn send(&self, command: Command) -> bool {
         self.inbox.try_send(command).is_ok()
     }
 
-    pub fn is_finished(&self) -> bool {
-        self.thread.is_finished()
+    /// Waits for room in the inbox; for a thread that may block.
+    pub fn insist(&self, command: Command) {
+        // It has ended: there is nothing to be done.
+        let _ = self.inbox.blocking_send(command);
+    }
+
+    /// Has the worker serve from a snapshot, whatever waits in its inbox; listeners whose name or address is gone are closed.
+    pub fn adopt(&self, adoption: Adoption) -> Taken {
+        self.latest.give(adoption)
     }
 
     /// Waits for the thread to end.
@@ -89,6 +95,7 @@ impl WorkerHandle {
 /// When the thread or its runtime cannot be made.
 pub fn spawn(seed: WorkerSeed) -> io::Result<WorkerHandle> {
     let (inbox, commands) = mpsc::channel(INBOX);
+    let (latest, adoptions) = latest::pair();
     let thread = thread::Builder::new()
         .name(format!("worker-{}", seed.index))
         .spawn(move || {
@@ -96,11 +103,15 @@ pub fn spawn(seed: WorkerSeed) -> io::Result<WorkerHandle> {
                 .enable_all()
                 .build_local(LocalOptions::default());
             match runtime {
-                Ok(runtime) => runtime.block_on(run(seed, commands)),
+                Ok(runtime) => runtime.block_on(run(seed, commands, adoptions)),
                 Err(error) => tracing::error!(%error, "the runtime of a worker cannot be made"),
             }
         })?;
-    Ok(WorkerHandle { inbox, thread })
+    Ok(WorkerHandle {
+        inbox,
+        latest,
+        thread,
+    })
 }
 
 /// The listeners of this worker.
@@ -109,7 +120,7 @@ struct Listeners {
     open: Vec<Rc<Listening>>,
 }
 
-async fn run(seed: WorkerSeed, mut commands: mpsc::Receiver<Command>) {
+async fn run(seed: WorkerSeed, mut commands: mpsc::Receiver<Command>, mut adoptions: Taker) {
     let local = Rc::new(Local::new(
         seed.snapshot.clone(),
         Recorder::new(seed.access_log),
@@ -138,8 +149,14 @@ async fn run(seed: WorkerSeed, mut commands: mpsc::Receiver<Command>) {
                     break;
                 }
             }
+            Adoption { snapshot, sockets } = adoptions.take() => {
+                // Who drains accepts no more.
+                if drain.is_none() {
+                    listeners.adopt(&snapshot, sockets);
+                }
+                adoptions.done();
+            }
             command = commands.recv() => match command {
-                Some(Command::Adopt { snapshot, sockets }) => listeners.adopt(&snapshot, sockets),
                 Some(Command::Report(reply)) => {
                     // Whoever asked may have given up.
                     let _ = reply.send(local.recorder.report());
@@ -149,7 +166,7 @@ async fn run(seed: WorkerSeed, mut commands: mpsc::Receiver<Command>) {
                     listeners.close_all();
                     local.start_draining();
                 }
-                Some(Command::Stop) | None => break,
+                None => break,
             },
         }
     }
@@ -161,7 +178,10 @@ async fn run(seed: WorkerSeed, mut commands: mpsc::Receiver<Command>) {
 impl Listeners {
     fn open(&mut self, snapshot: &Snapshot, sockets: Vec<BoundSocket>) {
         for bound in sockets {
-            let Some(terms) = self.terms(snapshot, bound.listener) else {
+            let listeners = &snapshot.config.listeners;
+            let index = listeners.iter().position(|one| one.name == bound.listener);
+            // It has gone again before this worker opened it.
+            let Some(terms) = index.and_then(|index| self.terms(snapshot, index)) else {
                 continue;
             };
             let result = bound

@@ -9,13 +9,14 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::shell::{self, say};
-use crate::{reference, test, tidy};
+use crate::{ebpf, reference, test, tidy};
 
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     ("format", format),
     ("clippy", clippy),
+    ("clippy, kernel program", ebpf::lint),
     ("toml", toml),
     ("spelling", spelling),
     ("documentation", documentation),

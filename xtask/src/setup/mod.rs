@@ -8,10 +8,10 @@ mod nightly;
 pub(crate) mod packages;
 mod toolchain;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use clap::ValueEnum;
 
-pub(crate) use packages::{TESTS, install as install_packages};
+pub(crate) use packages::{BUILD, TESTS, install as install_packages};
 pub(crate) use toolchain::{Toolchain, store};
 
 use crate::shell::say;
@@ -41,10 +41,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         None => toolchain(),
     };
     // Both are tried, so that one run names everything that is missing.
-    let packages = install_packages(TESTS);
-    if packages.is_ok() {
+    let compiler = install_packages(BUILD);
+    if compiler.is_ok() {
+        say("build: a C compiler and the headers of the C library are here");
+    }
+    let tests = install_packages(TESTS);
+    if tests.is_ok() {
         say("tests: nginx, curl, ip and nghttp are here");
     }
+    let packages = match (compiler, tests) {
+        (Err(error), Err(other)) => Err(anyhow!("{error:#}\n{other:#}")),
+        (compiler, tests) => compiler.and(tests),
+    };
     match (toolchain, packages) {
         (Ok(toolchain), packages) => {
             say(format!("kernel program: {}", toolchain.name));

@@ -22,6 +22,18 @@ pub(crate) const TESTS: Set = &[
     ("nghttp2-client", "nghttp"),
 ];
 
+/// What compiles the C in the cryptography and in the allocator.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+pub(crate) const BUILD: Set = &[("gcc", "cc"), ("libc6-dev", "/usr/include/stdio.h")];
+/// The cryptography chooses its own sources on the two common architectures only; elsewhere that is left to CMake.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub(crate) const BUILD: Set = &[
+    ("gcc", "cc"),
+    ("libc6-dev", "/usr/include/stdio.h"),
+    ("make", "make"),
+    ("cmake", "cmake"),
+];
+
 /// What puts proxies under load, and checks their answers before.
 pub(crate) const LOADS: Set = &[
     ("curl", "curl"),

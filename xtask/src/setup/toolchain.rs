@@ -57,23 +57,50 @@ pub(crate) struct Toolchain {
 impl Toolchain {
     /// A `cargo build` of a BPF program, without the packages to build.
     pub(crate) fn build(&self, target_dir: &Path) -> Command {
-        let flags = [
-            &format!("-Clinker={}", self.linker.display()),
+        self.command(&self.cargo, "build", target_dir, &[])
+    }
+
+    /// Clippy where this compiler has one, else its own warnings; both as errors, without the packages to look at.
+    pub(crate) fn lint(&self, target_dir: &Path) -> Command {
+        let clippy = self.rustc.with_file_name("cargo-clippy");
+        let has_clippy = clippy.exists() && self.rustc.with_file_name("clippy-driver").exists();
+        if has_clippy {
+            // By its path: `cargo clippy` would take the one of another toolchain that is earlier on PATH.
+            let mut command = self.command(&clippy, "clippy", target_dir, &["-Dwarnings"]);
+            command.env("CARGO", &self.cargo);
+            return command;
+        }
+        say(format!(
+            "{} has no clippy: its own warnings alone",
+            self.name
+        ));
+        self.command(&self.cargo, "build", target_dir, &["-Dwarnings"])
+    }
+
+    fn command(
+        &self,
+        program: &Path,
+        verb: &str,
+        target_dir: &Path,
+        more_flags: &[&str],
+    ) -> Command {
+        let mut flags = vec![
+            format!("-Clinker={}", self.linker.display()),
             // Maps and the loader's relocations need BTF; atomics need the instructions of v3 (kernel 5.12).
-            "-Clink-arg=--btf",
-            "-Ctarget-cpu=v3",
-            "-Cdebuginfo=2",
-        ]
-        .join("\u{1f}");
-        let mut command = shell::foreign(&self.cargo);
+            "-Clink-arg=--btf".to_owned(),
+            "-Ctarget-cpu=v3".to_owned(),
+            "-Cdebuginfo=2".to_owned(),
+        ];
+        flags.extend(more_flags.iter().map(|flag| (*flag).to_owned()));
+        let mut command = shell::foreign(program);
         command
-            .args(["build", "--release", "--target", TARGET, "-Zbuild-std=core"])
+            .args([verb, "--release", "--target", TARGET, "-Zbuild-std=core"])
             .arg("--target-dir")
             .arg(target_dir)
             .env("RUSTC", &self.rustc)
             // A released compiler has the target as well, behind this door.
             .env("RUSTC_BOOTSTRAP", "1")
-            .env("CARGO_ENCODED_RUSTFLAGS", flags);
+            .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
         command
     }
 

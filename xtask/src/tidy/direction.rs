@@ -17,7 +17,7 @@ const ROWS: [&[&str]; 11] = [
     &["telemetry"],
     // The compiled configuration, which everyone reads.
     &["snapshot"],
-    &["net", "time"],
+    &["net", "privilege", "time"],
 ];
 
 /// What a function of bytes and time has no use for.

@@ -89,6 +89,7 @@ impl Record for Never {
 
 impl Tables for Now {
     type Record = Never;
+    type Ban4 = Never;
     type Word = Never;
 
     fn class4(&self, _: [u8; 4]) -> u16 {
@@ -120,6 +121,9 @@ impl Tables for Now {
         None
     }
     fn now_ns(&self) -> u64 {
+        self.0
+    }
+    fn tick_ns(&self) -> u64 {
         self.0
     }
     fn note(&self, _: &Config, _: &Flow, _: Reason, _: u8) {}

@@ -16,7 +16,7 @@ pub struct Listener {
     pub bind: Vec<SocketAddr>,
     pub protocols: Protocols,
     pub tls: Option<Tls>,
-    /// Whose X-Forwarded-For and X-Request-Id are believed.
+    /// Whose X-Forwarded-For, or Forwarded where that is missing, and X-Request-Id are believed.
     pub trusted_proxies: Vec<Prefix>,
     pub max_connections: usize,
     pub max_connections_per_ip: usize,
@@ -64,7 +64,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "trusted_proxies",
             "list of prefixes",
             "[]",
-            "Whose X-Forwarded-For and X-Request-Id are believed.",
+            "Whose X-Forwarded-For, or Forwarded where that is missing, and X-Request-Id are believed.",
         )
         .example("[\"10.0.0.0/8\"]"),
         Key::default(

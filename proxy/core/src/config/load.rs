@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 use super::keys::{self, Key};
 use super::problem::{Complaint, Problem, Problems, Severity};
 use super::reader::{Reader, Section};
-use super::tree::Place;
+use super::tree::{Place, Table};
 use super::{
-    Action, Config, Listener, Source, Upstream, UpstreamProtocol, admin, document, listener, log,
-    route, server, shield, upstream, values,
+    Action, Config, Listener, Places, Source, Upstream, UpstreamProtocol, admin, document,
+    listener, log, route, server, shield, upstream, values,
 };
 
 /// A configuration that can be used.
@@ -18,6 +18,8 @@ pub struct Loaded {
     pub config: Config,
     /// What is probably not meant, though it works.
     pub warnings: Vec<Problem>,
+    /// For problems that only show when files are read and names are resolved.
+    pub places: Places,
 }
 
 pub(super) static ROOT: keys::Section = keys::Section {
@@ -53,13 +55,14 @@ pub(super) static ROOT: keys::Section = keys::Section {
 pub fn load(source: &Source<'_>) -> Result<Loaded, Problems> {
     let mut reader = Reader::new(source.variable);
     reader.set_base(source.name);
-    let config = read_all(source, &reader);
+    let read = read_all(source, &reader);
     let failed = reader.has_errors();
-    let problems = reader.finish();
-    match config {
-        Some(config) if !failed => Ok(Loaded {
+    let (files, problems) = reader.finish();
+    match read {
+        Some((config, document)) if !failed => Ok(Loaded {
             config,
             warnings: problems,
+            places: Places::new(files, document),
         }),
         Some(_) | None => Err(Problems(
             problems
@@ -71,13 +74,9 @@ pub fn load(source: &Source<'_>) -> Result<Loaded, Problems> {
 }
 
 /// `None` only with a problem.
-pub(super) fn read_all(source: &Source<'_>, reader: &Reader<'_>) -> Option<Config> {
+pub(super) fn read_all(source: &Source<'_>, reader: &Reader<'_>) -> Option<(Config, Table)> {
     let table = document::gather(source, reader)?;
-    let start = Place {
-        file: 0,
-        start: 0,
-        end: 0,
-    };
+    let start = Place::default();
     let root = Section::open(reader, &ROOT, String::new(), start, table);
     let config = read(&root);
     if config.is_none() && !reader.has_errors() {
@@ -87,7 +86,7 @@ pub(super) fn read_all(source: &Source<'_>, reader: &Reader<'_>) -> Option<Confi
             Complaint::new("this configuration cannot be read"),
         );
     }
-    config
+    Some((config?, root.into_table()))
 }
 
 fn read(root: &Section<'_>) -> Option<Config> {

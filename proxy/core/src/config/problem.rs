@@ -128,7 +128,7 @@ impl fmt::Display for Problem {
 }
 
 /// A configuration file, kept to show the lines that are wrong.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct File {
     pub(crate) name: String,
     pub(crate) text: String,

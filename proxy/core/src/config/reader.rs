@@ -119,11 +119,12 @@ impl<'a> Reader<'a> {
             .any(|(_, problem)| problem.severity == Severity::Error)
     }
 
-    /// All problems in file order, warnings among them.
-    pub(super) fn finish(self) -> Vec<Problem> {
+    /// The texts, and all problems in file order, warnings among them.
+    pub(super) fn finish(self) -> (Vec<File>, Vec<Problem>) {
         let mut problems = self.problems.into_inner();
         problems.sort_by_key(|(place, _)| *place);
-        problems.into_iter().map(|(_, problem)| problem).collect()
+        let problems = problems.into_iter().map(|(_, problem)| problem);
+        (self.files.into_inner(), problems.collect())
     }
 
     pub(super) fn ask(&self, section: &'static str, key: &str) {
@@ -172,6 +173,11 @@ impl<'r> Section<'r> {
             section.check_key(entry);
         }
         section
+    }
+
+    /// All that is written in it.
+    pub(super) fn into_table(self) -> Table {
+        self.table
     }
 
     fn check_key(&self, entry: &Entry) {

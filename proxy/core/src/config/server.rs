@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::keys::{self, Key};
+use super::problem::Complaint;
 use super::reader::Section;
 use super::values;
 
@@ -14,6 +15,10 @@ pub struct Server {
     pub workers: Option<NonZeroUsize>,
     pub state_dir: PathBuf,
     pub shutdown_grace: Duration,
+    /// Whom the process becomes when root starts it; `None`: it stays root.
+    pub user: Option<String>,
+    /// `None`: the user's own.
+    pub group: Option<String>,
 }
 
 pub(super) static KEYS: keys::Section = keys::Section {
@@ -38,6 +43,22 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "\"30s\"",
             "How long requests may go on when the server stops; then they are cut.",
         ),
+        Key::optional(
+            "user",
+            "name",
+            "\"openclaw\"",
+            "When root starts the proxy: the user, by name or number, that it becomes before it opens anything. It keeps CAP_NET_ADMIN, \
+CAP_BPF, CAP_PERFMON (not with --no-shield) and CAP_NET_BIND_SERVICE, which a reload needs. The configuration, \
+certificates and keys must be readable by that user, as every reload reads them again. state_dir and pin_dir are made for him where \
+they are missing, and the BPF file system is opened for passing through; an older state_dir is to be given to him (chown -R). \
+Absent: it stays root, with these capabilities alone and no right to other users' files.",
+        ),
+        Key::optional(
+            "group",
+            "name",
+            "\"openclaw\"",
+            "The group that goes with `user`. Absent: the user's own.",
+        ),
     ],
     later: &[],
 };
@@ -46,9 +67,20 @@ pub(super) fn read(section: &Section<'_>) -> Option<Server> {
     let workers = section.value("workers", values::count(1, 1024));
     let state_dir = section.value("state_dir", |node| section.reader.path(node));
     let shutdown_grace = section.value("shutdown_grace", values::any_duration);
+    let user = section.optional("user", values::text);
+    let group = section.optional("group", values::text);
+    if section.has("group") && !section.has("user") {
+        section.reader.warn(
+            section.place_of("group"),
+            &section.key_path("group"),
+            Complaint::new("`group` without `user` does nothing").hint("name the user, too"),
+        );
+    }
     Some(Server {
         workers: workers.and_then(|workers| NonZeroUsize::new(workers as usize)),
         state_dir: state_dir?,
         shutdown_grace: shutdown_grace?,
+        user: user.ok()?,
+        group: group.ok()?,
     })
 }

@@ -8,6 +8,7 @@ use super::problem::Complaint;
 use super::reader::{Fault, Section};
 use super::syn::{self, Syn};
 use super::tree::Node;
+use super::udp::{self, Udp};
 use super::values;
 
 #[derive(Clone, Debug)]
@@ -18,7 +19,16 @@ pub struct Shield {
     pub action: ShieldAction,
     pub allow: Vec<Prefix>,
     pub block: Vec<Prefix>,
+    /// For bans and block lists alone.
+    pub block_action: ShieldAction,
     pub syn: Syn,
+    pub udp: Udp,
+    /// Fragments of protocols that have ports which are served.
+    pub fragments: PacketAction,
+    /// Packets that no honest host sends.
+    pub invalid: PacketAction,
+    /// One drop in so many is kept for `openclaw shield drops`; 0: only while somebody follows them.
+    pub sample: u32,
     pub pin_dir: PathBuf,
     pub on_exit: OnExit,
 }
@@ -35,6 +45,31 @@ pub enum ShieldMode {
 pub enum ShieldAction {
     Enforce,
     Monitor,
+}
+
+impl ShieldAction {
+    pub(super) fn read(node: &Node) -> Result<Self, Fault> {
+        values::choice(&[("enforce", Self::Enforce), ("monitor", Self::Monitor)])(node)
+    }
+}
+
+/// What becomes of a kind of packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PacketAction {
+    Drop,
+    /// It passes, and is counted as what would be dropped.
+    Monitor,
+    Pass,
+}
+
+impl PacketAction {
+    fn read(node: &Node) -> Result<Self, Fault> {
+        values::choice(&[
+            ("drop", Self::Drop),
+            ("monitor", Self::Monitor),
+            ("pass", Self::Pass),
+        ])(node)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +106,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "action",
             "word",
             "\"enforce\"",
-            "enforce drops packets; monitor only counts what it would drop.",
+            "enforce drops packets; monitor only counts what it would drop, whatever single rules say.",
         ),
         Key::default(
             "allow",
@@ -91,10 +126,38 @@ pub(super) static KEYS: keys::Section = keys::Section {
             .fields(&syn::KEYS)
             .example("{ mode = \"auto\", per_source = \"200/s\", burst = 400, enter = \"20k/s\" }"),
         Key::default(
+            "block_action",
+            "word",
+            "\"enforce\"",
+            "The same for bans and block lists alone.",
+        ),
+        Key::default("udp", "table", "{}", "Limits of UDP packets.")
+            .fields(&udp::KEYS)
+            .example("{ per_source = \"5k/s\" }"),
+        Key::default(
+            "fragments",
+            "word",
+            "\"drop\"",
+            "IP fragments of TCP or UDP, where a port of that protocol is served: drop, monitor, pass.",
+        ),
+        Key::default(
+            "invalid",
+            "word",
+            "\"drop\"",
+            "Packets that no honest host sends (TCP flags that contradict each other, source equal to destination, port 0, short QUIC Initials): drop, monitor, pass.",
+        ),
+        Key::default(
+            "sample",
+            "number",
+            "64",
+            "One drop in so many (a power of two) is kept for `openclaw shield drops`. 0: only while somebody follows them.",
+        ),
+        Key::default(
             "pin_dir",
             "path",
             "\"/sys/fs/bpf/openclaw\"",
-            "Where the maps and links are pinned, so that they outlive a restart.",
+            "Where the maps and links are pinned, so that they outlive a restart: on a BPF file system, in a directory that belongs to the \
+user of the proxy and that he can reach (systemd mounts /sys/fs/bpf closed: chmod 0711).",
         ),
         Key::default(
             "on_exit",
@@ -106,7 +169,6 @@ pub(super) static KEYS: keys::Section = keys::Section {
     later: &[
         ("lists", "block lists from files and feeds (`lists`)"),
         ("geo", "blocking by country (`geo`)"),
-        ("udp", "limits on UDP packets (`udp`)"),
     ],
 };
 
@@ -121,18 +183,19 @@ pub(super) fn read(section: &Section<'_>) -> Option<Shield> {
             ("off", ShieldMode::Off),
         ]),
     );
-    let action = section.value(
-        "action",
-        values::choice(&[
-            ("enforce", ShieldAction::Enforce),
-            ("monitor", ShieldAction::Monitor),
-        ]),
-    );
+    let action = section.value("action", ShieldAction::read);
     let allow = section.list("allow", values::prefix);
     let block = section.list("block", values::prefix);
     let syn = section
         .section("syn")
         .and_then(|section| syn::read(&section));
+    let block_action = section.value("block_action", ShieldAction::read);
+    let udp = section
+        .section("udp")
+        .and_then(|section| udp::read(&section));
+    let fragments = section.value("fragments", PacketAction::read);
+    let invalid = section.value("invalid", PacketAction::read);
+    let sample = section.value("sample", sample);
     let pin_dir = section.value("pin_dir", |node| section.reader.path(node));
     let on_exit = section.value(
         "on_exit",
@@ -144,10 +207,26 @@ pub(super) fn read(section: &Section<'_>) -> Option<Shield> {
         action: action?,
         allow: allow?,
         block: block?,
+        block_action: block_action?,
         syn: syn?,
+        udp: udp?,
+        fragments: fragments?,
+        invalid: invalid?,
+        sample: sample?,
         pin_dir: pin_dir?,
         on_exit: on_exit?,
     })
+}
+
+/// The kernel program tells them apart by the low bits of a counter.
+fn sample(node: &Node) -> Result<u32, Fault> {
+    let sample = values::count(0, 1 << 20)(node)?;
+    if sample != 0 && !sample.is_power_of_two() {
+        return Err(Complaint::new(format!("{sample} is not a power of two"))
+            .hint(format!("write {} or 0", sample.next_power_of_two()))
+            .into());
+    }
+    Ok(sample)
 }
 
 /// A name that `dev_valid_name` of the kernel takes.

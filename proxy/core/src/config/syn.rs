@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::keys::{self, Key};
 use super::reader::Section;
+use super::shield::ShieldAction;
 use super::units::Rate;
 use super::values;
 
@@ -21,6 +22,7 @@ pub struct Syn {
     pub max_answers: Rate,
     pub variant: SynVariant,
     pub manage_sysctls: bool,
+    pub action: ShieldAction,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +95,12 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "true",
             "Under attack sets net.ipv4.tcp_syncookies and tcp_timestamps to 2, afterwards back; raw cookies and TCP options need that.",
         ),
+        Key::default(
+            "action",
+            "word",
+            "\"enforce\"",
+            "enforce answers with cookies and drops; monitor only counts what it would do.",
+        ),
     ],
     later: &[],
 };
@@ -120,6 +128,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<Syn> {
         ]),
     );
     let manage_sysctls = section.value("manage_sysctls", values::boolean);
+    let action = section.value("action", ShieldAction::read);
     Some(Syn {
         mode: mode?,
         per_source: per_source?,
@@ -129,5 +138,6 @@ pub(super) fn read(section: &Section<'_>) -> Option<Syn> {
         max_answers: max_answers?,
         variant: variant?,
         manage_sysctls: manage_sysctls?,
+        action: action?,
     })
 }

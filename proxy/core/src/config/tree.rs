@@ -6,7 +6,7 @@ use super::problem::Complaint;
 use super::reader::Reader;
 
 /// A span of one of the files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     pub(super) file: usize,
     pub(super) start: usize,

@@ -10,6 +10,7 @@ pub enum Decoder {
     Length(u64),
     /// Boxed: most messages have none, and idle connections should stay small.
     Chunked(Box<Chunked>),
+    /// All that comes until the connection ends.
     UntilClose,
 }
 
@@ -25,6 +26,7 @@ pub struct Decoded {
 }
 
 impl Decoder {
+    /// A decoder at the start of a request body.
     pub fn for_request(framing: Framing) -> Self {
         match framing {
             Framing::None => Self::Length(0),
@@ -33,6 +35,7 @@ impl Decoder {
         }
     }
 
+    /// A decoder at the start of a response body.
     pub fn for_response(body: ResponseBody) -> Self {
         match body {
             ResponseBody::None { .. } => Self::Length(0),

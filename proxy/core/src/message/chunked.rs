@@ -36,10 +36,12 @@ enum State {
 }
 
 impl Chunked {
+    /// Whether the last chunk and the trailers have been seen.
     pub fn is_done(&self) -> bool {
         self.state == State::Done
     }
 
+    /// The trailer section as received, without the empty line that ends it.
     pub fn trailers(&self) -> &[u8] {
         &self.trailers
     }

@@ -3,8 +3,11 @@
 /// A field as it stands in the head; the name keeps its case.
 #[derive(Clone, Copy, Debug)]
 pub struct Field<'a> {
+    /// As received.
     pub name: &'a [u8],
+    /// Without the white space around it.
     pub value: &'a [u8],
+    /// What the name is known as.
     pub kind: Kind,
 }
 
@@ -28,6 +31,7 @@ impl<'a> Field<'a> {
 
 /// The names that decide something; everything else is `Other`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the field of its name")]
 #[repr(u8)]
 pub enum Kind {
     Other,

@@ -255,7 +255,9 @@ pub fn parse_response<'f, 'a: 'f>(
 /// What of the request decides how its response is read.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Asked {
+    /// Whether it answers HEAD, so that no body follows whatever the head says.
     pub head: bool,
+    /// Whether the request asked for another protocol, so that a 101 may come.
     pub upgrade: bool,
 }
 

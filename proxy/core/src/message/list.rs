@@ -27,6 +27,7 @@ impl HeaderList {
         self.ends.len()
     }
 
+    /// Whether nothing has been added.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }

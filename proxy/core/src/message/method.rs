@@ -2,6 +2,7 @@
 
 /// A known method, or `Other`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each is the method of its name")]
 #[repr(u8)]
 pub enum Method {
     Get,
@@ -17,6 +18,7 @@ pub enum Method {
 }
 
 impl Method {
+    /// Knows a method by its name, which is case-sensitive (RFC 9110 §9.1).
     pub fn of(name: &[u8]) -> Self {
         match name {
             b"GET" => Self::Get,
@@ -32,6 +34,7 @@ impl Method {
         }
     }
 
+    /// As a metric label; `OTHER` for what is not known.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Get => "GET",

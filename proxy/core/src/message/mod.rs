@@ -40,17 +40,23 @@ pub const MAX_FIELDS: usize = 100;
 /// The fields of one head.
 pub type Fields<'a> = ArrayVec<Field<'a>, MAX_FIELDS>;
 
+/// The version of a message, which is that of the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
+    /// HTTP/1.0: no persistent connections without being asked, no chunks.
     H10,
+    /// HTTP/1.1.
     H11,
+    /// HTTP/2.
     H2,
 }
 
 /// How the payload of a request is delimited (RFC 9112 §6.3, RFC 9113 §8.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
+    /// No body.
     None,
+    /// So many bytes, as `Content-Length` says.
     Length(u64),
     /// Chunked, or an h2 stream without `content-length`.
     Stream,
@@ -59,6 +65,7 @@ pub enum Framing {
 /// Why a message is refused: what the log says and how the client is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
+    /// What the refusal is counted, logged and answered as.
     pub reason: Reason,
     /// The status for a request; faults of a response are always 502.
     pub status: u16,

@@ -1,6 +1,6 @@
 //! Heads as HTTP/1 bytes: the request for an endpoint, and which fields of a response go on to the client.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::field::members;
 use super::{Field, Fields, Framing, Kind, Request};
@@ -13,13 +13,19 @@ pub struct Hop<'a> {
     pub peer: &'a str,
     /// The peer is one of `trusted_proxies`: what it says about the client is believed and extended.
     pub trusted: bool,
+    /// Whose request it is, as far as the trusted say so: see [`super::client`].
+    pub client: IpAddr,
+    /// `http` or `https`, as the client came.
     pub scheme: &'static str,
     /// Where the request came in; the Host for HTTP/1.0 requests that have none.
     pub local: SocketAddr,
+    /// The value of `X-Request-Id`.
     pub request_id: &'a str,
+    /// The value of `traceparent` (W3C Trace Context).
     pub traceparent: &'a str,
     /// The target for the endpoint, where a prefix is stripped.
     pub target: &'a [u8],
+    /// What the route does to the fields, after everything else.
     pub edits: &'a HeaderEdit,
 }
 
@@ -204,6 +210,14 @@ fn push_forwarded_for(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
             .filter(|field| field.kind == Kind::XForwardedFor && !field.value.is_empty())
         {
             push_all(out, &[field.value, b", "]);
+        }
+        // A proxy that speaks of its client in Forwarded alone is understood by endpoints that know the older field alone.
+        if request.known(Kind::XForwardedFor).is_none() && request.known(Kind::Forwarded).is_some()
+        {
+            let client = hop.client.to_string();
+            if client != hop.peer {
+                push_all(out, &[client.as_bytes(), b", "]);
+            }
         }
     }
     push_all(out, &[hop.peer.as_bytes(), b"\r\n"]);

@@ -8,17 +8,21 @@ use crate::reason::Reason;
 /// A valid request head. Routing, filters and the head for the endpoint are made from this view.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
+    /// As received.
     pub method: &'a [u8],
     /// Host and optional port; empty only in HTTP/1.0 without Host.
     pub authority: &'a [u8],
     /// Path and query as received, or `*`.
     pub target: &'a [u8],
+    /// Of the wire it came over.
     pub version: Version,
+    /// How long its body is.
     pub framing: Framing,
     /// Every field as received, Host and framing included: whoever renders them leaves those out by kind.
     pub fields: &'a [Field<'a>],
     /// HTTP/1: whether the connection may carry another request.
     pub keep_alive: bool,
+    /// Whether the client waits for a 100 before it sends the body.
     pub expects_continue: bool,
     /// HTTP/1 `Connection: upgrade` with an Upgrade field (RFC 9110 §7.8).
     pub upgrade: bool,

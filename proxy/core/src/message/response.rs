@@ -5,9 +5,13 @@ use super::Field;
 /// A valid response head from an endpoint.
 #[derive(Clone, Copy, Debug)]
 pub struct Response<'a> {
+    /// From 100 to 999 (RFC 9110 §15).
     pub status: u16,
+    /// The reason phrase as received; it may be empty.
     pub phrase: &'a [u8],
+    /// As received, in order.
     pub fields: &'a [Field<'a>],
+    /// Where its payload ends.
     pub body: ResponseBody,
     /// The endpoint's connection may carry another request after this one.
     pub keep_alive: bool,
@@ -18,8 +22,10 @@ pub struct Response<'a> {
 pub enum ResponseBody {
     /// None follows (HEAD, 1xx, 204, 304); a length that was declared is passed on as information.
     None {
+        /// What `Content-Length` says that there would be.
         declared: Option<u64>,
     },
+    /// So many bytes.
     Length(u64),
     /// Chunked: the end is marked.
     Chunked,
@@ -32,9 +38,12 @@ pub enum ResponseBody {
 /// What a wire is asked to send: end-to-end fields only; the wire adds its own framing and connection fields.
 #[derive(Clone, Copy, Debug)]
 pub struct ResponseHead<'a> {
+    /// Final, or 1xx for what goes before.
     pub status: u16,
     /// Empty: the wire uses the standard phrase, or none.
     pub phrase: &'a [u8],
+    /// In the order in which they are sent.
     pub fields: &'a [Field<'a>],
+    /// What follows, for the wire to frame.
     pub body: ResponseBody,
 }

@@ -28,11 +28,13 @@ pub trait Request {
     fn path(&self) -> &[u8];
     /// Without the question mark; empty if there is none.
     fn query(&self) -> &[u8];
+    /// The method as received.
     fn method(&self) -> &[u8];
     /// The first value of a field; the name is in lower case.
     fn header(&self, name: &str) -> Option<&[u8]>;
     /// The values of all Cookie fields: HTTP/2 clients may send one for each cookie (RFC 9113 §8.2.3).
     fn cookies(&self) -> impl Iterator<Item = &[u8]>;
+    /// The address that `client` conditions look at.
     fn client(&self) -> IpAddr;
 }
 
@@ -52,6 +54,7 @@ pub struct Router {
 const LONGEST_HOST: usize = 256;
 
 impl Router {
+    /// Compiles routes; what [`Self::find`] gives back is an index into them.
     pub fn new(routes: &[Route]) -> Self {
         let mut router = Self {
             exact: HashMap::default(),

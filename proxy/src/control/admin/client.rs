@@ -1,14 +1,15 @@
 //! The other end of the admin socket: one call, one answer.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::Request;
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::HOST;
+use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::UnixStream;
@@ -73,8 +74,15 @@ pub async fn call(
     target: &str,
     body: Bytes,
 ) -> Result<Reply, CallError> {
+    let stream = connect(socket).await?;
+    timeout(ANSWER_WITHIN, exchange(stream, method, target, body))
+        .await
+        .unwrap_or(Err(CallError::Late))
+}
+
+async fn connect(socket: &Path) -> Result<UnixStream, CallError> {
     let path = || socket.to_owned();
-    let stream = UnixStream::connect(socket).await.map_err(|source| {
+    UnixStream::connect(socket).await.map_err(|source| {
         let absent = [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused];
         if absent.contains(&source.kind()) {
             CallError::NotRunning { path: path() }
@@ -84,10 +92,7 @@ pub async fn call(
                 source,
             }
         }
-    })?;
-    timeout(ANSWER_WITHIN, exchange(stream, method, target, body))
-        .await
-        .unwrap_or(Err(CallError::Late))
+    })
 }
 
 async fn exchange(
@@ -96,6 +101,22 @@ async fn exchange(
     target: &str,
     body: Bytes,
 ) -> Result<Reply, CallError> {
+    let response = send(stream, method, target, body).await?;
+    let status = response.status().as_u16();
+    let body = Limited::new(response.into_body(), MAX_ANSWER)
+        .collect()
+        .await
+        .map_err(|source| CallError::Body { source })?
+        .to_bytes();
+    Ok(Reply { status, body })
+}
+
+async fn send(
+    stream: UnixStream,
+    method: &str,
+    target: &str,
+    body: Bytes,
+) -> Result<Response<Incoming>, CallError> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|source| CallError::Exchange { source })?;
@@ -107,15 +128,43 @@ async fn exchange(
         .header(HOST, "openclaw")
         .body(Full::new(body))
         .map_err(|source| CallError::Request { source })?;
-    let response = sender
+    sender
         .send_request(request)
         .await
-        .map_err(|source| CallError::Exchange { source })?;
+        .map_err(|source| CallError::Exchange { source })
+}
+
+/// Follows an answer that comes line by line, until it ends or `take` has had enough. What is no success is a reply.
+///
+/// # Errors
+/// Nobody is there, or the call fails half-way.
+pub async fn follow(
+    socket: &Path,
+    target: &str,
+    mut take: impl FnMut(&[u8]) -> ControlFlow<()>,
+) -> Result<Option<Reply>, CallError> {
+    let stream = connect(socket).await?;
+    let response = send(stream, "GET", target, Bytes::new()).await?;
     let status = response.status().as_u16();
-    let body = Limited::new(response.into_body(), MAX_ANSWER)
-        .collect()
-        .await
-        .map_err(|source| CallError::Body { source })?
-        .to_bytes();
-    Ok(Reply { status, body })
+    let mut body = response.into_body();
+    if status != 200 {
+        let body = body
+            .collect()
+            .await
+            .map_err(|source| CallError::Exchange { source })?;
+        let body = body.to_bytes();
+        return Ok(Some(Reply { status, body }));
+    }
+    let mut rest = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|source| CallError::Exchange { source })?;
+        rest.extend_from_slice(&frame.into_data().unwrap_or_default());
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = rest.drain(..=end).collect();
+            if take(&line).is_break() {
+                return Ok(None);
+            }
+        }
+    }
+    Ok(None)
 }

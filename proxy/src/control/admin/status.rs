@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::control::state::Control;
+use crate::privilege::Privileges;
 use crate::telemetry::Summary;
 
 /// What `openclaw status` shows.
@@ -53,6 +54,7 @@ pub(super) async fn status(control: &Control) -> Value {
         "certificates": certificates,
         "routes": snapshot.config.routes.len(),
         "upstreams": snapshot.config.upstreams.len(),
+        "privileges": Privileges::current(),
         "shield": control.shield.status().headline(),
         "admin": *control.admin.borrow(),
         "metrics": control.metrics.get(),

@@ -102,8 +102,9 @@ async fn reload(control: Rc<Control>) -> Answer {
             200,
             &json!({ "generation": taken.generation, "warnings": taken.warnings }),
         ),
+        // 409: the text is right, and what it asks for is not to be had now.
         Err(refused) => Answer::json(
-            422,
+            if refused.is_of_the_system() { 409 } else { 422 },
             &json!({
                 "error": "the configuration was refused, the old one serves on",
                 "text": refused.to_string(),

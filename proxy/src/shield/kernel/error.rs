@@ -44,6 +44,18 @@ pub enum KernelError {
         /// The kernel's answer.
         source: io::Error,
     },
+    /// The capabilities are there, the permission on the files is not.
+    #[error(
+        "the user of this process may not use {}: make the pin directory his, with all in it (`chown -R`), and let him pass through \
+         the directories above it (`chmod o+x`)",
+        path.display()
+    )]
+    Foreign {
+        /// The directory or a file in it.
+        path: PathBuf,
+        /// The kernel's answer.
+        source: io::Error,
+    },
     /// No program is loaded under that pin directory.
     #[error("no shield is loaded: {} does not exist", path.display())]
     NotLoaded {
@@ -198,6 +210,7 @@ impl KernelError {
             self,
             Self::NoObject
                 | Self::Privilege { .. }
+                | Self::Foreign { .. }
                 | Self::NoBpffs { .. }
                 | Self::Object { .. }
                 | Self::Verifier { .. }

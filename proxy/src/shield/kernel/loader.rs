@@ -95,6 +95,7 @@ impl Kernel {
         shield(&mut ebpf)?
             .load()
             .map_err(KernelError::from_program)?;
+        pins.leave_to_owner()?;
         let maps = Arc::new(Maps::open(&pins)?);
         Ok(Self {
             ebpf,
@@ -298,7 +299,8 @@ impl Kernel {
             .map_err(|source| KernelError::Pin {
                 path,
                 source: Box::new(source),
-            })
+            })?;
+        self.pins.leave_to_owner()
     }
 }
 
@@ -349,7 +351,7 @@ fn attach_error(interface: &str, mode: AttachedMode, source: ProgramError) -> Ke
     }
 }
 
-fn program_name(id: u32) -> String {
+pub(super) fn program_name(id: u32) -> String {
     loaded_programs()
         .filter_map(Result::ok)
         .find(|program| program.id() == id)

@@ -4,13 +4,14 @@ use std::os::fd::{AsFd as _, OwnedFd};
 
 use openclaw_common::{
     abi::{Arrivals, Config, Counter, Entry, Prefix4, Prefix6, Served, class::WORDS_PER_CHUNK},
+    ban::Bucket,
     maps,
     ports::{self, Set},
     verdict::Reason,
 };
 
 use super::{
-    Class4, EventReader, KernelError, Pins, Table,
+    Ban4, Class4, EventReader, KernelError, Pins, Table,
     pins::unopened,
     sys::{self, MapLayout},
 };
@@ -37,7 +38,7 @@ pub struct Maps {
     /// Class words of IPv6 /32s.
     pub class6: Table<[u8; 4], u16>,
     /// Bans of IPv4 addresses.
-    pub ban4: Table<[u8; 4], Entry>,
+    pub ban4: Ban4,
     /// Bans of IPv6 /64s and addresses.
     pub ban6: Table<Prefix6, Entry>,
     /// IPv4 prefixes that class words cannot hold.
@@ -61,6 +62,8 @@ impl Maps {
     /// [`KernelError::NotLoaded`] if nothing is pinned there, [`KernelError::Layout`] for maps of another build.
     pub fn open(pins: &Pins) -> Result<Self, KernelError> {
         let chunk = (WORDS_PER_CHUNK * size_of::<u16>()) as u32;
+        let bucket = size::<Bucket>();
+        let ban4 = open::<u32>(pins, maps::BAN4, ARRAY, bucket, maps::BAN4_BUCKETS + 1)?;
         let class4 = open::<u32>(pins, maps::CLS4, ARRAY, chunk, maps::CLS4_CHUNKS)?;
         Ok(Self {
             config: open::<u32>(pins, maps::CONFIG, ARRAY, size::<Config>(), 1)?,
@@ -90,7 +93,7 @@ impl Maps {
             )?,
             class4: Class4::new(class4)?,
             class6: table(pins, maps::CLS6, HASH, maps::CLS6_ENTRIES)?,
-            ban4: table(pins, maps::BAN4, HASH, maps::BAN4_ENTRIES)?,
+            ban4: Ban4::new(ban4)?,
             ban6: table(pins, maps::BAN6, HASH, maps::BAN6_ENTRIES)?,
             fine4: table(pins, maps::FINE4, LPM_TRIE, maps::FINE4_ENTRIES)?,
             fine6: table(pins, maps::FINE6, LPM_TRIE, maps::FINE6_ENTRIES)?,

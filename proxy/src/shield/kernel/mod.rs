@@ -5,19 +5,25 @@
 //! another process loaded; [`Pins`] knows the directory of both. Attachments are pinned: they outlive the process, and the next one
 //! replaces their program without a gap.
 
+mod ban4;
+pub(in crate::shield) mod buckets;
 mod class4;
 mod error;
 mod events;
+pub mod inspect;
 mod interface;
 mod loader;
 mod log;
 mod maps;
+mod memory;
 mod object;
+mod owner;
 mod pins;
 mod run;
 mod sys;
 mod table;
 
+pub use ban4::Ban4;
 pub use class4::Class4;
 pub use error::KernelError;
 pub use events::EventReader;
@@ -28,5 +34,5 @@ pub use maps::Maps;
 pub use object::is_built_in;
 pub use pins::{Attachment, Pins};
 pub use run::TestRun;
-pub use sys::{interface_index, monotonic_ns};
+pub use sys::{interface_index, interface_name, monotonic_ns};
 pub use table::Table;

@@ -12,6 +12,7 @@ use std::{
 use openclaw_common::abi::ABI_VERSION;
 
 use super::{AttachedMode, KernelError, interface, sys};
+use crate::privilege::has_bpf;
 
 /// Where a BPF file system is mounted by convention, and by us if it is not.
 const BPFFS: &str = "/sys/fs/bpf";
@@ -57,14 +58,7 @@ impl Pins {
             path: self.directory.clone(),
             source,
         };
-        let existing = self
-            .directory
-            .ancestors()
-            .find(|path| path.exists())
-            .unwrap_or(Path::new("/"));
-        if !sys::is_bpffs(existing).map_err(failed)? {
-            self.mount()?;
-        }
+        self.mount_if_missing()?;
         match fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -72,13 +66,34 @@ impl Pins {
         {
             Ok(()) => {}
             Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {
-                let attempt = format!("cannot create {}", self.directory.display());
-                return Err(KernelError::Privilege { attempt, source });
+                return Err(denied(&self.directory, "create", source));
             }
             Err(source) => return Err(failed(source)),
         }
         // An existing directory keeps the mode it had.
-        fs::set_permissions(&self.directory, fs::Permissions::from_mode(0o700)).map_err(failed)
+        match fs::set_permissions(&self.directory, fs::Permissions::from_mode(0o700)) {
+            Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {
+                Err(denied(&self.directory, "use", source))
+            }
+            result => result.map_err(failed),
+        }
+    }
+
+    /// Puts the BPF file system where it belongs. Only root can.
+    pub fn mount_if_missing(&self) -> Result<(), KernelError> {
+        let failed = |source| KernelError::PinDir {
+            path: self.directory.clone(),
+            source,
+        };
+        let existing = self
+            .directory
+            .ancestors()
+            .find(|path| path.exists())
+            .unwrap_or(Path::new("/"));
+        if sys::is_bpffs(existing).map_err(failed)? {
+            return Ok(());
+        }
+        self.mount()
     }
 
     fn mount(&self) -> Result<(), KernelError> {
@@ -201,15 +216,27 @@ impl Pins {
     }
 }
 
+/// The error where the system says no: the directory is another user's, or the process may do nothing with BPF anyway.
+fn denied(path: &Path, verb: &str, source: io::Error) -> KernelError {
+    if has_bpf() {
+        KernelError::Foreign {
+            path: path.into(),
+            source,
+        }
+    } else {
+        KernelError::Privilege {
+            attempt: format!("cannot {verb} {}", path.display()),
+            source,
+        }
+    }
+}
+
 /// The error for a pin that did not open.
 pub(super) fn unopened(path: &Path, source: io::Error) -> KernelError {
     if source.kind() == io::ErrorKind::NotFound {
         KernelError::NotLoaded { path: path.into() }
     } else if source.kind() == io::ErrorKind::PermissionDenied {
-        KernelError::Privilege {
-            attempt: format!("cannot open {}", path.display()),
-            source,
-        }
+        denied(path, "open", source)
     } else {
         KernelError::PinDir {
             path: path.into(),

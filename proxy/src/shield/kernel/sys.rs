@@ -326,3 +326,15 @@ pub fn interface_index(name: &str) -> Option<u32> {
         index => Some(index),
     }
 }
+
+/// Name of the interface of that number in this network namespace.
+pub fn interface_name(index: u32) -> Option<String> {
+    let mut name = [0_u8; libc::IF_NAMESIZE];
+    // SAFETY: the buffer is as long as the call wants.
+    let found = unsafe { libc::if_indextoname(index, name.as_mut_ptr().cast()) };
+    if found.is_null() {
+        return None;
+    }
+    let name = std::ffi::CStr::from_bytes_until_nul(&name).ok()?;
+    name.to_str().ok().map(str::to_owned)
+}

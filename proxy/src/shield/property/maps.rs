@@ -33,6 +33,7 @@ pub(super) struct At<'a>(pub(super) &'a Maps, pub(super) u64);
 
 impl Tables for At<'_> {
     type Record = HostRecord;
+    type Ban4 = HostRecord;
     type Word = Uncounted;
 
     fn class4(&self, source: [u8; 4]) -> u16 {
@@ -90,6 +91,10 @@ impl Tables for At<'_> {
     fn note(&self, _: &Config, _: &Flow, _: Reason, _: u8) {}
 
     fn now_ns(&self) -> u64 {
+        self.1
+    }
+
+    fn tick_ns(&self) -> u64 {
         self.1
     }
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::config::{
-    AccessFormat, AccessTarget, Action, EndpointAddress, HostPattern, Level, NoFiles, PathPattern,
-    Protocols, Source, SynMode, SynVariant, TlsVersion, load,
+    AccessFormat, AccessTarget, Action, EndpointAddress, HostPattern, Level, NoFiles, PacketAction,
+    PathPattern, Protocols, ShieldAction, Source, SynMode, SynVariant, TlsVersion, load,
 };
 
 use super::{Memory, accepted, load_files, load_text};
@@ -71,6 +71,54 @@ fn syn_floods_have_defaults_and_keys() {
     );
     assert_eq!(syn.hold, Duration::from_secs(1));
     assert!(!syn.manage_sysctls);
+}
+
+#[test]
+fn rules_of_the_shield_are_enforced_or_monitored_one_by_one() {
+    let shield = accepted(SMALL).shield;
+    assert_eq!(
+        (shield.udp.per_source.count, shield.udp.burst),
+        (5_000, 10_000)
+    );
+    let actions = [shield.block_action, shield.syn.action, shield.udp.action];
+    assert_eq!(actions, [ShieldAction::Enforce; 3]);
+    let packets = (shield.fragments, shield.invalid);
+    assert_eq!(packets, (PacketAction::Drop, PacketAction::Drop));
+    assert_eq!(shield.sample, 64);
+    let written = r#"
+[shield]
+block_action = "monitor"
+syn = { action = "monitor" }
+udp = { per_source = "1/min", burst = 1, action = "monitor" }
+fragments = "pass"
+invalid = "monitor"
+sample = 0
+"#;
+    let shield = accepted(&format!("{SMALL}{written}")).shield;
+    let actions = [shield.block_action, shield.syn.action, shield.udp.action];
+    assert_eq!(actions, [ShieldAction::Monitor; 3]);
+    assert_eq!((shield.udp.per_source.count, shield.udp.burst), (1, 1));
+    let packets = (shield.fragments, shield.invalid);
+    assert_eq!(packets, (PacketAction::Pass, PacketAction::Monitor));
+    assert_eq!(shield.sample, 0);
+}
+
+#[test]
+fn a_user_is_given_by_name_or_number_and_a_group_only_with_him() {
+    let config = accepted(SMALL);
+    assert_eq!((config.server.user, config.server.group), (None, None));
+    let given = accepted(&format!(
+        "{SMALL}[server]\nuser = \"web\"\ngroup = \"33\"\n"
+    ));
+    assert_eq!(given.server.user.as_deref(), Some("web"));
+    assert_eq!(given.server.group.as_deref(), Some("33"));
+    let alone = load_text(&format!("{SMALL}[server]\ngroup = \"web\"\n")).unwrap();
+    let told = alone.warnings.iter();
+    let told: Vec<&str> = told.map(|warning| warning.message.as_str()).collect();
+    assert!(
+        told.contains(&"`group` without `user` does nothing"),
+        "{told:?}"
+    );
 }
 
 #[test]

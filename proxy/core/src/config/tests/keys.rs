@@ -77,7 +77,7 @@ fn document(section: &Section, key: &Key) -> String {
         _ => "to = \"app\"",
     };
     match section.name {
-        "server" | "admin" | "log" | "log.access" | "shield" | "shield.syn" => {
+        "server" | "admin" | "log" | "log.access" | "shield" | "shield.syn" | "shield.udp" => {
             format!("[{}]\n{lines}\n{listener}", section.name)
         }
         "listener" => format!("[listener.web]\n{lines}\n"),

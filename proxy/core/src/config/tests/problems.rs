@@ -2,7 +2,8 @@
 
 use insta::assert_snapshot;
 
-use super::{load_files, rejected};
+use super::{load_files, load_text, rejected};
+use crate::config::{Complaint, Places, Severity};
 
 #[test]
 fn all_problems_are_told_at_once_with_their_places() {
@@ -230,7 +231,7 @@ fn wide_characters_and_tabs_keep_the_caret_in_place() {
 #[test]
 fn a_warning_says_so() {
     let text = "[listener.web]\nbind = \"127.0.0.1:80\"\n[upstream.app]\nendpoints = \"127.0.0.1:1\"\n[[route]]\nrespond = {}\n";
-    let warnings = super::load_text(text).unwrap().warnings;
+    let warnings = load_text(text).unwrap().warnings;
     assert_snapshot!(warnings[0], @r#"
     warning: no route leads to the upstream `app`
      --> openclaw.toml:3:11
@@ -239,4 +240,36 @@ fn a_warning_says_so() {
       |           ^^^
       = key: upstream.app
     "#);
+}
+
+#[test]
+fn what_is_wrong_only_later_is_found_in_the_text() {
+    let text = "[listener.\"a.b\"]\nbind = \"127.0.0.1:80\"\ntls = { certificates = [{ cert = \"a\", key = \"b\" }] }\n[[route]]\nrespond = {}\n";
+    let places = load_text(text).unwrap().places;
+    for (path, place, key) in [
+        (
+            &["listener", "a.b", "bind", "0"][..],
+            (2, 8),
+            "listener.\"a.b\".bind",
+        ),
+        (
+            &["listener", "a.b", "tls", "certificates", "0", "key"],
+            (3, 45),
+            "listener.\"a.b\".tls.certificates[0].key",
+        ),
+        (
+            &["listener", "a.b", "tls", "certificates", "1", "key"],
+            (3, 24),
+            "listener.\"a.b\".tls.certificates",
+        ),
+        (&["route", "0", "respond"], (5, 11), "route[0].respond"),
+        (&["log", "access", "to"], (1, 1), ""),
+    ] {
+        let complaint = Complaint::new("wrong");
+        let problem = places.problem(Severity::Error, path, complaint).unwrap();
+        let found = (problem.location.line, problem.location.column);
+        assert_eq!((found, &*problem.key), (place, key), "{path:?}");
+    }
+    let nothing = Places::default().problem(Severity::Error, &["log"], Complaint::new("wrong"));
+    assert_eq!(nothing, None);
 }

@@ -101,6 +101,9 @@ fn the_server_section_is_checked() {
         "expected an integer, found a string",
     );
     listener("[server]\nstate_dir = \"\"", "must not be empty");
+    listener("[server]\nuser = \"\"", "must not be empty");
+    listener("[server]\nuser = 1000", "expected a string");
+    listener("[server]\ngroup = 33", "expected a string");
     listener("[server]\nshutdown_grace = 5", "needs a unit");
     listener("[server]\nshutdown_grace = true", "expected a duration");
     listener("[admin]\nmetrics = \"on\"", "not an address with a port");
@@ -135,7 +138,17 @@ fn the_server_section_is_checked() {
     syn("variant = \"a\"", "`a` is not known here");
     syn("manage_sysctls = 1", "expected true or false");
     syn("entr = \"1/s\"", "unknown key `entr`");
-    for key in ["lists", "geo", "udp"] {
+    syn("action = \"drop\"", "`drop` is not known here");
+    let shield = |key: &str, message: &str| listener(&format!("[shield]\n{key}"), message);
+    shield("udp = { per_source = 5000 }", "a rate needs a period");
+    shield("udp = { burst = 0 }", "0 is out of range");
+    shield("udp = { action = \"off\" }", "`off` is not known here");
+    shield("block_action = \"drop\"", "`drop` is not known here");
+    shield("fragments = \"enforce\"", "`enforce` is not known here");
+    shield("invalid = true", "expected a string");
+    shield("sample = 100", "100 is not a power of two");
+    shield("sample = -1", "-1 is out of range");
+    for key in ["lists", "geo"] {
         listener(
             &format!("[shield]\n{key} = 1"),
             "this version does not support",

@@ -117,6 +117,7 @@ fn assert_sound(request: &Request<'_>) {
         &Hop {
             peer: "192.0.2.1",
             trusted: false,
+            client: [192, 0, 2, 1].into(),
             scheme: "http",
             local: ([192, 0, 2, 9], 80).into(),
             request_id: "i",

@@ -13,6 +13,7 @@ fn hop<'a>(target: &'a [u8], trusted: bool, edits: &'a HeaderEdit) -> Hop<'a> {
     Hop {
         peer: "192.0.2.1",
         trusted,
+        client: [1, 1, 1, 1].into(),
         scheme: "https",
         local: SocketAddr::from(([192, 0, 2, 9], 8443)),
         request_id: "ID",
@@ -111,7 +112,7 @@ fn a_trusted_proxy_is_believed_and_its_list_extended() {
         X-Forwarded-For: 1.1.1.1, 2.2.2.2, 192.0.2.1↵X-Forwarded-Proto: https↵X-Forwarded-Host: a↵^ | X-Forwarded-For: 1.1.1.1↵X-Forwarded-For: 2.2.2.2↵
         X-Forwarded-Proto: http↵X-Forwarded-For: 192.0.2.1↵X-Forwarded-Host: a↵^ | X-Forwarded-Proto: http↵
         X-Forwarded-Host: b↵X-Forwarded-For: 192.0.2.1↵X-Forwarded-Proto: https↵^ | X-Forwarded-Host: b↵X-Forwarded-For:↵
-        Forwarded: for=1.1.1.1↵X-Real-IP: 1.1.1.1↵… | Forwarded: for=1.1.1.1↵X-Real-IP: 1.1.1.1↵
+        Forwarded: for=1.1.1.1↵X-Real-IP: 1.1.1.1↵X-Forwarded-For: 1.1.1.1, 192.0.2.1↵X-Forwarded-Proto: https↵X-Forwarded-Host: a↵^ | Forwarded: for=1.1.1.1↵X-Real-IP: 1.1.1.1↵
         …                      | X-Request-Id: theirs↵traceparent: theirs↵
         …                      | X_Forwarded_For: 6.6.6.6↵
         X-Forwarded-Proto: http↵X-Forwarded-For: 1.1.1.1, 192.0.2.1↵X-Forwarded-Host: a↵^ | Connection: X-Forwarded-For, X-Forwarded-Proto↵X-Forwarded-For: 1.1.1.1↵X-Forwarded-Proto: http↵

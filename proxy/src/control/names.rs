@@ -1,0 +1,130 @@
+//! Names of endpoints: asked for when a configuration is loaded, all at once. One that has no answer is no reason not to serve: it keeps
+//! the addresses that it had, and is asked for again while the proxy runs.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use openclaw_core::config::{EndpointAddress, Upstream};
+use tokio::net::lookup_host;
+use tokio::task::{JoinSet, spawn_local};
+use tokio::time::{sleep, timeout};
+
+use super::state::Control;
+
+/// A resolver that does not answer must not hold a start up for minutes.
+const RESOLVE_WITHIN: Duration = Duration::from_secs(10);
+/// How long a name without an answer rests.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+
+/// Host and port.
+type Name = (String, u16);
+type Answer = io::Result<Vec<SocketAddr>>;
+
+/// The last answers.
+#[derive(Debug, Default)]
+pub(super) struct Names(HashMap<Name, Vec<SocketAddr>>);
+
+impl Names {
+    /// Asks for every name of the upstreams; gives back those that have no answer, with why.
+    pub(super) async fn ask(&mut self, upstreams: &[Upstream]) -> HashMap<Name, io::Error> {
+        let endpoints = upstreams.iter().flat_map(|upstream| &upstream.endpoints);
+        let names: BTreeSet<Name> = endpoints
+            .filter_map(|endpoint| match &endpoint.address {
+                EndpointAddress::Name { host, port } => Some((host.clone(), *port)),
+                EndpointAddress::Ip(_) | EndpointAddress::Demo => None,
+            })
+            .collect();
+        let mut asked = JoinSet::new();
+        for name in names {
+            asked.spawn(async move {
+                let answer = resolve(&name.0, name.1).await;
+                (name, answer)
+            });
+        }
+        self.learn(asked.join_all().await)
+    }
+
+    /// Takes what came of all names that are wanted; gives back the failures.
+    fn learn(&mut self, answers: Vec<(Name, Answer)>) -> HashMap<Name, io::Error> {
+        let mut known = std::mem::take(&mut self.0);
+        let mut failures = HashMap::new();
+        for (name, answer) in answers {
+            let earlier = known.remove(&name);
+            match answer {
+                Ok(addresses) => {
+                    self.0.insert(name, addresses);
+                }
+                Err(error) => {
+                    if let Some(addresses) = earlier {
+                        self.0.insert(name.clone(), addresses);
+                    }
+                    failures.insert(name, error);
+                }
+            }
+        }
+        failures
+    }
+
+    /// The addresses of the last answer.
+    pub(super) fn addresses(&self, host: &str, port: u16) -> Vec<SocketAddr> {
+        let answer = self.0.get(&(host.to_owned(), port));
+        answer.cloned().unwrap_or_default()
+    }
+}
+
+async fn resolve(host: &str, port: u16) -> Answer {
+    let found = timeout(RESOLVE_WITHIN, lookup_host((host, port))).await??;
+    // Resolvers name an address once per socket type.
+    let addresses: BTreeSet<SocketAddr> = found.collect();
+    if addresses.is_empty() {
+        return Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            "the name has no address",
+        ));
+    }
+    Ok(addresses.into_iter().collect())
+}
+
+/// Asks again for names that had no answer, for as long as the proxy runs.
+pub(super) fn attend(control: &Rc<Control>) {
+    let control = Rc::clone(control);
+    spawn_local(async move {
+        loop {
+            sleep(ASK_AGAIN).await;
+            if control.unresolved.get() {
+                control.resolve_again().await;
+            }
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn a_name_without_an_answer_keeps_its_addresses_and_one_that_is_not_wanted_is_forgotten() {
+        let name = |host: &str| (host.to_owned(), 80);
+        let address: SocketAddr = "192.0.2.1:80".parse().unwrap();
+        let unknown = || Err(io::ErrorKind::NotFound.into());
+        let mut names = Names::default();
+        let failures = names.learn(vec![
+            (name("a"), Ok(vec![address])),
+            (name("b"), Ok(vec![address])),
+            (name("c"), unknown()),
+        ]);
+        assert_eq!(failures.into_keys().collect::<Vec<_>>(), [name("c")]);
+        let failures = names.learn(vec![(name("a"), unknown()), (name("c"), unknown())]);
+        assert_eq!(failures.len(), 2);
+        assert_eq!(names.addresses("a", 80), [address]);
+        assert_eq!(names.addresses("b", 80), []);
+        assert_eq!(names.addresses("c", 80), []);
+        assert!(names.learn(vec![(name("c"), Ok(vec![address]))]).is_empty());
+        assert_eq!(names.addresses("c", 80), [address]);
+    }
+}

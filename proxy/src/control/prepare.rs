@@ -1,0 +1,101 @@
+//! Everything between a configuration that reads well and one that can be handed to the workers, the sockets apart.
+
+use std::sync::Arc;
+use std::thread;
+
+use openclaw_core::config::{AccessTarget, Config, Loaded, Places, ShieldMode};
+
+use super::build::{Builder, Built};
+use super::error::{Refused, Trouble};
+use super::state::Options;
+use crate::shield::pointless_blocks;
+use crate::snapshot::Snapshot;
+use crate::telemetry::Output;
+
+/// Everything short of the sockets.
+pub(super) struct Prepared {
+    pub(super) config: Config,
+    pub(super) built: Built,
+    pub(super) output: Output,
+    pub(super) warnings: Vec<String>,
+    pub(super) places: Places,
+}
+
+pub(super) async fn prepare(
+    options: &Options,
+    loaded: Loaded,
+    builder: &mut Builder,
+) -> Result<Prepared, Refused> {
+    let Loaded {
+        mut config,
+        warnings,
+        places,
+    } = loaded;
+    if !options.shield {
+        config.shield.mode = ShieldMode::Off;
+    }
+    let refused = |troubles| Refused::placed(troubles, &places);
+    let built = builder.build(&config).await.map_err(refused)?;
+    let output = open_log(&config.log.access.to).map_err(|trouble| refused(vec![trouble]))?;
+    let warnings = warnings.iter().map(ToString::to_string);
+    let warnings = warnings
+        .chain(built.warnings(&places))
+        .chain(pointless_blocks(&config))
+        .collect();
+    Ok(Prepared {
+        config,
+        built,
+        output,
+        warnings,
+        places,
+    })
+}
+
+pub(super) fn open_log(target: &AccessTarget) -> Result<Output, Trouble> {
+    Output::open(target).map_err(|source| Trouble::AccessLog {
+        target: match target {
+            AccessTarget::File(path) => path.display().to_string(),
+            AccessTarget::Stdout => "stdout".to_owned(),
+            AccessTarget::Off => "off".to_owned(),
+        },
+        source,
+    })
+}
+
+pub(super) fn snapshot(generation: u64, config: Config, built: Built) -> Arc<Snapshot> {
+    Arc::new(Snapshot {
+        generation,
+        config,
+        router: built.router,
+        listeners: built.listeners,
+        upstreams: built.upstreams,
+    })
+}
+
+pub(super) fn worker_count(config: &Config) -> usize {
+    config
+        .server
+        .workers
+        .or_else(|| thread::available_parallelism().ok())
+        .map_or(1, Into::into)
+}
+
+/// Settings that a reload does not reach.
+pub(super) fn kept_until_restart(old: &Config, new: &Config, workers: usize) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let mut kept = |key: &str, changed: bool| {
+        if changed {
+            warnings.push(format!("{key} changes with the next restart"));
+        }
+    };
+    kept("server.workers", worker_count(new) != workers);
+    kept(
+        "server.state_dir",
+        old.server.state_dir != new.server.state_dir,
+    );
+    kept("server.user", old.server.user != new.server.user);
+    kept("server.group", old.server.group != new.server.group);
+    kept("admin.socket", old.admin.socket != new.admin.socket);
+    kept("admin.metrics", old.admin.metrics != new.admin.metrics);
+    warnings
+}
