@@ -5,6 +5,7 @@ mod comings;
 mod doctor;
 mod drops;
 mod files;
+mod flood;
 mod frames;
 mod lists;
 mod mistakes;

@@ -6,7 +6,8 @@ use serde_json::json;
 
 use super::output::{Outcome, table};
 use crate::shield::{
-    Answer, Changed, EntryView, Kind, Problem, Problems, Stats, Status, Tested, show_seconds,
+    Answer, Changed, EntryView, Kind, Problem, Problems, Stats, Status, SynStatus, Tested,
+    show_seconds,
 };
 
 /// Countries that the status names, those with the most drops.
@@ -228,6 +229,19 @@ fn stats_text(stats: &Stats) -> String {
     text + &table(&rows)
 }
 
+fn syn_text(syn: &SynStatus) -> String {
+    let state = if syn.attack { "attack" } else { "no attack" };
+    let attacks = plural(syn.attacks as usize, "attack");
+    let mut text = format!(
+        "  SYN floods: {state}, {} a second, cookies {}, {attacks} so far",
+        syn.rate, syn.cookies
+    );
+    for missing in &syn.missing {
+        let _ = write!(text, "\n    off: {missing}");
+    }
+    text
+}
+
 fn status_text(status: &Status) -> String {
     let mut text = format!("shield: {}\n", status.headline());
     for interface in &status.interfaces {
@@ -247,6 +261,9 @@ fn status_text(status: &Status) -> String {
         .collect();
     if !countries.is_empty() {
         let _ = writeln!(text, "  dropped by country: {}", countries.join(", "));
+    }
+    if let Some(syn) = &status.syn {
+        let _ = writeln!(text, "{}", syn_text(syn));
     }
     let lists = (
         plural(status.blocked, "blocked entry"),

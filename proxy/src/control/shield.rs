@@ -17,6 +17,8 @@ use crate::snapshot::Snapshot;
 
 /// How often ended entries are taken out and changed lists saved.
 const TICK: Duration = Duration::from_secs(1);
+/// How often SYNs are counted.
+const SYN_TICK: Duration = Duration::from_millis(100);
 
 /// The largest body: lists are imported through here.
 const MAX_LISTS: usize = 64 << 20;
@@ -83,6 +85,19 @@ pub(super) fn attend(control: &Control) {
             let shield = shield.clone();
             if let Err(error) = spawn_blocking(move || shield.tick()).await {
                 tracing::error!(%error, "the shield missed a tick");
+            }
+        }
+    });
+    let shield = control.shield.clone();
+    spawn_local(async move {
+        let mut clock = interval(SYN_TICK);
+        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            clock.tick().await;
+            let shield = shield.clone();
+            if let Err(error) = spawn_blocking(move || shield.watch_syns()).await {
+                tracing::error!(%error, "SYNs are not counted any more");
+                return;
             }
         }
     });

@@ -30,6 +30,7 @@ mod sink;
 mod state;
 mod status;
 mod store;
+mod syn;
 mod verbs;
 mod watch;
 mod words;
@@ -39,6 +40,7 @@ mod property;
 
 use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use openclaw_core::config::{Config, ShieldMode};
 use tokio::sync::mpsc;
@@ -59,6 +61,7 @@ pub use self::peers::PeerFilter;
 use self::peers::Shared;
 use self::state::State;
 pub use self::status::{InterfaceStatus, Status};
+pub use self::syn::SynStatus;
 use crate::privilege::Account;
 use crate::telemetry::{MetricsText, chain, metrics};
 
@@ -147,6 +150,11 @@ impl Shield {
         self.save(false);
     }
 
+    /// To be called ten times a second: sees floods of SYNs begin and end.
+    pub fn watch_syns(&self) {
+        self.lock().watch_syns(Instant::now());
+    }
+
     /// Saves what has changed, now.
     pub fn flush(&self) {
         self.save(true);
@@ -169,7 +177,9 @@ impl Shield {
     /// The end of the proxy: saves the lists; detaches if `on_exit` says so, else the kernel goes on filtering.
     pub fn shutdown(&self) {
         self.flush();
-        self.lock().lower();
+        let mut state = self.lock();
+        state.stand_down();
+        state.lower();
     }
 
     pub fn status(&self) -> Status {
@@ -300,6 +310,11 @@ impl Shield {
     pub fn collect(&self, text: &mut MetricsText) {
         let (maps, interfaces, sizes) = {
             let state = self.lock();
+            let (begun, over) = state.syn.transitions();
+            let is_attack = u8::from(state.syn.is_attack());
+            text.sample(&metrics::SHIELD_ATTACK, &[], is_attack);
+            text.sample(&metrics::SHIELD_ATTACKS, &["begun"], begun);
+            text.sample(&metrics::SHIELD_ATTACKS, &["over"], over);
             (state.maps(), state.interfaces(), state.sizes())
         };
         for (interface, is_attached) in &interfaces {

@@ -34,5 +34,7 @@ pub use maps::Maps;
 pub use object::is_built_in;
 pub use pins::{Attachment, Pins};
 pub use run::TestRun;
-pub use sys::{interface_index, interface_name, monotonic_ns};
+pub use sys::{
+    Negotiated, interface_index, interface_mtu, interface_name, monotonic_ns, negotiated,
+};
 pub use table::Table;
