@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod control;
 pub mod exchange;
+pub mod filter;
 pub mod listener;
 pub mod net;
 pub mod privilege;

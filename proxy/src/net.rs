@@ -2,11 +2,13 @@
 
 pub mod descriptors;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, BufRead, IoSlice, Read, Write};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use openclaw_core::reason::Reason;
 use rustls::ServerConnection;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -63,17 +65,25 @@ impl Buffers {
 pub struct Io {
     tcp: TcpStream,
     tls: Option<Box<ServerConnection>>,
+    /// Set when the connection is closed from outside: its end is a reset then.
+    cut: Rc<Cell<Option<Reason>>>,
 }
 
 impl Io {
-    pub fn plain(tcp: TcpStream) -> Self {
-        Self { tcp, tls: None }
+    pub fn plain(tcp: TcpStream, cut: Rc<Cell<Option<Reason>>>) -> Self {
+        let tls = None;
+        Self { tcp, tls, cut }
     }
 
-    pub fn tls(tcp: TcpStream, connection: ServerConnection) -> Self {
+    pub fn tls(
+        tcp: TcpStream,
+        connection: ServerConnection,
+        cut: Rc<Cell<Option<Reason>>>,
+    ) -> Self {
         Self {
             tcp,
             tls: Some(Box::new(connection)),
+            cut,
         }
     }
 
@@ -141,6 +151,14 @@ impl Io {
             ready!(poll_write_tls(&mut self.tcp, tls, cx))?;
         }
         Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}
+
+impl Drop for Io {
+    fn drop(&mut self) {
+        if self.cut.get().is_some() {
+            self.reset_on_close();
+        }
     }
 }
 

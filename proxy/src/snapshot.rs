@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use openclaw_core::certificates::ByName;
 use openclaw_core::config::Config;
+use openclaw_core::limit::Table;
 
 /// What every worker serves from until the next one arrives.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub struct Snapshot {
     pub listeners: Vec<ListenerSetup>,
     /// Beside `config.upstreams`.
     pub upstreams: Vec<UpstreamSetup>,
+    /// Beside `config.routes`; nothing where a route has no limit.
+    pub limits: Vec<Option<LimitSetup>>,
 }
 
 /// What a listener needs beyond its configuration.
@@ -40,6 +44,17 @@ pub struct TlsSetup {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamSetup {
     pub endpoints: Vec<ResolvedEndpoint>,
+}
+
+/// What a limit counts with. It goes on from snapshot to snapshot while the route keeps its name.
+#[derive(Clone, Debug)]
+pub struct LimitSetup {
+    /// All routes and workers share it.
+    pub table: Arc<Table>,
+    /// Where its times begin.
+    pub began: Instant,
+    /// Goes into the hash of the route's keys: with another number all of them begin anew.
+    pub salt: Arc<AtomicU64>,
 }
 
 /// One address that connections are made to.

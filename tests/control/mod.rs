@@ -6,6 +6,7 @@ mod files;
 mod metrics;
 mod reload;
 mod stop;
+mod unit;
 mod verbs;
 
 use std::net::SocketAddr;

@@ -10,6 +10,7 @@ mod logs;
 mod lying;
 mod messages;
 mod pace;
+mod rates;
 mod real;
 mod retries;
 mod routes;

@@ -9,7 +9,7 @@ use hyper::Method;
 
 use super::h2_client::{request, run, with_tls};
 use super::{GET, Stage, app, assert_refused, listeners};
-use crate::support::Origin;
+use crate::support::{Origin, PATIENCE};
 
 const STEP: Duration = Duration::from_millis(50);
 const SILENCE: Duration = Duration::from_secs(1);
@@ -87,8 +87,40 @@ fn a_client_that_takes_its_response_too_slowly_is_cut_off() {
         }
         Ok(())
     });
-    // Nobody takes a gigabyte a second in pieces of 64 KiB.
-    let stage = stage(&origin, "1g");
+    assert_cut_off(&stage(&origin, "1g"), length);
+}
+
+#[test]
+fn a_client_that_takes_a_routes_own_answer_too_slowly_is_cut_off() {
+    let length = 32 * 1024 * 1024;
+    let body = "x".repeat(length);
+    let keys = "idle_timeout = \"1s\"\nmin_body_rate = \"1g\"";
+    let route = format!("[[route]]\nrespond = {{ body = \"{body}\" }}\n");
+    assert_cut_off(&Stage::start(&(listeners(keys) + &route)), length);
+}
+
+#[test]
+fn a_body_that_trickles_in_after_the_response_began_is_cut_off() {
+    let origin = Origin::start(|peer| {
+        peer.read_until(b"\r\n\r\n")?;
+        peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+        peer.read_to_end().map(drop)
+    });
+    let stage = stage(&origin, "1k");
+    let mut client = stage.client();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\n");
+    client.read_until("\r\n\r\n");
+    let start = Instant::now();
+    while client.try_send("x").is_ok() {
+        assert!(start.elapsed() < PATIENCE, "nobody minds");
+        sleep(STEP);
+    }
+    let line = stage.proxy.wait_for_access("http.timeout");
+    assert!(line.contains("\"status\":200"), "{line}");
+}
+
+/// Nobody takes a gigabyte a second in pieces of 64 KiB.
+fn assert_cut_off(stage: &Stage, length: usize) {
     let mut client = stage.client();
     client.send(GET);
     let mut taken = 0;

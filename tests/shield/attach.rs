@@ -28,7 +28,8 @@ use super::{
 const DEADLINE: Duration = Duration::from_secs(10);
 
 pub(super) fn counted(maps: &Maps, reason: Reason) -> u64 {
-    maps.stats()
+    maps.counters
+        .total()
         .unwrap()
         .into_iter()
         .find(|(counted, _)| *counted == reason)
@@ -107,13 +108,12 @@ fn a_client_is_blocked_and_unblocked_on_a_native_veth_while_its_neighbour_goes_o
 
     let address4 = [10, 77, 0, 2];
     maps.ban4.insert(address4, 0).unwrap();
-    maps.class4.fetch_or(class::index4(address4), class::BANNED);
+    maps.class4.store(class::index4(address4), class::BANNED);
     wire4.assert_dropped(&maps, Reason::Ban);
     neighbour.assert_open();
     wire6.assert_open();
     maps.ban4.remove(address4);
-    maps.class4
-        .fetch_and(class::index4(address4), !class::BANNED);
+    maps.class4.store(class::index4(address4), 0);
     wire4.assert_open();
 
     // The whole /64, neighbour discovery excepted: the wire opens again without waiting for anything.
@@ -128,8 +128,9 @@ fn a_client_is_blocked_and_unblocked_on_a_native_veth_while_its_neighbour_goes_o
     maps.class6.remove(&class::key6(v6(CLIENT6))).unwrap();
     wire6.assert_open();
 
-    inside(&net.server, || kernel.detach(INTERFACE)).unwrap();
-    let error = inside(&net.server, || kernel.detach(INTERFACE)).unwrap_err();
+    let pinned = Pins::new(&pins.0);
+    inside(&net.server, || pinned.detach(INTERFACE)).unwrap();
+    let error = inside(&net.server, || pinned.detach(INTERFACE)).unwrap_err();
     assert!(matches!(error, KernelError::NotAttached { .. }), "{error}");
     wire4.assert_open();
 }
@@ -158,7 +159,7 @@ fn jumbo_frames_pass_a_native_veth_and_are_counted_whole() {
             .unwrap();
         assert!(received.len() == BYTES && received.iter().all(|byte| *byte == 7));
     });
-    let stats = kernel.maps().stats().unwrap();
+    let stats = kernel.maps().counters.total().unwrap();
     let passed = stats
         .iter()
         .find(|(reason, _)| *reason == Reason::Pass)
@@ -177,7 +178,7 @@ fn replacing_the_program_under_traffic_lets_nothing_through() {
     let wire = Wire::new(&net, SERVER4, CLIENT4);
     wire.assert_open();
     maps.class4
-        .fetch_or(class::index4([10, 77, 0, 2]), class::BLOCKED);
+        .store(class::index4([10, 77, 0, 2]), class::BLOCKED);
     wire.assert_dropped(&maps, Reason::Block);
     let (before, stop, sent) = (
         counted(&maps, Reason::Block),
@@ -233,7 +234,7 @@ fn attachment_and_lists_outlive_the_process_that_made_them() {
         })
         .unwrap();
         maps.class4
-            .fetch_or(class::index4([10, 77, 0, 2]), class::BLOCKED);
+            .store(class::index4([10, 77, 0, 2]), class::BLOCKED);
         inside(namespace, || kernel.attach(INTERFACE, Mode::Native)).unwrap();
         return;
     }
@@ -291,7 +292,7 @@ fn auto_falls_back_to_generic_and_says_why() {
     // 127.0.0.1 cannot be locked out, 127.0.0.2 can.
     let maps = kernel.maps();
     maps.class4
-        .fetch_or(class::index4([127, 0, 0, 1]), class::BLOCKED);
+        .store(class::index4([127, 0, 0, 1]), class::BLOCKED);
     let server = (&*net.server, "127.0.0.1");
     Wire::between(server, server).assert_open();
     Wire::between(server, (&net.server, "127.0.0.2")).assert_dropped(&maps, Reason::Block);
@@ -325,7 +326,7 @@ fn an_interface_that_came_back_is_attached_anew() {
     inside(&net.server, || kernel.attach(INTERFACE, Mode::Native)).unwrap();
     net.unplug();
     assert_eq!(
-        inside(&net.server, || kernel.pins().attachments()).unwrap()[0].mode,
+        inside(&net.server, || Pins::new(&pins.0).attachments()).unwrap()[0].mode,
         None
     );
     net.plug();

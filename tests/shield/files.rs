@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::lists::json;
+use super::rig::PinDir;
 use crate::control::{address, answering, sample};
 use crate::support::{Folder, Proxy, curl, openclaw};
 
@@ -200,8 +201,12 @@ fn a_state_directory_belongs_to_one_proxy() {
 
 #[test]
 fn what_the_shield_cannot_do_as_configured_is_told() {
-    let shield = "[shield]\ninterfaces = [\"no-such-if\"]\nblock = [\"127.0.0.0/8\", \"203.0.113.0/24\"]\npin_dir = \"/sys/fs/bpf/openclaw-mend-told\"\n";
-    let config = answering("hello") + shield;
+    let pins = PinDir::new();
+    let shield = format!(
+        "[shield]\ninterfaces = [\"no-such-if\"]\nblock = [\"127.0.0.0/8\", \"203.0.113.0/24\"]\npin_dir = \"{}\"\n",
+        pins.0.display()
+    );
+    let config = answering("hello") + &shield;
     let proxy = Proxy::start(&config);
     let block = "shield.block: 127.0.0.0/8 meets 127.0.0.1, which is this host itself";
     let said = proxy.stderr();
@@ -219,5 +224,4 @@ fn what_the_shield_cannot_do_as_configured_is_told() {
     let status = proxy.cli(&["shield", "status"]).ok().text();
     assert!(status.contains("no-such-if"), "{status}");
     assert!(!status.contains("nor-this"), "{status}");
-    let _ = fs::remove_dir_all("/sys/fs/bpf/openclaw-mend-told");
 }

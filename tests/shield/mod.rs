@@ -1,11 +1,16 @@
 //! The shield: what the kernel program decides, that it decides as the host does, and what it does on real interfaces.
 
 mod attach;
+mod autoban;
+mod closing;
 mod comings;
+mod counters;
 mod doctor;
 mod drops;
+mod explain;
 mod files;
 mod flood;
+mod foreign;
 mod frames;
 mod lists;
 mod mistakes;
@@ -13,8 +18,10 @@ mod net;
 mod packets;
 mod privileges;
 mod rates;
+mod restart;
 mod rig;
 mod rows;
 mod sanity;
+mod switch;
 mod syn;
 mod tables;

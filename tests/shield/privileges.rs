@@ -51,7 +51,7 @@ fn assert_holds(proxy: &Proxy, expected: &str) {
     }
 }
 
-fn in_namespace(net: &Net) -> String {
+pub(super) fn in_namespace(net: &Net) -> String {
     format!("--net=/run/netns/{}", net.server)
 }
 

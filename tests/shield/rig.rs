@@ -16,6 +16,7 @@ use openclaw_common::{
     packet::{Address, Flow},
     ports::{self, Set},
     rate::Kind,
+    slot::SHARED,
     verdict::Reason,
 };
 
@@ -26,8 +27,9 @@ impl PinDir {
     pub fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        // Not the name of a proxy's folder, which stands for the pins of one that has none here.
         Self(PathBuf::from(format!(
-            "/sys/fs/bpf/openclaw-test-{}-{number}",
+            "/sys/fs/bpf/openclaw-pins-{}-{number}",
             std::process::id()
         )))
     }
@@ -213,8 +215,10 @@ impl Rig {
     }
 
     pub fn class4(&mut self, address: [u8; 4], bits: u16) {
-        self.maps.class4.fetch_or(class::index4(address), bits);
-        *self.host.class4.entry(class::index4(address)).or_default() |= bits;
+        let index = class::index4(address);
+        let word = self.host.class4.entry(index).or_default();
+        *word |= bits;
+        self.maps.class4.store(index, *word);
     }
 
     pub fn class6(&mut self, address: &str, bits: u16) {
@@ -258,9 +262,10 @@ impl Rig {
 
     /// The kernel's decision: the verdict it returned, the reason whose counter moved.
     pub fn kernel(&mut self, frame: &[u8]) -> Decision {
-        let before = self.maps.stats().unwrap();
+        // What touches no interface counts as the loopback interface's, which has no counters of its own.
+        let before = self.maps.counters.of(SHARED).unwrap();
         let run = self.kernel.test_run(Subject::Shield, frame, 1).unwrap();
-        let after = self.maps.stats().unwrap();
+        let after = self.maps.counters.of(SHARED).unwrap();
         let mut moved = Vec::new();
         for ((reason, before), (_, after)) in before.into_iter().zip(after) {
             match (after.packets - before.packets, after.bytes - before.bytes) {

@@ -143,10 +143,10 @@ impl Bed {
 
     /// What the program makes of the frame, and the reason that it counted.
     fn run(&mut self, frame: &[u8]) -> (Reason, Verdict, Vec<u8>) {
-        let before = self.maps.stats().unwrap();
+        let before = self.maps.counters.total().unwrap();
         let (kernel, namespace) = (&mut self.kernel, &*self.net.server);
         let (run, after) = inside(namespace, || kernel.test_frame(Subject::Shield, frame)).unwrap();
-        let stats = self.maps.stats().unwrap();
+        let stats = self.maps.counters.total().unwrap();
         let mut moved = before
             .iter()
             .zip(&stats)

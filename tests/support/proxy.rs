@@ -85,7 +85,12 @@ impl Proxy {
         let folder = Folder::new();
         // The build directory may be closed to others.
         let program = folder.path().join("openclaw");
-        fs::copy(env!("CARGO_BIN_EXE_openclaw"), &program).expect("our own program can be copied");
+        // By a process of its own: a program that this one holds open for writing, if only in a child just born, cannot be started.
+        let copied = Command::new("cp")
+            .arg(env!("CARGO_BIN_EXE_openclaw"))
+            .arg(&program)
+            .status();
+        assert!(copied.is_ok_and(|status| status.success()), "cp failed");
         chown(folder.path(), Some(uid), Some(uid)).expect("these tests run as root");
         let mut command = Command::new(through[0]);
         command.args(&through[1..]).arg(program);

@@ -313,7 +313,7 @@ impl Prefix6 {
     }
 }
 
-/// Value of `STATS`, one per CPU and reason.
+/// Value of `STATS`, one per CPU, slot and reason.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counter {

@@ -23,6 +23,7 @@ pub mod packet;
 pub mod ports;
 pub mod rate;
 pub mod sanity;
+pub mod slot;
 pub mod syn;
 mod transport;
 pub mod udp;

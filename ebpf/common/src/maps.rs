@@ -11,6 +11,8 @@
 //!   outlives: once expired, the longer one would hide the shorter until it is deleted.
 //! - An entry is inserted before its class bit is set, and the bit is cleared before the entry is removed.
 
+use crate::slot;
+
 /// [`crate::abi::Config`], one element.
 pub const CONFIG: &str = "CONFIG";
 /// Class words of IPv4: an array, to be mapped into memory, of [`CLS4_CHUNKS`] chunks of
@@ -27,8 +29,10 @@ pub const BAN6: &str = "BAN6";
 pub const FINE4: &str = "FINE4";
 /// IPv6 prefixes that class words cannot hold: trie from [`crate::abi::Prefix6`] to [`crate::abi::Entry`].
 pub const FINE6: &str = "FINE6";
-/// [`crate::abi::Counter`] per CPU, indexed by [`crate::verdict::Reason`].
+/// [`crate::abi::Counter`] per CPU, indexed by [`crate::slot::counter`]: for each slot one a [`crate::verdict::Reason`].
 pub const STATS: &str = "STATS";
+/// The slots of interfaces: one element, to be mapped into memory, that is [`crate::slot::Table`].
+pub const SLOTS: &str = "SLOTS";
 /// What IPv4 sources have sent of what is limited: least-recently-used hash from the address to [`crate::abi::Arrivals`].
 pub const RATE4: &str = "RATE4";
 /// The same for IPv6, by /64: hash from the first eight bytes of the address.
@@ -64,8 +68,8 @@ pub const BAN6_ENTRIES: u32 = 65_536;
 pub const FINE4_ENTRIES: u32 = 1_048_576;
 /// Entries of [`FINE6`], allocated as they come.
 pub const FINE6_ENTRIES: u32 = 262_144;
-/// Entries of [`STATS`].
-pub const STATS_ENTRIES: u32 = 64;
+/// Entries of [`STATS`] (16 KiB a CPU).
+pub const STATS_ENTRIES: u32 = slot::COUNT as u32 * slot::REASONS;
 /// Entries of [`RATE4`], allocated at the start (about 24 MiB); the source that was silent longest makes room.
 pub const RATE4_ENTRIES: u32 = 262_144;
 /// Entries of [`RATE6`], allocated at the start (about 12 MiB).

@@ -1,5 +1,5 @@
-//! Reading a frame: Ethernet, up to two VLAN tags, IPv4 with options, IPv6 with extension headers, then as much of TCP, UDP and `ICMPv6`
-//! as decisions need. A frame whose source can be read yields a [`Flow`] however broken the rest is, so that no trick with options
+//! Reading a frame: Ethernet, up to three VLAN tags, IPv4 with options, IPv6 with extension headers, then as much of TCP, UDP and
+//! `ICMPv6` as decisions need. A frame whose source can be read yields a [`Flow`] however broken the rest is, so that no trick with options
 //! or extension headers takes a source past the lists.
 
 use core::net::{IpAddr, SocketAddr};
@@ -173,7 +173,7 @@ pub fn parse<P: Packet + ?Sized>(packet: &P) -> Parsed {
     let flow = match ethertype {
         ETHERTYPE_IPV4 => ipv4(packet, offset),
         ETHERTYPE_IPV6 => ipv6(packet, offset),
-        // A third tag: no interface unpacks it unasked, and whoever stacks three has lists elsewhere.
+        // A fourth tag.
         ETHERTYPE_VLAN | ETHERTYPE_QINQ => None,
         _ => return Parsed::NotIp,
     };
@@ -183,7 +183,8 @@ pub fn parse<P: Packet + ?Sized>(packet: &P) -> Parsed {
     }
 }
 
-/// The ethertype behind at most two tags, and where its header starts.
+/// The ethertype behind at most three tags, and where its header starts. Interfaces unpack two; a third is read so that no list is
+/// passed by adding one that the next device takes off.
 #[inline(always)]
 fn network_header<P: Packet + ?Sized>(packet: &P) -> Option<([u8; 2], usize)> {
     let ethertype = packet.load(12)?;
@@ -194,7 +195,11 @@ fn network_header<P: Packet + ?Sized>(packet: &P) -> Option<([u8; 2], usize)> {
     if !matches!(ethertype, ETHERTYPE_VLAN | ETHERTYPE_QINQ) {
         return Some((ethertype, 18));
     }
-    Some((packet.load(20)?, 22))
+    let ethertype = packet.load(20)?;
+    if !matches!(ethertype, ETHERTYPE_VLAN | ETHERTYPE_QINQ) {
+        return Some((ethertype, 22));
+    }
+    Some((packet.load(24)?, 26))
 }
 
 /// RFC 791 §3.1.

@@ -17,7 +17,7 @@ const NO_WAKEUP: u64 = 1;
 /// made on the stack.
 #[inline(never)]
 pub(crate) fn tell(ctx: &XdpContext, sample_mask: u32, flow: &Flow, reason: Reason, country: u8) {
-    if maps::counted(reason) & u64::from(sample_mask) != 0 {
+    if maps::counted(ctx, reason) & u64::from(sample_mask) != 0 {
         return;
     }
     let Some(mut slot) = maps::EVENTS.reserve::<Event>(0) else {

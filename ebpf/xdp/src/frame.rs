@@ -13,7 +13,7 @@ use aya_ebpf::{
 };
 use openclaw_common::packet::{Chain, MAX_EXTENSIONS, Packet};
 
-/// Headers end before this: two tags, IPv6 and six extension headers of at most 2,048 bytes make 12,350. The mask tells the verifier
+/// Headers end before this: three tags, IPv6 and six extension headers of at most 2,048 bytes make 12,354. The mask tells the verifier
 /// a bound that it would lose over a spilled register.
 const OFFSET_MASK: usize = 0x3fff;
 

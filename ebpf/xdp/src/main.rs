@@ -72,7 +72,7 @@ fn run(ctx: &XdpContext) -> u32 {
         }
         Some(reason) => reason,
     };
-    maps::count(reason, bytes);
+    maps::count(ctx, reason, bytes);
     if config.flags & flags::DEBUG != 0 {
         report::log(ctx, bytes, reason);
     }

@@ -4,6 +4,7 @@
 use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
+    programs::XdpContext,
 };
 use openclaw_common::{
     abi::{Arrivals, Config, Counter, Entry, Prefix6, Served, class::WORDS_PER_CHUNK},
@@ -13,6 +14,7 @@ use openclaw_common::{
         FINE4_ENTRIES, FINE6_ENTRIES, KEEP_ENTRIES, PORTS_ENTRIES, PORTS_UDP_ENTRIES,
         RATE4_ENTRIES, RATE6_ENTRIES, SERVED_ENTRIES, STATS_ENTRIES,
     },
+    slot,
     verdict::Reason,
 };
 
@@ -57,11 +59,34 @@ static CCSTAT: PerCpuArray<u64> = PerCpuArray::pinned(CCSTAT_ENTRIES, 0);
 pub(crate) static EVENTS: RingBuf = RingBuf::pinned(EVENTS_BYTES, 0);
 #[map]
 static STATS: PerCpuArray<Counter> = PerCpuArray::pinned(STATS_ENTRIES, 0);
+#[map]
+static SLOTS: Array<slot::Table> = Array::pinned(1, BPF_F_MMAPABLE);
+
+/// Where a frame of this interface is counted.
+#[inline(always)]
+fn counter(ctx: &XdpContext, reason: Reason) -> u32 {
+    slot::counter(slot_of(ctx), reason)
+}
+
+#[inline(always)]
+fn slot_of(ctx: &XdpContext) -> u8 {
+    let interface = ctx.ingress_ifindex();
+    let Some(table) = SLOTS.get_ptr(0) else {
+        return slot::SHARED;
+    };
+    if interface >= slot::INTERFACES {
+        return slot::SHARED;
+    }
+    // SAFETY: just compared with the length of the table.
+    let slot = unsafe { table.cast::<u8>().add(interface) };
+    // SAFETY: inside the element that the lookup returned; user space writes whole bytes.
+    unsafe { *slot }
+}
 
 /// Counts a frame of `bytes` bytes.
 #[inline(always)]
-pub(crate) fn count(reason: Reason, bytes: usize) {
-    let Some(counter) = STATS.get_ptr_mut(reason as u32) else {
+pub(crate) fn count(ctx: &XdpContext, reason: Reason, bytes: usize) {
+    let Some(counter) = STATS.get_ptr_mut(counter(ctx, reason)) else {
         return;
     };
     // SAFETY: the map's own element of this CPU; a program is not interrupted by itself on its CPU.
@@ -70,10 +95,10 @@ pub(crate) fn count(reason: Reason, bytes: usize) {
     counter.bytes += bytes as u64;
 }
 
-/// Packets that this CPU has counted for a reason so far.
+/// Packets of this interface that this CPU has counted for a reason so far.
 #[inline(always)]
-pub(crate) fn counted(reason: Reason) -> u64 {
-    match STATS.get(reason as u32) {
+pub(crate) fn counted(ctx: &XdpContext, reason: Reason) -> u64 {
+    match STATS.get(counter(ctx, reason)) {
         Some(counter) => counter.packets,
         None => 0,
     }

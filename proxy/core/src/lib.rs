@@ -1,6 +1,7 @@
 //! Every decision of the proxy, as functions of bytes and time.
 #![warn(missing_docs)]
 
+pub mod autoban;
 pub mod balance;
 pub mod certificates;
 #[expect(
@@ -9,6 +10,7 @@ pub mod certificates;
 )]
 pub mod config;
 pub mod country;
+pub mod limit;
 pub mod message;
 pub mod pace;
 pub mod reason;

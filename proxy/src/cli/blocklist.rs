@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -43,6 +44,9 @@ enum Verb {
         /// The list; made if need be [default: manual]
         #[arg(long, value_name = "NAME")]
         list: Option<String>,
+        /// Also block the address from which you have logged in over SSH
+        #[arg(long)]
+        force: bool,
     },
     /// Take addresses or prefixes off one list, or off all that are not the configuration's
     ///
@@ -130,13 +134,19 @@ pub(super) fn run(
             ttl,
             reason,
             list,
-        } => Request::Add {
-            kind,
-            addresses,
-            ttl,
-            reason,
-            list,
-        },
+            force,
+        } => {
+            if kind == Kind::Block && !force {
+                spare_operator(&addresses)?;
+            }
+            Request::Add {
+                kind,
+                addresses,
+                ttl,
+                reason,
+                list,
+            }
+        }
         Verb::Del { addresses, list } => Request::Del {
             kind,
             addresses,
@@ -166,6 +176,51 @@ pub(super) fn run(
         Verb::Stats => Request::Stats { kind },
     };
     Ok(listing::outcome(context.ask(request)?))
+}
+
+/// Whoever works over SSH would cut the branch on which they sit.
+fn spare_operator(addresses: &[String]) -> Result<(), CliError> {
+    let peer = ["SSH_CONNECTION", "SSH_CLIENT"]
+        .into_iter()
+        .find_map(|name| {
+            let value = std::env::var(name).ok()?;
+            // A link-local address comes with its interface.
+            let address = value.split([' ', '%']).next()?;
+            address.parse::<IpAddr>().ok()
+        });
+    let Some(peer) = peer else {
+        return Ok(());
+    };
+    let around = addresses.iter().find(|text| covers(text, peer));
+    around.map_or(Ok(()), |text| {
+        Err(CliError::Shield {
+            message: format!(
+                "{text} is not blocked: you are logged in from {peer}, which would be cut off; --force blocks it all the same"
+            ),
+        })
+    })
+}
+
+/// Host bits do not matter: the shield takes `192.0.2.7/24` as 192.0.2.0/24. What cannot be read is refused there.
+fn covers(text: &str, peer: IpAddr) -> bool {
+    let (address, length) = match text.split_once('/') {
+        Some((address, length)) => (address, length.parse().ok()),
+        None => (text, Some(128)),
+    };
+    let (Ok(address), Some(length)) = (address.parse::<IpAddr>(), length) else {
+        return false;
+    };
+    let differ = |one: u128, other: u128, width: u32| {
+        let host_bits = width - u32::min(length, width);
+        (one ^ other).checked_shr(host_bits).unwrap_or(0)
+    };
+    match (address.to_canonical(), peer.to_canonical()) {
+        (IpAddr::V4(one), IpAddr::V4(other)) => {
+            differ(one.to_bits().into(), other.to_bits().into(), 32) == 0
+        }
+        (IpAddr::V6(one), IpAddr::V6(other)) => differ(one.to_bits(), other.to_bits(), 128) == 0,
+        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+    }
 }
 
 fn import(kind: Kind, arguments: ImportArguments) -> Result<Import, CliError> {
@@ -216,4 +271,34 @@ fn read(path: &Path) -> Result<String, CliError> {
     // A comment in another encoding is no reason to refuse a list.
     Ok(String::from_utf8(bytes)
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::covers;
+
+    #[test]
+    fn a_range_covers_what_is_inside_however_it_is_written() {
+        let check = |text: &str, peer: &str, expected: bool| {
+            assert_eq!(
+                covers(text, peer.parse().unwrap()),
+                expected,
+                "{text} {peer}"
+            );
+        };
+        check("192.0.2.7", "192.0.2.7", true);
+        check("192.0.2.7", "192.0.2.8", false);
+        check("192.0.2.9/24", "192.0.2.7", true);
+        check("192.0.3.0/24", "192.0.2.7", false);
+        check("0.0.0.0/0", "192.0.2.7", true);
+        check("192.0.2.0/24", "::ffff:192.0.2.7", true);
+        check("2001:db8::/32", "2001:db8::1", true);
+        check("2001:db8::/64", "2001:db8:0:1::1", false);
+        check("::/0", "2001:db8::1", true);
+        check("::/0", "192.0.2.7", false);
+        check("nonsense", "192.0.2.7", false);
+        check("192.0.2.0/x", "192.0.2.7", false);
+    }
 }

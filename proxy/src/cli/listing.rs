@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::output::{Outcome, table};
 use crate::shield::{
-    Answer, Changed, EntryView, Kind, Problem, Problems, Stats, Status, SynStatus, Tested,
+    Answer, Changed, EntryView, Kind, Problem, Problems, Stats, Status, SynStatus, Tested, Traffic,
     show_seconds,
 };
 
@@ -47,6 +47,7 @@ pub(super) fn outcome(answer: Answer) -> Outcome {
                 ..Outcome::new(tested_text(&tested), json)
             }
         }
+        Answer::Explained(explained) => Outcome::new(super::explain::text(&explained), json),
         Answer::Exported { text, .. } => {
             let entries = serde_json::from_str(&text).unwrap_or_else(|_| json!({ "text": text }));
             Outcome::new(text, entries)
@@ -242,6 +243,15 @@ fn syn_text(syn: &SynStatus) -> String {
     text
 }
 
+fn traffic_text(traffic: &Traffic) -> String {
+    let packets = if traffic.packets == 1 {
+        "packet"
+    } else {
+        "packets"
+    };
+    format!("{} {packets}, {} dropped", traffic.packets, traffic.dropped)
+}
+
 fn status_text(status: &Status) -> String {
     let mut text = format!("shield: {}\n", status.headline());
     for interface in &status.interfaces {
@@ -251,7 +261,12 @@ fn status_text(status: &Status) -> String {
             .as_ref()
             .map(|note| format!(" ({note})"))
             .unwrap_or_default();
-        let _ = writeln!(text, "  {}: {mode}{note}", interface.name);
+        let traffic = interface.traffic.as_ref().map(traffic_text);
+        let traffic = traffic.map_or_else(String::new, |traffic| format!("; {traffic}"));
+        let _ = writeln!(text, "  {}: {mode}{note}{traffic}", interface.name);
+    }
+    if let Some(traffic) = &status.other_interfaces {
+        let _ = writeln!(text, "  other interfaces: {}", traffic_text(traffic));
     }
     let countries: Vec<String> = status
         .countries

@@ -18,6 +18,8 @@ mod check;
 mod doctor;
 mod drops;
 mod error;
+mod explain;
+mod limit;
 mod listing;
 mod output;
 mod reasons;
@@ -28,6 +30,7 @@ mod shield;
 mod socket;
 mod status;
 mod stop;
+mod switch;
 mod version;
 
 /// An eBPF-accelerated L4/L7 reverse proxy.
@@ -65,6 +68,10 @@ enum Verb {
     Allowlist(blocklist::Arguments),
     /// Work the XDP shield
     Shield(shield::Arguments),
+    /// See whom the limits of routes refuse, and let them begin anew
+    Limit(limit::Arguments),
+    /// Say what touches something, and why it comes out as it does
+    Explain(explain::Arguments),
     /// Say what this program is
     Version,
     /// Explain the codes of refusals
@@ -149,6 +156,8 @@ fn obey(context: &Context, verb: Verb, format: Format) -> Result<Outcome, CliErr
             blocklist::run(context, Kind::Allow, arguments, format == Format::Json)
         }
         Verb::Shield(arguments) => shield::run(context, arguments, format),
+        Verb::Limit(arguments) => limit::run(context, arguments),
+        Verb::Explain(arguments) => explain::run(context, arguments),
         Verb::Version => Ok(version::version()),
         Verb::Reasons(arguments) => reasons::reasons(&arguments),
         Verb::Completions(arguments) => Ok(shell::completions(&arguments, Cli::command())),

@@ -6,9 +6,10 @@ use super::Context;
 use super::error::CliError;
 use super::listing;
 use super::output::{Format, Outcome, error_line};
-use super::{doctor, drops};
+use super::{doctor, drops, switch};
 use crate::control::admin::client::CallError;
 use crate::control::load;
+use crate::shield::kernel::program_name;
 use crate::shield::{Answer, ApiError, Request, Shield};
 
 #[derive(Debug, Args)]
@@ -34,6 +35,9 @@ enum Verb {
         /// auto: native if the driver can, else generic
         #[arg(long, value_enum, default_value_t = Mode::Auto)]
         mode: Mode,
+        /// Displace another's XDP program, which leaves the interface open for a moment
+        #[arg(long)]
+        replace: bool,
     },
     /// Take the kernel program off an interface
     Detach {
@@ -41,9 +45,11 @@ enum Verb {
         interface: String,
     },
     /// The kill switch: everything passes, until `on` or the next start of the proxy
-    Off,
+    ///
+    /// It works on the pinned maps at once, without configuration, proxy or state directory.
+    Off(switch::Arguments),
     /// Apply the lists again
-    On,
+    On(switch::Arguments),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -62,7 +68,11 @@ pub(super) fn run(
         Verb::Status => Request::Status,
         Verb::Doctor => return doctor::run(context),
         Verb::Drops(arguments) => return drops::run(context, &arguments, format),
-        Verb::Attach { interface, mode } => {
+        Verb::Attach {
+            interface,
+            mode,
+            replace,
+        } => {
             let mode = match mode {
                 Mode::Auto => "auto",
                 Mode::Native => "native",
@@ -71,13 +81,30 @@ pub(super) fn run(
             Request::Attach {
                 interface,
                 mode: Some(mode.into()),
+                replace,
             }
         }
         Verb::Detach { interface } => Request::Detach { interface },
-        Verb::Off => Request::Off,
-        Verb::On => Request::On,
+        Verb::Off(arguments) => return switch::throw(context, arguments, false),
+        Verb::On(arguments) => return switch::throw(context, arguments, true),
     };
-    Ok(listing::outcome(context.ask(request)?))
+    let answer = context.ask(request).map_err(named)?;
+    Ok(listing::outcome(answer))
+}
+
+/// A proxy that gave up root's rights cannot ask what the program in its way is called; root's command line can.
+fn named(error: CliError) -> CliError {
+    let CliError::Shield { message } = error else {
+        return error;
+    };
+    let id = message
+        .split_once("`?` (id ")
+        .and_then(|(_, rest)| rest.split_once(')')?.0.parse().ok());
+    let message = match id {
+        Some(id) => message.replacen("`?`", &format!("`{}`", program_name(id)), 1),
+        None => message,
+    };
+    CliError::Shield { message }
 }
 
 impl Context {

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use hyper::body::Bytes;
 use tokio::runtime;
@@ -14,13 +15,24 @@ use crate::control::{fallback_socket, is_trusted, load};
 impl Context {
     /// Calls the running proxy.
     pub(super) fn call(&self, method: &str, target: &str, body: &Bytes) -> Result<Reply, CliError> {
+        self.call_within(method, target, body, client::ANSWER_WITHIN)
+    }
+
+    /// The same for a caller with less patience.
+    pub(super) fn call_within(
+        &self,
+        method: &str,
+        target: &str,
+        body: &Bytes,
+        limit: Duration,
+    ) -> Result<Reply, CliError> {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|source| CliError::Runtime { source })?;
         let mut first = None;
         for socket in self.sockets()? {
-            match runtime.block_on(client::call(&socket, method, target, body.clone())) {
+            match runtime.block_on(client::call(&socket, method, target, body.clone(), limit)) {
                 // Not ours, or not there: the next one may be.
                 Err(error @ (CallError::NotRunning { .. } | CallError::Connect { .. })) => {
                     first.get_or_insert(error);

@@ -2,18 +2,22 @@
 //! collected, so that an operator repairs it in one go.
 
 use std::collections::HashMap;
+use std::hash::RandomState;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use openclaw_core::config::{Config, EndpointAddress, Places, Severity, Upstream};
+use openclaw_core::limit::Table;
 use openclaw_core::route::Router;
 
 use super::demo;
 use super::error::Trouble;
 use super::names::Names;
-use crate::snapshot::{ListenerSetup, Permits, ResolvedEndpoint, TlsSetup, UpstreamSetup};
+use crate::snapshot::{
+    LimitSetup, ListenerSetup, Permits, ResolvedEndpoint, TlsSetup, UpstreamSetup,
+};
 use crate::tls::{CertificateFacts, Keeper, Validity};
 
 /// What builds need again and again.
@@ -23,6 +27,8 @@ pub(super) struct Builder {
     demo: Option<SocketAddr>,
     /// By listener: connections that go on under a new snapshot keep their places.
     permits: HashMap<Arc<str>, Arc<Permits>>,
+    /// By route.
+    limits: HashMap<Arc<str>, LimitSetup>,
     names: Names,
 }
 
@@ -32,6 +38,7 @@ pub(super) struct Built {
     pub(super) router: Router,
     pub(super) listeners: Vec<ListenerSetup>,
     pub(super) upstreams: Vec<UpstreamSetup>,
+    pub(super) limits: Vec<Option<LimitSetup>>,
     /// Of every listener, by its name.
     pub(super) certificates: Vec<(Arc<str>, CertificateFacts)>,
     /// Names that have no address now.
@@ -102,14 +109,43 @@ impl Builder {
         Ok(Built {
             router: Router::new(&config.routes),
             listeners,
+            limits: self.limits(config),
             upstreams: resolved.upstreams,
             certificates,
             unresolved: resolved.unresolved,
         })
     }
 
+    /// What was built last serves from now, so the next one that fails goes back to it.
+    pub(super) fn taken(&mut self) {
+        self.names.take();
+    }
+
     fn permits(&mut self, listener: &Arc<str>) -> Arc<Permits> {
         Arc::clone(self.permits.entry(Arc::clone(listener)).or_default())
+    }
+
+    /// The table is made for the first limit, and kept for good.
+    fn limits(&mut self, config: &Config) -> Vec<Option<LimitSetup>> {
+        let mut shared = self.limits.values().next().cloned();
+        let mut before = std::mem::take(&mut self.limits);
+        let mut setups = Vec::with_capacity(config.routes.len());
+        for route in &config.routes {
+            setups.push(route.limit.as_ref().map(|_| {
+                let first = shared.get_or_insert_with(|| LimitSetup {
+                    table: Arc::new(Table::new(config.server.limit_keys, RandomState::new())),
+                    began: Instant::now(),
+                    salt: Arc::default(),
+                });
+                let setup = before.remove(&route.name).unwrap_or_else(|| LimitSetup {
+                    salt: Arc::new(fastrand::u64(..).into()),
+                    ..first.clone()
+                });
+                self.limits.insert(Arc::clone(&route.name), setup.clone());
+                setup
+            }));
+        }
+        setups
     }
 
     /// Upstreams with their names resolved. A name that nobody knows keeps the addresses that it had, else it has none.

@@ -38,6 +38,9 @@ pub(super) async fn page(control: &Control) -> String {
     }
     Summary::of(&reports).render(&mut text);
     control.shield.collect(&mut text);
+    if let Some(autoban) = &*control.autoban.borrow() {
+        autoban.collect(&mut text);
+    }
     text.finish()
 }
 

@@ -30,6 +30,7 @@ mod check;
 mod demo;
 mod error;
 pub mod http;
+mod limits;
 mod load;
 pub mod log;
 mod metrics;
@@ -41,6 +42,7 @@ mod process;
 mod shield;
 mod sockets;
 mod state;
+mod workers;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +101,8 @@ async fn live(options: Options, loaded: Loaded, level: LevelSwitch) -> Result<En
         },
         None => obey.await,
     };
+    // What it has banned last is to be saved, too.
+    drop(control.autoban.take());
     control.shield.shutdown();
     Ok(ended)
 }

@@ -25,7 +25,12 @@ type Answer = io::Result<Vec<SocketAddr>>;
 
 /// The last answers.
 #[derive(Debug, Default)]
-pub(super) struct Names(HashMap<Name, Vec<SocketAddr>>);
+pub(super) struct Names {
+    /// Of the configuration that serves: a refused one must not cost it its addresses.
+    serving: HashMap<Name, Vec<SocketAddr>>,
+    /// Of the one that was asked for last.
+    latest: HashMap<Name, Vec<SocketAddr>>,
+}
 
 impl Names {
     /// Asks for every name of the upstreams; gives back those that have no answer, with why.
@@ -49,17 +54,16 @@ impl Names {
 
     /// Takes what came of all names that are wanted; gives back the failures.
     fn learn(&mut self, answers: Vec<(Name, Answer)>) -> HashMap<Name, io::Error> {
-        let mut known = std::mem::take(&mut self.0);
+        self.latest.clear();
         let mut failures = HashMap::new();
         for (name, answer) in answers {
-            let earlier = known.remove(&name);
             match answer {
                 Ok(addresses) => {
-                    self.0.insert(name, addresses);
+                    self.latest.insert(name, addresses);
                 }
                 Err(error) => {
-                    if let Some(addresses) = earlier {
-                        self.0.insert(name.clone(), addresses);
+                    if let Some(addresses) = self.serving.get(&name) {
+                        self.latest.insert(name.clone(), addresses.clone());
                     }
                     failures.insert(name, error);
                 }
@@ -70,8 +74,13 @@ impl Names {
 
     /// The addresses of the last answer.
     pub(super) fn addresses(&self, host: &str, port: u16) -> Vec<SocketAddr> {
-        let answer = self.0.get(&(host.to_owned(), port));
+        let answer = self.latest.get(&(host.to_owned(), port));
         answer.cloned().unwrap_or_default()
+    }
+
+    /// What was asked for last serves from now.
+    pub(super) fn take(&mut self) {
+        self.serving = std::mem::take(&mut self.latest);
     }
 }
 
@@ -105,26 +114,50 @@ pub(super) fn attend(control: &Rc<Control>) {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+    use std::net::{IpAddr, Ipv4Addr};
+
     use super::*;
+
+    fn name(host: &str) -> Name {
+        (host.to_owned(), 80)
+    }
+
+    fn unknown() -> Answer {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 80);
 
     #[test]
     fn a_name_without_an_answer_keeps_its_addresses_and_one_that_is_not_wanted_is_forgotten() {
-        let name = |host: &str| (host.to_owned(), 80);
-        let address: SocketAddr = "192.0.2.1:80".parse().unwrap();
-        let unknown = || Err(io::ErrorKind::NotFound.into());
         let mut names = Names::default();
         let failures = names.learn(vec![
-            (name("a"), Ok(vec![address])),
-            (name("b"), Ok(vec![address])),
+            (name("a"), Ok(vec![ADDRESS])),
+            (name("b"), Ok(vec![ADDRESS])),
             (name("c"), unknown()),
         ]);
         assert_eq!(failures.into_keys().collect::<Vec<_>>(), [name("c")]);
+        names.take();
         let failures = names.learn(vec![(name("a"), unknown()), (name("c"), unknown())]);
         assert_eq!(failures.len(), 2);
-        assert_eq!(names.addresses("a", 80), [address]);
+        assert_eq!(names.addresses("a", 80), [ADDRESS]);
         assert_eq!(names.addresses("b", 80), []);
         assert_eq!(names.addresses("c", 80), []);
-        assert!(names.learn(vec![(name("c"), Ok(vec![address]))]).is_empty());
-        assert_eq!(names.addresses("c", 80), [address]);
+        names.take();
+        assert!(names.learn(vec![(name("c"), Ok(vec![ADDRESS]))]).is_empty());
+        assert_eq!(names.addresses("c", 80), [ADDRESS]);
+        names.take();
+        names.learn(vec![(name("a"), unknown())]);
+        assert_eq!(names.addresses("a", 80), []);
+    }
+
+    #[test]
+    fn a_configuration_that_is_refused_takes_no_addresses_from_the_one_that_serves() {
+        let mut names = Names::default();
+        names.learn(vec![(name("a"), Ok(vec![ADDRESS]))]);
+        names.take();
+        names.learn(vec![(name("b"), Ok(vec![ADDRESS]))]);
+        names.learn(vec![(name("a"), unknown())]);
+        assert_eq!(names.addresses("a", 80), [ADDRESS]);
     }
 }

@@ -69,6 +69,7 @@ pub(super) fn snapshot(generation: u64, config: Config, built: Built) -> Arc<Sna
         router: built.router,
         listeners: built.listeners,
         upstreams: built.upstreams,
+        limits: built.limits,
     })
 }
 
@@ -92,6 +93,10 @@ pub(super) fn kept_until_restart(old: &Config, new: &Config, workers: usize) -> 
     kept(
         "server.state_dir",
         old.server.state_dir != new.server.state_dir,
+    );
+    kept(
+        "server.limit_keys",
+        old.server.limit_keys != new.server.limit_keys,
     );
     kept("server.user", old.server.user != new.server.user);
     kept("server.group", old.server.group != new.server.group);

@@ -1,8 +1,8 @@
 //! The start of least privilege: what only root can prepare, the change to `server.user`, and the end of every other capability.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, lchown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::Path;
 
 use openclaw_core::config::{Config, Loaded};
@@ -83,7 +83,17 @@ fn make_for(account: &Account, path: &Path) -> io::Result<()> {
         fs::create_dir_all(parent)?;
     }
     DirBuilder::new().mode(0o750).create(path)?;
-    lchown(path, Some(account.uid), Some(account.gid))
+    give(account, path)
+}
+
+/// Whoever owns the folder above may put something else in the place of what was made a moment ago: only a directory is given away,
+/// to which there are no hard links.
+fn give(account: &Account, directory: &Path) -> io::Result<()> {
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW)
+        .open(directory)?;
+    fchown(opened, Some(account.uid), Some(account.gid))
 }
 
 /// An earlier start as root made the folder for the socket alone: then it goes over to the user.
@@ -94,7 +104,7 @@ fn leave_socket_folder(account: &Account, folder: &Path, socket: &Path) -> io::R
     let holds_only_it = names.all(|name| name.is_ok_and(|name| socket.file_name() == Some(&name)));
     // A folder that everybody has, such as /run, holds more.
     if found.is_dir() && is_closed && holds_only_it {
-        lchown(folder, Some(account.uid), Some(account.gid))?;
+        give(account, folder)?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use openclaw_core::config::{Prefix, units};
 use tokio::task::{spawn_blocking, spawn_local};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
@@ -12,13 +13,16 @@ use super::admin::SMALL;
 use super::admin::table::{Call, Route};
 use super::http::Answer;
 use super::state::Control;
-use crate::shield::{ApiError, Request};
+use crate::shield::{ApiError, Kind, Request};
 use crate::snapshot::Snapshot;
 
 /// How often ended entries are taken out and changed lists saved.
 const TICK: Duration = Duration::from_secs(1);
 /// How often SYNs are counted.
 const SYN_TICK: Duration = Duration::from_millis(100);
+
+/// Ranges that workers look for one by one.
+const FEW: usize = 8;
 
 /// The largest body: lists are imported through here.
 const MAX_LISTS: usize = 64 << 20;
@@ -58,20 +62,50 @@ async fn ask(control: Rc<Control>, call: Call) -> Answer {
         }
     };
     let shield = control.shield.clone();
+    let ranges = ranges(&request);
     match spawn_blocking(move || shield.handle(request)).await {
-        Ok(Ok(answer)) => Answer::json(200, &answer),
+        Ok(Ok(answer)) => {
+            for range in ranges {
+                control.close(range);
+            }
+            Answer::json(200, &answer)
+        }
         Ok(Err(error)) => Answer::json(if error.usage { 400 } else { 409 }, &error),
         Err(error) => Answer::error(500, &error.to_string()),
     }
+}
+
+/// Where connections may be open that a request turns away from now on; nothing stands for everywhere. Workers ask the shield
+/// about each connection, so too much costs time only.
+fn ranges(request: &Request) -> Vec<Option<Prefix>> {
+    if let Request::Add {
+        kind: Kind::Block,
+        addresses,
+        ..
+    } = request
+        && addresses.len() <= FEW
+    {
+        let ranges = addresses.iter();
+        return ranges.map(|text| units::prefix(text).ok()).collect();
+    }
+    let changes = matches!(
+        request,
+        Request::Add { .. }
+            | Request::Del { .. }
+            | Request::Flush { .. }
+            | Request::Import(_)
+            | Request::On
+    );
+    if changes { vec![None] } else { Vec::new() }
 }
 
 /// Lets the shield follow a new configuration; gives back what did not work.
 pub(super) async fn follow(control: &Control, snapshot: Arc<Snapshot>) -> Vec<String> {
     let (shield, no_shield) = (control.shield.clone(), !control.options.shield);
     let following = spawn_blocking(move || shield.reload(&snapshot.config, no_shield));
-    following
-        .await
-        .unwrap_or_else(|error| vec![error.to_string()])
+    let warnings = following.await;
+    control.close(None);
+    warnings.unwrap_or_else(|error| vec![error.to_string()])
 }
 
 /// Starts what goes on for as long as the proxy runs.

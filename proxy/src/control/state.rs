@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use openclaw_core::config::Loaded;
+use openclaw_core::config::{Loaded, Prefix};
 use openclaw_core::route::Router;
 use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::time::timeout;
@@ -20,11 +20,13 @@ use super::log::LevelSwitch;
 use super::notify::{State, notify};
 use super::prepare::{Prepared, kept_until_restart, open_log, prepare, snapshot, worker_count};
 use super::sockets::{Binding, Bound};
+use super::workers::spawn;
 use crate::shield::Shield;
+use crate::shield::autoban::Autoban;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{AccessWriter, Report, chain};
 use crate::tls::CertificateFacts;
-use crate::worker::{self, Adoption, BoundSocket, Command, WorkerHandle, WorkerSeed};
+use crate::worker::{Adoption, BoundSocket, Command, WorkerHandle};
 
 /// A worker that does not answer within this is left out of the figures.
 const REPORT_WITHIN: Duration = Duration::from_secs(1);
@@ -77,6 +79,8 @@ pub struct Control {
     /// Wakes the main task when a stop is asked for.
     pub(super) stop: Notify,
     pub(super) shield: Shield,
+    /// Until the end, which saves what it knows.
+    pub(super) autoban: RefCell<Option<Autoban>>,
     /// Where the admin socket and the metrics are, once they are open.
     pub(super) admin: RefCell<Option<PathBuf>>,
     pub(super) metrics: Cell<Option<SocketAddr>>,
@@ -116,25 +120,14 @@ impl Control {
         let Binding { bound, sockets } = Bound::default()
             .extend(&mut config, worker_count)
             .map_err(|troubles| ControlError::Refused(Refused::placed(troubles, &places)))?;
+        builder.taken();
         let certificates = built.certificates.clone();
         let unresolved = !built.unresolved.is_empty();
         let snapshot = snapshot(1, config, built);
         let access_log =
             AccessWriter::start(output).map_err(|source| ControlError::Runtime { source })?;
         let (shield, _) = Shield::start(&snapshot.config, !options.shield);
-        let mut workers = Vec::with_capacity(worker_count);
-        for (index, sockets) in sockets.into_iter().enumerate() {
-            let seed = WorkerSeed {
-                index,
-                snapshot: Arc::clone(&snapshot),
-                sockets,
-                access_log: Some(access_log.handle()),
-                peers: shield.peers(),
-            };
-            let worker =
-                worker::spawn(seed).map_err(|source| ControlError::Worker { index, source })?;
-            workers.push(worker);
-        }
+        let (workers, autoban) = spawn(&snapshot, sockets, &access_log, &shield)?;
         let now = SystemTime::now();
         Ok(Rc::new(Self {
             options,
@@ -155,6 +148,7 @@ impl Control {
             unresolved: Cell::new(unresolved),
             stop: Notify::new(),
             shield,
+            autoban: RefCell::new(Some(autoban)),
             admin: RefCell::new(None),
             metrics: Cell::new(None),
         }))
@@ -204,6 +198,7 @@ impl Control {
             .extend(&mut config, self.worker_count)
             .map_err(|troubles| Refused::placed(troubles, &places))?;
         // Nothing can fail from here on.
+        builder.taken();
         self.level.set(config.log.level);
         let generation = old.generation + 1;
         self.certificates
@@ -213,6 +208,9 @@ impl Control {
         let snapshot = snapshot(generation, config, built);
         if let Some(log) = &*self.access_log.borrow() {
             log.switch(output);
+        }
+        if let Some(autoban) = &*self.autoban.borrow() {
+            autoban.follow(&snapshot.config.autoban);
         }
         *self.bound.borrow_mut() = bound;
         *self.snapshot.borrow_mut() = Arc::clone(&snapshot);
@@ -257,6 +255,7 @@ impl Control {
         let mut builder = self.builder.lock().await;
         let old = self.snapshot();
         let resolved = builder.upstreams(&old.config.upstreams).await;
+        builder.taken();
         self.unresolved.set(!resolved.unresolved.is_empty());
         if resolved.upstreams == old.upstreams {
             return;
@@ -267,6 +266,7 @@ impl Control {
             router: Router::new(&old.config.routes),
             listeners: old.listeners.clone(),
             upstreams: resolved.upstreams,
+            limits: old.limits.clone(),
         });
         *self.snapshot.borrow_mut() = Arc::clone(&snapshot);
         tracing::info!("names of endpoints that had no address have been resolved");
@@ -339,25 +339,40 @@ impl Control {
 
     /// What each worker has counted so far.
     pub async fn reports(&self) -> Vec<Report> {
+        self.ask_workers(Command::Report).await
+    }
+
+    /// The answers of those workers that answer in time.
+    pub(super) async fn ask_workers<T>(
+        &self,
+        command: impl Fn(oneshot::Sender<T>) -> Command,
+    ) -> Vec<T> {
         let asked: Vec<_> = self
             .workers
             .borrow()
             .iter()
             .map(|worker| {
-                let (reply, report) = oneshot::channel();
-                worker.send(Command::Report(reply));
-                report
+                let (reply, answer) = oneshot::channel();
+                worker.send(command(reply));
+                answer
             })
             .collect();
-        let mut reports = Vec::with_capacity(asked.len());
+        let mut answers = Vec::with_capacity(asked.len());
         let deadline = Instant::now() + REPORT_WITHIN;
-        for report in asked {
+        for answer in asked {
             let left = deadline.saturating_duration_since(Instant::now());
-            if let Ok(Ok(report)) = timeout(left, report).await {
-                reports.push(report);
+            if let Ok(Ok(answer)) = timeout(left, answer).await {
+                answers.push(answer);
             }
         }
-        reports
+        answers
+    }
+
+    /// Has the connections of peers closed that are turned away now: those inside the range, or all.
+    pub(super) fn close(&self, range: Option<Prefix>) {
+        for worker in &*self.workers.borrow() {
+            worker.closer().close(range);
+        }
     }
 
     /// The snapshot that new requests are served from.

@@ -6,10 +6,13 @@ use std::time::Instant;
 
 use openclaw_core::config::{Action, Route};
 use openclaw_core::message::{Fault, Field, Fields, Method, ResponseBody, ResponseHead, phrase};
+use openclaw_core::pace::Pace;
 
 use super::context::{Downstream, Local};
 use super::error::Error;
+use super::prepare::Prepared;
 use super::wire::Wire;
+use crate::filter::Allowance;
 use crate::time::Deadline;
 
 /// Sends what the route says. Returns status and payload bytes.
@@ -17,7 +20,7 @@ pub(super) async fn of_route<W: Wire>(
     local: &Local,
     downstream: &Downstream,
     route: &Route,
-    method: Method,
+    (method, allowance): (Method, Option<Allowance>),
     wire: &mut W,
     deadline: &Deadline,
 ) -> (u16, Result<u64, Error>) {
@@ -26,7 +29,7 @@ pub(super) async fn of_route<W: Wire>(
         Action::Redirect(redirect) => (redirect.status, &[][..]),
         Action::Forward(_) => (500, &[][..]),
     };
-    let body = queue_route_head(local, route, (status, body), method, wire);
+    let body = queue_route_head(local, (route, allowance), (status, body), method, wire);
     (status, send(body, wire, deadline, downstream).await)
 }
 
@@ -35,17 +38,18 @@ pub(super) async fn refusal<W: Wire>(
     local: &Local,
     downstream: &Downstream,
     fault: Fault,
-    (id, method): (&str, Method),
+    prepared: &Prepared,
     wire: &mut W,
     deadline: &Deadline,
 ) -> Result<u64, Error> {
+    let id = &prepared.id;
     let text = format!(
         "{} {}\n{}\nrequest id: {id}\n",
         fault.status,
         phrase(fault.status),
         fault.reason.code()
     );
-    let body = queue_refusal_head(local, fault, (id, method), text.as_bytes(), wire);
+    let body = queue_refusal_head(local, fault, prepared, text.as_bytes(), wire);
     send(body, wire, deadline, downstream).await
 }
 
@@ -53,12 +57,13 @@ pub(super) async fn refusal<W: Wire>(
 /// fields is large, and the future of every connection would have to hold it.
 fn queue_route_head<'a, W: Wire>(
     local: &Local,
-    route: &Route,
+    (route, allowance): (&Route, Option<Allowance>),
     (status, body): (u16, &'a [u8]),
     method: Method,
     wire: &mut W,
 ) -> &'a [u8] {
     let date = local.date(Instant::now());
+    let limit = allowance.map(|known| known.fields());
     let mut fields = Fields::new();
     fields.push(Field::new(b"Date", &date));
     match &route.action {
@@ -75,22 +80,29 @@ fn queue_route_head<'a, W: Wire>(
         // More than fit are left out; the configuration check bounds them far below.
         let _ = fields.try_push(Field::new(name.as_bytes(), value.as_bytes()));
     }
+    if let Some(limit) = &limit {
+        limit.put(&mut fields);
+    }
     queue_head(status, &fields, body, method, wire)
 }
 
 fn queue_refusal_head<'a, W: Wire>(
     local: &Local,
     fault: Fault,
-    (id, method): (&str, Method),
+    prepared: &Prepared,
     body: &'a [u8],
     wire: &mut W,
 ) -> &'a [u8] {
     let date = local.date(Instant::now());
+    let limit = prepared.allowance.map(|known| match fault.status {
+        429 => known.fields_of_refusal(),
+        _ => known.fields(),
+    });
     let mut fields = Fields::new();
     fields.push(Field::new(b"Date", &date));
     fields.push(Field::new(b"Content-Type", b"text/plain; charset=utf-8"));
     fields.push(Field::new(b"Cache-Control", b"no-store"));
-    fields.push(Field::new(b"X-Request-Id", id.as_bytes()));
+    fields.push(Field::new(b"X-Request-Id", prepared.id.as_bytes()));
     match fault.status {
         503 => fields.push(Field::new(b"Retry-After", b"5")),
         405 => fields.push(Field::new(
@@ -99,7 +111,10 @@ fn queue_refusal_head<'a, W: Wire>(
         )),
         _ => {}
     }
-    queue_head(fault.status, &fields, body, method, wire)
+    if let Some(limit) = &limit {
+        limit.put(&mut fields);
+    }
+    queue_head(fault.status, &fields, body, prepared.method, wire)
 }
 
 fn queue_head<'a, W: Wire>(
@@ -133,9 +148,16 @@ async fn send<W: Wire>(
     deadline: &Deadline,
     downstream: &Downstream,
 ) -> Result<u64, Error> {
+    let listener = &downstream.listener;
+    let mut pace = Pace::new(listener.min_body_rate, listener.idle_timeout);
     let mut left = body;
     let mut finished = false;
-    deadline.arm(downstream.listener.idle_timeout);
+    // The client is waited for from the first byte to the last.
+    let mut keeps_pace = |left: &[u8]| {
+        let slack = pace.note(deadline.now(), (body.len() - left.len()) as u64, true);
+        slack.inspect(|slack| deadline.arm(*slack)).is_some()
+    };
+    keeps_pace(left);
     let result = poll_fn(|cx| {
         while !left.is_empty() {
             let sent = wire.poll_send(cx, left).map_err(Error::Wire)?;
@@ -143,7 +165,9 @@ async fn send<W: Wire>(
                 return Poll::Ready(Err(Error::ClientTimeout));
             };
             left = left.get(count..).unwrap_or_default();
-            deadline.arm(downstream.listener.idle_timeout);
+            if !keeps_pace(left) {
+                return Poll::Ready(Err(Error::ClientTimeout));
+            }
         }
         if !finished {
             wire.finish(&[]);

@@ -6,13 +6,18 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use openclaw_core::autoban::Kind;
 use openclaw_core::certificates::ByName;
 use openclaw_core::config;
 use openclaw_core::message::{Field, client};
+use openclaw_core::reason::Reason;
 use openclaw_core::route::Router;
 
+use super::connections::{Connections, Cut};
+use crate::filter::{self, Busy, Filter};
 use crate::net::Buffers;
 use crate::shield::PeerFilter;
+use crate::shield::autoban::Informer;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{Recorder, Slots};
 use crate::time::Wheel;
@@ -27,7 +32,8 @@ pub struct Local {
     pub peers: PeerFilter,
     pub random: RefCell<fastrand::Rng>,
     /// Open client connections of this worker.
-    pub connections: Cell<usize>,
+    pub connections: Connections,
+    informer: Informer,
     serving: RefCell<Rc<Serving>>,
     draining: Cell<bool>,
     ending: Cell<bool>,
@@ -42,6 +48,18 @@ pub struct Serving {
     pub router: Router,
     pub slots: Slots,
     pub upstreams: Vec<Upstream>,
+    /// Beside the routes.
+    pub filters: Vec<Vec<Filter>>,
+}
+
+/// What the limit of a route has refused on this worker since the snapshot came.
+#[derive(Debug)]
+pub struct Refused {
+    /// Index into the routes.
+    pub route: usize,
+    pub total: u64,
+    /// Those who had most of it.
+    pub busiest: Vec<Busy>,
 }
 
 /// Who connected, and when.
@@ -63,6 +81,7 @@ pub struct Downstream {
     pub local: SocketAddr,
     pub trusted: bool,
     pub tls: Option<TlsFacts>,
+    pub cut: Cut,
 }
 
 /// What the handshake settled.
@@ -81,7 +100,12 @@ struct Date {
 }
 
 impl Local {
-    pub fn new(snapshot: Arc<Snapshot>, recorder: Recorder, peers: PeerFilter) -> Self {
+    pub fn new(
+        snapshot: Arc<Snapshot>,
+        recorder: Recorder,
+        peers: PeerFilter,
+        informer: Informer,
+    ) -> Self {
         let serving = Rc::new(Serving::new(snapshot, &recorder, None));
         Self {
             buffers: Buffers::default(),
@@ -89,7 +113,8 @@ impl Local {
             recorder,
             peers,
             random: RefCell::new(fastrand::Rng::new()),
-            connections: Cell::new(0),
+            connections: Connections::default(),
+            informer,
             serving: RefCell::new(serving),
             draining: Cell::new(false),
             ending: Cell::new(false),
@@ -110,6 +135,17 @@ impl Local {
         let serving = Rc::new(Serving::new(snapshot, &self.recorder, Some(&before)));
         before.upstreams.iter().for_each(Upstream::close_retired);
         *self.serving.borrow_mut() = serving;
+    }
+
+    /// Tells of a refusal that may lead to a ban, if the peer of the connection is the client itself.
+    pub fn accuse(&self, downstream: &Downstream, reason: Reason) {
+        let Some(kind) = Kind::of(reason).filter(|_| !downstream.trusted) else {
+            return;
+        };
+        let after = self.serving.borrow().snapshot.config.autoban.after;
+        if after.of(kind).is_some() {
+            self.informer.tell(downstream.peer.ip(), kind, reason);
+        }
     }
 
     /// Whether connections should end after their current exchange.
@@ -186,12 +222,37 @@ impl Serving {
                 Upstream::new(config, setup, slot, endpoint_slots, former)
             })
             .collect();
+        let routes = snapshot.config.routes.iter();
+        let filters = routes
+            .zip(&snapshot.limits)
+            .map(|(route, limit)| filter::of_route(route, limit.as_ref()))
+            .collect();
         Self {
             router: snapshot.router.clone(),
             snapshot,
             slots,
             upstreams,
+            filters,
         }
+    }
+}
+
+impl Serving {
+    /// What limits have refused, route by route.
+    pub fn refused(&self) -> Vec<Refused> {
+        let mut all = Vec::new();
+        for (route, filters) in self.filters.iter().enumerate() {
+            for filter in filters {
+                let Filter::Limit(limit) = filter;
+                let (total, busiest) = limit.refused();
+                all.push(Refused {
+                    route,
+                    total,
+                    busiest,
+                });
+            }
+        }
+        all
     }
 }
 
@@ -202,6 +263,7 @@ impl Downstream {
         Accepted { peer, at }: Accepted,
         local: SocketAddr,
         tls: Option<TlsFacts>,
+        cut: Cut,
     ) -> Self {
         let address = peer.ip().to_canonical();
         let trusted = listener
@@ -217,6 +279,7 @@ impl Downstream {
             local,
             trusted,
             tls,
+            cut,
         }
     }
 

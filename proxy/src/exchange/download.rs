@@ -4,12 +4,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use openclaw_core::config::HeaderEdit;
 use openclaw_core::message::body::Decoder;
 use openclaw_core::message::h1::{Asked, bad_response, parse_response};
 use openclaw_core::message::{Field, Fields, Kind, ResponseBody, ResponseHead, render};
 use tokio_util::io::poll_read_buf;
 
+use super::Edits;
 use super::context::Local;
 use super::error::Error;
 use super::forward::Passage;
@@ -24,7 +24,7 @@ const MAX_INTERIM: u32 = 32;
 pub(super) struct Download<'a> {
     local: &'a Local,
     asked: Asked,
-    edits: &'a HeaderEdit,
+    edits: Edits<'a>,
     state: State,
     /// Lent from the pool while there is something in it.
     buffer: Vec<u8>,
@@ -47,7 +47,7 @@ enum State {
 }
 
 impl<'a> Download<'a> {
-    pub(super) fn new(local: &'a Local, asked: Asked, edits: &'a HeaderEdit) -> Self {
+    pub(super) fn new(local: &'a Local, asked: Asked, edits: Edits<'a>) -> Self {
         Self {
             local,
             asked,
@@ -141,8 +141,13 @@ impl<'a> Download<'a> {
             let interim = response.status < 200 && !tunnel;
             let now = Instant::now();
             let date = self.local.date(now);
+            let limit = self.edits.allowance.filter(|_| !interim);
+            let limit = limit.map(|known| known.fields());
             let mut kept = Fields::new();
-            render::response_fields(response.fields, self.edits, tunnel, &mut kept);
+            render::response_fields(response.fields, self.edits.of_route, tunnel, &mut kept);
+            if let Some(limit) = &limit {
+                limit.put(&mut kept);
+            }
             if !interim && !kept.iter().any(|field| field.kind == Kind::Date) {
                 // A full list goes without: a date is not worth a refusal.
                 let _ = kept.try_push(Field {

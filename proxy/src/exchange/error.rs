@@ -7,6 +7,7 @@ use openclaw_core::message::Fault;
 use openclaw_core::reason::Reason;
 
 use super::wire::WireError;
+use crate::filter::Refusal;
 
 /// What went wrong while an exchange was under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,10 @@ pub(super) enum Error {
     UpstreamTimeout,
     /// The client was silent, or took nothing, for `idle_timeout`, or was slower than `min_body_rate`.
     ClientTimeout,
+    /// The peer is banned or blocked since.
+    TurnedAway(Reason),
+    /// A filter of the route refuses.
+    Filtered(Refusal),
     /// The body is larger than the route allows.
     BodyTooLarge,
     /// The client's side failed.
@@ -81,6 +86,16 @@ impl Error {
                 Reason::UpstreamTimeout,
                 "the endpoint did not answer in time",
             ),
+            Self::TurnedAway(reason) => fault(
+                499,
+                reason,
+                "the connection was closed when its peer was turned away",
+            ),
+            Self::Filtered(Refusal::Rate) => fault(
+                429,
+                Reason::LimitRate,
+                "more requests than the limit of the route allows",
+            ),
             Self::ClientTimeout => fault(
                 408,
                 Reason::Timeout,
@@ -117,6 +132,8 @@ impl Error {
             | Self::BadResponse(_)
             | Self::UpstreamTimeout
             | Self::ClientTimeout
+            | Self::TurnedAway(_)
+            | Self::Filtered(_)
             | Self::BodyTooLarge
             | Self::Wire(_)
             | Self::Ended => false,

@@ -9,11 +9,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use openclaw_core::config::HeaderEdit;
 use openclaw_core::message::Framing;
 use openclaw_core::pace::Pace;
 use tokio::io::AsyncWrite;
 
+use super::Edits;
 use super::context::Local;
 use super::download::Download;
 use super::error::Error;
@@ -83,6 +83,8 @@ struct Progress {
 enum Waiting {
     Client,
     Upstream,
+    /// The endpoint has begun its response, and the client's body is not over.
+    Both,
 }
 
 impl<'a, W: Wire> Forward<'a, W> {
@@ -91,7 +93,7 @@ impl<'a, W: Wire> Forward<'a, W> {
         local: &'a Local,
         connection: Connection,
         outbound: &'a Outbound,
-        edits: &'a HeaderEdit,
+        edits: Edits<'a>,
         (deadline, limits): (&'a Deadline, Limits),
         passage: &'a mut Passage,
     ) -> Self {
@@ -160,12 +162,10 @@ impl<'a, W: Wire> Forward<'a, W> {
         if let Poll::Ready(Err(error)) = self.wire.poll_flush(cx) {
             return Poll::Ready(Err(Error::Wire(error)));
         }
-        let waiting = if download_waits == Waiting::Client
-            || (upload_waits == Waiting::Client && !self.download.has_begun())
-        {
-            Waiting::Client
-        } else {
-            Waiting::Upstream
+        let waiting = match (upload_waits, download_waits) {
+            (Waiting::Client, Waiting::Upstream) if self.download.has_begun() => Waiting::Both,
+            (Waiting::Client, _) | (_, Waiting::Client) => Waiting::Client,
+            _ => Waiting::Upstream,
         };
         let Some(slack) = self.note_pace(waiting) else {
             return Poll::Ready(Err(Error::ClientTimeout));
@@ -178,7 +178,8 @@ impl<'a, W: Wire> Forward<'a, W> {
         if self.deadline.poll_expired(cx) {
             return Poll::Ready(Err(match waiting {
                 Waiting::Client => Error::ClientTimeout,
-                Waiting::Upstream => Error::UpstreamTimeout,
+                // A client without slack has been told already.
+                Waiting::Upstream | Waiting::Both => Error::UpstreamTimeout,
             }));
         }
         Poll::Pending
@@ -198,7 +199,7 @@ impl<'a, W: Wire> Forward<'a, W> {
     /// How long the client may be waited for; none: it was too slow. A tunnel may be as slow as it likes.
     fn note_pace(&mut self, waiting: Waiting) -> Option<Duration> {
         let moved = self.passage.bytes_in.saturating_add(self.passage.bytes_out);
-        let waits = waiting == Waiting::Client && !self.download.is_tunnel();
+        let waits = waiting != Waiting::Upstream && !self.download.is_tunnel();
         self.pace.note(self.deadline.now(), moved, waits)
     }
 
@@ -207,6 +208,7 @@ impl<'a, W: Wire> Forward<'a, W> {
             _ if self.download.is_tunnel() => self.limits.tunnel,
             Waiting::Client => slack,
             Waiting::Upstream => self.limits.upstream,
+            Waiting::Both => slack.min(self.limits.upstream),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The life of one request, from its checked head to the access log.
 
 mod answer;
+pub mod connections;
 pub mod context;
 mod download;
 mod error;
@@ -13,6 +14,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
+use openclaw_core::config::HeaderEdit;
 use openclaw_core::message::Fault;
 use openclaw_core::reason::Reason;
 
@@ -23,12 +25,21 @@ use self::error::Error;
 use self::forward::{Forward, Limits, Passage};
 use self::prepare::{Outbound, Plan};
 use self::wire::{Wire, WireError};
+use crate::filter::Allowance;
+use crate::net::descriptors;
 use crate::telemetry::Record;
 use crate::time::Deadline;
 use crate::upstream::{Connection, Endpoint, Upstream};
 
 /// How often a kept connection that turned out dead is replaced before that counts as a try.
 const STALE_TRIES: u32 = 3;
+
+/// What this proxy does to the fields of a response.
+#[derive(Clone, Copy, Debug)]
+struct Edits<'a> {
+    of_route: &'a HeaderEdit,
+    allowance: Option<Allowance>,
+}
 
 /// What is known at the end, for counters and log.
 #[derive(Default)]
@@ -62,10 +73,10 @@ impl Drop for Running<'_> {
             is_over,
         } = self;
         if !*is_over {
-            let error = if local.is_ending() {
-                Error::Ended
-            } else {
-                Error::Wire(WireError::Gone)
+            let error = match downstream.cut.get() {
+                Some(reason) => Error::TurnedAway(reason),
+                None if local.is_ending() => Error::Ended,
+                None => Error::Wire(WireError::Gone),
             };
             story.fail(error.fault());
         }
@@ -115,7 +126,10 @@ pub async fn run<W: Wire>(
                 Some(upstream) => {
                     story.upstream = Some(upstream.slot);
                     story.sent = Some(prepared.started);
-                    let edits = &route.headers.response;
+                    let edits = Edits {
+                        of_route: &route.headers.response,
+                        allowance: prepared.allowance,
+                    };
                     forward(
                         local, downstream, upstream, outbound, edits, wire, deadline, story,
                     )
@@ -125,8 +139,9 @@ pub async fn run<W: Wire>(
             }
         }
         (Plan::Answer, Some(route)) => {
+            let told = (prepared.method, prepared.allowance);
             let (status, sent) =
-                answer::of_route(local, downstream, route, prepared.method, wire, deadline).await;
+                answer::of_route(local, downstream, route, told, wire, deadline).await;
             story.passage.status = status;
             story.passage.bytes_out = *sent.as_ref().unwrap_or(&0);
             sent.err().map(Error::fault)
@@ -135,6 +150,7 @@ pub async fn run<W: Wire>(
         (Plan::Forward(_) | Plan::Answer, None) => Some(Error::NoEndpoint.fault()),
     };
     if let Some(fault) = fault {
+        local.accuse(downstream, fault.reason);
         story.fail(fault);
         tell(local, downstream, fault, prepared, wire, deadline, story).await;
     }
@@ -151,7 +167,7 @@ async fn forward<W: Wire>(
     downstream: &Downstream,
     upstream: &Upstream,
     outbound: &Outbound,
-    edits: &openclaw_core::config::HeaderEdit,
+    edits: Edits<'_>,
     wire: &mut W,
     deadline: &Deadline,
     story: &mut Story,
@@ -227,11 +243,16 @@ async fn connect(
         })
         .await
         .unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()));
-    local
-        .recorder
-        .upstream_connect(endpoint.slot.get(), result.is_ok());
+    // An endpoint that nobody asked is neither unhealthy nor passed over.
+    let is_asked = !result.as_ref().is_err_and(descriptors::are_exhausted);
+    if is_asked {
+        let slot = endpoint.slot.get();
+        local.recorder.upstream_connect(slot, result.is_ok());
+    }
     result.map_err(|error| {
-        endpoint.failed(Instant::now());
+        if is_asked {
+            endpoint.failed(Instant::now());
+        }
         Error::Connect(error.kind())
     })
 }
@@ -251,15 +272,7 @@ async fn tell<W: Wire>(
         return;
     }
     story.passage.status = fault.status;
-    let told = answer::refusal(
-        local,
-        downstream,
-        fault,
-        (&prepared.id, prepared.method),
-        wire,
-        deadline,
-    )
-    .await;
+    let told = answer::refusal(local, downstream, fault, prepared, wire, deadline).await;
     match told {
         Ok(sent) => story.passage.bytes_out = sent,
         Err(error) => wire.abort(error.fault().reason),
@@ -273,6 +286,7 @@ pub fn record_refused(
     mut prepared: Prepared,
     fault: Fault,
 ) {
+    local.accuse(downstream, fault.reason);
     let mut story = Story::default();
     story.fail(fault);
     record(local, downstream, &mut prepared, &story);

@@ -15,6 +15,7 @@ use openclaw_core::trace::{self, RequestId};
 
 use super::context::{Downstream, Local, Serving};
 use super::error::Error;
+use crate::filter::{self, Allowance};
 use crate::telemetry::LogFields;
 
 /// A request ready to be carried out; owns all it needs.
@@ -23,6 +24,8 @@ pub struct Prepared {
     pub(super) serving: Rc<Serving>,
     pub(super) route: Option<usize>,
     pub(super) plan: Plan,
+    /// What the client is told of its limit.
+    pub(super) allowance: Option<Allowance>,
     pub(super) id: RequestId,
     pub(super) method: Method,
     pub(super) started: Instant,
@@ -114,10 +117,13 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
     };
     let index = (!misdirected).then(|| serving.router.find(&seen)).flatten();
     let route = index.and_then(|index| serving.snapshot.config.routes.get(index));
-    let plan = match route {
-        None if misdirected => Plan::Refuse(Error::Misdirected.fault()),
-        None => Plan::Refuse(Error::NoRoute.fault()),
-        Some(route) => plan(local, downstream, request, route, &serving, (&id, client)),
+    let filters = index.and_then(|index| serving.filters.get(index));
+    let filtered = filter::ask(filters.map_or(&[], Vec::as_slice), &seen, started);
+    let plan = match (route, filtered.refusal) {
+        (None, _) if misdirected => Plan::Refuse(Error::Misdirected.fault()),
+        (None, _) => Plan::Refuse(Error::NoRoute.fault()),
+        (Some(_), Some(refusal)) => Plan::Refuse(Error::Filtered(refusal).fault()),
+        (Some(route), None) => plan(local, downstream, request, route, &serving, (&id, client)),
     };
     let log = local
         .recorder
@@ -127,6 +133,7 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
         serving,
         route: index,
         plan,
+        allowance: filtered.allowance,
         id,
         method: Method::of(request.method),
         started,
@@ -158,6 +165,7 @@ pub fn refuse(
         serving: local.serving(),
         route: None,
         plan: Plan::Refuse(fault),
+        allowance: None,
         id,
         method: Method::Other,
         started,

@@ -2,17 +2,18 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use openclaw_core::reason::Reason;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::handshake::{HandshakeError, handshake};
 use super::{Listening, Terms};
+use crate::exchange::connections::Cut;
 use crate::exchange::context::{Accepted, Downstream, Local, TlsFacts};
 use crate::net::{Io, descriptors};
 use crate::serve;
@@ -21,11 +22,13 @@ use crate::telemetry::LogFields;
 use crate::time::Deadline;
 
 /// How long accepting rests when the process is out of file descriptors, or memory.
-const EXHAUSTED_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
+/// How often that is said.
+const EXHAUSTED_REPEAT: Duration = Duration::from_mins(1);
 
 /// Accepts until the listener is closed.
 pub async fn accept(local: Rc<Local>, listening: Rc<Listening>, socket: TcpListener) {
-    let mut exhausted = false;
+    let mut told = None;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -37,10 +40,7 @@ pub async fn accept(local: Rc<Local>, listening: Rc<Listening>, socket: TcpListe
         }
         match accepted {
             Some(Ok((tcp, peer))) => match descriptors::spend(tcp) {
-                Ok(tcp) => {
-                    exhausted = false;
-                    admit(&local, &listening, tcp, peer);
-                }
+                Ok(tcp) => admit(&local, &listening, tcp, peer),
                 // Closed at once: better than a client that waits for an answer until its own patience ends.
                 Err(error) => {
                     let terms = listening.terms.borrow().clone();
@@ -50,12 +50,12 @@ pub async fn accept(local: Rc<Local>, listening: Rc<Listening>, socket: TcpListe
                     };
                     let detail = "the process has as many open files as it may";
                     refused(&local, &terms, accepted, Reason::LimitConnections, detail);
-                    tell(&mut exhausted, &listening, &error);
+                    tell(&mut told, &listening, &error);
                 }
             },
             // The client was gone before it was accepted, or descriptors ran out: only the latter lasts.
             Some(Err(error)) if error.kind() != io::ErrorKind::ConnectionAborted => {
-                tell(&mut exhausted, &listening, &error);
+                tell(&mut told, &listening, &error);
                 tokio::time::sleep(EXHAUSTED_PAUSE).await;
             }
             Some(Err(_)) | None => {}
@@ -63,9 +63,11 @@ pub async fn accept(local: Rc<Local>, listening: Rc<Listening>, socket: TcpListe
     }
 }
 
-/// Once an episode: it may last, and many lines would say no more than one.
-fn tell(exhausted: &mut bool, listening: &Listening, error: &io::Error) {
-    if !std::mem::replace(exhausted, true) {
+/// Not for every connection: as long as some come and others go, each second one may find no descriptor.
+fn tell(told: &mut Option<Instant>, listening: &Listening, error: &io::Error) {
+    let now = Instant::now();
+    if told.is_none_or(|told| now.duration_since(told) >= EXHAUSTED_REPEAT) {
+        *told = Some(now);
         tracing::warn!(listener = %listening.name(), %error, "connections cannot be accepted; is the limit of open files high enough?");
     }
 }
@@ -94,12 +96,14 @@ fn admit(local: &Rc<Local>, listening: &Listening, tcp: TcpStream, peer: SocketA
     };
     // Fails only on a socket that is dead already.
     let _ = tcp.set_nodelay(true);
-    let open = Open::new(local.clone(), terms.slot, permit);
-    if terms.setup.tls.is_some() {
-        tokio::task::spawn_local(secure(open, terms, tcp, accepted));
+    let open = Open::new(local.clone(), terms.slot, permit, address);
+    let key = open.key;
+    let task = if terms.setup.tls.is_some() {
+        tokio::task::spawn_local(secure(open, terms, tcp, accepted))
     } else {
-        tokio::task::spawn_local(plain(open, terms, tcp, accepted));
-    }
+        tokio::task::spawn_local(plain(open, terms, tcp, accepted))
+    };
+    local.connections.served_by(key, task.abort_handle());
 }
 
 /// Counts and logs a connection that ends without an exchange.
@@ -119,16 +123,21 @@ fn refused(local: &Local, terms: &Terms, accepted: Accepted, reason: Reason, det
 struct Open {
     local: Rc<Local>,
     slot: u32,
+    /// Among the worker's connections.
+    key: usize,
+    cut: Cut,
     _permit: Permit,
 }
 
 impl Open {
-    fn new(local: Rc<Local>, slot: u32, permit: Permit) -> Self {
+    fn new(local: Rc<Local>, slot: u32, permit: Permit, peer: IpAddr) -> Self {
         local.recorder.connection_opened(slot);
-        local.connections.set(local.connections.get() + 1);
+        let (key, cut) = local.connections.enter(peer);
         Self {
             local,
             slot,
+            key,
+            cut,
             _permit: permit,
         }
     }
@@ -136,7 +145,7 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.local.connections.set(self.local.connections.get() - 1);
+        self.local.connections.leave(self.key);
         self.local.recorder.connection_closed(self.slot);
     }
 }
@@ -154,8 +163,9 @@ async fn plain(open: Open, terms: Terms, tcp: TcpStream, accepted: Accepted) {
         accepted,
         address,
         None,
+        open.cut.clone(),
     ));
-    let mut io = Io::plain(tcp);
+    let mut io = Io::plain(tcp, open.cut.clone());
     let mut early = Vec::new();
     let http2 = match (protocols.h1, protocols.h2) {
         (true, true) => {
@@ -179,7 +189,7 @@ async fn plain(open: Open, terms: Terms, tcp: TcpStream, accepted: Accepted) {
 async fn secure(open: Open, terms: Terms, tcp: TcpStream, accepted: Accepted) {
     let local = &open.local;
     // Boxed, so that the handshake's state is freed when it is over.
-    let Some((io, downstream, http2)) = Box::pin(establish(local, terms, tcp, accepted)).await
+    let Some((io, downstream, http2)) = Box::pin(establish(&open, terms, tcp, accepted)).await
     else {
         return;
     };
@@ -188,7 +198,7 @@ async fn secure(open: Open, terms: Terms, tcp: TcpStream, accepted: Accepted) {
 
 /// Shakes hands within `header_timeout`; tells whether HTTP/2 was chosen.
 async fn establish(
-    local: &Local,
+    Open { local, cut, .. }: &Open,
     terms: Terms,
     tcp: TcpStream,
     accepted: Accepted,
@@ -220,8 +230,19 @@ async fn establish(
         server_name: session.server_name().map(str::to_owned),
         names: tls.names,
     };
-    let downstream = Downstream::new(terms.config, terms.slot, accepted, address, Some(facts));
-    Some((Io::tls(tcp, session), Rc::new(downstream), http2))
+    let downstream = Downstream::new(
+        terms.config,
+        terms.slot,
+        accepted,
+        address,
+        Some(facts),
+        cut.clone(),
+    );
+    Some((
+        Io::tls(tcp, session, cut.clone()),
+        Rc::new(downstream),
+        http2,
+    ))
 }
 
 async fn serve_wire(

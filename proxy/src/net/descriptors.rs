@@ -35,9 +35,22 @@ pub fn spend<Socket: AsFd>(socket: Socket) -> io::Result<Socket> {
     }
 }
 
+/// Whether it was for want of descriptors, of this process or of the machine.
+pub fn are_exhausted(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::ceiling;
+    use std::io;
+
+    use super::{are_exhausted, ceiling};
+
+    #[test]
+    fn what_is_refused_here_is_known_by_its_error() {
+        assert!(are_exhausted(&io::Error::from_raw_os_error(libc::EMFILE)));
+        assert!(!are_exhausted(&io::ErrorKind::ConnectionRefused.into()));
+    }
 
     #[test]
     fn some_are_kept_back_and_most_are_not() {

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::drops::DropView;
+use super::explain::Explained;
 use super::format::{Format, Problems};
 use super::lists::Kind;
 use super::status::Status;
@@ -34,6 +35,10 @@ pub enum Request {
         kind: Kind,
         address: String,
     },
+    /// Everything that touches an address.
+    Explain {
+        address: String,
+    },
     Flush {
         kind: Kind,
         list: Option<String>,
@@ -55,6 +60,9 @@ pub enum Request {
     Attach {
         interface: String,
         mode: Option<String>,
+        /// Displace another's program.
+        #[serde(default)]
+        replace: bool,
     },
     Detach {
         interface: String,
@@ -90,6 +98,7 @@ pub enum Answer {
         total: usize,
     },
     Tested(Tested),
+    Explained(Explained),
     Exported {
         text: String,
         entries: usize,

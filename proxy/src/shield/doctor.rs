@@ -336,7 +336,7 @@ fn attached(name: &str, check: &str, pins: &Pins) -> Finding {
                 return Finding::new(check, Health::Ok, format!("the shield, {found}"), "");
             }
             let advice = format!(
-                "Another program is attached: `ip link set {name} xdp off` takes it off, if nobody needs it."
+                "Another program is attached: `openclaw shield attach {name} --replace` takes its place, if nobody needs it."
             );
             Finding::new(check, Health::Fail, found, &advice)
         }

@@ -18,6 +18,7 @@ use super::lists::Kind;
 use super::prefix::{AnyNet, show};
 use super::state::State;
 use super::store::Now;
+use crate::telemetry::chain;
 
 /// Drops that are kept.
 const KEPT: usize = 1024;
@@ -206,7 +207,14 @@ impl State {
     pub(super) fn read_drops(&mut self, log: &DropLog) -> Result<(), KernelError> {
         let is_followed = log.is_followed();
         let maps = self.maps();
-        let (events, found) = log.take(|| maps.as_ref()?.events().ok());
+        let open = || match maps.as_ref()?.events() {
+            Ok(reader) => Some(reader),
+            Err(error) => {
+                tracing::debug!(error = %chain(&error), "the drops cannot be read");
+                None
+            }
+        };
+        let (events, found) = log.take(open);
         let now = self.now();
         let drops = events.iter().filter_map(|event| self.describe(event, now));
         log.keep(drops.collect());

@@ -216,7 +216,7 @@ impl State {
             .map_err(|error| list_error(&error))
     }
 
-    fn view(&self, net: AnyNet, list: ListId, record: &Record, now: Now) -> EntryView {
+    pub(super) fn view(&self, net: AnyNet, list: ListId, record: &Record, now: Now) -> EntryView {
         let left = (record.until_ns != 0).then(|| now.seconds_until(record.until_ns));
         EntryView {
             address: show(&net.to_prefix()),

@@ -8,10 +8,13 @@
 pub mod kernel;
 
 mod api;
+pub mod autoban;
+mod ban;
 mod compile;
 mod doctor;
 mod doubts;
 mod drops;
+mod explain;
 mod format;
 mod host;
 mod index;
@@ -31,6 +34,7 @@ mod state;
 mod status;
 mod store;
 mod syn;
+mod traffic;
 mod verbs;
 mod watch;
 mod words;
@@ -48,10 +52,12 @@ use tokio::sync::mpsc;
 pub use self::api::{
     Answer, ApiError, Changed, EntryView, Import, ListStats, Request, Stats, TableStats, Tested,
 };
+pub use self::ban::Banned;
 pub use self::doctor::{Finding, Health, examine};
 pub use self::doubts::{missing_interfaces, pointless_blocks};
 use self::drops::DropLog;
 pub use self::drops::DropView;
+pub use self::explain::{Explained, KernelView, LimitView};
 pub use self::format::ttl::show as show_seconds;
 pub use self::format::{Format, Problem, Problems, SHOWN_PROBLEMS};
 use self::kernel::{KernelError, LogReader, Mode, Pins};
@@ -62,6 +68,7 @@ use self::peers::Shared;
 use self::state::State;
 pub use self::status::{InterfaceStatus, Status};
 pub use self::syn::SynStatus;
+pub use self::traffic::Traffic;
 use crate::privilege::Account;
 use crate::telemetry::{MetricsText, chain, metrics};
 
@@ -144,6 +151,7 @@ impl Shield {
     pub fn tick(&self) {
         {
             let mut state = self.lock();
+            state.follow_switch();
             state.reap();
             state.look_after_interfaces();
         }
@@ -239,6 +247,7 @@ impl Shield {
 
     fn carry_out(&self, request: Request) -> Result<Answer, ApiError> {
         let mut state = self.lock();
+        state.follow_switch();
         match request {
             Request::Add {
                 kind,
@@ -259,6 +268,7 @@ impl Shield {
                 limit,
             } => state.list(kind, containing.as_deref(), list.as_deref(), limit),
             Request::Test { kind, address } => state.test(kind, &address),
+            Request::Explain { address } => state.explain(&address),
             Request::Flush { kind, list } => state.flush(kind, list),
             Request::Import(import) => state.import(import),
             Request::Export { kind, list, format } => state.export(kind, list.as_deref(), format),
@@ -267,9 +277,18 @@ impl Shield {
             Request::Drops { limit } => Ok(Answer::Drops {
                 drops: self.drops.recent(limit.unwrap_or(look::SHOWN_ENTRIES)),
             }),
-            Request::Attach { interface, mode } => {
+            Request::Attach {
+                interface,
+                mode,
+                replace,
+            } => {
                 let mode = parse_mode(mode.as_deref())?;
-                done(&state.attach(&interface, mode), &state)
+                let attached = if replace {
+                    state.displace(&interface, mode)
+                } else {
+                    state.attach(&interface, mode)
+                };
+                done(&attached, &state)
             }
             Request::Detach { interface } => done(&state.detach(&interface), &state),
             Request::Off => done(&state.switch(false), &state),
@@ -308,32 +327,29 @@ fn adjusted(config: &Config, no_shield: bool) -> Config {
 impl Shield {
     /// Adds the shield's families to the metrics page.
     pub fn collect(&self, text: &mut MetricsText) {
-        let (maps, interfaces, sizes) = {
+        let (maps, attached, interfaces, sizes) = {
             let state = self.lock();
             let (begun, over) = state.syn.transitions();
             let is_attack = u8::from(state.syn.is_attack());
             text.sample(&metrics::SHIELD_ATTACK, &[], is_attack);
             text.sample(&metrics::SHIELD_ATTACKS, &["begun"], begun);
             text.sample(&metrics::SHIELD_ATTACKS, &["over"], over);
-            (state.maps(), state.interfaces(), state.sizes())
+            let attached = state.attached();
+            let interfaces = state.interfaces(&attached);
+            (state.maps(), attached, interfaces, state.sizes())
         };
         for (interface, is_attached) in &interfaces {
             let value = u8::from(*is_attached);
             text.sample(&metrics::XDP_ATTACHED, &[interface], value);
         }
-        if let Some(maps) = maps
-            && let Ok(stats) = maps.stats()
-        {
-            // One program counts for all interfaces that it is attached to.
-            let attached = interfaces.iter().filter(|(_, is_attached)| **is_attached);
-            let attached: Vec<&str> = attached.map(|(name, _)| name.as_str()).collect();
-            let interface = attached.join(",");
-            for (reason, counter) in &stats {
-                let labels = [interface.as_str(), verdict(*reason), reason.code()];
+        if let Some(maps) = maps {
+            let counted = traffic::by_interface(&maps, &attached);
+            for (interface, reason, counter) in traffic::each(&counted) {
+                let labels = [interface, verdict(reason), reason.code()];
                 text.sample(&metrics::XDP_PACKETS, &labels, counter.packets);
             }
-            for (reason, counter) in &stats {
-                let labels = [interface.as_str(), verdict(*reason), reason.code()];
+            for (interface, reason, counter) in traffic::each(&counted) {
+                let labels = [interface, verdict(reason), reason.code()];
                 text.sample(&metrics::XDP_BYTES, &labels, counter.bytes);
             }
             for drops in raise::countries(&maps) {

@@ -97,7 +97,7 @@ mod tests {
         };
         check("", &[]);
         check("block_action = \"monitor\"", &[Reason::Ban, Reason::Block]);
-        check("syn = { action = \"monitor\" }", &[Reason::RateSyn]);
+        check("syn = { action = \"monitor\" }", SYN);
         check("udp = { action = \"monitor\" }", &[Reason::RateUdp]);
         check("fragments = \"monitor\"", &[Reason::Fragment]);
         check("fragments = \"pass\"\ninvalid = \"pass\"", &[]);

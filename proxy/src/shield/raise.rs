@@ -7,15 +7,19 @@ use openclaw_common::abi::flags;
 use openclaw_core::config::{Config, OnExit, ShieldAction, ShieldMode};
 use openclaw_core::country::country_code;
 
-use super::kernel::{Kernel, KernelError, Maps, Mode, interface_index};
+use super::kernel::{Attached, Attachment, Kernel, KernelError, Maps, Mode, interface_index};
 use super::lists::{Kind, Origin};
 use super::ports::Ports;
 use super::sink::synchronise;
 use super::state::State;
 use super::status::{CountryDrops, InterfaceStatus, Status};
+use super::traffic::Traffic;
 use super::watch::At;
 use crate::privilege::Privileges;
 use crate::telemetry::chain;
+
+/// How to attach: [`Kernel::attach`] or [`Kernel::displace`].
+type Way = fn(&mut Kernel, &str, Mode) -> Result<Attached, KernelError>;
 
 impl State {
     /// Loads the kernel program and attaches it as configured; what fails is kept for the status.
@@ -105,8 +109,17 @@ impl State {
 
     /// Attaches to an interface, and keeps it attached from now on if that worked or the configuration wants it.
     pub(super) fn attach(&mut self, interface: &str, mode: Mode) -> Result<(), KernelError> {
+        self.attach_by(interface, mode, Kernel::attach)
+    }
+
+    /// The same, in place of another's program. For an operator's order, never of itself.
+    pub(super) fn displace(&mut self, interface: &str, mode: Mode) -> Result<(), KernelError> {
+        self.attach_by(interface, mode, Kernel::displace)
+    }
+
+    fn attach_by(&mut self, interface: &str, mode: Mode, way: Way) -> Result<(), KernelError> {
         self.notes.retain(|(name, _)| name != interface);
-        let result = self.attach_once(interface, mode);
+        let result = self.attach_once(interface, mode, way);
         let configured = &self.config.shield.interfaces;
         let is_configured = configured.iter().any(|one| one == interface);
         let index = match &result {
@@ -126,14 +139,26 @@ impl State {
     }
 
     /// The number of the interface.
-    fn attach_once(&mut self, interface: &str, mode: Mode) -> Result<Option<u32>, KernelError> {
+    fn attach_once(
+        &mut self,
+        interface: &str,
+        mode: Mode,
+        way: Way,
+    ) -> Result<Option<u32>, KernelError> {
         self.load()?;
         let Some(kernel) = &mut self.kernel else {
             return Ok(None);
         };
-        let attached = kernel.attach(interface, mode)?;
-        if let Some(reason) = attached.fallback_reason {
-            self.notes.push((interface.to_owned(), reason));
+        let attached = way(kernel, interface, mode)?;
+        let displaced = attached
+            .displaced
+            .map(|what| format!("took the place of {what}"));
+        let notes: Vec<String> = displaced
+            .into_iter()
+            .chain(attached.fallback_reason)
+            .collect();
+        if !notes.is_empty() {
+            self.notes.push((interface.to_owned(), notes.join("; ")));
         }
         Ok(Some(attached.index))
     }
@@ -154,8 +179,24 @@ impl State {
         maps.set_config(&self.kernel_config())
     }
 
+    /// Learns that the kill switch was thrown on the pinned maps, behind the back of this process.
+    pub(super) fn follow_switch(&mut self) {
+        if let Some(maps) = &self.maps
+            && let Ok(found) = maps.config()
+            && (found.flags & flags::ENABLED != 0) != self.is_on
+        {
+            self.is_on = !self.is_on;
+            self.shared.set_rules(self.flags(), self.monitored());
+            tracing::warn!(
+                on = self.is_on,
+                "the kill switch was thrown on the pinned maps"
+            );
+        }
+    }
+
     /// Follows a new configuration.
     pub(super) fn reload(&mut self, config: &Config) -> Vec<String> {
+        self.follow_switch();
         let old = std::mem::replace(&mut self.config, config.clone());
         // The lock is on the old one.
         self.config
@@ -210,28 +251,25 @@ impl State {
         if self.config.shield.on_exit == OnExit::Keep {
             return;
         }
-        for interface in self.attached() {
-            if let Err(error) = self.pins.detach(&interface) {
+        for attached in self.attached() {
+            if let Err(error) = self.pins.detach(&attached.interface) {
                 tracing::warn!("{}", chain(&error));
             }
         }
     }
 
-    /// Names of the interfaces that are attached now.
-    pub(super) fn attached(&self) -> Vec<String> {
-        let attachments = self.pins.attachments().unwrap_or_default();
+    /// The interfaces that are attached now.
+    pub(super) fn attached(&self) -> Vec<Attachment> {
+        let mut attachments = self.pins.attachments().unwrap_or_default();
+        attachments.retain(|one| one.mode.is_some());
         attachments
-            .into_iter()
-            .filter(|one| one.mode.is_some())
-            .map(|one| one.interface)
-            .collect()
     }
 
     /// Every interface that is attached or should be, and whether it is.
-    pub(super) fn interfaces(&self) -> BTreeMap<String, bool> {
+    pub(super) fn interfaces(&self, attached: &[Attachment]) -> BTreeMap<String, bool> {
         let watched = self.watched.iter().map(|one| one.interface.clone());
         let mut interfaces: BTreeMap<String, bool> = watched.map(|name| (name, false)).collect();
-        interfaces.extend(self.attached().into_iter().map(|name| (name, true)));
+        interfaces.extend(attached.iter().map(|one| (one.interface.clone(), true)));
         interfaces
     }
 
@@ -247,10 +285,13 @@ impl State {
                 note = Some("the interface is gone or in another network namespace".into());
             }
             let mode = attachment.mode.map(|mode| mode.name().to_owned());
+            let maps = self.maps.as_deref().filter(|_| mode.is_some());
+            let traffic = maps.and_then(|maps| Traffic::of(maps, &attachment));
             interfaces.push(InterfaceStatus {
                 name: attachment.interface,
                 mode,
                 note,
+                traffic,
             });
         }
         for (name, note) in &self.notes {
@@ -259,6 +300,7 @@ impl State {
                     name: name.clone(),
                     mode: None,
                     note: Some(note.clone()),
+                    traffic: None,
                 });
             }
         }
@@ -280,6 +322,7 @@ impl State {
                 ShieldAction::Monitor => "monitor".into(),
             },
             interfaces,
+            other_interfaces: self.maps.as_deref().and_then(Traffic::of_others),
             unshielded: if is_attached {
                 None
             } else {

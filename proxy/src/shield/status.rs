@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::syn::SynStatus;
+use super::traffic::Traffic;
 use crate::privilege::Privileges;
 
 /// An interface of the shield.
@@ -13,6 +14,9 @@ pub struct InterfaceStatus {
     pub mode: Option<String>,
     /// Why it is not native, or not attached.
     pub note: Option<String>,
+    /// Nothing if it is not attached, or counted with others.
+    #[serde(default)]
+    pub traffic: Option<Traffic>,
 }
 
 /// What came from a country and was dropped.
@@ -31,6 +35,9 @@ pub struct Status {
     /// `enforce` or `monitor`.
     pub action: String,
     pub interfaces: Vec<InterfaceStatus>,
+    /// What came in by interfaces without counters of their own: those beyond fifteen, and members of a bond that is shielded.
+    #[serde(default)]
+    pub other_interfaces: Option<Traffic>,
     /// Why no interface is shielded by XDP.
     pub unshielded: Option<String>,
     /// Whether somebody follows the drops.
@@ -131,11 +138,13 @@ mod tests {
                 name: "eth0".into(),
                 mode: Some("native".into()),
                 note: None,
+                traffic: None,
             },
             InterfaceStatus {
                 name: "eth1".into(),
                 mode: None,
                 note: Some("no such interface".into()),
+                traffic: None,
             },
         ];
         status.action = "monitor".into();

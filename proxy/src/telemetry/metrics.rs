@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Write};
 
-use super::histogram::{BOUNDS, Histogram};
+use super::histogram::Histogram;
 
 /// The type that Prometheus is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ metrics! {
     UPSTREAM_CONNECTS_TOTAL Counter "openclaw_upstream_connects_total" "" ["upstream", "endpoint", "result"] "Connections tried to an endpoint; result is ok or failed.";
     UPSTREAM_RETRIES_TOTAL Counter "openclaw_upstream_retries_total" "" ["upstream"] "Requests sent again after the first attempt failed.";
     UPSTREAM_RESPONSE_TIME Histogram "openclaw_upstream_response_seconds" "seconds" ["upstream", "endpoint"] "From a request being sent to the head of the response.";
-    XDP_PACKETS Counter "openclaw_xdp_packets_total" "" ["interface", "verdict", "reason"] "Packets that the shield's kernel program decided, by reason code. One program serves all interfaces.";
+    XDP_PACKETS Counter "openclaw_xdp_packets_total" "" ["interface", "verdict", "reason"] "Packets that the shield's kernel program decided, by reason code. `other` stands for interfaces beyond fifteen and for members of a bond.";
     XDP_BYTES Counter "openclaw_xdp_bytes_total" "bytes" ["interface", "verdict", "reason"] "Bytes of the packets that the shield's kernel program decided.";
     XDP_COUNTRY_DROPS Counter "openclaw_xdp_country_drops_total" "" ["country"] "Packets that the shield's kernel program dropped, by the country of their source; only countries that were seen.";
     XDP_ATTACHED Gauge "openclaw_xdp_attached" "" ["interface"] "1 while the shield is attached to the interface, 0 while it should be and is not.";
@@ -76,6 +76,8 @@ metrics! {
     SHIELD_ATTACKS Counter "openclaw_shield_attack_transitions_total" "" ["to"] "Floods of SYNs that have begun, and that were over.";
     BLOCKLIST_ENTRIES Gauge "openclaw_blocklist_entries" "" ["list", "family"] "Entries of the shield's block lists; family is ipv4 or ipv6.";
     ALLOWLIST_ENTRIES Gauge "openclaw_allowlist_entries" "" ["list", "family"] "Entries of the shield's allow lists; `protected` is what can never be blocked.";
+    BAN_LATENCY Histogram "openclaw_ban_latency_seconds" "seconds" [] "From the verdict that made a ban due to the ban in the shield's tables. Its count is that of the bans of `[autoban]`.";
+    AUTOBAN_LOST Counter "openclaw_autoban_lost_total" "" [] "Refusals that could not be counted for `[autoban]` because too many came at once.";
     LOG_DROPPED Counter "openclaw_access_log_dropped_total" "" [] "Access-log lines lost because the log could not be written, or not as fast as they came, and lines of refused connections beyond a thousand a second and worker.";
 }
 
@@ -103,7 +105,11 @@ impl MetricsText {
     pub fn histogram(&mut self, metric: &'static Metric, values: &[&str], histogram: &Histogram) {
         self.begin(metric);
         let mut cumulative = 0;
-        let bounds = BOUNDS.iter().map(|(_, text)| *text).chain(["+Inf"]);
+        let bounds = histogram
+            .bounds()
+            .iter()
+            .map(|(_, text)| *text)
+            .chain(["+Inf"]);
         for (bound, count) in bounds.zip(histogram.buckets()) {
             cumulative += count;
             self.out.push_str(metric.name);

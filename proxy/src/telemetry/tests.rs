@@ -52,6 +52,7 @@ fn snapshot(listeners: &[&str], routes: &[&str], upstreams: &[(&str, &[&str])]) 
         router: Router::new(&[]),
         listeners: Vec::new(),
         upstreams: setups.collect(),
+        limits: Vec::new(),
     }
 }
 

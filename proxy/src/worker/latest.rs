@@ -138,6 +138,7 @@ mod tests {
             config,
             listeners: Vec::new(),
             upstreams: Vec::new(),
+            limits: Vec::new(),
         });
         let sockets = vec![BoundSocket {
             listener: listener.into(),

@@ -5,17 +5,20 @@ use std::io;
 use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
 
+use openclaw_core::config::Prefix;
 use tokio::runtime::LocalOptions;
 use tokio::sync::{mpsc, oneshot};
 
 pub use self::latest::{Adoption, Taken};
 use self::latest::{Giver, Taker};
-use crate::exchange::context::Local;
+use crate::exchange::context::{Local, Refused};
 use crate::listener::{Listening, Terms, accept};
 use crate::shield::PeerFilter;
+use crate::shield::autoban::Informer;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{AccessLog, Recorder, Report};
 use crate::time::TICK;
@@ -36,6 +39,8 @@ pub struct WorkerSeed {
     pub access_log: Option<AccessLog>,
     /// Who is turned away before anything is read.
     pub peers: PeerFilter,
+    /// Whom it tells of refusals.
+    pub informer: Informer,
 }
 
 /// A listening socket of this worker alone (`SO_REUSEPORT`).
@@ -50,6 +55,10 @@ pub struct BoundSocket {
 #[derive(Debug)]
 pub enum Command {
     Report(oneshot::Sender<Report>),
+    /// Who was refused by a limit, route by route.
+    Limits(oneshot::Sender<Vec<Refused>>),
+    /// Close the connections of peers that are turned away now: those inside the range, or all.
+    Close(Option<Prefix>),
     /// Accept no more, let exchanges end; the worker ends when it has no connection left, or at the deadline.
     Drain {
         deadline: Instant,
@@ -60,11 +69,36 @@ pub enum Command {
 #[derive(Debug)]
 pub struct WorkerHandle {
     inbox: mpsc::Sender<Command>,
+    /// Set when there was no room for an order to close: the worker looks at all of its connections then.
+    missed: Arc<AtomicBool>,
     latest: Giver,
     thread: thread::JoinHandle<()>,
 }
 
+/// Has connections of a worker closed, from any thread.
+#[derive(Clone, Debug)]
+pub struct Closer {
+    inbox: mpsc::Sender<Command>,
+    missed: Arc<AtomicBool>,
+}
+
+impl Closer {
+    /// Looks at the connections from inside a range, or at all.
+    pub fn close(&self, range: Option<Prefix>) {
+        if self.inbox.try_send(Command::Close(range)).is_err() {
+            self.missed.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
 impl WorkerHandle {
+    pub fn closer(&self) -> Closer {
+        Closer {
+            inbox: self.inbox.clone(),
+            missed: self.missed.clone(),
+        }
+    }
+
     /// Whether the worker took the message; it does not when it has ended or its inbox is full.
     pub fn send(&self, command: Command) -> bool {
         self.inbox.try_send(command).is_ok()
@@ -95,6 +129,8 @@ impl WorkerHandle {
 /// When the thread or its runtime cannot be made.
 pub fn spawn(seed: WorkerSeed) -> io::Result<WorkerHandle> {
     let (inbox, commands) = mpsc::channel(INBOX);
+    let missed = Arc::new(AtomicBool::new(false));
+    let missed_here = missed.clone();
     let (latest, adoptions) = latest::pair();
     let thread = thread::Builder::new()
         .name(format!("worker-{}", seed.index))
@@ -103,12 +139,13 @@ pub fn spawn(seed: WorkerSeed) -> io::Result<WorkerHandle> {
                 .enable_all()
                 .build_local(LocalOptions::default());
             match runtime {
-                Ok(runtime) => runtime.block_on(run(seed, commands, adoptions)),
+                Ok(runtime) => runtime.block_on(run(seed, commands, adoptions, &missed_here)),
                 Err(error) => tracing::error!(%error, "the runtime of a worker cannot be made"),
             }
         })?;
     Ok(WorkerHandle {
         inbox,
+        missed,
         latest,
         thread,
     })
@@ -120,11 +157,17 @@ struct Listeners {
     open: Vec<Rc<Listening>>,
 }
 
-async fn run(seed: WorkerSeed, mut commands: mpsc::Receiver<Command>, mut adoptions: Taker) {
+async fn run(
+    seed: WorkerSeed,
+    mut commands: mpsc::Receiver<Command>,
+    mut adoptions: Taker,
+    missed: &AtomicBool,
+) {
     let local = Rc::new(Local::new(
         seed.snapshot.clone(),
         Recorder::new(seed.access_log),
         seed.peers,
+        seed.informer,
     ));
     let mut listeners = Listeners {
         local: local.clone(),
@@ -141,10 +184,13 @@ async fn run(seed: WorkerSeed, mut commands: mpsc::Receiver<Command>, mut adopti
                 count += 1;
                 local.wheel.tick();
                 local.recorder.tick();
+                if missed.swap(false, Ordering::Relaxed) {
+                    close(&local, None);
+                }
                 if count.is_multiple_of(SWEEP_TICKS) {
                     local.sweep();
                 }
-                let over = drain.is_some_and(|deadline| local.connections.get() == 0 || Instant::now() >= deadline);
+                let over = drain.is_some_and(|deadline| local.connections.count() == 0 || Instant::now() >= deadline);
                 if over {
                     break;
                 }
@@ -161,6 +207,10 @@ async fn run(seed: WorkerSeed, mut commands: mpsc::Receiver<Command>, mut adopti
                     // Whoever asked may have given up.
                     let _ = reply.send(local.recorder.report());
                 }
+                Some(Command::Close(range)) => close(&local, range),
+                Some(Command::Limits(reply)) => {
+                    let _ = reply.send(local.serving().refused());
+                }
                 Some(Command::Drain { deadline }) => {
                     drain = Some(deadline);
                     listeners.close_all();
@@ -173,6 +223,20 @@ async fn run(seed: WorkerSeed, mut commands: mpsc::Receiver<Command>, mut adopti
     // Exchanges that are cut off now, when the runtime drops their tasks, still leave their lines.
     local.start_ending();
     local.recorder.tick();
+}
+
+/// Closes the connections of those who would not be let in any more.
+fn close(local: &Local, range: Option<Prefix>) {
+    let closed = local.connections.close(|peer| {
+        let inside = range.is_none_or(|range| range.contains(peer));
+        inside.then(|| local.peers.check(peer)).flatten()
+    });
+    if closed > 0 {
+        tracing::debug!(
+            closed,
+            "connections of peers that are turned away now were closed"
+        );
+    }
 }
 
 impl Listeners {

@@ -1,7 +1,7 @@
 //! Numbers and codes of reasons.
 
 use super::*;
-use crate::maps::STATS_ENTRIES;
+use crate::slot::REASONS;
 
 #[test]
 fn numbers_ascend_and_no_code_is_given_twice() {
@@ -12,7 +12,7 @@ fn numbers_ascend_and_no_code_is_given_twice() {
         assert_eq!(Reason::of(reason as u32), reason);
         let same = |other: &Reason| other.code() == reason.code();
         assert_eq!(Reason::ALL.into_iter().find(same), Some(reason));
-        assert!(u32::from(reason as u8) < STATS_ENTRIES);
+        assert!(u32::from(reason as u8) < REASONS);
         assert!(reason.summary().ends_with('.'));
     }
 }

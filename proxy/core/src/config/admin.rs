@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::keys::{self, Key};
 use super::problem::Complaint;
-use super::reader::{Fault, Section};
+use super::reader::{Section, Unread};
 use super::tree::Node;
 use super::values;
 
@@ -51,7 +51,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<Admin> {
     })
 }
 
-fn socket(section: &Section<'_>, node: &Node) -> Result<PathBuf, Fault> {
+fn socket(section: &Section<'_>, node: &Node) -> Result<PathBuf, Unread> {
     let path = section.reader.path(node)?;
     if path.as_os_str().len() > LONGEST_SOCKET_PATH {
         return Err(Complaint::new("the path of a Unix socket is at most 107 bytes long").into());

@@ -76,8 +76,8 @@ fn expand(
 ) -> Result<Vec<String>, Option<Complaint>> {
     let pattern = match values::text(node) {
         Ok(pattern) => pattern,
-        Err(super::reader::Fault::Complaint(complaint)) => return Err(Some(complaint)),
-        Err(super::reader::Fault::Told) => return Err(None),
+        Err(super::reader::Unread::Complaint(complaint)) => return Err(Some(complaint)),
+        Err(super::reader::Unread::Told) => return Err(None),
     };
     let pattern = reader.base().join(pattern).display().to_string();
     let mut found = source

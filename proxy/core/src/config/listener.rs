@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::keys::{self, Key};
 use super::problem::Complaint;
-use super::reader::{Fault, Section};
+use super::reader::{Section, Unread};
 use super::tree::Node;
 use super::{Prefix, Tls, tls, values};
 
@@ -95,7 +95,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "min_body_rate",
             "size",
             "\"240\"",
-            "Bytes a second that a client must send of its body, or take of the response, while it is waited for; falling behind by more than `idle_timeout` ends the exchange. 0: any pace.",
+            "Bytes a second that a client must send of its body, or take of the response, while it is waited for; falling behind by more than `idle_timeout` ends the exchange. 0: any pace, for endpoints that talk with a client while its body goes on.",
         ),
         Key::default(
             "max_header",
@@ -151,7 +151,7 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Listener> {
     })
 }
 
-fn mode(node: &Node) -> Result<(), Fault> {
+fn mode(node: &Node) -> Result<(), Unread> {
     match values::string(node)? {
         mode @ ("tcp" | "udp" | "tls") => Err(Complaint::new(format!(
             "this version does not support listeners of mode `{mode}`"
@@ -191,7 +191,7 @@ fn read_protocols(section: &Section<'_>, has_tls: bool) -> Option<Protocols> {
     })
 }
 
-fn min_body_rate(node: &Node) -> Result<u64, Fault> {
+fn min_body_rate(node: &Node) -> Result<u64, Unread> {
     /// A gigabyte a second is nobody's least.
     const MOST: u64 = 1 << 30;
     match values::size(node)? {
@@ -204,7 +204,7 @@ fn min_body_rate(node: &Node) -> Result<u64, Fault> {
     }
 }
 
-fn max_header(node: &Node) -> Result<usize, Fault> {
+fn max_header(node: &Node) -> Result<usize, Unread> {
     let bytes = values::size(node)?;
     usize::try_from(bytes)
         .ok()

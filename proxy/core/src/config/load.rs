@@ -8,7 +8,7 @@ use super::problem::{Complaint, Problem, Problems, Severity};
 use super::reader::{Reader, Section};
 use super::tree::{Place, Table};
 use super::{
-    Action, Config, Listener, Places, Source, Upstream, UpstreamProtocol, admin, document,
+    Action, Config, Listener, Places, Source, Upstream, UpstreamProtocol, admin, autoban, document,
     listener, log, route, server, shield, upstream, values,
 };
 
@@ -37,12 +37,12 @@ pub(super) static ROOT: keys::Section = keys::Section {
         Key::default("admin", "table", "{}", "").fields(&admin::KEYS),
         Key::default("log", "table", "{}", "").fields(&log::KEYS),
         Key::default("shield", "table", "{}", "").fields(&shield::KEYS),
+        Key::default("autoban", "table", "{}", "").fields(&autoban::KEYS),
         Key::default("listener", "tables by name", "{}", "").fields(&listener::KEYS),
         Key::default("upstream", "tables by name", "{}", "").fields(&upstream::KEYS),
         Key::default("route", "list of tables", "[]", "").fields(&route::KEYS),
     ],
     later: &[
-        ("autoban", "turning HTTP verdicts into bans (`autoban`)"),
         ("cache", "caching (`cache`)"),
         ("test", "tests inside the configuration (`test`)"),
     ],
@@ -100,6 +100,9 @@ fn read(root: &Section<'_>) -> Option<Config> {
     let shield = root
         .section("shield")
         .and_then(|section| shield::read(&section));
+    let autoban = root
+        .section("autoban")
+        .and_then(|section| autoban::read(&section));
     let listeners = read_listeners(root, admin.as_ref().and_then(|admin| admin.metrics));
     let upstreams = root.named("upstream");
     let names: Vec<String> = upstreams
@@ -128,6 +131,7 @@ fn read(root: &Section<'_>) -> Option<Config> {
         admin: admin?,
         log: log?,
         shield: shield?,
+        autoban: autoban?,
         listeners: listeners?,
         upstreams: upstreams?,
         routes: routes?,

@@ -2,7 +2,7 @@
 
 use super::keys::{self, Key};
 use super::problem::Complaint;
-use super::reader::{Fault, Section, Told};
+use super::reader::{Section, Told, Unread};
 use super::tree::Node;
 use super::{Prefix, names, values};
 
@@ -112,7 +112,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<Matcher> {
     })
 }
 
-fn host(node: &Node) -> Result<Option<HostPattern>, Fault> {
+fn host(node: &Node) -> Result<Option<HostPattern>, Unread> {
     let text = values::text(node)?.to_ascii_lowercase();
     if text == "*" {
         return Ok(None);
@@ -167,7 +167,7 @@ fn read_path(section: &Section<'_>) -> Result<Option<PathPattern>, Told> {
 }
 
 /// A path as it stands in a request line, query excluded.
-pub(super) fn path(node: &Node) -> Result<String, Fault> {
+pub(super) fn path(node: &Node) -> Result<String, Unread> {
     let path = values::text(node)?;
     let valid = path
         .bytes()
@@ -184,7 +184,7 @@ pub(super) fn path(node: &Node) -> Result<String, Fault> {
     Ok(path)
 }
 
-fn regex(node: &Node) -> Result<regex::bytes::Regex, Fault> {
+fn regex(node: &Node) -> Result<regex::bytes::Regex, Unread> {
     let text = values::text(node)?;
     regex::bytes::Regex::new(&text).map_err(|error| {
         // The crate draws several lines; the last names the fault.
@@ -195,7 +195,7 @@ fn regex(node: &Node) -> Result<regex::bytes::Regex, Fault> {
     })
 }
 
-fn method(node: &Node) -> Result<String, Fault> {
+fn method(node: &Node) -> Result<String, Unread> {
     let method = values::text(node)?;
     if !names::is_token(&method) {
         return Err(Complaint::new(format!("`{method}` is not a method")).into());
@@ -209,14 +209,14 @@ fn method(node: &Node) -> Result<String, Fault> {
     Ok(method)
 }
 
-fn header(name: &str, value: &Node) -> Result<(String, String), Fault> {
+fn header(name: &str, value: &Node) -> Result<(String, String), Unread> {
     if !names::is_token(name) {
         return Err(Complaint::new(format!("`{name}` is not a field name")).into());
     }
     Ok((name.to_ascii_lowercase(), field_value(value)?))
 }
 
-pub(super) fn field_value(node: &Node) -> Result<String, Fault> {
+pub(super) fn field_value(node: &Node) -> Result<String, Unread> {
     let value = values::string(node)?;
     if !names::is_field_value(value) {
         let message = "a field value has no control characters and no blanks at its ends";
@@ -225,7 +225,7 @@ pub(super) fn field_value(node: &Node) -> Result<String, Fault> {
     Ok(value.to_owned())
 }
 
-fn cookie(name: &str, value: &Node) -> Result<(String, String), Fault> {
+fn cookie(name: &str, value: &Node) -> Result<(String, String), Unread> {
     let text = field_value(value)?;
     if !names::is_token(name) || text.contains(';') {
         return Err(Complaint::new(format!("no cookie looks like `{name}={text}`")).into());
@@ -233,7 +233,7 @@ fn cookie(name: &str, value: &Node) -> Result<(String, String), Fault> {
     Ok((name.to_owned(), text))
 }
 
-fn query(name: &str, value: &Node) -> Result<(String, String), Fault> {
+fn query(name: &str, value: &Node) -> Result<(String, String), Unread> {
     let text = values::string(value)?;
     let odd = |part: &str| {
         part.bytes()

@@ -4,9 +4,11 @@
 //! nothing here touches the file system. One section a file: its type, its keys with their defaults, its reader.
 
 mod admin;
+mod autoban;
 mod document;
 mod headers;
 pub mod keys;
+mod limit;
 mod listener;
 mod load;
 mod log;
@@ -30,7 +32,9 @@ mod values;
 mod variables;
 
 pub use admin::Admin;
+pub use autoban::{Autoban, Thresholds};
 pub use headers::{HeaderEdit, HeaderEdits};
+pub use limit::{Limit, LimitKey};
 pub use listener::{Listener, Protocols};
 pub use load::{Loaded, load};
 pub use log::{AccessFormat, AccessLog, AccessTarget, Level, Log};
@@ -59,6 +63,7 @@ pub struct Config {
     pub admin: Admin,
     pub log: Log,
     pub shield: Shield,
+    pub autoban: Autoban,
     pub listeners: Vec<Listener>,
     pub upstreams: Vec<Upstream>,
     /// In file order; `route::Router` compiles them.

@@ -54,7 +54,7 @@ impl Places {
                 }
                 Value::String(_)
                 | Value::Integer(_)
-                | Value::Float
+                | Value::Float(_)
                 | Value::Boolean(_)
                 | Value::Datetime
                 | Value::Broken => None,

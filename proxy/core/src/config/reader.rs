@@ -21,7 +21,7 @@ pub(super) struct Reader<'a> {
 
 /// Why a value gave nothing.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(super) enum Unread {
     Complaint(Complaint),
     /// Its problem is already told.
     Told,
@@ -31,7 +31,7 @@ pub(super) enum Fault {
 #[derive(Debug)]
 pub(super) struct Told;
 
-impl From<Complaint> for Fault {
+impl From<Complaint> for Unread {
     fn from(complaint: Complaint) -> Self {
         Self::Complaint(complaint)
     }
@@ -65,7 +65,7 @@ impl<'a> Reader<'a> {
         &self.base
     }
 
-    pub(super) fn path(&self, node: &Node) -> Result<PathBuf, Fault> {
+    pub(super) fn path(&self, node: &Node) -> Result<PathBuf, Unread> {
         values::path(node, &self.base)
     }
 
@@ -247,7 +247,7 @@ impl<'r> Section<'r> {
     pub(super) fn value<T>(
         &self,
         key: &str,
-        parse: impl Fn(&Node) -> Result<T, Fault>,
+        parse: impl Fn(&Node) -> Result<T, Unread>,
     ) -> Option<T> {
         let node = self.node(key)?;
         self.parse(&self.key_path(key), &node, parse)
@@ -257,7 +257,7 @@ impl<'r> Section<'r> {
     pub(super) fn optional<T>(
         &self,
         key: &str,
-        parse: impl Fn(&Node) -> Result<T, Fault>,
+        parse: impl Fn(&Node) -> Result<T, Unread>,
     ) -> Result<Option<T>, Told> {
         let value = self.value(key, parse);
         if value.is_none() && self.has(key) {
@@ -270,7 +270,7 @@ impl<'r> Section<'r> {
     pub(super) fn list<T>(
         &self,
         key: &str,
-        parse: impl Fn(&Node) -> Result<T, Fault>,
+        parse: impl Fn(&Node) -> Result<T, Unread>,
     ) -> Option<Vec<T>> {
         let parsed: Vec<Option<T>> = self
             .items(key)?
@@ -284,7 +284,7 @@ impl<'r> Section<'r> {
     pub(super) fn pairs<T>(
         &self,
         key: &str,
-        parse: impl Fn(&str, &Node) -> Result<T, Fault>,
+        parse: impl Fn(&str, &Node) -> Result<T, Unread>,
     ) -> Option<Vec<T>> {
         let node = self.node(key)?;
         let path = self.key_path(key);
@@ -373,15 +373,15 @@ impl<'r> Section<'r> {
         &self,
         path: &str,
         node: &Node,
-        parse: impl Fn(&Node) -> Result<T, Fault>,
+        parse: impl Fn(&Node) -> Result<T, Unread>,
     ) -> Option<T> {
         if matches!(node.value, Value::Broken) {
             return None;
         }
         match parse(node) {
             Ok(value) => Some(value),
-            Err(Fault::Told) => None,
-            Err(Fault::Complaint(complaint)) => {
+            Err(Unread::Told) => None,
+            Err(Unread::Complaint(complaint)) => {
                 self.reader.report(node.place, path, complaint);
                 None
             }
@@ -389,7 +389,7 @@ impl<'r> Section<'r> {
     }
 }
 
-fn table(node: &Node) -> Result<Table, Fault> {
+fn table(node: &Node) -> Result<Table, Unread> {
     if let Value::Table(table) = &node.value {
         Ok(table.clone())
     } else {

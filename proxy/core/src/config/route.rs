@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use super::keys::{self, Key};
 use super::problem::Complaint;
-use super::reader::{Fault, Item, Section};
+use super::reader::{Item, Section, Unread};
 use super::tree::{Node, Place, Value};
-use super::{HeaderEdits, Matcher, Respond, headers, matcher, respond, values};
+use super::{HeaderEdits, Limit, Matcher, Respond, headers, limit, matcher, respond, values};
 
 #[derive(Clone, Debug)]
 pub struct Route {
     pub name: Arc<str>,
     pub matcher: Matcher,
     pub action: Action,
+    pub limit: Option<Limit>,
     /// The largest request body; `None`: no limit.
     pub max_body: Option<u64>,
     pub headers: HeaderEdits,
@@ -83,6 +84,13 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "\"/api\"",
             "Taken off the path before the request goes on: /api/x becomes /x.",
         ),
+        Key::optional(
+            "limit",
+            "table",
+            "{ rate = \"10/min\", burst = 5, key = \"client_ip\" }",
+            "How many requests it takes. More are answered with 429 and Retry-After; every answer says in RateLimit fields what is left.",
+        )
+        .fields(&limit::KEYS),
         Key::default(
             "max_body",
             "size or \"none\"",
@@ -92,7 +100,6 @@ pub(super) static KEYS: keys::Section = keys::Section {
         .example("\"10m\""),
     ],
     later: &[
-        ("limit", "rate limits (`limit`)"),
         ("cache", "caching (`cache`)"),
         ("compress", "compression (`compress`)"),
     ],
@@ -144,6 +151,9 @@ pub(super) fn read(number: usize, section: &Section<'_>, upstreams: &[String]) -
     let headers = section
         .section("headers")
         .and_then(|section| headers::read(&section));
+    let limit = section
+        .section("limit")
+        .map(|section| limit::read(&section));
     let strip_prefix = section.optional("strip_prefix", strip_prefix);
     let max_body = section.value("max_body", |node| match values::string(node) {
         Ok("none") => Ok(None),
@@ -156,6 +166,11 @@ pub(super) fn read(number: usize, section: &Section<'_>, upstreams: &[String]) -
             name: Arc::from(name),
             matcher: matcher?,
             action: action?,
+            limit: match limit {
+                Some(limit) => Some(limit?),
+                None if section.has("limit") => return None,
+                None => None,
+            },
             max_body: max_body?,
             headers: headers?,
             strip_prefix: strip_prefix.ok()?,
@@ -238,7 +253,7 @@ fn read_target(section: &Section<'_>, item: Item, upstreams: &[String]) -> Optio
     })
 }
 
-fn find_upstream(name: &str, upstreams: &[String]) -> Result<usize, Fault> {
+fn find_upstream(name: &str, upstreams: &[String]) -> Result<usize, Unread> {
     upstreams
         .iter()
         .position(|upstream| upstream == name)
@@ -282,7 +297,7 @@ fn read_redirect(section: &Section<'_>) -> Option<Redirect> {
     })
 }
 
-fn strip_prefix(node: &Node) -> Result<String, Fault> {
+fn strip_prefix(node: &Node) -> Result<String, Unread> {
     let path = matcher::path(node)?;
     match path.trim_end_matches('/') {
         "" => Err(Complaint::new("there is nothing to strip").into()),

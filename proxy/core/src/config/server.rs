@@ -15,6 +15,8 @@ pub struct Server {
     pub workers: Option<NonZeroUsize>,
     pub state_dir: PathBuf,
     pub shutdown_grace: Duration,
+    /// How many keys of limits are remembered at a time.
+    pub limit_keys: usize,
     /// Whom the process becomes when root starts it; `None`: it stays root.
     pub user: Option<String>,
     /// `None`: the user's own.
@@ -43,6 +45,12 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "\"30s\"",
             "How long requests may go on when the server stops; then they are cut.",
         ),
+        Key::default(
+            "limit_keys",
+            "number",
+            "262144",
+            "How many keys the limits of all routes remember at a time, 16 bytes each. When they are more, those that come least go first.",
+        ),
         Key::optional(
             "user",
             "name",
@@ -67,6 +75,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<Server> {
     let workers = section.value("workers", values::count(1, 1024));
     let state_dir = section.value("state_dir", |node| section.reader.path(node));
     let shutdown_grace = section.value("shutdown_grace", values::any_duration);
+    let limit_keys = section.value("limit_keys", values::count(1024, 1 << 28));
     let user = section.optional("user", values::text);
     let group = section.optional("group", values::text);
     if section.has("group") && !section.has("user") {
@@ -80,6 +89,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<Server> {
         workers: workers.and_then(|workers| NonZeroUsize::new(workers as usize)),
         state_dir: state_dir?,
         shutdown_grace: shutdown_grace?,
+        limit_keys: limit_keys? as usize,
         user: user.ok()?,
         group: group.ok()?,
     })

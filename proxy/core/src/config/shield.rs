@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::keys::{self, Key};
 use super::problem::Complaint;
-use super::reader::{Fault, Section};
+use super::reader::{Section, Unread};
 use super::syn::{self, Syn};
 use super::tree::Node;
 use super::udp::{self, Udp};
@@ -48,7 +48,7 @@ pub enum ShieldAction {
 }
 
 impl ShieldAction {
-    pub(super) fn read(node: &Node) -> Result<Self, Fault> {
+    pub(super) fn read(node: &Node) -> Result<Self, Unread> {
         values::choice(&[("enforce", Self::Enforce), ("monitor", Self::Monitor)])(node)
     }
 }
@@ -63,7 +63,7 @@ pub enum PacketAction {
 }
 
 impl PacketAction {
-    fn read(node: &Node) -> Result<Self, Fault> {
+    fn read(node: &Node) -> Result<Self, Unread> {
         values::choice(&[
             ("drop", Self::Drop),
             ("monitor", Self::Monitor),
@@ -219,7 +219,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<Shield> {
 }
 
 /// The kernel program tells them apart by the low bits of a counter.
-fn sample(node: &Node) -> Result<u32, Fault> {
+fn sample(node: &Node) -> Result<u32, Unread> {
     let sample = values::count(0, 1 << 20)(node)?;
     if sample != 0 && !sample.is_power_of_two() {
         return Err(Complaint::new(format!("{sample} is not a power of two"))
@@ -230,7 +230,7 @@ fn sample(node: &Node) -> Result<u32, Fault> {
 }
 
 /// A name that `dev_valid_name` of the kernel takes.
-fn interface(node: &Node) -> Result<String, Fault> {
+fn interface(node: &Node) -> Result<String, Unread> {
     let name = values::text(node)?;
     let odd = |character: char| character == '/' || character == ':' || character.is_whitespace();
     if name.len() > 15 || name == "." || name == ".." || name.contains(odd) {

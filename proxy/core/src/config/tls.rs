@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::keys::{self, Key};
 use super::problem::Complaint;
-use super::reader::{Fault, Section};
+use super::reader::{Section, Unread};
 use super::tree::Node;
 use super::{names, values};
 
@@ -122,7 +122,7 @@ fn read_certificate(section: &Section<'_>) -> Option<Certificate> {
     })
 }
 
-fn subject(node: &Node) -> Result<String, Fault> {
+fn subject(node: &Node) -> Result<String, Unread> {
     let name = values::string(node)?;
     if name.parse::<std::net::IpAddr>().is_err()
         && !names::is_host(name.strip_prefix("*.").unwrap_or(name))

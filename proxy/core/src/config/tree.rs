@@ -23,7 +23,7 @@ pub(super) struct Node {
 pub(super) enum Value {
     String(String),
     Integer(i64),
-    Float,
+    Float(f64),
     Boolean(bool),
     Datetime,
     Array(Vec<Node>),
@@ -48,7 +48,7 @@ impl Node {
         match self.value {
             Value::String(_) => "a string",
             Value::Integer(_) => "an integer",
-            Value::Float => "a float",
+            Value::Float(_) => "a float",
             Value::Boolean(_) => "a boolean",
             Value::Datetime => "a date",
             Value::Array(_) => "a list",
@@ -110,7 +110,7 @@ fn relocate(node: &mut Node, place: Place) {
         }
         Value::String(_)
         | Value::Integer(_)
-        | Value::Float
+        | Value::Float(_)
         | Value::Boolean(_)
         | Value::Datetime
         | Value::Broken => {}
@@ -162,7 +162,10 @@ fn node_of(
                 || broken(Complaint::new(format!("{digits} is too large an integer"))),
                 Value::Integer,
             ),
-        DeValue::Float(_) => Value::Float,
+        DeValue::Float(digits) => digits.as_str().parse().map_or_else(
+            |_| broken(Complaint::new(format!("{digits} is no number"))),
+            Value::Float,
+        ),
         DeValue::Boolean(value) => Value::Boolean(*value),
         DeValue::Datetime(_) => Value::Datetime,
         DeValue::Array(items) => Value::Array(

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::keys::{self, Key};
 use super::problem::Complaint;
-use super::reader::{Fault, Item, Section};
+use super::reader::{Item, Section, Unread};
 use super::tree::{Node, Value};
 use super::{names, values};
 
@@ -165,7 +165,7 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Upstream> {
     })
 }
 
-fn balance(node: &Node) -> Result<Balance, Fault> {
+fn balance(node: &Node) -> Result<Balance, Unread> {
     match values::string(node)? {
         later @ ("least_connections" | "ip_hash" | "least_time" | "url_hash" | "random"
         | "maglev") => Err(Complaint::new(format!(
@@ -211,7 +211,7 @@ fn read_endpoint(section: &Section<'_>, item: Item) -> Option<Endpoint> {
     })
 }
 
-fn endpoint(node: &Node) -> Result<EndpointAddress, Fault> {
+fn endpoint(node: &Node) -> Result<EndpointAddress, Unread> {
     Ok(endpoint_address(values::string(node)?)?)
 }
 

@@ -7,16 +7,16 @@ use std::time::Duration;
 use super::Prefix;
 use super::keys::did_you_mean;
 use super::problem::Complaint;
-use super::reader::Fault;
+use super::reader::Unread;
 use super::tree::{Node, Value};
 use super::units;
 
-pub(super) fn expected(what: &str, node: &Node) -> Fault {
+pub(super) fn expected(what: &str, node: &Node) -> Unread {
     match node.value {
-        Value::Broken => Fault::Told,
+        Value::Broken => Unread::Told,
         Value::String(_)
         | Value::Integer(_)
-        | Value::Float
+        | Value::Float(_)
         | Value::Boolean(_)
         | Value::Datetime
         | Value::Array(_)
@@ -26,7 +26,7 @@ pub(super) fn expected(what: &str, node: &Node) -> Fault {
     }
 }
 
-pub(super) fn string(node: &Node) -> Result<&str, Fault> {
+pub(super) fn string(node: &Node) -> Result<&str, Unread> {
     if let Value::String(text) = &node.value {
         Ok(text)
     } else {
@@ -35,7 +35,7 @@ pub(super) fn string(node: &Node) -> Result<&str, Fault> {
 }
 
 /// A string made of something.
-pub(super) fn text(node: &Node) -> Result<String, Fault> {
+pub(super) fn text(node: &Node) -> Result<String, Unread> {
     match string(node)? {
         "" => Err(Complaint::new("this must not be empty").into()),
         text => Ok(text.to_owned()),
@@ -43,7 +43,7 @@ pub(super) fn text(node: &Node) -> Result<String, Fault> {
 }
 
 /// An integer within bounds, both included.
-pub(super) fn integer(least: i64, most: i64) -> impl Fn(&Node) -> Result<i64, Fault> {
+pub(super) fn integer(least: i64, most: i64) -> impl Fn(&Node) -> Result<i64, Unread> {
     move |node| {
         let Value::Integer(number) = node.value else {
             return Err(expected("an integer", node));
@@ -58,12 +58,12 @@ pub(super) fn integer(least: i64, most: i64) -> impl Fn(&Node) -> Result<i64, Fa
 }
 
 /// A count that fits a `usize` on every platform.
-pub(super) fn count(least: u32, most: u32) -> impl Fn(&Node) -> Result<u32, Fault> {
+pub(super) fn count(least: u32, most: u32) -> impl Fn(&Node) -> Result<u32, Unread> {
     let integer = integer(least.into(), most.into());
     move |node| integer(node).map(|number| u32::try_from(number).unwrap_or(most))
 }
 
-pub(super) fn boolean(node: &Node) -> Result<bool, Fault> {
+pub(super) fn boolean(node: &Node) -> Result<bool, Unread> {
     if let Value::Boolean(value) = node.value {
         Ok(value)
     } else {
@@ -71,7 +71,7 @@ pub(super) fn boolean(node: &Node) -> Result<bool, Fault> {
     }
 }
 
-pub(super) fn rate(node: &Node) -> Result<units::Rate, Fault> {
+pub(super) fn rate(node: &Node) -> Result<units::Rate, Unread> {
     if let Value::Integer(number) = &node.value {
         let hint = format!("did you mean \"{number}/s\"?");
         return Err(Complaint::new("a rate needs a period").hint(hint).into());
@@ -83,7 +83,7 @@ pub(super) fn rate(node: &Node) -> Result<units::Rate, Fault> {
 }
 
 /// A duration that is not zero: a deadline of zero would refuse everything.
-pub(super) fn duration(node: &Node) -> Result<Duration, Fault> {
+pub(super) fn duration(node: &Node) -> Result<Duration, Unread> {
     let duration = any_duration(node)?;
     if duration.is_zero() {
         return Err(Complaint::new("this time must be longer than zero").into());
@@ -91,7 +91,7 @@ pub(super) fn duration(node: &Node) -> Result<Duration, Fault> {
     Ok(duration)
 }
 
-pub(super) fn any_duration(node: &Node) -> Result<Duration, Fault> {
+pub(super) fn any_duration(node: &Node) -> Result<Duration, Unread> {
     if let Value::Integer(number) = &node.value {
         let hint = format!("did you mean \"{number}s\"?");
         return Err(Complaint::new("a duration needs a unit").hint(hint).into());
@@ -102,7 +102,7 @@ pub(super) fn any_duration(node: &Node) -> Result<Duration, Fault> {
     Ok(units::duration(text)?)
 }
 
-pub(super) fn size(node: &Node) -> Result<u64, Fault> {
+pub(super) fn size(node: &Node) -> Result<u64, Unread> {
     if let Value::Integer(bytes) = &node.value {
         return u64::try_from(*bytes)
             .ok()
@@ -114,16 +114,16 @@ pub(super) fn size(node: &Node) -> Result<u64, Fault> {
     Ok(units::size(text)?)
 }
 
-pub(super) fn prefix(node: &Node) -> Result<Prefix, Fault> {
+pub(super) fn prefix(node: &Node) -> Result<Prefix, Unread> {
     Ok(units::prefix(string(node)?)?)
 }
 
-pub(super) fn bind_address(node: &Node) -> Result<SocketAddr, Fault> {
+pub(super) fn bind_address(node: &Node) -> Result<SocketAddr, Unread> {
     Ok(units::bind_address(string(node)?)?)
 }
 
 /// Where the file system begins for a configuration: relative paths start beside its main file.
-pub(super) fn path(node: &Node, base: &std::path::Path) -> Result<PathBuf, Fault> {
+pub(super) fn path(node: &Node, base: &std::path::Path) -> Result<PathBuf, Unread> {
     let text = text(node)?;
     if text.contains('\0') {
         return Err(Complaint::new("a path cannot hold a NUL").into());
@@ -132,7 +132,7 @@ pub(super) fn path(node: &Node, base: &std::path::Path) -> Result<PathBuf, Fault
 }
 
 /// One of a fixed set of words.
-pub(super) fn choice<T: Copy>(options: &[(&str, T)]) -> impl Fn(&Node) -> Result<T, Fault> {
+pub(super) fn choice<T: Copy>(options: &[(&str, T)]) -> impl Fn(&Node) -> Result<T, Unread> {
     move |node| {
         let text = string(node)?;
         options

@@ -46,6 +46,10 @@ pub fn request_head(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
             continue;
         }
         match field.kind {
+            // A proxy that is trusted may still pass on what a client wrote into fields that it does not know: an endpoint
+            // must not be told of another client than the one that was decided about here.
+            Kind::Forwarded if request.known(Kind::XForwardedFor).is_some() => {}
+            Kind::XRealIp if !names(field.value, hop.client) => {}
             Kind::Expect if !request.expects_continue => {}
             Kind::Cookie => push_cookies(out, field, request.fields),
             _ => push_field(out, field.name, field.value),
@@ -113,6 +117,13 @@ fn is_forwarded(field: &Field<'_>, options: Options<'_, '_>, trusted: bool) -> b
         return false;
     }
     memchr::memchr(b'_', field.name).is_none() || !is_alias(field.name)
+}
+
+fn names(value: &[u8], client: IpAddr) -> bool {
+    let address = str::from_utf8(value)
+        .ok()
+        .and_then(|text| text.parse().ok());
+    address.is_some_and(|address: IpAddr| address.to_canonical() == client)
 }
 
 /// CGI-style origins read `X_Forwarded_For` and `X-Forwarded-For` as one name.

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 /// The largest answer: an export of large lists.
 const MAX_ANSWER: usize = 1 << 30;
 /// A call that takes longer is given up; a reload that resolves names may take its time.
-const ANSWER_WITHIN: Duration = Duration::from_secs(90);
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(90);
 
 /// Why a running proxy gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -35,8 +35,8 @@ pub enum CallError {
     Body {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    #[error("no answer came within {} seconds", ANSWER_WITHIN.as_secs())]
-    Late,
+    #[error("no answer came within {} seconds", limit.as_secs())]
+    Late { limit: Duration },
 }
 
 /// What came back.
@@ -73,11 +73,12 @@ pub async fn call(
     method: &str,
     target: &str,
     body: Bytes,
+    limit: Duration,
 ) -> Result<Reply, CallError> {
     let stream = connect(socket).await?;
-    timeout(ANSWER_WITHIN, exchange(stream, method, target, body))
+    timeout(limit, exchange(stream, method, target, body))
         .await
-        .unwrap_or(Err(CallError::Late))
+        .unwrap_or(Err(CallError::Late { limit }))
 }
 
 async fn connect(socket: &Path) -> Result<UnixStream, CallError> {

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::{SMALL, status};
 use crate::control::http::Answer;
+use crate::control::limits;
 use crate::control::metrics;
 use crate::control::shield;
 use crate::control::state::Control;
@@ -59,7 +60,7 @@ impl Route {
 }
 
 /// All tables; the first route that fits answers.
-pub static TABLES: &[&[Route]] = &[CONTROL, shield::ROUTES];
+pub static TABLES: &[&[Route]] = &[CONTROL, shield::ROUTES, limits::ROUTES];
 
 static CONTROL: &[Route] = &[
     Route {

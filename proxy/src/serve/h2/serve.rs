@@ -70,6 +70,7 @@ pub async fn serve(local: Rc<Local>, downstream: Rc<Downstream>, io: Io, early: 
     .await;
     match end {
         End::Violation(violation) => {
+            local.accuse(&downstream, violation.reason());
             refused(&local, &downstream, violation.reason(), violation.detail);
             tracing::debug!(peer = %downstream.peer, ?violation, "an HTTP/2 connection was ended");
         }

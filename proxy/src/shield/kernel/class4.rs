@@ -34,18 +34,6 @@ impl Class4 {
         }
     }
 
-    /// Sets bits; returns the word before.
-    pub fn fetch_or(&self, index: u32, bits: u16) -> u16 {
-        self.word(index)
-            .map_or(0, |word| word.fetch_or(bits, Relaxed))
-    }
-
-    /// Keeps only these bits; returns the word before.
-    pub fn fetch_and(&self, index: u32, bits: u16) -> u16 {
-        self.word(index)
-            .map_or(0, |word| word.fetch_and(bits, Relaxed))
-    }
-
     /// Sets every word, in order; words beyond the slice become 0.
     pub fn replace(&self, words: &[u16]) {
         let rest = std::iter::repeat(&0);

@@ -96,7 +96,8 @@ pub enum KernelError {
     },
     /// Somebody else's XDP program is attached.
     #[error(
-        "interface `{interface}` already runs the XDP program `{program}` (id {id}); detach that first"
+        "interface `{interface}` already runs the XDP program `{program}` (id {id}); detach that first, or displace it with \
+         `openclaw shield attach {interface} --replace`"
     )]
     Busy {
         /// The interface.
@@ -105,6 +106,34 @@ pub enum KernelError {
         program: String,
         /// Its id.
         id: u32,
+    },
+    /// Somebody else's XDP program is attached by a link, which only its owner can take off.
+    #[error(
+        "interface `{interface}` runs the XDP program `{program}` (id {id}) by a bpf_link, which nobody but its owner can take off: end the \
+         program that holds it (`bpftool link` names it), or remove its pin"
+    )]
+    Held {
+        /// The interface.
+        interface: String,
+        /// Name of the program that is there, `?` if it cannot be read.
+        program: String,
+        /// Its id.
+        id: u32,
+    },
+    /// Another program made way, and this one was refused.
+    #[error(
+        "took the XDP program `{program}` (id {id}) off interface `{interface}`, could not attach, and may not put it back: NOTHING filters \
+         there now"
+    )]
+    NotPutBack {
+        /// The interface.
+        interface: String,
+        /// Name of the program that was there, `?` if it cannot be read.
+        program: String,
+        /// Its id.
+        id: u32,
+        /// Why this program is not attached.
+        source: Box<Self>,
     },
     /// The pin belongs to an interface of the same name somewhere else.
     #[error(
@@ -203,21 +232,6 @@ pub enum KernelError {
 }
 
 impl KernelError {
-    /// Whether the system lacks something (privilege, BPF, a recent kernel), so that going on without the shield is the best there
-    /// is, as against a mistake that the operator can mend.
-    pub fn is_unsupported(&self) -> bool {
-        matches!(
-            self,
-            Self::NoObject
-                | Self::Privilege { .. }
-                | Self::Foreign { .. }
-                | Self::NoBpffs { .. }
-                | Self::Object { .. }
-                | Self::Verifier { .. }
-                | Self::NoLink { .. }
-        )
-    }
-
     /// For a failed load: tells privilege from everything else.
     pub(super) fn from_load(source: EbpfError) -> Self {
         let denied = if let EbpfError::MapError(error) = &source {

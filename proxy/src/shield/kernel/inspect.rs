@@ -7,7 +7,7 @@ use std::path::Path;
 
 use socket2::{Domain, Socket, Type};
 
-use super::{AttachedMode, KernelError, Pins, interface, loader::program_name, sys};
+use super::{AttachedMode, KernelError, Pins, interface, program_name, sys};
 
 const SIOCETHTOOL: libc::Ioctl = 0x8946;
 const ETHTOOL_GDRVINFO: u32 = 3;

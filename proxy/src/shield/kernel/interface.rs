@@ -1,6 +1,7 @@
 //! Asking the kernel which XDP program an interface runs, and how (`RTM_GETLINK`, `IFLA_XDP`).
 
 use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -8,13 +9,20 @@ use super::{KernelError, sys};
 
 const RTM_NEWLINK: u16 = 16;
 const RTM_GETLINK: u16 = 18;
+const RTM_SETLINK: u16 = 19;
 const NLM_F_REQUEST: u16 = 1;
+const NLM_F_ACK: u16 = 4;
+const NLA_F_NESTED: u16 = 0x8000;
 const NLMSG_ERROR: u16 = 2;
 /// `struct nlmsghdr` and `struct ifinfomsg`, both 16 bytes.
 const HEADER: usize = 16;
 const IFLA_XDP: u16 = 43;
+const IFLA_XDP_FD: u16 = 1;
 const IFLA_XDP_ATTACHED: u16 = 2;
+const IFLA_XDP_FLAGS: u16 = 3;
 const IFLA_XDP_PROG_ID: u16 = 4;
+const XDP_FLAGS_SKB_MODE: u32 = 2;
+const XDP_FLAGS_DRV_MODE: u32 = 4;
 /// The two upper bits of an attribute's type say how it is encoded.
 const TYPE_MASK: u16 = 0x3fff;
 
@@ -60,21 +68,57 @@ pub(super) fn xdp(interface: &str, index: u32) -> Result<Option<XdpState>, Kerne
     Ok(state(&reply))
 }
 
+/// Puts a program on an interface without a link, or takes off what is there without one.
+pub(super) fn set_xdp(
+    index: u32,
+    program: Option<BorrowedFd<'_>>,
+    mode: AttachedMode,
+) -> io::Result<()> {
+    let flags = match mode {
+        AttachedMode::Native => XDP_FLAGS_DRV_MODE,
+        AttachedMode::Generic => XDP_FLAGS_SKB_MODE,
+    };
+    // A descriptor of -1 is no program.
+    let descriptor = program.map_or(-1, |program| program.as_raw_fd());
+    let nested = [
+        attribute_of(IFLA_XDP_FD, &descriptor.to_ne_bytes()),
+        attribute_of(IFLA_XDP_FLAGS, &flags.to_ne_bytes()),
+    ]
+    .concat();
+    let attributes = attribute_of(IFLA_XDP | NLA_F_NESTED, &nested);
+    exchange(RTM_SETLINK, NLM_F_REQUEST | NLM_F_ACK, index, &attributes).map(drop)
+}
+
+fn attribute_of(kind: u16, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = ((4 + payload.len()) as u16).to_ne_bytes().to_vec();
+    bytes.extend(kind.to_ne_bytes());
+    bytes.extend(payload);
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytes
+}
+
 fn ask(index: u32) -> io::Result<Vec<u8>> {
+    exchange(RTM_GETLINK, NLM_F_REQUEST, index, &[])
+}
+
+/// Sends one message about an interface; gives back the attributes of the answer, none for a bare consent.
+fn exchange(kind: u16, flags: u16, index: u32, attributes: &[u8]) -> io::Result<Vec<u8>> {
     let mut socket = Socket::new(
         Domain::from(libc::AF_NETLINK),
         Type::RAW,
         Some(Protocol::from(libc::NETLINK_ROUTE)),
     )?;
-    let mut request = Vec::with_capacity(2 * HEADER);
-    request.extend_from_slice(&((2 * HEADER) as u32).to_ne_bytes());
-    request.extend_from_slice(&RTM_GETLINK.to_ne_bytes());
-    request.extend_from_slice(&NLM_F_REQUEST.to_ne_bytes());
+    let length = 2 * HEADER + attributes.len();
+    let mut request = Vec::with_capacity(length);
+    request.extend_from_slice(&(length as u32).to_ne_bytes());
+    request.extend_from_slice(&kind.to_ne_bytes());
+    request.extend_from_slice(&flags.to_ne_bytes());
     request.extend_from_slice(&[0; 8]);
     // ifinfomsg: family and type unspecified, then the index, then flags and change mask.
     request.extend_from_slice(&[0; 4]);
     request.extend_from_slice(&index.to_ne_bytes());
     request.extend_from_slice(&[0; 8]);
+    request.extend_from_slice(attributes);
     socket.write_all(&request)?;
     let mut reply = vec![0; 64 * 1024];
     let length = socket.read(&mut reply)?;
@@ -86,7 +130,10 @@ fn ask(index: u32) -> io::Result<Vec<u8>> {
                 .get(HEADER..)
                 .and_then(|rest| rest.first_chunk())
                 .map_or(0, |code| i32::from_ne_bytes(*code));
-            Err(io::Error::from_raw_os_error(-code))
+            match code {
+                0 => Ok(Vec::new()),
+                code => Err(io::Error::from_raw_os_error(-code)),
+            }
         }
         _ => Err(io::Error::new(
             io::ErrorKind::InvalidData,
@@ -135,24 +182,16 @@ fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
 mod tests {
     use super::*;
 
-    fn with_header(kind: u16, payload: &[u8]) -> Vec<u8> {
-        let mut bytes = ((4 + payload.len()) as u16).to_ne_bytes().to_vec();
-        bytes.extend(kind.to_ne_bytes());
-        bytes.extend(payload);
-        bytes.resize(bytes.len().next_multiple_of(4), 0);
-        bytes
-    }
-
     #[test]
     fn mode_and_program_are_found_behind_other_attributes() {
         let nested = [
-            with_header(IFLA_XDP_ATTACHED, &[1]),
-            with_header(IFLA_XDP_PROG_ID, &77_u32.to_ne_bytes()),
+            attribute_of(IFLA_XDP_ATTACHED, &[1]),
+            attribute_of(IFLA_XDP_PROG_ID, &77_u32.to_ne_bytes()),
         ]
         .concat();
         let reply = [
-            with_header(3, b"veth0\0"),
-            with_header(IFLA_XDP | 0x8000, &nested),
+            attribute_of(3, b"veth0\0"),
+            attribute_of(IFLA_XDP | 0x8000, &nested),
         ]
         .concat();
         assert_eq!(
@@ -167,11 +206,11 @@ mod tests {
     #[test]
     fn a_cut_reply_is_no_program() {
         let nested = [
-            with_header(IFLA_XDP_ATTACHED, &[2]),
-            with_header(IFLA_XDP_PROG_ID, &77_u32.to_ne_bytes()),
+            attribute_of(IFLA_XDP_ATTACHED, &[2]),
+            attribute_of(IFLA_XDP_PROG_ID, &77_u32.to_ne_bytes()),
         ]
         .concat();
-        let reply = [with_header(3, b"veth0\0"), with_header(IFLA_XDP, &nested)].concat();
+        let reply = [attribute_of(3, b"veth0\0"), attribute_of(IFLA_XDP, &nested)].concat();
         for length in 0..reply.len() {
             assert_eq!(
                 state(reply.get(..length).unwrap_or_default()),

@@ -2,13 +2,12 @@
 
 use std::{fs, io, path::Path, sync::Arc};
 
-use super::{AttachedMode, KernelError, LogReader, Maps, Pins, interface, object};
+use super::{AttachedMode, KernelError, LogReader, Maps, Pins, interface, object, program_name};
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
     programs::{
         ProgramError, ProgramType, Xdp, XdpMode,
         links::{FdLink, PinnedLink},
-        loaded_programs,
         xdp::{XdpLink, XdpLinkId},
     },
     sys::{BpfHelper, is_helper_supported},
@@ -39,6 +38,8 @@ pub struct Attached {
     pub fallback_reason: Option<String>,
     /// Whether it took the place of an earlier one without a gap.
     pub replaced: bool,
+    /// What was taken off for it.
+    pub displaced: Option<String>,
 }
 
 /// A program of the object.
@@ -76,7 +77,7 @@ impl Kernel {
     ///
     /// # Errors
     ///
-    /// See [`KernelError`]; [`KernelError::is_unsupported`] tells a system without BPF from a mistake.
+    /// See [`KernelError`].
     pub fn load(pin_dir: &Path) -> Result<Self, KernelError> {
         let object = object::bytes()?;
         let pins = Pins::new(pin_dir);
@@ -139,6 +140,7 @@ impl Kernel {
     /// kernel's answer.
     pub fn attach(&mut self, interface: &str, mode: Mode) -> Result<Attached, KernelError> {
         let index = interface::index(interface)?;
+        self.maps.counters.claim(index, &self.pins.linked()?)?;
         let attached = match self.replace(interface, index, mode)? {
             Some(attached) => attached,
             None => self.attach_anew(interface, index, mode)?,
@@ -155,11 +157,6 @@ impl Kernel {
             tracing::info!(interface, mode = mode.name(), replaced, "shield attached");
         }
         Ok(attached)
-    }
-
-    /// Takes the shield off an interface.
-    pub fn detach(&mut self, interface: &str) -> Result<(), KernelError> {
-        self.pins.detach(interface)
     }
 
     /// Puts this program behind the pinned link of an earlier process, if there is one that fits.
@@ -225,6 +222,7 @@ impl Kernel {
             mode: state.mode,
             fallback_reason,
             replaced: true,
+            displaced: None,
         }))
     }
 
@@ -248,6 +246,7 @@ impl Kernel {
             mode,
             fallback_reason,
             replaced: false,
+            displaced: None,
         };
         match mode {
             Mode::Native => {
@@ -349,14 +348,6 @@ fn attach_error(interface: &str, mode: AttachedMode, source: ProgramError) -> Ke
         mode: mode.name(),
         source: Box::new(source),
     }
-}
-
-pub(super) fn program_name(id: u32) -> String {
-    loaded_programs()
-        .filter_map(Result::ok)
-        .find(|program| program.id() == id)
-        .and_then(|program| program.name_as_str().map(str::to_owned))
-        .unwrap_or_else(|| "?".into())
 }
 
 /// The innermost error, which is the kernel's answer.

@@ -3,15 +3,17 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use openclaw_common::{
-    abi::{Arrivals, Config, Counter, Entry, Prefix4, Prefix6, Served, class::WORDS_PER_CHUNK},
+    abi::{
+        Arrivals, Config, Counter, Entry, Prefix4, Prefix6, Served, class::WORDS_PER_CHUNK, flags,
+    },
     ban::Bucket,
     maps,
     ports::{self, Set},
-    verdict::Reason,
+    slot,
 };
 
 use super::{
-    Ban4, Class4, EventReader, KernelError, Pins, Table,
+    Ban4, Class4, Counters, EventReader, KernelError, Pins, Table,
     pins::unopened,
     sys::{self, MapLayout},
 };
@@ -28,11 +30,12 @@ const RINGBUF: u32 = 27;
 #[derive(Debug)]
 pub struct Maps {
     config: OwnedFd,
-    stats: OwnedFd,
     countries: OwnedFd,
     events: OwnedFd,
     ports: OwnedFd,
     ports_udp: OwnedFd,
+    /// What was counted, by interface.
+    pub counters: Counters,
     /// Class words of IPv4 /24s.
     pub class4: Class4,
     /// Class words of IPv6 /32s.
@@ -65,15 +68,18 @@ impl Maps {
         let bucket = size::<Bucket>();
         let ban4 = open::<u32>(pins, maps::BAN4, ARRAY, bucket, maps::BAN4_BUCKETS + 1)?;
         let class4 = open::<u32>(pins, maps::CLS4, ARRAY, chunk, maps::CLS4_CHUNKS)?;
+        let counter = size::<Counter>();
+        let stats = open::<u32>(
+            pins,
+            maps::STATS,
+            PERCPU_ARRAY,
+            counter,
+            maps::STATS_ENTRIES,
+        )?;
+        let slots = open::<u32>(pins, maps::SLOTS, ARRAY, size::<slot::Table>(), 1)?;
         Ok(Self {
             config: open::<u32>(pins, maps::CONFIG, ARRAY, size::<Config>(), 1)?,
-            stats: open::<u32>(
-                pins,
-                maps::STATS,
-                PERCPU_ARRAY,
-                size::<Counter>(),
-                maps::STATS_ENTRIES,
-            )?,
+            counters: Counters::new(stats, slots)?,
             countries: open::<u32>(
                 pins,
                 maps::CCSTAT,
@@ -124,6 +130,15 @@ impl Maps {
             map: maps::CONFIG,
             operation: "write",
             source,
+        })
+    }
+
+    /// The same, but for the kill switch, which stays as it is found: whoever threw it may have done so on the pins.
+    pub fn refresh_config(&self, config: &Config) -> Result<(), KernelError> {
+        let switch = self.config()?.flags & flags::ENABLED;
+        self.set_config(&Config {
+            flags: config.flags & !flags::ENABLED | switch,
+            ..*config
         })
     }
 
@@ -189,29 +204,6 @@ impl Maps {
         let mut syns = vec![0_u64; cpus];
         sys::lookup(self.syns.as_fd(), &0_u32, &mut syns).map_err(failed)?;
         Ok(syns.into_iter().fold(0, u64::wrapping_add))
-    }
-
-    /// What was counted since the maps were made, over all CPUs, one for every reason.
-    pub fn stats(&self) -> Result<Vec<(Reason, Counter)>, KernelError> {
-        let failed = |source| KernelError::Map {
-            map: maps::STATS,
-            operation: "read",
-            source,
-        };
-        let cpus = aya::util::nr_cpus().map_err(|(_, source)| failed(source))?;
-        let mut counters = vec![Counter::default(); cpus];
-        let mut stats = Vec::with_capacity(Reason::ALL.len());
-        for reason in Reason::ALL {
-            sys::lookup(self.stats.as_fd(), &(reason as u32), &mut counters).map_err(failed)?;
-            let sum = counters
-                .iter()
-                .fold(Counter::default(), |sum, counter| Counter {
-                    packets: sum.packets.wrapping_add(counter.packets),
-                    bytes: sum.bytes.wrapping_add(counter.bytes),
-                });
-            stats.push((reason, sum));
-        }
-        Ok(stats)
     }
 }
 

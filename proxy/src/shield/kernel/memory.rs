@@ -6,7 +6,7 @@ use std::{
     os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
     ptr::NonNull,
     slice,
-    sync::atomic::AtomicU16,
+    sync::atomic::{AtomicU8, AtomicU16},
 };
 
 use super::{KernelError, buckets::Row};
@@ -18,6 +18,8 @@ use super::{KernelError, buckets::Row};
 /// The type is made of atomics alone, and every pattern of its bytes is a value.
 pub(super) unsafe trait Shared: Sync {}
 
+// SAFETY: an atomic.
+unsafe impl Shared for AtomicU8 {}
 // SAFETY: an atomic.
 unsafe impl Shared for AtomicU16 {}
 // SAFETY: atomics.

@@ -8,6 +8,8 @@
 mod ban4;
 pub(in crate::shield) mod buckets;
 mod class4;
+mod counters;
+mod displace;
 mod error;
 mod events;
 pub mod inspect;
@@ -16,25 +18,29 @@ mod loader;
 mod log;
 mod maps;
 mod memory;
+mod network;
 mod object;
 mod owner;
 mod pins;
 mod run;
+mod switch;
 mod sys;
 mod table;
 
 pub use ban4::Ban4;
 pub use class4::Class4;
+pub use counters::Counters;
+pub use displace::program_name;
 pub use error::KernelError;
 pub use events::EventReader;
 pub use interface::AttachedMode;
 pub use loader::{Attached, Kernel, Mode, Subject};
 pub use log::LogReader;
 pub use maps::Maps;
+pub use network::{Negotiated, interface_mtu, negotiated};
 pub use object::is_built_in;
 pub use pins::{Attachment, Pins};
 pub use run::TestRun;
-pub use sys::{
-    Negotiated, interface_index, interface_mtu, interface_name, monotonic_ns, negotiated,
-};
+pub use switch::throw;
+pub use sys::{interface_index, interface_name, monotonic_ns};
 pub use table::Table;

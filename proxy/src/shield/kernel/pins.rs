@@ -29,6 +29,8 @@ pub struct Pins {
 pub struct Attachment {
     /// Its name.
     pub interface: String,
+    /// Its number in its network namespace; 0 if it is gone.
+    pub index: u32,
     /// Native or generic; nothing if the interface is gone or in another network namespace.
     pub mode: Option<AttachedMode>,
     /// Kernel's id of the attached program.
@@ -122,6 +124,21 @@ impl Pins {
 
     /// Every interface that the shield is attached to by these pins, by name.
     pub fn attachments(&self) -> Result<Vec<Attachment>, KernelError> {
+        let names = self.links()?;
+        names.iter().map(|name| self.attachment(name)).collect()
+    }
+
+    /// Numbers of the interfaces of all pinned links.
+    pub(super) fn linked(&self) -> Result<Vec<u32>, KernelError> {
+        let mut linked = Vec::new();
+        for name in self.links()? {
+            linked.extend(self.link_info(&name)?.map(|link| link.interface));
+        }
+        Ok(linked)
+    }
+
+    /// Interfaces that have a pinned link, by name.
+    fn links(&self) -> Result<Vec<String>, KernelError> {
         let failed = |source| KernelError::PinDir {
             path: self.directory.clone(),
             source,
@@ -131,18 +148,18 @@ impl Pins {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(failed(error)),
         };
-        let mut attachments = Vec::new();
+        let mut links = Vec::new();
         for entry in entries {
             let name = entry.map_err(failed)?.file_name();
             if let Some(interface) = name
                 .to_str()
                 .and_then(|name| name.strip_prefix(LINK_PREFIX))
             {
-                attachments.push(self.attachment(interface)?);
+                links.push(interface.to_owned());
             }
         }
-        attachments.sort_by(|a, b| a.interface.cmp(&b.interface));
-        Ok(attachments)
+        links.sort();
+        Ok(links)
     }
 
     fn attachment(&self, interface: &str) -> Result<Attachment, KernelError> {
@@ -159,23 +176,10 @@ impl Pins {
         }
         Ok(Attachment {
             interface: interface.into(),
+            index: link.interface,
             mode,
             program: link.program,
         })
-    }
-
-    /// Takes the shield off every interface and gives its maps up, with all they hold.
-    pub fn remove(&self) -> Result<(), KernelError> {
-        for attachment in self.attachments()? {
-            self.detach(&attachment.interface)?;
-        }
-        match fs::remove_dir_all(&self.directory) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(KernelError::PinDir {
-                path: self.directory.clone(),
-                source: error,
-            }),
-            _ => Ok(()),
-        }
     }
 
     /// What the pinned link of an interface says; nothing if there is none.

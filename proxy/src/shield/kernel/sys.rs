@@ -10,6 +10,7 @@ use std::{
         unix::ffi::OsStrExt as _,
     },
     path::Path,
+    slice,
 };
 
 use openclaw_common::abi::{Arrivals, Config, Counter, Entry, Prefix4, Prefix6, Served};
@@ -157,11 +158,33 @@ pub(super) fn update<K: Plain, V: Plain>(
     key: &K,
     value: &V,
 ) -> io::Result<()> {
+    update_all(map, key, slice::from_ref(value))
+}
+
+/// Sets what [`lookup`] reads: one `V`, or one a possible CPU.
+pub(super) fn update_all<K: Plain, V: Plain>(
+    map: BorrowedFd<'_>,
+    key: &K,
+    value: &[V],
+) -> io::Result<()> {
     let mut element = Element {
         map_fd: raw(map),
         pad: 0,
         key: address(key),
-        value: address(value),
+        value: address(value.as_ptr()),
+        flags: 0,
+    };
+    bpf(MAP_UPDATE_ELEM, &mut element).map(|_| ())
+}
+
+/// Sets the value of an element of an array, whose size is that of the words.
+pub(super) fn update_words(map: BorrowedFd<'_>, key: u32, value: &[u32]) -> io::Result<()> {
+    let key = [key];
+    let mut element = Element {
+        map_fd: raw(map),
+        pad: 0,
+        key: address(key.as_ptr()),
+        value: address(value.as_ptr()),
         flags: 0,
     };
     bpf(MAP_UPDATE_ELEM, &mut element).map(|_| ())
@@ -337,57 +360,4 @@ pub fn interface_name(index: u32) -> Option<String> {
     }
     let name = std::ffi::CStr::from_bytes_until_nul(&name).ok()?;
     name.to_str().ok().map(str::to_owned)
-}
-
-/// MTU of the interface of that name in this network namespace.
-pub fn interface_mtu(name: &str) -> Option<u32> {
-    let name = CString::new(name).ok()?;
-    let bytes = name.to_bytes_with_nul();
-    // SAFETY: integers, an address and arrays of them may all be zero.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    for (to, from) in request.ifr_name.iter_mut().zip(bytes) {
-        *to = from.cast_signed();
-    }
-    let socket = std::net::UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0)).ok()?;
-    let pointer: *mut libc::ifreq = &raw mut request;
-    // SAFETY: the request is one of that call, with a name that ends in a zero byte.
-    let failed = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFMTU, pointer) };
-    if failed != 0 {
-        return None;
-    }
-    // SAFETY: the call succeeded, so it filled this field.
-    u32::try_from(unsafe { request.ifr_ifru.ifru_mtu }).ok()
-}
-
-/// What both ends of a connection agreed on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Negotiated {
-    /// Bits of the kernel: timestamps 1, SACK 2, window scale 4, ECN 8.
-    pub options: u8,
-    /// The window scale that the peer announced.
-    pub scale: u8,
-}
-
-/// Asks a connection what was agreed on (`TCP_INFO`).
-pub fn negotiated(connection: BorrowedFd<'_>) -> io::Result<Negotiated> {
-    // Five bytes of state, one of options, then both scales in one, the peer's in the lower half.
-    let mut info = [0_u8; 8];
-    let mut length = size_of::<[u8; 8]>() as libc::socklen_t;
-    // SAFETY: buffer and length are of this frame, and the kernel writes at most `length` bytes.
-    let failed = unsafe {
-        libc::getsockopt(
-            connection.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_INFO,
-            info.as_mut_ptr().cast(),
-            &raw mut length,
-        )
-    };
-    let [_, _, _, _, _, options, scales, _] = info;
-    if failed == 0 {
-        let scale = scales & 0x0f;
-        Ok(Negotiated { options, scale })
-    } else {
-        Err(io::Error::last_os_error())
-    }
 }

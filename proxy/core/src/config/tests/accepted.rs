@@ -5,8 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::config::{
-    AccessFormat, AccessTarget, Action, EndpointAddress, HostPattern, Level, NoFiles, PacketAction,
-    PathPattern, Protocols, ShieldAction, Source, SynMode, SynVariant, TlsVersion, load,
+    AccessFormat, AccessTarget, Action, Autoban, EndpointAddress, HostPattern, Level, LimitKey,
+    NoFiles, PacketAction, PathPattern, Protocols, ShieldAction, Source, SynMode, SynVariant,
+    Thresholds, TlsVersion, load,
 };
 
 use super::{Memory, accepted, load_files, load_text};
@@ -161,6 +162,7 @@ fn a_route_is_read_whole() {
         headers = { request = { set = { "X-Api" = "1", "Host" = "app" }, remove = ["Cookie"] }, response = { add = { "X-Tag" = "a" } } }
         strip_prefix = "/api"
         max_body = "1m"
+        limit = { rate = "10/min", burst = 5, key = "header:X-Api-Key" }
         [[route]]
         match = { path_regex = '^/static/.*\.png$' }
         redirect = { to = "/new", status = 308 }
@@ -202,6 +204,9 @@ fn a_route_is_read_whole() {
         api.headers.response.add,
         [("x-tag".to_owned(), "a".to_owned())]
     );
+    let limit = api.limit.as_ref().unwrap();
+    assert_eq!((limit.quota.allowance(), limit.quota.window()), (15, 60));
+    assert_eq!(limit.key, LimitKey::Header("x-api-key".to_owned()));
     assert_eq!(api.max_body, Some(1 << 20));
     assert_eq!(api.strip_prefix.as_deref(), Some("/api"));
     assert!(
@@ -286,4 +291,35 @@ fn what_is_probably_not_meant_is_a_warning() {
             "no route leads to the upstream `app`"
         ]
     );
+}
+
+#[test]
+fn nothing_is_limited_and_nobody_banned_unless_it_is_written() {
+    let config = accepted(&format!("{SMALL}[[route]]\nto = \"app\"\n"));
+    assert!(config.routes[0].limit.is_none());
+    assert_eq!(config.server.limit_keys, 262_144);
+    assert!(config.autoban.after.is_empty());
+}
+
+#[test]
+fn bans_follow_from_what_is_written() {
+    let config = accepted(&format!(
+        "{SMALL}[[route]]\nto = \"app\"\n[autoban]\nafter = {{ waf = 3, auth = 10, limit = 20, protocol = 1 }}\nwindow = \"1m\"\nttl = \"10m\"\ngrow = 4.0\n"
+    ));
+    let expected = Autoban {
+        after: Thresholds {
+            waf: Some(3),
+            auth: Some(10),
+            limit: Some(20),
+            protocol: Some(1),
+        },
+        window: Duration::from_mins(1),
+        ttl: Duration::from_mins(10),
+        grow: 4.0,
+        max_ttl: Duration::from_hours(24),
+    };
+    assert_eq!(config.autoban, expected);
+    let config = accepted(&format!("{SMALL}[autoban]\ngrow = 2\n"));
+    assert!((config.autoban.grow - 2.0).abs() < f64::EPSILON);
+    assert!(config.autoban.after.is_empty());
 }

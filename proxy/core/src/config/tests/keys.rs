@@ -17,6 +17,7 @@ tls = { certificates = [{ cert = "a", key = "b" }] }
 endpoints = [{ address = "127.0.0.1:80" }]
 [[route]]
 to = [{ upstream = "app" }]
+limit = { rate = "1/s" }
 [[route]]
 respond = {}
 [[route]]
@@ -77,7 +78,8 @@ fn document(section: &Section, key: &Key) -> String {
         _ => "to = \"app\"",
     };
     match section.name {
-        "server" | "admin" | "log" | "log.access" | "shield" | "shield.syn" | "shield.udp" => {
+        "server" | "autoban" | "autoban.after" | "admin" | "log" | "log.access" | "shield"
+        | "shield.syn" | "shield.udp" => {
             format!("[{}]\n{lines}\n{listener}", section.name)
         }
         "listener" => format!("[listener.web]\n{lines}\n"),
@@ -93,6 +95,7 @@ fn document(section: &Section, key: &Key) -> String {
         "route" => format!("{listener}{app}[[route]]\n{action}\n{lines}\n"),
         "route.match" => format!("{listener}{app}[[route]]\n{action}\nmatch = {{ {inline} }}\n"),
         "route.to" => format!("{listener}{app}[[route]]\nto = [{{ {inline} }}]"),
+        "route.limit" => format!("{listener}{app}[[route]]\n{action}\nlimit = {{ {inline} }}\n"),
         "route.respond" => format!("{listener}[[route]]\nrespond = {{ {inline} }}"),
         "route.redirect" => format!("{listener}[[route]]\nredirect = {{ {inline} }}"),
         "route.headers" => format!("{listener}{app}[[route]]\n{action}\nheaders = {{ {inline} }}"),

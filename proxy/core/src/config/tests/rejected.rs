@@ -51,7 +51,6 @@ fn the_document_has_a_shape() {
         "[listener.\"a b\"]\nbind = [\"127.0.0.1:80\"]",
         "cannot be a name",
     );
-    listener("[autoban]", "does not support turning HTTP verdicts");
     listener("[cache]", "does not support caching");
     listener("[[test]]", "does not support tests");
     listener("[servr]", "unknown key `servr`");
@@ -254,6 +253,24 @@ fn routes_are_checked() {
     route("to = \"app\"\nname = \"a b\"", "cannot be a name");
     route("to = \"app\"\nmax_body = \"lots\"", "not a size");
     route("to = \"app\"\nstrip_prefix = \"/\"", "nothing to strip");
+    for (limit, message) in [
+        ("{}", "missing key `rate`"),
+        ("{ rate = 10 }", "a rate needs a period"),
+        ("{ rate = \"10\" }", "not a rate"),
+        ("{ rate = \"1/d\", burst = 400 }", "longer than a year"),
+        ("{ rate = \"1/s\", burst = -1 }", "out of range"),
+        ("{ rate = \"1/s\", key = \"ip\" }", "no key of a limit"),
+        ("{ rate = \"1/s\", key = \"header:\" }", "no key of a limit"),
+        ("{ rate = \"1/s\", key = \"header\" }", "no key of a limit"),
+        (
+            "{ rate = \"1/s\", key = \"cookie:a b\" }",
+            "no key of a limit",
+        ),
+        ("{ rate = \"1/s\", keys = 5 }", "unknown key `keys`"),
+        ("\"10/min\"", "expected a table"),
+    ] {
+        route(&format!("to = \"app\"\nlimit = {limit}"), message);
+    }
     route(
         "name = \"route-2\"\nto = \"app\"\n[[route]]\nto = \"app\"",
         "two routes are named `route-2`",
@@ -279,7 +296,7 @@ fn routes_are_checked() {
     );
     route("redirect = { to = \"www.example.com\" }", "is not a URL");
     route("redirect = { to = \"/a\\r\\nb\" }", "is not a URL");
-    for key in ["limit", "cache", "compress"] {
+    for key in ["cache", "compress"] {
         route(
             &format!("to = \"app\"\n{key} = 1"),
             "this version does not support",
@@ -351,4 +368,27 @@ fn header_edits_are_checked() {
         "can only be set, and only on requests",
     );
     edit("request = { replace = {} }", "unknown key `replace`");
+}
+
+#[test]
+fn bans_are_checked() {
+    for (keys, message) in [
+        ("after = { limits = 1 }", "unknown key `limits`"),
+        ("after = { limit = 0 }", "out of range"),
+        ("after = { waf = \"3\" }", "expected an integer"),
+        ("window = \"0s\"", "longer than zero"),
+        ("ttl = \"10ms\"", "at least a second"),
+        ("ttl = 10", "a duration needs a unit"),
+        ("grow = 0.5", "0.5 is out of range"),
+        ("grow = nan", "NaN is out of range"),
+        ("grow = \"4\"", "expected a number"),
+        (
+            "ttl = \"2h\"\nmax_ttl = \"1h\"",
+            "`max_ttl` is shorter than `ttl`",
+        ),
+        ("ttl = \"2d\"", "`max_ttl` is shorter than `ttl`"),
+        ("untl = 5", "unknown key `untl`"),
+    ] {
+        listener(&format!("[autoban]\n{keys}"), message);
+    }
 }

@@ -96,6 +96,7 @@ fn route(matcher: Matcher) -> Route {
             body: Arc::from([]),
             content_type: String::new(),
         }),
+        limit: None,
         max_body: None,
         headers: HeaderEdits::default(),
         strip_prefix: None,

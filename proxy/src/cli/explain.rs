@@ -1,0 +1,87 @@
+//! `openclaw explain`: what touches something, and why it comes out as it does.
+
+use std::fmt::Write;
+
+use clap::{Args, Subcommand};
+
+use super::Context;
+use super::error::CliError;
+use super::listing;
+use super::output::Outcome;
+use crate::shield::{Explained, Request, show_seconds};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// An address: every list, range, ban, country and limit around it, and what happens to its packets
+    Ip {
+        #[arg(value_name = "ADDR")]
+        address: String,
+    },
+}
+
+pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Outcome, CliError> {
+    let What::Ip { address } = arguments.what;
+    let answer = context.ask(Request::Explain { address })?;
+    Ok(listing::outcome(answer))
+}
+
+pub(super) fn text(explained: &Explained) -> String {
+    let Explained {
+        address,
+        verdict,
+        reason,
+        meaning,
+        country,
+        allow,
+        block,
+        limits,
+        kernel,
+        agree,
+        notes,
+    } = explained;
+    // Writing to a String cannot fail.
+    let mut text = format!("{address}: {verdict} ({reason})\n  {meaning}\n");
+    let country = country.as_deref().unwrap_or("unknown");
+    let _ = writeln!(text, "  country: {country}");
+    for (word, entries) in [("allow", allow), ("block", block)] {
+        if entries.is_empty() {
+            let _ = writeln!(text, "  {word}: on no list");
+        }
+        for entry in entries {
+            let ends = entry.expires_in.map_or_else(
+                || "no end".to_owned(),
+                |left| format!("ends in {}", show_seconds(left)),
+            );
+            let reason = entry.reason.as_ref();
+            let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+            let (address, list) = (&entry.address, &entry.list);
+            let _ = writeln!(
+                text,
+                "  {word}: {address} on the list `{list}`, {ends}{reason}"
+            );
+        }
+    }
+    for limit in limits {
+        let used = limit.used.zip(limit.burst);
+        let used = used.map_or_else(String::new, |(used, burst)| {
+            format!(", {used} of {burst} used")
+        });
+        let _ = writeln!(text, "  limit: {} {}{used}", limit.name, limit.limit);
+    }
+    let kernel = match kernel {
+        None => "has no maps here".to_owned(),
+        Some(_) if *agree => "agrees".to_owned(),
+        Some(kernel) => format!("says {} ({})", kernel.verdict, kernel.reason),
+    };
+    let _ = writeln!(text, "  kernel: {kernel}");
+    for note in notes {
+        let _ = writeln!(text, "  note: {note}");
+    }
+    text
+}

@@ -1,0 +1,40 @@
+//! Starting the workers, and what listens to them.
+
+use std::sync::Arc;
+
+use super::error::ControlError;
+use crate::shield::Shield;
+use crate::shield::autoban::{Autoban, Queue};
+use crate::snapshot::Snapshot;
+use crate::telemetry::AccessWriter;
+use crate::worker::{self, BoundSocket, Closer, WorkerHandle, WorkerSeed};
+
+/// Starts the workers, and the thread that hears of refusals from them.
+pub(super) fn spawn(
+    snapshot: &Arc<Snapshot>,
+    sockets: Vec<Vec<BoundSocket>>,
+    access_log: &AccessWriter,
+    shield: &Shield,
+) -> Result<(Vec<WorkerHandle>, Autoban), ControlError> {
+    let queue = Queue::default();
+    let mut workers = Vec::with_capacity(sockets.len());
+    for (index, sockets) in sockets.into_iter().enumerate() {
+        let seed = WorkerSeed {
+            index,
+            snapshot: Arc::clone(snapshot),
+            sockets,
+            access_log: Some(access_log.handle()),
+            peers: shield.peers(),
+            informer: queue.informer(),
+        };
+        let worker =
+            worker::spawn(seed).map_err(|source| ControlError::Worker { index, source })?;
+        workers.push(worker);
+    }
+    let closers: Vec<Closer> = workers.iter().map(WorkerHandle::closer).collect();
+    let close = Box::new(move |range| closers.iter().for_each(|one| one.close(Some(range))));
+    let autoban = queue
+        .attend(shield.clone(), &snapshot.config, close)
+        .map_err(|source| ControlError::Runtime { source })?;
+    Ok((workers, autoban))
+}

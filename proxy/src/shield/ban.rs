@@ -1,0 +1,97 @@
+//! Bans that the proxy itself lays on a peer: one address, or the /64 of an IPv6 address, on a list of their own.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openclaw_core::config::Prefix;
+use openclaw_core::limit::network_of;
+
+use super::Shield;
+use super::format::NewEntry;
+use super::lists::Kind;
+use super::prefix::AnyNet;
+use super::rules::Refusal;
+use super::state::State;
+
+/// The list of these bans.
+pub(super) const AUTOBAN: &str = "autoban";
+
+/// What came of a ban.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Banned {
+    /// The tables have it, and what of it could not be done.
+    Now {
+        prefix: Prefix,
+        warnings: Vec<String>,
+    },
+    /// An earlier ban still holds.
+    Already,
+    /// This peer cannot be banned, or there is no room.
+    Refused(String),
+}
+
+impl Shield {
+    /// Looks again what can never be banned. Reads a few files, so it is not done for each ban.
+    pub fn refresh_guards(&self) {
+        self.lock().refresh_guards();
+    }
+
+    /// Bans a peer from now; writes nothing to the disk before the next tick.
+    pub fn ban(&self, peer: IpAddr, ttl: Duration, reason: &str) -> Banned {
+        self.lock().ban(peer.to_canonical(), ttl, reason)
+    }
+}
+
+impl State {
+    fn ban(&mut self, peer: IpAddr, ttl: Duration, reason: &str) -> Banned {
+        let now = self.now();
+        let host = host(peer);
+        let network = match network_of(peer) {
+            address @ IpAddr::V6(_) => Prefix {
+                address,
+                length: 64,
+            },
+            IpAddr::V4(_) => host,
+        };
+        if self.is_banned(host, now.mono_ns) || self.is_banned(network, now.mono_ns) {
+            return Banned::Already;
+        }
+        if let Err(refusal) = self.store.admit_rule(Kind::Block, AnyNet::from(host)) {
+            return Banned::Refused(refusal.to_string());
+        }
+        // A neighbour on our own link: its /64 is ours, too.
+        let prefix = match self.store.admit_rule(Kind::Block, AnyNet::from(network)) {
+            Err(Refusal::CoversProtected { .. }) => host,
+            Ok(()) | Err(_) => network,
+        };
+        let entry = NewEntry {
+            prefix,
+            ttl: Some(ttl),
+            reason: Some(Arc::from(reason)),
+            line: 0,
+        };
+        match self.store.add(Kind::Block, AUTOBAN, &[entry], now) {
+            Err(error) => Banned::Refused(error.to_string()),
+            Ok(added) => match added.refused.first.first() {
+                Some(refused) => Banned::Refused(refused.message.clone()),
+                None => Banned::Now {
+                    prefix,
+                    warnings: self.commit(&added.regions),
+                },
+            },
+        }
+    }
+
+    fn is_banned(&self, prefix: Prefix, now_ns: u64) -> bool {
+        let lists = self.store.lists();
+        let list = lists.find(Kind::Block, AUTOBAN);
+        let known = list.and_then(|list| lists.get(AnyNet::from(prefix), list));
+        known.is_some_and(|record| record.until_ns == 0 || record.until_ns > now_ns)
+    }
+}
+
+fn host(address: IpAddr) -> Prefix {
+    let length = if address.is_ipv4() { 32 } else { 128 };
+    Prefix { address, length }
+}

@@ -1,0 +1,330 @@
+//! Everything that touches an address: lists, country, limits, and what happens to its packets, asked twice: of the tables in memory,
+//! which follow the lists, and of the kernel's maps, which the kernel program goes by.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use openclaw_common::abi::{Config, Entry, Limit, Prefix4, Prefix6, class};
+use openclaw_common::bucket::Uncounted;
+use openclaw_common::decide::{Record, Tables, decide};
+use openclaw_common::packet::{Address, Flow};
+use openclaw_common::ports::Set;
+use openclaw_common::rate::Kind as Limited;
+use openclaw_common::verdict::{Reason, Verdict};
+use openclaw_core::config::units::Rate;
+use openclaw_core::country::country_code;
+use serde::{Deserialize, Serialize};
+
+use super::api::{Answer, ApiError, EntryView};
+use super::kernel::{KernelError, Maps};
+use super::lists::Kind;
+use super::prefix::{self, AnyNet};
+use super::state::State;
+use crate::telemetry::chain;
+
+/// What touches an address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explained {
+    pub address: String,
+    /// `drop` or `pass`: what happens to its packets because of the source alone.
+    pub verdict: String,
+    /// Dotted code.
+    pub reason: String,
+    /// The same as a sentence.
+    pub meaning: String,
+    /// ISO 3166-1.
+    pub country: Option<String>,
+    /// Entries around it, the widest first.
+    pub allow: Vec<EntryView>,
+    pub block: Vec<EntryView>,
+    /// What it is counted for.
+    pub limits: Vec<LimitView>,
+    /// What the kernel's maps say; nothing where there are none.
+    pub kernel: Option<KernelView>,
+    /// Whether both say the same; true where there is one side only.
+    pub agree: bool,
+    /// Why the verdict is not what the lists say, or what is wrong.
+    pub notes: Vec<String>,
+}
+
+/// A limit of a source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitView {
+    /// Key of the configuration.
+    pub name: String,
+    /// As it is configured, for people.
+    pub limit: String,
+    /// Of the burst, what is used up now.
+    pub used: Option<u64>,
+    pub burst: Option<u64>,
+}
+
+/// The kernel's side.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KernelView {
+    pub verdict: String,
+    pub reason: String,
+    pub country: Option<String>,
+}
+
+impl State {
+    pub(super) fn explain(&self, address: &str) -> Result<Answer, ApiError> {
+        let Ok(ip) = address.parse::<IpAddr>() else {
+            let shown = prefix::shorten(address);
+            return Err(ApiError::usage(&format!(
+                "`{shown}` is not a single address"
+            )));
+        };
+        let ip = ip.to_canonical();
+        let now = self.now();
+        let config = self.kernel_config();
+        let (reason, country) = {
+            let tables = self.shared.read();
+            source(&config, ip, &tables.at(now.mono_ns))
+        };
+        let mut notes = Vec::new();
+        let kernel = match self
+            .maps
+            .as_deref()
+            .map(|maps| in_kernel(maps, ip, now.mono_ns))
+        {
+            None => None,
+            Some(Ok(kernel)) => Some(kernel),
+            Some(Err(error)) => {
+                notes.push(format!(
+                    "the kernel's maps cannot be read: {}",
+                    chain(&error)
+                ));
+                None
+            }
+        };
+        let agree = kernel.as_ref().is_none_or(|kernel| {
+            kernel.reason == reason.code() && kernel.country.as_deref() == country
+        });
+        if let Some(kernel) = kernel.as_ref().filter(|_| !agree) {
+            notes.push(format!(
+                "the kernel's maps say {} ({}): they do not follow the lists; restart the proxy to write them anew",
+                kernel.verdict, kernel.reason
+            ));
+        }
+        let net = AnyNet::from(ip);
+        let entries = |kind| {
+            let mut found = self.store.around(kind, net);
+            found.retain(|found| found.record.until_ns == 0 || found.record.until_ns > now.mono_ns);
+            let views = found.iter();
+            views
+                .map(|found| self.view(found.net, found.list, &found.record, now))
+                .collect::<Vec<_>>()
+        };
+        let (allow, block) = (entries(Kind::Allow), entries(Kind::Block));
+        if !block.is_empty() && allow.is_empty() && reason.verdict() == Verdict::Pass {
+            notes.push(format!("it is blocked, but passes: {}", self.why_passing()));
+        }
+        if !block.is_empty() && !allow.is_empty() {
+            notes.push("the allow list overrules the block list".into());
+        }
+        Ok(Answer::Explained(Explained {
+            address: ip.to_string(),
+            verdict: verdict(reason).into(),
+            reason: reason.code().into(),
+            meaning: reason.summary().into(),
+            country: country.map(str::to_owned),
+            limits: self.limits(ip, reason, now.mono_ns),
+            allow,
+            block,
+            kernel,
+            agree,
+            notes,
+        }))
+    }
+
+    /// What counts packets and connections of the source. Who is allowed is not counted by the kernel program.
+    fn limits(&self, ip: IpAddr, reason: Reason, now_ns: u64) -> Vec<LimitView> {
+        let config = self.kernel_config();
+        let shield = &self.config.shield;
+        let mut limits = Vec::new();
+        if reason != Reason::Allow {
+            let arrivals = self.maps.as_deref().map(|maps| arrivals(maps, ip));
+            let arrivals = arrivals.and_then(Result::ok);
+            let used = |limit: &Limit, state_ns: Option<u64>| {
+                let ahead_ns = state_ns?.saturating_sub(now_ns);
+                Some(ahead_ns.div_ceil(limit.cost_ns.max(1)))
+            };
+            let (syn_ns, udp_ns) = arrivals.unzip();
+            let view = |name: &str, rate: Rate, burst: u32, used| LimitView {
+                name: name.into(),
+                limit: format!(
+                    "{} in {} s, {burst} at once",
+                    rate.count,
+                    rate.period.as_secs()
+                ),
+                used,
+                burst: Some(burst.into()),
+            };
+            limits.push(view(
+                "shield.syn",
+                shield.syn.per_source,
+                shield.syn.burst,
+                used(&config.syn, syn_ns),
+            ));
+            limits.push(view(
+                "shield.udp",
+                shield.udp.per_source,
+                shield.udp.burst,
+                used(&config.udp, udp_ns),
+            ));
+        }
+        limits.extend(self.config.listeners.iter().map(|listener| LimitView {
+            name: format!("listener.{}.max_connections_per_ip", listener.name),
+            limit: format!("{} connections", listener.max_connections_per_ip),
+            used: None,
+            burst: None,
+        }));
+        limits
+    }
+}
+
+/// Reason and country by these tables.
+fn source<T: Tables>(config: &Config, ip: IpAddr, tables: &T) -> (Reason, Option<&'static str>) {
+    let peer = SocketAddr::new(ip, 0);
+    let flow = Flow::accepted(peer, SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0));
+    let word = match flow.source {
+        Address::V4(source) => tables.class4(source),
+        Address::V6(source) => tables.class6(source).unwrap_or(config.default6),
+    };
+    let country = country_code((word & class::COUNTRY) as u8);
+    (decide(config, &flow, tables).reason, country)
+}
+
+fn verdict(reason: Reason) -> &'static str {
+    match reason.verdict() {
+        Verdict::Drop => "drop",
+        Verdict::Pass => "pass",
+        Verdict::Tx => "tx",
+    }
+}
+
+fn in_kernel(maps: &Maps, ip: IpAddr, now_ns: u64) -> Result<KernelView, KernelError> {
+    let held = Held::read(maps, ip, now_ns)?;
+    let (reason, country) = source(&maps.config()?, ip, &held);
+    Ok(KernelView {
+        verdict: verdict(reason).into(),
+        reason: reason.code().into(),
+        country: country.map(str::to_owned),
+    })
+}
+
+/// What the source has sent, for SYNs and for UDP; 0 for nothing.
+fn arrivals(maps: &Maps, ip: IpAddr) -> Result<(u64, u64), KernelError> {
+    let arrivals = match Address::from(ip) {
+        Address::V4(address) => maps.rate4.get(&address)?,
+        Address::V6(address) => match address.first_chunk() {
+            Some(subnet) => maps.rate6.get(subnet)?,
+            None => None,
+        },
+    };
+    let arrivals = arrivals.unwrap_or_default();
+    Ok((arrivals.syn_ns, arrivals.udp_ns))
+}
+
+/// All that the kernel's maps hold of one address, read once.
+struct Held {
+    word: Option<u16>,
+    /// The ban that is found first.
+    subnet: Option<Entry>,
+    host: Option<Entry>,
+    fine: Option<Entry>,
+    now_ns: u64,
+}
+
+impl Held {
+    fn read(maps: &Maps, ip: IpAddr, now_ns: u64) -> Result<Self, KernelError> {
+        Ok(match Address::from(ip) {
+            Address::V4(address) => Self {
+                word: Some(maps.class4.load(class::index4(address))),
+                subnet: None,
+                host: maps.ban4.get(address).map(|slot| Entry {
+                    until_ns: slot.end(),
+                    hits: slot.hits.into(),
+                    ..Entry::default()
+                }),
+                fine: maps.fine4.get(&Prefix4::new(address, 32))?,
+                now_ns,
+            },
+            Address::V6(address) => Self {
+                word: maps.class6.get(&class::key6(address))?,
+                subnet: maps.ban6.get(&Prefix6::subnet(address))?,
+                host: maps.ban6.get(&Prefix6::host(address))?,
+                fine: maps.fine6.get(&Prefix6::host(address))?,
+                now_ns,
+            },
+        })
+    }
+}
+
+/// An entry of a map, read out of it.
+struct Copied(Entry);
+
+impl Record for Copied {
+    fn until_ns(&self) -> u64 {
+        self.0.until_ns
+    }
+
+    fn reason(&self) -> u32 {
+        self.0.reason
+    }
+
+    fn hit(&self) {}
+}
+
+impl Tables for Held {
+    type Record = Copied;
+    type Ban4 = Copied;
+    type Word = Uncounted;
+
+    fn class4(&self, _: [u8; 4]) -> u16 {
+        self.word.unwrap_or(0)
+    }
+
+    fn class6(&self, _: [u8; 16]) -> Option<u16> {
+        self.word
+    }
+
+    fn ban4(&self, _: [u8; 4]) -> Option<Copied> {
+        self.host.map(Copied)
+    }
+
+    fn ban6(&self, prefix: &Prefix6) -> Option<Copied> {
+        let found = if prefix.length == 64 {
+            self.subnet
+        } else {
+            self.host
+        };
+        found.map(Copied)
+    }
+
+    fn fine4(&self, _: [u8; 4]) -> Option<Copied> {
+        self.fine.map(Copied)
+    }
+
+    fn fine6(&self, _: [u8; 16]) -> Option<Copied> {
+        self.fine.map(Copied)
+    }
+
+    fn ports(&self, _: Set, _: u32) -> u64 {
+        0
+    }
+
+    fn bucket(&self, _: Address, _: Limited, _: u64) -> Option<Uncounted> {
+        None
+    }
+
+    fn note(&self, _: &Config, _: &Flow, _: Reason, _: u8) {}
+
+    fn now_ns(&self) -> u64 {
+        self.now_ns
+    }
+
+    fn tick_ns(&self) -> u64 {
+        self.now_ns
+    }
+}

@@ -1,0 +1,59 @@
+//! The kill switch on the pins alone: it asks for no configuration, no proxy, no state directory and no lock, and reaches programs of
+//! other versions of this one, which read the same first word.
+
+use std::{fs, io, os::fd::AsFd as _, path::Path};
+
+use openclaw_common::{abi::flags, maps};
+
+use super::{KernelError, pins, sys};
+
+/// A configuration larger than this is none of ours.
+const MAX_WORDS: usize = 1024;
+
+/// Lets everything pass, or applies the lists again, for every program pinned below `pin_dir`; gives back how many there are, at least
+/// one.
+///
+/// # Errors
+/// [`KernelError::NotLoaded`] if there is none, or the pins may not be used.
+pub fn throw(pin_dir: &Path, is_on: bool) -> Result<usize, KernelError> {
+    let not_loaded = || KernelError::NotLoaded {
+        path: pin_dir.to_owned(),
+    };
+    let entries = match fs::read_dir(pin_dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(not_loaded()),
+        Err(source) => return Err(pins::unopened(pin_dir, source)),
+    };
+    let mut thrown = 0;
+    for entry in entries {
+        let entry = entry.map_err(|source| pins::unopened(pin_dir, source))?;
+        let path = entry.path().join(maps::CONFIG);
+        match throw_one(&path, is_on) {
+            Ok(()) => thrown += 1,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(pins::unopened(&path, source)),
+        }
+    }
+    if thrown == 0 {
+        return Err(not_loaded());
+    }
+    Ok(thrown)
+}
+
+fn throw_one(path: &Path, is_on: bool) -> io::Result<()> {
+    let map = sys::open_pin(path)?;
+    let size = sys::map_layout(map.as_fd())?.value as usize;
+    let mut words = vec![0_u32; size.div_ceil(size_of::<u32>()).clamp(1, MAX_WORDS)];
+    if words.len() * size_of::<u32>() < size {
+        return Err(io::Error::from(io::ErrorKind::InvalidData));
+    }
+    sys::lookup(map.as_fd(), &0_u32, &mut words)?;
+    if let Some(first) = words.first_mut() {
+        *first = if is_on {
+            *first | flags::ENABLED
+        } else {
+            *first & !flags::ENABLED
+        };
+    }
+    sys::update_words(map.as_fd(), 0, &words)
+}

@@ -1,0 +1,146 @@
+//! The kill switch, whatever the matter is with everything else.
+
+use std::fs::{self, File};
+use std::time::{Duration, Instant};
+
+use openclaw::shield::kernel::{Maps, Pins};
+use openclaw_common::verdict::Reason;
+
+use super::attach::Wire;
+use super::lists::json;
+use super::net::{CLIENT4, INTERFACE, Net, SERVER4};
+use super::privileges::in_namespace;
+use super::rig::PinDir;
+use crate::support::{Folder, Output, Proxy, openclaw};
+
+struct Stage {
+    proxy: Proxy,
+    wire: Wire,
+    maps: Maps,
+    pins: PinDir,
+    _net: Net,
+}
+
+/// A proxy that drops what the client of a namespace sends.
+fn stage() -> Stage {
+    let (net, pins) = (Net::new(), PinDir::new());
+    let config = format!(
+        "[shield]\ninterfaces = [\"{INTERFACE}\"]\npin_dir = \"{}\"\nblock = [\"{CLIENT4}\"]\n[listener.web]\nbind = [\"{SERVER4}:0\"]\n\
+         [[route]]\nrespond = {{ body = \"hello\" }}\n",
+        pins.0.display()
+    );
+    let namespace = in_namespace(&net);
+    let proxy = Proxy::start_through(&config, 0, &["nsenter", &namespace], &[]);
+    let wire = Wire::new(&net, SERVER4, CLIENT4);
+    let maps = Maps::open(&Pins::new(&pins.0)).unwrap();
+    wire.assert_dropped(&maps, Reason::Block);
+    Stage {
+        proxy,
+        wire,
+        maps,
+        pins,
+        _net: net,
+    }
+}
+
+/// `openclaw shield on` or `off` with the pin directory alone.
+fn throw(pins: &PinDir, verb: &str) -> Output {
+    openclaw(&["shield", verb, "--pin-dir", pins.0.to_str().unwrap()])
+}
+
+#[test]
+fn the_pin_directory_is_enough_and_a_running_proxy_follows() {
+    let stage = stage();
+    let Stage {
+        proxy,
+        wire,
+        maps,
+        pins,
+        ..
+    } = &stage;
+    let off = throw(pins, "off").ok().text();
+    assert!(
+        off.starts_with("shield: OFF by the kill switch: everything passes; "),
+        "{off}"
+    );
+    wire.assert_open();
+    let is_on = || json(&proxy.cli(&["-o", "json", "shield", "status"]).ok())["on"] == true;
+    assert!(!is_on());
+    // What the proxy writes for reasons of its own leaves the switch as it is.
+    proxy.cli(&["reload"]).ok();
+    proxy.cli(&["blocklist", "add", "2a00::/12"]).ok();
+    wire.assert_open();
+    throw(pins, "on").ok();
+    wire.assert_dropped(maps, Reason::Block);
+    assert!(is_on());
+    // The configuration may say what it wants.
+    fs::write(proxy.config(), "this is no configuration").unwrap();
+    let (file, pins) = (proxy.config().to_str().unwrap(), pins.0.to_str().unwrap());
+    openclaw(&["-c", file, "shield", "off", "--pin-dir", pins]).ok();
+    wire.assert_open();
+}
+
+#[test]
+fn a_proxy_that_hangs_holds_nothing_up() {
+    let mut stage = stage();
+    let Stage {
+        proxy, wire, maps, ..
+    } = &mut stage;
+    proxy.signal("STOP");
+    let started = Instant::now();
+    let off = proxy.cli(&["shield", "off"]).ok();
+    assert!(
+        started.elapsed() < Duration::from_secs(20),
+        "its usual patience is longer"
+    );
+    assert!(
+        off.stderr.contains("the proxy was not told"),
+        "{}",
+        off.stderr
+    );
+    wire.assert_open();
+    proxy.signal("CONT");
+    let status = proxy.cli(&["shield", "status"]).ok().text();
+    assert!(status.contains("OFF by the kill switch"), "{status}");
+    wire.assert_open();
+    let on = proxy.cli(&["shield", "on"]).ok().text();
+    assert!(on.contains("XDP on oc0 (native)"), "{on}");
+    wire.assert_dropped(maps, Reason::Block);
+}
+
+#[test]
+fn neither_proxy_nor_state_directory_is_asked() {
+    let mut stage = stage();
+    let Stage {
+        proxy,
+        wire,
+        maps,
+        pins,
+        ..
+    } = &mut stage;
+    proxy.kill();
+    let lock = File::create(proxy.folder().path().join("state/lists.lock")).unwrap();
+    lock.lock().unwrap();
+    proxy.cli(&["shield", "off"]).ok();
+    wire.assert_open();
+    fs::remove_dir_all(proxy.folder().path().join("state")).unwrap();
+    let on = json(&proxy.cli(&["-o", "json", "shield", "on"]).ok());
+    assert_eq!(on["on"], true);
+    wire.assert_dropped(maps, Reason::Block);
+    throw(pins, "off").ok();
+    wire.assert_open();
+    // Nothing to throw is a no.
+    let folder = Folder::new();
+    let nowhere = openclaw(&[
+        "shield",
+        "off",
+        "--pin-dir",
+        folder.path().to_str().unwrap(),
+    ]);
+    assert_eq!(nowhere.code, 1);
+    assert!(
+        nowhere.stderr.contains("no shield is loaded"),
+        "{}",
+        nowhere.stderr
+    );
+}
