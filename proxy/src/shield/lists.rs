@@ -44,6 +44,8 @@ pub(super) struct List {
     pub(super) origin: Origin,
     pub(super) v4: usize,
     pub(super) v6: usize,
+    /// Raised by every change but that an entry ends, which is known beforehand.
+    pub(super) revision: u64,
 }
 
 /// Both families of one kind.
@@ -168,6 +170,7 @@ impl Lists {
             origin,
             v4: 0,
             v6: 0,
+            revision: 0,
         });
         Some(ListId(self.all.len() as u16 - 1))
     }
@@ -193,6 +196,7 @@ impl Lists {
             AnyNet::V4(net) => (self.kind_mut(kind).insert(net, list, record), Family::V4),
             AnyNet::V6(net) => (self.kind_mut(kind).insert(net, list, record), Family::V6),
         };
+        self.touch(list);
         if old.is_none() {
             self.count(list, family, 1);
         }
@@ -206,6 +210,7 @@ impl Lists {
             AnyNet::V6(net) => (self.kind_mut(kind).remove(net, list), Family::V6),
         };
         if old.is_some() {
+            self.touch(list);
             self.count(list, family, -1);
         }
         old
@@ -237,6 +242,12 @@ impl Lists {
         }
     }
 
+    fn touch(&mut self, list: ListId) {
+        if let Some(list) = self.all.get_mut(usize::from(list.0)) {
+            list.revision += 1;
+        }
+    }
+
     fn count(&mut self, list: ListId, family: Family, change: isize) {
         if let Some(list) = self.all.get_mut(usize::from(list.0)) {
             let count = match family {
@@ -244,6 +255,18 @@ impl Lists {
                 Family::V6 => &mut list.v6,
             };
             *count = count.saturating_add_signed(change);
+        }
+    }
+
+    /// Shows every entry of every list, IPv4 first, in the order of addresses.
+    pub(super) fn each<'a>(&'a self, mut show: impl FnMut(ListId, AnyNet, &'a Record)) {
+        for kind in [Kind::Block, Kind::Allow] {
+            for (net, list, record) in self.kind::<u32>(kind).inside(Net::new(0, 0)) {
+                show(list, AnyNet::V4(net), record);
+            }
+            for (net, list, record) in self.kind::<u128>(kind).inside(Net::new(0, 0)) {
+                show(list, AnyNet::V6(net), record);
+            }
         }
     }
 

@@ -182,7 +182,7 @@ impl Shield {
         let Some(save) = self.lock().take_save(is_urgent) else {
             return;
         };
-        let result = persist::save(&save.state_dir, &save.bytes);
+        let result = persist::save(&save.state_dir, &save.encoded);
         self.lock().saved(&save, &result);
     }
 

@@ -1,24 +1,33 @@
-//! The operator's lists over restarts: one JSON file in the state directory, replaced as a whole. A file that cannot be read is set
-//! aside, never fatal: a proxy that starts without its lists is better than one that does not start.
+//! The operator's lists over restarts: one JSON file in the state directory, replaced as a whole, and beside it a file for each big list,
+//! written when that list changes. A file that cannot be read is set aside, never fatal: a proxy that starts without its lists is better
+//! than one that does not start.
+
+mod own;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use openclaw_core::config::Prefix;
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::own::Files;
+use self::own::{BIG, Written};
 use super::index::{ListId, Record};
-use super::lists::{Kind, Lists, Origin};
-use super::prefix::{self, show};
+use super::lists::{Kind, List, Lists, Origin};
+use super::prefix::{self, AnyNet, show};
+use super::rules::check_name;
 use super::store::Now;
 use crate::privilege::leave_to_owner;
 
 const FILE: &str = "lists.json";
-const VERSION: u32 = 1;
+/// All lists are in the one file.
+const ALONE: u32 = 1;
+/// Big lists have files of their own.
+const VERSION: u32 = 2;
 const SECOND: u64 = 1_000_000_000;
 
 #[derive(Serialize, Deserialize)]
@@ -33,7 +42,10 @@ struct SavedList<'a> {
     kind: Kind,
     #[serde(borrow)]
     name: Cow<'a, str>,
-    #[serde(borrow)]
+    /// The entries are in the list's own file.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    own_file: bool,
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     entries: Vec<SavedEntry<'a>>,
 }
 
@@ -53,7 +65,31 @@ struct SavedEntry<'a> {
 pub(super) struct Kept {
     pub(super) kind: Kind,
     pub(super) name: String,
-    pub(super) entries: Vec<(Prefix, Record)>,
+    pub(super) entries: Vec<Restored>,
+    /// It came from a file of its own.
+    pub(super) is_own: bool,
+}
+
+type Restored = (Prefix, Record);
+
+/// What was on the disk.
+#[derive(Debug, Default)]
+pub(super) struct Loaded {
+    pub(super) lists: Vec<Kept>,
+    /// Files of lists that are missing from it.
+    pub(super) problems: Vec<PersistError>,
+}
+
+/// What a save writes.
+#[derive(Debug)]
+pub(super) struct Encoded {
+    index: Vec<u8>,
+    /// Big lists that have changed, by the name of their file.
+    big: Vec<(String, Vec<u8>)>,
+    /// Files that nothing refers to afterwards.
+    gone: Vec<String>,
+    /// What is on the disk afterwards.
+    pub(super) files: Files,
 }
 
 /// Why the lists are not on the disk.
@@ -65,45 +101,103 @@ pub(super) enum PersistError {
     Damaged {
         path: PathBuf,
         aside: PathBuf,
-        source: serde_json::Error,
+        source: io::Error,
     },
     #[error("cannot save the lists to {}; they hold until the next start only", path.display())]
     Write { path: PathBuf, source: io::Error },
 }
 
-/// The operator's lists as the bytes of the file.
-pub(super) fn encode(lists: &Lists, now: Now) -> Vec<u8> {
-    let saved = Saved {
-        version: VERSION,
-        lists: lists
-            .all()
-            .filter(|(_, list)| list.origin == Origin::Operator && list.v4 + list.v6 > 0)
-            .map(|(id, list)| SavedList {
-                kind: list.kind,
-                name: (&list.name).into(),
-                entries: entries(lists, id, now),
-            })
-            .collect(),
+/// The operator's lists as the bytes of their files; a big one that is on the disk as it is now is left out.
+pub(super) fn encode(lists: &Lists, files: &Files, now: Now) -> Encoded {
+    let operators = || {
+        let all = lists.all();
+        all.filter(|(_, list)| list.origin == Origin::Operator && list.v4 + list.v6 > 0)
     };
-    // Only a map with keys that are no strings, or a writer that fails, could make an error.
-    serde_json::to_vec(&saved).unwrap_or_default()
+    let is_big = |list: &List| list.v4 + list.v6 >= BIG;
+    let mut new = Files::default();
+    let mut entries: BTreeMap<ListId, Vec<(AnyNet, &Record)>> = BTreeMap::new();
+    for (id, list) in operators() {
+        if !is_big(list) || !files.holds(id, list) {
+            entries.insert(id, Vec::with_capacity(list.v4 + list.v6));
+        }
+        if is_big(list) {
+            let written = Written {
+                name: own::file_name(list.kind, &list.name),
+                revision: Some(list.revision),
+            };
+            new.0.insert(id, written);
+        }
+    }
+    // One walk for all of them: a walk for each would cost lists times entries.
+    lists.each(|id, net, record| {
+        if let Some(entries) = entries.get_mut(&id) {
+            entries.push((net, record));
+        }
+    });
+    let mut big = Vec::new();
+    let mut small = Vec::new();
+    for (id, list) in operators() {
+        let mut of_list = entries.remove(&id);
+        if let Some(written) = new.0.get(&id)
+            && let Some(entries) = of_list.take()
+        {
+            big.push((written.name.clone(), own::encode(&entries, now)));
+        }
+        small.push(SavedList {
+            kind: list.kind,
+            name: (&list.name).into(),
+            own_file: is_big(list),
+            entries: saved_entries(&of_list.unwrap_or_default(), now),
+        });
+    }
+    let is_alone = new.0.is_empty();
+    let saved = Saved {
+        version: if is_alone { ALONE } else { VERSION },
+        lists: small,
+    };
+    let old = files.0.iter().filter(|(id, _)| !new.0.contains_key(id));
+    Encoded {
+        // Only a map with keys that are no strings, or a writer that fails, could make an error.
+        index: serde_json::to_vec(&saved).unwrap_or_default(),
+        big,
+        gone: old.map(|(_, written)| written.name.clone()).collect(),
+        files: new,
+    }
 }
 
-fn entries(lists: &Lists, id: ListId, now: Now) -> Vec<SavedEntry<'_>> {
-    let entries = lists.entries(id).map(|(net, record)| SavedEntry {
+fn saved_entries<'a>(entries: &[(AnyNet, &'a Record)], now: Now) -> Vec<SavedEntry<'a>> {
+    let entries = entries.iter().map(|(net, record)| SavedEntry {
         address: show(&net.to_prefix()),
         added: record.added,
-        until: (record.until_ns != 0)
-            .then(|| now.unix.saturating_add(now.seconds_until(record.until_ns))),
+        until: moment(record, now),
         reason: record.reason.as_deref().map(Cow::Borrowed),
     });
     entries.collect()
 }
 
+/// The end of an entry in seconds since 1970.
+fn moment(record: &Record, now: Now) -> Option<u64> {
+    (record.until_ns != 0).then(|| now.unix.saturating_add(now.seconds_until(record.until_ns)))
+}
+
+/// Writes what has changed. Each file is the old or the new one whenever it crashes; the one that names the others comes after them,
+/// and what it no longer names goes last.
+pub(super) fn save(state_dir: &Path, encoded: &Encoded) -> Result<(), PersistError> {
+    for (name, bytes) in &encoded.big {
+        replace(state_dir, name, bytes)?;
+    }
+    replace(state_dir, FILE, &encoded.index)?;
+    for name in &encoded.gone {
+        // A file that nothing names only takes room.
+        let _ = fs::remove_file(state_dir.join(name));
+    }
+    Ok(())
+}
+
 /// Writes beside the file and moves it into place, so that a crash leaves the old or the new one.
-pub(super) fn save(state_dir: &Path, bytes: &[u8]) -> Result<(), PersistError> {
-    let path = state_dir.join(FILE);
-    let beside = state_dir.join(format!(".{FILE}.{}", std::process::id()));
+fn replace(state_dir: &Path, name: &str, bytes: &[u8]) -> Result<(), PersistError> {
+    let path = state_dir.join(name);
+    let beside = state_dir.join(format!(".{name}.{}", std::process::id()));
     let written = fs::create_dir_all(state_dir)
         .and_then(|()| write(&beside, bytes, state_dir))
         .and_then(|()| fs::rename(&beside, &path))
@@ -126,34 +220,67 @@ fn write(path: &Path, bytes: &[u8], state_dir: &Path) -> io::Result<()> {
 }
 
 /// Reads what was saved; nothing if there is no file.
-pub(super) fn load(state_dir: &Path, now: Now) -> Result<Vec<Kept>, PersistError> {
+pub(super) fn load(state_dir: &Path, now: Now) -> Result<Loaded, PersistError> {
     let path = state_dir.join(FILE);
     let bytes = match fs::read(&path) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Loaded::default()),
         Err(source) => return Err(PersistError::Read { path, source }),
     };
-    decode(&bytes, now).map_err(|source| {
-        let aside = state_dir.join(format!("{FILE}.damaged-{}", now.unix));
-        // If it cannot be moved, the next save replaces it; the warning is the same.
-        let _ = fs::rename(&path, &aside);
-        PersistError::Damaged {
-            path,
-            aside,
-            source,
+    let mut lists =
+        decode(&bytes, now).map_err(|source| set_aside(path, now, io::Error::from(source)))?;
+    let mut problems = Vec::new();
+    lists.retain_mut(|list| {
+        if !list.is_own {
+            return true;
         }
+        match load_own(state_dir, list, now) {
+            Ok(entries) => list.entries = entries,
+            Err(problem) => {
+                problems.push(problem);
+                return false;
+            }
+        }
+        true
+    });
+    Ok(Loaded { lists, problems })
+}
+
+fn load_own(state_dir: &Path, list: &Kept, now: Now) -> Result<Vec<Restored>, PersistError> {
+    let path = state_dir.join(own::file_name(list.kind, &list.name));
+    let bytes = fs::read(&path).map_err(|source| PersistError::Read {
+        path: path.clone(),
+        source,
+    })?;
+    own::decode(&bytes, now).map_err(|what| {
+        let source = io::Error::new(io::ErrorKind::InvalidData, what);
+        set_aside(path, now, source)
     })
 }
 
+fn set_aside(path: PathBuf, now: Now, source: io::Error) -> PersistError {
+    let aside = path.with_added_extension(format!("damaged-{}", now.unix));
+    // If it cannot be moved, the next save replaces it; the warning is the same.
+    let _ = fs::rename(&path, &aside);
+    PersistError::Damaged {
+        path,
+        aside,
+        source,
+    }
+}
+
 fn decode(bytes: &[u8], now: Now) -> Result<Vec<Kept>, serde_json::Error> {
+    use serde::de::Error as _;
     let saved: Saved<'_> = serde_json::from_slice(bytes)?;
-    if saved.version != VERSION {
-        return Err(serde::de::Error::custom(format!(
-            "version {} is unknown",
-            saved.version
-        )));
+    if ![ALONE, VERSION].contains(&saved.version) {
+        let text = format!("version {} is unknown", saved.version);
+        return Err(serde_json::Error::custom(text));
     }
     let lists = saved.lists.into_iter().map(|list| {
+        // It becomes a part of a path.
+        if list.own_file && check_name(list.kind, &list.name).is_err() {
+            return Err(serde_json::Error::custom("a list has no possible name"));
+        }
         let entries = list
             .entries
             .into_iter()
@@ -162,176 +289,48 @@ fn decode(bytes: &[u8], now: Now) -> Result<Vec<Kept>, serde_json::Error> {
             kind: list.kind,
             name: list.name.into_owned(),
             entries: entries.collect::<Result<_, _>>()?,
+            is_own: list.own_file,
         })
     });
     lists.collect()
 }
 
 /// Nothing if it has ended.
-fn restore(entry: SavedEntry<'_>, now: Now) -> Result<Option<(Prefix, Record)>, serde_json::Error> {
-    let prefix = prefix::read(&entry.address)
-        .map_err(serde::de::Error::custom)?
-        .prefix;
-    let until_ns = match entry.until {
+fn restore(entry: SavedEntry<'_>, now: Now) -> Result<Option<Restored>, serde_json::Error> {
+    let reading = prefix::read(&entry.address).map_err(serde::de::Error::custom)?;
+    let reason = entry.reason.map(|reason| Arc::from(reason.as_ref()));
+    Ok(restored(
+        reading.prefix,
+        entry.added,
+        entry.until,
+        reason,
+        now,
+    ))
+}
+
+/// Nothing if it has ended. The monotonic clock may be that of another boot.
+fn restored(
+    prefix: Prefix,
+    added: u64,
+    until: Option<u64>,
+    reason: Option<Arc<str>>,
+    now: Now,
+) -> Option<Restored> {
+    let until_ns = match until {
         None => 0,
-        Some(until) if until <= now.unix => return Ok(None),
         Some(until) => {
-            let left = Duration::from_secs(until - now.unix)
-                .as_secs()
-                .saturating_mul(SECOND);
-            now.mono_ns.saturating_add(left).min(u64::MAX - 1)
+            let left = until.checked_sub(now.unix).filter(|left| *left > 0)?;
+            let left_ns = left.saturating_mul(SECOND);
+            now.mono_ns.saturating_add(left_ns).min(u64::MAX - 1)
         }
     };
-    let reason = entry.reason.map(|reason| Arc::from(reason.as_ref()));
-    Ok(Some((
-        prefix,
-        Record {
-            until_ns,
-            added: entry.added,
-            reason,
-        },
-    )))
+    let record = Record {
+        until_ns,
+        added,
+        reason,
+    };
+    Some((prefix, record))
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-    use super::super::prefix::{AnyNet, tests::prefix};
-    use super::*;
-
-    const NOW: Now = Now {
-        mono_ns: 5_000_000_000,
-        unix: 1_700_000_000,
-    };
-
-    /// A directory that goes with its value.
-    struct Directory(PathBuf);
-
-    impl Directory {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir()
-                .join(format!("openclaw-persist-{}-{name}", std::process::id()));
-            Self(path)
-        }
-    }
-
-    impl Drop for Directory {
-        fn drop(&mut self) {
-            // It may never have been made.
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
-
-    fn lists() -> Lists {
-        let mut lists = Lists::default();
-        let record = |until_ns, reason: Option<&str>| Record {
-            until_ns,
-            added: 1_600_000_000,
-            reason: reason.map(Arc::from),
-        };
-        for (kind, name, origin, text, record) in [
-            (
-                Kind::Block,
-                "manual",
-                Origin::Operator,
-                "203.0.113.7",
-                record(65_000_000_000, Some("said \"hi\"")),
-            ),
-            (
-                Kind::Block,
-                "manual",
-                Origin::Operator,
-                "2001:db8::/32",
-                record(0, None),
-            ),
-            (
-                Kind::Allow,
-                "office",
-                Origin::Operator,
-                "198.51.100.0/24",
-                record(0, None),
-            ),
-            (
-                Kind::Block,
-                "config",
-                Origin::Config,
-                "192.0.2.0/24",
-                record(0, None),
-            ),
-        ] {
-            let id = lists.find_or_make(kind, name, origin).unwrap();
-            lists.insert(AnyNet::from(prefix(text)), id, record);
-        }
-        lists
-    }
-
-    #[test]
-    fn lists_come_back_with_what_is_left_of_their_time() {
-        let directory = Directory::new("back");
-        assert_eq!(load(&directory.0, NOW).unwrap(), []);
-        save(&directory.0, &encode(&lists(), NOW)).unwrap();
-        // Another boot: the monotonic clock begins again, ten seconds have passed.
-        let later = Now {
-            mono_ns: 1_000_000_000,
-            unix: NOW.unix + 10,
-        };
-        let kept = load(&directory.0, later).unwrap();
-        let names: Vec<_> = kept
-            .iter()
-            .map(|list| (list.kind, list.name.as_str(), list.entries.len()))
-            .collect();
-        assert_eq!(
-            names,
-            [(Kind::Block, "manual", 2), (Kind::Allow, "office", 1)]
-        );
-        let (address, record) = kept.first().unwrap().entries.first().unwrap();
-        assert_eq!(*address, prefix("203.0.113.7"));
-        assert_eq!(
-            (record.until_ns, record.added),
-            (51_000_000_000, 1_600_000_000)
-        );
-        assert_eq!(record.reason.as_deref(), Some("said \"hi\""));
-        let ended = Now {
-            mono_ns: 1,
-            unix: NOW.unix + 60,
-        };
-        let kept = load(&directory.0, ended).unwrap();
-        assert_eq!(kept.first().unwrap().entries.len(), 1);
-    }
-
-    #[test]
-    fn a_damaged_file_is_set_aside() {
-        for (name, content) in [
-            ("cut", r#"{"version":1,"lists":[{"#),
-            ("new", r#"{"version":9,"lists":[]}"#),
-            ("bytes", "\0"),
-        ] {
-            let directory = Directory::new(name);
-            save(&directory.0, content.as_bytes()).unwrap();
-            let error = load(&directory.0, NOW).unwrap_err();
-            let PersistError::Damaged { path, aside, .. } = &error else {
-                unreachable!("{error}")
-            };
-            assert_eq!(fs::read_to_string(aside).unwrap(), content);
-            assert!(!path.exists());
-            assert_eq!(load(&directory.0, NOW).unwrap(), []);
-        }
-    }
-
-    #[test]
-    fn a_place_that_cannot_be_written_is_an_error_and_leaves_the_old_file() {
-        let directory = Directory::new("full");
-        save(&directory.0, b"old").unwrap();
-        let below_a_file = directory.0.join(FILE).join("state");
-        let error = save(&below_a_file, b"new").unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .contains("they hold until the next start only"),
-            "{error}"
-        );
-        assert_eq!(fs::read(directory.0.join(FILE)).unwrap(), b"old");
-        let names: Vec<_> = fs::read_dir(&directory.0).unwrap().collect();
-        assert_eq!(names.len(), 1);
-    }
-}
+mod tests;

@@ -14,7 +14,7 @@ use super::host::HostTables;
 use super::kernel::{Kernel, Maps, Pins, monotonic_ns};
 use super::lists::{Kind, Origin};
 use super::peers::Shared;
-use super::persist::{self, PersistError};
+use super::persist::{self, Encoded, Files, Loaded, PersistError};
 use super::ports::Ports;
 use super::prefix::AnyNet;
 use super::sink::KernelSink;
@@ -58,13 +58,14 @@ pub(super) struct State {
     pub(super) sampling: Sampling,
     pub(super) syn: SynWatch,
     pub(super) next_save: Instant,
+    pub(super) files: Files,
 }
 
 /// What has to be written to the disk, taken under the lock and written without it.
 #[derive(Debug)]
 pub(super) struct Save {
     pub(super) state_dir: PathBuf,
-    pub(super) bytes: Vec<u8>,
+    pub(super) encoded: Encoded,
     started: Instant,
 }
 
@@ -90,20 +91,13 @@ impl State {
             sampling: Sampling::default(),
             syn: SynWatch::default(),
             next_save: Instant::now(),
+            files: Files::default(),
         };
         let now = state.now();
         state.set_lists(now);
         state.set_feeds();
         match persist::load(&config.server.state_dir, now) {
-            Ok(kept) => {
-                for list in kept {
-                    for refusal in state.store.restore(list.kind, &list.name, list.entries) {
-                        state
-                            .warnings
-                            .push(format!("left out of the list `{}`: {refusal}", list.name));
-                    }
-                }
-            }
+            Ok(loaded) => state.restore(loaded),
             Err(error) => state.warnings.push(chain(&error)),
         }
         state.warnings.truncate(20);
@@ -114,6 +108,23 @@ impl State {
             state.monitored(),
         );
         state
+    }
+
+    fn restore(&mut self, loaded: Loaded) {
+        self.warnings
+            .extend(loaded.problems.iter().map(|error| chain(error)));
+        for list in loaded.lists {
+            let refused = self.store.restore(list.kind, &list.name, list.entries);
+            if list.is_own {
+                let lists = self.store.lists();
+                self.files
+                    .found(lists, list.kind, &list.name, refused.is_empty());
+            }
+            for refusal in refused {
+                self.warnings
+                    .push(format!("left out of the list `{}`: {refusal}", list.name));
+            }
+        }
     }
 
     #[expect(
@@ -249,16 +260,20 @@ impl State {
         }
         self.is_dirty = false;
         let started = Instant::now();
-        let bytes = persist::encode(self.store.lists(), self.now());
+        self.files.look(&self.config.server.state_dir);
+        let encoded = persist::encode(self.store.lists(), &self.files, self.now());
         Some(Save {
             state_dir: self.config.server.state_dir.clone(),
-            bytes,
+            encoded,
             started,
         })
     }
 
     /// Learns how saving went.
     pub(super) fn saved(&mut self, save: &Save, result: &Result<(), PersistError>) {
+        if result.is_ok() {
+            self.files.clone_from(&save.encoded.files);
+        }
         let took = save.started.elapsed().max(Duration::from_millis(100));
         self.next_save = Instant::now() + took * SAVE_REST;
         let known = self.unsaved().is_some();
