@@ -23,3 +23,4 @@ mod rows;
 mod sanity;
 mod switch;
 mod tables;
+mod watch;

@@ -9,8 +9,8 @@ use clap::{Args, Subcommand};
 
 use super::Context;
 use super::error::CliError;
-use super::listing;
 use super::output::Outcome;
+use super::{listing, listwatch};
 use crate::shield::{Format, Import, Kind, Request};
 
 /// The largest file that is read; the admin API takes no more either.
@@ -95,6 +95,10 @@ enum Verb {
     },
     /// Show how many entries there are and how full the tables are
     Stats,
+    /// Show what comes to the lists and goes from them, as it happens; with -o json one object a line
+    ///
+    /// It takes a running proxy, and ends with it.
+    Watch,
 }
 
 #[derive(Debug, Args)]
@@ -174,6 +178,7 @@ pub(super) fn run(
             }
         }
         Verb::Stats => Request::Stats { kind },
+        Verb::Watch => return listwatch::run(context, kind, is_json),
     };
     Ok(listing::outcome(context.ask(request)?))
 }

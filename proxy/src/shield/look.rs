@@ -232,7 +232,7 @@ impl State {
     }
 }
 
-fn rfc3339(unix: u64) -> String {
+pub(super) fn rfc3339(unix: u64) -> String {
     let time = i64::try_from(unix)
         .ok()
         .and_then(|unix| OffsetDateTime::from_unix_timestamp(unix).ok());

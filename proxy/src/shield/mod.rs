@@ -18,9 +18,11 @@ mod explain;
 mod format;
 mod host;
 mod index;
+mod journal;
 mod lists;
 mod lock;
 mod look;
+mod news;
 mod own;
 mod peers;
 mod persist;
@@ -61,6 +63,8 @@ pub use self::format::{Format, Problem, Problems, SHOWN_PROBLEMS};
 use self::kernel::{KernelError, LogReader, Mode, Pins};
 pub use self::lists::Kind;
 pub use self::lock::{LockError, ProxyLock};
+use self::news::Cause;
+pub use self::news::{EventCounts, ListEvent};
 pub use self::peers::PeerFilter;
 use self::peers::Shared;
 use self::state::State;
@@ -238,6 +242,13 @@ impl Shield {
     fn carry_out(&self, request: Request) -> Result<Answer, ApiError> {
         let mut state = self.lock();
         state.follow_switch();
+        state.news.cause = Cause::of(&request);
+        let answer = self.answer(&mut state, request);
+        state.news.cause = None;
+        answer
+    }
+
+    fn answer(&self, state: &mut State, request: Request) -> Result<Answer, ApiError> {
         match request {
             Request::Add {
                 kind,
@@ -278,11 +289,11 @@ impl Shield {
                 } else {
                     state.attach(&interface, mode)
                 };
-                done(&attached, &state)
+                done(&attached, state)
             }
-            Request::Detach { interface } => done(&state.detach(&interface), &state),
-            Request::Off => done(&state.switch(false), &state),
-            Request::On => done(&state.switch(true), &state),
+            Request::Detach { interface } => done(&state.detach(&interface), state),
+            Request::Off => done(&state.switch(false), state),
+            Request::On => done(&state.switch(true), state),
         }
     }
 }

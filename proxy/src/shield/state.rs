@@ -11,6 +11,7 @@ use super::drops::Sampling;
 use super::host::HostTables;
 use super::kernel::{Kernel, Maps, Pins, monotonic_ns};
 use super::lists::{Kind, Origin};
+use super::news::News;
 use super::peers::Shared;
 use super::persist::{self, PersistError};
 use super::ports::Ports;
@@ -47,6 +48,7 @@ pub(super) struct State {
     /// Interfaces that could not be attached, and those in the slower mode, each with why.
     pub(super) notes: Vec<(String, String)>,
     pub(super) warnings: Vec<String>,
+    pub(super) news: News,
     pub(super) is_on: bool,
     pub(super) is_proxy: bool,
     pub(super) is_dirty: bool,
@@ -76,6 +78,7 @@ impl State {
             watched: Vec::new(),
             notes: Vec::new(),
             warnings: Vec::new(),
+            news: News::default(),
             is_on: true,
             is_proxy,
             is_dirty: false,
@@ -172,11 +175,12 @@ impl State {
             &guards,
             self.now(),
         );
-        let is_dirty = self.is_dirty;
+        // Whatever is being done, this is no part of it.
+        let (is_dirty, cause) = (self.is_dirty, self.news.cause.take());
         for warning in self.commit(&regions) {
             tracing::warn!("{warning}");
         }
-        self.is_dirty = is_dirty;
+        (self.is_dirty, self.news.cause) = (is_dirty, cause);
     }
 
     /// Compiles changed ranges into the tables of both sides. What fails is told: the lists stay right.
@@ -197,7 +201,9 @@ impl State {
                 changes.push(self.shared.change(|tables| tables.update(lists, regions)));
             }
         }
-        self.write(&changes)
+        let warnings = self.write(&changes);
+        self.tell();
+        warnings
     }
 
     fn write(&self, changes: &[compile::Changes]) -> Vec<String> {
@@ -222,12 +228,13 @@ impl State {
         warnings
     }
 
-    /// Takes out what has ended.
+    /// Takes out what has ended, and tells who watches.
     pub(super) fn reap(&mut self) {
         let regions = self.store.reap(self.now());
         for warning in self.commit(&regions) {
             tracing::warn!("{warning}");
         }
+        self.attend_watchers();
     }
 
     /// What has to be saved, if anything and if it is time.

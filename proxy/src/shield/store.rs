@@ -9,6 +9,7 @@ use openclaw_core::config::Prefix;
 
 use super::format::{NewEntry, Problems};
 use super::index::{ListId, Record};
+use super::journal::Journal;
 use super::lists::{Kind, Listed, Lists, Origin};
 use super::prefix::{AnyNet, Net};
 use super::rules::{ListError, Refusal, check_name};
@@ -94,6 +95,10 @@ pub(super) struct Store {
 impl Store {
     pub(super) fn lists(&self) -> &Lists {
         &self.lists
+    }
+
+    pub(super) fn journal(&mut self) -> &mut Journal {
+        &mut self.lists.journal
     }
 
     /// Puts ranges on a list of the operator's.
