@@ -106,7 +106,7 @@ fn a_file_goes_in_but_for_its_wrong_lines() {
         .ok()
         .text();
     assert!(
-        csv.starts_with("address,ttl,reason\n203.0.113.0/24,36")
+        csv.starts_with("address,ttl,reason,list\n203.0.113.0/24,36")
             || csv.contains("203.0.113.0/24,35"),
         "{csv}"
     );
@@ -224,4 +224,30 @@ fn what_the_shield_cannot_do_as_configured_is_told() {
     let status = proxy.cli(&["shield", "status"]).ok().text();
     assert!(status.contains("no-such-if"), "{status}");
     assert!(!status.contains("nor-this"), "{status}");
+}
+
+#[test]
+fn an_export_brings_every_list_back() {
+    let proxy = Proxy::start(&answering("hello"));
+    let more = ["--list", "scanners", "--reason", "loud, and often"];
+    proxy.cli(&["blocklist", "add", "203.0.113.7"]).ok();
+    proxy
+        .cli(&[&["blocklist", "add", "198.51.100.0/24"], &more[..]].concat())
+        .ok();
+    for format in ["plain", "netset", "csv", "json"] {
+        let exported = proxy.cli(&["blocklist", "export", "--format", format]).ok();
+        let file = proxy.folder().write("exported", &exported.stdout);
+        let file = file.to_str().expect("a path in UTF-8");
+        proxy.cli(&["blocklist", "flush"]).ok();
+        let imported = proxy.cli(&["blocklist", "import", file]).ok();
+        assert_eq!(imported.text(), "block lists: 2 added\n", "{format}");
+        let again = proxy.cli(&["blocklist", "export", "--format", format]).ok();
+        assert_eq!(again.text(), exported.text());
+    }
+    let file = proxy.folder().path().join("exported");
+    let file = file.to_str().expect("a path in UTF-8");
+    let one = proxy
+        .cli(&["blocklist", "import", file, "--list", "one"])
+        .ok();
+    assert_eq!(one.text(), "block list `one`: 2 added\n");
 }

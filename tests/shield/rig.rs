@@ -111,6 +111,9 @@ impl Record for &Held {
     fn reason(&self) -> u32 {
         self.entry.reason
     }
+    fn rule(&self) -> u32 {
+        self.entry.rule
+    }
     fn hit(&self) {
         self.hits.set(self.hits.get() + 1);
     }
@@ -180,7 +183,7 @@ pub struct Rig {
     pub maps: std::sync::Arc<Maps>,
     pub host: HostTables,
     pub config: Config,
-    _pins: PinDir,
+    pins: PinDir,
 }
 
 impl Rig {
@@ -195,13 +198,18 @@ impl Rig {
             maps,
             host: HostTables::default(),
             config: Config::OFF,
-            _pins: pins,
+            pins,
         };
         rig.configure(Config {
             flags: flags::ENABLED,
             ..Config::OFF
         });
         rig
+    }
+
+    /// Where the maps are pinned.
+    pub fn pin_dir(&self) -> &std::path::Path {
+        &self.pins.0
     }
 
     pub fn configure(&mut self, config: Config) {

@@ -3,8 +3,11 @@
 use std::fs::{self, File};
 use std::time::{Duration, Instant};
 
+use openclaw::shield::Shield;
 use openclaw::shield::kernel::{Maps, Pins};
+use openclaw_common::abi::flags;
 use openclaw_common::verdict::Reason;
+use openclaw_core::config::{NoFiles, Source, load};
 
 use super::attach::Wire;
 use super::lists::json;
@@ -143,4 +146,30 @@ fn neither_proxy_nor_state_directory_is_asked() {
         "{}",
         nowhere.stderr
     );
+}
+
+#[test]
+fn telling_more_or_fewer_drops_leaves_the_switch_as_it_was_thrown() {
+    let (pins, folder) = (PinDir::new(), Folder::new());
+    // Loaded, and attached to nothing.
+    let text = format!(
+        "[server]\nstate_dir = \"{}\"\n[shield]\ninterfaces = [\"oc-no-such\"]\npin_dir = \"{}\"\n[listener.web]\nbind = [\"127.0.0.1:0\"]\n",
+        folder.path().display(),
+        pins.0.display()
+    );
+    let source = Source {
+        name: "openclaw.toml",
+        text: &text,
+        files: &NoFiles,
+        variable: &|_| None,
+    };
+    let config = load(&source).unwrap().config;
+    let (shield, _) = Shield::start(&config, false);
+    let maps = Maps::open(&Pins::new(&pins.0)).unwrap();
+    let flags = || maps.config().unwrap().flags;
+    assert_eq!(flags() & flags::ENABLED, flags::ENABLED);
+    throw(&pins, "off").ok();
+    let _follower = shield.follow_drops().unwrap();
+    shield.read_drops();
+    assert_eq!(flags() & (flags::ENABLED | flags::EVENTS), flags::EVENTS);
 }

@@ -38,7 +38,7 @@ pub mod geo {
     pub const OFF: u32 = 0;
     /// Countries of the mask are dropped.
     pub const DENY: u32 = 1;
-    /// Only countries of the mask pass; sources of no known country have number 0 and need bit 0.
+    /// Only countries of the mask pass. Sources of no known country have number 0 and need bit 0, unless they are private.
     pub const ONLY: u32 = 2;
 }
 
@@ -100,8 +100,8 @@ pub struct Config {
     pub flags: u32,
     /// See [`geo`].
     pub geo_mode: u32,
-    /// Class word of IPv6 sources whose /32 has none of its own. Prefixes shorter than /32 cannot be spelt out in `CLS6`; user
-    /// space puts them into `FINE6`, sets [`class::FINE`] here and in every word of a /32 that they cover.
+    /// Bits that every class word of IPv6 has besides its own. Prefixes shorter than /32 cannot be spelt out in `CLS6`; user space puts
+    /// them into `FINE6` and sets [`class::FINE`] here.
     pub default6: u16,
     /// Zero.
     pub reserved0: [u16; 3],
@@ -153,9 +153,10 @@ pub struct Entry {
     pub until_ns: u64,
     /// Packets that it decided. Counted without atomics, so approximate on several CPUs.
     pub hits: u64,
-    /// In a `FINE` map [`crate::verdict::Reason::Allow`] allows and anything else blocks; in a `BAN` map it is for user space.
+    /// In a `FINE` map [`crate::verdict::Reason::Allow`] allows, [`crate::verdict::Reason::Geo`] says that the range is in another
+    /// country than the rest of its class word's, and anything else blocks; in a `BAN` map it is for user space.
     pub reason: u32,
-    /// List or rule that made the entry; for user space.
+    /// Number of the country where `reason` says so; else the list that made the entry, for user space.
     pub rule: u32,
 }
 

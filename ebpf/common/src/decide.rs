@@ -5,8 +5,9 @@
 //! A rule in monitor mode decides nothing: what it would drop is asked the remaining checks, and is counted under the first such
 //! rule if none of them drops it.
 
-use crate::abi::{Config, Prefix6, class, flags, geo};
+use crate::abi::{Config, Prefix6, class, flags};
 use crate::bucket::Word;
+use crate::geo::is_foreign;
 use crate::packet::{Address, Flow, Header, Packet, Parsed, parse};
 use crate::ports::Set;
 use crate::rate::Kind;
@@ -19,6 +20,8 @@ pub trait Record {
     fn until_ns(&self) -> u64;
     /// See [`crate::abi::Entry::reason`].
     fn reason(&self) -> u32;
+    /// See [`crate::abi::Entry::rule`].
+    fn rule(&self) -> u32;
     /// Counts a packet that this entry decided.
     fn hit(&self);
 }
@@ -168,16 +171,18 @@ fn by_source<T: Tables>(course: &mut Course<'_>, flow: &Flow, tables: &T) -> Opt
             by_lists(
                 course,
                 tables,
+                flow.source,
                 word,
                 || tables.fine4(source),
                 || live(tables, tables.ban4(source)),
             )
         }
         Address::V6(source) => {
-            let word = tables.class6(source).unwrap_or(course.config.default6);
+            let word = tables.class6(source).unwrap_or(0) | course.config.default6;
             by_lists(
                 course,
                 tables,
+                flow.source,
                 word,
                 || tables.fine6(source),
                 || {
@@ -222,6 +227,7 @@ fn by_packet<P: Packet + ?Sized, T: Tables>(
 fn by_lists<T: Tables, B: Record>(
     course: &mut Course<'_>,
     tables: &T,
+    source: Address,
     word: u16,
     fine: impl FnOnce() -> Option<T::Record>,
     ban: impl FnOnce() -> Option<B>,
@@ -242,6 +248,7 @@ fn by_lists<T: Tables, B: Record>(
             record.hit();
             return Some(Reason::Allow);
         }
+        let mut is_blocked = word & class::BLOCKED != 0;
         if word & class::BANNED != 0
             && let Some(record) = ban()
         {
@@ -250,14 +257,20 @@ fn by_lists<T: Tables, B: Record>(
                 return Some(Reason::Ban);
             }
         }
-        if let Some(record) = &fine {
-            record.hit();
+        if let Some(record) = fine {
+            if record.reason() == Reason::Geo as u32 {
+                // A part of the range, in another country than the rest; where a list says more, there is no such entry.
+                course.country = record.rule() as u8;
+            } else {
+                record.hit();
+                is_blocked = true;
+            }
         }
-        if (fine.is_some() || word & class::BLOCKED != 0) && course.ends(Reason::Block) {
+        if is_blocked && course.ends(Reason::Block) {
             return Some(Reason::Block);
         }
     }
-    if is_foreign(course.config, word) && course.ends(Reason::Geo) {
+    if is_foreign(course.config, course.country, source) && course.ends(Reason::Geo) {
         return Some(Reason::Geo);
     }
     None
@@ -273,22 +286,4 @@ fn live<T: Tables, R: Record>(tables: &T, record: Option<R>) -> Option<R> {
     } else {
         Some(record)
     }
-}
-
-/// Whether the country of a class word is not admitted.
-#[inline(always)]
-fn is_foreign(config: &Config, word: u16) -> bool {
-    if config.geo_mode == geo::OFF {
-        return false;
-    }
-    let country = word & class::COUNTRY;
-    let [first, second, third, fourth] = &config.geo_mask;
-    let bits = match country >> 6 {
-        0 => first,
-        1 => second,
-        2 => third,
-        _ => fourth,
-    };
-    let is_listed = (*bits >> (country & 63)) & 1 != 0;
-    is_listed == (config.geo_mode == geo::DENY)
 }

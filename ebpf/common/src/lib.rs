@@ -16,6 +16,7 @@ pub mod abi;
 pub mod ban;
 pub mod bucket;
 pub mod decide;
+pub mod geo;
 pub mod maps;
 pub mod packet;
 pub mod ports;

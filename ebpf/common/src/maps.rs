@@ -9,6 +9,8 @@
 //! - A trie yields the longest match and nothing else. So that an allowed range beats a block at any length, user space leaves out
 //!   every block that lies inside an allowed prefix. It also leaves out an entry that a shorter one of the same kind covers and
 //!   outlives: once expired, the longer one would hide the shorter until it is deleted.
+//! - Countries are bits of class words. Where a /24 or /32 has parts in several of which only some are admitted, those that differ from
+//!   the word are in the `FINE` map, too, except inside what is allowed or blocked. So is an IPv6 range that would take too many words.
 //! - An entry is inserted before its class bit is set, and the bit is cleared before the entry is removed.
 
 use crate::slot;
@@ -48,8 +50,8 @@ pub const EVENTS: &str = "EVENTS";
 
 /// Elements of [`CLS4`]; with the words of each they make one word for every /24.
 pub const CLS4_CHUNKS: u32 = 4096;
-/// Entries of [`CLS6`], allocated as they come.
-pub const CLS6_ENTRIES: u32 = 131_072;
+/// Entries of [`CLS6`], allocated as they come. A database of countries knows about 400,000 /32s; its buckets take 8 MiB.
+pub const CLS6_ENTRIES: u32 = 524_288;
 /// Buckets of [`BAN4`], a power of two.
 pub const BAN4_BUCKETS: u32 = 131_072;
 /// Bans in [`BAN4`]: half of its slots, so that there is always room near.

@@ -44,6 +44,12 @@ impl Record for Slot {
     }
 
     #[inline(always)]
+    fn rule(&self) -> u32 {
+        // SAFETY: a lookup returned it, non-null.
+        unsafe { (*self.0.as_ptr()).rule }
+    }
+
+    #[inline(always)]
     fn hit(&self) {
         // SAFETY: a lookup returned it, non-null; two CPUs may lose a count, which `Entry::hits` admits.
         unsafe { (*self.0.as_ptr()).hits += 1 }
@@ -63,6 +69,11 @@ impl Record for Ban {
     #[inline(always)]
     fn reason(&self) -> u32 {
         Reason::Ban as u32
+    }
+
+    #[inline(always)]
+    fn rule(&self) -> u32 {
+        0
     }
 
     #[inline(always)]

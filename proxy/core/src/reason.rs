@@ -24,6 +24,7 @@ pub enum Reason {
     LimitConnections,
     ShieldBan,
     ShieldBlock,
+    ShieldGeo,
     UpstreamConnect,
     UpstreamTimeout,
     UpstreamReset,
@@ -103,6 +104,7 @@ table! {
     LimitConnections, "limit.connections", Policy, "The listener has as many connections, in all or from this address, as its limits allow, or the process as many open files.", "Raise `max_connections`, `max_connections_per_ip`, or the limit of open files (`LimitNOFILE`).";
     ShieldBan, "shield.ban", Policy, "The address is banned for a time.", "`openclaw blocklist test ADDR` says why and for how long.";
     ShieldBlock, "shield.block", Policy, "The address is on a block list.", "`openclaw blocklist test ADDR` names the list.";
+    ShieldGeo, "shield.geo", Policy, "The country of the address is not admitted.", "`openclaw blocklist test ADDR` names the country, `openclaw shield status` what is admitted; an allow list goes before it.";
     UpstreamConnect, "upstream.connect", Origin, "No endpoint of the upstream took a connection within `connect_timeout`.", "Is the origin up, and is the address right?";
     UpstreamTimeout, "upstream.timeout", Origin, "The endpoint did not answer within `response_timeout`.", "Look at the origin, or raise `response_timeout`.";
     UpstreamReset, "upstream.reset", Origin, "The endpoint closed the connection before its answer was whole.", "Look at the origin's log: it crashed, restarted or limits connections.";

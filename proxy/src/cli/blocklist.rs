@@ -106,7 +106,7 @@ struct ImportArguments {
     /// - is the standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// How it is written [default: by the name of the file, else plain]
+    /// How it is written [default: by its content]
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// For entries that have none of their own
@@ -115,7 +115,7 @@ struct ImportArguments {
     /// For entries that have none of their own
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// The list; made if need be [default: manual]
+    /// The list; made if need be [default: the lists that the file names, else manual]
     #[arg(long, value_name = "NAME")]
     list: Option<String>,
     /// Take everything else off the list
@@ -239,7 +239,6 @@ fn import(kind: Kind, arguments: ImportArguments) -> Result<Import, CliError> {
         dry_run,
     } = arguments;
     let text = read(&file)?;
-    let format = format.unwrap_or_else(|| Format::of_file(&file.to_string_lossy()));
     Ok(Import {
         kind,
         text,

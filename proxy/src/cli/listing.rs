@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::output::{Outcome, table};
 use crate::shield::{
-    Answer, Changed, EntryView, Kind, Problem, Problems, Stats, Status, Tested, Traffic,
-    show_seconds,
+    Answer, Changed, EntryView, FeedStatus, GeoStatus, Kind, Problem, Problems, Stats, Status,
+    Tested, Traffic, show_seconds,
 };
 
 /// Countries that the status names, those with the most drops.
@@ -173,6 +173,13 @@ fn tested_text(tested: &Tested) -> String {
     } else {
         format!("{address} is not {}\n", tested.kind.listed())
     };
+    if let Some(country) = &tested.country {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  it is in {country}");
+    }
+    if !tested.blocked && tested.verdict == "drop" {
+        let _ = writeln!(text, "  and is dropped all the same ({})", tested.reason);
+    }
     if let Some(note) = &tested.note {
         let _ = writeln!(text, "  but it passes: {note}");
     }
@@ -211,6 +218,11 @@ fn stats_text(stats: &Stats) -> String {
         ]
     }));
     let mut text = table(&rows);
+    for list in &stats.lists {
+        if let Some(feed) = &list.feed {
+            text += &feed_text(&list.name, feed);
+        }
+    }
     if let Some(left) = stats.next_end_in {
         let _ = writeln!(text, "the next entry ends in {}", show_seconds(left));
     }
@@ -255,6 +267,9 @@ fn status_text(status: &Status) -> String {
     if let Some(traffic) = &status.other_interfaces {
         let _ = writeln!(text, "  other interfaces: {}", traffic_text(traffic));
     }
+    if let Some(geo) = &status.geo {
+        text += &geo_text(geo);
+    }
     let countries: Vec<String> = status
         .countries
         .iter()
@@ -276,6 +291,47 @@ fn status_text(status: &Status) -> String {
     let _ = writeln!(text, "  {}, {}; {proxy}", lists.0, lists.1);
     if let Some(privileges) = &status.privileges {
         let _ = writeln!(text, "  the proxy runs as {privileges}");
+    }
+    text
+}
+
+fn feed_text(name: &str, feed: &FeedStatus) -> String {
+    let read = feed.last_success.as_ref();
+    let read = read.map_or_else(|| "never read".to_owned(), |at| format!("read {at}"));
+    let mut text = format!("`{name}` follows {}, {read}\n", feed.source);
+    if feed.expired {
+        text += "  it has been dead for too long; its entries have ended\n";
+    }
+    if let Some(error) = &feed.last_error {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  {error}");
+    }
+    text
+}
+
+fn geo_text(geo: &GeoStatus) -> String {
+    let rule = if geo.rule == "allow" {
+        "only from"
+    } else {
+        "not from"
+    };
+    let mut text = format!("  countries: {rule} {}\n", geo.countries.join(", "));
+    let kind = geo.kind.as_deref().zip(geo.built.as_deref());
+    let read = kind.map_or_else(
+        || "not read".to_owned(),
+        |(kind, built)| format!("{kind}, built {built}, {} ranges", geo.ranges),
+    );
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "    {}: {read}", geo.database);
+    if geo.coarse > 0 {
+        let _ = writeln!(
+            text,
+            "    {} ranges have no room and go by the country of most of their neighbours",
+            geo.coarse
+        );
+    }
+    if let Some(error) = &geo.error {
+        let _ = writeln!(text, "    the file that is there now is not used: {error}");
     }
     text
 }

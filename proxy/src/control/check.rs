@@ -3,7 +3,7 @@
 use openclaw_core::config::{Config, Loaded};
 
 use super::build::Builder;
-use super::error::Refused;
+use super::error::{Refused, Trouble};
 use super::load::{Origin, load};
 use crate::shield;
 
@@ -27,8 +27,8 @@ pub fn check_text(origin: &Origin) -> Result<Checked, Refused> {
     })
 }
 
-/// Reads the text, the certificates and keys, and asks for the addresses of names. A name that has none is a warning here as it is when
-/// the proxy starts or reloads, which serves without that endpoint and asks again.
+/// Reads the text, the certificates and keys, the database of countries and the files of lists, and asks for the addresses of names. A
+/// name that has none is a warning here as it is when the proxy starts or reloads, which serves without that endpoint and asks again.
 ///
 /// # Errors
 /// Everything that is wrong.
@@ -42,10 +42,16 @@ pub async fn check(origin: &Origin) -> Result<Checked, Refused> {
     let doubts = shield::missing_interfaces(&config).into_iter();
     let doubts = doubts.chain(shield::pointless_blocks(&config));
     warnings.extend(doubts.map(|text| format!("warning: {text}")));
-    let built = Builder::default()
-        .build(&config)
-        .await
-        .map_err(|troubles| Refused::placed(troubles, &places))?;
+    let built = Builder::default().build(&config).await;
+    let missing = unusable_files(&config);
+    let built = match built {
+        Ok(built) if missing.is_empty() => built,
+        Ok(_) => return Err(Refused::placed(missing, &places)),
+        Err(troubles) => {
+            let troubles = troubles.into_iter().chain(missing).collect();
+            return Err(Refused::placed(troubles, &places));
+        }
+    };
     let more = built.warnings(&places).into_iter();
     // Those with a place say so themselves.
     warnings.extend(more.map(|text| {
@@ -56,4 +62,19 @@ pub async fn check(origin: &Origin) -> Result<Checked, Refused> {
         }
     }));
     Ok(Checked { config, warnings })
+}
+
+/// Files of the shield that cannot be used. A proxy that runs warns of them and serves.
+fn unusable_files(config: &Config) -> Vec<Trouble> {
+    let shield = &config.shield;
+    let geo = shield.geo.iter().filter_map(|geo| {
+        let source = shield::check_database(geo).err()?;
+        Some(Trouble::Geo { source })
+    });
+    let lists = shield.lists.iter().enumerate().filter_map(|(index, list)| {
+        let why = shield::check_list(list).err()?;
+        let name = list.name.clone();
+        Some(Trouble::List { name, index, why })
+    });
+    geo.chain(lists).collect()
 }

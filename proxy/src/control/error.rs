@@ -10,7 +10,7 @@ use std::sync::Arc;
 use openclaw_core::config::{Complaint, Places, Problem, Severity};
 
 use crate::privilege::{PrivilegeError, Privileges};
-use crate::shield::LockError;
+use crate::shield::{GeoError, LockError};
 use crate::telemetry::chain;
 use crate::tls::{TlsError, TlsPart};
 
@@ -58,6 +58,14 @@ pub enum Trouble {
         address: SocketAddr,
         source: io::Error,
     },
+    #[error("shield.lists: the list `{name}`: {why}")]
+    List {
+        name: String,
+        index: usize,
+        why: String,
+    },
+    #[error("shield.geo.database")]
+    Geo { source: GeoError },
     #[error("cannot write the access log to {target}")]
     AccessLog { target: String, source: io::Error },
 }
@@ -127,6 +135,8 @@ impl Trouble {
                 path(&["listener", listener, "bind", &bind.to_string()])
             }
             Self::AccessLog { .. } => path(&["log", "access", "to"]),
+            Self::Geo { .. } => path(&["shield", "geo", "database"]),
+            Self::List { index, .. } => path(&["shield", "lists", &index.to_string(), "file"]),
         }
     }
 
@@ -140,6 +150,8 @@ impl Trouble {
             | Self::Tls { .. }
             | Self::Resolve { .. }
             | Self::Demo { .. }
+            | Self::Geo { .. }
+            | Self::List { .. }
             | Self::AccessLog { .. } => false,
         }
     }
@@ -153,6 +165,8 @@ impl Trouble {
             | Self::Resolve { .. }
             | Self::Demo { .. }
             | Self::Bind { .. }
+            | Self::Geo { .. }
+            | Self::List { .. }
             | Self::AccessLog { .. } => None,
         }
     }

@@ -29,6 +29,7 @@ mod build;
 mod check;
 mod demo;
 mod error;
+mod fetch;
 pub mod http;
 mod limits;
 mod load;

@@ -5,16 +5,18 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openclaw_core::config::{Prefix, units};
+use openclaw_core::config::{ListSource, Prefix, units};
 use tokio::task::{spawn_blocking, spawn_local};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::admin::SMALL;
 use super::admin::table::{Call, Route};
+use super::fetch::fetch;
 use super::http::Answer;
 use super::state::Control;
-use crate::shield::{ApiError, Kind, Request};
+use crate::shield::{ApiError, Due, Kind, Request, Shield};
 use crate::snapshot::Snapshot;
+use crate::telemetry::chain;
 
 /// How often ended entries are taken out and changed lists saved.
 const TICK: Duration = Duration::from_secs(1);
@@ -128,9 +130,34 @@ pub(super) async fn follow(control: &Control, snapshot: Arc<Snapshot>) -> Vec<St
     warnings.unwrap_or_else(|error| vec![error.to_string()])
 }
 
+/// Fetches the lists whose time has come, each in a task of its own.
+async fn fetch_due(shield: &Shield) {
+    let asked = shield.clone();
+    // An import may hold the lists for seconds.
+    let Ok(due) = spawn_blocking(move || asked.due_feeds()).await else {
+        return;
+    };
+    for due in due {
+        let shield = shield.clone();
+        spawn_local(async move {
+            let Due { list, validators } = due;
+            let ListSource::Url { url, .. } = &list.source else {
+                return;
+            };
+            let result = fetch(url, &validators).await;
+            let result = result.map_err(|error| chain(&error));
+            let taken = spawn_blocking(move || shield.fetched(&list, &result)).await;
+            if let Err(error) = taken {
+                tracing::error!(%error, "a list was fetched and not taken");
+            }
+        });
+    }
+}
+
 /// Starts what goes on for as long as the proxy runs.
 pub(super) fn attend(control: &Control) {
     let shield = control.shield.clone();
+    let shield_of_feeds = control.shield.clone();
     spawn_local(async move {
         let mut clock = interval(TICK);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -140,6 +167,7 @@ pub(super) fn attend(control: &Control) {
             if let Err(error) = spawn_blocking(move || shield.tick()).await {
                 tracing::error!(%error, "the shield missed a tick");
             }
+            fetch_due(&shield_of_feeds).await;
         }
     });
     let shield = control.shield.clone();

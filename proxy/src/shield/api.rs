@@ -76,9 +76,12 @@ pub enum Request {
 pub struct Import {
     pub kind: Kind,
     pub text: String,
-    pub format: Format,
+    /// Nothing is by the content.
+    #[serde(default)]
+    pub format: Option<Format>,
     pub ttl: Option<String>,
     pub reason: Option<String>,
+    /// Nothing is the lists that the file names, `manual` where it names none.
     pub list: Option<String>,
     /// Take everything else off the list.
     pub replace: bool,
@@ -173,6 +176,9 @@ pub struct Tested {
     /// What the lists say, kill switch and monitor mode apart.
     pub blocked: bool,
     pub allowed: bool,
+    /// Code of the country, where a database of countries is configured and knows it.
+    #[serde(default)]
+    pub country: Option<String>,
     /// `drop` or `pass`: what happens to its packets now.
     pub verdict: String,
     /// Dotted code.
@@ -201,6 +207,25 @@ pub struct ListStats {
     pub name: String,
     pub ipv4: usize,
     pub ipv6: usize,
+    /// Nothing for a list that follows no file or url.
+    #[serde(default)]
+    pub feed: Option<FeedStatus>,
+}
+
+/// Figures of the source of a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeedStatus {
+    /// The file or url.
+    pub source: String,
+    /// RFC 3339.
+    pub last_success: Option<String>,
+    pub last_success_unix: Option<u64>,
+    /// What is wrong now.
+    pub last_error: Option<String>,
+    /// Attempts that failed since the start.
+    pub failures: u64,
+    /// The url has been dead for longer than its `ttl`, and the entries have ended.
+    pub expired: bool,
 }
 
 /// How full a table is; entries of both kinds share it.

@@ -66,6 +66,7 @@ impl State {
             Ok(()) | Err(_) => network,
         };
         let entry = NewEntry {
+            list: None,
             prefix,
             ttl: Some(ttl),
             reason: Some(Arc::from(reason)),

@@ -3,7 +3,7 @@
 
 use openclaw_common::abi::class;
 
-use super::index::{ListId, Merged};
+use super::index::Merged;
 use super::lists::{Kind, Listed, Lists};
 use super::prefix::{Bits, Net};
 
@@ -20,6 +20,8 @@ pub(super) enum Place {
     BlockFine,
     /// In the `BAN` map.
     Ban,
+    /// In the `FINE` map: a part of a class word's range that is in another country.
+    Country,
 }
 
 impl Place {
@@ -28,7 +30,7 @@ impl Place {
         match self {
             Self::AllowClass => class::ALLOWED,
             Self::BlockClass => class::BLOCKED,
-            Self::AllowFine | Self::BlockFine => class::FINE,
+            Self::AllowFine | Self::BlockFine | Self::Country => class::FINE,
             Self::Ban => class::BANNED,
         }
     }
@@ -36,7 +38,7 @@ impl Place {
     /// Whether the range is an entry of a map rather than bits of class words.
     pub(super) const fn is_entry(self) -> bool {
         match self {
-            Self::AllowFine | Self::BlockFine | Self::Ban => true,
+            Self::AllowFine | Self::BlockFine | Self::Ban | Self::Country => true,
             Self::AllowClass | Self::BlockClass => false,
         }
     }
@@ -53,8 +55,8 @@ pub(super) struct Placement {
     pub(super) place: Place,
     /// 0 is forever.
     pub(super) until_ns: u64,
-    /// The list that the range is on, the longest-lived if there are several.
-    pub(super) list: ListId,
+    /// The list that the range is on, the longest-lived if there are several; or the number of its country.
+    pub(super) rule: u16,
 }
 
 /// Compiles a range and everything inside it, in the order of ranges.
@@ -65,31 +67,63 @@ pub(super) fn placements<A: Listed>(lists: &Lists, region: Net<A>) -> Vec<(Net<A
     let mut blocked = Nesting::new(block.cover(region));
     let mut allow = allow.merged(region).peekable();
     let mut block = block.merged(region).peekable();
+    let mut parts = lists.parts(region).iter().copied().peekable();
     let mut placed = Vec::new();
     loop {
-        // Of the same range the allow entry comes first, so that the block entry finds itself inside it.
-        let allow_is_next = match (allow.peek(), block.peek()) {
-            (Some(allow), Some(block)) => allow.net <= block.net,
-            (Some(_), None) => true,
-            (None, Some(_)) => false,
-            (None, None) => break,
+        // Of the same range the allow entry comes first, so that the block entry finds itself inside it; the country comes last.
+        let heads = [
+            allow.peek().map(|merged| (merged.net, Next::Allow)),
+            block.peek().map(|merged| (merged.net, Next::Block)),
+            parts.peek().map(|(net, _)| (*net, Next::Country)),
+        ];
+        let Some((net, next)) = heads.into_iter().flatten().min() else {
+            break;
         };
-        let next = if allow_is_next {
-            allow.next()
-        } else {
-            block.next()
-        };
-        let Some(merged) = next else { break };
-        let is_covered = allowed.enter(merged.net).is_some();
-        if allow_is_next {
-            if allowed.add(merged) {
-                placed.push((merged.net, placement(Kind::Allow, merged)));
+        let is_covered = allowed.enter(net).is_some();
+        match next {
+            Next::Allow => {
+                if let Some(merged) = allow.next()
+                    && allowed.add(merged)
+                {
+                    placed.push((net, placement(Kind::Allow, merged)));
+                }
             }
-        } else if !is_covered && blocked.add(merged) {
-            placed.push((merged.net, placement(Kind::Block, merged)));
+            Next::Block => {
+                if let Some(merged) = block.next()
+                    && !is_covered
+                    && blocked.add(merged)
+                {
+                    placed.push((net, placement(Kind::Block, merged)));
+                }
+            }
+            // Inside a list's range the list decides; a longer match would hide it.
+            Next::Country => {
+                if let Some((_, country)) = parts.next()
+                    && !is_covered
+                    && blocked.enter(net).is_none()
+                {
+                    placed.push((net, in_country(country)));
+                }
+            }
         }
     }
     placed
+}
+
+/// What a range comes from, the strongest first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Next {
+    Allow,
+    Block,
+    Country,
+}
+
+fn in_country(country: u8) -> Placement {
+    Placement {
+        place: Place::Country,
+        until_ns: 0,
+        rule: country.into(),
+    }
 }
 
 /// The ranges of one kind around the current one, each with the latest end of itself and those around it.
@@ -144,7 +178,7 @@ fn placement<A: Bits>(kind: Kind, merged: Merged<A>) -> Placement {
     Placement {
         place,
         until_ns,
-        list,
+        rule: list.0,
     }
 }
 
@@ -243,6 +277,16 @@ pub(super) trait Sink {
     fn default6(&mut self, word: u16) -> Result<(), Self::Error>;
     fn remove4(&mut self, net: Net<u32>, place: Place) -> Result<(), Self::Error>;
     fn remove6(&mut self, net: Net<u128>, place: Place) -> Result<(), Self::Error>;
+
+    /// Many at once; false if they have to be tried one by one.
+    fn put_all(&mut self, _v4: &[(Net<u32>, Placement)], _v6: &[(Net<u128>, Placement)]) -> bool {
+        false
+    }
+
+    /// As above.
+    fn remove_all(&mut self, _v4: &[(Net<u32>, Place)], _v6: &[(Net<u128>, Place)]) -> bool {
+        false
+    }
 }
 
 /// Writes that failed, of which the first is kept.
@@ -268,11 +312,13 @@ impl Changes {
             count: 0,
             first: None,
         };
-        for (net, placement) in &self.v4.puts {
-            failures.note(sink.put4(*net, *placement));
-        }
-        for (net, placement) in &self.v6.puts {
-            failures.note(sink.put6(*net, *placement));
+        if !sink.put_all(&self.v4.puts, &self.v6.puts) {
+            for (net, placement) in &self.v4.puts {
+                failures.note(sink.put4(*net, *placement));
+            }
+            for (net, placement) in &self.v6.puts {
+                failures.note(sink.put6(*net, *placement));
+            }
         }
         for run in &self.words4 {
             failures.note(sink.words4(*run));
@@ -288,11 +334,13 @@ impl Changes {
         if let Some(word) = self.default6.filter(|_| !goes_first) {
             failures.note(sink.default6(word));
         }
-        for (net, place) in &self.v4.removes {
-            failures.note(sink.remove4(*net, *place));
-        }
-        for (net, place) in &self.v6.removes {
-            failures.note(sink.remove6(*net, *place));
+        if !sink.remove_all(&self.v4.removes, &self.v6.removes) {
+            for (net, place) in &self.v4.removes {
+                failures.note(sink.remove4(*net, *place));
+            }
+            for (net, place) in &self.v6.removes {
+                failures.note(sink.remove6(*net, *place));
+            }
         }
         failures
     }

@@ -222,9 +222,11 @@ impl State {
         let sample = self.config.shield.sample;
         let is_changed = next.mask(sample) != self.sampling.mask(sample)
             || next.is_on(sample) != self.sampling.is_on(sample);
-        self.sampling = next;
-        if is_changed {
-            self.switch(self.is_on)?;
+        let before = std::mem::replace(&mut self.sampling, next);
+        if is_changed && let Err(error) = self.configure() {
+            // Tried again at the next look.
+            self.sampling = before;
+            return Err(error);
         }
         Ok(())
     }

@@ -187,11 +187,18 @@ impl State {
 fn source<T: Tables>(config: &Config, ip: IpAddr, tables: &T) -> (Reason, Option<&'static str>) {
     let peer = SocketAddr::new(ip, 0);
     let flow = Flow::accepted(peer, SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0));
-    let word = match flow.source {
-        Address::V4(source) => tables.class4(source),
-        Address::V6(source) => tables.class6(source).unwrap_or(config.default6),
+    let (word, fine) = match flow.source {
+        Address::V4(source) => (tables.class4(source), tables.fine4(source)),
+        Address::V6(source) => {
+            let word = tables.class6(source).unwrap_or(0);
+            (word | config.default6, tables.fine6(source))
+        }
     };
-    let country = country_code((word & class::COUNTRY) as u8);
+    // A part of the word's range may be in another country.
+    let part = fine
+        .filter(|fine| word & class::FINE != 0 && fine.reason() == Reason::Geo as u32)
+        .map(|fine| fine.rule() as u8);
+    let country = country_code(part.unwrap_or((word & class::COUNTRY) as u8));
     (decide(config, &flow, tables).reason, country)
 }
 
@@ -270,6 +277,10 @@ impl Record for Copied {
 
     fn reason(&self) -> u32 {
         self.0.reason
+    }
+
+    fn rule(&self) -> u32 {
+        self.0.rule
     }
 
     fn hit(&self) {}

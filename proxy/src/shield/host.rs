@@ -1,17 +1,18 @@
 //! The compiled tables in plain memory: the record of what is in the kernel's maps, and, read through the same decision function, the
 //! shield's stand-in at `accept()`.
 
-use std::collections::BTreeMap;
+mod view;
 
-use openclaw_common::abi::{Config, Prefix6, class};
-use openclaw_common::bucket::Uncounted;
-use openclaw_common::decide::{Record, Tables};
-use openclaw_common::packet::{Address, Flow};
-use openclaw_common::ports::Set;
-use openclaw_common::rate::Kind;
-use openclaw_common::verdict::Reason;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use openclaw_common::abi::class;
+
+#[cfg(test)]
+pub(super) use self::view::HostRecord;
+pub(super) use self::view::{View, reason};
 use super::compile::{Changes, Entries, Place, Placement, placements};
+use super::geo::{Countries, Policy};
 use super::index::Lengths;
 use super::lists::{Listed, Lists};
 use super::prefix::{AnyNet, Bits, Net};
@@ -115,6 +116,7 @@ pub(super) struct HostTables {
     v6: Placed<u128>,
     words6: BTreeMap<u32, u16>,
     default6: u16,
+    countries: Option<Arc<Countries>>,
 }
 
 impl HostTables {
@@ -128,6 +130,7 @@ impl HostTables {
             v6: Placed::build(lists),
             words6: BTreeMap::new(),
             default6: 0,
+            countries: lists.countries().cloned(),
         };
         tables.words6 = tables.words6_inside(Net::new(0, 0));
         tables.default6 = tables.default6_wanted();
@@ -169,6 +172,28 @@ impl HostTables {
         changes
     }
 
+    /// Like [`Self::difference`], where `new` has other countries: every word may differ.
+    pub(super) fn change_of_country(&self, new: &Self) -> Changes {
+        let mut changes = self.difference(new);
+        changes.words4 = new.words4.runs().collect();
+        let (before, after) = (self.country_words6(), new.country_words6());
+        let keys: BTreeSet<u32> = before.keys().chain(after.keys()).copied().collect();
+        let changed = keys
+            .into_iter()
+            .filter(|key| before.get(key) != after.get(key))
+            .map(|key| (key, new.words6.get(&key).copied()));
+        let words: BTreeMap<u32, Option<u16>> = changes.words6.drain(..).chain(changed).collect();
+        changes.words6.extend(words);
+        changes
+    }
+
+    fn country_words6(&self) -> &BTreeMap<u32, u8> {
+        static NONE: BTreeMap<u32, u8> = BTreeMap::new();
+        self.countries
+            .as_ref()
+            .map_or(&NONE, |countries| countries.words6())
+    }
+
     /// How many ranges are in each place.
     pub(super) fn count(&self, place: Place) -> (usize, usize) {
         let v4 = self
@@ -187,7 +212,7 @@ impl HostTables {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.v4.entries.is_empty() && self.v6.entries.is_empty()
+        self.countries.is_none() && self.v4.entries.is_empty() && self.v6.entries.is_empty()
     }
 
     pub(super) fn entries4(&self) -> impl Iterator<Item = (Net<u32>, Placement)> {
@@ -206,8 +231,40 @@ impl HostTables {
         &self.words4
     }
 
-    pub(super) fn words6(&self) -> &BTreeMap<u32, u16> {
-        &self.words6
+    /// The words of the /32s that have one, with their countries.
+    pub(super) fn all_words6(&self) -> impl Iterator<Item = (u32, u16)> {
+        let listed = self
+            .words6
+            .iter()
+            .map(|(key, word)| (*key, word | self.country6(*key)));
+        let others = self.country_words6().iter();
+        let others = others.filter(|(key, _)| !self.words6.contains_key(key));
+        listed.chain(others.map(|(key, country)| (*key, (*country).into())))
+    }
+
+    /// Bits that the country sets in the word of a /24.
+    pub(super) fn country4(&self, index: u32) -> u16 {
+        self.countries
+            .as_ref()
+            .map_or(0, |countries| countries.word4(index))
+    }
+
+    /// Bits that the country sets in the word of a /32.
+    pub(super) fn country6(&self, key: u32) -> u16 {
+        self.countries
+            .as_ref()
+            .map_or(0, |countries| countries.word6(key))
+    }
+
+    /// Who is let in by country.
+    pub(super) fn policy(&self) -> Policy {
+        self.countries
+            .as_ref()
+            .map_or(Policy::OFF, |countries| countries.policy)
+    }
+
+    pub(super) fn countries(&self) -> Option<Arc<Countries>> {
+        self.countries.clone()
     }
 
     pub(super) fn default6(&self) -> u16 {
@@ -288,104 +345,5 @@ fn difference6(old: &BTreeMap<u32, u16>, new: &BTreeMap<u32, u16>, changes: &mut
     }
     for key in old.keys().filter(|key| !new.contains_key(key)) {
         changes.words6.push((*key, None));
-    }
-}
-
-/// Tables at a moment.
-#[derive(Debug)]
-pub(super) struct View<'a> {
-    pub(super) tables: &'a HostTables,
-    now_ns: u64,
-}
-
-impl Tables for View<'_> {
-    type Record = HostRecord;
-    type Ban4 = HostRecord;
-    type Word = Uncounted;
-
-    fn class4(&self, source: [u8; 4]) -> u16 {
-        self.tables.words4.load(class::index4(source))
-    }
-
-    fn class6(&self, source: [u8; 16]) -> Option<u16> {
-        self.tables
-            .words6
-            .get(&u32::from_be_bytes(class::key6(source)))
-            .copied()
-    }
-
-    fn ban4(&self, source: [u8; 4]) -> Option<HostRecord> {
-        self.tables
-            .v4
-            .ban(Net::host(u32::from_be_bytes(source)))
-            .map(HostRecord)
-    }
-
-    fn ban6(&self, prefix: &Prefix6) -> Option<HostRecord> {
-        self.tables
-            .v6
-            .ban(Net::new(
-                u128::from_be_bytes(prefix.address),
-                prefix.length as u8,
-            ))
-            .map(HostRecord)
-    }
-
-    fn fine4(&self, source: [u8; 4]) -> Option<HostRecord> {
-        self.tables
-            .v4
-            .fine(u32::from_be_bytes(source))
-            .map(HostRecord)
-    }
-
-    fn fine6(&self, source: [u8; 16]) -> Option<HostRecord> {
-        self.tables
-            .v6
-            .fine(u128::from_be_bytes(source))
-            .map(HostRecord)
-    }
-
-    // Packets are the kernel program's: here only sources are looked at.
-    fn ports(&self, _: Set, _: u32) -> u64 {
-        0
-    }
-
-    fn bucket(&self, _: Address, _: Kind, _: u64) -> Option<Uncounted> {
-        None
-    }
-
-    fn note(&self, _: &Config, _: &Flow, _: Reason, _: u8) {}
-
-    fn now_ns(&self) -> u64 {
-        self.now_ns
-    }
-
-    fn tick_ns(&self) -> u64 {
-        self.now_ns
-    }
-}
-
-/// An entry as the decision function sees it.
-#[derive(Debug)]
-pub(super) struct HostRecord(pub(super) Placement);
-
-impl Record for HostRecord {
-    fn until_ns(&self) -> u64 {
-        self.0.until_ns
-    }
-
-    fn reason(&self) -> u32 {
-        reason(self.0.place) as u32
-    }
-
-    fn hit(&self) {}
-}
-
-/// What stands in the `reason` of a map entry.
-pub(super) fn reason(place: Place) -> Reason {
-    match place {
-        Place::AllowClass | Place::AllowFine => Reason::Allow,
-        Place::BlockClass | Place::BlockFine => Reason::Block,
-        Place::Ban => Reason::Ban,
     }
 }

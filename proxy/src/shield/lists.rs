@@ -1,6 +1,9 @@
 //! The lists as they were given: named lists of ranges, blocked or allowed, each with an end, a reason and the time it was added.
 //! Nothing is resolved here; what beats what is decided by [`super::compile`].
 
+use std::sync::Arc;
+
+use super::geo::{Countries, Parted};
 use super::index::{Index, ListId, Record};
 use super::journal::{Happening, Journal};
 use super::prefix::{AnyNet, Bits, Family, Net};
@@ -28,6 +31,8 @@ pub(super) enum Origin {
     Operator,
     /// `shield.allow` and `shield.block`.
     Config,
+    /// `shield.lists`.
+    Feed,
     /// What can never be blocked: own addresses, gateways, trusted proxies.
     Protected,
 }
@@ -50,7 +55,7 @@ pub(super) struct Families {
 }
 
 /// The family of an address, where code is the same for both.
-pub(super) trait Listed: Bits {
+pub(super) trait Listed: Bits + Parted {
     fn index(families: &Families) -> &Index<Self>;
     fn index_mut(families: &mut Families) -> &mut Index<Self>;
     fn any(net: Net<Self>) -> AnyNet;
@@ -91,9 +96,25 @@ pub(super) struct Lists {
     block: Families,
     allow: Families,
     pub(super) journal: Journal,
+    countries: Option<Arc<Countries>>,
 }
 
 impl Lists {
+    /// Where ranges are, as far as anybody asks.
+    pub(super) fn countries(&self) -> Option<&Arc<Countries>> {
+        self.countries.as_ref()
+    }
+
+    pub(super) fn set_countries(&mut self, countries: Option<Arc<Countries>>) {
+        self.countries = countries;
+    }
+
+    /// Ranges inside this one that are in another country than their class word says.
+    pub(super) fn parts<A: Listed>(&self, region: Net<A>) -> &[(Net<A>, u8)] {
+        let countries = self.countries.as_deref();
+        countries.map_or(&[], |countries| countries.parts(region))
+    }
+
     pub(super) fn kind<A: Listed>(&self, kind: Kind) -> &Index<A> {
         match kind {
             Kind::Block => A::index(&self.block),
@@ -151,6 +172,12 @@ impl Lists {
             v6: 0,
         });
         Some(ListId(self.all.len() as u16 - 1))
+    }
+
+    pub(super) fn set_origin(&mut self, list: ListId, origin: Origin) {
+        if let Some(list) = self.all.get_mut(usize::from(list.0)) {
+            list.origin = origin;
+        }
     }
 
     pub(super) fn get(&self, net: AnyNet, list: ListId) -> Option<&Record> {

@@ -6,6 +6,7 @@ use openclaw_common::maps::{
     BAN4_ENTRIES, BAN6_ENTRIES, CLS6_ENTRIES, FINE4_ENTRIES, FINE6_ENTRIES,
 };
 use openclaw_common::verdict::Verdict;
+use openclaw_core::country::country_code;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -116,6 +117,7 @@ impl State {
             address: ip.to_string(),
             blocked,
             allowed,
+            country: self.country(net).map(str::to_owned),
             verdict: verdict.into(),
             reason: decision.reason.code().into(),
             entries,
@@ -160,6 +162,7 @@ impl State {
             name: list.name.clone(),
             ipv4: list.v4,
             ipv6: list.v6,
+            feed: self.feed_status(kind, &list.name),
         });
         let ends = [
             lists.kind::<u32>(kind).next_end(),
@@ -171,6 +174,7 @@ impl State {
         let (bans4, bans6) = tables.count(Place::Ban);
         let (allow4, allow6) = tables.count(Place::AllowFine);
         let (block4, block6) = tables.count(Place::BlockFine);
+        let (part4, part6) = tables.count(Place::Country);
         let table = |name: &str, entries, capacity: u32| TableStats {
             name: name.into(),
             entries,
@@ -182,9 +186,9 @@ impl State {
             tables: vec![
                 table("ban4", bans4, BAN4_ENTRIES),
                 table("ban6", bans6, BAN6_ENTRIES),
-                table("fine4", allow4 + block4, FINE4_ENTRIES),
-                table("fine6", allow6 + block6, FINE6_ENTRIES),
-                table("class6", tables.words6().len(), CLS6_ENTRIES),
+                table("fine4", allow4 + block4 + part4, FINE4_ENTRIES),
+                table("fine6", allow6 + block6 + part6, FINE6_ENTRIES),
+                table("class6", tables.all_words6().count(), CLS6_ENTRIES),
             ],
             next_end_in: next_end.map(|until_ns| now.seconds_until(until_ns)),
         })
@@ -213,6 +217,11 @@ impl State {
             .map(Some)
             .ok_or_else(unknown)
             .map_err(|error| list_error(&error))
+    }
+
+    /// The code of the country that an address is in, as far as the database knows.
+    pub(super) fn country(&self, net: AnyNet) -> Option<&'static str> {
+        country_code(self.store.lists().countries()?.country(net))
     }
 
     pub(super) fn view(&self, net: AnyNet, list: ListId, record: &Record, now: Now) -> EntryView {

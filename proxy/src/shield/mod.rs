@@ -8,6 +8,7 @@
 pub mod kernel;
 
 mod api;
+mod ask;
 pub mod autoban;
 mod ban;
 mod compile;
@@ -15,7 +16,9 @@ mod doctor;
 mod doubts;
 mod drops;
 mod explain;
+mod feeds;
 mod format;
+mod geo;
 mod host;
 mod index;
 mod journal;
@@ -50,7 +53,8 @@ use openclaw_core::config::{Config, ShieldMode};
 use tokio::sync::mpsc;
 
 pub use self::api::{
-    Answer, ApiError, Changed, EntryView, Import, ListStats, Request, Stats, TableStats, Tested,
+    Answer, ApiError, Changed, EntryView, FeedStatus, Import, ListStats, Request, Stats,
+    TableStats, Tested,
 };
 pub use self::ban::Banned;
 pub use self::doctor::{Finding, Health, examine};
@@ -58,17 +62,18 @@ pub use self::doubts::{missing_interfaces, pointless_blocks};
 use self::drops::DropLog;
 pub use self::drops::DropView;
 pub use self::explain::{Explained, KernelView, LimitView};
+pub use self::feeds::{Due, Fetched, MAX_FEED, Validators, check_list};
 pub use self::format::ttl::show as show_seconds;
 pub use self::format::{Format, Problem, Problems, SHOWN_PROBLEMS};
-use self::kernel::{KernelError, LogReader, Mode, Pins};
+pub use self::geo::{GeoError, check_database};
+use self::kernel::{KernelError, LogReader, Pins};
 pub use self::lists::Kind;
 pub use self::lock::{LockError, ProxyLock};
-use self::news::Cause;
 pub use self::news::{EventCounts, ListEvent};
 pub use self::peers::PeerFilter;
 use self::peers::Shared;
 use self::state::State;
-pub use self::status::{InterfaceStatus, Status};
+pub use self::status::{GeoStatus, InterfaceStatus, Status};
 pub use self::traffic::Traffic;
 use crate::privilege::Account;
 use crate::telemetry::{MetricsText, chain, metrics};
@@ -148,7 +153,8 @@ impl Shield {
         PeerFilter::new(Arc::clone(&self.shared))
     }
 
-    /// To be called each second: takes out what has ended, attaches interfaces that have appeared, saves what has changed.
+    /// To be called each second: takes out what has ended, attaches interfaces that have appeared, follows files that have changed,
+    /// saves what has changed.
     pub fn tick(&self) {
         {
             let mut state = self.lock();
@@ -156,6 +162,8 @@ impl Shield {
             state.reap();
             state.look_after_interfaces();
         }
+        self.follow_geo();
+        self.follow_feeds();
         self.save(false);
     }
 
@@ -222,99 +230,6 @@ impl Shield {
             .follow()
             .ok_or_else(|| ApiError::failed(&"too many follow the drops already"))
     }
-
-    /// Answers one request of the command line or the admin API. What it changes is on the disk before the answer, or a warning
-    /// in it says why not.
-    ///
-    /// # Errors
-    /// The request is wrong, or the answer is no.
-    pub fn handle(&self, request: Request) -> Result<Answer, ApiError> {
-        let mut answer = self.carry_out(request)?;
-        if let Answer::Changed(changed) = &mut answer
-            && !changed.dry_run
-        {
-            self.flush();
-            changed.warnings.extend(self.lock().unsaved());
-        }
-        Ok(answer)
-    }
-
-    fn carry_out(&self, request: Request) -> Result<Answer, ApiError> {
-        let mut state = self.lock();
-        state.follow_switch();
-        state.news.cause = Cause::of(&request);
-        let answer = self.answer(&mut state, request);
-        state.news.cause = None;
-        answer
-    }
-
-    fn answer(&self, state: &mut State, request: Request) -> Result<Answer, ApiError> {
-        match request {
-            Request::Add {
-                kind,
-                addresses,
-                ttl,
-                reason,
-                list,
-            } => state.add(kind, &addresses, ttl.as_deref(), reason.as_deref(), list),
-            Request::Del {
-                kind,
-                addresses,
-                list,
-            } => state.delete(kind, &addresses, list),
-            Request::List {
-                kind,
-                containing,
-                list,
-                limit,
-            } => state.list(kind, containing.as_deref(), list.as_deref(), limit),
-            Request::Test { kind, address } => state.test(kind, &address),
-            Request::Explain { address } => state.explain(&address),
-            Request::Flush { kind, list } => state.flush(kind, list),
-            Request::Import(import) => state.import(import),
-            Request::Export { kind, list, format } => state.export(kind, list.as_deref(), format),
-            Request::Stats { kind } => Ok(state.stats(kind)),
-            Request::Status => Ok(Answer::Status(state.status())),
-            Request::Drops { limit } => Ok(Answer::Drops {
-                drops: self.drops.recent(limit.unwrap_or(look::SHOWN_ENTRIES)),
-            }),
-            Request::Attach {
-                interface,
-                mode,
-                replace,
-            } => {
-                let mode = parse_mode(mode.as_deref())?;
-                let attached = if replace {
-                    state.displace(&interface, mode)
-                } else {
-                    state.attach(&interface, mode)
-                };
-                done(&attached, state)
-            }
-            Request::Detach { interface } => done(&state.detach(&interface), state),
-            Request::Off => done(&state.switch(false), state),
-            Request::On => done(&state.switch(true), state),
-        }
-    }
-}
-
-fn done(result: &Result<(), KernelError>, state: &State) -> Result<Answer, ApiError> {
-    match result {
-        Ok(()) => Ok(Answer::Status(state.status())),
-        Err(error) => Err(ApiError::failed(&chain(error))),
-    }
-}
-
-fn parse_mode(mode: Option<&str>) -> Result<Mode, ApiError> {
-    match mode {
-        None | Some("auto") => Ok(Mode::Auto),
-        Some("native") => Ok(Mode::Native),
-        Some("generic") => Ok(Mode::Generic),
-        Some(other) => Err(ApiError::usage(&format!(
-            "`{}` is not auto, native or generic",
-            prefix::shorten(other)
-        ))),
-    }
 }
 
 fn adjusted(config: &Config, no_shield: bool) -> Config {
@@ -328,11 +243,17 @@ fn adjusted(config: &Config, no_shield: bool) -> Config {
 impl Shield {
     /// Adds the shield's families to the metrics page.
     pub fn collect(&self, text: &mut MetricsText) {
-        let (maps, attached, interfaces, sizes) = {
+        let (maps, attached, interfaces, sizes, feeds) = {
             let state = self.lock();
             let attached = state.attached();
             let interfaces = state.interfaces(&attached);
-            (state.maps(), attached, interfaces, state.sizes())
+            (
+                state.maps(),
+                attached,
+                interfaces,
+                state.sizes(),
+                state.feeds_status(),
+            )
         };
         for (interface, is_attached) in &interfaces {
             let value = u8::from(*is_attached);
@@ -360,6 +281,19 @@ impl Shield {
             for (_, list, family, count) in sizes.iter().filter(|(of, ..)| *of == kind) {
                 text.sample(metric, &[list, family.label()], count);
             }
+        }
+        for (kind, list, feed) in &feeds {
+            let labels = [kind.word(), list.as_str()];
+            let success = feed.last_success_unix.unwrap_or(0);
+            text.sample(&metrics::LIST_SUCCESS, &labels, success);
+        }
+        for (kind, list, feed) in &feeds {
+            let labels = [kind.word(), list.as_str()];
+            text.sample(&metrics::LIST_FAILURES, &labels, feed.failures);
+        }
+        for (kind, list, feed) in &feeds {
+            let labels = [kind.word(), list.as_str()];
+            text.sample(&metrics::LIST_EXPIRED, &labels, u8::from(feed.expired));
         }
     }
 }

@@ -64,6 +64,8 @@ impl Shared {
             flags: self.flags(),
             monitored: self.monitored.load(Ordering::Relaxed),
             default6: tables.default6(),
+            geo_mode: tables.policy().mode,
+            geo_mask: tables.policy().mask,
             ..Config::OFF
         };
         let peer = SocketAddr::new(address, 0);
@@ -87,12 +89,14 @@ impl PeerFilter {
             .0
             .as_deref()
             .filter(|shared| !shared.is_empty.load(Ordering::Relaxed))?;
-        // Countries and packets are the kernel program's.
+        // Packets are the kernel program's.
         let reason = shared.decide(address, monotonic_ns()).reason;
         if reason == verdict::Reason::Ban {
             Some(Reason::ShieldBan)
         } else if reason == verdict::Reason::Block {
             Some(Reason::ShieldBlock)
+        } else if reason == verdict::Reason::Geo {
+            Some(Reason::ShieldGeo)
         } else {
             None
         }

@@ -166,7 +166,7 @@ impl State {
         self.pins.detach(interface)
     }
 
-    /// The kill switch.
+    /// The kill switch, thrown through this process.
     pub(super) fn switch(&mut self, is_on: bool) -> Result<(), KernelError> {
         self.is_on = is_on;
         self.shared.set_rules(self.flags(), self.monitored());
@@ -174,6 +174,16 @@ impl State {
             return Ok(());
         };
         maps.set_config(&self.kernel_config())
+    }
+
+    /// Has the kernel program go by what is configured now. The kill switch stays as it is on the pins.
+    pub(super) fn configure(&mut self) -> Result<(), KernelError> {
+        self.follow_switch();
+        self.shared.set_rules(self.flags(), self.monitored());
+        let Some(maps) = &self.maps else {
+            return Ok(());
+        };
+        maps.refresh_config(&self.kernel_config())
     }
 
     /// Learns that the kill switch was thrown on the pinned maps, behind the back of this process.
@@ -193,7 +203,6 @@ impl State {
 
     /// Follows a new configuration.
     pub(super) fn reload(&mut self, config: &Config) -> Vec<String> {
-        self.follow_switch();
         let old = std::mem::replace(&mut self.config, config.clone());
         // The lock is on the old one.
         self.config
@@ -201,8 +210,10 @@ impl State {
             .state_dir
             .clone_from(&old.server.state_dir);
         let now = self.now();
-        let regions = self.set_lists(now);
+        let mut regions = self.set_lists(now);
+        regions.extend(self.set_feeds());
         let mut warnings = self.commit(&regions);
+        warnings.extend(self.reload_geo());
         let written = self
             .maps
             .as_ref()
@@ -210,7 +221,7 @@ impl State {
         if let Some(Err(error)) = written {
             warnings.push(chain(&error));
         }
-        if let Err(error) = self.switch(self.is_on) {
+        if let Err(error) = self.configure() {
             warnings.push(chain(&error));
         }
         let wanted = |config: &Config| match config.shield.mode {
@@ -328,6 +339,7 @@ impl State {
             privileges: self.is_proxy.then(Privileges::current),
             blocked: count(Kind::Block),
             allowed: count(Kind::Allow),
+            geo: self.geo_status(),
             warnings: self.warnings.clone(),
         }
     }

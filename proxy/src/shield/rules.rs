@@ -21,6 +21,8 @@ pub(super) enum ListError {
         "the list `protected` is what this host needs to live; it follows its addresses, gateways and trusted proxies"
     )]
     IsProtected,
+    #[error("the list `{0}` follows its file or url in `shield.lists`; change it there")]
+    IsFeed(String),
     #[error("there is no {kind} list `{name}`")]
     Unknown { kind: &'static str, name: String },
     #[error("there are {MAX_LISTS} lists already")]

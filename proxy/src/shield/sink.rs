@@ -1,8 +1,11 @@
 //! Compiled tables into the kernel's maps.
 
+use std::sync::Arc;
+
 use openclaw_common::abi::{Config, Entry, Prefix4, Prefix6, class};
 
 use super::compile::{Place, Placement, Run, Sink};
+use super::geo::Countries;
 use super::host::{HostTables, reason};
 use super::kernel::{KernelError, Maps};
 use super::prefix::Net;
@@ -12,6 +15,8 @@ pub(super) struct KernelSink<'a> {
     pub(super) maps: &'a Maps,
     /// What the kernel program goes by, which holds the default class word of IPv6.
     pub(super) config: Config,
+    /// Whose bits every word has besides those of the lists.
+    pub(super) countries: Option<Arc<Countries>>,
 }
 
 fn entry(placement: Placement) -> Entry {
@@ -19,7 +24,7 @@ fn entry(placement: Placement) -> Entry {
         until_ns: placement.until_ns,
         hits: 0,
         reason: reason(placement.place) as u32,
-        rule: u32::from(placement.list.0),
+        rule: placement.rule.into(),
     }
 }
 
@@ -40,13 +45,42 @@ fn key6(net: Net<u128>) -> Prefix6 {
 impl Sink for KernelSink<'_> {
     type Error = KernelError;
 
+    fn put_all(&mut self, v4: &[(Net<u32>, Placement)], v6: &[(Net<u128>, Placement)]) -> bool {
+        let sorted = Sorted::new(v4.iter().copied(), v6.iter().copied());
+        // What went in before one failed goes in again: each then has its own answer.
+        sorted.insert(self.maps).is_ok()
+    }
+
+    fn remove_all(&mut self, v4: &[(Net<u32>, Place)], v6: &[(Net<u128>, Place)]) -> bool {
+        let mut fine4 = Vec::new();
+        for (net, place) in v4 {
+            if *place == Place::Ban {
+                self.maps.ban4.remove(net.first.to_be_bytes());
+            } else {
+                fine4.push(key4(*net));
+            }
+        }
+        let (ban6, fine6): (Vec<_>, Vec<_>) =
+            v6.iter().partition(|(_, place)| *place == Place::Ban);
+        let keys = |nets: Vec<(Net<u128>, Place)>| -> Vec<Prefix6> {
+            nets.into_iter().map(|(net, _)| key6(net)).collect()
+        };
+        let maps = self.maps;
+        let removed = maps
+            .fine4
+            .remove_many(&fine4)
+            .and_then(|_| maps.ban6.remove_many(&keys(ban6)))
+            .and_then(|_| maps.fine6.remove_many(&keys(fine6)));
+        removed.is_ok()
+    }
+
     fn put4(&mut self, net: Net<u32>, placement: Placement) -> Result<(), KernelError> {
         match placement.place {
             Place::Ban => self
                 .maps
                 .ban4
                 .insert(net.first.to_be_bytes(), placement.until_ns),
-            Place::AllowFine | Place::BlockFine => {
+            Place::AllowFine | Place::BlockFine | Place::Country => {
                 self.maps.fine4.insert(&key4(net), &entry(placement))
             }
             Place::AllowClass | Place::BlockClass => Ok(()),
@@ -56,7 +90,7 @@ impl Sink for KernelSink<'_> {
     fn put6(&mut self, net: Net<u128>, placement: Placement) -> Result<(), KernelError> {
         match placement.place {
             Place::Ban => self.maps.ban6.insert(&key6(net), &entry(placement)),
-            Place::AllowFine | Place::BlockFine => {
+            Place::AllowFine | Place::BlockFine | Place::Country => {
                 self.maps.fine6.insert(&key6(net), &entry(placement))
             }
             Place::AllowClass | Place::BlockClass => Ok(()),
@@ -65,12 +99,20 @@ impl Sink for KernelSink<'_> {
 
     fn words4(&mut self, run: Run) -> Result<(), KernelError> {
         for index in (run.first..).take(run.count as usize) {
-            self.maps.class4.store(index, run.word);
+            let country = self.countries.as_ref();
+            let country = country.map_or(0, |countries| countries.word4(index));
+            self.maps.class4.store(index, run.word | country);
         }
         Ok(())
     }
 
     fn word6(&mut self, key: u32, word: Option<u16>) -> Result<(), KernelError> {
+        let country = self.countries.as_ref();
+        let country = country.map_or(0, |countries| countries.word6(key));
+        let word = match word {
+            Some(word) => Some(word | country),
+            None => Some(country).filter(|country| *country != 0),
+        };
         let key = key.to_be_bytes();
         match word {
             Some(word) => self.maps.class6.insert(&key, &word),
@@ -89,7 +131,9 @@ impl Sink for KernelSink<'_> {
                 self.maps.ban4.remove(net.first.to_be_bytes());
                 Ok(())
             }
-            Place::AllowFine | Place::BlockFine => self.maps.fine4.remove(&key4(net)).map(drop),
+            Place::AllowFine | Place::BlockFine | Place::Country => {
+                self.maps.fine4.remove(&key4(net)).map(drop)
+            }
             Place::AllowClass | Place::BlockClass => Ok(()),
         }
     }
@@ -97,9 +141,59 @@ impl Sink for KernelSink<'_> {
     fn remove6(&mut self, net: Net<u128>, place: Place) -> Result<(), KernelError> {
         match place {
             Place::Ban => self.maps.ban6.remove(&key6(net)).map(drop),
-            Place::AllowFine | Place::BlockFine => self.maps.fine6.remove(&key6(net)).map(drop),
+            Place::AllowFine | Place::BlockFine | Place::Country => {
+                self.maps.fine6.remove(&key6(net)).map(drop)
+            }
             Place::AllowClass | Place::BlockClass => Ok(()),
         }
+    }
+}
+
+/// Entries by the map that they go into.
+struct Sorted {
+    ban4: Vec<([u8; 4], u64)>,
+    fine4: Vec<(Prefix4, Entry)>,
+    ban6: Vec<(Prefix6, Entry)>,
+    fine6: Vec<(Prefix6, Entry)>,
+}
+
+impl Sorted {
+    fn new(
+        v4: impl Iterator<Item = (Net<u32>, Placement)>,
+        v6: impl Iterator<Item = (Net<u128>, Placement)>,
+    ) -> Self {
+        let mut sorted = Self {
+            ban4: Vec::new(),
+            fine4: Vec::new(),
+            ban6: Vec::new(),
+            fine6: Vec::new(),
+        };
+        for (net, placement) in v4 {
+            if placement.place == Place::Ban {
+                let key = net.first.to_be_bytes();
+                sorted.ban4.push((key, placement.until_ns));
+            } else {
+                sorted.fine4.push((key4(net), entry(placement)));
+            }
+        }
+        for (net, placement) in v6 {
+            let map = if placement.place == Place::Ban {
+                &mut sorted.ban6
+            } else {
+                &mut sorted.fine6
+            };
+            map.push((key6(net), entry(placement)));
+        }
+        sorted
+    }
+
+    fn insert(&self, maps: &Maps) -> Result<(), KernelError> {
+        for (key, until_ns) in &self.ban4 {
+            maps.ban4.insert(*key, *until_ns)?;
+        }
+        maps.fine4.insert_many(&self.fine4)?;
+        maps.ban6.insert_many(&self.ban6)?;
+        maps.fine6.insert_many(&self.fine6)
     }
 }
 
@@ -110,44 +204,17 @@ pub(super) fn synchronise(
     tables: &HostTables,
     config: &Config,
 ) -> Result<(), KernelError> {
-    let all4: Vec<_> = tables.entries4().collect();
-    let all6: Vec<_> = tables.entries6().collect();
-    let is_ban = |placement: &Placement| placement.place == Place::Ban;
-    let (ban4, fine4): (Vec<_>, Vec<_>) = all4
-        .into_iter()
-        .partition(|(_, placement)| is_ban(placement));
-    let (ban6, fine6): (Vec<_>, Vec<_>) = all6
-        .into_iter()
-        .partition(|(_, placement)| is_ban(placement));
-    let fine4: Vec<_> = fine4
-        .into_iter()
-        .map(|(net, placement)| (key4(net), entry(placement)))
-        .collect();
-    let ban6: Vec<_> = ban6
-        .into_iter()
-        .map(|(net, placement)| (key6(net), entry(placement)))
-        .collect();
-    let fine6: Vec<_> = fine6
-        .into_iter()
-        .map(|(net, placement)| (key6(net), entry(placement)))
-        .collect();
-    for (net, placement) in ban4 {
-        maps.ban4
-            .insert(net.first.to_be_bytes(), placement.until_ns)?;
-    }
-    maps.fine4.insert_many(&fine4)?;
-    maps.ban6.insert_many(&ban6)?;
-    maps.fine6.insert_many(&fine6)?;
+    Sorted::new(tables.entries4(), tables.entries6()).insert(maps)?;
     maps.set_config(config)?;
     for run in tables.words4().runs() {
         for index in (run.first..).take(run.count as usize) {
-            maps.class4.store(index, run.word);
+            let word = run.word | tables.country4(index);
+            maps.class4.store(index, word);
         }
     }
     let words6: Vec<_> = tables
-        .words6()
-        .iter()
-        .map(|(key, word)| (key.to_be_bytes(), *word))
+        .all_words6()
+        .map(|(key, word)| (key.to_be_bytes(), word))
         .collect();
     maps.class6.replace(&words6)?;
     remove_stale(maps, tables)

@@ -8,6 +8,8 @@ use openclaw_common::abi::{self, flags};
 use openclaw_core::config::{Config, Level, Prefix, ShieldAction};
 
 use super::drops::Sampling;
+use super::feeds::Feed;
+use super::geo::{Attention, Policy};
 use super::host::HostTables;
 use super::kernel::{Kernel, Maps, Pins, monotonic_ns};
 use super::lists::{Kind, Origin};
@@ -49,6 +51,8 @@ pub(super) struct State {
     pub(super) notes: Vec<(String, String)>,
     pub(super) warnings: Vec<String>,
     pub(super) news: News,
+    pub(super) geo: Attention,
+    pub(super) feeds: Vec<Feed>,
     pub(super) is_on: bool,
     pub(super) is_proxy: bool,
     pub(super) is_dirty: bool,
@@ -79,6 +83,8 @@ impl State {
             notes: Vec::new(),
             warnings: Vec::new(),
             news: News::default(),
+            geo: Attention::default(),
+            feeds: Vec::new(),
             is_on: true,
             is_proxy,
             is_dirty: false,
@@ -87,6 +93,7 @@ impl State {
         };
         let now = state.now();
         state.set_lists(now);
+        state.set_feeds();
         match persist::load(&config.server.state_dir, now) {
             Ok(kept) => {
                 for list in kept {
@@ -100,6 +107,7 @@ impl State {
             Err(error) => state.warnings.push(chain(&error)),
         }
         state.warnings.truncate(20);
+        state.begin_geo();
         state.shared = Shared::new(
             HostTables::build(state.store.lists()),
             state.flags(),
@@ -206,13 +214,14 @@ impl State {
         warnings
     }
 
-    fn write(&self, changes: &[compile::Changes]) -> Vec<String> {
+    pub(super) fn write(&self, changes: &[compile::Changes]) -> Vec<String> {
         let Some(maps) = &self.maps else {
             return Vec::new();
         };
         let mut sink = KernelSink {
             maps,
             config: self.kernel_config(),
+            countries: self.shared.read().countries(),
         };
         let mut warnings = Vec::new();
         for changes in changes {
@@ -311,11 +320,14 @@ impl State {
 
     pub(super) fn kernel_config(&self) -> abi::Config {
         let shield = &self.config.shield;
-        let default6 = self.shared.read().default6();
+        let tables = self.shared.read();
+        let Policy { mode, mask } = tables.policy();
         abi::Config {
             flags: self.flags(),
-            default6,
             monitored: self.monitored(),
+            default6: tables.default6(),
+            geo_mode: mode,
+            geo_mask: mask,
             checks: policy::checks(shield, &Ports::of(&self.config)),
             sample_mask: self.sampling.mask(shield.sample),
             syn: policy::limit(shield.syn.per_source, shield.syn.burst),

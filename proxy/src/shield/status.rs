@@ -18,6 +18,29 @@ pub struct InterfaceStatus {
     pub traffic: Option<Traffic>,
 }
 
+/// Which countries are kept out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GeoStatus {
+    /// The file.
+    pub database: String,
+    /// What its provider calls it; nothing if it was never read.
+    pub kind: Option<String>,
+    /// RFC 3339.
+    pub built: Option<String>,
+    /// `deny` or `allow`.
+    pub rule: String,
+    /// Their codes.
+    pub countries: Vec<String>,
+    /// Ranges of the database that are in a country.
+    pub ranges: usize,
+    /// Ranges that are kept apart from the /24 or /32 around them, which is in another country.
+    pub parts: usize,
+    /// Ranges for which there was no room, decided by the country of most of their neighbours.
+    pub coarse: usize,
+    /// Why the file that is there now is not used.
+    pub error: Option<String>,
+}
+
 /// What came from a country and was dropped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CountryDrops {
@@ -52,6 +75,9 @@ pub struct Status {
     pub privileges: Option<Privileges>,
     pub blocked: usize,
     pub allowed: usize,
+    /// Nothing if `shield.geo` is not configured.
+    #[serde(default)]
+    pub geo: Option<GeoStatus>,
     /// What went wrong and holds on.
     pub warnings: Vec<String>,
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use openclaw_core::config::Prefix;
 
 use super::api::{Answer, ApiError, Changed, Import};
-use super::format::{self, NewEntry, Problems, clean_reason, ttl};
+use super::format::{self, Format, NewEntry, Problems, clean_reason, ttl};
 use super::lists::Kind;
 use super::prefix::{self, show};
-use super::rules::ListError;
+use super::rules::{ListError, check_name};
 use super::state::State;
 use super::store::{Addition, MANUAL, Removal};
 
@@ -35,6 +35,7 @@ impl State {
                 prefix,
                 ttl,
                 reason: reason.clone(),
+                list: None,
                 line: 0,
             });
         }
@@ -66,8 +67,7 @@ impl State {
             .transpose()
             .map_err(|error| ApiError::usage(&error))?;
         let reason: Option<Arc<str>> = reason.as_deref().and_then(clean_reason).map(Arc::from);
-        let list = list.unwrap_or_else(|| MANUAL.into());
-        let mut parsed = format::parse(format, &text);
+        let mut parsed = format::parse(format.unwrap_or_else(|| Format::detect(&text)), &text);
         drop(text);
         for entry in &mut parsed.entries {
             entry.ttl = entry.ttl.or(ttl);
@@ -76,8 +76,7 @@ impl State {
             }
         }
         self.refresh_guards();
-        let entries = &parsed.entries;
-        if replace && !self.store.takes_any(kind, entries) {
+        if replace && !self.store.takes_any(kind, &parsed.entries) {
             // An error page or half a download in place of a feed must not empty the list.
             let message =
                 "no line of the file can be used; the list stays as it is (`flush` empties it)";
@@ -88,24 +87,23 @@ impl State {
                 .map_or_else(String::new, |p| format!("; line {}: {}", p.line, p.message));
             return Err(ApiError::failed(&format!("{message}{first}")));
         }
-        let mut changed = if dry_run {
-            let added = self
-                .store
-                .rehearse(kind, &list, entries, replace)
-                .map_err(|error| list_error(&error))?;
-            Changed {
-                dry_run,
-                ..describe(kind, Some(list), added)
-            }
-        } else {
-            let now = self.now();
-            let added = if replace {
-                self.store.replace(kind, &list, entries, now)
-            } else {
-                self.store.add(kind, &list, entries, now)
-            };
-            self.finish(kind, Some(list), added.map_err(|error| list_error(&error))?)
+        let by_list = by_list(kind, list, std::mem::take(&mut parsed.entries));
+        let name = match by_list.as_slice() {
+            [(name, _)] => Some(name.clone()),
+            _ => None,
         };
+        let mut whole = Addition::default();
+        for (list, entries) in &by_list {
+            let now = self.now();
+            let added = match (dry_run, replace) {
+                (true, _) => self.store.rehearse(kind, list, entries, replace),
+                (false, true) => self.store.replace(kind, list, entries, now),
+                (false, false) => self.store.add(kind, list, entries, now),
+            };
+            whole.join(added.map_err(|error| list_error(&error))?);
+        }
+        let mut changed = self.finish(kind, name, whole);
+        changed.dry_run = dry_run;
         changed.invalid = parsed.problems;
         changed.normalised = parsed.normalised;
         Ok(Answer::Changed(changed))
@@ -162,6 +160,33 @@ impl State {
     }
 }
 
+/// The entries of a file by the list that they go to.
+fn by_list(
+    kind: Kind,
+    list: Option<String>,
+    entries: Vec<NewEntry>,
+) -> Vec<(String, Vec<NewEntry>)> {
+    if let Some(list) = list {
+        return vec![(list, entries)];
+    }
+    let mut lists: Vec<(String, Vec<NewEntry>)> = Vec::new();
+    for entry in entries {
+        // Nobody can put anything on the lists of the configuration and of the host, though they can be exported.
+        let named = entry.list.as_deref();
+        let name = named
+            .filter(|name| check_name(kind, name).is_ok())
+            .unwrap_or(MANUAL);
+        match lists.iter_mut().rev().find(|(list, _)| list == name) {
+            Some((_, entries)) => entries.push(entry),
+            None => lists.push((name.to_owned(), vec![entry])),
+        }
+    }
+    if lists.is_empty() {
+        lists.push((MANUAL.to_owned(), Vec::new()));
+    }
+    lists
+}
+
 fn describe(kind: Kind, list: Option<String>, added: Addition) -> Changed {
     let Addition {
         added,
@@ -198,6 +223,7 @@ pub(super) fn list_error(error: &ListError) -> ApiError {
         ListError::Name(_) => ApiError::usage(error),
         ListError::IsConfig { .. }
         | ListError::IsProtected
+        | ListError::IsFeed(_)
         | ListError::Unknown { .. }
         | ListError::TooMany => ApiError::failed(error),
     }

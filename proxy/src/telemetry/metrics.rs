@@ -74,6 +74,9 @@ metrics! {
     XDP_ATTACHED Gauge "openclaw_xdp_attached" "" ["interface"] "1 while the shield is attached to the interface, 0 while it should be and is not.";
     BLOCKLIST_ENTRIES Gauge "openclaw_blocklist_entries" "" ["list", "family"] "Entries of the shield's block lists; family is ipv4 or ipv6.";
     ALLOWLIST_ENTRIES Gauge "openclaw_allowlist_entries" "" ["list", "family"] "Entries of the shield's allow lists; `protected` is what can never be blocked.";
+    LIST_SUCCESS Gauge "openclaw_list_last_success_timestamp_seconds" "seconds" ["kind", "list"] "When the file or url of a list was last read, as Unix time; 0 is never.";
+    LIST_FAILURES Counter "openclaw_list_failures_total" "" ["kind", "list"] "Attempts to read the file or url of a list that failed.";
+    LIST_EXPIRED Gauge "openclaw_list_expired" "" ["kind", "list"] "1 where the url of a list has been dead for longer than its ttl, and its entries have ended.";
     BAN_LATENCY Histogram "openclaw_ban_latency_seconds" "seconds" [] "From the verdict that made a ban due to the ban in the shield's tables. Its count is that of the bans of `[autoban]`.";
     AUTOBAN_LOST Counter "openclaw_autoban_lost_total" "" [] "Refusals that could not be counted for `[autoban]` because too many came at once.";
     LOG_DROPPED Counter "openclaw_access_log_dropped_total" "" [] "Access-log lines lost because the log could not be written, or not as fast as they came, and lines of refused connections beyond a thousand a second and worker.";

@@ -6,10 +6,12 @@
 mod admin;
 mod autoban;
 mod document;
+mod geo;
 mod headers;
 pub mod keys;
 mod limit;
 mod listener;
+mod lists;
 mod load;
 mod log;
 mod matcher;
@@ -33,9 +35,11 @@ mod variables;
 
 pub use admin::Admin;
 pub use autoban::{Autoban, Thresholds};
+pub use geo::{Geo, GeoRule};
 pub use headers::{HeaderEdit, HeaderEdits};
 pub use limit::{Limit, LimitKey};
 pub use listener::{Listener, Protocols};
+pub use lists::{ListSource, ShieldList};
 pub use load::{Loaded, load};
 pub use log::{AccessFormat, AccessLog, AccessTarget, Level, Log};
 pub use matcher::{HostPattern, Matcher, PathPattern};

@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use super::geo::Geo;
 use super::keys::{self, Key};
+use super::lists::ShieldList;
 use super::problem::Complaint;
 use super::reader::{Section, Unread};
 use super::syn::{self, Syn};
@@ -19,6 +21,8 @@ pub struct Shield {
     pub action: ShieldAction,
     pub allow: Vec<Prefix>,
     pub block: Vec<Prefix>,
+    pub lists: Vec<ShieldList>,
+    pub geo: Option<Geo>,
     /// For bans and block lists alone.
     pub block_action: ShieldAction,
     pub syn: Syn,
@@ -122,6 +126,21 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "Always blocked, unless allowed.",
         )
         .example("[\"203.0.113.0/24\"]"),
+        Key::default(
+            "lists",
+            "list of tables",
+            "[]",
+            "Lists that others keep, in files and at URLs.",
+        )
+        .fields(&super::lists::KEYS)
+        .example("[{ name = \"drop\", file = \"drop.netset\" }]"),
+        Key::optional(
+            "geo",
+            "table",
+            "{ database = \"country.mmdb\", deny = [\"ZZ\"] }",
+            "Which countries are kept out, or the only ones let in.",
+        )
+        .fields(&super::geo::KEYS),
         Key::default("syn", "table", "{}", "Floods of new TCP connections.")
             .fields(&syn::KEYS)
             .example("{ mode = \"auto\", per_source = \"200/s\", burst = 400, enter = \"20k/s\" }"),
@@ -166,10 +185,7 @@ user of the proxy and that he can reach (systemd mounts /sys/fs/bpf closed: chmo
             "keep goes on filtering when the proxy stops; detach takes the filter off.",
         ),
     ],
-    later: &[
-        ("lists", "block lists from files and feeds (`lists`)"),
-        ("geo", "blocking by country (`geo`)"),
-    ],
+    later: &[],
 };
 
 pub(super) fn read(section: &Section<'_>) -> Option<Shield> {
@@ -186,6 +202,12 @@ pub(super) fn read(section: &Section<'_>) -> Option<Shield> {
     let action = section.value("action", ShieldAction::read);
     let allow = section.list("allow", values::prefix);
     let block = section.list("block", values::prefix);
+    let lists = super::lists::read(section);
+    let geo = match section.section("geo") {
+        Some(geo) => Some(super::geo::read(&geo)?),
+        None if section.has("geo") => return None,
+        None => None,
+    };
     let syn = section
         .section("syn")
         .and_then(|section| syn::read(&section));
@@ -207,6 +229,8 @@ pub(super) fn read(section: &Section<'_>) -> Option<Shield> {
         action: action?,
         allow: allow?,
         block: block?,
+        lists: lists?,
+        geo,
         block_action: block_action?,
         syn: syn?,
         udp: udp?,

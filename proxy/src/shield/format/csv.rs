@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 
 use super::super::prefix;
-use super::Parsed;
+use super::{Fields, Parsed};
 
 /// Where the values stand in a line.
 struct Columns {
     address: usize,
     ttl: Option<usize>,
     reason: Option<usize>,
+    list: Option<usize>,
 }
 
 pub(super) fn parse(text: &str, parsed: &mut Parsed) {
@@ -17,6 +18,7 @@ pub(super) fn parse(text: &str, parsed: &mut Parsed) {
         address: 0,
         ttl: Some(1),
         reason: Some(2),
+        list: Some(3),
     };
     let mut is_first = true;
     for (line, text) in (1..).zip(text.lines()) {
@@ -44,7 +46,15 @@ pub(super) fn parse(text: &str, parsed: &mut Parsed) {
                 .filter(|field| !field.is_empty())
         };
         match field(Some(columns.address)) {
-            Some(address) => parsed.take(line, address, field(columns.ttl), field(columns.reason)),
+            Some(address) => parsed.take(
+                line,
+                Fields {
+                    address,
+                    ttl: field(columns.ttl),
+                    reason: field(columns.reason),
+                    list: field(columns.list),
+                },
+            ),
             None => parsed.problems.add(line, "the address is missing"),
         }
     }
@@ -70,6 +80,7 @@ fn header(fields: &[Cow<'_, str>]) -> Option<Columns> {
         address,
         ttl: find(&["ttl", "duration"]),
         reason: find(&["reason", "comment"]),
+        list: find(&["list"]),
     })
 }
 

@@ -2,20 +2,33 @@
 
 use serde::Deserialize;
 
-use super::Parsed;
+use super::{Fields, Parsed};
 
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Item {
     Address(String),
     Object {
-        #[serde(alias = "ip", alias = "prefix", alias = "value")]
+        #[serde(alias = "ip", alias = "prefix", alias = "cidr", alias = "value")]
         address: String,
         #[serde(default, alias = "duration")]
         ttl: Option<Ttl>,
-        #[serde(default)]
+        #[serde(default, alias = "sblid", alias = "scenario")]
         reason: Option<String>,
+        #[serde(default)]
+        list: Option<String>,
     },
+    /// What a feed says of itself.
+    Metadata {
+        #[serde(rename = "type")]
+        _kind: MetadataKind,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum MetadataKind {
+    Metadata,
 }
 
 #[derive(Deserialize)]
@@ -67,17 +80,33 @@ impl Lines<'_> {
 
 fn take(line: usize, text: &str, parsed: &mut Parsed) {
     match serde_json::from_str(text) {
-        Ok(Item::Address(address)) => parsed.take(line, &address, None, None),
+        Ok(Item::Metadata { .. }) => {}
+        Ok(Item::Address(address)) => parsed.take(
+            line,
+            Fields {
+                address: &address,
+                ..Fields::default()
+            },
+        ),
         Ok(Item::Object {
             address,
             ttl,
             reason,
+            list,
         }) => {
             let ttl = ttl.map(|ttl| match ttl {
                 Ttl::Seconds(seconds) => seconds.to_string(),
                 Ttl::Text(text) => text,
             });
-            parsed.take(line, &address, ttl.as_deref(), reason.as_deref());
+            parsed.take(
+                line,
+                Fields {
+                    address: &address,
+                    ttl: ttl.as_deref(),
+                    reason: reason.as_deref(),
+                    list: list.as_deref(),
+                },
+            );
         }
         Err(error) if error.is_data() => parsed.problems.add(line, EXPECTED),
         Err(error) => parsed.problems.add(line, error.to_string()),

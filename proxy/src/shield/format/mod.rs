@@ -27,24 +27,28 @@ pub enum Format {
     Plain,
     /// As published by many feeds (`.netset`): like plain.
     Netset,
-    /// Lines of `address,ttl,reason`, the header line optional.
+    /// Lines of `address,ttl,reason,list`, the header line optional.
     Csv,
-    /// An array of objects or strings, or one of them a line.
+    /// An array of objects or strings, or one of them a line, as of Spamhaus DROP.
     Json,
 }
 
 impl Format {
-    /// What a file of that name most likely holds.
-    pub fn of_file(name: &str) -> Self {
-        match name
-            .rsplit_once('.')
-            .map(|(_, extension)| extension.to_ascii_lowercase())
-            .as_deref()
-        {
-            Some("csv") => Self::Csv,
-            Some("json" | "jsonl" | "ndjson") => Self::Json,
-            Some("netset" | "ipset") => Self::Netset,
-            _ => Self::Plain,
+    /// How a text is most likely written, by its first line that says anything.
+    pub(super) fn detect(text: &str) -> Self {
+        let mut lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
+        let Some(line) = lines.find(|line| !line.is_empty() && !line.starts_with(['#', ';']))
+        else {
+            return Self::Plain;
+        };
+        let is_json = line.starts_with(['[', '{']) || serde_json::from_str::<&str>(line).is_ok();
+        let data = line.split_once(['#', ';']).map_or(line, |(data, _)| data);
+        if is_json {
+            Self::Json
+        } else if data.contains(',') {
+            Self::Csv
+        } else {
+            Self::Plain
         }
     }
 }
@@ -55,6 +59,8 @@ pub(in crate::shield) struct NewEntry {
     pub(in crate::shield) prefix: Prefix,
     pub(in crate::shield) ttl: Option<Duration>,
     pub(in crate::shield) reason: Option<Arc<str>>,
+    /// The list that the file says it is of.
+    pub(in crate::shield) list: Option<Arc<str>>,
     /// Where it stands in the file, from 1; 0 on the command line.
     pub(in crate::shield) line: usize,
 }
@@ -74,6 +80,12 @@ pub struct Problems {
 }
 
 impl Problems {
+    pub(super) fn join(&mut self, other: Self) {
+        self.count += other.count;
+        let room = SHOWN_PROBLEMS.saturating_sub(self.first.len());
+        self.first.extend(other.first.into_iter().take(room));
+    }
+
     pub(super) fn add(&mut self, line: usize, message: impl Into<String>) {
         self.count += 1;
         if self.first.len() < SHOWN_PROBLEMS {
@@ -93,6 +105,16 @@ pub(super) struct Parsed {
     /// Entries whose bits behind the prefix length were cleared.
     pub(super) normalised: Problems,
     reason: Option<Arc<str>>,
+    list: Option<Arc<str>>,
+}
+
+/// An entry as it was written.
+#[derive(Clone, Copy, Debug, Default)]
+struct Fields<'a> {
+    address: &'a str,
+    ttl: Option<&'a str>,
+    reason: Option<&'a str>,
+    list: Option<&'a str>,
 }
 
 /// Reads a whole file.
@@ -109,7 +131,13 @@ pub(super) fn parse(format: Format, text: &str) -> Parsed {
 
 impl Parsed {
     /// Takes one entry as it was written.
-    fn take(&mut self, line: usize, address: &str, ttl: Option<&str>, reason: Option<&str>) {
+    fn take(&mut self, line: usize, fields: Fields<'_>) {
+        let Fields {
+            address,
+            ttl,
+            reason,
+            list,
+        } = fields;
         let Reading {
             prefix,
             had_host_bits,
@@ -132,12 +160,22 @@ impl Parsed {
             );
         }
         let reason = self.reason(reason);
+        let list = list.map(|name| self.list(name));
         self.entries.push(NewEntry {
             prefix,
             ttl,
             reason,
+            list,
             line,
         });
+    }
+
+    /// Lists come in blocks, so the last name is shared.
+    fn list(&mut self, name: &str) -> Arc<str> {
+        match &self.list {
+            Some(list) if **list == *name => Arc::clone(list),
+            _ => Arc::clone(self.list.insert(name.into())),
+        }
     }
 
     /// Lists repeat their reasons, so the last one is shared.
@@ -271,15 +309,66 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_a_file_tells_its_format() {
-        for (name, format) in [
-            ("drop.netset", Format::Netset),
-            ("a.CSV", Format::Csv),
-            ("a.json", Format::Json),
-            ("list.txt", Format::Plain),
-            ("-", Format::Plain),
+    fn the_content_of_a_file_tells_its_format() {
+        for (text, format) in [
+            ("", Format::Plain),
+            ("# a, b\n\n203.0.113.7\n", Format::Plain),
+            (
+                "; Spamhaus DROP List\n1.10.16.0/20 ; SBL256894, or so\n",
+                Format::Plain,
+            ),
+            ("\u{feff}address,ttl\n", Format::Csv),
+            ("# x\n203.0.113.7,,scanner\n", Format::Csv),
+            ("\"203.0.113.7\",\"1h\"\n", Format::Csv),
+            ("\"203.0.113.7\"\n", Format::Json),
+            ("\n [\n", Format::Json),
+            ("{\"cidr\":\"1.10.16.0/20\"}\n", Format::Json),
+            ("<html>, 404\n", Format::Csv),
         ] {
-            assert_eq!(Format::of_file(name), format, "{name}");
+            assert_eq!(Format::detect(text), format, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn feeds_are_read_as_they_are_published() {
+        let text = "{\"cidr\":\"1.10.16.0/20\",\"sblid\":\"SBL256894\",\"rir\":\"apnic\"}\n{\"cidr\":\"2a06:e480::/29\",\"sblid\":\"SBL301771\",\"rir\":\"ripencc\"}\n{\"type\":\"metadata\",\"timestamp\":1,\"size\":2,\"records\":2,\"copyright\":\"x\",\"terms\":\"y\"}\n";
+        assert_snapshot!(describe(Format::detect(text), text), @r"
+        1: 1.10.16.0/20 because SBL256894
+        2: 2a06:e480::/29 because SBL301771
+        ");
+        let text =
+            "; Spamhaus DROP List 2026/11/22\n; Last-Modified: now\n1.10.16.0/20 ; SBL256894\n";
+        assert_snapshot!(describe(Format::detect(text), text), @r"
+        3: 1.10.16.0/20 because SBL256894
+        ");
+        let text = "#\n# firehol_level1\n#\n# ipv4 hash:net ipset\n# Category        : attacks\n0.0.0.0/8\n1.10.16.0/20\n";
+        assert_snapshot!(describe(Format::detect(text), text), @r"
+        6: 0.0.0.0/8
+        7: 1.10.16.0/20
+        ");
+    }
+
+    #[test]
+    fn an_export_says_which_list_an_entry_is_of() {
+        for format in [Format::Plain, Format::Netset, Format::Csv, Format::Json] {
+            let mut writer = write::Writer::new(format);
+            writer.entry("203.0.113.7", "office", None, Some("a, \"b\""));
+            writer.entry("203.0.113.8", "office", None, None);
+            writer.entry("2001:db8::/32", "feed", None, None);
+            let (text, _) = writer.finish();
+            let parsed = parse(Format::detect(&text), &text);
+            let lists: Vec<_> = parsed
+                .entries
+                .iter()
+                .map(|one| one.list.as_deref())
+                .collect();
+            assert_eq!(
+                lists,
+                [Some("office"), Some("office"), Some("feed")],
+                "{text}"
+            );
+            let reason = parsed.entries.first().and_then(|one| one.reason.as_deref());
+            assert_eq!(reason, Some("a, \"b\""));
         }
     }
 }

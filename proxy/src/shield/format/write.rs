@@ -16,7 +16,7 @@ pub(in super::super) struct Writer {
 impl Writer {
     pub(in super::super) fn new(format: Format) -> Self {
         let out = match format {
-            Format::Csv => "address,ttl,reason\n".to_owned(),
+            Format::Csv => "address,ttl,reason,list\n".to_owned(),
             Format::Json => "[".to_owned(),
             Format::Plain | Format::Netset => String::new(),
         };
@@ -51,7 +51,7 @@ impl Writer {
             Format::Csv => {
                 let left = left.map(ttl::exact).unwrap_or_default();
                 let reason = reason.map(quote).unwrap_or_default();
-                self.push(&[address, ",", &left, ",", &reason, "\n"]);
+                self.push(&[address, ",", &left, ",", &reason, ",", list, "\n"]);
             }
             Format::Json => {
                 self.out += if self.entries == 0 { "\n" } else { ",\n" };

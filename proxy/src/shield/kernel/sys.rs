@@ -22,6 +22,7 @@ const MAP_GET_NEXT_KEY: libc::c_int = 4;
 const OBJ_GET: libc::c_int = 7;
 const OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const MAP_UPDATE_BATCH: libc::c_int = 26;
+const MAP_DELETE_BATCH: libc::c_int = 27;
 const LINK_DETACH: libc::c_int = 34;
 
 /// `statfs` type of bpffs; the field is of another type on every architecture.
@@ -223,20 +224,49 @@ pub(super) fn update_batch<K: Plain, V: Plain>(
     keys: &[K],
     values: &[V],
 ) -> (usize, io::Result<()>) {
+    let count = keys.len().min(values.len());
+    batch(
+        MAP_UPDATE_BATCH,
+        map,
+        address(keys.as_ptr()),
+        address(values.as_ptr()),
+        count,
+    )
+}
+
+/// Deletes keys; returns how many went, and what stopped the rest.
+pub(super) fn delete_batch<K: Plain>(map: BorrowedFd<'_>, keys: &[K]) -> (usize, io::Result<()>) {
+    batch(MAP_DELETE_BATCH, map, address(keys.as_ptr()), 0, keys.len())
+}
+
+fn batch(
+    command: libc::c_int,
+    map: BorrowedFd<'_>,
+    keys: u64,
+    values: u64,
+    count: usize,
+) -> (usize, io::Result<()>) {
     let mut batch = Batch {
         in_batch: 0,
         out_batch: 0,
-        keys: address(keys.as_ptr()),
-        values: address(values.as_ptr()),
-        count: keys.len().min(values.len()) as u32,
+        keys,
+        values,
+        count: count as u32,
         map_fd: raw(map),
         element_flags: 0,
         flags: 0,
     };
-    match bpf(MAP_UPDATE_BATCH, &mut batch) {
-        Ok(_) => (keys.len(), Ok(())),
-        // A kernel without the command leaves the count as it was: nothing is certain then.
-        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => (0, Err(error)),
+    match bpf(command, &mut batch) {
+        Ok(_) => (count, Ok(())),
+        // Only where an element was refused has the kernel written the count; a command or a map without batches leaves it as it was.
+        Err(error)
+            if !matches!(
+                error.raw_os_error(),
+                Some(libc::ENOENT | libc::E2BIG | libc::ENOSPC | libc::ENOMEM | libc::EBUSY)
+            ) =>
+        {
+            (0, Err(error))
+        }
         Err(error) => (batch.count as usize, Err(error)),
     }
 }

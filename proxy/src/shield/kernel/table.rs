@@ -80,8 +80,13 @@ impl<K: Plain, V: Plain> Table<K, V> {
     /// How many of the keys there were.
     pub fn remove_many(&self, keys: &[K]) -> Result<usize, KernelError> {
         let mut removed = 0;
-        for key in keys {
-            removed += usize::from(self.remove(key)?);
+        for chunk in keys.chunks(BATCH) {
+            // A batch stops at a key that is not there.
+            let (done, _) = sys::delete_batch(self.map.as_fd(), chunk);
+            removed += done;
+            for key in chunk.iter().skip(done) {
+                removed += usize::from(self.remove(key)?);
+            }
         }
         Ok(removed)
     }

@@ -17,6 +17,7 @@ fn entry(text: &str, ttl: Option<u64>) -> NewEntry {
         prefix: prefix(text),
         ttl: ttl.map(Duration::from_secs),
         reason: None,
+        list: None,
         line: 0,
     }
 }
@@ -175,6 +176,7 @@ fn bans_have_a_bound() {
             },
             ttl: Some(Duration::from_mins(1)),
             reason: None,
+            list: None,
             line: 0,
         })
         .collect();

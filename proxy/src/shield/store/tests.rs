@@ -13,6 +13,7 @@ fn entries(texts: &[&str]) -> Vec<NewEntry> {
         prefix: prefix(text),
         ttl: None,
         reason: None,
+        list: None,
         line: 0,
     });
     entries.collect()

@@ -5,10 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::config::{
-    AccessFormat, AccessTarget, Action, Autoban, EndpointAddress, HostPattern, Level, LimitKey,
-    NoFiles, PacketAction, PathPattern, Protocols, ShieldAction, Source, SynMode, SynVariant,
-    Thresholds, TlsVersion, load,
+    AccessFormat, AccessTarget, Action, Autoban, EndpointAddress, GeoRule, HostPattern, Level,
+    LimitKey, ListSource, NoFiles, PacketAction, PathPattern, Protocols, ShieldAction, Source,
+    SynMode, SynVariant, Thresholds, TlsVersion, load,
 };
+use crate::country::{UNKNOWN, country_number};
 
 use super::{Memory, accepted, load_files, load_text};
 
@@ -216,6 +217,35 @@ fn a_route_is_read_whole() {
         matches!(&config.routes[2].action, Action::Respond(page) if page.content_type.starts_with("text/html"))
     );
     assert_eq!(&*config.routes[2].name, "route-3");
+}
+
+#[test]
+fn countries_are_numbers_in_order() {
+    let text = format!(
+        "{SMALL}[shield]\ngeo = {{ database = \"c.mmdb\", allow = [\"FR\", \"DE\", \"unknown\", \"DE\"] }}\n"
+    );
+    let geo = load_text(&text).unwrap().config.shield.geo.unwrap();
+    assert_eq!(geo.rule, GeoRule::Allow);
+    assert!(geo.database.ends_with("c.mmdb"));
+    let numbers = ["DE", "FR"].map(|code| country_number(code).unwrap());
+    assert_eq!(geo.countries, [UNKNOWN, numbers[0], numbers[1]]);
+}
+
+#[test]
+fn lists_come_from_files_and_urls() {
+    let text = format!(
+        "{SMALL}[shield]\nlists = [{{ name = \"drop\", file = \"drop.netset\" }}, {{ name = \"drop\", kind = \"allow\", url = \"https://a/b\", ttl = \"3h\" }}]\n"
+    );
+    let lists = load_text(&text).unwrap().config.shield.lists;
+    assert!(matches!(&lists[0].source, ListSource::File(file) if file.ends_with("drop.netset")));
+    assert_eq!((lists[0].allow, lists[1].allow), (false, true));
+    let hour = Duration::from_hours(1);
+    let url = ListSource::Url {
+        url: "https://a/b".into(),
+        every: hour,
+        ttl: Some(hour * 3),
+    };
+    assert_eq!(lists[1].source, url);
 }
 
 #[test]

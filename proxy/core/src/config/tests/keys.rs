@@ -13,6 +13,9 @@ const EVERY_SECTION: &str = r#"
 [listener.web]
 bind = "127.0.0.1:80"
 tls = { certificates = [{ cert = "a", key = "b" }] }
+[shield]
+geo = { database = "c", deny = "ZZ" }
+lists = [{ name = "drop", file = "a" }]
 [upstream.app]
 endpoints = [{ address = "127.0.0.1:80" }]
 [[route]]
@@ -78,8 +81,18 @@ fn document(section: &Section, key: &Key) -> String {
         _ => "to = \"app\"",
     };
     match section.name {
+        "shield.lists" if matches!(key.name, "name" | "kind") => {
+            format!("{listener}[shield]\nlists = [{{ {inline}, file = \"a\" }}]")
+        }
+        "shield.lists" if matches!(key.name, "every" | "ttl") => {
+            format!("{listener}[shield]\nlists = [{{ {inline}, url = \"http://a\" }}]")
+        }
+        "shield.lists" => format!("{listener}[shield]\nlists = [{{ {inline} }}]"),
+        "shield.geo" if key.presence == Presence::Required => {
+            format!("{listener}[shield.geo]\n{lines}\ndeny = [\"DE\"]\n")
+        }
         "server" | "autoban" | "autoban.after" | "admin" | "log" | "log.access" | "shield"
-        | "shield.syn" | "shield.udp" => {
+        | "shield.syn" | "shield.udp" | "shield.geo" => {
             format!("[{}]\n{lines}\n{listener}", section.name)
         }
         "listener" => format!("[listener.web]\n{lines}\n"),

@@ -147,12 +147,67 @@ fn the_server_section_is_checked() {
     shield("invalid = true", "expected a string");
     shield("sample = 100", "100 is not a power of two");
     shield("sample = -1", "-1 is out of range");
-    for key in ["lists", "geo"] {
-        listener(
-            &format!("[shield]\n{key} = 1"),
-            "this version does not support",
-        );
-    }
+}
+
+#[test]
+fn countries_are_checked() {
+    let geo = |keys: &str, message: &str| {
+        listener(&format!("[shield]\ngeo = {{ {keys} }}"), message);
+    };
+    geo("deny = [\"DE\"]", "missing key `database`");
+    geo("database = \"c\"", "which countries are meant?");
+    geo("database = \"c\", deny = []", "names no country");
+    geo(
+        "database = \"c\", deny = [\"DE\"], allow = [\"FR\"]",
+        "exclude each other",
+    );
+    geo("database = \"c\", deny = [\"UK\"]", "`UK` is not the code");
+    geo("database = \"c\", deny = [\"de\"]", "`de` is not the code");
+    geo("database = \"c\", deny = [5]", "expected a string");
+    listener("[shield]\ngeo = \"c\"", "expected a table");
+}
+
+#[test]
+fn lists_are_checked() {
+    let list = |keys: &str, message: &str| {
+        listener(&format!("[shield]\nlists = [{{ {keys} }}]"), message);
+    };
+    list("file = \"a\"", "missing key `name`");
+    list("name = \"a\"", "where does the list come from?");
+    list(
+        "name = \"a b\", file = \"a\"",
+        "cannot be the name of a list",
+    );
+    list(
+        "name = \"../a\", file = \"a\"",
+        "cannot be the name of a list",
+    );
+    list(
+        "name = \"manual\", file = \"a\"",
+        "is not from a file or url",
+    );
+    list(
+        "name = \"a\", file = \"a\", url = \"http://a\"",
+        "exclude each other",
+    );
+    list(
+        "name = \"a\", file = \"a\", ttl = \"1h\"",
+        "`ttl` is for a url",
+    );
+    list("name = \"a\", url = \"ftp://a\"", "not a URL of http");
+    list("name = \"a\", url = \"http://u:p@a/\"", "not a URL of http");
+    list(
+        "name = \"a\", url = \"http://a\", ttl = \"1h\"",
+        "must be longer than `every`",
+    );
+    list(
+        "name = \"a\", file = \"a\", crowdsec = \"http://a\"",
+        "does not support",
+    );
+    list(
+        "name = \"a\", file = \"a\" }, { name = \"a\", file = \"b\"",
+        "there are two lists `a`",
+    );
 }
 
 #[test]

@@ -1,0 +1,173 @@
+//! `shield.lists`: lists that others keep, in files and at URLs.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::keys::{self, Key};
+use super::problem::Complaint;
+use super::reader::{Item, Section, Unread};
+use super::tree::Node;
+use super::values;
+
+/// A list that follows its source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShieldList {
+    pub name: String,
+    pub allow: bool,
+    pub source: ListSource,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListSource {
+    /// Read again when it changes.
+    File(PathBuf),
+    Url {
+        url: String,
+        every: Duration,
+        /// How long entries last when the URL gives no answer any more; nothing is for good.
+        ttl: Option<Duration>,
+    },
+}
+
+pub(super) static KEYS: keys::Section = keys::Section {
+    name: "shield.lists",
+    doc: "A list that others keep. Exactly one of file and url; the format is told by the content.",
+    keys: &[
+        Key::required(
+            "name",
+            "name",
+            "\"drop\"",
+            "Its name in commands and metrics.",
+        ),
+        Key::default("kind", "word", "\"block\"", "block or allow."),
+        Key::optional(
+            "file",
+            "path",
+            "\"drop.netset\"",
+            "Read again when it changes.",
+        ),
+        Key::optional(
+            "url",
+            "URL",
+            "\"https://example.org/x.netset\"",
+            "Fetched every so often; http or https, at most 64 MiB. The last good copy is kept in state_dir.",
+        ),
+        Key::default(
+            "every",
+            "duration",
+            "\"1h\"",
+            "How often the url is fetched.",
+        ),
+        Key::optional(
+            "ttl",
+            "duration",
+            "\"3h\"",
+            "How long the entries last when the url fails; for good when absent.",
+        ),
+    ],
+    later: &[("crowdsec", "decisions of a CrowdSec LAPI (`crowdsec`)")],
+};
+
+/// Every list; `None` with a problem if one is wrong.
+pub(super) fn read(shield: &Section<'_>) -> Option<Vec<ShieldList>> {
+    let mut lists: Vec<ShieldList> = Vec::new();
+    let mut is_whole = true;
+    for item in shield.items("lists")? {
+        let (path, place) = (item.path.clone(), item.node.place);
+        let Some(list) = read_one(shield, item) else {
+            is_whole = false;
+            continue;
+        };
+        if lists
+            .iter()
+            .any(|one| one.name == list.name && one.allow == list.allow)
+        {
+            let complaint = Complaint::new(format!("there are two lists `{}`", list.name));
+            shield.reader.report(place, &path, complaint);
+            is_whole = false;
+        }
+        lists.push(list);
+    }
+    is_whole.then_some(lists)
+}
+
+fn read_one(shield: &Section<'_>, item: Item) -> Option<ShieldList> {
+    let section = shield.item_section("lists", item)?;
+    let name = section.value("name", name);
+    let allow = section.value("kind", values::choice(&[("block", false), ("allow", true)]));
+    let file = section
+        .optional("file", |node| section.reader.path(node))
+        .ok()?;
+    let url = section.optional("url", url).ok()?;
+    let every = section.value("every", values::duration);
+    let ttl = section.optional("ttl", values::duration).ok()?;
+    let source = match (file, url) {
+        (Some(file), None) => {
+            for key in ["every", "ttl"] {
+                if section.has(key) {
+                    let complaint = Complaint::new(format!("`{key}` is for a url"));
+                    section.complain(key, complaint.hint("a file is read when it changes"));
+                    return None;
+                }
+            }
+            ListSource::File(file)
+        }
+        (None, Some(url)) => {
+            let every = every?;
+            if ttl.is_some_and(|ttl| ttl <= every) {
+                let complaint = Complaint::new("this must be longer than `every`");
+                section.complain(
+                    "ttl",
+                    complaint.hint("else the entries end between two fetches"),
+                );
+                return None;
+            }
+            ListSource::Url { url, every, ttl }
+        }
+        (file, _) => {
+            let (key, text) = if file.is_some() {
+                ("url", "`file` and `url` exclude each other")
+            } else {
+                ("name", "where does the list come from?")
+            };
+            section.complain(key, Complaint::new(text).hint("write one of file and url"));
+            return None;
+        }
+    };
+    Some(ShieldList {
+        name: name?,
+        allow: allow?,
+        source,
+    })
+}
+
+fn name(node: &Node) -> Result<String, Unread> {
+    let name = values::text(node)?;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if name.len() > 64 || !name.bytes().all(is_plain) || name.starts_with('.') {
+        let complaint = Complaint::new(format!("`{name}` cannot be the name of a list"));
+        return Err(complaint
+            .hint("use up to 64 letters, digits and - _ .")
+            .into());
+    }
+    if ["config", "protected", "manual"].contains(&name.as_str()) {
+        let complaint = Complaint::new(format!("the list `{name}` is not from a file or url"));
+        return Err(complaint.hint("choose another name").into());
+    }
+    Ok(name)
+}
+
+fn url(node: &Node) -> Result<String, Unread> {
+    let text = values::text(node)?;
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+    let host = rest.and_then(|rest| rest.split(['/', '?']).next());
+    match host {
+        Some(host) if is_plain && !host.is_empty() && !host.contains('@') => Ok(text),
+        _ => Err(Complaint::new("this is not a URL of http or https")
+            .hint("write it as \"https://example.org/list.netset\"")
+            .into()),
+    }
+}

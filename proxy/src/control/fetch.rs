@@ -1,0 +1,245 @@
+//! One GET of a list over HTTP/1.1, in the clear or over TLS with the system's roots. Everything is bounded: the time, the size, the
+//! redirects. An answer that is cut short is an error.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
+use hyper::body::{Body as _, Bytes, Incoming};
+use hyper::client::conn::http1;
+use hyper::header::{
+    ACCEPT, ETAG, HOST, HeaderMap, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
+    LOCATION, USER_AGENT,
+};
+use hyper::{Request, Response, StatusCode, Uri};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::task::spawn_local;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use crate::shield::{Fetched, MAX_FEED, Validators};
+
+/// From the lookup of the name to the last byte.
+const WITHIN: Duration = Duration::from_mins(1);
+const MAX_REDIRECTS: usize = 5;
+
+/// Why there is nothing new.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FetchError {
+    #[error("`{0}` is no address of a list")]
+    Url(String),
+    #[error("cannot connect to {host}")]
+    Connect {
+        host: String,
+        source: std::io::Error,
+    },
+    #[error("no certificates of authorities are installed on this system")]
+    Roots,
+    #[error("TLS with {host} is not possible")]
+    Tls { host: String, source: rustls::Error },
+    #[error("the exchange with {host} failed")]
+    Http { host: String, source: hyper::Error },
+    #[error("{host} answered {status}")]
+    Status { host: String, status: StatusCode },
+    #[error("more than {MAX_REDIRECTS} redirects")]
+    Redirects,
+    #[error("{host} redirects to {to}, which is no place for a list")]
+    Redirect { host: String, to: String },
+    #[error("the answer is larger than {} MiB", MAX_FEED >> 20)]
+    TooLarge,
+    #[error("the answer was cut short")]
+    Body {
+        source: Box<dyn Error + Send + Sync>,
+    },
+    #[error("no whole answer within {} s", WITHIN.as_secs())]
+    Slow,
+}
+
+/// Fetches a list, unless it is the one that is known.
+pub(super) async fn fetch(url: &str, known: &Validators) -> Result<Fetched, FetchError> {
+    timeout(WITHIN, follow(url, known))
+        .await
+        .unwrap_or(Err(FetchError::Slow))
+}
+
+async fn follow(url: &str, known: &Validators) -> Result<Fetched, FetchError> {
+    let bad = |text: &str| FetchError::Url(text.to_owned());
+    let mut uri: Uri = url.parse().ok().ok_or_else(|| bad(url))?;
+    for _ in 0..=MAX_REDIRECTS {
+        let host = uri.host().ok_or_else(|| bad(url))?.to_owned();
+        let response = get(&uri, &host, known).await?;
+        let status = response.status();
+        if status == StatusCode::NOT_MODIFIED {
+            return Ok(Fetched::Unchanged);
+        }
+        if status == StatusCode::OK {
+            let validators = Validators {
+                etag: header(response.headers(), &ETAG),
+                last_modified: header(response.headers(), &LAST_MODIFIED),
+            };
+            let text = read(response.into_body()).await?;
+            return Ok(Fetched::Body { text, validators });
+        }
+        if !status.is_redirection() {
+            return Err(FetchError::Status { host, status });
+        }
+        let to = header(response.headers(), &LOCATION).unwrap_or_default();
+        uri = redirect(&uri, &to).ok_or(FetchError::Redirect { host, to })?;
+    }
+    Err(FetchError::Redirects)
+}
+
+/// Where a redirect leads: never from TLS into the clear.
+fn redirect(from: &Uri, to: &str) -> Option<Uri> {
+    let scheme = from.scheme_str()?;
+    let authority = from.authority()?;
+    let text = if to.starts_with("//") {
+        format!("{scheme}:{to}")
+    } else if to.starts_with('/') {
+        format!("{scheme}://{authority}{to}")
+    } else {
+        to.to_owned()
+    };
+    let uri: Uri = text.parse().ok()?;
+    let is_safe = match uri.scheme_str()? {
+        "https" => true,
+        "http" => scheme == "http",
+        _ => false,
+    };
+    let is_plain = uri
+        .authority()
+        .is_some_and(|authority| !authority.as_str().contains('@'));
+    (is_safe && is_plain).then_some(uri)
+}
+
+async fn get(uri: &Uri, host: &str, known: &Validators) -> Result<Response<Incoming>, FetchError> {
+    let is_tls = uri.scheme_str() == Some("https");
+    let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+    // An IPv6 address stands in brackets in a URL only.
+    let name = host.trim_start_matches('[').trim_end_matches(']');
+    let unreachable = |source| FetchError::Connect {
+        host: host.to_owned(),
+        source,
+    };
+    let stream = TcpStream::connect((name, port))
+        .await
+        .map_err(unreachable)?;
+    if !is_tls {
+        return ask(stream, uri, host, known).await;
+    }
+    let server = ServerName::try_from(name.to_owned()).ok();
+    let server = server.ok_or_else(|| FetchError::Url(uri.to_string()))?;
+    let connector = TlsConnector::from(trust(host)?);
+    let stream = connector
+        .connect(server, stream)
+        .await
+        .map_err(unreachable)?;
+    ask(stream, uri, host, known).await
+}
+
+/// The system's roots, read anew each time: an hour is long enough for them to change.
+fn trust(host: &str) -> Result<Arc<ClientConfig>, FetchError> {
+    let mut roots = RootCertStore::empty();
+    // Those that cannot be read or parsed are left out.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        return Err(FetchError::Roots);
+    }
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let config = ClientConfig::builder_with_provider(provider.into())
+        .with_safe_default_protocol_versions()
+        .map_err(|source| FetchError::Tls {
+            host: host.to_owned(),
+            source,
+        })?;
+    Ok(Arc::new(
+        config.with_root_certificates(roots).with_no_client_auth(),
+    ))
+}
+
+async fn ask<S: AsyncRead + AsyncWrite + Unpin + 'static>(
+    stream: S,
+    uri: &Uri,
+    host: &str,
+    known: &Validators,
+) -> Result<Response<Incoming>, FetchError> {
+    let failed = |source| FetchError::Http {
+        host: host.to_owned(),
+        source,
+    };
+    let shake = http1::handshake(TokioIo::new(stream));
+    let (mut sender, connection) = shake.await.map_err(failed)?;
+    spawn_local(async move {
+        // How it ended is seen by the one who reads the answer.
+        let _ = timeout(WITHIN, connection).await;
+    });
+    let bad = || FetchError::Url(uri.to_string());
+    let target = uri.path_and_query().map_or("/", |target| target.as_str());
+    let authority = uri.authority().ok_or_else(bad)?.as_str();
+    let mut request = Request::get(target)
+        .header(HOST, authority)
+        .header(ACCEPT, "*/*")
+        .header(USER_AGENT, concat!("openclaw/", env!("CARGO_PKG_VERSION")));
+    for (name, value) in [
+        (IF_NONE_MATCH, &known.etag),
+        (IF_MODIFIED_SINCE, &known.last_modified),
+    ] {
+        if let Some(value) = value {
+            request = request.header(name, value);
+        }
+    }
+    let request = request.body(Empty::<Bytes>::new()).ok().ok_or_else(bad)?;
+    sender.send_request(request).await.map_err(failed)
+}
+
+async fn read(body: Incoming) -> Result<String, FetchError> {
+    // What is said beforehand need not be waited for.
+    if body.size_hint().lower() > MAX_FEED as u64 {
+        return Err(FetchError::TooLarge);
+    }
+    let whole = Limited::new(body, MAX_FEED).collect().await;
+    let bytes = whole.map_err(|source| {
+        if source.is::<LengthLimitError>() {
+            FetchError::TooLarge
+        } else {
+            FetchError::Body { source }
+        }
+    })?;
+    // A comment in another encoding is no reason to refuse a list.
+    Ok(String::from_utf8_lossy(&bytes.to_bytes()).into_owned())
+}
+
+fn header(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    #[test]
+    fn a_redirect_never_leaves_tls() {
+        for (from, to, expected) in [
+            ("http://a/x", "/y?z", Some("http://a/y?z")),
+            ("https://a:1/x", "//b/y", Some("https://b/y")),
+            ("http://a/", "https://b/", Some("https://b/")),
+            ("https://a/", "https://b/", Some("https://b/")),
+            ("https://a/", "http://b/", None),
+            ("https://a/", "http://a/", None),
+            ("http://a/", "file:///etc/passwd", None),
+            ("http://a/", "http://u:p@b/", None),
+            ("http://a/", "", None),
+            ("http://a/", "y", None),
+        ] {
+            let found = redirect(&from.parse().unwrap(), to);
+            let found = found.map(|uri| uri.to_string());
+            assert_eq!(found.as_deref(), expected, "{from} -> {to}");
+        }
+    }
+}

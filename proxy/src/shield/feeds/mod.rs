@@ -1,0 +1,109 @@
+//! Lists that others keep: read again when their file changes, replaced when their URL has something new, emptied when it has been dead
+//! for too long. What may be blocked is decided as for an import. The fetching itself is the control plane's.
+
+mod keep;
+mod state;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use openclaw_core::config::{ListSource, ShieldList};
+
+pub use self::state::check_list;
+use super::geo::Stamp;
+use super::lists::Kind;
+
+/// The largest body of a URL, and the largest file.
+pub const MAX_FEED: usize = 64 << 20;
+/// The longest wait after a failure.
+const RETRY: Duration = Duration::from_mins(1);
+
+/// What makes a URL answer with something new only.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Validators {
+    pub etag: Option<String>,
+    pub last_modified: Option<String>,
+}
+
+/// A URL to be fetched now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    pub list: ShieldList,
+    pub validators: Validators,
+}
+
+/// What came of fetching.
+#[derive(Debug)]
+pub enum Fetched {
+    Body {
+        text: String,
+        validators: Validators,
+    },
+    /// 304: what is known is still right.
+    Unchanged,
+}
+
+/// A list with its source.
+#[derive(Clone, Debug)]
+pub(super) struct Feed {
+    list: ShieldList,
+    /// The file that was read last.
+    stamp: Option<Stamp>,
+    validators: Validators,
+    /// Seconds since 1970.
+    last_success: Option<u64>,
+    last_error: Option<String>,
+    failures: u64,
+    /// Seconds since 1970 of the next fetch.
+    next: u64,
+    /// Its entries have ended because the URL has been dead for too long.
+    has_expired: bool,
+}
+
+impl Feed {
+    fn new(list: ShieldList) -> Self {
+        Self {
+            list,
+            stamp: None,
+            validators: Validators::default(),
+            last_success: None,
+            last_error: None,
+            failures: 0,
+            next: 0,
+            has_expired: false,
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        kind(&self.list)
+    }
+
+    fn file(&self) -> Option<&PathBuf> {
+        match &self.list.source {
+            ListSource::File(path) => Some(path),
+            ListSource::Url { .. } => None,
+        }
+    }
+
+    /// Whether the entries are too old to be believed.
+    fn is_dead(&self, unix: u64) -> bool {
+        match (&self.list.source, self.last_success) {
+            (ListSource::Url { ttl: Some(ttl), .. }, Some(success)) => {
+                success.saturating_add(ttl.as_secs()) <= unix
+            }
+            _ => false,
+        }
+    }
+
+    /// What it follows, for people.
+    fn origin(&self) -> String {
+        match &self.list.source {
+            ListSource::File(path) => path.display().to_string(),
+            ListSource::Url { url, .. } => url.clone(),
+        }
+    }
+}
+
+fn kind(list: &ShieldList) -> Kind {
+    if list.allow { Kind::Allow } else { Kind::Block }
+}
