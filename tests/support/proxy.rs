@@ -53,6 +53,15 @@ impl Proxy {
         proxy
     }
 
+    /// The same as [`Self::start`] in a network namespace.
+    pub fn start_in(namespace: &str, config: &str) -> Self {
+        let mut command = Command::new("nsenter");
+        command
+            .arg(format!("--net=/run/netns/{namespace}"))
+            .arg(env!("CARGO_BIN_EXE_openclaw"));
+        Self::ready(Self::launch_in(Folder::new(), command, config, &[]))
+    }
+
     /// The same as [`Self::start`] with at most so many open files.
     pub fn start_with_files(config: &str, files: u32) -> Self {
         let mut command = Command::new("prlimit");

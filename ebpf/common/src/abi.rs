@@ -3,6 +3,8 @@
 
 use core::mem::{align_of, size_of};
 
+use crate::packet::Address;
+
 /// Names the directory of the pins (`v2`), so that a build never opens maps of another layout. Raised with any change in this file,
 /// in the names or capacities of [`crate::maps`] or in the numbers of [`crate::verdict::Reason`].
 pub const ABI_VERSION: u32 = 2;
@@ -92,6 +94,87 @@ impl Limit {
     };
 }
 
+/// Bits of [`Cookies::flags`].
+pub mod cookies {
+    /// A listener whose queue has overflowed is relieved, attack or not.
+    pub const ARMED: u32 = 1 << 0;
+    /// Under attack cookies are made without a socket. Needs `tcp_syncookies = 2` and Linux 6.0.
+    pub const RAW: u32 = 1 << 1;
+    /// Timestamps, and with them all other options, may be answered. Needs `tcp_timestamps = 2`: with 1 the kernel adds a secret.
+    pub const TIMESTAMPS: u32 = 1 << 2;
+    /// `tcp_sack` is on.
+    pub const SACK: u32 = 1 << 3;
+    /// `tcp_window_scaling` is on.
+    pub const SCALING: u32 = 1 << 4;
+}
+
+/// How SYNs are answered with cookies.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cookies {
+    /// See [`cookies`].
+    pub flags: u32,
+    /// The MSS that we announce over IPv4.
+    pub mss4: u16,
+    /// The MSS that we announce over IPv6.
+    pub mss6: u16,
+    /// The window that we announce.
+    pub window: u16,
+    /// The scale of later windows, as the listeners would announce it.
+    pub scale: u8,
+    /// TTL or hop limit of answers.
+    pub hop_limit: u8,
+    /// Zero.
+    pub reserved: u32,
+    /// How often a SYN goes to its listener, in nanoseconds.
+    pub keep_ns: u64,
+    /// Answers in all.
+    pub answers: Limit,
+}
+
+impl Cookies {
+    /// No cookies but under attack, and then bare ones.
+    pub const NONE: Self = Self {
+        flags: 0,
+        mss4: 536,
+        mss6: 1220,
+        window: 64_240,
+        scale: 0,
+        hop_limit: 64,
+        reserved: 0,
+        keep_ns: 10_000_000_000,
+        answers: Limit::NONE,
+    };
+}
+
+/// An address and port that a listener of ours is bound to: key of `SERVED`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Served {
+    /// Network byte order; IPv4 as `::ffff:a.b.c.d`.
+    pub address: [u8; 16],
+    /// The port.
+    pub port: u16,
+    /// Zero.
+    pub reserved: u16,
+}
+
+impl Served {
+    /// The key of an address and port.
+    #[inline(always)]
+    pub const fn new(address: Address, port: u16) -> Self {
+        let address = match address {
+            Address::V4([a, b, c, d]) => [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d],
+            Address::V6(address) => address,
+        };
+        Self {
+            address,
+            port,
+            reserved: 0,
+        }
+    }
+}
+
 /// What the operator has chosen, read once per packet.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,8 +205,10 @@ pub struct Config {
     pub syn: Limit,
     /// UDP packets of one source to the ports of `PORTS_UDP`; where QUIC is spoken, only those of connections that begin.
     pub udp: Limit,
-    /// Zero; for MSS, window, scale and hop limit of cookies.
-    pub reserved2: [u64; 19],
+    /// See [`Cookies`].
+    pub cookies: Cookies,
+    /// Zero.
+    pub reserved2: [u64; 14],
 }
 
 impl Config {
@@ -141,7 +226,8 @@ impl Config {
         reserved1: 0,
         syn: Limit::NONE,
         udp: Limit::NONE,
-        reserved2: [0; 19],
+        cookies: Cookies::NONE,
+        reserved2: [0; 14],
     };
 }
 
@@ -280,6 +366,8 @@ pub struct Event {
 const _: () = {
     assert!(size_of::<Limit>() == 16 && align_of::<Limit>() == 8);
     assert!(size_of::<Arrivals>() == 16 && align_of::<Arrivals>() == 8);
+    assert!(size_of::<Cookies>() == 40 && align_of::<Cookies>() == 8);
+    assert!(size_of::<Served>() == 20 && align_of::<Served>() == 2);
     assert!(size_of::<Event>() == 56 && align_of::<Event>() == 8);
     assert!(size_of::<Config>() == 256 && align_of::<Config>() == 8);
     assert!(size_of::<Entry>() == 24 && align_of::<Entry>() == 8);
@@ -289,40 +377,4 @@ const _: () = {
 };
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_prefix_has_no_host_bits() {
-        assert_eq!(
-            Prefix4::new([203, 0, 113, 77], 28).address,
-            [203, 0, 113, 64]
-        );
-        assert_eq!(Prefix4::new([203, 0, 113, 77], 0).address, [0; 4]);
-        assert_eq!(
-            Prefix4::new([203, 0, 113, 77], 99),
-            Prefix4 {
-                length: 32,
-                address: [203, 0, 113, 77]
-            }
-        );
-        let all = [0xff; 16];
-        assert_eq!(Prefix6::new(all, 64), Prefix6::subnet(all));
-        assert_eq!(Prefix6::new(all, 128), Prefix6::host(all));
-        assert_eq!(
-            Prefix6::new(all, 4).address,
-            [0xf0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
-        );
-        assert_eq!(Prefix6::new(all, 0).address, [0; 16]);
-    }
-
-    #[test]
-    fn a_class_word_covers_a_24_or_a_32() {
-        assert_eq!(class::index4([0, 0, 0, 255]), 0);
-        assert_eq!(class::index4([255, 255, 255, 0]), 0x00ff_ffff);
-        assert_eq!(
-            class::key6([0x20, 1, 0xd, 0xb8, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9]),
-            [0x20, 1, 0xd, 0xb8]
-        );
-    }
-}
+mod tests;

@@ -1,5 +1,5 @@
 //! The one decision: which verdict a packet gets and why. The order is the same everywhere: kill switch, what the host cannot live
-//! without, allow, ban, block, country, impossible headers, fragments, rates. Lists are read through [`Tables`], whose contract stands
+//! without, allow, ban, block, country, impossible headers, fragments, handshakes, rates. Lists are read through [`Tables`], whose contract stands
 //! in [`crate::maps`].
 //!
 //! A rule in monitor mode decides nothing: what it would drop is asked the remaining checks, and is counted under the first such
@@ -8,11 +8,13 @@
 use crate::abi::{Config, Prefix6, class, flags};
 use crate::bucket::Word;
 use crate::geo::is_foreign;
+use crate::judgement::Judgement;
 use crate::packet::{Address, Flow, Header, Packet, Parsed, parse};
 use crate::ports::Set;
 use crate::rate::Kind;
+use crate::syn::{Listeners, NoListeners, Step, Task};
 use crate::verdict::{Reason, Verdict};
-use crate::{rate, sanity, udp};
+use crate::{rate, sanity, syn, udp};
 
 /// One entry of a `BAN` or `FINE` map, found in place.
 pub trait Record {
@@ -85,6 +87,8 @@ struct Course<'a> {
     country: u8,
     /// The first rule that would have dropped it.
     would: Option<Reason>,
+    /// What is left to do if nothing drops it.
+    task: Task,
 }
 
 impl<'a> Course<'a> {
@@ -94,6 +98,7 @@ impl<'a> Course<'a> {
             config,
             country: 0,
             would: None,
+            task: Task::Nothing,
         }
     }
 
@@ -116,27 +121,62 @@ impl<'a> Course<'a> {
     }
 }
 
-/// Decides about a frame.
+/// Decides about a frame where no listener can be asked.
 #[inline(always)]
 pub fn judge<P: Packet + ?Sized, T: Tables>(config: &Config, packet: &P, tables: &T) -> Decision {
+    match read(config, packet) {
+        Ok(flow) => {
+            let judgement = weigh(config, &flow, packet, tables, &NoListeners);
+            if judgement.is_notable(judgement.reason) {
+                tables.note(config, &flow, judgement.reason, judgement.country);
+            }
+            judgement.reason.into()
+        }
+        Err(reason) => reason.into(),
+    }
+}
+
+/// The flow of a frame, or why there is nothing to decide about it.
+///
+/// # Errors
+/// A reason to pass.
+#[inline(always)]
+pub fn read<P: Packet + ?Sized>(config: &Config, packet: &P) -> Result<Flow, Reason> {
     // Before parsing: the kill switch must also save the host from a fault in the parser.
     if config.flags & flags::ENABLED == 0 {
-        return Reason::Off.into();
+        return Err(Reason::Off);
     }
-    let flow = match parse(packet) {
-        Parsed::Flow(flow) => flow,
-        Parsed::NotIp => return Reason::NonIp.into(),
-        Parsed::Malformed => return Reason::Malformed.into(),
-    };
+    match parse(packet) {
+        Parsed::Flow(flow) => Ok(flow),
+        Parsed::NotIp => Err(Reason::NonIp),
+        Parsed::Malformed => Err(Reason::Malformed),
+    }
+}
+
+/// Decides about a flow and its packet, but for what only the network stack can say.
+#[inline(always)]
+pub fn weigh<P: Packet + ?Sized, T: Tables, L: Listeners>(
+    config: &Config,
+    flow: &Flow,
+    packet: &P,
+    tables: &T,
+    listeners: &L,
+) -> Judgement {
     let mut course = Course::new(config);
-    let reason = by_source(&mut course, &flow, tables)
-        .or_else(|| by_packet(&mut course, &flow, packet, tables));
-    let reason = conclude(&course, &flow, reason);
-    let is_drop = matches!(reason.verdict(), Verdict::Drop);
-    if is_drop || course.would.is_some() {
-        tables.note(config, &flow, reason, course.country);
+    let ended = by_source(&mut course, flow, tables)
+        .or_else(|| by_packet(&mut course, flow, packet, tables, listeners));
+    let reason = conclude(&course, flow, ended);
+    let task = if ended.is_none() {
+        course.task
+    } else {
+        Task::Nothing
+    };
+    Judgement {
+        reason,
+        task,
+        country: course.country,
+        is_monitored: course.would.is_some(),
     }
-    reason.into()
 }
 
 /// Decides about a source alone: about a connection at `accept()`.
@@ -196,11 +236,12 @@ fn by_source<T: Tables>(course: &mut Course<'_>, flow: &Flow, tables: &T) -> Opt
 
 /// What no list decides: the packet itself, and how many of its kind come from its source. What the host sends to itself is not asked.
 #[inline(always)]
-fn by_packet<P: Packet + ?Sized, T: Tables>(
+fn by_packet<P: Packet + ?Sized, T: Tables, L: Listeners>(
     course: &mut Course<'_>,
     flow: &Flow,
     packet: &P,
     tables: &T,
+    listeners: &L,
 ) -> Option<Reason> {
     if flow.source.is_loopback() {
         return None;
@@ -212,7 +253,13 @@ fn by_packet<P: Packet + ?Sized, T: Tables>(
     if let Some(reason) = course.end(sanity::fragment(config, flow)) {
         return Some(reason);
     }
+    if let Some(reason) = take(course, syn::step(config, flow, tables, listeners)) {
+        return Some(reason);
+    }
     if let Some(reason) = course.end(rate::syn(config, flow, tables)) {
+        return Some(reason);
+    }
+    if let Some(reason) = take(course, syn::relief(config, flow, tables, listeners)) {
         return Some(reason);
     }
     let datagram = udp::read(config, flow, packet, tables)?;
@@ -220,6 +267,21 @@ fn by_packet<P: Packet + ?Sized, T: Tables>(
         return Some(reason);
     }
     course.end(udp::rate(config, flow, tables))
+}
+
+/// Takes the step of a handshake. What is monitored is not answered either.
+#[inline(always)]
+fn take(course: &mut Course<'_>, step: Step) -> Option<Reason> {
+    match step {
+        Step::On => None,
+        Step::Decided(reason) => course.end(Some(reason)),
+        Step::Ask(task) => {
+            if matches!(task, Task::Verify | Task::VerifyRaw) || course.ends(Reason::SynCookie) {
+                course.task = task;
+            }
+            None
+        }
+    }
 }
 
 /// What the lists say of a source with this class word, and its country.

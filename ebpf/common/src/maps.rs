@@ -47,6 +47,14 @@ pub const PORTS_UDP: &str = "PORTS_UDP";
 pub const CCSTAT: &str = "CCSTAT";
 /// Ring of [`crate::abi::Event`], in bytes.
 pub const EVENTS: &str = "EVENTS";
+/// Where listeners are bound: hash from [`crate::abi::Served`] to a word that means nothing. [`PORTS`] has the bit of each port.
+pub const SERVED: &str = "SERVED";
+/// When a SYN was last let through to a listener: array of times, one slot an address and port, IPv6 in the second half.
+pub const KEEP: &str = "KEEP";
+/// The bucket of all answers to SYNs, one element.
+pub const ANSWERS: &str = "ANSWERS";
+/// SYNs to protected ports per CPU, one element.
+pub const SYNS: &str = "SYNS";
 
 /// Elements of [`CLS4`]; with the words of each they make one word for every /24.
 pub const CLS4_CHUNKS: u32 = 4096;
@@ -76,3 +84,7 @@ pub const PORTS_UDP_ENTRIES: u32 = 2 * PORTS_ENTRIES;
 pub const CCSTAT_ENTRIES: u32 = 256;
 /// Bytes of [`EVENTS`]: about 16,000 records.
 pub const EVENTS_BYTES: u32 = 1 << 20;
+/// Entries of [`SERVED`], allocated as they come.
+pub const SERVED_ENTRIES: u32 = 16_384;
+/// Elements of [`KEEP`]: 1 MiB.
+pub const KEEP_ENTRIES: u32 = 131_072;

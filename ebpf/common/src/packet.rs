@@ -106,6 +106,8 @@ pub struct Flow {
     pub hop_limit: u8,
     /// Whether the packet is a fragment, the first or a later one.
     pub fragment: bool,
+    /// Where the network header starts in the frame.
+    pub network: u32,
     /// Where the transport header starts in the frame.
     pub offset: u32,
     /// The header behind.
@@ -121,6 +123,7 @@ impl Flow {
             protocol: TCP,
             hop_limit: u8::MAX,
             fragment: false,
+            network: 0,
             offset: 0,
             transport: Transport::tcp(peer.port(), local.port(), 0x02),
         }
@@ -242,6 +245,7 @@ fn ipv4<P: Packet + ?Sized>(packet: &P, offset: usize) -> Option<Flow> {
         protocol,
         hop_limit,
         fragment: fragment & 0x3fff != 0,
+        network: offset as u32,
         offset: (offset + header) as u32,
         transport,
     })
@@ -271,6 +275,7 @@ fn ipv6<P: Packet + ?Sized>(packet: &P, offset: usize) -> Option<Flow> {
         protocol: chain.next as u8,
         hop_limit,
         fragment: chain.fragment != 0,
+        network: offset as u32,
         offset: chain.offset,
         transport,
     })

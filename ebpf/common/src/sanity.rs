@@ -91,6 +91,7 @@ mod tests {
             protocol: TCP,
             hop_limit: 64,
             fragment: false,
+            network: 14,
             offset: 34,
             transport,
         }

@@ -1,5 +1,5 @@
 //! Verdicts and their reasons. A [`Reason`] is also the index of its counter and a label on the metrics page, so its number and code
-//! never change. The `would_` twin of a number is 32 higher. Numbers 8–11, 14, 15 and 18 are taken by checks to come (SYN cookies).
+//! never change. The `would_` twin of a number is 32 higher.
 
 /// What happens to a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -8,6 +8,8 @@ pub enum Verdict {
     Pass,
     /// It ends here.
     Drop,
+    /// It goes back to where it came from, made into an answer.
+    Tx,
 }
 
 /// Why it happens.
@@ -30,14 +32,28 @@ pub enum Reason {
     Fragment = 6,
     /// A header is cut short, impossible, or one too many.
     Malformed = 7,
+    /// A SYN, answered with a cookie.
+    SynCookie = 8,
+    /// No cookie could be made for a SYN.
+    CookieError = 9,
+    /// Under attack: an ACK without a connection or cookie.
+    BadAck = 10,
+    /// Under attack: a SYN that keeps its listener looking at cookies.
+    SynKeep = 11,
     /// TCP flags that contradict each other, none at all, or a header length below five words.
     BadFlags = 12,
     /// Neither IPv4 nor IPv6.
     NonIp = 13,
+    /// Under attack: an ACK with a cookie.
+    CookieAck = 14,
+    /// Under attack: a packet for a port on which nobody listens any more.
+    NoListener = 15,
     /// More UDP packets came from the source than its rate allows.
     RateUdp = 16,
     /// A QUIC Initial in a datagram of less than 1,200 bytes.
     QuicShort = 17,
+    /// A SYN beyond the most answers.
+    SynCapped = 18,
     /// The kill switch is on.
     Off = 20,
     /// Source and destination are the same address.
@@ -54,12 +70,22 @@ pub enum Reason {
     WouldRateSyn = 37,
     /// Monitor mode: would be [`Self::Fragment`].
     WouldFragment = 38,
+    /// Monitor mode: would be [`Self::SynCookie`].
+    WouldSynCookie = 40,
+    /// Monitor mode: would be [`Self::CookieError`].
+    WouldCookieError = 41,
+    /// Monitor mode: would be [`Self::BadAck`].
+    WouldBadAck = 42,
     /// Monitor mode: would be [`Self::BadFlags`].
     WouldBadFlags = 44,
+    /// Monitor mode: would be [`Self::NoListener`].
+    WouldNoListener = 47,
     /// Monitor mode: would be [`Self::RateUdp`].
     WouldRateUdp = 48,
     /// Monitor mode: would be [`Self::QuicShort`].
     WouldQuicShort = 49,
+    /// Monitor mode: would be [`Self::SynCapped`].
+    WouldSynCapped = 50,
     /// Monitor mode: would be [`Self::Land`].
     WouldLand = 53,
     /// Monitor mode: would be [`Self::ZeroPort`].
@@ -68,7 +94,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 37] = [
         Self::Pass,
         Self::Allow,
         Self::Ban,
@@ -77,10 +103,17 @@ impl Reason {
         Self::RateSyn,
         Self::Fragment,
         Self::Malformed,
+        Self::SynCookie,
+        Self::CookieError,
+        Self::BadAck,
+        Self::SynKeep,
         Self::BadFlags,
         Self::NonIp,
+        Self::CookieAck,
+        Self::NoListener,
         Self::RateUdp,
         Self::QuicShort,
+        Self::SynCapped,
         Self::Off,
         Self::Land,
         Self::ZeroPort,
@@ -89,9 +122,14 @@ impl Reason {
         Self::WouldGeo,
         Self::WouldRateSyn,
         Self::WouldFragment,
+        Self::WouldSynCookie,
+        Self::WouldCookieError,
+        Self::WouldBadAck,
         Self::WouldBadFlags,
+        Self::WouldNoListener,
         Self::WouldRateUdp,
         Self::WouldQuicShort,
+        Self::WouldSynCapped,
         Self::WouldLand,
         Self::WouldZeroPort,
     ];
@@ -105,12 +143,19 @@ impl Reason {
             Self::Block => "shield.block",
             Self::Geo => "shield.geo",
             Self::Malformed => "shield.malformed",
+            Self::SynCookie => "shield.syn_cookie",
+            Self::CookieError => "shield.cookie_error",
+            Self::BadAck => "shield.bad_ack",
+            Self::SynKeep => "shield.syn_keep",
             Self::NonIp => "shield.non_ip",
+            Self::CookieAck => "shield.cookie_ack",
+            Self::NoListener => "shield.no_listener",
             Self::RateSyn => "shield.rate_syn",
             Self::Fragment => "shield.fragment",
             Self::BadFlags => "shield.bad_flags",
             Self::RateUdp => "shield.rate_udp",
             Self::QuicShort => "shield.quic_short",
+            Self::SynCapped => "shield.syn_capped",
             Self::Land => "shield.land",
             Self::ZeroPort => "shield.zero_port",
             Self::Off => "shield.off",
@@ -119,76 +164,60 @@ impl Reason {
             Self::WouldGeo => "shield.would_geo",
             Self::WouldRateSyn => "shield.would_rate_syn",
             Self::WouldFragment => "shield.would_fragment",
+            Self::WouldSynCookie => "shield.would_syn_cookie",
+            Self::WouldCookieError => "shield.would_cookie_error",
+            Self::WouldBadAck => "shield.would_bad_ack",
             Self::WouldBadFlags => "shield.would_bad_flags",
+            Self::WouldNoListener => "shield.would_no_listener",
             Self::WouldRateUdp => "shield.would_rate_udp",
             Self::WouldQuicShort => "shield.would_quic_short",
+            Self::WouldSynCapped => "shield.would_syn_capped",
             Self::WouldLand => "shield.would_land",
             Self::WouldZeroPort => "shield.would_zero_port",
         }
     }
 
-    /// One sentence for people.
-    pub const fn summary(self) -> &'static str {
-        match self {
-            Self::Pass => "No list, ban or rule of the shield knows the source; the packet passed.",
-            Self::Allow => {
-                "The source is on an allow list, which beats every other list; the packet passed."
-            }
-            Self::Ban => "The source is banned for a time or for good; the packet was dropped.",
-            Self::Block => "The source is on a block list; the packet was dropped.",
-            Self::Geo => "The country of the source is not admitted; the packet was dropped.",
-            Self::Malformed => {
-                "A header is cut short, impossible or one too many, and no list knows the source; the packet passed, for the kernel to judge."
-            }
-            Self::NonIp => "Neither IPv4 nor IPv6, for instance ARP; the packet passed.",
-            Self::RateSyn => {
-                "More SYNs came from the source than `shield.syn` allows; the packet was dropped."
-            }
-            Self::Fragment => {
-                "A fragment of a protocol that has protected ports (`shield.fragments`); the packet was dropped."
-            }
-            Self::BadFlags => {
-                "TCP flags that contradict each other, none at all, or an impossible header length; the packet was dropped."
-            }
-            Self::RateUdp => {
-                "More UDP packets came from the source than `shield.udp` allows; the packet was dropped."
-            }
-            Self::QuicShort => {
-                "A QUIC Initial in a datagram of less than 1,200 bytes, which every server discards; the packet was dropped."
-            }
-            Self::Land => "Source and destination are the same address; the packet was dropped.",
-            Self::ZeroPort => "TCP or UDP from or to port 0; the packet was dropped.",
-            Self::Off => "The shield was switched off; the packet passed unseen.",
-            Self::WouldBan => {
-                "Monitor mode: the source is banned and the packet would have been dropped; it passed."
-            }
-            Self::WouldBlock => {
-                "Monitor mode: the source is on a block list and the packet would have been dropped; it passed."
-            }
-            Self::WouldGeo => {
-                "Monitor mode: the country of the source is not admitted and the packet would have been dropped; it passed."
-            }
-            Self::WouldRateSyn => {
-                "Monitor mode: more SYNs came from the source than `shield.syn` allows and the packet would have been dropped; it passed."
-            }
-            Self::WouldFragment => {
-                "Monitor mode: a fragment of a protocol that has protected ports (`shield.fragments`) and the packet would have been dropped; it passed."
-            }
-            Self::WouldBadFlags => {
-                "Monitor mode: TCP flags that contradict each other, none at all, or an impossible header length and the packet would have been dropped; it passed."
-            }
-            Self::WouldRateUdp => {
-                "Monitor mode: more UDP packets came from the source than `shield.udp` allows and the packet would have been dropped; it passed."
-            }
-            Self::WouldQuicShort => {
-                "Monitor mode: a QUIC Initial in a datagram of less than 1,200 bytes, which every server discards and the packet would have been dropped; it passed."
-            }
-            Self::WouldLand => {
-                "Monitor mode: source and destination are the same address and the packet would have been dropped; it passed."
-            }
-            Self::WouldZeroPort => {
-                "Monitor mode: TCP or UDP from or to port 0 and the packet would have been dropped; it passed."
-            }
+    /// By its number; what has none is [`Self::Pass`].
+    #[inline(always)]
+    pub const fn of(number: u32) -> Self {
+        match number {
+            1 => Self::Allow,
+            2 => Self::Ban,
+            3 => Self::Block,
+            4 => Self::Geo,
+            5 => Self::RateSyn,
+            6 => Self::Fragment,
+            7 => Self::Malformed,
+            8 => Self::SynCookie,
+            9 => Self::CookieError,
+            10 => Self::BadAck,
+            11 => Self::SynKeep,
+            12 => Self::BadFlags,
+            13 => Self::NonIp,
+            14 => Self::CookieAck,
+            15 => Self::NoListener,
+            16 => Self::RateUdp,
+            17 => Self::QuicShort,
+            18 => Self::SynCapped,
+            20 => Self::Off,
+            21 => Self::Land,
+            22 => Self::ZeroPort,
+            34 => Self::WouldBan,
+            35 => Self::WouldBlock,
+            36 => Self::WouldGeo,
+            37 => Self::WouldRateSyn,
+            38 => Self::WouldFragment,
+            40 => Self::WouldSynCookie,
+            41 => Self::WouldCookieError,
+            42 => Self::WouldBadAck,
+            44 => Self::WouldBadFlags,
+            47 => Self::WouldNoListener,
+            48 => Self::WouldRateUdp,
+            49 => Self::WouldQuicShort,
+            50 => Self::WouldSynCapped,
+            53 => Self::WouldLand,
+            54 => Self::WouldZeroPort,
+            _ => Self::Pass,
         }
     }
 
@@ -205,7 +234,12 @@ impl Reason {
             | Self::RateUdp
             | Self::QuicShort
             | Self::Land
-            | Self::ZeroPort => Verdict::Drop,
+            | Self::ZeroPort
+            | Self::CookieError
+            | Self::BadAck
+            | Self::NoListener
+            | Self::SynCapped => Verdict::Drop,
+            Self::SynCookie => Verdict::Tx,
             Self::Pass
             | Self::Allow
             | Self::Malformed
@@ -220,7 +254,14 @@ impl Reason {
             | Self::WouldRateUdp
             | Self::WouldQuicShort
             | Self::WouldLand
-            | Self::WouldZeroPort => Verdict::Pass,
+            | Self::WouldZeroPort
+            | Self::WouldSynCookie
+            | Self::WouldCookieError
+            | Self::WouldBadAck
+            | Self::SynKeep
+            | Self::CookieAck
+            | Self::WouldNoListener
+            | Self::WouldSynCapped => Verdict::Pass,
         }
     }
 
@@ -239,6 +280,11 @@ impl Reason {
             Self::QuicShort => Self::WouldQuicShort,
             Self::Land => Self::WouldLand,
             Self::ZeroPort => Self::WouldZeroPort,
+            Self::SynCapped => Self::WouldSynCapped,
+            Self::NoListener => Self::WouldNoListener,
+            Self::BadAck => Self::WouldBadAck,
+            Self::CookieError => Self::WouldCookieError,
+            Self::SynCookie => Self::WouldSynCookie,
             Self::Pass
             | Self::Allow
             | Self::Malformed
@@ -253,37 +299,19 @@ impl Reason {
             | Self::WouldRateUdp
             | Self::WouldQuicShort
             | Self::WouldLand
-            | Self::WouldZeroPort => self,
+            | Self::WouldZeroPort
+            | Self::WouldSynCookie
+            | Self::WouldCookieError
+            | Self::WouldBadAck
+            | Self::SynKeep
+            | Self::CookieAck
+            | Self::WouldNoListener
+            | Self::WouldSynCapped => self,
         }
     }
 }
+
+mod words;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::slot::REASONS;
-
-    #[test]
-    fn numbers_ascend_and_no_code_is_given_twice() {
-        for (earlier, later) in Reason::ALL.iter().zip(Reason::ALL.iter().skip(1)) {
-            assert!((*earlier as u8) < *later as u8);
-        }
-        for reason in Reason::ALL {
-            let same = |other: &Reason| other.code() == reason.code();
-            assert_eq!(Reason::ALL.into_iter().find(same), Some(reason));
-            assert!(u32::from(reason as u8) < REASONS);
-            assert!(reason.summary().ends_with('.'));
-        }
-    }
-
-    #[test]
-    fn nothing_is_dropped_in_monitor_mode() {
-        for reason in Reason::ALL {
-            assert_eq!(reason.monitored().verdict(), Verdict::Pass);
-            assert_eq!(
-                reason.monitored() == reason,
-                reason.verdict() == Verdict::Pass
-            );
-        }
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! The word of a source in a `RATE` map, changed by several CPUs at a time.
+//! A word of a map that is changed by several CPUs at a time: what a source has sent, the bucket of all answers, the turn of a slot.
 #![expect(unsafe_code, reason = "atomics on memory of a map")]
 
 use core::intrinsics::{AtomicOrdering::Relaxed, atomic_cxchg, atomic_xadd};
@@ -18,6 +18,14 @@ impl Arrival {
             // SAFETY: a lookup returned it, non-null.
             Kind::Udp => unsafe { &raw mut (*arrivals).udp_ns },
         })
+    }
+}
+
+impl Arrival {
+    /// `word` is what a lookup found.
+    #[inline(always)]
+    pub(crate) fn at(word: *mut u64) -> Self {
+        Self(word)
     }
 }
 

@@ -13,8 +13,9 @@ use crate::{frame::Frame, maps};
 /// `BPF_RB_NO_WAKEUP`: the reader looks by itself several times a second, so that a flood does not wake it for every packet.
 const NO_WAKEUP: u64 = 1;
 
-/// Tells of the packet if it is its turn. A full ring loses it: user space reads as much as it wants to.
-#[inline(always)]
+/// Tells of the packet if it is its turn. A full ring loses it: user space reads as much as it wants to. Out of line: the record is
+/// made on the stack.
+#[inline(never)]
 pub(crate) fn tell(ctx: &XdpContext, sample_mask: u32, flow: &Flow, reason: Reason, country: u8) {
     if maps::counted(ctx, reason) & u64::from(sample_mask) != 0 {
         return;

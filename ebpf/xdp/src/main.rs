@@ -20,20 +20,27 @@
 mod arrival;
 mod clock;
 mod events;
+mod family;
 mod frame;
+mod handshake;
+mod listeners;
 mod maps;
 mod measure;
 mod report;
+mod steps;
 mod tables;
 
 use aya_ebpf::{
-    bindings::xdp_action::{XDP_DROP, XDP_PASS},
+    bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX},
     macros::xdp,
     programs::XdpContext,
 };
-use openclaw_common::{abi::flags, decide::judge, packet::Packet as _, verdict::Verdict};
+use openclaw_common::{abi::flags, judgement::Judgement, packet::Packet as _, verdict::Verdict};
 
-use crate::{frame::Frame, tables::KernelTables};
+use crate::{
+    frame::Frame,
+    steps::{FlowWords, note, read, weigh},
+};
 
 /// The shield. It declares that it takes frames in several buffers: otherwise an interface with a large MTU refuses native mode.
 #[xdp(frags)]
@@ -46,15 +53,33 @@ fn run(ctx: &XdpContext) -> u32 {
     let Some(config) = maps::CONFIG.get(0) else {
         return XDP_PASS;
     };
-    let frame = Frame::new(ctx);
-    let decision = judge(config, &frame, &KernelTables { ctx });
-    maps::count(ctx, decision.reason, frame.len());
+    // An answer is of another length.
+    let bytes = Frame::new(ctx).len();
+    let mut flow = FlowWords::EMPTY;
+    let reason = match read(ctx, config, &mut flow) {
+        None => {
+            let judgement = Judgement::unpacked(weigh(ctx.ctx, &raw mut flow));
+            let reason = handshake::run(ctx, config, flow.as_flow(), &judgement);
+            if judgement.is_notable(reason) {
+                note(
+                    ctx.ctx,
+                    &raw mut flow,
+                    reason as u32,
+                    u32::from(judgement.country),
+                );
+            }
+            reason
+        }
+        Some(reason) => reason,
+    };
+    maps::count(ctx, reason, bytes);
     if config.flags & flags::DEBUG != 0 {
-        report::log(ctx, frame.len(), decision.reason);
+        report::log(ctx, bytes, reason);
     }
-    match decision.verdict {
+    match reason.verdict() {
         Verdict::Pass => XDP_PASS,
         Verdict::Drop => XDP_DROP,
+        Verdict::Tx => XDP_TX,
     }
 }
 

@@ -7,12 +7,12 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 use openclaw_common::{
-    abi::{Arrivals, Config, Counter, Entry, Prefix6, class::WORDS_PER_CHUNK},
+    abi::{Arrivals, Config, Counter, Entry, Prefix6, Served, class::WORDS_PER_CHUNK},
     ban::Bucket,
     maps::{
         BAN4_BUCKETS, BAN6_ENTRIES, CCSTAT_ENTRIES, CLS4_CHUNKS, CLS6_ENTRIES, EVENTS_BYTES,
-        FINE4_ENTRIES, FINE6_ENTRIES, PORTS_ENTRIES, PORTS_UDP_ENTRIES, RATE4_ENTRIES,
-        RATE6_ENTRIES, STATS_ENTRIES,
+        FINE4_ENTRIES, FINE6_ENTRIES, KEEP_ENTRIES, PORTS_ENTRIES, PORTS_UDP_ENTRIES,
+        RATE4_ENTRIES, RATE6_ENTRIES, SERVED_ENTRIES, STATS_ENTRIES,
     },
     slot,
     verdict::Reason,
@@ -45,6 +45,14 @@ pub(crate) static RATE6: LruHashMap<[u8; 8], Arrivals> = LruHashMap::pinned(RATE
 pub(crate) static PORTS: Array<u64> = Array::pinned(PORTS_ENTRIES, 0);
 #[map]
 pub(crate) static PORTS_UDP: Array<u64> = Array::pinned(PORTS_UDP_ENTRIES, 0);
+#[map]
+pub(crate) static SERVED: HashMap<Served, u32> = HashMap::pinned(SERVED_ENTRIES, BPF_F_NO_PREALLOC);
+#[map]
+pub(crate) static KEEP: Array<u64> = Array::pinned(KEEP_ENTRIES, 0);
+#[map]
+pub(crate) static ANSWERS: Array<u64> = Array::pinned(1, 0);
+#[map]
+static SYNS: PerCpuArray<u64> = PerCpuArray::pinned(1, 0);
 #[map]
 static CCSTAT: PerCpuArray<u64> = PerCpuArray::pinned(CCSTAT_ENTRIES, 0);
 #[map]
@@ -104,4 +112,14 @@ pub(crate) fn count_country(country: u8) {
     };
     // SAFETY: the map's own element of this CPU; a program is not interrupted by itself on its CPU.
     unsafe { *drops += 1 };
+}
+
+/// Counts a SYN to a protected port.
+#[inline(always)]
+pub(crate) fn count_syn() {
+    let Some(syns) = SYNS.get_ptr_mut(0) else {
+        return;
+    };
+    // SAFETY: the map's own element of this CPU; a program is not interrupted by itself on its CPU.
+    unsafe { *syns += 1 };
 }

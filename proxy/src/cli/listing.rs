@@ -7,7 +7,7 @@ use serde_json::json;
 use super::output::{Outcome, table};
 use crate::shield::{
     Answer, Changed, EntryView, FeedStatus, GeoStatus, Kind, Problem, Problems, Stats, Status,
-    Tested, Traffic, show_seconds,
+    SynStatus, Tested, Traffic, show_seconds,
 };
 
 /// Countries that the status names, those with the most drops.
@@ -242,6 +242,19 @@ fn stats_text(stats: &Stats) -> String {
     text + &table(&rows)
 }
 
+fn syn_text(syn: &SynStatus) -> String {
+    let state = if syn.attack { "attack" } else { "no attack" };
+    let attacks = plural(syn.attacks as usize, "attack");
+    let mut text = format!(
+        "  SYN floods: {state}, {} a second, cookies {}, {attacks} so far",
+        syn.rate, syn.cookies
+    );
+    for missing in &syn.missing {
+        let _ = write!(text, "\n    off: {missing}");
+    }
+    text
+}
+
 fn traffic_text(traffic: &Traffic) -> String {
     let packets = if traffic.packets == 1 {
         "packet"
@@ -278,6 +291,9 @@ fn status_text(status: &Status) -> String {
         .collect();
     if !countries.is_empty() {
         let _ = writeln!(text, "  dropped by country: {}", countries.join(", "));
+    }
+    if let Some(syn) = &status.syn {
+        let _ = writeln!(text, "{}", syn_text(syn));
     }
     let lists = (
         plural(status.blocked, "blocked entry"),

@@ -56,6 +56,7 @@ fn rows() -> Vec<Row> {
         advice: match reason.verdict() {
             Verdict::Drop => "`openclaw blocklist test ADDR` says why.",
             Verdict::Pass => "Nothing to do: the packet passed.",
+            Verdict::Tx => "Nothing to do: an honest client does not notice.",
         },
     }))
     .collect()

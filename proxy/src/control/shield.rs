@@ -20,6 +20,8 @@ use crate::telemetry::chain;
 
 /// How often ended entries are taken out and changed lists saved.
 const TICK: Duration = Duration::from_secs(1);
+/// How often SYNs are counted.
+const SYN_TICK: Duration = Duration::from_millis(100);
 
 /// Ranges that workers look for one by one.
 const FEW: usize = 8;
@@ -168,6 +170,19 @@ pub(super) fn attend(control: &Control) {
                 tracing::error!(%error, "the shield missed a tick");
             }
             fetch_due(&shield_of_feeds).await;
+        }
+    });
+    let shield = control.shield.clone();
+    spawn_local(async move {
+        let mut clock = interval(SYN_TICK);
+        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            clock.tick().await;
+            let shield = shield.clone();
+            if let Err(error) = spawn_blocking(move || shield.watch_syns()).await {
+                tracing::error!(%error, "SYNs are not counted any more");
+                return;
+            }
         }
     });
     let shield = control.shield.clone();

@@ -247,6 +247,7 @@ impl State {
             verdict: match reason.verdict() {
                 Verdict::Drop => "drop".into(),
                 Verdict::Pass => "pass".into(),
+                Verdict::Tx => "tx".into(),
             },
             reason: reason.code().into(),
             source,

@@ -206,6 +206,7 @@ fn verdict(reason: Reason) -> &'static str {
     match reason.verdict() {
         Verdict::Drop => "drop",
         Verdict::Pass => "pass",
+        Verdict::Tx => "tx",
     }
 }
 

@@ -103,7 +103,8 @@ impl State {
         let decision = self.shared.decide(ip, now.mono_ns);
         let verdict = match decision.verdict {
             Verdict::Drop => "drop",
-            Verdict::Pass => "pass",
+            // Lists answer nobody.
+            Verdict::Pass | Verdict::Tx => "pass",
         };
         let note =
             (blocked && decision.verdict == Verdict::Pass).then(|| self.why_passing().to_owned());

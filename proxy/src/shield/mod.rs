@@ -25,6 +25,7 @@ mod journal;
 mod lists;
 mod lock;
 mod look;
+mod metrics;
 mod news;
 mod own;
 mod peers;
@@ -38,6 +39,7 @@ mod sink;
 mod state;
 mod status;
 mod store;
+mod syn;
 mod traffic;
 mod verbs;
 mod watch;
@@ -48,6 +50,7 @@ mod property;
 
 use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use openclaw_core::config::{Config, ShieldMode};
 use tokio::sync::mpsc;
@@ -74,9 +77,10 @@ pub use self::peers::PeerFilter;
 use self::peers::Shared;
 use self::state::State;
 pub use self::status::{GeoStatus, InterfaceStatus, Status};
+pub use self::syn::SynStatus;
 pub use self::traffic::Traffic;
 use crate::privilege::Account;
-use crate::telemetry::{MetricsText, chain, metrics};
+use crate::telemetry::chain;
 
 /// Does for the shield what takes all of root's rights, before a proxy gives them up: mounts the BPF file system, and makes the pins
 /// `heir`'s, or root's own again.
@@ -167,6 +171,11 @@ impl Shield {
         self.save(false);
     }
 
+    /// To be called ten times a second: sees floods of SYNs begin and end.
+    pub fn watch_syns(&self) {
+        self.lock().watch_syns(Instant::now());
+    }
+
     /// Saves what has changed, now.
     pub fn flush(&self) {
         self.save(true);
@@ -189,7 +198,9 @@ impl Shield {
     /// The end of the proxy: saves the lists; detaches if `on_exit` says so, else the kernel goes on filtering.
     pub fn shutdown(&self) {
         self.flush();
-        self.lock().lower();
+        let mut state = self.lock();
+        state.stand_down();
+        state.lower();
     }
 
     pub fn status(&self) -> Status {
@@ -238,69 +249,4 @@ fn adjusted(config: &Config, no_shield: bool) -> Config {
         config.shield.mode = ShieldMode::Off;
     }
     config
-}
-
-impl Shield {
-    /// Adds the shield's families to the metrics page.
-    pub fn collect(&self, text: &mut MetricsText) {
-        let (maps, attached, interfaces, sizes, feeds) = {
-            let state = self.lock();
-            let attached = state.attached();
-            let interfaces = state.interfaces(&attached);
-            (
-                state.maps(),
-                attached,
-                interfaces,
-                state.sizes(),
-                state.feeds_status(),
-            )
-        };
-        for (interface, is_attached) in &interfaces {
-            let value = u8::from(*is_attached);
-            text.sample(&metrics::XDP_ATTACHED, &[interface], value);
-        }
-        if let Some(maps) = maps {
-            let counted = traffic::by_interface(&maps, &attached);
-            for (interface, reason, counter) in traffic::each(&counted) {
-                let labels = [interface, verdict(reason), reason.code()];
-                text.sample(&metrics::XDP_PACKETS, &labels, counter.packets);
-            }
-            for (interface, reason, counter) in traffic::each(&counted) {
-                let labels = [interface, verdict(reason), reason.code()];
-                text.sample(&metrics::XDP_BYTES, &labels, counter.bytes);
-            }
-            for drops in raise::countries(&maps) {
-                let labels = [drops.country.as_str()];
-                text.sample(&metrics::XDP_COUNTRY_DROPS, &labels, drops.packets);
-            }
-        }
-        for (kind, metric) in [
-            (Kind::Block, &metrics::BLOCKLIST_ENTRIES),
-            (Kind::Allow, &metrics::ALLOWLIST_ENTRIES),
-        ] {
-            for (_, list, family, count) in sizes.iter().filter(|(of, ..)| *of == kind) {
-                text.sample(metric, &[list, family.label()], count);
-            }
-        }
-        for (kind, list, feed) in &feeds {
-            let labels = [kind.word(), list.as_str()];
-            let success = feed.last_success_unix.unwrap_or(0);
-            text.sample(&metrics::LIST_SUCCESS, &labels, success);
-        }
-        for (kind, list, feed) in &feeds {
-            let labels = [kind.word(), list.as_str()];
-            text.sample(&metrics::LIST_FAILURES, &labels, feed.failures);
-        }
-        for (kind, list, feed) in &feeds {
-            let labels = [kind.word(), list.as_str()];
-            text.sample(&metrics::LIST_EXPIRED, &labels, u8::from(feed.expired));
-        }
-    }
-}
-
-fn verdict(reason: openclaw_common::verdict::Reason) -> &'static str {
-    match reason.verdict() {
-        openclaw_common::verdict::Verdict::Drop => "drop",
-        openclaw_common::verdict::Verdict::Pass => "pass",
-    }
 }

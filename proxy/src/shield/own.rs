@@ -32,6 +32,17 @@ pub(super) fn guards(config: &Config) -> Vec<Guard> {
     guards
 }
 
+/// The addresses of this host.
+pub(super) fn addresses() -> Vec<IpAddr> {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let mut guards = addresses4(&read("/proc/net/fib_trie"));
+    guards.extend(addresses6(&read("/proc/net/if_inet6")));
+    guards
+        .into_iter()
+        .map(|guard| guard.prefix.address)
+        .collect()
+}
+
 fn guard(address: IpAddr, why: String) -> Guard {
     let length = if address.is_ipv4() { 32 } else { 128 };
     Guard {

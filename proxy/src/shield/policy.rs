@@ -8,7 +8,14 @@ use openclaw_core::config::{PacketAction, Shield, ShieldAction};
 use super::ports::Ports;
 
 /// Reasons of the rules that `action` of `syn` is about.
-const SYN: &[Reason] = &[Reason::RateSyn];
+const SYN: &[Reason] = &[
+    Reason::RateSyn,
+    Reason::SynCookie,
+    Reason::SynCapped,
+    Reason::CookieError,
+    Reason::BadAck,
+    Reason::NoListener,
+];
 const UDP: &[Reason] = &[Reason::RateUdp];
 const BLOCK: &[Reason] = &[Reason::Ban, Reason::Block];
 const FRAGMENTS: &[Reason] = &[Reason::Fragment];
@@ -90,7 +97,7 @@ mod tests {
         };
         check("", &[]);
         check("block_action = \"monitor\"", &[Reason::Ban, Reason::Block]);
-        check("syn = { action = \"monitor\" }", &[Reason::RateSyn]);
+        check("syn = { action = \"monitor\" }", SYN);
         check("udp = { action = \"monitor\" }", &[Reason::RateUdp]);
         check("fragments = \"monitor\"", &[Reason::Fragment]);
         check("fragments = \"pass\"\ninvalid = \"pass\"", &[]);

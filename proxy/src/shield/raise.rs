@@ -94,6 +94,9 @@ impl State {
         {
             self.warnings.push(chain(&error));
         }
+        if self.is_proxy {
+            self.arm(&maps);
+        }
         let config = self.kernel_config();
         if let Err(error) = synchronise(&maps, &self.shared.read(), &config) {
             self.warnings.push(format!(
@@ -221,6 +224,9 @@ impl State {
         if let Some(Err(error)) = written {
             warnings.push(chain(&error));
         }
+        if let Some(maps) = self.maps.clone() {
+            self.arm(&maps);
+        }
         if let Err(error) = self.configure() {
             warnings.push(chain(&error));
         }
@@ -336,6 +342,7 @@ impl State {
             followed: self.sampling.is_followed(),
             countries: self.maps.as_deref().map(countries).unwrap_or_default(),
             proxy: self.is_proxy,
+            syn: (self.is_proxy && self.kernel.is_some()).then(|| self.syn.status(&self.config)),
             privileges: self.is_proxy.then(Privileges::current),
             blocked: count(Kind::Block),
             allowed: count(Kind::Allow),

@@ -20,6 +20,7 @@ use super::ports::Ports;
 use super::prefix::AnyNet;
 use super::sink::KernelSink;
 use super::store::{CONFIG, Guard, Now, PROTECTED, Store};
+use super::syn::SynWatch;
 use super::watch::Watched;
 use super::{compile, own, policy};
 use crate::telemetry::chain;
@@ -57,6 +58,7 @@ pub(super) struct State {
     pub(super) is_proxy: bool,
     pub(super) is_dirty: bool,
     pub(super) sampling: Sampling,
+    pub(super) syn: SynWatch,
     pub(super) next_save: Instant,
 }
 
@@ -89,6 +91,7 @@ impl State {
             is_proxy,
             is_dirty: false,
             sampling: Sampling::default(),
+            syn: SynWatch::default(),
             next_save: Instant::now(),
         };
         let now = state.now();
@@ -332,6 +335,8 @@ impl State {
             sample_mask: self.sampling.mask(shield.sample),
             syn: policy::limit(shield.syn.per_source, shield.syn.burst),
             udp: policy::limit(shield.udp.per_source, shield.udp.burst),
+            attack: u32::from(self.syn.is_attack()),
+            cookies: self.syn.cookies(&self.config),
             ..abi::Config::OFF
         }
     }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::syn::SynStatus;
 use super::traffic::Traffic;
 use crate::privilege::Privileges;
 
@@ -68,6 +69,9 @@ pub struct Status {
     /// Packets dropped by country, the most first.
     #[serde(default)]
     pub countries: Vec<CountryDrops>,
+    /// Floods of SYNs, as the proxy sees them.
+    #[serde(default)]
+    pub syn: Option<SynStatus>,
     /// Whether a proxy is running, which applies the lists to the connections that it accepts.
     pub proxy: bool,
     /// What that proxy may do.
@@ -114,6 +118,9 @@ impl Status {
         };
         if self.on && self.action == "monitor" {
             line += ", monitor: counts, drops nothing";
+        }
+        if let Some(syn) = self.syn.as_ref().filter(|syn| syn.attack) {
+            line = format!("{line}, SYN FLOOD of {}/s answered with cookies", syn.rate);
         }
         line + &format!("; {} blocked, {} allowed", self.blocked, self.allowed)
     }

@@ -72,6 +72,8 @@ metrics! {
     XDP_BYTES Counter "openclaw_xdp_bytes_total" "bytes" ["interface", "verdict", "reason"] "Bytes of the packets that the shield's kernel program decided.";
     XDP_COUNTRY_DROPS Counter "openclaw_xdp_country_drops_total" "" ["country"] "Packets that the shield's kernel program dropped, by the country of their source; only countries that were seen.";
     XDP_ATTACHED Gauge "openclaw_xdp_attached" "" ["interface"] "1 while the shield is attached to the interface, 0 while it should be and is not.";
+    SHIELD_ATTACK Gauge "openclaw_shield_attack" "" [] "1 while the shield answers a flood of SYNs, else 0.";
+    SHIELD_ATTACKS Counter "openclaw_shield_attack_transitions_total" "" ["to"] "Floods of SYNs that have begun, and that were over.";
     BLOCKLIST_ENTRIES Gauge "openclaw_blocklist_entries" "" ["list", "family"] "Entries of the shield's block lists; family is ipv4 or ipv6.";
     ALLOWLIST_ENTRIES Gauge "openclaw_allowlist_entries" "" ["list", "family"] "Entries of the shield's allow lists; `protected` is what can never be blocked.";
     LIST_SUCCESS Gauge "openclaw_list_last_success_timestamp_seconds" "seconds" ["kind", "list"] "When the file or url of a list was last read, as Unix time; 0 is never.";

@@ -1,21 +1,17 @@
 //! Loading the program, attaching it to interfaces, and running it on single frames.
 
-use std::{fs, io, path::Path, sync::Arc, time::Duration};
+use std::{fs, io, path::Path, sync::Arc};
 
+use super::{AttachedMode, KernelError, LogReader, Maps, Pins, interface, object, program_name};
 use aya::{
-    Ebpf, EbpfError, EbpfLoader, TestRun as _, TestRunOptions,
+    Ebpf, EbpfError, EbpfLoader,
     programs::{
-        ProgramError, Xdp, XdpMode,
+        ProgramError, ProgramType, Xdp, XdpMode,
         links::{FdLink, PinnedLink},
         xdp::{XdpLink, XdpLinkId},
     },
+    sys::{BpfHelper, is_helper_supported},
 };
-use openclaw_common::verdict::Verdict;
-
-use super::{AttachedMode, KernelError, LogReader, Maps, Pins, interface, object, program_name};
-
-/// `XDP_DROP`; `XDP_PASS` is 2.
-const XDP_DROP: u32 = 1;
 
 /// How to attach.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,21 +63,13 @@ impl Subject {
     }
 }
 
-/// The outcome of a run on one frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TestRun {
-    /// What the program said.
-    pub verdict: Verdict,
-    /// Mean time of a run.
-    pub duration: Duration,
-}
-
 /// The loaded kernel program. Dropping it leaves attachments and maps as they are.
 #[derive(Debug)]
 pub struct Kernel {
-    ebpf: Ebpf,
+    pub(super) ebpf: Ebpf,
     pins: Pins,
     maps: Arc<Maps>,
+    has_raw_cookies: bool,
 }
 
 impl Kernel {
@@ -99,8 +87,10 @@ impl Kernel {
             Ok(_) | Err(KernelError::NotLoaded { .. }) => {}
             Err(error) => return Err(error),
         }
+        let has_raw_cookies = has_raw_cookies();
         let mut ebpf = EbpfLoader::new()
             .default_map_pin_directory(pins.directory())
+            .override_global("RAW_COOKIES", &u32::from(has_raw_cookies), true)
             .load(object)
             .map_err(KernelError::from_load)?;
         shield(&mut ebpf)?
@@ -108,7 +98,12 @@ impl Kernel {
             .map_err(KernelError::from_program)?;
         pins.leave_to_owner()?;
         let maps = Arc::new(Maps::open(&pins)?);
-        Ok(Self { ebpf, pins, maps })
+        Ok(Self {
+            ebpf,
+            pins,
+            maps,
+            has_raw_cookies,
+        })
     }
 
     /// The maps of the program.
@@ -120,6 +115,16 @@ impl Kernel {
     pub fn verified_instructions(&mut self) -> Option<u32> {
         let info = shield(&mut self.ebpf).ok()?.info().ok()?;
         info.verified_instruction_count()
+    }
+
+    /// Whether the kernel makes SYN cookies without a socket, as Linux does from 6.0 on.
+    pub fn has_raw_cookies(&self) -> bool {
+        self.has_raw_cookies
+    }
+
+    /// Its pins.
+    pub fn pins(&self) -> &Pins {
+        &self.pins
     }
 
     /// The reader of the program's log; there is one to be had.
@@ -296,52 +301,25 @@ impl Kernel {
             })?;
         self.pins.leave_to_owner()
     }
+}
 
-    /// Runs a program `repeat` times on a frame that touches no interface. Lists, counters and hits are the real ones.
-    ///
-    /// # Errors
-    ///
-    /// [`KernelError::TestRun`]; the kernel takes no frame shorter than an Ethernet header.
-    pub fn test_run(
-        &mut self,
-        subject: Subject,
-        frame: &[u8],
-        repeat: u32,
-    ) -> Result<TestRun, KernelError> {
-        let program = program(&mut self.ebpf, subject)?;
-        if let Err(error) = program.load()
-            && !matches!(error, ProgramError::AlreadyLoaded)
-        {
-            return Err(KernelError::from_program(error));
-        }
-        let options = TestRunOptions {
-            data_in: Some(frame),
-            repeat,
-            ..TestRunOptions::default()
-        };
-        let result = program
-            .test_run(options)
-            .map_err(|source| KernelError::TestRun {
-                bytes: frame.len(),
-                source: Box::new(source),
-            })?;
-        let verdict = if result.return_value == XDP_DROP {
-            Verdict::Drop
-        } else {
-            Verdict::Pass
-        };
-        Ok(TestRun {
-            verdict,
-            duration: result.duration,
-        })
-    }
+/// An answer that nobody understands is a no: the program then never calls what may be missing.
+fn has_raw_cookies() -> bool {
+    [
+        BpfHelper::BPF_FUNC_tcp_raw_gen_syncookie_ipv4,
+        BpfHelper::BPF_FUNC_tcp_raw_gen_syncookie_ipv6,
+        BpfHelper::BPF_FUNC_tcp_raw_check_syncookie_ipv4,
+        BpfHelper::BPF_FUNC_tcp_raw_check_syncookie_ipv6,
+    ]
+    .into_iter()
+    .all(|helper| is_helper_supported(ProgramType::Xdp, helper).unwrap_or(false))
 }
 
 fn shield(ebpf: &mut Ebpf) -> Result<&mut Xdp, KernelError> {
     program(ebpf, Subject::Shield)
 }
 
-fn program(ebpf: &mut Ebpf, subject: Subject) -> Result<&mut Xdp, KernelError> {
+pub(super) fn program(ebpf: &mut Ebpf, subject: Subject) -> Result<&mut Xdp, KernelError> {
     let missing =
         || KernelError::from_load(EbpfError::ProgramError(ProgramError::UnexpectedProgramType));
     let program = ebpf.program_mut(subject.program()).ok_or_else(missing)?;

@@ -3,7 +3,9 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use openclaw_common::{
-    abi::{Arrivals, Config, Counter, Entry, Prefix4, Prefix6, class::WORDS_PER_CHUNK, flags},
+    abi::{
+        Arrivals, Config, Counter, Entry, Prefix4, Prefix6, Served, class::WORDS_PER_CHUNK, flags,
+    },
     ban::Bucket,
     maps,
     ports::{self, Set},
@@ -50,6 +52,9 @@ pub struct Maps {
     pub rate4: Table<[u8; 4], Arrivals>,
     /// What IPv6 /64s have sent of what is limited.
     pub rate6: Table<[u8; 8], Arrivals>,
+    /// Where listeners are bound.
+    pub served: Table<Served, u32>,
+    syns: OwnedFd,
 }
 
 impl Maps {
@@ -100,6 +105,8 @@ impl Maps {
             fine6: table(pins, maps::FINE6, LPM_TRIE, maps::FINE6_ENTRIES)?,
             rate4: table(pins, maps::RATE4, LRU_HASH, maps::RATE4_ENTRIES)?,
             rate6: table(pins, maps::RATE6, LRU_HASH, maps::RATE6_ENTRIES)?,
+            served: table(pins, maps::SERVED, HASH, maps::SERVED_ENTRIES)?,
+            syns: open::<u32>(pins, maps::SYNS, PERCPU_ARRAY, size::<u64>(), 1)?,
         })
     }
 
@@ -184,6 +191,19 @@ impl Maps {
             }
         }
         Ok(countries)
+    }
+
+    /// SYNs to protected ports since the maps were made, over all CPUs.
+    pub fn syns(&self) -> Result<u64, KernelError> {
+        let failed = |source| KernelError::Map {
+            map: maps::SYNS,
+            operation: "read",
+            source,
+        };
+        let cpus = aya::util::nr_cpus().map_err(|(_, source)| failed(source))?;
+        let mut syns = vec![0_u64; cpus];
+        sys::lookup(self.syns.as_fd(), &0_u32, &mut syns).map_err(failed)?;
+        Ok(syns.into_iter().fold(0, u64::wrapping_add))
     }
 }
 

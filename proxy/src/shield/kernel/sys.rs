@@ -13,7 +13,7 @@ use std::{
     slice,
 };
 
-use openclaw_common::abi::{Arrivals, Config, Counter, Entry, Prefix4, Prefix6};
+use openclaw_common::abi::{Arrivals, Config, Counter, Entry, Prefix4, Prefix6, Served};
 
 const MAP_LOOKUP_ELEM: libc::c_int = 1;
 const MAP_UPDATE_ELEM: libc::c_int = 2;
@@ -57,6 +57,9 @@ unsafe impl Plain for Prefix4 {}
 unsafe impl Plain for Prefix6 {}
 // SAFETY: repr(C) of integers, without padding by its size assert.
 unsafe impl Plain for Counter {}
+
+// SAFETY: repr(C) of integers, without padding by its size assert.
+unsafe impl Plain for Served {}
 
 #[repr(C)]
 struct Element {

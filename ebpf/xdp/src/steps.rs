@@ -1,0 +1,98 @@
+//! The steps of a decision, out of line, so that the buffers of one are off the stack before those of the next.
+//!
+//! A symbol of its own makes a function global: the verifier follows it once, for any arguments, and not once more for every way that
+//! leads to it; together these would be too many instructions.
+#![expect(unsafe_code, reason = "a flow is handed over as words")]
+
+use aya_ebpf::{bindings::xdp_md, programs::XdpContext};
+use openclaw_common::{
+    abi::Config,
+    decide::{self, Tables as _},
+    judgement::Judgement,
+    packet::Flow,
+    verdict::Reason,
+};
+
+use crate::{frame::Frame, listeners::KernelListeners, maps, tables::KernelTables};
+
+/// A flow as words of any value, for functions that the verifier follows by themselves.
+#[repr(C)]
+pub(crate) struct FlowWords {
+    words: [u64; FLOW_WORDS],
+}
+
+const FLOW_WORDS: usize = size_of::<Flow>().div_ceil(8);
+
+impl FlowWords {
+    pub(crate) const EMPTY: Self = Self {
+        words: [0; FLOW_WORDS],
+    };
+
+    #[inline(always)]
+    fn set(&mut self, flow: Flow) {
+        let place: *mut u64 = self.words.as_mut_ptr();
+        // SAFETY: the words are as long as a flow and aligned more strictly.
+        unsafe { place.cast::<Flow>().write(flow) };
+    }
+
+    /// Only after [`Self::set`].
+    #[inline(always)]
+    pub(crate) fn as_flow(&self) -> &Flow {
+        let place: *const u64 = self.words.as_ptr();
+        // SAFETY: `read` has set it before anybody else sees it.
+        unsafe { &*place.cast::<Flow>() }
+    }
+}
+
+/// Reads the frame; a reason if there is nothing to decide about it.
+#[inline(never)]
+pub(crate) fn read(ctx: &XdpContext, config: &Config, words: &mut FlowWords) -> Option<Reason> {
+    match decide::read(config, &Frame::new(ctx)) {
+        Ok(flow) => {
+            words.set(flow);
+            None
+        }
+        Err(reason) => Some(reason),
+    }
+}
+
+/// [`decide::weigh`], packed.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn weigh(ctx: *mut xdp_md, flow: *mut FlowWords) -> u32 {
+    let nothing = Judgement::from(Reason::Pass).packed();
+    if flow.is_null() {
+        return nothing;
+    }
+    let Some(config) = maps::CONFIG.get(0) else {
+        return nothing;
+    };
+    let ctx = XdpContext::new(ctx);
+    // SAFETY: not null, and `read` has set it.
+    let flow = unsafe { &*flow }.as_flow();
+    let tables = KernelTables { ctx: &ctx };
+    decide::weigh(config, flow, &Frame::new(&ctx), &tables, &KernelListeners).packed()
+}
+
+/// Takes note of a packet that was dropped or would be.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn note(
+    ctx: *mut xdp_md,
+    flow: *mut FlowWords,
+    reason: u32,
+    country: u32,
+) -> u32 {
+    if flow.is_null() {
+        return 0;
+    }
+    let Some(config) = maps::CONFIG.get(0) else {
+        return 0;
+    };
+    let ctx = XdpContext::new(ctx);
+    // SAFETY: not null, and `read` has set it.
+    let flow = unsafe { &*flow }.as_flow();
+    let tables = KernelTables { ctx: &ctx };
+    tables.note(config, flow, Reason::of(reason), country as u8);
+    0
+}

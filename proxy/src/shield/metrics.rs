@@ -1,0 +1,77 @@
+//! The shield's part of the metrics page.
+
+use openclaw_common::verdict::{Reason, Verdict};
+
+use super::{Kind, Shield, raise, traffic};
+use crate::telemetry::{MetricsText, metrics};
+
+impl Shield {
+    /// Adds the shield's families to the metrics page.
+    pub fn collect(&self, text: &mut MetricsText) {
+        let (maps, attached, interfaces, sizes, feeds) = {
+            let state = self.lock();
+            let (begun, over) = state.syn.transitions();
+            let is_attack = u8::from(state.syn.is_attack());
+            text.sample(&metrics::SHIELD_ATTACK, &[], is_attack);
+            text.sample(&metrics::SHIELD_ATTACKS, &["begun"], begun);
+            text.sample(&metrics::SHIELD_ATTACKS, &["over"], over);
+            let attached = state.attached();
+            let interfaces = state.interfaces(&attached);
+            (
+                state.maps(),
+                attached,
+                interfaces,
+                state.sizes(),
+                state.feeds_status(),
+            )
+        };
+        for (interface, is_attached) in &interfaces {
+            let value = u8::from(*is_attached);
+            text.sample(&metrics::XDP_ATTACHED, &[interface], value);
+        }
+        if let Some(maps) = maps {
+            let counted = traffic::by_interface(&maps, &attached);
+            for (interface, reason, counter) in traffic::each(&counted) {
+                let labels = [interface, verdict(reason), reason.code()];
+                text.sample(&metrics::XDP_PACKETS, &labels, counter.packets);
+            }
+            for (interface, reason, counter) in traffic::each(&counted) {
+                let labels = [interface, verdict(reason), reason.code()];
+                text.sample(&metrics::XDP_BYTES, &labels, counter.bytes);
+            }
+            for drops in raise::countries(&maps) {
+                let labels = [drops.country.as_str()];
+                text.sample(&metrics::XDP_COUNTRY_DROPS, &labels, drops.packets);
+            }
+        }
+        for (kind, metric) in [
+            (Kind::Block, &metrics::BLOCKLIST_ENTRIES),
+            (Kind::Allow, &metrics::ALLOWLIST_ENTRIES),
+        ] {
+            for (_, list, family, count) in sizes.iter().filter(|(of, ..)| *of == kind) {
+                text.sample(metric, &[list, family.label()], count);
+            }
+        }
+        for (kind, list, feed) in &feeds {
+            let labels = [kind.word(), list.as_str()];
+            let success = feed.last_success_unix.unwrap_or(0);
+            text.sample(&metrics::LIST_SUCCESS, &labels, success);
+        }
+        for (kind, list, feed) in &feeds {
+            let labels = [kind.word(), list.as_str()];
+            text.sample(&metrics::LIST_FAILURES, &labels, feed.failures);
+        }
+        for (kind, list, feed) in &feeds {
+            let labels = [kind.word(), list.as_str()];
+            text.sample(&metrics::LIST_EXPIRED, &labels, u8::from(feed.expired));
+        }
+    }
+}
+
+fn verdict(reason: Reason) -> &'static str {
+    match reason.verdict() {
+        Verdict::Drop => "drop",
+        Verdict::Pass => "pass",
+        Verdict::Tx => "tx",
+    }
+}
