@@ -124,6 +124,9 @@ struct ImportArguments {
     /// Only say what would happen
     #[arg(long)]
     dry_run: bool,
+    /// Also block the address from which you have logged in over SSH
+    #[arg(long)]
+    force: bool,
 }
 
 pub(super) fn run(
@@ -185,15 +188,7 @@ pub(super) fn run(
 
 /// Whoever works over SSH would cut the branch on which they sit.
 fn spare_operator(addresses: &[String]) -> Result<(), CliError> {
-    let peer = ["SSH_CONNECTION", "SSH_CLIENT"]
-        .into_iter()
-        .find_map(|name| {
-            let value = std::env::var(name).ok()?;
-            // A link-local address comes with its interface.
-            let address = value.split([' ', '%']).next()?;
-            address.parse::<IpAddr>().ok()
-        });
-    let Some(peer) = peer else {
+    let Some(peer) = ssh_peer() else {
         return Ok(());
     };
     let around = addresses.iter().find(|text| covers(text, peer));
@@ -203,6 +198,16 @@ fn spare_operator(addresses: &[String]) -> Result<(), CliError> {
                 "{text} is not blocked: you are logged in from {peer}, which would be cut off; --force blocks it all the same"
             ),
         })
+    })
+}
+
+fn ssh_peer() -> Option<IpAddr> {
+    let mut names = ["SSH_CONNECTION", "SSH_CLIENT"].into_iter();
+    names.find_map(|name| {
+        let value = std::env::var(name).ok()?;
+        // A link-local address comes with its interface.
+        let address = value.split([' ', '%']).next()?;
+        address.parse::<IpAddr>().ok()
     })
 }
 
@@ -237,6 +242,7 @@ fn import(kind: Kind, arguments: ImportArguments) -> Result<Import, CliError> {
         list,
         replace,
         dry_run,
+        force,
     } = arguments;
     let text = read(&file)?;
     Ok(Import {
@@ -248,6 +254,7 @@ fn import(kind: Kind, arguments: ImportArguments) -> Result<Import, CliError> {
         list,
         replace,
         dry_run,
+        spare: if force { None } else { ssh_peer() },
     })
 }
 

@@ -1,6 +1,8 @@
 //! What can be asked of the shield, and what it answers: the words between the command line and the process that holds the lists,
 //! which is the running proxy or, without one, the command line itself.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::drops::DropView;
@@ -87,6 +89,9 @@ pub struct Import {
     pub replace: bool,
     /// Only say what would happen.
     pub dry_run: bool,
+    /// Who asks: a block file with a range around it is refused.
+    #[serde(default)]
+    pub spare: Option<IpAddr>,
 }
 
 /// What came of it.

@@ -1,5 +1,6 @@
 //! Verbs that change the lists: from words to the store, and back to words.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +61,7 @@ impl State {
             list,
             replace,
             dry_run,
+            spare,
         } = import;
         let ttl: Option<Duration> = ttl
             .as_deref()
@@ -74,6 +76,9 @@ impl State {
             if entry.reason.is_none() {
                 entry.reason.clone_from(&reason);
             }
+        }
+        if let Some(peer) = spare.filter(|_| kind == Kind::Block) {
+            spare_operator(peer, &parsed.entries)?;
         }
         self.refresh_guards();
         if replace && !self.store.takes_any(kind, &parsed.entries) {
@@ -158,6 +163,19 @@ impl State {
             ..Changed::new(kind, list)
         }
     }
+}
+
+/// Whoever works over SSH would cut the branch on which they sit.
+fn spare_operator(peer: IpAddr, entries: &[NewEntry]) -> Result<(), ApiError> {
+    let around = entries.iter().find(|entry| entry.prefix.contains(peer));
+    around.map_or(Ok(()), |entry| {
+        Err(ApiError::failed(&format!(
+            "nothing is imported: line {} blocks {}, and you are logged in from {peer}, which would be cut off; --force blocks it \
+             all the same",
+            entry.line,
+            show(&entry.prefix)
+        )))
+    })
 }
 
 /// The entries of a file by the list that they go to.
