@@ -4,6 +4,7 @@ mod attach;
 mod autoban;
 mod closing;
 mod comings;
+mod confirm;
 mod counters;
 mod doctor;
 mod drops;

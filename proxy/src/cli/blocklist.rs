@@ -44,10 +44,17 @@ enum Verb {
         /// The list; made if need be [default: manual]
         #[arg(long, value_name = "NAME")]
         list: Option<String>,
+        /// Take it back after this time, such as 60s, unless `confirm` comes before
+        #[arg(long, value_name = "TIME")]
+        confirm: Option<String>,
         /// Also block the address from which you have logged in over SSH
         #[arg(long)]
         force: bool,
     },
+    /// Keep what was added with --confirm
+    ///
+    /// Exit code 1 if nothing waits for it.
+    Confirm,
     /// Take addresses or prefixes off one list, or off all that are not the configuration's
     ///
     /// Exit code 1 if one was on none.
@@ -124,6 +131,9 @@ struct ImportArguments {
     /// Only say what would happen
     #[arg(long)]
     dry_run: bool,
+    /// Take it back after this time, such as 60s, unless `confirm` comes before
+    #[arg(long, value_name = "TIME", conflicts_with = "replace")]
+    confirm: Option<String>,
     /// Also block the address from which you have logged in over SSH
     #[arg(long)]
     force: bool,
@@ -141,6 +151,7 @@ pub(super) fn run(
             ttl,
             reason,
             list,
+            confirm,
             force,
         } => {
             if kind == Kind::Block && !force {
@@ -152,8 +163,10 @@ pub(super) fn run(
                 ttl,
                 reason,
                 list,
+                confirm,
             }
         }
+        Verb::Confirm => Request::Confirm { kind },
         Verb::Del { addresses, list } => Request::Del {
             kind,
             addresses,
@@ -242,6 +255,7 @@ fn import(kind: Kind, arguments: ImportArguments) -> Result<Import, CliError> {
         list,
         replace,
         dry_run,
+        confirm,
         force,
     } = arguments;
     let text = read(&file)?;
@@ -254,6 +268,7 @@ fn import(kind: Kind, arguments: ImportArguments) -> Result<Import, CliError> {
         list,
         replace,
         dry_run,
+        confirm,
         spare: if force { None } else { ssh_peer() },
     })
 }

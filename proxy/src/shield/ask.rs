@@ -41,7 +41,12 @@ impl Shield {
                 ttl,
                 reason,
                 list,
-            } => state.add(kind, &addresses, ttl.as_deref(), reason.as_deref(), list),
+                confirm,
+            } => {
+                let (ttl, reason) = (ttl.as_deref(), reason.as_deref());
+                state.add(kind, &addresses, ttl, reason, list, confirm.as_deref())
+            }
+            Request::Confirm { kind } => state.confirm(kind),
             Request::Del {
                 kind,
                 addresses,

@@ -12,6 +12,7 @@ mod ask;
 pub mod autoban;
 mod ban;
 mod compile;
+mod confirm;
 mod doctor;
 mod doubts;
 mod drops;

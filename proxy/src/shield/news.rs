@@ -65,6 +65,7 @@ impl Cause {
             Request::Import(_) => Some(Self::Import),
             Request::Flush { .. } => Some(Self::Flush),
             Request::Add { .. }
+            | Request::Confirm { .. }
             | Request::Del { .. }
             | Request::List { .. }
             | Request::Test { .. }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use openclaw_common::abi::{self, flags};
 use openclaw_core::config::{Config, Level, Prefix, ShieldAction};
 
+use super::confirm::Unconfirmed;
 use super::drops::Sampling;
 use super::feeds::Feed;
 use super::geo::{Attention, Policy};
@@ -52,6 +53,7 @@ pub(super) struct State {
     pub(super) notes: Vec<(String, String)>,
     pub(super) warnings: Vec<String>,
     pub(super) news: News,
+    pub(super) unconfirmed: Unconfirmed,
     pub(super) geo: Attention,
     pub(super) feeds: Vec<Feed>,
     pub(super) is_on: bool,
@@ -85,6 +87,7 @@ impl State {
             notes: Vec::new(),
             warnings: Vec::new(),
             news: News::default(),
+            unconfirmed: Unconfirmed::default(),
             geo: Attention::default(),
             feeds: Vec::new(),
             is_on: true,
@@ -109,6 +112,7 @@ impl State {
             }
             Err(error) => state.warnings.push(chain(&error)),
         }
+        state.restore_unconfirmed(now);
         state.warnings.truncate(20);
         state.begin_geo();
         state.shared = Shared::new(
@@ -246,6 +250,7 @@ impl State {
         for warning in self.commit(&regions) {
             tracing::warn!("{warning}");
         }
+        self.forget_unconfirmed();
         self.attend_watchers();
     }
 
