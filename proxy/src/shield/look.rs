@@ -238,6 +238,7 @@ impl State {
             added: rfc3339(record.added),
             expires: left.map(|left| rfc3339(now.unix.saturating_add(left))),
             expires_in: left,
+            confirm_by: self.confirm_by(net, list),
         }
     }
 }
