@@ -86,6 +86,8 @@ fn transports() -> Vec<(&'static str, u8, Vec<u8>, Reason)> {
         ("SYN and RST", 6, flags(0x06, 5), BadFlags),
         ("all flags", 6, flags(0xff, 5), BadFlags),
         ("no flags", 6, flags(0x00, 5), BadFlags),
+        ("FIN without ACK", 6, flags(0x29, 5), BadFlags),
+        ("a reset alone", 6, flags(0x04, 5), Pass),
         ("ECN flags alone", 6, flags(0xc0, 5), BadFlags),
         ("a header of four words", 6, flags(0x10, 4), BadFlags),
         ("a header of no words", 6, flags(0x10, 0), BadFlags),

@@ -7,8 +7,7 @@ use crate::verdict::Reason;
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
-/// FIN to URG; ECE and CWR alone open nothing and close nothing.
-const MEANING: u8 = 0x3f;
+const ACK: u8 = 0x10;
 
 /// Headers that contradict themselves: TCP flags and header length (RFC 9293 §3.1), source equal to destination, port 0.
 #[inline(always)]
@@ -57,7 +56,8 @@ pub fn fragment(config: &Config, flow: &Flow) -> Option<Reason> {
 
 #[inline(always)]
 fn is_possible(flags: u8) -> bool {
-    if flags & MEANING == 0 {
+    // Every segment but the first and a reset acknowledges something (RFC 9293 §3.10.7.4).
+    if flags & (SYN | ACK | RST) == 0 {
         return false;
     }
     flags & SYN == 0 || flags & (FIN | RST) == 0
@@ -122,7 +122,7 @@ mod tests {
             assert_eq!(invalid(&Config::OFF, flow), None, "{flow:?}");
         };
         for flags in 0..=u8::MAX {
-            let contradicts = flags.trailing_zeros() > 5 || (flags & 2 != 0 && flags & 5 != 0);
+            let contradicts = flags & 0x16 == 0 || (flags & 2 != 0 && flags & 5 != 0);
             let expected = contradicts.then_some(Reason::BadFlags);
             check(&flow(tcp(4000, 443, 5, flags)), expected);
         }

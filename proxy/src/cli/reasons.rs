@@ -54,7 +54,9 @@ fn rows() -> Vec<Row> {
         who: "policy",
         meaning: reason.summary(),
         advice: match reason.verdict() {
-            Verdict::Drop => "`openclaw blocklist test ADDR` says why.",
+            Verdict::Drop => {
+                "`openclaw explain ip ADDR` says which rule and how much of a limit is used."
+            }
             Verdict::Pass => "Nothing to do: the packet passed.",
             Verdict::Tx => "Nothing to do: an honest client does not notice.",
         },

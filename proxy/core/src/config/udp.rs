@@ -16,7 +16,7 @@ pub struct Udp {
 
 pub(super) static KEYS: keys::Section = keys::Section {
     name: "shield.udp",
-    doc: "UDP packets to the ports that are served.",
+    doc: "UDP packets to the ports that are served; this version serves none.",
     keys: &[
         Key::default(
             "per_source",

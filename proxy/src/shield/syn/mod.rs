@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 use openclaw_common::abi::{Cookies, Limit, Served, cookies};
 use openclaw_common::maps::SERVED_ENTRIES;
 use openclaw_common::verdict::Reason;
-use openclaw_core::config::{Config, SynMode, SynVariant};
+use openclaw_core::config::{Config, ShieldMode, SynMode, SynVariant};
 use serde::{Deserialize, Serialize};
 
 use self::attack::{Attack, Change};
-use super::kernel::{KernelError, Maps, interface_mtu};
+use super::kernel::{KernelError, Maps, inspect, interface_mtu};
 use super::own;
 use super::state::State;
 use crate::telemetry::chain;
@@ -112,6 +112,13 @@ impl SynWatch {
             missing.push("`shield.syn.manage_sysctls` is false".to_owned());
         }
         missing.extend(self.refused.clone());
+        missing.extend(config.shield.interfaces.iter().filter_map(|name| {
+            let sends = config.shield.mode == ShieldMode::Generic || !is_veth(name);
+            (!sends).then(|| {
+                format!("{name} is a veth: in native mode it sends cookies only if its other end has an XDP program; \
+                    `shield.mode = \"generic\"` always does")
+            })
+        }));
         let is_raw = self.has_raw
             && syn.variant != SynVariant::Socket
             && (syn.manage_sysctls || sysctls::read(sysctls::SYNCOOKIES) == Some(2));
@@ -267,6 +274,11 @@ impl State {
 
 fn describe(error: &io::Error) -> String {
     format!("tcp_syncookies and tcp_timestamps could not be set to 2: {error}")
+}
+
+/// The driver drops what XDP sends when the other end has nothing that polls for it, and says so to nobody.
+fn is_veth(interface: &str) -> bool {
+    inspect::driver(interface).is_ok_and(|driver| driver == "veth")
 }
 
 #[cfg(test)]
