@@ -14,6 +14,7 @@ mod flood;
 mod foreign;
 mod frames;
 mod geo;
+mod hits;
 mod lists;
 mod mistakes;
 mod net;

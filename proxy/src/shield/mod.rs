@@ -18,6 +18,7 @@ mod explain;
 mod feeds;
 mod format;
 mod geo;
+mod hits;
 mod host;
 mod index;
 mod lists;
@@ -53,8 +54,8 @@ use openclaw_core::config::{Config, ShieldMode};
 use tokio::sync::mpsc;
 
 pub use self::api::{
-    Answer, ApiError, Changed, EntryView, FeedStatus, Import, ListStats, Request, Stats,
-    TableStats, Tested,
+    Answer, ApiError, Changed, EntryView, FeedStatus, Import, ListStats, MemoryStats, Request,
+    Stats, TableStats, Tested,
 };
 pub use self::ban::Banned;
 pub use self::doctor::{Finding, Health, examine};
@@ -281,7 +282,7 @@ impl Shield {
             Request::Flush { kind, list } => state.flush(kind, list),
             Request::Import(import) => state.import(import),
             Request::Export { kind, list, format } => state.export(kind, list.as_deref(), format),
-            Request::Stats { kind } => Ok(state.stats(kind)),
+            Request::Stats { kind } => Ok(Self::stats(state, kind)),
             Request::Status => Ok(Answer::Status(state.status())),
             Request::Drops { limit } => Ok(Answer::Drops {
                 drops: self.drops.recent(limit.unwrap_or(look::SHOWN_ENTRIES)),
