@@ -5,6 +5,7 @@ mod autoban;
 mod closing;
 mod comings;
 mod counters;
+mod crowdsec;
 mod doctor;
 mod drops;
 mod explain;
