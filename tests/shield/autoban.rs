@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::lists::json;
 use super::net::inside;
 use super::rig::PinDir;
+use super::watch::{event, watch};
 use crate::control::sample;
 use crate::support::{Net, PATIENCE, Proxy};
 
@@ -100,7 +101,13 @@ fn a_client_over_its_limit_is_dropped_by_the_kernel_program_and_its_neighbour_is
     net.add_address(neighbour.into());
     let stage = Stage::new(net);
     let client = IpAddr::from(stage.net.inside4);
+    let watcher = watch(&stage.proxy, &["blocklist", "watch", "-o", "json"]);
     assert_banned(&stage, client, stage.web4, &client.to_string(), &[]);
+    let told = event(&watcher, "autoban", Some(&client.to_string()));
+    assert_eq!(told["list"], "autoban");
+    let why = told["reason"].as_str().unwrap_or_default();
+    assert!(why.starts_with("autoban: "), "{told}");
+    drop(watcher);
     assert_eq!(stage.ask(neighbour.into(), stage.web4, &[]), 200);
     // The same over HTTP/2.
     let h2 = ["--http2-prior-knowledge"];

@@ -282,25 +282,35 @@ fn connections_are_limited_in_all_and_per_address_and_places_come_back() {
 #[test]
 fn the_address_of_ones_own_login_is_blocked_only_by_force() {
     let stage = Stage::start(ANSWER);
-    let add = |more: &[&str]| {
+    let over_ssh = |verb: &[&str], more: &[&str]| {
         Output::of(
             Command::new(env!("CARGO_BIN_EXE_openclaw"))
                 .arg("--socket")
                 .arg(stage.proxy.socket())
-                .args(["blocklist", "add", "127.0.0.2/31"])
+                .args(verb)
                 .args(more)
                 .env("SSH_CONNECTION", "127.0.0.3 50000 127.0.0.1 22"),
             "the proxy",
         )
     };
-    let refused = add(&[]);
-    assert_eq!(refused.code, 1);
-    assert!(
-        refused.stderr.contains("logged in from 127.0.0.3"),
-        "{}",
-        refused.stderr
-    );
-    assert!(stage.serves(3));
-    assert_eq!(add(&["--force"]).code, 0);
-    assert!(!stage.serves(3));
+    let folder = Folder::new();
+    let file = folder.write("feed.csv", "address,ttl\n203.0.113.7\n127.0.0.2/31,1h\n");
+    let file = file.to_str().unwrap();
+    let import = ["blocklist", "import", file];
+    for verb in [&["blocklist", "add", "127.0.0.2/31"][..], &import[..]] {
+        let refused = over_ssh(verb, &[]);
+        assert_eq!(refused.code, 1);
+        let words = "you are logged in from 127.0.0.3, which would be cut off";
+        assert!(refused.stderr.contains(words), "{}", refused.stderr);
+        assert!(stage.serves(3));
+        let entries = stage.proxy.cli(&["blocklist", "list"]).ok().text();
+        assert_eq!(entries, "no block entries\n");
+        assert_eq!(over_ssh(verb, &["--force"]).code, 0);
+        assert!(!stage.serves(3));
+        stage.proxy.cli(&["blocklist", "flush"]).ok();
+    }
+    let refused = over_ssh(&import, &[]).stderr;
+    assert!(refused.contains("line 3 blocks 127.0.0.2/31"), "{refused}");
+    // Allowing oneself cuts nothing off.
+    assert_eq!(over_ssh(&["allowlist", "import", file], &[]).code, 0);
 }

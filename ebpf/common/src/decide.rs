@@ -8,7 +8,7 @@
 use crate::abi::{Config, Prefix6, class, flags};
 use crate::bucket::Word;
 use crate::geo::is_foreign;
-use crate::judgement::Judgement;
+use crate::judgement::{Judgement, Sighting};
 use crate::packet::{Address, Flow, Header, Packet, Parsed, parse};
 use crate::ports::Set;
 use crate::rate::Kind;
@@ -126,7 +126,8 @@ impl<'a> Course<'a> {
 pub fn judge<P: Packet + ?Sized, T: Tables>(config: &Config, packet: &P, tables: &T) -> Decision {
     match read(config, packet) {
         Ok(flow) => {
-            let judgement = weigh(config, &flow, packet, tables, &NoListeners);
+            let sighting = sight(config, &flow, tables);
+            let judgement = weigh(config, &flow, packet, tables, &NoListeners, &sighting);
             if judgement.is_notable(judgement.reason) {
                 tables.note(config, &flow, judgement.reason, judgement.country);
             }
@@ -153,6 +154,18 @@ pub fn read<P: Packet + ?Sized>(config: &Config, packet: &P) -> Result<Flow, Rea
     }
 }
 
+/// Decides about the source of a flow, whatever it sends.
+#[inline(always)]
+pub fn sight<T: Tables>(config: &Config, flow: &Flow, tables: &T) -> Sighting {
+    let mut course = Course::new(config);
+    let ended = by_source(&mut course, flow, tables);
+    Sighting {
+        ended,
+        would: course.would,
+        country: course.country,
+    }
+}
+
 /// Decides about a flow and its packet, but for what only the network stack can say.
 #[inline(always)]
 pub fn weigh<P: Packet + ?Sized, T: Tables, L: Listeners>(
@@ -161,9 +174,15 @@ pub fn weigh<P: Packet + ?Sized, T: Tables, L: Listeners>(
     packet: &P,
     tables: &T,
     listeners: &L,
+    sighting: &Sighting,
 ) -> Judgement {
-    let mut course = Course::new(config);
-    let ended = by_source(&mut course, flow, tables)
+    let mut course = Course {
+        country: sighting.country,
+        would: sighting.would,
+        ..Course::new(config)
+    };
+    let ended = sighting
+        .ended
         .or_else(|| by_packet(&mut course, flow, packet, tables, listeners));
     let reason = conclude(&course, flow, ended);
     let task = if ended.is_none() {

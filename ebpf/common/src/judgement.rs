@@ -55,3 +55,56 @@ impl Judgement {
         }
     }
 }
+
+/// What is known of a source before its packet is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// The decision, if the source alone makes it.
+    pub ended: Option<Reason>,
+    /// The first rule in monitor mode that would have dropped it.
+    pub would: Option<Reason>,
+    /// Country of the source, 0 for unknown.
+    pub country: u8,
+}
+
+/// No reason has this number.
+const NONE: u32 = 0xff;
+
+impl Sighting {
+    /// All of it in a word, as a function of the kernel program returns it.
+    #[inline(always)]
+    pub fn packed(&self) -> u32 {
+        let number = |reason: Option<Reason>| reason.map_or(NONE, |reason| reason as u32);
+        number(self.ended) | number(self.would) << 8 | u32::from(self.country) << 16
+    }
+
+    /// From [`Self::packed`].
+    #[inline(always)]
+    pub fn unpacked(word: u32) -> Self {
+        let reason = |number: u32| (number != NONE).then(|| Reason::of(number));
+        Self {
+            ended: reason(word & 0xff),
+            would: reason(word >> 8 & 0xff),
+            country: (word >> 16) as u8,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sighting_is_the_same_in_a_word() {
+        for ended in [None, Some(Reason::Pass), Some(Reason::Block)] {
+            for would in [None, Some(Reason::WouldBan)] {
+                let sighting = Sighting {
+                    ended,
+                    would,
+                    country: 77,
+                };
+                assert_eq!(Sighting::unpacked(sighting.packed()), sighting);
+            }
+        }
+    }
+}

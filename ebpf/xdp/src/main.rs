@@ -39,7 +39,7 @@ use openclaw_common::{abi::flags, judgement::Judgement, packet::Packet as _, ver
 
 use crate::{
     frame::Frame,
-    steps::{FlowWords, note, read, weigh},
+    steps::{FlowWords, note, read, sight, weigh},
 };
 
 /// The shield. It declares that it takes frames in several buffers: otherwise an interface with a large MTU refuses native mode.
@@ -58,7 +58,8 @@ fn run(ctx: &XdpContext) -> u32 {
     let mut flow = FlowWords::EMPTY;
     let reason = match read(ctx, config, &mut flow) {
         None => {
-            let judgement = Judgement::unpacked(weigh(ctx.ctx, &raw mut flow));
+            let sighting = sight(&raw mut flow);
+            let judgement = Judgement::unpacked(weigh(ctx.ctx, &raw mut flow, sighting));
             let reason = handshake::run(ctx, config, flow.as_flow(), &judgement);
             if judgement.is_notable(reason) {
                 note(

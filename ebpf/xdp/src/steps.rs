@@ -4,11 +4,13 @@
 //! leads to it; together these would be too many instructions.
 #![expect(unsafe_code, reason = "a flow is handed over as words")]
 
+use core::ptr;
+
 use aya_ebpf::{bindings::xdp_md, programs::XdpContext};
 use openclaw_common::{
     abi::Config,
     decide::{self, Tables as _},
-    judgement::Judgement,
+    judgement::{Judgement, Sighting},
     packet::Flow,
     verdict::Reason,
 };
@@ -56,10 +58,32 @@ pub(crate) fn read(ctx: &XdpContext, config: &Config, words: &mut FlowWords) -> 
     }
 }
 
+/// [`decide::sight`], packed. It is not given the frame: the compiler would leave out an argument that is not used, and the verifier
+/// refuse the call without it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn sight(flow: *mut FlowWords) -> u32 {
+    let nothing = Sighting {
+        ended: Some(Reason::Pass),
+        would: None,
+        country: 0,
+    };
+    if flow.is_null() {
+        return nothing.packed();
+    }
+    let Some(config) = maps::CONFIG.get(0) else {
+        return nothing.packed();
+    };
+    let ctx = XdpContext::new(ptr::null_mut());
+    // SAFETY: not null, and `read` has set it.
+    let flow = unsafe { &*flow }.as_flow();
+    decide::sight(config, flow, &KernelTables { ctx: &ctx }).packed()
+}
+
 /// [`decide::weigh`], packed.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn weigh(ctx: *mut xdp_md, flow: *mut FlowWords) -> u32 {
+pub(crate) extern "C" fn weigh(ctx: *mut xdp_md, flow: *mut FlowWords, sighting: u32) -> u32 {
     let nothing = Judgement::from(Reason::Pass).packed();
     if flow.is_null() {
         return nothing;
@@ -71,7 +95,16 @@ pub(crate) extern "C" fn weigh(ctx: *mut xdp_md, flow: *mut FlowWords) -> u32 {
     // SAFETY: not null, and `read` has set it.
     let flow = unsafe { &*flow }.as_flow();
     let tables = KernelTables { ctx: &ctx };
-    decide::weigh(config, flow, &Frame::new(&ctx), &tables, &KernelListeners).packed()
+    let sighting = Sighting::unpacked(sighting);
+    decide::weigh(
+        config,
+        flow,
+        &Frame::new(&ctx),
+        &tables,
+        &KernelListeners,
+        &sighting,
+    )
+    .packed()
 }
 
 /// Takes note of a packet that was dropped or would be.

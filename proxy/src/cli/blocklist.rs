@@ -9,8 +9,8 @@ use clap::{Args, Subcommand};
 
 use super::Context;
 use super::error::CliError;
-use super::listing;
 use super::output::Outcome;
+use super::{listing, listwatch};
 use crate::shield::{Format, Import, Kind, Request};
 
 /// The largest file that is read; the admin API takes no more either.
@@ -44,10 +44,17 @@ enum Verb {
         /// The list; made if need be [default: manual]
         #[arg(long, value_name = "NAME")]
         list: Option<String>,
+        /// Take it back after this time, such as 60s, unless `confirm` comes before
+        #[arg(long, value_name = "TIME")]
+        confirm: Option<String>,
         /// Also block the address from which you have logged in over SSH
         #[arg(long)]
         force: bool,
     },
+    /// Keep what was added with --confirm
+    ///
+    /// Exit code 1 if nothing waits for it.
+    Confirm,
     /// Take addresses or prefixes off one list, or off all that are not the configuration's
     ///
     /// Exit code 1 if one was on none.
@@ -97,6 +104,10 @@ enum Verb {
     },
     /// Show how many entries there are, what they have decided, and what the tables take
     Stats,
+    /// Show what comes to the lists and goes from them, as it happens; with -o json one object a line
+    ///
+    /// It takes a running proxy, and ends with it.
+    Watch,
 }
 
 #[derive(Debug, Args)]
@@ -122,6 +133,12 @@ struct ImportArguments {
     /// Only say what would happen
     #[arg(long)]
     dry_run: bool,
+    /// Take it back after this time, such as 60s, unless `confirm` comes before
+    #[arg(long, value_name = "TIME", conflicts_with = "replace")]
+    confirm: Option<String>,
+    /// Also block the address from which you have logged in over SSH
+    #[arg(long)]
+    force: bool,
 }
 
 pub(super) fn run(
@@ -136,6 +153,7 @@ pub(super) fn run(
             ttl,
             reason,
             list,
+            confirm,
             force,
         } => {
             if kind == Kind::Block && !force {
@@ -147,8 +165,10 @@ pub(super) fn run(
                 ttl,
                 reason,
                 list,
+                confirm,
             }
         }
+        Verb::Confirm => Request::Confirm { kind },
         Verb::Del { addresses, list } => Request::Del {
             kind,
             addresses,
@@ -176,21 +196,14 @@ pub(super) fn run(
             }
         }
         Verb::Stats => Request::Stats { kind },
+        Verb::Watch => return listwatch::run(context, kind, is_json),
     };
     Ok(listing::outcome(context.ask(request)?))
 }
 
 /// Whoever works over SSH would cut the branch on which they sit.
 fn spare_operator(addresses: &[String]) -> Result<(), CliError> {
-    let peer = ["SSH_CONNECTION", "SSH_CLIENT"]
-        .into_iter()
-        .find_map(|name| {
-            let value = std::env::var(name).ok()?;
-            // A link-local address comes with its interface.
-            let address = value.split([' ', '%']).next()?;
-            address.parse::<IpAddr>().ok()
-        });
-    let Some(peer) = peer else {
+    let Some(peer) = ssh_peer() else {
         return Ok(());
     };
     let around = addresses.iter().find(|text| covers(text, peer));
@@ -200,6 +213,16 @@ fn spare_operator(addresses: &[String]) -> Result<(), CliError> {
                 "{text} is not blocked: you are logged in from {peer}, which would be cut off; --force blocks it all the same"
             ),
         })
+    })
+}
+
+fn ssh_peer() -> Option<IpAddr> {
+    let mut names = ["SSH_CONNECTION", "SSH_CLIENT"].into_iter();
+    names.find_map(|name| {
+        let value = std::env::var(name).ok()?;
+        // A link-local address comes with its interface.
+        let address = value.split([' ', '%']).next()?;
+        address.parse::<IpAddr>().ok()
     })
 }
 
@@ -234,6 +257,8 @@ fn import(kind: Kind, arguments: ImportArguments) -> Result<Import, CliError> {
         list,
         replace,
         dry_run,
+        confirm,
+        force,
     } = arguments;
     let text = read(&file)?;
     Ok(Import {
@@ -245,6 +270,8 @@ fn import(kind: Kind, arguments: ImportArguments) -> Result<Import, CliError> {
         list,
         replace,
         dry_run,
+        confirm,
+        spare: if force { None } else { ssh_peer() },
     })
 }
 

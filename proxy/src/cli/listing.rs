@@ -19,7 +19,8 @@ pub(super) fn outcome(answer: Answer) -> Outcome {
         Answer::Changed(changed) => {
             let mut outcome = Outcome::new(changed_text(&changed), json);
             outcome.warnings = remarks(&changed);
-            let has_gone_in = changed.added + changed.updated + changed.removed > 0;
+            let has_gone_in =
+                changed.added + changed.updated + changed.removed + changed.confirmed > 0;
             let is_whole =
                 changed.refused.count + changed.invalid.count == 0 && changed.missing.is_empty();
             // Of a file the good lines count; of a command line, every word.
@@ -79,6 +80,7 @@ fn changed_text(changed: &Changed) -> String {
         (changed.added, "added"),
         (changed.updated, "updated"),
         (changed.removed, "removed"),
+        (changed.confirmed, "confirmed"),
     ] {
         if count > 0 {
             parts.push(format!("{count} {verb}"));
@@ -92,7 +94,16 @@ fn changed_text(changed: &Changed) -> String {
         None => format!("{} lists", changed.kind.word()),
     };
     let would = if changed.dry_run { "dry run: " } else { "" };
-    format!("{would}{lists}: {}\n", parts.join(", "))
+    let mut text = format!("{would}{lists}: {}\n", parts.join(", "));
+    if let Some(by) = &changed.confirm_by {
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "it is taken back at {by} unless `openclaw {}list confirm` comes before",
+            changed.kind.word()
+        );
+    }
+    text
 }
 
 /// What went otherwise than asked, for stderr.
@@ -140,7 +151,13 @@ fn entries_text(kind: Kind, entries: &[EntryView], total: usize) -> String {
             entry.list.clone(),
             entry.expires_in.map_or_else(
                 || "never".into(),
-                |left| format!("in {}", show_seconds(left)),
+                |left| {
+                    let unless = entry
+                        .confirm_by
+                        .as_ref()
+                        .map_or("", |_| " unless confirmed");
+                    format!("in {}{unless}", show_seconds(left))
+                },
             ),
             hits_text(entry.hits),
             entry.added.clone(),

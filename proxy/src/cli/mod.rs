@@ -21,6 +21,7 @@ mod error;
 mod explain;
 mod limit;
 mod listing;
+mod listwatch;
 mod output;
 mod reasons;
 mod reload;

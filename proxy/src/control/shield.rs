@@ -46,12 +46,34 @@ pub(super) static ROUTES: &[Route] = &[
         max_body: SMALL,
         run: |control, _| Box::pin(ready(follow_drops(&control))),
     },
+    Route {
+        method: "GET",
+        path: "/shield/watch/",
+        max_body: SMALL,
+        run: |control, call| Box::pin(watch_lists(control, call)),
+    },
 ];
 
 fn follow_drops(control: &Control) -> Answer {
     match control.shield.follow_drops() {
         Ok(lines) => Answer::lines(lines),
         Err(error) => Answer::json(409, &error),
+    }
+}
+
+/// The kind stands behind the path.
+async fn watch_lists(control: Rc<Control>, call: Call) -> Answer {
+    let kind = match call.path.strip_prefix("/shield/watch/") {
+        Some("block") => Kind::Block,
+        Some("allow") => Kind::Allow,
+        _ => return Answer::error(404, "there are `block` and `allow` lists"),
+    };
+    let shield = control.shield.clone();
+    // An import may hold the lists for seconds.
+    match spawn_blocking(move || shield.watch_lists(kind)).await {
+        Ok(Ok(lines)) => Answer::lines(lines),
+        Ok(Err(error)) => Answer::json(409, &error),
+        Err(error) => Answer::error(500, &error.to_string()),
     }
 }
 

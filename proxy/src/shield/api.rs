@@ -1,6 +1,8 @@
 //! What can be asked of the shield, and what it answers: the words between the command line and the process that holds the lists,
 //! which is the running proxy or, without one, the command line itself.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::drops::DropView;
@@ -19,6 +21,13 @@ pub enum Request {
         ttl: Option<String>,
         reason: Option<String>,
         list: Option<String>,
+        /// Taken back after this, unless confirmed.
+        #[serde(default)]
+        confirm: Option<String>,
+    },
+    /// Keep what waits for it.
+    Confirm {
+        kind: Kind,
     },
     Del {
         kind: Kind,
@@ -87,6 +96,12 @@ pub struct Import {
     pub replace: bool,
     /// Only say what would happen.
     pub dry_run: bool,
+    /// Who asks: a block file with a range around it is refused.
+    #[serde(default)]
+    pub spare: Option<IpAddr>,
+    /// As of [`Request::Add`].
+    #[serde(default)]
+    pub confirm: Option<String>,
 }
 
 /// What came of it.
@@ -122,6 +137,12 @@ pub struct Changed {
     pub added: usize,
     pub updated: usize,
     pub removed: usize,
+    /// Kept from now on.
+    #[serde(default)]
+    pub confirmed: usize,
+    /// When what was added is taken back unless confirmed; RFC 3339.
+    #[serde(default)]
+    pub confirm_by: Option<String>,
     /// Entries that were not taken, with the line of the file.
     pub refused: Problems,
     /// Lines that are no entry.
@@ -144,6 +165,8 @@ impl Changed {
             added: 0,
             updated: 0,
             removed: 0,
+            confirmed: 0,
+            confirm_by: None,
             refused: Problems::default(),
             invalid: Problems::default(),
             normalised: Problems::default(),
@@ -169,6 +192,9 @@ pub struct EntryView {
     /// Packets that it has decided; nothing where they are not counted entry by entry.
     #[serde(default)]
     pub hits: Option<u64>,
+    /// When it is taken back unless confirmed; RFC 3339.
+    #[serde(default)]
+    pub confirm_by: Option<String>,
 }
 
 /// What happens to an address.

@@ -167,13 +167,13 @@ impl<A: Bits> Index<A> {
     }
 
     /// Takes an entry out whose end has come.
-    pub(super) fn pop_ended(&mut self, now_ns: u64) -> Option<(Net<A>, ListId)> {
+    pub(super) fn pop_ended(&mut self, now_ns: u64) -> Option<(Net<A>, ListId, Record)> {
         let (until_ns, net, list) = *self.ends.first()?;
         if until_ns > now_ns {
             return None;
         }
-        self.remove(net, list);
-        Some((net, list))
+        let record = self.remove(net, list)?;
+        Some((net, list, record))
     }
 
     pub(super) fn next_end(&self) -> Option<u64> {

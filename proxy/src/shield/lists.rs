@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::geo::{Countries, Parted};
 use super::index::{Index, ListId, Record};
+use super::journal::{Happening, Journal};
 use super::prefix::{AnyNet, Bits, Family, Net};
 
 /// Lists that one process can have.
@@ -96,6 +97,7 @@ pub(super) struct Lists {
     all: Vec<List>,
     block: Families,
     allow: Families,
+    pub(super) journal: Journal,
     countries: Option<Arc<Countries>>,
 }
 
@@ -192,6 +194,7 @@ impl Lists {
     /// Puts a range on a list, in place of what the list said of it before.
     pub(super) fn insert(&mut self, net: AnyNet, list: ListId, record: Record) -> Option<Record> {
         let kind = self.list(list)?.kind;
+        let noted = self.journal.is_on().then(|| record.clone());
         let (old, family) = match net {
             AnyNet::V4(net) => (self.kind_mut(kind).insert(net, list, record), Family::V4),
             AnyNet::V6(net) => (self.kind_mut(kind).insert(net, list, record), Family::V6),
@@ -199,6 +202,13 @@ impl Lists {
         self.touch(list);
         if old.is_none() {
             self.count(list, family, 1);
+        }
+        if let Some(record) = noted {
+            let happening = match old {
+                Some(_) => Happening::Updated,
+                None => Happening::Added,
+            };
+            self.journal.note(happening, list, net, record);
         }
         old
     }
@@ -209,9 +219,13 @@ impl Lists {
             AnyNet::V4(net) => (self.kind_mut(kind).remove(net, list), Family::V4),
             AnyNet::V6(net) => (self.kind_mut(kind).remove(net, list), Family::V6),
         };
-        if old.is_some() {
+        if let Some(record) = &old {
             self.touch(list);
             self.count(list, family, -1);
+            if self.journal.is_on() {
+                let record = record.clone();
+                self.journal.note(Happening::Deleted, list, net, record);
+            }
         }
         old
     }
@@ -234,10 +248,13 @@ impl Lists {
         ended: &mut Vec<AnyNet>,
     ) {
         while ended.len() < limit
-            && let Some((net, list)) = self.kind_mut::<A>(kind).pop_ended(now_ns)
+            && let Some((net, list, record)) = self.kind_mut::<A>(kind).pop_ended(now_ns)
         {
             let any = A::any(net);
             self.count(list, any.family(), -1);
+            if self.journal.is_on() {
+                self.journal.note(Happening::Expired, list, any, record);
+            }
             ended.push(any);
         }
     }

@@ -251,6 +251,7 @@ impl State {
             expires: left.map(|left| rfc3339(now.unix.saturating_add(left))),
             expires_in: left,
             hits: self.hits(net, list),
+            confirm_by: self.confirm_by(net, list),
         }
     }
 }

@@ -8,9 +8,11 @@
 pub mod kernel;
 
 mod api;
+mod ask;
 pub mod autoban;
 mod ban;
 mod compile;
+mod confirm;
 mod doctor;
 mod doubts;
 mod drops;
@@ -21,10 +23,12 @@ mod geo;
 mod hits;
 mod host;
 mod index;
+mod journal;
 mod lists;
 mod lock;
 mod look;
 mod metrics;
+mod news;
 mod own;
 mod peers;
 mod persist;
@@ -67,9 +71,10 @@ pub use self::feeds::{Due, Fetched, MAX_FEED, Validators, check_list};
 pub use self::format::ttl::show as show_seconds;
 pub use self::format::{Format, Problem, Problems, SHOWN_PROBLEMS};
 pub use self::geo::{GeoError, check_database};
-use self::kernel::{KernelError, LogReader, Mode, Pins};
+use self::kernel::{KernelError, LogReader, Pins};
 pub use self::lists::Kind;
 pub use self::lock::{LockError, ProxyLock};
+pub use self::news::{EventCounts, ListEvent};
 pub use self::peers::PeerFilter;
 use self::peers::Shared;
 use self::state::State;
@@ -237,92 +242,6 @@ impl Shield {
         self.drops
             .follow()
             .ok_or_else(|| ApiError::failed(&"too many follow the drops already"))
-    }
-
-    /// Answers one request of the command line or the admin API. What it changes is on the disk before the answer, or a warning
-    /// in it says why not.
-    ///
-    /// # Errors
-    /// The request is wrong, or the answer is no.
-    pub fn handle(&self, request: Request) -> Result<Answer, ApiError> {
-        let mut answer = self.carry_out(request)?;
-        if let Answer::Changed(changed) = &mut answer
-            && !changed.dry_run
-        {
-            self.flush();
-            changed.warnings.extend(self.lock().unsaved());
-        }
-        Ok(answer)
-    }
-
-    fn carry_out(&self, request: Request) -> Result<Answer, ApiError> {
-        let mut state = self.lock();
-        state.follow_switch();
-        match request {
-            Request::Add {
-                kind,
-                addresses,
-                ttl,
-                reason,
-                list,
-            } => state.add(kind, &addresses, ttl.as_deref(), reason.as_deref(), list),
-            Request::Del {
-                kind,
-                addresses,
-                list,
-            } => state.delete(kind, &addresses, list),
-            Request::List {
-                kind,
-                containing,
-                list,
-                limit,
-            } => state.list(kind, containing.as_deref(), list.as_deref(), limit),
-            Request::Test { kind, address } => state.test(kind, &address),
-            Request::Explain { address } => state.explain(&address),
-            Request::Flush { kind, list } => state.flush(kind, list),
-            Request::Import(import) => state.import(import),
-            Request::Export { kind, list, format } => state.export(kind, list.as_deref(), format),
-            Request::Stats { kind } => Ok(Self::stats(state, kind)),
-            Request::Status => Ok(Answer::Status(state.status())),
-            Request::Drops { limit } => Ok(Answer::Drops {
-                drops: self.drops.recent(limit.unwrap_or(look::SHOWN_ENTRIES)),
-            }),
-            Request::Attach {
-                interface,
-                mode,
-                replace,
-            } => {
-                let mode = parse_mode(mode.as_deref())?;
-                let attached = if replace {
-                    state.displace(&interface, mode)
-                } else {
-                    state.attach(&interface, mode)
-                };
-                done(&attached, &state)
-            }
-            Request::Detach { interface } => done(&state.detach(&interface), &state),
-            Request::Off => done(&state.switch(false), &state),
-            Request::On => done(&state.switch(true), &state),
-        }
-    }
-}
-
-fn done(result: &Result<(), KernelError>, state: &State) -> Result<Answer, ApiError> {
-    match result {
-        Ok(()) => Ok(Answer::Status(state.status())),
-        Err(error) => Err(ApiError::failed(&chain(error))),
-    }
-}
-
-fn parse_mode(mode: Option<&str>) -> Result<Mode, ApiError> {
-    match mode {
-        None | Some("auto") => Ok(Mode::Auto),
-        Some("native") => Ok(Mode::Native),
-        Some("generic") => Ok(Mode::Generic),
-        Some(other) => Err(ApiError::usage(&format!(
-            "`{}` is not auto, native or generic",
-            prefix::shorten(other)
-        ))),
     }
 }
 

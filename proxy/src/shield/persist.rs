@@ -194,18 +194,24 @@ pub(super) fn save(state_dir: &Path, encoded: &Encoded) -> Result<(), PersistErr
     Ok(())
 }
 
-/// Writes beside the file and moves it into place, so that a crash leaves the old or the new one.
 fn replace(state_dir: &Path, name: &str, bytes: &[u8]) -> Result<(), PersistError> {
-    let path = state_dir.join(name);
-    let beside = state_dir.join(format!(".{name}.{}", std::process::id()));
+    save_as(state_dir, name, bytes).map_err(|source| PersistError::Write {
+        path: state_dir.join(name),
+        source,
+    })
+}
+
+/// Writes beside the file and moves it into place, so that a crash leaves the old or the new one.
+pub(super) fn save_as(state_dir: &Path, file: &str, bytes: &[u8]) -> io::Result<()> {
+    let path = state_dir.join(file);
+    let beside = state_dir.join(format!(".{file}.{}", std::process::id()));
     let written = fs::create_dir_all(state_dir)
         .and_then(|()| write(&beside, bytes, state_dir))
         .and_then(|()| fs::rename(&beside, &path))
         .and_then(|()| File::open(state_dir)?.sync_all());
-    written.map_err(|source| {
+    written.inspect_err(|_| {
         // Half a file on a full disk only takes room; that it may not be there is fine.
         let _ = fs::remove_file(&beside);
-        PersistError::Write { path, source }
     })
 }
 

@@ -7,12 +7,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use openclaw_common::abi::{self, flags};
 use openclaw_core::config::{Config, Level, Prefix, ShieldAction};
 
+use super::confirm::Unconfirmed;
 use super::drops::Sampling;
 use super::feeds::Feed;
 use super::geo::{Attention, Policy};
 use super::host::HostTables;
 use super::kernel::{Kernel, Maps, Pins, monotonic_ns};
 use super::lists::{Kind, Origin};
+use super::news::News;
 use super::peers::Shared;
 use super::persist::{self, Encoded, Files, Loaded, PersistError};
 use super::ports::Ports;
@@ -50,6 +52,8 @@ pub(super) struct State {
     /// Interfaces that could not be attached, and those in the slower mode, each with why.
     pub(super) notes: Vec<(String, String)>,
     pub(super) warnings: Vec<String>,
+    pub(super) news: News,
+    pub(super) unconfirmed: Unconfirmed,
     pub(super) geo: Attention,
     pub(super) feeds: Vec<Feed>,
     pub(super) is_on: bool,
@@ -83,6 +87,8 @@ impl State {
             watched: Vec::new(),
             notes: Vec::new(),
             warnings: Vec::new(),
+            news: News::default(),
+            unconfirmed: Unconfirmed::default(),
             geo: Attention::default(),
             feeds: Vec::new(),
             is_on: true,
@@ -100,6 +106,7 @@ impl State {
             Ok(loaded) => state.restore(loaded),
             Err(error) => state.warnings.push(chain(&error)),
         }
+        state.restore_unconfirmed(now);
         state.warnings.truncate(20);
         state.begin_geo();
         state.shared = Shared::new(
@@ -194,11 +201,12 @@ impl State {
             &guards,
             self.now(),
         );
-        let is_dirty = self.is_dirty;
+        // Whatever is being done, this is no part of it.
+        let (is_dirty, cause) = (self.is_dirty, self.news.cause.take());
         for warning in self.commit(&regions) {
             tracing::warn!("{warning}");
         }
-        self.is_dirty = is_dirty;
+        (self.is_dirty, self.news.cause) = (is_dirty, cause);
     }
 
     /// Compiles changed ranges into the tables of both sides. What fails is told: the lists stay right.
@@ -219,7 +227,9 @@ impl State {
                 changes.push(self.shared.change(|tables| tables.update(lists, regions)));
             }
         }
-        self.write(&changes)
+        let warnings = self.write(&changes);
+        self.tell();
+        warnings
     }
 
     pub(super) fn write(&self, changes: &[compile::Changes]) -> Vec<String> {
@@ -245,12 +255,14 @@ impl State {
         warnings
     }
 
-    /// Takes out what has ended.
+    /// Takes out what has ended, and tells who watches.
     pub(super) fn reap(&mut self) {
         let regions = self.store.reap(self.now());
         for warning in self.commit(&regions) {
             tracing::warn!("{warning}");
         }
+        self.forget_unconfirmed();
+        self.attend_watchers();
     }
 
     /// What has to be saved, if anything and if it is time.

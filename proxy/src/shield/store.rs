@@ -12,6 +12,7 @@ use openclaw_core::config::Prefix;
 use super::format::{NewEntry, Problems};
 use super::geo::Countries;
 use super::index::{ListId, Record};
+use super::journal::Journal;
 use super::lists::{Kind, Listed, Lists, Origin};
 use super::prefix::{AnyNet, Net};
 use super::rules::{ListError, check_name};
@@ -109,6 +110,10 @@ pub(super) struct Store {
 impl Store {
     pub(super) fn lists(&self) -> &Lists {
         &self.lists
+    }
+
+    pub(super) fn journal(&mut self) -> &mut Journal {
+        &mut self.lists.journal
     }
 
     pub(super) fn set_countries(&mut self, countries: Option<Arc<Countries>>) {

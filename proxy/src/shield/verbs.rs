@@ -1,11 +1,13 @@
 //! Verbs that change the lists: from words to the store, and back to words.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use openclaw_core::config::Prefix;
 
 use super::api::{Answer, ApiError, Changed, Import};
+use super::confirm::Wait;
 use super::format::{self, Format, NewEntry, Problems, clean_reason, ttl};
 use super::lists::Kind;
 use super::prefix::{self, show};
@@ -21,6 +23,7 @@ impl State {
         ttl: Option<&str>,
         reason: Option<&str>,
         list: Option<String>,
+        confirm: Option<&str>,
     ) -> Result<Answer, ApiError> {
         let ttl = ttl
             .map(ttl::parse)
@@ -41,11 +44,15 @@ impl State {
         }
         let list = list.unwrap_or_else(|| MANUAL.into());
         self.refresh_guards();
+        let now = self.now();
+        let mut wait = confirm.map(|within| Wait::new(within, now)).transpose()?;
+        self.hold(&mut wait, kind, &list, &mut entries)?;
         let added = self
             .store
-            .add(kind, &list, &entries, self.now())
+            .add(kind, &list, &entries, now)
             .map_err(|error| list_error(&error))?;
         let mut changed = self.finish(kind, Some(list), added);
+        self.wait(wait, &mut changed);
         changed.normalised = normalised;
         Ok(Answer::Changed(changed))
     }
@@ -60,6 +67,8 @@ impl State {
             list,
             replace,
             dry_run,
+            spare,
+            confirm,
         } = import;
         let ttl: Option<Duration> = ttl
             .as_deref()
@@ -75,26 +84,29 @@ impl State {
                 entry.reason.clone_from(&reason);
             }
         }
+        if let Some(peer) = spare.filter(|_| kind == Kind::Block) {
+            spare_operator(peer, &parsed.entries)?;
+        }
         self.refresh_guards();
         if replace && !self.store.takes_any(kind, &parsed.entries) {
-            // An error page or half a download in place of a feed must not empty the list.
-            let message =
-                "no line of the file can be used; the list stays as it is (`flush` empties it)";
-            let first = parsed
-                .problems
-                .first
-                .first()
-                .map_or_else(String::new, |p| format!("; line {}: {}", p.line, p.message));
-            return Err(ApiError::failed(&format!("{message}{first}")));
+            return Err(unusable(&parsed.problems));
         }
-        let by_list = by_list(kind, list, std::mem::take(&mut parsed.entries));
+        let now = self.now();
+        let mut wait = confirm.map(|within| Wait::new(&within, now)).transpose()?;
+        if replace && wait.is_some() {
+            let message = "--replace cannot be taken back, so it goes without --confirm";
+            return Err(ApiError::usage(&message));
+        }
+        let mut by_list = by_list(kind, list, std::mem::take(&mut parsed.entries));
         let name = match by_list.as_slice() {
             [(name, _)] => Some(name.clone()),
             _ => None,
         };
         let mut whole = Addition::default();
+        for (list, entries) in by_list.iter_mut().filter(|_| !dry_run) {
+            self.hold(&mut wait, kind, list, entries)?;
+        }
         for (list, entries) in &by_list {
-            let now = self.now();
             let added = match (dry_run, replace) {
                 (true, _) => self.store.rehearse(kind, list, entries, replace),
                 (false, true) => self.store.replace(kind, list, entries, now),
@@ -103,6 +115,9 @@ impl State {
             whole.join(added.map_err(|error| list_error(&error))?);
         }
         let mut changed = self.finish(kind, name, whole);
+        if !dry_run {
+            self.wait(wait, &mut changed);
+        }
         changed.dry_run = dry_run;
         changed.invalid = parsed.problems;
         changed.normalised = parsed.normalised;
@@ -137,7 +152,12 @@ impl State {
         Ok(Answer::Changed(self.finish_delete(kind, list, deleted)))
     }
 
-    fn finish(&mut self, kind: Kind, list: Option<String>, mut added: Addition) -> Changed {
+    pub(super) fn finish(
+        &mut self,
+        kind: Kind,
+        list: Option<String>,
+        mut added: Addition,
+    ) -> Changed {
         let regions = std::mem::take(&mut added.regions);
         let warnings = self.commit(&regions);
         Changed {
@@ -158,6 +178,28 @@ impl State {
             ..Changed::new(kind, list)
         }
     }
+}
+
+/// An error page or half a download in place of a feed must not empty the list.
+fn unusable(problems: &Problems) -> ApiError {
+    let first = problems.first.first();
+    let first = first.map_or_else(String::new, |p| format!("; line {}: {}", p.line, p.message));
+    ApiError::failed(&format!(
+        "no line of the file can be used; the list stays as it is (`flush` empties it){first}"
+    ))
+}
+
+/// Whoever works over SSH would cut the branch on which they sit.
+fn spare_operator(peer: IpAddr, entries: &[NewEntry]) -> Result<(), ApiError> {
+    let around = entries.iter().find(|entry| entry.prefix.contains(peer));
+    around.map_or(Ok(()), |entry| {
+        Err(ApiError::failed(&format!(
+            "nothing is imported: line {} blocks {}, and you are logged in from {peer}, which would be cut off; --force blocks it \
+             all the same",
+            entry.line,
+            show(&entry.prefix)
+        )))
+    })
 }
 
 /// The entries of a file by the list that they go to.

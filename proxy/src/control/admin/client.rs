@@ -157,8 +157,8 @@ pub async fn follow(
         return Ok(Some(Reply { status, body }));
     }
     let mut rest = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|source| CallError::Exchange { source })?;
+    // A proxy that is killed does not end its answer, and has ended all the same.
+    while let Some(Ok(frame)) = body.frame().await {
         rest.extend_from_slice(&frame.into_data().unwrap_or_default());
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = rest.drain(..=end).collect();
