@@ -10,7 +10,7 @@ use super::lists::json;
 use crate::control::{answering, sample};
 use crate::support::{Folder, Origin, Peer, Proxy, wait_until};
 
-fn config(lists: &str, folder: &Folder) -> String {
+pub(super) fn config(lists: &str, folder: &Folder) -> String {
     let (state, pins) = (folder.path().join("state"), folder.path().join("pins"));
     format!(
         "{}[server]\nstate_dir = \"{}\"\n[shield]\npin_dir = \"{}\"\nlists = [{lists}]\n",
@@ -21,7 +21,7 @@ fn config(lists: &str, folder: &Folder) -> String {
 }
 
 /// The addresses of a list.
-fn addresses(proxy: &Proxy, list: &str) -> Vec<String> {
+pub(super) fn addresses(proxy: &Proxy, list: &str) -> Vec<String> {
     let listed = json(
         &proxy
             .cli(&["-o", "json", "blocklist", "list", "--list", list])
@@ -34,7 +34,7 @@ fn addresses(proxy: &Proxy, list: &str) -> Vec<String> {
 }
 
 /// Figures of a list's source.
-fn feed(proxy: &Proxy, list: &str) -> Value {
+pub(super) fn feed(proxy: &Proxy, list: &str) -> Value {
     let stats = json(&proxy.cli(&["-o", "json", "blocklist", "stats"]).ok());
     let lists = stats["lists"].as_array().expect("a list").iter();
     let mut lists = lists.filter(|one| one["name"] == list);

@@ -65,6 +65,8 @@ enum Verb {
         list: Option<String>,
     },
     /// Show the entries
+    ///
+    /// HITS are the packets that an entry has decided; - where the kernel does not count them entry by entry.
     List {
         /// Only those around this address or prefix
         #[arg(long, value_name = "IP")]
@@ -100,7 +102,7 @@ enum Verb {
         #[arg(long, value_enum)]
         format: Option<Format>,
     },
-    /// Show how many entries there are and how full the tables are
+    /// Show how many entries there are, what they have decided, and what the tables take
     Stats,
     /// Show what comes to the lists and goes from them, as it happens; with -o json one object a line
     ///

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::output::{Outcome, table};
 use crate::shield::{
-    Answer, Changed, EntryView, FeedStatus, GeoStatus, Kind, Problem, Problems, Stats, Status,
-    SynStatus, Tested, Traffic, show_seconds,
+    Answer, Changed, EntryView, FeedStatus, GeoStatus, Kind, MemoryStats, Problem, Problems, Stats,
+    Status, SynStatus, Tested, Traffic, show_seconds,
 };
 
 /// Countries that the status names, those with the most drops.
@@ -141,6 +141,7 @@ fn entries_text(kind: Kind, entries: &[EntryView], total: usize) -> String {
         "ADDRESS".into(),
         "LIST".into(),
         "ENDS".into(),
+        "HITS".into(),
         "ADDED".into(),
         "REASON".into(),
     ]];
@@ -158,6 +159,7 @@ fn entries_text(kind: Kind, entries: &[EntryView], total: usize) -> String {
                     format!("in {}{unless}", show_seconds(left))
                 },
             ),
+            hits_text(entry.hits),
             entry.added.clone(),
             entry.reason.clone().unwrap_or_default(),
         ]
@@ -226,12 +228,18 @@ fn tested_text(tested: &Tested) -> String {
 }
 
 fn stats_text(stats: &Stats) -> String {
-    let mut rows = vec![vec!["LIST".to_owned(), "IPV4".into(), "IPV6".into()]];
+    let mut rows = vec![vec![
+        "LIST".to_owned(),
+        "IPV4".into(),
+        "IPV6".into(),
+        "HITS".into(),
+    ]];
     rows.extend(stats.lists.iter().map(|list| {
         vec![
             list.name.clone(),
             list.ipv4.to_string(),
             list.ipv6.to_string(),
+            hits_text(list.hits),
         ]
     }));
     let mut text = table(&rows);
@@ -256,7 +264,26 @@ fn stats_text(stats: &Stats) -> String {
         ]
     }));
     text.push('\n');
-    text + &table(&rows)
+    text += &table(&rows);
+    let memory = |bytes: Option<u64>| {
+        bytes.map_or_else(
+            || "-".into(),
+            |bytes| format!("{} KiB", bytes.div_ceil(1024)),
+        )
+    };
+    let MemoryStats { kernel, process } = stats.memory;
+    let _ = writeln!(
+        text,
+        "memory: maps in the kernel {}, process {}",
+        memory(kernel),
+        memory(process)
+    );
+    text
+}
+
+/// What is not counted entry by entry has a dash.
+fn hits_text(hits: Option<u64>) -> String {
+    hits.map_or_else(|| "-".into(), |hits| hits.to_string())
 }
 
 fn syn_text(syn: &SynStatus) -> String {

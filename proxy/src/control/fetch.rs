@@ -9,8 +9,8 @@ use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
 use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{
-    ACCEPT, ETAG, HOST, HeaderMap, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
-    LOCATION, USER_AGENT,
+    ACCEPT, ETAG, HOST, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    LAST_MODIFIED, LOCATION, USER_AGENT,
 };
 use hyper::{Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
@@ -33,6 +33,8 @@ const MAX_REDIRECTS: usize = 5;
 pub(super) enum FetchError {
     #[error("`{0}` is no address of a list")]
     Url(String),
+    #[error("the key cannot stand in a header")]
+    Key,
     #[error("cannot connect to {host}")]
     Connect {
         host: String,
@@ -67,12 +69,38 @@ pub(super) async fn fetch(url: &str, known: &Validators) -> Result<Fetched, Fetc
         .unwrap_or(Err(FetchError::Slow))
 }
 
+/// Asks the local API of a `CrowdSec` for its decisions. A redirect is an error: the key is for nobody else.
+pub(super) async fn fetch_decisions(
+    base: &str,
+    api_key: &str,
+    startup: bool,
+) -> Result<Fetched, FetchError> {
+    let ask = async {
+        let base = base.trim_end_matches('/');
+        let url = format!("{base}/v1/decisions/stream?startup={startup}");
+        let bad = || FetchError::Url(base.to_owned());
+        let uri: Uri = url.parse().ok().ok_or_else(bad)?;
+        let host = uri.host().ok_or_else(bad)?.to_owned();
+        let mut key = HeaderValue::from_str(api_key).ok().ok_or(FetchError::Key)?;
+        key.set_sensitive(true);
+        let headers = HeaderMap::from_iter([(HeaderName::from_static("x-api-key"), key)]);
+        let response = get(&uri, &host, headers).await?;
+        let status = response.status();
+        if status != StatusCode::OK {
+            return Err(FetchError::Status { host, status });
+        }
+        let text = read(response.into_body()).await?;
+        Ok(Fetched::Decisions { text, startup })
+    };
+    timeout(WITHIN, ask).await.unwrap_or(Err(FetchError::Slow))
+}
+
 async fn follow(url: &str, known: &Validators) -> Result<Fetched, FetchError> {
     let bad = |text: &str| FetchError::Url(text.to_owned());
     let mut uri: Uri = url.parse().ok().ok_or_else(|| bad(url))?;
     for _ in 0..=MAX_REDIRECTS {
         let host = uri.host().ok_or_else(|| bad(url))?.to_owned();
-        let response = get(&uri, &host, known).await?;
+        let response = get(&uri, &host, conditions(known)).await?;
         let status = response.status();
         if status == StatusCode::NOT_MODIFIED {
             return Ok(Fetched::Unchanged);
@@ -92,6 +120,19 @@ async fn follow(url: &str, known: &Validators) -> Result<Fetched, FetchError> {
         uri = redirect(&uri, &to).ok_or(FetchError::Redirect { host, to })?;
     }
     Err(FetchError::Redirects)
+}
+
+/// Asks for what is new only.
+fn conditions(known: &Validators) -> HeaderMap {
+    let fields = [
+        (IF_NONE_MATCH, &known.etag),
+        (IF_MODIFIED_SINCE, &known.last_modified),
+    ];
+    let fields = fields.into_iter().filter_map(|(name, value)| {
+        let value = HeaderValue::from_str(value.as_deref()?).ok()?;
+        Some((name, value))
+    });
+    fields.collect()
 }
 
 /// Where a redirect leads: never from TLS into the clear.
@@ -117,7 +158,7 @@ fn redirect(from: &Uri, to: &str) -> Option<Uri> {
     (is_safe && is_plain).then_some(uri)
 }
 
-async fn get(uri: &Uri, host: &str, known: &Validators) -> Result<Response<Incoming>, FetchError> {
+async fn get(uri: &Uri, host: &str, headers: HeaderMap) -> Result<Response<Incoming>, FetchError> {
     let is_tls = uri.scheme_str() == Some("https");
     let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
     // An IPv6 address stands in brackets in a URL only.
@@ -130,7 +171,7 @@ async fn get(uri: &Uri, host: &str, known: &Validators) -> Result<Response<Incom
         .await
         .map_err(unreachable)?;
     if !is_tls {
-        return ask(stream, uri, host, known).await;
+        return ask(stream, uri, host, headers).await;
     }
     let server = ServerName::try_from(name.to_owned()).ok();
     let server = server.ok_or_else(|| FetchError::Url(uri.to_string()))?;
@@ -139,7 +180,7 @@ async fn get(uri: &Uri, host: &str, known: &Validators) -> Result<Response<Incom
         .connect(server, stream)
         .await
         .map_err(unreachable)?;
-    ask(stream, uri, host, known).await
+    ask(stream, uri, host, headers).await
 }
 
 /// The system's roots, read anew each time: an hour is long enough for them to change.
@@ -166,7 +207,7 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     stream: S,
     uri: &Uri,
     host: &str,
-    known: &Validators,
+    headers: HeaderMap,
 ) -> Result<Response<Incoming>, FetchError> {
     let failed = |source| FetchError::Http {
         host: host.to_owned(),
@@ -185,13 +226,8 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin + 'static>(
         .header(HOST, authority)
         .header(ACCEPT, "*/*")
         .header(USER_AGENT, concat!("openclaw/", env!("CARGO_PKG_VERSION")));
-    for (name, value) in [
-        (IF_NONE_MATCH, &known.etag),
-        (IF_MODIFIED_SINCE, &known.last_modified),
-    ] {
-        if let Some(value) = value {
-            request = request.header(name, value);
-        }
+    for (name, value) in &headers {
+        request = request.header(name, value);
     }
     let request = request.body(Empty::<Bytes>::new()).ok().ok_or_else(bad)?;
     sender.send_request(request).await.map_err(failed)

@@ -11,7 +11,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::admin::SMALL;
 use super::admin::table::{Call, Route};
-use super::fetch::fetch;
+use super::fetch::{fetch, fetch_decisions};
 use super::http::Answer;
 use super::state::Control;
 use crate::shield::{ApiError, Due, Kind, Request, Shield};
@@ -142,11 +142,18 @@ async fn fetch_due(shield: &Shield) {
     for due in due {
         let shield = shield.clone();
         spawn_local(async move {
-            let Due { list, validators } = due;
-            let ListSource::Url { url, .. } = &list.source else {
-                return;
+            let Due {
+                list,
+                validators,
+                startup,
+            } = due;
+            let result = match &list.source {
+                ListSource::Url { url, .. } => fetch(url, &validators).await,
+                ListSource::Crowdsec { url, api_key, .. } => {
+                    fetch_decisions(url, api_key.expose(), startup).await
+                }
+                ListSource::File(_) => return,
             };
-            let result = fetch(url, &validators).await;
             let result = result.map_err(|error| chain(&error));
             let taken = spawn_blocking(move || shield.fetched(&list, &result)).await;
             if let Err(error) = taken {

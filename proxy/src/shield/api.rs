@@ -189,6 +189,9 @@ pub struct EntryView {
     pub expires: Option<String>,
     /// Seconds.
     pub expires_in: Option<u64>,
+    /// Packets that it has decided; nothing where they are not counted entry by entry.
+    #[serde(default)]
+    pub hits: Option<u64>,
     /// When it is taken back unless confirmed; RFC 3339.
     #[serde(default)]
     pub confirm_by: Option<String>,
@@ -223,6 +226,8 @@ pub struct Stats {
     pub kind: Kind,
     pub lists: Vec<ListStats>,
     pub tables: Vec<TableStats>,
+    #[serde(default)]
+    pub memory: MemoryStats,
     /// Seconds until the next entry ends.
     pub next_end_in: Option<u64>,
 }
@@ -233,6 +238,9 @@ pub struct ListStats {
     pub name: String,
     pub ipv4: usize,
     pub ipv6: usize,
+    /// Packets that its entries have decided, as far as they are counted one by one; nothing where none is.
+    #[serde(default)]
+    pub hits: Option<u64>,
     /// Nothing for a list that follows no file or url.
     #[serde(default)]
     pub feed: Option<FeedStatus>,
@@ -260,6 +268,15 @@ pub struct TableStats {
     pub name: String,
     pub entries: usize,
     pub capacity: usize,
+}
+
+/// What the shield takes, in bytes; nothing where that cannot be told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryStats {
+    /// All maps in the kernel.
+    pub kernel: Option<u64>,
+    /// The process that answers, with all that it does.
+    pub process: Option<u64>,
 }
 
 /// Why there is no answer.

@@ -27,6 +27,9 @@ impl Shield {
     fn carry_out(&self, request: Request) -> Result<Answer, ApiError> {
         let mut state = self.lock();
         state.follow_switch();
+        if let Request::Stats { kind } = request {
+            return Ok(Self::stats(state, kind));
+        }
         state.news.cause = Cause::of(&request);
         let answer = self.answer(&mut state, request);
         state.news.cause = None;
@@ -63,7 +66,7 @@ impl Shield {
             Request::Flush { kind, list } => state.flush(kind, list),
             Request::Import(import) => state.import(import),
             Request::Export { kind, list, format } => state.export(kind, list.as_deref(), format),
-            Request::Stats { kind } => Ok(state.stats(kind)),
+            Request::Stats { kind } => Ok(Answer::Stats(state.stats(kind).0)),
             Request::Status => Ok(Answer::Status(state.status())),
             Request::Drops { limit } => Ok(Answer::Drops {
                 drops: self.drops.recent(limit.unwrap_or(look::SHOWN_ENTRIES)),

@@ -227,6 +227,23 @@ impl HostTables {
             .filter(|(_, placement)| placement.place.is_entry())
     }
 
+    /// Where a range went, if it is compiled as it stands.
+    pub(super) fn placement(&self, net: AnyNet) -> Option<Placement> {
+        match net {
+            AnyNet::V4(net) => self.v4.entries.get(&net).copied(),
+            AnyNet::V6(net) => self.v6.entries.get(&net).copied(),
+        }
+    }
+
+    /// Ranges of lists whose packets the kernel counts.
+    pub(super) fn counted(&self) -> Vec<(AnyNet, Placement)> {
+        let v4 = self.entries4().map(|(net, at)| (AnyNet::V4(net), at));
+        let v6 = self.entries6().map(|(net, at)| (AnyNet::V6(net), at));
+        v4.chain(v6)
+            .filter(|(_, placement)| placement.place != Place::Country)
+            .collect()
+    }
+
     pub(super) fn words4(&self) -> &Words4 {
         &self.words4
     }

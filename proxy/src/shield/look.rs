@@ -10,9 +10,10 @@ use openclaw_core::country::country_code;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::api::{Answer, ApiError, EntryView, ListStats, Stats, TableStats, Tested};
+use super::api::{Answer, ApiError, EntryView, ListStats, MemoryStats, Stats, TableStats, Tested};
 use super::compile::Place;
 use super::format::{self, Format, Problems};
+use super::hits;
 use super::index::{ListId, Record};
 use super::lists::{Kind, Origin};
 use super::prefix::{self, AnyNet, Family, show};
@@ -156,13 +157,14 @@ impl State {
         Ok(Answer::Exported { text, entries })
     }
 
-    pub(super) fn stats(&self, kind: Kind) -> Answer {
+    pub(super) fn stats(&self, kind: Kind) -> (Stats, Vec<ListId>) {
         let lists = self.store.lists();
-        let of_kind = lists.all().filter(|(_, list)| list.kind == kind);
-        let per_list = of_kind.map(|(_, list)| ListStats {
+        let of_kind: Vec<_> = lists.all().filter(|(_, list)| list.kind == kind).collect();
+        let per_list = of_kind.iter().map(|(_, list)| ListStats {
             name: list.name.clone(),
             ipv4: list.v4,
             ipv6: list.v6,
+            hits: None,
             feed: self.feed_status(kind, &list.name),
         });
         let ends = [
@@ -181,7 +183,7 @@ impl State {
             entries,
             capacity: capacity as usize,
         };
-        Answer::Stats(Stats {
+        let stats = Stats {
             kind,
             lists: per_list.collect(),
             tables: vec![
@@ -192,7 +194,9 @@ impl State {
                 table("class6", tables.all_words6().count(), CLS6_ENTRIES),
             ],
             next_end_in: next_end.map(|until_ns| now.seconds_until(until_ns)),
-        })
+            memory: MemoryStats::default(),
+        };
+        (stats, of_kind.iter().map(|(id, _)| *id).collect())
     }
 
     /// Entries over the lists of a kind, by list and family.
@@ -225,6 +229,14 @@ impl State {
         country_code(self.store.lists().countries()?.country(net))
     }
 
+    /// What the kernel counted for an entry, if that is the one that it has of this range.
+    fn hits(&self, net: AnyNet, list: ListId) -> Option<u64> {
+        let placement = self.shared.read().placement(net)?;
+        let maps = self.maps.as_ref()?;
+        let hits = hits::of_entry(maps, net, placement)?;
+        (placement.rule == list.0).then_some(hits)
+    }
+
     pub(super) fn view(&self, net: AnyNet, list: ListId, record: &Record, now: Now) -> EntryView {
         let left = (record.until_ns != 0).then(|| now.seconds_until(record.until_ns));
         EntryView {
@@ -238,6 +250,7 @@ impl State {
             added: rfc3339(record.added),
             expires: left.map(|left| rfc3339(now.unix.saturating_add(left))),
             expires_in: left,
+            hits: self.hits(net, list),
             confirm_by: self.confirm_by(net, list),
         }
     }

@@ -20,6 +20,7 @@ mod explain;
 mod feeds;
 mod format;
 mod geo;
+mod hits;
 mod host;
 mod index;
 mod journal;
@@ -57,8 +58,8 @@ use openclaw_core::config::{Config, ShieldMode};
 use tokio::sync::mpsc;
 
 pub use self::api::{
-    Answer, ApiError, Changed, EntryView, FeedStatus, Import, ListStats, Request, Stats,
-    TableStats, Tested,
+    Answer, ApiError, Changed, EntryView, FeedStatus, Import, ListStats, MemoryStats, Request,
+    Stats, TableStats, Tested,
 };
 pub use self::ban::Banned;
 pub use self::doctor::{Finding, Health, examine};

@@ -28,14 +28,14 @@ fn entry(placement: Placement) -> Entry {
     }
 }
 
-fn key4(net: Net<u32>) -> Prefix4 {
+pub(super) fn key4(net: Net<u32>) -> Prefix4 {
     Prefix4 {
         length: net.length.into(),
         address: net.first.to_be_bytes(),
     }
 }
 
-fn key6(net: Net<u128>) -> Prefix6 {
+pub(super) fn key6(net: Net<u128>) -> Prefix6 {
     Prefix6 {
         length: net.length.into(),
         address: net.first.to_be_bytes(),

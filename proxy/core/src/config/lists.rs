@@ -1,5 +1,6 @@
 //! `shield.lists`: lists that others keep, in files and at URLs.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,11 +28,37 @@ pub enum ListSource {
         /// How long entries last when the URL gives no answer any more; nothing is for good.
         ttl: Option<Duration>,
     },
+    /// The decisions of a `CrowdSec` local API.
+    Crowdsec {
+        url: String,
+        api_key: ApiKey,
+        every: Duration,
+    },
 }
+
+/// A key that no log shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ApiKey(String);
+
+impl ApiKey {
+    /// The key itself, for the one who asks for it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiKey")
+    }
+}
+
+/// How often a `CrowdSec` is asked unless told otherwise.
+const ASK_EVERY: Duration = Duration::from_secs(10);
 
 pub(super) static KEYS: keys::Section = keys::Section {
     name: "shield.lists",
-    doc: "A list that others keep. Exactly one of file and url; the format is told by the content.",
+    doc: "A list that others keep. Exactly one of file, url and crowdsec; the format is told by the content.",
     keys: &[
         Key::required(
             "name",
@@ -52,11 +79,23 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "\"https://example.org/x.netset\"",
             "Fetched every so often; http or https, at most 64 MiB. The last good copy is kept in state_dir.",
         ),
+        Key::optional(
+            "crowdsec",
+            "URL",
+            "\"http://127.0.0.1:8080\"",
+            "The local API of a CrowdSec, whose bans of addresses and ranges are taken and end when it says so.",
+        ),
+        Key::optional(
+            "api_key",
+            "text",
+            "\"a1b2c3d4\"",
+            "The key that the CrowdSec gave out for this bouncer; ${NAME} takes it from the environment.",
+        ),
         Key::default(
             "every",
             "duration",
             "\"1h\"",
-            "How often the url is fetched.",
+            "How often the url is fetched; a crowdsec is asked every 10s unless told otherwise.",
         ),
         Key::optional(
             "ttl",
@@ -65,7 +104,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "How long the entries last when the url fails; for good when absent.",
         ),
     ],
-    later: &[("crowdsec", "decisions of a CrowdSec LAPI (`crowdsec`)")],
+    later: &[],
 };
 
 /// Every list; `None` with a problem if one is wrong.
@@ -101,6 +140,20 @@ fn read_one(shield: &Section<'_>, item: Item) -> Option<ShieldList> {
     let url = section.optional("url", url).ok()?;
     let every = section.value("every", values::duration);
     let ttl = section.optional("ttl", values::duration).ok()?;
+    let crowdsec = section.optional("crowdsec", self::url).ok()?;
+    let api_key = section.optional("api_key", key).ok()?;
+    if let Some(url) = crowdsec {
+        let source = read_crowdsec(&section, url, api_key, every?)?;
+        return Some(ShieldList {
+            name: name?,
+            allow: allow?,
+            source,
+        });
+    }
+    if api_key.is_some() {
+        section.complain("api_key", Complaint::new("`api_key` is for a crowdsec"));
+        return None;
+    }
     let source = match (file, url) {
         (Some(file), None) => {
             for key in ["every", "ttl"] {
@@ -130,7 +183,10 @@ fn read_one(shield: &Section<'_>, item: Item) -> Option<ShieldList> {
             } else {
                 ("name", "where does the list come from?")
             };
-            section.complain(key, Complaint::new(text).hint("write one of file and url"));
+            section.complain(
+                key,
+                Complaint::new(text).hint("write one of file, url and crowdsec"),
+            );
             return None;
         }
     };
@@ -139,6 +195,50 @@ fn read_one(shield: &Section<'_>, item: Item) -> Option<ShieldList> {
         allow: allow?,
         source,
     })
+}
+
+fn read_crowdsec(
+    section: &Section<'_>,
+    url: String,
+    api_key: Option<ApiKey>,
+    every: Duration,
+) -> Option<ListSource> {
+    for key in ["file", "url", "ttl", "kind"] {
+        if section.has(key) {
+            let complaint = Complaint::new(format!("`{key}` and `crowdsec` exclude each other"));
+            section.complain(
+                key,
+                complaint.hint("its decisions block, each with its own end"),
+            );
+            return None;
+        }
+    }
+    let Some(api_key) = api_key else {
+        let complaint = Complaint::new("a crowdsec wants an `api_key`");
+        section.complain(
+            "crowdsec",
+            complaint.hint("`cscli bouncers add openclaw` prints one"),
+        );
+        return None;
+    };
+    let every = if section.has("every") {
+        every
+    } else {
+        ASK_EVERY
+    };
+    Some(ListSource::Crowdsec {
+        url,
+        api_key,
+        every,
+    })
+}
+
+fn key(node: &Node) -> Result<ApiKey, Unread> {
+    let text = values::text(node)?;
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Complaint::new("this cannot be a key").into());
+    }
+    Ok(ApiKey(text))
 }
 
 fn name(node: &Node) -> Result<String, Unread> {

@@ -39,7 +39,7 @@ pub use geo::{Geo, GeoRule};
 pub use headers::{HeaderEdit, HeaderEdits};
 pub use limit::{Limit, LimitKey};
 pub use listener::{Listener, Protocols};
-pub use lists::{ListSource, ShieldList};
+pub use lists::{ApiKey, ListSource, ShieldList};
 pub use load::{Loaded, load};
 pub use log::{AccessFormat, AccessLog, AccessTarget, Level, Log};
 pub use matcher::{HostPattern, Matcher, PathPattern};

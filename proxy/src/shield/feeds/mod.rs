@@ -1,6 +1,7 @@
 //! Lists that others keep: read again when their file changes, replaced when their URL has something new, emptied when it has been dead
 //! for too long. What may be blocked is decided as for an import. The fetching itself is the control plane's.
 
+mod crowdsec;
 mod keep;
 mod state;
 
@@ -30,6 +31,8 @@ pub struct Validators {
 pub struct Due {
     pub list: ShieldList,
     pub validators: Validators,
+    /// Everything is wanted, not what has changed.
+    pub startup: bool,
 }
 
 /// What came of fetching.
@@ -39,6 +42,8 @@ pub enum Fetched {
         text: String,
         validators: Validators,
     },
+    /// The answer of a `CrowdSec` to a question for everything, or for what has changed.
+    Decisions { text: String, startup: bool },
     /// 304: what is known is still right.
     Unchanged,
 }
@@ -58,6 +63,8 @@ pub(super) struct Feed {
     next: u64,
     /// Its entries have ended because the URL has been dead for too long.
     has_expired: bool,
+    /// A `CrowdSec` has told everything, and what has changed since.
+    is_warm: bool,
 }
 
 impl Feed {
@@ -71,6 +78,7 @@ impl Feed {
             failures: 0,
             next: 0,
             has_expired: false,
+            is_warm: false,
         }
     }
 
@@ -81,7 +89,7 @@ impl Feed {
     fn file(&self) -> Option<&PathBuf> {
         match &self.list.source {
             ListSource::File(path) => Some(path),
-            ListSource::Url { .. } => None,
+            ListSource::Url { .. } | ListSource::Crowdsec { .. } => None,
         }
     }
 
@@ -99,7 +107,7 @@ impl Feed {
     fn origin(&self) -> String {
         match &self.list.source {
             ListSource::File(path) => path.display().to_string(),
-            ListSource::Url { url, .. } => url.clone(),
+            ListSource::Url { url, .. } | ListSource::Crowdsec { url, .. } => url.clone(),
         }
     }
 }

@@ -65,6 +65,8 @@ impl State {
                 feed.validators = note.validators;
                 self.fill_at(feed, Ok(parse(&text)), false, note.confirmed)
             }
+            // It tells everything at the first question.
+            ListSource::Crowdsec { .. } => Vec::new(),
         }
     }
 
@@ -149,7 +151,7 @@ impl State {
     }
 
     /// Runs on a feed that is still configured, and compiles what it changed.
-    fn with_feed(
+    pub(super) fn with_feed(
         &mut self,
         list: &ShieldList,
         work: impl FnOnce(&mut Self, &mut Feed) -> Vec<AnyNet>,
@@ -239,6 +241,7 @@ impl Shield {
             Due {
                 list: feed.list.clone(),
                 validators: feed.validators.clone(),
+                startup: !feed.is_warm,
             }
         });
         due.collect()
@@ -247,12 +250,13 @@ impl Shield {
     /// Takes what came of fetching.
     pub fn fetched(&self, list: &ShieldList, result: &Result<Fetched, String>) {
         let ListSource::Url { url, every, .. } = &list.source else {
+            self.decided(list, result);
             return;
         };
         // Outside the lock: a million lines take a second.
         let parsed = match result {
             Ok(Fetched::Body { text, .. }) => Some(parse(text)),
-            Ok(Fetched::Unchanged) | Err(_) => None,
+            Ok(Fetched::Unchanged | Fetched::Decisions { .. }) | Err(_) => None,
         };
         let mut note = None;
         let mut state = self.lock();
@@ -319,7 +323,7 @@ impl Feed {
     }
 }
 
-fn failed(feed: &mut Feed, error: &str) {
+pub(super) fn failed(feed: &mut Feed, error: &str) {
     feed.failures += 1;
     if feed.last_error.as_deref() != Some(error) {
         tracing::warn!(
@@ -359,6 +363,6 @@ fn read_file(path: &Path) -> Result<Parsed, String> {
 pub fn check_list(list: &ShieldList) -> Result<(), String> {
     match &list.source {
         ListSource::File(path) => read_file(path).map(drop),
-        ListSource::Url { .. } => Ok(()),
+        ListSource::Url { .. } | ListSource::Crowdsec { .. } => Ok(()),
     }
 }

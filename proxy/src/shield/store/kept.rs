@@ -50,6 +50,29 @@ impl Store {
         Ok(self.replace_in(kind, list, entries, now))
     }
 
+    /// Takes ranges off the list of a source and puts others on it.
+    pub(in crate::shield) fn change_feed(
+        &mut self,
+        kind: Kind,
+        name: &str,
+        deleted: &[Prefix],
+        new: &[NewEntry],
+        now: Now,
+    ) -> Result<Addition, ListError> {
+        let list = self.lists.find(kind, name).ok_or(ListError::TooMany)?;
+        let mut gone = Vec::new();
+        for prefix in deleted {
+            let net = AnyNet::from(*prefix);
+            if self.lists.remove(net, list).is_some() {
+                gone.push(net);
+            }
+        }
+        let mut added = self.add_to(kind, list, new, now);
+        added.removed = gone.len();
+        added.regions.extend(gone);
+        Ok(added)
+    }
+
     /// Puts back what was kept over a restart; what has come to be protected since is left out and reported.
     pub(in crate::shield) fn restore(
         &mut self,

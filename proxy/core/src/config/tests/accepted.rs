@@ -246,6 +246,24 @@ fn lists_come_from_files_and_urls() {
         ttl: Some(hour * 3),
     };
     assert_eq!(lists[1].source, url);
+    let text = format!(
+        "{SMALL}[shield]\nlists = [{{ name = \"cs\", crowdsec = \"http://127.0.0.1:8080\", api_key = \"secret\" }}]\n"
+    );
+    let lists = load_text(&text).unwrap().config.shield.lists;
+    let ListSource::Crowdsec {
+        url,
+        api_key,
+        every,
+    } = &lists[0].source
+    else {
+        unreachable!("{lists:?}")
+    };
+    assert_eq!(
+        (url.as_str(), api_key.expose()),
+        ("http://127.0.0.1:8080", "secret")
+    );
+    assert_eq!(*every, Duration::from_secs(10));
+    assert!(!format!("{lists:?}").contains("secret"));
 }
 
 #[test]

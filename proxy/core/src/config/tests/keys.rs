@@ -87,6 +87,12 @@ fn document(section: &Section, key: &Key) -> String {
         "shield.lists" if matches!(key.name, "every" | "ttl") => {
             format!("{listener}[shield]\nlists = [{{ {inline}, url = \"http://a\" }}]")
         }
+        "shield.lists" if key.name == "crowdsec" => {
+            format!("{listener}[shield]\nlists = [{{ {inline}, api_key = \"k\" }}]")
+        }
+        "shield.lists" if key.name == "api_key" => {
+            format!("{listener}[shield]\nlists = [{{ {inline}, crowdsec = \"http://a\" }}]")
+        }
         "shield.lists" => format!("{listener}[shield]\nlists = [{{ {inline} }}]"),
         "shield.geo" if key.presence == Presence::Required => {
             format!("{listener}[shield.geo]\n{lines}\ndeny = [\"DE\"]\n")

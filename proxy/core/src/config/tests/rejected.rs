@@ -202,7 +202,23 @@ fn lists_are_checked() {
     );
     list(
         "name = \"a\", file = \"a\", crowdsec = \"http://a\"",
-        "does not support",
+        "`file` and `crowdsec` exclude each other",
+    );
+    list(
+        "name = \"a\", crowdsec = \"http://a\"",
+        "wants an `api_key`",
+    );
+    list(
+        "name = \"a\", crowdsec = \"a\", api_key = \"k\"",
+        "not a URL of http",
+    );
+    list(
+        "name = \"a\", crowdsec = \"http://a\", api_key = \"k k\"",
+        "cannot be a key",
+    );
+    list(
+        "name = \"a\", file = \"a\", api_key = \"k\"",
+        "`api_key` is for a crowdsec",
     );
     list(
         "name = \"a\", file = \"a\" }, { name = \"a\", file = \"b\"",

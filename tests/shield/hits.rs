@@ -1,0 +1,66 @@
+//! What entries have decided, by entry and by list, and what is not counted entry by entry.
+
+use std::net::IpAddr;
+
+use serde_json::Value;
+
+use super::lists::{Stage, addresses, json};
+use crate::support::Proxy;
+
+/// The hits of an entry, and those of its list.
+fn hits(proxy: &Proxy, list: &str) -> (Value, Value) {
+    let entries = json(
+        &proxy
+            .cli(&["-o", "json", "blocklist", "list", "--list", list])
+            .ok(),
+    );
+    let stats = json(&proxy.cli(&["-o", "json", "blocklist", "stats"]).ok());
+    let mut lists = stats["lists"].as_array().expect("a list").iter();
+    let of_list = lists
+        .find(|one| one["name"] == list)
+        .expect("the list is there");
+    (
+        entries["entries"][0]["hits"].clone(),
+        of_list["hits"].clone(),
+    )
+}
+
+#[test]
+fn packets_are_counted_by_entry_and_by_list_except_where_a_class_word_drops_them() {
+    let stage = Stage::new();
+    let mut proxy = Proxy::start(&stage.answering());
+    let servers = addresses(&proxy);
+    let clients: [IpAddr; 2] = [stage.net.inside4.into(), stage.net.inside6.into()];
+    for (client, server) in clients.into_iter().zip(servers) {
+        for (list, ttl) in [("banned", Some("1h")), ("kept", None)] {
+            let client_text = client.to_string();
+            let mut add = vec!["blocklist", "add", &client_text, "--list", list];
+            add.extend(ttl.iter().flat_map(|ttl| ["--ttl", ttl]));
+            proxy.cli(&add).ok();
+            assert_eq!(hits(&proxy, list), (0.into(), 0.into()), "{client} {list}");
+            assert!(!stage.reaches(client, server));
+            let (entry, of_list) = hits(&proxy, list);
+            assert!(
+                entry.as_u64().is_some_and(|hits| hits > 0),
+                "{client} {list}"
+            );
+            assert_eq!(entry, of_list, "{client} {list}");
+            proxy.cli(&["blocklist", "flush", "--list", list]).ok();
+        }
+    }
+    proxy
+        .cli(&["blocklist", "add", "198.51.100.0/24", "--list", "wide"])
+        .ok();
+    assert_eq!(hits(&proxy, "wide"), (Value::Null, Value::Null));
+    let text = proxy.cli(&["blocklist", "list", "--list", "wide"]).ok();
+    let row = text.text().lines().nth(1).expect("an entry").to_owned();
+    let columns: Vec<&str> = row.split_whitespace().collect();
+    assert_eq!(columns[..4], ["198.51.100.0/24", "wide", "never", "-"]);
+    let stats = json(&proxy.cli(&["-o", "json", "blocklist", "stats"]).ok());
+    for place in ["kernel", "process"] {
+        let bytes = stats["memory"][place].as_u64().expect("a number");
+        assert!(bytes > 1 << 20, "{place}: {bytes}");
+    }
+    proxy.signal("TERM");
+    proxy.wait();
+}
