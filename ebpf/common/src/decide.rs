@@ -5,7 +5,7 @@
 //! A rule in monitor mode decides nothing: what it would drop is asked the remaining checks, and is counted under the first such
 //! rule if none of them drops it.
 
-use crate::abi::{Config, Prefix6, class, flags};
+use crate::abi::{Config, Prefix6, checks, class, flags};
 use crate::bucket::Word;
 use crate::geo::is_foreign;
 use crate::judgement::{Judgement, Sighting};
@@ -166,6 +166,29 @@ pub fn sight<T: Tables>(config: &Config, flow: &Flow, tables: &T) -> Sighting {
     }
 }
 
+/// Whether more than lists and headers may decide about this packet: its handshake, or a rate. Few are when nothing attacks.
+#[inline(always)]
+pub fn is_involved(config: &Config, flow: &Flow) -> bool {
+    match flow.transport.header {
+        Header::Tcp => syn::concerns(config, flow) || rate::concerns(config, flow),
+        Header::Udp => config.checks & checks::PORTS_UDP != 0,
+        Header::Icmp6 | Header::Opaque | Header::Broken => false,
+    }
+}
+
+/// What [`weigh`] decides about a flow that is not involved.
+#[inline(always)]
+pub fn weigh_plain<T: Tables>(config: &Config, flow: &Flow, tables: &T) -> Judgement {
+    let mut course = Course::new(config);
+    let ended = by_source(&mut course, flow, tables).or_else(|| by_headers(&mut course, flow));
+    Judgement {
+        reason: conclude(&course, flow, ended),
+        task: Task::Nothing,
+        country: course.country,
+        is_monitored: course.would.is_some(),
+    }
+}
+
 /// Decides about a flow and its packet, but for what only the network stack can say.
 #[inline(always)]
 pub fn weigh<P: Packet + ?Sized, T: Tables, L: Listeners>(
@@ -266,10 +289,7 @@ fn by_packet<P: Packet + ?Sized, T: Tables, L: Listeners>(
         return None;
     }
     let config = course.config;
-    if let Some(reason) = course.end(sanity::invalid(config, flow)) {
-        return Some(reason);
-    }
-    if let Some(reason) = course.end(sanity::fragment(config, flow)) {
+    if let Some(reason) = by_headers(course, flow) {
         return Some(reason);
     }
     if let Some(reason) = take(course, syn::step(config, flow, tables, listeners)) {
@@ -286,6 +306,19 @@ fn by_packet<P: Packet + ?Sized, T: Tables, L: Listeners>(
         return Some(reason);
     }
     course.end(udp::rate(config, flow, tables))
+}
+
+/// What no list and no rate decides.
+#[inline(always)]
+fn by_headers(course: &mut Course<'_>, flow: &Flow) -> Option<Reason> {
+    if flow.source.is_loopback() {
+        return None;
+    }
+    let config = course.config;
+    if let Some(reason) = course.end(sanity::invalid(config, flow)) {
+        return Some(reason);
+    }
+    course.end(sanity::fragment(config, flow))
 }
 
 /// Takes the step of a handshake. What is monitored is not answered either.

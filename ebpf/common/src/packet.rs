@@ -183,6 +183,16 @@ pub fn parse<P: Packet + ?Sized>(packet: &P) -> Parsed {
     }
 }
 
+/// The flow of an IPv4 packet without tags; nothing where it is anything else.
+#[inline(always)]
+pub fn parse_plain4<P: Packet + ?Sized>(packet: &P) -> Option<Flow> {
+    if packet.load(12)? == ETHERTYPE_IPV4 {
+        ipv4(packet, 14)
+    } else {
+        None
+    }
+}
+
 /// The ethertype behind at most three tags, and where its header starts. Interfaces unpack two; a third is read so that no list is
 /// passed by adding one that the next device takes off.
 #[inline(always)]

@@ -21,6 +21,15 @@ pub enum Kind {
     Udp,
 }
 
+/// Whether [`syn`] may have something to say about a TCP packet.
+#[inline(always)]
+pub(crate) fn concerns(config: &Config, flow: &Flow) -> bool {
+    flow.transport.flags & OPENING == SYN
+        && config.syn.cost_ns != 0
+        && config.attack == 0
+        && config.checks & checks::PORTS != 0
+}
+
 /// A TCP SYN to a protected port above the rate of its source. Not asked in attack state: each forged source would push an honest one
 /// out of the table, and every packet would pay for it.
 #[inline(always)]
@@ -28,17 +37,12 @@ pub fn syn<T: Tables>(config: &Config, flow: &Flow, tables: &T) -> Option<Reason
     let Transport {
         header: Header::Tcp,
         destination,
-        flags,
         ..
     } = flow.transport
     else {
         return None;
     };
-    if flags & OPENING != SYN
-        || config.syn.cost_ns == 0
-        || config.attack != 0
-        || config.checks & checks::PORTS == 0
-    {
+    if !concerns(config, flow) {
         return None;
     }
     if tables.ports(Set::Tcp, ports::word(destination)) & ports::bit(destination) == 0 {

@@ -200,6 +200,20 @@ fn settle(config: &Config, otherwise: Reason, reason: Reason) -> Reason {
     }
 }
 
+/// Whether listeners may have something to say about this packet.
+#[inline(always)]
+pub fn concerns(config: &Config, flow: &Flow) -> bool {
+    let Transport { header, flags, .. } = flow.transport;
+    matches!(header, Header::Tcp)
+        && is_armed(config)
+        && (flags & STEP == SYN || (config.attack != 0 && flags & BACK == ACK))
+}
+
+#[inline(always)]
+fn is_armed(config: &Config) -> bool {
+    config.attack != 0 || config.cookies.flags & cookies::ARMED != 0
+}
+
 /// Asks about a packet before the rate of its source: it is what stands against forged sources.
 #[inline(always)]
 pub fn step<T: Tables, L: Listeners>(
@@ -305,7 +319,7 @@ fn is_protected<T: Tables, L: Listeners>(
     tables: &T,
     listeners: &L,
 ) -> bool {
-    (config.attack != 0 || config.cookies.flags & cookies::ARMED != 0)
+    is_armed(config)
         && tables.ports(Set::Tcp, ports::word(port)) & ports::bit(port) != 0
         && listeners.is_served(flow.destination, port)
 }

@@ -1,4 +1,4 @@
-//! The XDP program: fetches the configuration, asks [`openclaw_common::decide::judge`] about the frame, counts the reason, and turns
+//! The XDP program: fetches the configuration, asks [`openclaw_common::decide`] about the frame, counts the reason, and turns
 //! the verdict into an XDP action. Every decision is in `openclaw-common`; here are only memory access ([`frame`]), map access
 //! ([`maps`], [`tables`]), the log and, for `cargo xtask bench`, a program that measures.
 #![no_std]
@@ -35,11 +35,16 @@ use aya_ebpf::{
     macros::xdp,
     programs::XdpContext,
 };
-use openclaw_common::{abi::flags, judgement::Judgement, packet::Packet as _, verdict::Verdict};
+use openclaw_common::{
+    abi::{Config, flags},
+    judgement::Judgement,
+    packet::Packet as _,
+    verdict::{Reason, Verdict},
+};
 
 use crate::{
     frame::Frame,
-    steps::{FlowWords, note, read, sight, weigh},
+    steps::{ASK, FlowWords, NOTE, decide, note, read, sight, weigh},
 };
 
 /// The shield. It declares that it takes frames in several buffers: otherwise an interface with a large MTU refuses native mode.
@@ -50,6 +55,37 @@ pub(crate) fn openclaw(ctx: XdpContext) -> u32 {
 
 #[inline(always)]
 fn run(ctx: &XdpContext) -> u32 {
+    match decide(ctx.ctx) {
+        ASK => ask(ctx),
+        word if word & NOTE != 0 => noted(ctx, &Judgement::unpacked(word & !NOTE)),
+        action => action,
+    }
+}
+
+/// A packet that is decided about and of which note is to be taken.
+#[inline(always)]
+fn noted(ctx: &XdpContext, judgement: &Judgement) -> u32 {
+    let Some(config) = maps::CONFIG.get(0) else {
+        return XDP_PASS;
+    };
+    let reason = judgement.reason;
+    if config.flags & flags::EVENTS != 0 || judgement.country != 0 {
+        let mut flow = FlowWords::EMPTY;
+        if read(ctx, config, &mut flow).is_none() {
+            note(
+                ctx.ctx,
+                &raw mut flow,
+                reason as u32,
+                u32::from(judgement.country),
+            );
+        }
+    }
+    conclude(ctx, config, reason, Frame::new(ctx).len())
+}
+
+/// A packet about which lists and headers do not say all.
+#[inline(always)]
+fn ask(ctx: &XdpContext) -> u32 {
     let Some(config) = maps::CONFIG.get(0) else {
         return XDP_PASS;
     };
@@ -73,6 +109,12 @@ fn run(ctx: &XdpContext) -> u32 {
         }
         Some(reason) => reason,
     };
+    conclude(ctx, config, reason, bytes)
+}
+
+/// What is done with a frame of `bytes` bytes, now that the reason is known.
+#[inline(always)]
+fn conclude(ctx: &XdpContext, config: &Config, reason: Reason, bytes: usize) -> u32 {
     maps::count(ctx, reason, bytes);
     if config.flags & flags::DEBUG != 0 {
         report::log(ctx, bytes, reason);

@@ -3,12 +3,18 @@
 //! A reset, sent or received, cancels an exchange and with it a connection to an endpoint; a glitch is a frame that
 //! makes us work and brings no request forward. Answered requests earn both back.
 
+use std::time::Duration;
+
 use super::frame::{Code, Violation};
 
 const MAX_RESETS: u32 = 200;
 const MAX_GLITCHES: u32 = 1000;
 /// How many glitches an answered request makes good.
 const EARNED_GLITCHES: u32 = 16;
+/// How often time makes some of it good: ten resets a second are a map that is dragged about, or a video that is searched.
+pub(super) const FORGIVE: Duration = Duration::from_secs(10);
+const FORGIVEN_RESETS: u32 = 100;
+const FORGIVEN_GLITCHES: u32 = 200;
 /// `WINDOW_UPDATE` frames are free as long as they answer DATA: two for each frame and one for each so many octets.
 const OCTETS_PER_UPDATE: usize = 256;
 const MAX_UPDATES: u32 = 10_000;
@@ -62,9 +68,10 @@ impl Budget {
         self.glitches = (self.glitches + EARNED_GLITCHES).min(MAX_GLITCHES);
     }
 
-    /// Time has passed: glitches that are spread out do no harm.
+    /// [`FORGIVE`] has passed: what is spread out does no harm.
     pub(super) fn forgive(&mut self) {
-        self.glitches = MAX_GLITCHES;
+        self.glitches = (self.glitches + FORGIVEN_GLITCHES).min(MAX_GLITCHES);
+        self.resets = (self.resets + FORGIVEN_RESETS).min(MAX_RESETS);
     }
 }
 
@@ -78,7 +85,7 @@ fn spend(purse: &mut u32, cost: u32, detail: &'static str) -> Result<(), Violati
 
 #[cfg(test)]
 mod tests {
-    use super::{Budget, MAX_GLITCHES, MAX_RESETS};
+    use super::{Budget, FORGIVE, FORGIVEN_GLITCHES, MAX_GLITCHES, MAX_RESETS};
 
     #[test]
     fn resets_run_out_and_answers_earn_them_back() {
@@ -98,8 +105,21 @@ mod tests {
         let mut budget = Budget::new();
         assert!(budget.glitch(MAX_GLITCHES).is_ok());
         assert!(budget.glitch(1).is_err());
-        budget.forgive();
+        for _ in 0..MAX_GLITCHES / FORGIVEN_GLITCHES {
+            budget.forgive();
+        }
         assert!(budget.glitch(MAX_GLITCHES).is_ok());
+    }
+
+    #[test]
+    fn a_client_that_cancels_ten_times_a_second_may_go_on() {
+        let mut budget = Budget::new();
+        for _ in 0..100 {
+            for _ in 0..10 * FORGIVE.as_secs() {
+                assert!(budget.reset().is_ok());
+            }
+            budget.forgive();
+        }
     }
 
     #[test]

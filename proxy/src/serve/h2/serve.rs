@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use openclaw_core::message::{Fault, Request, Version};
 use openclaw_core::reason::Reason;
 
+use super::budget::FORGIVE;
 use super::driver::Driver;
 use super::face::{End, Exchanges, Limits, Pending, Socket, Wait};
 use super::wire::StreamWire;
@@ -22,9 +23,6 @@ use crate::time::Deadline;
 /// How long a client may take to close after our last frame.
 const CLOSING: Duration = Duration::from_secs(2);
 
-/// How often a connection that has done no harm gets its budgets back.
-const FORGIVE: Duration = Duration::from_mins(1);
-
 /// Serves a connection until either side ends it. `early`: what was read while looking for the preface.
 pub async fn serve(local: Rc<Local>, downstream: Rc<Downstream>, io: Io, early: Vec<u8>) {
     let deadline = Deadline::new(&local.wheel);
@@ -35,8 +33,8 @@ pub async fn serve(local: Rc<Local>, downstream: Rc<Downstream>, io: Io, early: 
     let limits = Limits::new(downstream.listener.max_header);
     let mut driver = Driver::new(io, requests, limits, &early);
     local.buffers.give_back(early);
-    let minute = Deadline::new(&local.wheel);
-    minute.arm(FORGIVE);
+    let forgiveness = Deadline::new(&local.wheel);
+    forgiveness.arm(FORGIVE);
     let mut timed: Option<Wait> = None;
     let mut draining = false;
     let end = poll_fn(|cx| {
@@ -44,9 +42,9 @@ pub async fn serve(local: Rc<Local>, downstream: Rc<Downstream>, io: Io, early: 
             draining = true;
             driver.drain();
         }
-        if minute.poll_expired(cx) {
+        if forgiveness.poll_expired(cx) {
             driver.forgive();
-            minute.arm(FORGIVE);
+            forgiveness.arm(FORGIVE);
         }
         loop {
             if let Poll::Ready(end) = Pin::new(&mut driver).poll(cx) {

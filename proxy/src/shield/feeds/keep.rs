@@ -1,7 +1,7 @@
 //! The last good copy of every URL, so that a start without a network has its lists.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use openclaw_core::config::ShieldList;
@@ -19,6 +19,9 @@ pub(super) struct Note {
     /// Seconds since 1970 of the last answer that confirmed it.
     pub(super) confirmed: u64,
     pub(super) validators: Validators,
+    /// Of the copy; another length is another copy.
+    #[serde(default)]
+    pub(super) bytes: u64,
 }
 
 fn path(state_dir: &Path, list: &ShieldList, extension: &str) -> PathBuf {
@@ -47,7 +50,9 @@ pub(super) fn confirm(state_dir: &Path, list: &ShieldList, note: &Note) -> io::R
 
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = path.with_added_extension("new");
-    fs::write(&beside, bytes)?;
+    let mut file = File::create(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
     fs::rename(&beside, path)
 }
 

@@ -55,6 +55,8 @@ pub(super) struct Feed {
     /// The file that was read last.
     stamp: Option<Stamp>,
     validators: Validators,
+    /// Length of what a URL answered last.
+    bytes: u64,
     /// Seconds since 1970.
     last_success: Option<u64>,
     last_error: Option<String>,
@@ -73,6 +75,7 @@ impl Feed {
             list,
             stamp: None,
             validators: Validators::default(),
+            bytes: 0,
             last_success: None,
             last_error: None,
             failures: 0,
