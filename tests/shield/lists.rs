@@ -80,7 +80,8 @@ pub(super) fn json(output: &Output) -> Value {
 #[test]
 fn a_blocked_client_is_gone_while_its_neighbour_keeps_downloading() {
     let stage = Stage::new();
-    let body = "x".repeat(12 << 20);
+    // Far more than all buffers on the way hold.
+    let body = "x".repeat(20 << 20);
     let origin = Origin::serving(&body);
     let config = format!(
         "[upstream.app]\nendpoints = [\"{}\"]\n[[route]]\nname = \"all\"\nto = \"app\"\n",

@@ -8,12 +8,13 @@
 use crate::abi::{Config, Prefix6, checks, class, flags};
 use crate::bucket::Word;
 use crate::geo::is_foreign;
+pub use crate::judgement::Decision;
 use crate::judgement::{Judgement, Sighting};
 use crate::packet::{Address, Flow, Header, Packet, Parsed, parse};
 use crate::ports::Set;
 use crate::rate::Kind;
 use crate::syn::{Listeners, NoListeners, Step, Task};
-use crate::verdict::{Reason, Verdict};
+use crate::verdict::Reason;
 use crate::{rate, sanity, syn, udp};
 
 /// One entry of a `BAN` or `FINE` map, found in place.
@@ -59,25 +60,6 @@ pub trait Tables {
     fn tick_ns(&self) -> u64;
     /// Takes note of a packet that is dropped, or would be, before its reason is counted.
     fn note(&self, config: &Config, flow: &Flow, reason: Reason, country: u8);
-}
-
-/// What to do, and why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Decision {
-    /// What to do.
-    pub verdict: Verdict,
-    /// Why.
-    pub reason: Reason,
-}
-
-impl From<Reason> for Decision {
-    #[inline(always)]
-    fn from(reason: Reason) -> Self {
-        Self {
-            verdict: reason.verdict(),
-            reason,
-        }
-    }
 }
 
 /// The way of one packet through the checks.

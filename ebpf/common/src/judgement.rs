@@ -3,6 +3,25 @@
 use crate::syn::Task;
 use crate::verdict::{Reason, Verdict};
 
+/// What to do, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// What to do.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: Reason,
+}
+
+impl From<Reason> for Decision {
+    #[inline(always)]
+    fn from(reason: Reason) -> Self {
+        Self {
+            verdict: reason.verdict(),
+            reason,
+        }
+    }
+}
+
 /// A decision, and what is still to be done for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Judgement {
