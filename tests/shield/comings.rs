@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use super::rig::PinDir;
 use crate::control::{address, answering, sample};
-use crate::support::{Net, Proxy, wait_until};
+use crate::support::{Net, Proxy, ip, wait_until};
 
 /// Whether the gauge says that the shield is on our end of the pair.
 fn is_attached(proxy: &Proxy, net: &Net) -> bool {
@@ -50,6 +50,23 @@ fn an_interface_that_comes_late_or_anew_is_shielded_by_itself() {
     }
     proxy.wait_for("the interface is gone, and the shield with it");
     assert_eq!(proxy.stderr().matches("shield attached").count(), 2);
+}
+
+#[test]
+fn an_address_that_the_host_is_given_is_blocked_no_longer() {
+    let (net, pins) = (Net::new(), PinDir::new());
+    let shield = format!(
+        "[shield]\ninterfaces = [\"{}\"]\npin_dir = \"{}\"\n",
+        net.interface(),
+        pins.0.display()
+    );
+    let proxy = Proxy::start(&(answering("hello") + &shield));
+    let address = Ipv4Addr::from_bits(net.outside4.to_bits() + 70).to_string();
+    proxy.cli(&["blocklist", "add", &address]).ok();
+    let is_blocked = || proxy.cli(&["blocklist", "test", &address]).code == 0;
+    assert!(is_blocked());
+    ip(&["addr", "add", &address, "dev", net.interface()]);
+    wait_until("the host's own address is free", || !is_blocked());
 }
 
 #[test]

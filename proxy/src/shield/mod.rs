@@ -165,6 +165,7 @@ impl Shield {
         {
             let mut state = self.lock();
             state.follow_switch();
+            state.follow_guards();
             state.reap();
             state.look_after_interfaces();
         }

@@ -30,6 +30,8 @@ use crate::telemetry::chain;
 const REGIONS_AT_ONCE: usize = 512;
 /// Changed ranges from which compiling everything is considered.
 const REBUILD_FROM: usize = 4096;
+/// How often the host's own addresses and gateways are looked at.
+const GUARDS_EVERY: Duration = Duration::from_secs(5);
 /// Saving takes at most this share of the time: a save that took a second is followed by ten without.
 const SAVE_REST: u32 = 10;
 
@@ -63,6 +65,7 @@ pub(super) struct State {
     pub(super) syn: SynWatch,
     pub(super) next_save: Instant,
     pub(super) files: Files,
+    next_guards: Instant,
 }
 
 /// What has to be written to the disk, taken under the lock and written without it.
@@ -98,6 +101,7 @@ impl State {
             syn: SynWatch::default(),
             next_save: Instant::now(),
             files: Files::default(),
+            next_guards: Instant::now(),
         };
         let now = state.now();
         state.set_lists(now);
@@ -189,6 +193,17 @@ impl State {
                 .set(Kind::Block, CONFIG, Origin::Config, &block, now),
         );
         regions
+    }
+
+    /// What the host has been given since must not stay blocked.
+    pub(super) fn follow_guards(&mut self) {
+        let start = Instant::now();
+        if start < self.next_guards {
+            return;
+        }
+        self.refresh_guards();
+        // A router's tables take a while to read.
+        self.next_guards = start + GUARDS_EVERY.max(start.elapsed() * 100);
     }
 
     /// Addresses come and go (DHCP, a new interface): looked at again before anything is blocked.

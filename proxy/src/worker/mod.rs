@@ -132,6 +132,7 @@ pub fn spawn(seed: WorkerSeed) -> io::Result<WorkerHandle> {
     let missed = Arc::new(AtomicBool::new(false));
     let missed_here = missed.clone();
     let (latest, adoptions) = latest::pair();
+    let (begun, start) = std::sync::mpsc::sync_channel(1);
     let thread = thread::Builder::new()
         .name(format!("worker-{}", seed.index))
         .spawn(move || {
@@ -139,10 +140,19 @@ pub fn spawn(seed: WorkerSeed) -> io::Result<WorkerHandle> {
                 .enable_all()
                 .build_local(LocalOptions::default());
             match runtime {
-                Ok(runtime) => runtime.block_on(run(seed, commands, adoptions, &missed_here)),
-                Err(error) => tracing::error!(%error, "the runtime of a worker cannot be made"),
+                Ok(runtime) => {
+                    // Whoever started the thread waits for this word.
+                    let _ = begun.send(Ok(()));
+                    runtime.block_on(run(seed, commands, adoptions, &missed_here));
+                }
+                Err(error) => {
+                    let _ = begun.send(Err(error));
+                }
             }
         })?;
+    start
+        .recv()
+        .unwrap_or_else(|_| Err(io::Error::other("the thread ended at its start")))?;
     Ok(WorkerHandle {
         inbox,
         missed,
