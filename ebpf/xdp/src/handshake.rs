@@ -143,17 +143,29 @@ fn answer<F: Family>(ctx: &XdpContext, network: u32, transport: u32, is_raw: boo
         // SAFETY: the callback has the signature that bpf_loop calls, and `scan` outlives the call.
         unsafe { bpf_loop(cookie::STEPS, step as *mut c_void, state.cast(), 0) };
     }
-    let [a, b, c, d, e, f, g, h] = first.to_ne_bytes();
+    // Network byte order, whatever the host's: the first four bytes, then the other four.
+    let words: [u32; 2] = if cfg!(target_endian = "little") {
+        [first as u32, (first >> 32) as u32]
+    } else {
+        [(first >> 32) as u32, first as u32]
+    };
+    let [ports, sequence] = words;
     let syn = Syn {
         addresses: F::sum(&head),
         mss: F::mss(config),
-        ports: u32::from_ne_bytes([a, b, c, d]),
-        sequence: u32::from_ne_bytes([e, f, g, h]),
+        ports,
+        sequence,
     };
     // SAFETY: the helper has no preconditions.
     let now_ns = unsafe { bpf_ktime_get_ns() };
     // The lower half is the cookie; above it is the MSS that it holds.
-    let segment = cookie::segment(config, &syn, cookie as u32, &scan.options, now_ns);
+    let segment = cookie::segment(
+        config,
+        &syn,
+        cookie.cast_unsigned() as u32,
+        &scan.options,
+        now_ns,
+    );
     let mut reply = F::reply(config, &head, &segment);
     let reply: *mut F::Reply = &raw mut reply;
     // SAFETY: the reply is as long as header and longest segment.
@@ -251,7 +263,7 @@ unsafe fn write(
 #[inline(always)]
 fn resize(ctx: &XdpContext, bytes: u32) -> Option<()> {
     let wanted = if bytes < SHORTEST { SHORTEST } else { bytes };
-    let delta = wanted as i32 - Frame::new(ctx).len() as i32;
+    let delta = wanted.cast_signed() - (Frame::new(ctx).len() as u32).cast_signed();
     // SAFETY: the context of this very run.
     if delta != 0 && unsafe { bpf_xdp_adjust_tail(ctx.ctx, delta) } != 0 {
         return None;

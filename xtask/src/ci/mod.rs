@@ -78,6 +78,8 @@ fn documentation() -> Result<()> {
 }
 
 fn dependencies() -> Result<()> {
+    // It reads the manifests of every target's dependencies, and a build fetches only those of its own.
+    shell::run(shell::cargo().args(["fetch", "--locked", "--quiet"]))?;
     shell::run(tools::deny()?.args([
         "check",
         "--hide-inclusion-graph",

@@ -37,6 +37,7 @@ impl State {
             if feed.last_error.is_some() {
                 // What was left out may be taken now.
                 feed.stamp = None;
+                feed.validators = Validators::default();
                 feed.next = 0;
             }
             if is_new {
@@ -279,10 +280,9 @@ impl Shield {
             let regions = match (result, parsed) {
                 (Ok(Fetched::Body { validators, text }), Some(parsed)) => {
                     feed.bytes = text.len() as u64;
-                    feed.validators = Validators::default();
+                    let failures = feed.failures;
                     let regions = state.fill(feed, Ok(parsed), false);
-                    // A line that was left out may be taken another time, when nothing allows it any more.
-                    if feed.last_error.is_none() {
+                    if feed.failures == failures {
                         feed.validators = validators.clone();
                     }
                     regions
