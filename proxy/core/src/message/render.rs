@@ -13,7 +13,7 @@ pub struct Hop<'a> {
     pub peer: &'a str,
     /// The peer is one of `trusted_proxies`: what it says about the client is believed and extended.
     pub trusted: bool,
-    /// Whose request it is, as far as the trusted say so: see [`mod@super::client`].
+    /// Whose request it is, as far as the trusted say so: see `client`.
     pub client: IpAddr,
     /// `http` or `https`, as the client came.
     pub scheme: &'static str,
