@@ -112,6 +112,9 @@ fn the_combined_format_makes_no_request_line_up() {
     let config = listeners("max_connections_per_ip = 1") + &app(origin.address(), "") + COMBINED;
     let stage = Stage::start(&config);
     let mut first = stage.client();
+    // An answer proves that it holds the only permit: another worker may accept the second before it.
+    first.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    assert_eq!(first.response().status(), 200);
     let mut second = stage.client();
     second.expect_closed();
     let refused = stage.proxy.wait_for_access("\"-\" - 0 \"-\" \"-\"");
