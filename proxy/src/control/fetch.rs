@@ -173,6 +173,7 @@ async fn get(uri: &Uri, host: &str, headers: HeaderMap) -> Result<Response<Incom
     if !is_tls {
         return ask(stream, uri, host, headers).await;
     }
+    // Its error says no more than that the name is none, which the error of the URL does with the URL.
     let server = ServerName::try_from(name.to_owned()).ok();
     let server = server.ok_or_else(|| FetchError::Url(uri.to_string()))?;
     let connector = TlsConnector::from(trust(host)?);
@@ -216,7 +217,7 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     let shake = http1::handshake(TokioIo::new(stream));
     let (mut sender, connection) = shake.await.map_err(failed)?;
     spawn_local(async move {
-        // How it ended is seen by the one who reads the answer.
+        // How it ended, in time or not, is seen by the one who reads the answer: its body breaks off.
         let _ = timeout(WITHIN, connection).await;
     });
     let bad = || FetchError::Url(uri.to_string());

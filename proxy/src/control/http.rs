@@ -159,6 +159,7 @@ pub(super) fn spawn<Stream, Answers>(
         // The caller sees how its call ended; nobody else has to.
         let mut connection = pin!(connection);
         if timeout(CONNECTION_FOR, &mut connection).await.is_err() && is_endless.get() {
+            // As above; an endless answer ends when its reader goes.
             let _ = connection.await;
         }
         drop(slot);

@@ -139,6 +139,7 @@ fn no_limit(route: &str) -> Answer {
 /// The number of a key that an operator names: by what `limit list` calls its id, as an address, or as the value itself.
 fn hash_of(limit: &config::Limit, setup: &LimitSetup, key: &str) -> Option<u64> {
     if let Some(id) = key.strip_prefix('#') {
+        // The caller answers with the text that is no id.
         return u64::from_str_radix(id, 16).ok();
     }
     let salt = setup.salt.load(Ordering::Relaxed);

@@ -75,7 +75,7 @@ pub(super) async fn handshake(
         .alpn()
         .is_some_and(|mut offered| !offered.any(|name| spoken.iter().any(|known| known == name)));
     if stranger {
-        // The client is refused, whether it takes the alert or not.
+        // The client is refused, whether it takes the alert or not: what is told and counted is the refusal, not how it was taken.
         let _ = start.io.write_all(&NO_APPLICATION_PROTOCOL).await;
         let _ = start.io.shutdown().await;
         return Err(HandshakeError::NoProtocol);

@@ -138,6 +138,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<Autoban> {
 }
 
 fn thresholds(section: &Section<'_>) -> Option<Thresholds> {
+    // The section has complained about what is wrong; the four are read before any is missed, so that all complaints are told.
     let threshold = |key| section.optional(key, values::count(1, 1_000_000)).ok();
     let (waf, auth) = (threshold("waf"), threshold("auth"));
     let (limit, protocol) = (threshold("limit"), threshold("protocol"));

@@ -47,6 +47,7 @@ impl Places {
                     &entry.node
                 }),
                 Value::Array(items) => {
+                    // A step that is no number leads nowhere in a list: the place of the list is told.
                     let index = step.parse::<usize>().ok();
                     index.and_then(|index| items.get(index)).inspect(|_| {
                         key = format!("{key}[{step}]");

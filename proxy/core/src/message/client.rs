@@ -93,6 +93,7 @@ fn address(text: &[u8]) -> Option<IpAddr> {
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'))
         .unwrap_or(text);
+    // Not an address alone: with a port, perhaps. What is neither ends the walk, as RFC 7239 §6 has obfuscated names for that.
     let address = bare.parse::<IpAddr>().ok();
     let address = address.or_else(|| text.parse().ok().map(|socket: SocketAddr| socket.ip()));
     address.map(|address| address.to_canonical())
