@@ -9,7 +9,9 @@ use std::time::Instant;
 use openclaw_core::config::{Action, Route};
 use openclaw_core::message::h1::Asked;
 use openclaw_core::message::render::{self, Hop};
-use openclaw_core::message::{Fault, Framing, Kind, Method, Request, Version, authority, path};
+use openclaw_core::message::{
+    Fault, Framing, Kind, Method, Request, Version, authority, path, websocket,
+};
 use openclaw_core::route;
 use openclaw_core::trace::{self, RequestId};
 
@@ -207,6 +209,9 @@ fn plan(
             random.u64(..),
         )
     };
+    let websocket = request
+        .extended_connect
+        .then(|| websocket::key(local.random_u128()));
     let mut head = local.buffers.head();
     render::request_head(
         &mut head,
@@ -219,6 +224,7 @@ fn plan(
             local: downstream.local,
             request_id: id,
             traceparent: &traceparent,
+            websocket_key: websocket.as_ref(),
             target: &stripped(request.target, route.strip_prefix.as_deref()),
             edits: &route.headers.request,
         },
@@ -230,6 +236,7 @@ fn plan(
         asked: Asked {
             head: request.method == b"HEAD",
             upgrade: request.upgrade && render::may_upgrade(request),
+            websocket,
         },
         max_body,
         idempotent: Method::of(request.method).is_idempotent(),

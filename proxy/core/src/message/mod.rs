@@ -22,6 +22,7 @@ pub mod request;
 mod response;
 #[cfg(test)]
 mod tests;
+pub mod websocket;
 
 use arrayvec::ArrayVec;
 

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::field::members;
-use super::{Field, Fields, Framing, Kind, Request};
+use super::{Field, Fields, Framing, Kind, Request, websocket};
 use crate::config::HeaderEdit;
 
 /// What this hop adds to a request.
@@ -25,6 +25,8 @@ pub struct Hop<'a> {
     pub traceparent: &'a str,
     /// The target for the endpoint, where a prefix is stripped.
     pub target: &'a [u8],
+    /// For an extended CONNECT: the challenge that this hop makes in place of the client.
+    pub websocket_key: Option<&'a websocket::Key>,
     /// What the route does to the fields, after everything else.
     pub edits: &'a HeaderEdit,
 }
@@ -51,6 +53,7 @@ pub fn request_head(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
             Kind::Forwarded if request.known(Kind::XForwardedFor).is_some() => {}
             Kind::XRealIp if !names(field.value, hop.client) => {}
             Kind::Expect if !request.expects_continue => {}
+            Kind::WebSocketKey if request.extended_connect => {}
             Kind::Cookie => push_cookies(out, field, request.fields),
             _ => push_field(out, field.name, field.value),
         }
@@ -79,6 +82,9 @@ pub fn request_head(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
     if upgrade {
         if let Some(protocol) = request.known(Kind::Upgrade) {
             push_field(out, b"Upgrade", protocol);
+            if let Some(key) = hop.websocket_key {
+                push_field(out, b"Sec-WebSocket-Key", key);
+            }
             out.extend_from_slice(b"Connection: upgrade\r\n");
         }
     } else if request.accepts_trailers {
