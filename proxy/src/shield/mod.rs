@@ -43,6 +43,7 @@ mod status;
 mod store;
 mod syn;
 mod traffic;
+mod trial;
 mod verbs;
 mod watch;
 mod words;
@@ -116,6 +117,7 @@ impl Shield {
     /// kernel alone; the lists apply where connections are accepted.
     pub fn start(config: &Config, no_shield: bool) -> (Self, Status) {
         let mut state = State::new(&adjusted(config, no_shield), true);
+        state.take_off_left();
         state.raise();
         for warning in state.warnings() {
             tracing::warn!("{warning}");
@@ -167,6 +169,7 @@ impl Shield {
             state.follow_switch();
             state.follow_guards();
             state.reap();
+            state.end_trials();
             state.look_after_interfaces();
         }
         self.follow_geo();
@@ -203,6 +206,7 @@ impl Shield {
         self.flush();
         let mut state = self.lock();
         state.stand_down();
+        state.abandon_trials();
         state.lower();
     }
 

@@ -126,6 +126,7 @@ impl State {
                 GeoRule::Deny => "deny".into(),
                 GeoRule::Allow => "allow".into(),
             },
+            action: geo.action.word().into(),
             countries: names.collect(),
             ranges: countries.map_or(0, |countries| countries.ranges),
             parts: countries.map_or(0, |one| one.parts4.len() + one.parts6.len()),
