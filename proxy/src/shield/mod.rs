@@ -7,6 +7,7 @@
 
 pub mod kernel;
 
+mod aftermath;
 mod api;
 mod ask;
 pub mod autoban;

@@ -196,6 +196,7 @@ impl State {
             && (found.flags & flags::ENABLED != 0) != self.is_on
         {
             self.is_on = !self.is_on;
+            self.shared.set_tightened();
             self.shared.set_rules(self.flags(), self.monitored());
             tracing::warn!(
                 on = self.is_on,

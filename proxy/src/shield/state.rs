@@ -220,6 +220,9 @@ impl State {
             &guards,
             self.now(),
         );
+        if !regions.is_empty() {
+            self.has_disallowed();
+        }
         // Whatever is being done, this is no part of it.
         let (is_dirty, cause) = (self.is_dirty, self.news.cause.take());
         for warning in self.commit(&regions) {
@@ -276,7 +279,11 @@ impl State {
 
     /// Takes out what has ended, and tells who watches.
     pub(super) fn reap(&mut self) {
+        let allowed = self.allowed();
         let regions = self.store.reap(self.now());
+        if self.allowed() < allowed {
+            self.has_disallowed();
+        }
         for warning in self.commit(&regions) {
             tracing::warn!("{warning}");
         }

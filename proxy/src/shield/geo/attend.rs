@@ -94,6 +94,7 @@ impl State {
         if self.store.lists().countries() == countries.as_ref() {
             return Vec::new();
         }
+        self.shared.set_tightened();
         let is_off = countries.is_none();
         self.store.set_countries(countries);
         let new = HostTables::build(self.store.lists());
