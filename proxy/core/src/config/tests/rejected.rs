@@ -155,6 +155,10 @@ fn countries_are_checked() {
         listener(&format!("[shield]\ngeo = {{ {keys} }}"), message);
     };
     geo("deny = [\"DE\"]", "missing key `database`");
+    geo(
+        "database = \"c\", deny = [\"DE\"], action = \"log\"",
+        "`log` is not known here",
+    );
     geo("database = \"c\"", "which countries are meant?");
     geo("database = \"c\", deny = []", "names no country");
     geo(
