@@ -77,6 +77,7 @@ pub(crate) fn head() -> ResponseHead<'static> {
         status: response.status,
         phrase: response.phrase,
         fields: kept,
+        source: response.head,
         body: response.body,
     }
 }

@@ -36,7 +36,7 @@ const QUESTIONS: [(&str, Question); 7] = [
     ("h1-response", h1::response),
     // The same fields as the head of an HTTP/1 response.
     ("h1-encode", h1::encode),
-    // The request's fields as a header block, to a checked request.
+    // The request's fields as a header list, to a checked request.
     ("h2-request", h2::request),
     // The response's fields as a header block.
     ("h2-encode", h2::encode),
