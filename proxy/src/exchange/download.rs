@@ -165,6 +165,7 @@ impl<'a> Download<'a> {
                 status,
                 phrase: response.phrase,
                 fields: &kept,
+                source: response.head,
                 body: response.body,
             };
             self.raw += length;
