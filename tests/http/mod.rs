@@ -14,6 +14,7 @@ mod rates;
 mod real;
 mod retries;
 mod routes;
+mod streams;
 mod tls;
 mod tunnels;
 mod websocket;

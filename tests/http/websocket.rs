@@ -12,7 +12,7 @@ use super::Stage;
 use super::h2_client::{Sender, get, in_the_clear, read, run, send, with_tls};
 use crate::support::{Message, Origin, PATIENCE, Peer};
 
-fn connect(protocol: &str) -> Request<()> {
+pub(super) fn connect(protocol: &str) -> Request<()> {
     Request::builder()
         .method(Method::CONNECT)
         .uri("https://a.test/chat?x")
@@ -24,7 +24,7 @@ fn connect(protocol: &str) -> Request<()> {
 }
 
 /// Asks for a WebSocket, after the proxy's SETTINGS have come.
-async fn ask(
+pub(super) async fn ask(
     sender: &mut Sender,
     request: Request<()>,
 ) -> (Response<RecvStream>, SendStream<Bytes>) {

@@ -22,6 +22,7 @@ mod nginx;
 mod origin;
 mod place;
 mod proxy;
+mod streams;
 mod wire;
 
 use std::time::{Duration, Instant};
@@ -37,6 +38,7 @@ pub use nginx::Nginx;
 pub use origin::{Origin, Peer};
 pub use place::{Folder, free_port};
 pub use proxy::{Proxy, openclaw};
+pub use streams::{Call, StreamOrigin};
 pub use wire::Message;
 
 /// How long a test waits for what should come at once, on a machine that has other things to do.

@@ -110,7 +110,7 @@ table! {
     UpstreamReset, "upstream.reset", Origin, "The endpoint closed the connection before its answer was whole.", "Look at the origin's log: it crashed, restarted or limits connections.";
     UpstreamBadResponse, "upstream.bad_response", Origin, "The endpoint's answer breaks HTTP: framing, head size or field syntax.", "Look at the origin; the log has the first fault.";
     UpstreamUnhealthy, "upstream.unhealthy", Origin, "No endpoint of the upstream is usable.", "Does one of its endpoints have an address, and a weight above 0?";
-    UpstreamProtocol, "upstream.protocol", Operator, "The upstream speaks a protocol that this build cannot use.", "Set `protocol = \"h1\"` on the upstream.";
+    UpstreamProtocol, "upstream.protocol", Operator, "The endpoints speak HTTP/2, over which this build opens no WebSocket.", "Send WebSocket by a route of its own to an upstream with `protocol = \"h1\"`.";
 }
 
 impl Reason {

@@ -5,7 +5,9 @@ use std::task::{Poll, ready};
 use std::time::Instant;
 
 use openclaw_core::config::{Action, Route};
-use openclaw_core::message::{Fault, Field, Fields, Method, ResponseBody, ResponseHead, phrase};
+use openclaw_core::message::{
+    Fault, Field, Fields, Method, ResponseBody, ResponseHead, grpc, phrase,
+};
 use openclaw_core::pace::Pace;
 
 use super::context::{Downstream, Local};
@@ -100,6 +102,9 @@ fn queue_refusal_head<'a, W: Wire>(
     });
     let mut fields = Fields::new();
     fields.push(Field::new(b"Date", &date));
+    if prepared.is_grpc {
+        return queue_grpc_status(fault, prepared, fields, wire);
+    }
     fields.push(Field::new(b"Content-Type", b"text/plain; charset=utf-8"));
     fields.push(Field::new(b"Cache-Control", b"no-store"));
     fields.push(Field::new(b"X-Request-Id", prepared.id.as_bytes()));
@@ -115,6 +120,29 @@ fn queue_refusal_head<'a, W: Wire>(
         limit.put(&mut fields);
     }
     queue_head(fault.status, &fields, body, prepared.method, wire)
+}
+
+/// A call is refused by a head that is trailers at the same time, or its library would know of no status but "unknown".
+fn queue_grpc_status<'a, W: Wire>(
+    fault: Fault,
+    prepared: &'a Prepared,
+    mut fields: Fields<'a>,
+    wire: &mut W,
+) -> &'static [u8] {
+    let status = grpc::status(fault.status).as_bytes();
+    fields.push(Field::new(b"Content-Type", b"application/grpc"));
+    fields.push(Field::new(b"X-Request-Id", prepared.id.as_bytes()));
+    fields.push(Field::new(b"Grpc-Status", status));
+    let reason = fault.reason.code().as_bytes();
+    fields.push(Field::new(b"Grpc-Message", reason));
+    wire.respond(&ResponseHead {
+        status: 200,
+        phrase: b"",
+        fields: &fields,
+        source: &[],
+        body: ResponseBody::None { declared: None },
+    });
+    &[]
 }
 
 fn queue_head<'a, W: Wire>(

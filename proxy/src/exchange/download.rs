@@ -6,20 +6,19 @@ use std::time::Instant;
 
 use openclaw_core::message::body::Decoder;
 use openclaw_core::message::h1::{Asked, bad_response, parse_response};
-use openclaw_core::message::{Field, Fields, Kind, ResponseBody, ResponseHead, render, websocket};
+use openclaw_core::message::{Field, Fields, ResponseBody};
 use tokio_util::io::poll_read_buf;
 
 use super::Edits;
 use super::context::Local;
 use super::error::Error;
 use super::forward::Passage;
+use super::head::{self, MAX_INTERIM};
 use super::wire::Wire;
 use crate::upstream::Connection;
 
 /// The largest response head, well within the read buffer.
 const MAX_HEAD: usize = 64 * 1024;
-/// How many interim responses one request may get: each is queued for the client before the next is read.
-const MAX_INTERIM: u32 = 32;
 
 pub(super) struct Download<'a> {
     local: &'a Local,
@@ -139,48 +138,19 @@ impl<'a> Download<'a> {
             };
             let tunnel = response.body == ResponseBody::Tunnel;
             let interim = response.status < 200 && !tunnel;
-            let now = Instant::now();
-            let date = self.local.date(now);
-            let limit = self.edits.allowance.filter(|_| !interim);
-            let limit = limit.map(|known| known.fields());
-            let mut kept = Fields::new();
-            render::response_fields(response.fields, self.edits.of_route, tunnel, &mut kept);
-            if let Some(limit) = &limit {
-                limit.put(&mut kept);
-            }
-            if !interim && !kept.iter().any(|field| field.kind == Kind::Date) {
-                // A full list goes without: a date is not worth a refusal.
-                let _ = kept.try_push(Field {
-                    name: b"Date",
-                    value: &date,
-                    kind: Kind::Date,
-                });
-            }
-            let on_stream = tunnel && self.asked.websocket.is_some();
-            if on_stream {
-                websocket::strip_answer(&mut kept);
-            }
-            let status = if on_stream { 200 } else { response.status };
-            let head = ResponseHead {
-                status,
-                phrase: response.phrase,
-                fields: &kept,
-                source: response.head,
-                body: response.body,
-            };
             self.raw += length;
             if interim {
                 self.interim += 1;
                 if self.interim > MAX_INTERIM {
-                    let fault = bad_response("the endpoint sent more than 32 interim responses");
-                    return Err(Error::BadResponse(fault));
+                    return Err(Error::BadResponse(head::TOO_MANY_INTERIM));
                 }
-                wire.inform(&head);
+            }
+            let status = head::pass_on(self.local, self.edits, &response, self.asked, wire);
+            if interim {
                 continue;
             }
-            wire.respond(&head);
             passage.status = status;
-            passage.answered = Some(now);
+            passage.answered = Some(Instant::now());
             self.keep_alive = response.keep_alive;
             self.tunnel = tunnel;
             self.state = State::Body(Decoder::for_response(response.body));

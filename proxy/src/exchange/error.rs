@@ -16,7 +16,7 @@ pub(super) enum Error {
     Misdirected,
     /// No route takes the request.
     NoRoute,
-    /// The upstream speaks what this version cannot.
+    /// The upstream speaks a protocol that this proxy cannot carry the request over.
     Protocol,
     /// The upstream has no endpoint to offer.
     NoEndpoint,
@@ -24,6 +24,12 @@ pub(super) enum Error {
     Connect(io::ErrorKind),
     /// The endpoint closed before the first byte of a response. `sent_body`: payload had been taken from the client.
     Closed { sent_body: bool },
+    /// The endpoint refused the stream, or closes the connection, without having looked at the request.
+    Unprocessed { sent_body: bool },
+    /// The endpoint reset the stream before it answered.
+    Reset,
+    /// The request has something in it that HTTP/2 towards the endpoint cannot express.
+    Unspeakable,
     /// The endpoint closed inside its response.
     Truncated,
     /// The endpoint's response breaks HTTP.
@@ -60,9 +66,9 @@ impl Error {
             ),
             Self::NoRoute => fault(404, Reason::RouteNone, "no route matches"),
             Self::Protocol => fault(
-                502,
+                501,
                 Reason::UpstreamProtocol,
-                "this version speaks only HTTP/1.1 to endpoints",
+                "a WebSocket for endpoints that speak HTTP/2",
             ),
             Self::NoEndpoint => fault(
                 503,
@@ -70,16 +76,12 @@ impl Error {
                 "the upstream has no endpoint",
             ),
             Self::Connect(kind) => fault(502, Reason::UpstreamConnect, connect_detail(kind)),
-            Self::Closed { .. } => fault(
-                502,
-                Reason::UpstreamReset,
-                "the endpoint closed before it answered",
-            ),
-            Self::Truncated => fault(
-                502,
-                Reason::UpstreamReset,
-                "the endpoint closed inside its response",
-            ),
+            Self::Closed { .. } | Self::Unprocessed { .. } | Self::Reset | Self::Truncated => {
+                fault(502, Reason::UpstreamReset, self.broken_off())
+            }
+            Self::Unspeakable => {
+                Fault::malformed("a host, target or field that HTTP/2 cannot express")
+            }
             Self::BadResponse(fault) | Self::Wire(WireError::Fault(fault)) => fault,
             Self::UpstreamTimeout => fault(
                 504,
@@ -117,17 +119,33 @@ impl Error {
         }
     }
 
+    /// What the endpoint did instead of answering to the end.
+    fn broken_off(self) -> &'static str {
+        if self.is_unprocessed() {
+            "the endpoint refused the request without looking at it"
+        } else if self == Self::Reset {
+            "the endpoint reset the stream before it answered"
+        } else if self == Self::Truncated {
+            "the endpoint closed inside its response"
+        } else {
+            "the endpoint closed before it answered"
+        }
+    }
+
     /// Whether the endpoint did not do what it is there for.
     pub(super) fn is_of_endpoint(self) -> bool {
         match self {
             Self::Connect(_)
             | Self::Closed { .. }
+            | Self::Unprocessed { .. }
+            | Self::Reset
             | Self::Truncated
             | Self::BadResponse(_)
             | Self::UpstreamTimeout => true,
             Self::Misdirected
             | Self::NoRoute
             | Self::Protocol
+            | Self::Unspeakable
             | Self::NoEndpoint
             | Self::ClientTimeout
             | Self::TurnedAway(_)
@@ -138,13 +156,21 @@ impl Error {
         }
     }
 
+    /// The endpoint has not looked at the request: it may be asked again at once.
+    pub(super) fn is_unprocessed(self) -> bool {
+        matches!(self, Self::Unprocessed { .. })
+    }
+
     /// Whether another connection may be tried without the request having an effect twice (RFC 9110 §9.2.2).
     pub(super) fn is_retriable(self, idempotent: bool, reused: bool) -> bool {
         match self {
-            Self::Connect(_) => true,
+            Self::Connect(_) | Self::Unprocessed { sent_body: false } => true,
             // A kept connection that dies at once was most likely closed while idle.
             Self::Closed { sent_body: false } => idempotent && reused,
             Self::Closed { .. }
+            | Self::Unprocessed { .. }
+            | Self::Reset
+            | Self::Unspeakable
             | Self::Misdirected
             | Self::NoRoute
             | Self::Protocol

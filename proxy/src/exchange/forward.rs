@@ -7,10 +7,9 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use openclaw_core::message::Framing;
-use openclaw_core::pace::Pace;
 use tokio::io::AsyncWrite;
 
 use super::Edits;
@@ -18,6 +17,7 @@ use super::context::Local;
 use super::download::Download;
 use super::error::Error;
 use super::prepare::Outbound;
+use super::watch::{Limits, Progress, Waiting, Watch};
 use super::wire::{BodyPart, Wire};
 use crate::net::Buffers;
 use crate::time::Deadline;
@@ -37,21 +37,10 @@ pub(super) struct Forward<'a, W> {
     wire: &'a mut W,
     connection: Connection,
     outbound: &'a Outbound,
-    deadline: &'a Deadline,
-    limits: Limits,
-    pace: Pace,
+    watch: Watch<'a>,
     upload: Upload<'a>,
     download: Download<'a>,
     passage: &'a mut Passage,
-}
-
-/// How long each side may be silent, and how slow the client may be.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    pub client: Duration,
-    pub min_body_rate: u64,
-    pub upstream: Duration,
-    pub tunnel: Duration,
 }
 
 #[derive(Debug)]
@@ -65,26 +54,6 @@ struct Upload<'a> {
     complete: bool,
     /// The endpoint takes no more: its response may still come.
     broken: bool,
-}
-
-/// How far an exchange is; as long as it differs from turn to turn nobody is too slow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Progress {
-    bytes_in: u64,
-    bytes_out: u64,
-    sent: usize,
-    uploaded: bool,
-    answered: bool,
-    waiting: Waiting,
-}
-
-/// Which side the exchange waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Waiting {
-    Client,
-    Upstream,
-    /// The endpoint has begun its response, and the client's body is not over.
-    Both,
 }
 
 impl<'a, W: Wire> Forward<'a, W> {
@@ -110,9 +79,7 @@ impl<'a, W: Wire> Forward<'a, W> {
             wire,
             connection,
             outbound,
-            deadline,
-            limits,
-            pace: Pace::new(limits.min_body_rate, limits.client),
+            watch: Watch::new(deadline, limits),
             upload,
             download,
             passage,
@@ -121,9 +88,8 @@ impl<'a, W: Wire> Forward<'a, W> {
 
     /// Runs the exchange and gives the connection back to the pool if it may be used again.
     pub(super) async fn run(mut self, upstream: &Upstream) -> Result<(), Error> {
-        let mut timed = None;
-        let result = poll_fn(|cx| self.poll(cx, &mut timed)).await;
-        self.deadline.disarm();
+        let result = poll_fn(|cx| self.poll(cx)).await;
+        self.watch.stop();
         if result.is_err() && self.download.is_tunnel() {
             // A tunnel that was torn must not look as if it had ended (RFC 8441 §5, RFC 9110 §9.3.6).
             self.connection.reset_on_close();
@@ -135,11 +101,7 @@ impl<'a, W: Wire> Forward<'a, W> {
         result
     }
 
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        timed: &mut Option<Progress>,
-    ) -> Poll<Result<(), Error>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let mut upload_waits = self.poll_upload(cx)?;
         let was_tunnel = self.download.is_tunnel();
         let download = self
@@ -166,54 +128,17 @@ impl<'a, W: Wire> Forward<'a, W> {
         if let Poll::Ready(Err(error)) = self.wire.poll_flush(cx) {
             return Poll::Ready(Err(Error::Wire(error)));
         }
-        let waiting = match (upload_waits, download_waits) {
-            (Waiting::Client, Waiting::Upstream) if self.download.has_begun() => Waiting::Both,
-            (Waiting::Client, _) | (_, Waiting::Client) => Waiting::Client,
-            _ => Waiting::Upstream,
-        };
-        let Some(slack) = self.note_pace(waiting) else {
-            return Poll::Ready(Err(Error::ClientTimeout));
-        };
-        let progress = Some(self.progress(waiting));
-        if *timed != progress {
-            *timed = progress;
-            self.deadline.arm(self.limit(waiting, slack));
-        }
-        if self.deadline.poll_expired(cx) {
-            return Poll::Ready(Err(match waiting {
-                Waiting::Client => Error::ClientTimeout,
-                // A client without slack has been told already.
-                Waiting::Upstream | Waiting::Both => Error::UpstreamTimeout,
-            }));
-        }
-        Poll::Pending
-    }
-
-    fn progress(&self, waiting: Waiting) -> Progress {
-        Progress {
+        let progress = Progress {
             bytes_in: self.passage.bytes_in,
             bytes_out: self.passage.bytes_out,
             sent: self.upload.head_sent + self.upload.staged_sent,
             uploaded: self.upload.complete,
             answered: self.download.has_begun(),
-            waiting,
-        }
-    }
-
-    /// How long the client may be waited for; none: it was too slow. A tunnel may be as slow as it likes.
-    fn note_pace(&mut self, waiting: Waiting) -> Option<Duration> {
-        let moved = self.passage.bytes_in.saturating_add(self.passage.bytes_out);
-        let waits = waiting != Waiting::Upstream && !self.download.is_tunnel();
-        self.pace.note(self.deadline.now(), moved, waits)
-    }
-
-    fn limit(&self, waiting: Waiting, slack: Duration) -> Duration {
-        match waiting {
-            _ if self.download.is_tunnel() => self.limits.tunnel,
-            Waiting::Client => slack,
-            Waiting::Upstream => self.limits.upstream,
-            Waiting::Both => slack.min(self.limits.upstream),
-        }
+            waiting: Waiting::of(upload_waits, download_waits, self.download.has_begun()),
+        };
+        self.watch
+            .check(cx, progress, self.download.is_tunnel())
+            .map_or_else(|error| Poll::Ready(Err(error)), |()| Poll::Pending)
     }
 
     /// Sends the head and as much of the body as both sides allow.

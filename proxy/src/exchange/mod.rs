@@ -1,15 +1,19 @@
 //! The life of one request, from its checked head to the access log.
 
 mod answer;
+mod attempt;
 pub mod connections;
 pub mod context;
 mod download;
 mod error;
 mod forward;
+mod head;
 mod prepare;
+mod stream_head;
+mod streamed;
+mod watch;
 pub mod wire;
 
-use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Instant;
@@ -20,18 +24,20 @@ use openclaw_core::reason::Reason;
 
 pub use self::prepare::{Prepared, prepare, refuse};
 
+use self::attempt::{Attempt, Failure};
 use self::context::{Downstream, Local};
 use self::error::Error;
-use self::forward::{Forward, Limits, Passage};
+use self::forward::Passage;
 use self::prepare::{Outbound, Plan};
+use self::watch::Limits;
 use self::wire::{Wire, WireError};
 use crate::filter::Allowance;
-use crate::net::descriptors;
 use crate::telemetry::Record;
 use crate::time::Deadline;
-use crate::upstream::{Connection, Endpoint, Upstream};
+use crate::upstream::{Endpoint, Upstream};
 
-/// How often a kept connection that turned out dead is replaced before that counts as a try.
+/// How often a kept connection that turned out dead is replaced, or a stream that was refused unseen is opened again,
+/// before that counts as a try.
 const STALE_TRIES: u32 = 3;
 
 /// What this proxy does to the fields of a response.
@@ -190,32 +196,29 @@ async fn forward<W: Wire>(
         };
         story.endpoint = Some(endpoint.clone());
         let _under_way = upstream.begin(&endpoint);
-        let error = match connect(local, upstream, &endpoint, stale < STALE_TRIES, deadline).await {
-            Ok(connection) => {
-                let reused = connection.reused;
-                let passage = &mut story.passage;
-                let forward = Forward::new(
-                    wire,
-                    local,
-                    connection,
-                    outbound,
-                    edits,
-                    (deadline, limits),
-                    passage,
-                );
-                match forward.run(upstream).await {
-                    Ok(()) => {
-                        upstream.answered(&endpoint, now, passage.answered);
-                        return None;
-                    }
-                    Err(error) if error.is_retriable(outbound.idempotent, reused) && reused => {
-                        stale += 1;
-                        continue;
-                    }
-                    Err(error) => error,
-                }
+        let attempt = Attempt {
+            local,
+            upstream,
+            endpoint: &endpoint,
+            outbound,
+            edits,
+            deadline,
+            limits,
+            may_reuse: stale < STALE_TRIES,
+        };
+        let error = match attempt.run(wire, &mut story.passage).await {
+            Ok(()) => {
+                upstream.answered(&endpoint, now, story.passage.answered);
+                return None;
             }
-            Err(error) => error,
+            Err(Failure { error, reused })
+                if (reused || (error.is_unprocessed() && stale < STALE_TRIES))
+                    && error.is_retriable(outbound.idempotent, reused) =>
+            {
+                stale += 1;
+                continue;
+            }
+            Err(Failure { error, .. }) => error,
         };
         if error.is_of_endpoint() {
             upstream.failed(&endpoint, now.elapsed());
@@ -231,38 +234,6 @@ async fn forward<W: Wire>(
         now = Instant::now();
         story.sent = Some(now);
     }
-}
-
-/// A kept connection if there is a live one, else a new one within `connect_timeout`.
-async fn connect(
-    local: &Local,
-    upstream: &Upstream,
-    endpoint: &Rc<Endpoint>,
-    may_reuse: bool,
-    deadline: &Deadline,
-) -> Result<Connection, Error> {
-    if may_reuse && let Some(connection) = endpoint.idle_connection() {
-        return Ok(connection);
-    }
-    let mut connecting = Box::pin(endpoint.connect());
-    let result = deadline
-        .within(upstream.config.connect_timeout, |cx| {
-            connecting.as_mut().poll(cx)
-        })
-        .await
-        .unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()));
-    // An endpoint that nobody asked is neither unhealthy nor passed over.
-    let is_asked = !result.as_ref().is_err_and(descriptors::are_exhausted);
-    if is_asked {
-        let slot = endpoint.slot.get();
-        local.recorder.upstream_connect(slot, result.is_ok());
-    }
-    result.map_err(|error| {
-        if is_asked {
-            endpoint.failed(Instant::now());
-        }
-        Error::Connect(error.kind())
-    })
 }
 
 /// Answers with a refusal if the client can still take one; otherwise makes sure that it sees no clean end.

@@ -7,11 +7,11 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use openclaw_core::balance::Key;
-use openclaw_core::config::{Action, Balance, Route};
+use openclaw_core::config::{Action, Balance, Route, UpstreamProtocol};
 use openclaw_core::message::h1::Asked;
 use openclaw_core::message::render::{self, Hop};
 use openclaw_core::message::{
-    Fault, Framing, Kind, Method, Request, Version, authority, path, websocket,
+    Fault, Framing, Kind, Method, Request, Version, authority, grpc, path, websocket,
 };
 use openclaw_core::route;
 use openclaw_core::trace::{self, RequestId};
@@ -31,6 +31,8 @@ pub struct Prepared {
     pub(super) allowance: Option<Allowance>,
     pub(super) id: RequestId,
     pub(super) method: Method,
+    /// The client knows refusals by gRPC's own status alone.
+    pub(super) is_grpc: bool,
     pub(super) started: Instant,
     pub(super) log: Option<Box<LogFields>>,
 }
@@ -54,6 +56,8 @@ pub(super) struct Outbound {
     pub framing: Framing,
     pub asked: Asked,
     pub max_body: u64,
+    /// A call of gRPC, whose streams may be silent once they have begun.
+    pub is_grpc: bool,
     pub idempotent: bool,
     /// What stays at one endpoint, where the balancer goes by that.
     pub key: Key,
@@ -141,6 +145,7 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
         allowance: filtered.allowance,
         id,
         method: Method::of(request.method),
+        is_grpc: grpc::is_call(request),
         started,
         log,
     }
@@ -173,6 +178,7 @@ pub fn refuse(
         allowance: None,
         id,
         method: Method::Other,
+        is_grpc: false,
         started,
         log,
     }
@@ -198,13 +204,50 @@ fn plan(
         [only] => only.upstream,
         several => route::pick_target(several, local.random.borrow_mut().u32(..)),
     };
-    let upstream = serving.upstreams.get(choice);
-    let supported = upstream.is_some_and(|upstream| {
-        upstream.config.protocol == openclaw_core::config::UpstreamProtocol::H1
-    });
-    if !supported {
+    let Some(upstream) = serving.upstreams.get(choice) else {
+        return Plan::Refuse(Error::NoEndpoint.fault());
+    };
+    let speaks_h1 = upstream.config.protocol == UpstreamProtocol::H1;
+    if request.extended_connect && !speaks_h1 {
         return Plan::Refuse(Error::Protocol.fault());
     }
+    let websocket = request
+        .extended_connect
+        .then(|| websocket::key(local.random_u128()));
+    let head = head(
+        local,
+        downstream,
+        request,
+        route,
+        (id, client),
+        websocket.as_ref(),
+    );
+    Plan::Forward(Outbound {
+        upstream: choice,
+        head,
+        framing: request.framing,
+        asked: Asked {
+            head: request.method == b"HEAD",
+            // A server that speaks something else may ignore the wish (RFC 9110 §7.8).
+            upgrade: request.upgrade && speaks_h1 && render::may_upgrade(request),
+            websocket,
+        },
+        max_body,
+        is_grpc: grpc::is_call(request),
+        idempotent: Method::of(request.method).is_idempotent(),
+        key: balance_key(upstream.config.balance, client, request.target),
+    })
+}
+
+/// The request's head as the endpoint gets it.
+fn head(
+    local: &Local,
+    downstream: &Downstream,
+    request: &Request<'_>,
+    route: &Route,
+    (id, client): (&RequestId, IpAddr),
+    websocket_key: Option<&websocket::Key>,
+) -> Vec<u8> {
     let traceparent = {
         let mut random = local.random.borrow_mut();
         trace::traceparent(
@@ -213,9 +256,6 @@ fn plan(
             random.u64(..),
         )
     };
-    let websocket = request
-        .extended_connect
-        .then(|| websocket::key(local.random_u128()));
     let mut head = local.buffers.head();
     render::request_head(
         &mut head,
@@ -228,26 +268,12 @@ fn plan(
             local: downstream.local,
             request_id: id,
             traceparent: &traceparent,
-            websocket_key: websocket.as_ref(),
+            websocket_key,
             target: &stripped(request.target, route.strip_prefix.as_deref()),
             edits: &route.headers.request,
         },
     );
-    Plan::Forward(Outbound {
-        upstream: choice,
-        head,
-        framing: request.framing,
-        asked: Asked {
-            head: request.method == b"HEAD",
-            upgrade: request.upgrade && render::may_upgrade(request),
-            websocket,
-        },
-        max_body,
-        idempotent: Method::of(request.method).is_idempotent(),
-        key: upstream.map_or_else(Key::default, |upstream| {
-            balance_key(upstream.config.balance, client, request.target)
-        }),
-    })
+    head
 }
 
 fn balance_key(balance: Balance, client: IpAddr, target: &[u8]) -> Key {

@@ -1,5 +1,7 @@
 //! Connections to endpoints: who is next, the idle ones kept by this worker, and new ones within their deadline.
 
+mod streams;
+
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::mem::MaybeUninit;
@@ -13,6 +15,8 @@ use openclaw_core::config::{self, Balance};
 use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
 
+use self::streams::Streams;
+pub use self::streams::{Lease, Room, Turn};
 use crate::net::descriptors;
 use crate::snapshot::{ResolvedEndpoint, Standing, UnderWay, UpstreamSetup};
 
@@ -44,6 +48,8 @@ pub struct Endpoint {
     kept: Rc<Cell<usize>>,
     /// The snapshot in use does not have it any more, so that nothing is kept for it.
     is_retired: Cell<bool>,
+    /// Where the endpoint speaks HTTP/2.
+    streams: Streams,
     passed_over_until: Cell<Option<Instant>>,
 }
 
@@ -129,6 +135,7 @@ impl Upstream {
         for endpoint in &self.endpoints {
             if endpoint.is_retired.get() {
                 endpoint.retain(|_idle| false);
+                endpoint.streams.leave();
             }
         }
     }
@@ -199,6 +206,10 @@ impl Upstream {
     pub fn sweep(&self, now: Instant) {
         for endpoint in &self.endpoints {
             endpoint.retain(|idle| now.duration_since(idle.since) < MAX_IDLE);
+            let keeps = self.config.keepalive > 0;
+            endpoint
+                .streams
+                .retain(|since| keeps && now.duration_since(since) < MAX_IDLE);
         }
     }
 }
@@ -244,6 +255,7 @@ impl Endpoint {
             idle: RefCell::default(),
             kept,
             is_retired: Cell::new(false),
+            streams: Streams::default(),
             passed_over_until: Cell::new(None),
         }
     }

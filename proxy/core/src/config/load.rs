@@ -8,8 +8,8 @@ use super::problem::{Complaint, Problem, Problems, Severity};
 use super::reader::{Reader, Section};
 use super::tree::{Place, Table};
 use super::{
-    Action, Config, Listener, Places, Source, Upstream, UpstreamProtocol, admin, autoban, document,
-    listener, log, route, server, shield, upstream, values,
+    Action, Config, Listener, Places, Source, Upstream, admin, autoban, document, listener, log,
+    route, server, shield, upstream, values,
 };
 
 /// A configuration that can be used.
@@ -137,7 +137,6 @@ fn read(root: &Section<'_>) -> Option<Config> {
         routes: routes?,
     };
     warn_of_unused(root, &config, &places);
-    warn_of_protocol(root, &config, &places);
     Some(config)
 }
 
@@ -220,20 +219,6 @@ fn read_routes(root: &Section<'_>, upstreams: &[String]) -> Option<Vec<super::Ro
         }
     }
     Some(routes.into_iter().map(|named| named.route).collect())
-}
-
-/// Such an upstream may stand in a file that another version shares, so it is no error; its requests fail all the same.
-fn warn_of_protocol(root: &Section<'_>, config: &Config, upstreams: &[(String, Place)]) {
-    for ((name, place), upstream) in upstreams.iter().zip(&config.upstreams) {
-        if upstream.protocol == UpstreamProtocol::H2 {
-            let complaint = Complaint::new(
-                "this version speaks only HTTP/1.1 to endpoints: every request for this upstream is answered with 502",
-            )
-            .hint("protocol = \"h1\", if the endpoints speak it");
-            root.reader
-                .warn(*place, &format!("upstream.{name}.protocol"), complaint);
-        }
-    }
 }
 
 fn warn_of_unused(root: &Section<'_>, config: &Config, upstreams: &[(String, Place)]) {

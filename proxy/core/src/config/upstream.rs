@@ -19,7 +19,7 @@ pub struct Upstream {
     pub connect_timeout: Duration,
     /// From the request being sent to the response head, and between two reads of its body.
     pub response_timeout: Duration,
-    /// How long an upgraded connection (WebSocket) may be silent.
+    /// How long an upgraded connection (WebSocket), or a gRPC call that has begun to be answered, may be silent.
     pub tunnel_timeout: Duration,
     pub retries: u32,
     /// Idle connections kept per worker.
@@ -92,7 +92,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "protocol",
             "word",
             "\"h1\"",
-            "What the endpoints speak: h1, or h2, which this version refuses to forward to.",
+            "What the endpoints speak: h1, or h2 (in the clear, with prior knowledge), which gRPC needs.",
         ),
         Key::default(
             "connect_timeout",
@@ -110,7 +110,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "tunnel_timeout",
             "duration",
             "\"1h\"",
-            "How long an upgraded connection (WebSocket) may be silent.",
+            "How long an upgraded connection (WebSocket), or a gRPC call that has begun to be answered, may be silent.",
         ),
         Key::default(
             "retries",

@@ -14,6 +14,7 @@ mod bytes;
 pub mod chunked;
 mod client;
 pub mod field;
+pub mod grpc;
 pub mod h1;
 pub mod lines;
 pub mod list;
@@ -21,7 +22,7 @@ mod method;
 pub mod path;
 pub mod render;
 pub mod request;
-mod response;
+pub mod response;
 #[cfg(test)]
 mod tests;
 pub mod websocket;

@@ -1,6 +1,8 @@
 //! A response head: as the endpoint sent it, and as it goes to the client.
 
-use super::Field;
+use super::h1::{Asked, bad_response};
+use super::request::parse_length;
+use super::{Fault, Field, Kind};
 
 /// A valid response head from an endpoint.
 #[derive(Clone, Copy, Debug)]
@@ -50,4 +52,53 @@ pub struct ResponseHead<'a> {
     pub source: &'a [u8],
     /// What follows, for the wire to frame.
     pub body: ResponseBody,
+}
+
+/// Makes a response of the fields of an HTTP/2 stream (RFC 9113 §8.3.2), whose names and values the reader has checked.
+/// `ended`: no DATA follows.
+///
+/// # Errors
+/// Always of reason `UpstreamBadResponse`.
+pub fn of_stream<'a>(
+    status: u16,
+    fields: &'a [Field<'a>],
+    asked: Asked,
+    ended: bool,
+) -> Result<Response<'a>, Fault> {
+    if status < 100 || status == 101 {
+        return Err(bad_response(
+            "a status that HTTP/2 does not have (RFC 9113 §8.6)",
+        ));
+    }
+    let mut length = None;
+    for field in fields {
+        if field.kind != Kind::ContentLength {
+            continue;
+        }
+        let value = parse_length(field.value)
+            .ok_or(bad_response("content-length is not a plain number"))?;
+        if length.replace(value).is_some_and(|known| known != value) {
+            return Err(bad_response("two different content-length fields"));
+        }
+    }
+    let body = match length {
+        _ if status < 200 || status == 204 => ResponseBody::None { declared: None },
+        declared if asked.head || status == 304 => ResponseBody::None { declared },
+        Some(1..) if ended => {
+            return Err(bad_response(
+                "content-length without a body (RFC 9113 §8.1.1)",
+            ));
+        }
+        Some(length) => ResponseBody::Length(length),
+        None if ended => ResponseBody::Length(0),
+        None => ResponseBody::Chunked,
+    };
+    Ok(Response {
+        status,
+        phrase: b"",
+        fields,
+        head: b"",
+        body,
+        keep_alive: true,
+    })
 }

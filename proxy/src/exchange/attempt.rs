@@ -1,0 +1,147 @@
+//! One try with one endpoint: a connection, or a stream of one, and the exchange over it.
+
+use std::io;
+use std::rc::Rc;
+use std::time::Instant;
+
+use openclaw_core::config::UpstreamProtocol;
+
+use super::Edits;
+use super::context::Local;
+use super::error::Error;
+use super::forward::{Forward, Passage};
+use super::prepare::Outbound;
+use super::streamed::Streamed;
+use super::watch::{Limits, Watch};
+use super::wire::Wire;
+use crate::net::descriptors;
+use crate::time::Deadline;
+use crate::upstream::{Connection, Endpoint, Lease, Room, Upstream};
+
+/// What a try needs.
+#[derive(Clone, Copy)]
+pub(super) struct Attempt<'a> {
+    pub local: &'a Local,
+    pub upstream: &'a Upstream,
+    pub endpoint: &'a Rc<Endpoint>,
+    pub outbound: &'a Outbound,
+    pub edits: Edits<'a>,
+    pub deadline: &'a Deadline,
+    pub limits: Limits,
+    /// A kept connection will do.
+    pub may_reuse: bool,
+}
+
+/// Why a try failed, and whether it was on a connection that had served before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Failure {
+    pub error: Error,
+    pub reused: bool,
+}
+
+impl Attempt<'_> {
+    pub(super) async fn run<W: Wire>(
+        self,
+        wire: &mut W,
+        passage: &mut Passage,
+    ) -> Result<(), Failure> {
+        match self.upstream.config.protocol {
+            UpstreamProtocol::H1 => self.run_h1(wire, passage).await,
+            // Boxed, so that exchanges with other endpoints need not have room for it.
+            UpstreamProtocol::H2 => Box::pin(self.run_h2(wire, passage)).await,
+        }
+    }
+
+    async fn run_h1<W: Wire>(self, wire: &mut W, passage: &mut Passage) -> Result<(), Failure> {
+        let idle = self.may_reuse.then(|| self.endpoint.idle_connection());
+        let connection = match idle.flatten() {
+            Some(connection) => connection,
+            None => self.connect().await.map_err(Failure::of_new)?,
+        };
+        let reused = connection.reused;
+        let forward = Forward::new(
+            wire,
+            self.local,
+            connection,
+            self.outbound,
+            self.edits,
+            (self.deadline, self.limits),
+            passage,
+        );
+        let result = forward.run(self.upstream).await;
+        result.map_err(|error| Failure { error, reused })
+    }
+
+    async fn run_h2<W: Wire>(self, wire: &mut W, passage: &mut Passage) -> Result<(), Failure> {
+        let lease = self.lease().await.map_err(Failure::of_new)?;
+        // A connection that is not trusted any more is as good as a new one: the try counts.
+        let reused = lease.reused && self.may_reuse;
+        let watch = Watch::new(self.deadline, self.limits);
+        let result = match Streamed::new(
+            wire,
+            self.local,
+            lease,
+            (self.outbound, self.edits),
+            watch,
+            passage,
+        ) {
+            Ok(streamed) => streamed.run().await,
+            Err(error) => Err(error),
+        };
+        result.map_err(|error| Failure { error, reused })
+    }
+
+    /// A stream of a connection that has room for one, or of a new connection.
+    async fn lease(&self) -> Result<Lease, Error> {
+        let room = self
+            .deadline
+            .within(self.upstream.config.connect_timeout, |cx| {
+                self.endpoint.poll_room(cx)
+            })
+            .await;
+        match room {
+            Some(Room::Stream(lease)) => Ok(lease),
+            Some(Room::Connect(turn)) => {
+                let connection = self.connect().await?;
+                turn.open(connection)
+                    .await
+                    .map_err(|_error| Error::Closed { sent_body: false })
+            }
+            None => Err(Error::Connect(io::ErrorKind::TimedOut)),
+        }
+    }
+
+    /// A new connection within `connect_timeout`.
+    async fn connect(&self) -> Result<Connection, Error> {
+        let endpoint = self.endpoint;
+        let mut connecting = Box::pin(endpoint.connect());
+        let result = self
+            .deadline
+            .within(self.upstream.config.connect_timeout, |cx| {
+                connecting.as_mut().poll(cx)
+            })
+            .await
+            .unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()));
+        // An endpoint that nobody asked is neither unhealthy nor passed over.
+        let is_asked = !result.as_ref().is_err_and(descriptors::are_exhausted);
+        if is_asked {
+            let slot = endpoint.slot.get();
+            self.local.recorder.upstream_connect(slot, result.is_ok());
+        }
+        result.map_err(|error| {
+            if is_asked {
+                endpoint.failed(Instant::now());
+            }
+            Error::Connect(error.kind())
+        })
+    }
+}
+
+impl Failure {
+    fn of_new(error: Error) -> Self {
+        Self {
+            error,
+            reused: false,
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! A response head on its way to the client, whatever the endpoint speaks.
+
+use std::time::Instant;
+
+use openclaw_core::message::h1::{Asked, bad_response};
+use openclaw_core::message::{
+    Fault, Field, Fields, Kind, Response, ResponseBody, ResponseHead, render, websocket,
+};
+
+use super::Edits;
+use super::context::Local;
+use super::wire::Wire;
+
+/// How many interim responses one request may get: each is queued for the client before the next is read.
+pub(super) const MAX_INTERIM: u32 = 32;
+pub(super) const TOO_MANY_INTERIM: Fault =
+    bad_response("the endpoint sent more than 32 interim responses");
+
+/// Queues the head, interim or final, with what this hop changes in it. Returns the status that the client gets.
+pub(super) fn pass_on<W: Wire>(
+    local: &Local,
+    edits: Edits<'_>,
+    response: &Response<'_>,
+    asked: Asked,
+    wire: &mut W,
+) -> u16 {
+    let tunnel = response.body == ResponseBody::Tunnel;
+    let interim = response.status < 200 && !tunnel;
+    let date = local.date(Instant::now());
+    let limit = edits.allowance.filter(|_| !interim);
+    let limit = limit.map(|known| known.fields());
+    let mut kept = Fields::new();
+    render::response_fields(response.fields, edits.of_route, tunnel, &mut kept);
+    if let Some(limit) = &limit {
+        limit.put(&mut kept);
+    }
+    if !interim && !kept.iter().any(|field| field.kind == Kind::Date) {
+        // A full list goes without: a date is not worth a refusal.
+        let _ = kept.try_push(Field {
+            name: b"Date",
+            value: &date,
+            kind: Kind::Date,
+        });
+    }
+    let on_stream = tunnel && asked.websocket.is_some();
+    if on_stream {
+        websocket::strip_answer(&mut kept);
+    }
+    let head = ResponseHead {
+        status: if on_stream { 200 } else { response.status },
+        phrase: response.phrase,
+        fields: &kept,
+        source: response.head,
+        body: response.body,
+    };
+    if interim {
+        wire.inform(&head);
+    } else {
+        wire.respond(&head);
+    }
+    head.status
+}

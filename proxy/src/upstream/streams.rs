@@ -1,0 +1,218 @@
+//! HTTP/2 connections to an endpoint: exchanges share one as far as the endpoint allows, and a worker opens few.
+//!
+//! The `h2` crate speaks the protocol; a task for each connection drives it. What is decided here is which connection
+//! takes the next stream, when there is to be another one, and when one is not used any more.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use bytes::Bytes;
+use h2::client::{Builder, SendRequest};
+use tokio::task::spawn_local;
+
+use super::{Connection, Endpoint};
+
+/// How many connections a worker has to one endpoint; when all are full, streams wait in them.
+const MAX_CONNECTIONS: usize = 8;
+/// What an endpoint may send ahead on one stream.
+const STREAM_WINDOW: u32 = 128 * 1024;
+/// The same on all streams of a connection: enough that slow clients do not hold up the others.
+const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
+/// What of a request's body waits for the socket.
+const SEND_BUFFER: usize = 128 * 1024;
+/// How many streams are opened before the endpoint has ever said how many it takes; those beyond are refused, and tried
+/// again.
+const FIRST_STREAMS: usize = 100;
+
+/// The connections of one worker to one endpoint.
+#[derive(Debug)]
+pub(super) struct Streams {
+    open: RefCell<Vec<Rc<Shared>>>,
+    /// How many streams a connection of which nothing is known yet will take, as the one before had it.
+    usual: Cell<usize>,
+    /// An exchange is making a connection; others wait for it.
+    connecting: Cell<bool>,
+    waiting: RefCell<Vec<Waker>>,
+}
+
+/// One connection.
+#[derive(Debug)]
+struct Shared {
+    send: SendRequest<Bytes>,
+    active: Cell<usize>,
+    has_served: Cell<bool>,
+    /// It takes no new streams; those that run go on as long as they can.
+    is_over: Cell<bool>,
+    idle_since: Cell<Instant>,
+}
+
+/// What an exchange gets when it asks for a stream.
+#[derive(Debug)]
+pub enum Room {
+    Stream(Lease),
+    /// There is none: it is this exchange's turn to make a connection.
+    Connect(Turn),
+}
+
+/// The duty to make a connection, for which others wait.
+#[derive(Debug)]
+pub struct Turn(Rc<Endpoint>);
+
+/// The right to one stream.
+#[derive(Debug)]
+pub struct Lease {
+    pub send: SendRequest<Bytes>,
+    /// The connection has served before, so that the endpoint may be closing it.
+    pub reused: bool,
+    shared: Rc<Shared>,
+    endpoint: Rc<Endpoint>,
+}
+
+impl Endpoint {
+    /// Waits while another exchange makes a connection that both can use.
+    pub fn poll_room(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<Room> {
+        let streams = &self.streams;
+        streams
+            .open
+            .borrow_mut()
+            .retain(|shared| shared.is_usable(cx));
+        let open = streams.open.borrow();
+        let least = open.iter().min_by_key(|shared| shared.active.get());
+        let free = open.iter().find(|shared| shared.has_room());
+        if let Some(shared) = free.or(least.filter(|_| open.len() >= MAX_CONNECTIONS)) {
+            return Poll::Ready(Room::Stream(Lease::new(shared, self)));
+        }
+        if streams.connecting.replace(true) {
+            streams.waiting.borrow_mut().push(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(Room::Connect(Turn(self.clone())))
+    }
+}
+
+impl Default for Streams {
+    fn default() -> Self {
+        Self {
+            open: RefCell::default(),
+            usual: Cell::new(FIRST_STREAMS),
+            connecting: Cell::new(false),
+            waiting: RefCell::default(),
+        }
+    }
+}
+
+impl Streams {
+    /// Closes connections that nobody uses, and that are not wanted. Others end with their last stream.
+    pub(super) fn retain(&self, wanted: impl Fn(Instant) -> bool) {
+        self.open
+            .borrow_mut()
+            .retain(|shared| shared.active.get() > 0 || wanted(shared.idle_since.get()));
+    }
+
+    /// Takes no new streams on any connection; those that run go on.
+    pub(super) fn leave(&self) {
+        self.open.borrow_mut().clear();
+    }
+
+    fn wake(&self) {
+        for waker in self.waiting.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl Shared {
+    fn has_room(&self) -> bool {
+        self.active.get() < self.send.current_max_send_streams()
+    }
+
+    /// Whether the endpoint has not said that it goes, nor gone.
+    fn is_usable(&self, cx: &mut Context<'_>) -> bool {
+        !self.is_over.get() && !matches!(self.send.clone().poll_ready(cx), Poll::Ready(Err(_)))
+    }
+}
+
+impl Turn {
+    /// Begins HTTP/2 on a new connection.
+    ///
+    /// # Errors
+    /// The connection was lost again.
+    pub async fn open(self, connection: Connection) -> Result<Lease, h2::Error> {
+        let (send, driver) = Builder::new()
+            .enable_push(false)
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_send_buffer_size(SEND_BUFFER)
+            .initial_max_send_streams(self.0.streams.usual.get())
+            .handshake(connection.tcp)
+            .await?;
+        let shared = Rc::new(Shared {
+            send,
+            active: Cell::new(0),
+            has_served: Cell::new(false),
+            is_over: Cell::new(false),
+            idle_since: Cell::new(Instant::now()),
+        });
+        let watched = Rc::downgrade(&shared);
+        let endpoint = self.0.clone();
+        spawn_local(async move {
+            let ended = driver.await;
+            tracing::debug!(endpoint = %endpoint.label, ?ended, "an HTTP/2 connection to an endpoint ended");
+            if let Some(shared) = watched.upgrade() {
+                shared.is_over.set(true);
+            }
+        });
+        let lease = Lease::new(&shared, &self.0);
+        self.0.streams.open.borrow_mut().push(shared);
+        Ok(lease)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.streams.connecting.set(false);
+        self.0.streams.wake();
+    }
+}
+
+impl Lease {
+    fn new(shared: &Rc<Shared>, endpoint: &Rc<Endpoint>) -> Self {
+        shared.active.set(shared.active.get() + 1);
+        Self {
+            send: shared.send.clone(),
+            reused: shared.has_served.get(),
+            shared: shared.clone(),
+            endpoint: endpoint.clone(),
+        }
+    }
+
+    /// The endpoint has answered on this connection.
+    pub fn has_served(&self) {
+        self.shared.has_served.set(true);
+        let takes = self.send.current_max_send_streams();
+        self.endpoint
+            .streams
+            .usual
+            .set(takes.clamp(1, FIRST_STREAMS));
+    }
+
+    /// The connection may be dead without anybody knowing: it gets no new streams.
+    pub fn distrust(&self) {
+        self.shared.is_over.set(true);
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let active = self.shared.active.get() - 1;
+        self.shared.active.set(active);
+        if active == 0 {
+            self.shared.idle_since.set(Instant::now());
+            if self.endpoint.is_retired.get() {
+                self.endpoint.streams.retain(|_since| false);
+            }
+        }
+    }
+}
