@@ -99,7 +99,7 @@ enum Verb {
     Export {
         #[arg(long, value_name = "NAME")]
         list: Option<String>,
-        /// csv and json keep TTLs [default: plain; json with -o json]
+        /// All keep TTLs, plain and netset in comments [default: plain; json with -o json]
         #[arg(long, value_enum)]
         format: Option<Format>,
     },

@@ -55,7 +55,7 @@ enum Verb {
         #[arg(value_name = "IFACE")]
         interface: String,
     },
-    /// The kill switch: everything passes, until `on` or the next start of the proxy
+    /// The kill switch: everything passes until `on`, over restarts, too
     ///
     /// It works on the pinned maps at once, without configuration, proxy or state directory.
     Off(switch::Arguments),

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use openclaw_core::config::{Config, ShieldMode};
 
+use super::kernel::{BPFFS, inspect};
 use super::own;
 use super::prefix::{AnyNet, show};
 use super::store::Guard;
@@ -18,6 +19,25 @@ pub fn missing_interfaces(config: &Config) -> Vec<String> {
         .filter(|name| !Path::new("/sys/class/net").join(name).exists())
         .map(|name| format!("shield.interfaces: there is no network interface `{name}`"))
         .collect()
+}
+
+/// A place for pins that cannot hold any: maps and links live on a BPF file system only.
+pub fn unpinnable(config: &Config) -> Option<String> {
+    let shield = &config.shield;
+    let pin_dir = &shield.pin_dir;
+    if shield.mode == ShieldMode::Off
+        || shield.interfaces.is_empty()
+        // That one is mounted on demand.
+        || pin_dir.starts_with(BPFFS)
+        || inspect::is_on_bpffs(pin_dir).unwrap_or(true)
+    {
+        return None;
+    }
+    Some(format!(
+        "shield.pin_dir: {} is not on a BPF file system, so nothing can be pinned there and nothing is attached; use a directory \
+         below {BPFFS}",
+        pin_dir.display()
+    ))
 }
 
 /// Ranges of `shield.block` around what is never blocked.

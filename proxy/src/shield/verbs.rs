@@ -135,11 +135,19 @@ impl State {
             .iter()
             .map(|address| read(address, &mut normalised))
             .collect::<Result<Vec<_>, _>>()?;
+        let pardoned: Vec<Prefix> = prefixes
+            .iter()
+            .filter(|prefix| kind == Kind::Block && self.is_autobanned(**prefix))
+            .copied()
+            .collect();
         let deleted = self
             .store
             .delete(kind, list.as_deref(), &prefixes)
             .map_err(|error| list_error(&error))?;
         let mut changed = self.finish_delete(kind, list, deleted);
+        let pardoned = pardoned.into_iter();
+        // It may have been deleted from another list alone.
+        changed.warnings.extend(self.pardon(pardoned));
         changed.normalised = normalised;
         Ok(Answer::Changed(changed))
     }
