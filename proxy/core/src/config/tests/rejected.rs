@@ -292,10 +292,6 @@ fn upstreams_are_checked() {
         "unknown key `wait`",
     );
     upstream("endpoints = [5]", "expected a string");
-    upstream(
-        "balance = \"maglev\"",
-        "does not support balancing by `maglev`",
-    );
     upstream("balance = \"best\"", "`best` is not known here");
     upstream("protocol = \"h3\"", "`h3` is not known here");
     upstream("connect_timeout = \"0s\"", "longer than zero");
