@@ -1,10 +1,8 @@
 //! What of a configuration of the shield probably does not do what is meant, on this machine and now.
 
-use std::path::Path;
-
 use openclaw_core::config::{Config, ShieldMode};
 
-use super::kernel::{BPFFS, inspect};
+use super::kernel::{BPFFS, inspect, interface_index};
 use super::own;
 use super::prefix::{AnyNet, show};
 use super::store::Guard;
@@ -16,7 +14,7 @@ pub fn missing_interfaces(config: &Config) -> Vec<String> {
     }
     let interfaces = config.shield.interfaces.iter();
     interfaces
-        .filter(|name| !Path::new("/sys/class/net").join(name).exists())
+        .filter(|name| interface_index(name).is_none())
         .map(|name| format!("shield.interfaces: there is no network interface `{name}`"))
         .collect()
 }

@@ -31,6 +31,7 @@ mod lock;
 mod look;
 mod metrics;
 mod news;
+mod operator;
 mod own;
 mod peers;
 mod persist;

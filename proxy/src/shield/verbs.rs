@@ -129,12 +129,16 @@ impl State {
         kind: Kind,
         addresses: &[String],
         list: Option<String>,
+        spare: Option<IpAddr>,
     ) -> Result<Answer, ApiError> {
         let mut normalised = Problems::default();
         let prefixes = addresses
             .iter()
             .map(|address| read(address, &mut normalised))
             .collect::<Result<Vec<_>, _>>()?;
+        if let Some(peer) = spare.filter(|_| kind == Kind::Allow) {
+            self.spare_without(list.as_deref(), Some(&prefixes), peer)?;
+        }
         let pardoned: Vec<Prefix> = prefixes
             .iter()
             .filter(|prefix| kind == Kind::Block && self.is_autobanned(**prefix))
@@ -152,7 +156,15 @@ impl State {
         Ok(Answer::Changed(changed))
     }
 
-    pub(super) fn flush(&mut self, kind: Kind, list: Option<String>) -> Result<Answer, ApiError> {
+    pub(super) fn flush(
+        &mut self,
+        kind: Kind,
+        list: Option<String>,
+        spare: Option<IpAddr>,
+    ) -> Result<Answer, ApiError> {
+        if let Some(peer) = spare.filter(|_| kind == Kind::Allow) {
+            self.spare_without(list.as_deref(), None, peer)?;
+        }
         let deleted = self
             .store
             .flush(kind, list.as_deref())

@@ -16,7 +16,7 @@ use openclaw_core::config::{Config, ShieldMode, SynMode, SynVariant};
 use serde::{Deserialize, Serialize};
 
 use self::attack::{Attack, Change};
-use super::kernel::{KernelError, Maps, inspect, interface_mtu};
+use super::kernel::{AttachedMode, KernelError, Maps, inspect, interface_mtu};
 use super::state::State;
 use super::{own, policy};
 use crate::telemetry::chain;
@@ -108,7 +108,7 @@ impl SynWatch {
         }
     }
 
-    pub(super) fn status(&self, config: &Config) -> SynStatus {
+    fn status(&self, config: &Config, generic: &[String]) -> SynStatus {
         let syn = &config.shield.syn;
         let mut missing = Vec::new();
         if !self.has_raw {
@@ -119,7 +119,7 @@ impl SynWatch {
         }
         missing.extend(self.refused.clone());
         missing.extend(config.shield.interfaces.iter().filter_map(|name| {
-            let sends = config.shield.mode == ShieldMode::Generic || !is_veth(name);
+            let sends = config.shield.mode == ShieldMode::Generic || generic.contains(name) || !is_veth(name);
             (!sends).then(|| {
                 format!("{name} is a veth: in native mode it sends cookies only if its other end has an XDP program; \
                     `shield.mode = \"generic\"` always does")
@@ -195,6 +195,13 @@ impl State {
         }
     }
 
+    pub(super) fn syn_status(&self) -> SynStatus {
+        let attached = self.attached().into_iter();
+        let generic = attached.filter(|one| one.mode == Some(AttachedMode::Generic));
+        let generic: Vec<String> = generic.map(|one| one.interface).collect();
+        self.syn.status(&self.config, &generic)
+    }
+
     /// To be called ten times a second: follows the rate of SYNs.
     pub(super) fn watch_syns(&mut self, now: Instant) {
         let Some(maps) = self.maps.clone() else {
@@ -231,7 +238,7 @@ impl State {
         if let Err(error) = maps.refresh_config(&self.kernel_config()) {
             tracing::error!("{}", chain(&error));
         }
-        let status = self.syn.status(&self.config);
+        let status = self.syn_status();
         if status.always {
             tracing::info!(
                 cookies = status.cookies,
