@@ -25,6 +25,8 @@ pub struct Hop<'a> {
     pub traceparent: &'a str,
     /// The target for the endpoint, where a prefix is stripped.
     pub target: &'a [u8],
+    /// The request came as early data (RFC 8470 §5.1).
+    pub early: bool,
     /// What the route does to the fields, after everything else.
     pub edits: &'a HeaderEdit,
 }
@@ -58,6 +60,9 @@ pub fn request_head(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
     push_client(out, request, hop);
     push_own(out, hop, b"X-Request-Id", hop.request_id.as_bytes());
     push_own(out, hop, b"traceparent", hop.traceparent.as_bytes());
+    if hop.early && request.field(b"early-data").is_none() {
+        push_own(out, hop, b"Early-Data", b"1");
+    }
     push_edits(out, hop.edits);
     match request.framing {
         Framing::None if matches!(request.method, b"POST" | b"PUT" | b"PATCH") => {
@@ -259,6 +264,14 @@ pub fn response_fields<'a>(
         {
             return;
         }
+    }
+}
+
+/// Adds a field of this hop's own to a response, unless the endpoint or the route has something to say of it.
+pub fn response_field<'a>(kept: &mut Fields<'a>, edits: &HeaderEdit, field: Field<'a>) {
+    if !edits_name(edits, field.name) && !kept.iter().any(|known| known.is(field.name)) {
+        // A full list goes without.
+        let _ = kept.try_push(field);
     }
 }
 
