@@ -253,6 +253,7 @@ fn protocol(version: Version) -> &'static str {
         Version::H10 => "HTTP/1.0",
         Version::H11 => "HTTP/1.1",
         Version::H2 => "HTTP/2",
+        Version::H3 => "HTTP/3",
     }
 }
 
