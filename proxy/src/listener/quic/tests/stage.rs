@@ -89,6 +89,7 @@ impl Stage {
             Recorder::new(None),
             PeerFilter::default(),
             Queue::default().informer(),
+            (0, 1),
         ));
         let mut keeper = Keeper::default();
         let tls = listener.tls.clone().unwrap();
