@@ -3,9 +3,11 @@
 
 pub(super) mod huffman;
 mod input;
+mod integer;
 mod taker;
 
 pub(super) use input::Input;
+pub(super) use integer::integer;
 pub(super) use taker::{Decoded, Taker};
 
 /// Scratch buffers larger than this are given back after the block.
@@ -14,23 +16,6 @@ pub(super) const KEPT_SCRATCH: usize = 1024;
 /// A block that cannot be decoded: the end of the connection on either wire (RFC 9113 §4.3, RFC 9204 §2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BadBlock;
-
-/// Appends an integer with a prefix of so many bits; `first` holds the bits above the prefix (RFC 7541 §5.1).
-#[inline]
-pub(super) fn integer(out: &mut Vec<u8>, prefix: u8, first: u8, number: usize) {
-    let most = 0xff >> (8 - prefix);
-    if number < usize::from(most) {
-        out.push(first | number as u8);
-        return;
-    }
-    out.push(first | most);
-    let mut rest = number - usize::from(most);
-    while rest >= 0x80 {
-        out.push(rest as u8 | 0x80);
-        rest >>= 7;
-    }
-    out.push(rest as u8);
-}
 
 #[cfg(test)]
 mod tests {
