@@ -33,6 +33,8 @@ pub struct Snapshot {
 #[derive(Clone, Debug)]
 pub struct ListenerSetup {
     pub tls: Option<TlsSetup>,
+    /// What new QUIC connections get, where HTTP/3 is spoken.
+    pub quic: Option<Arc<quinn_proto::ServerConfig>>,
     /// Goes on from snapshot to snapshot while the listener keeps its name.
     pub permits: Arc<Permits>,
 }

@@ -33,7 +33,8 @@ fn absent_keys_have_their_defaults() {
         listener.protocols,
         Protocols {
             h1: true,
-            h2: false
+            h2: false,
+            h3: false
         }
     );
     assert_eq!(listener.max_connections, 100_000);
@@ -131,7 +132,7 @@ fn h2_comes_with_tls_and_can_be_asked_for_without() {
         let config = accepted(&format!("[listener.web]\nbind = \"127.0.0.1:0\"\n{keys}\n"));
         assert_eq!(
             config.listeners[0].protocols,
-            Protocols { h1, h2 },
+            Protocols { h1, h2, h3: false },
             "{keys}"
         );
     };

@@ -2,7 +2,7 @@
 
 mod decode;
 pub(super) mod encode;
-mod huffman;
 mod table;
 
-pub(super) use decode::{Decoded, Decoder};
+pub(super) use super::super::compression::Decoded;
+pub(super) use decode::Decoder;
