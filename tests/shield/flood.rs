@@ -103,7 +103,7 @@ impl Scene {
     }
 }
 
-fn counted(maps: &Maps, reason: Reason) -> u64 {
+pub fn counted(maps: &Maps, reason: Reason) -> u64 {
     let stats = maps.counters.total().unwrap();
     let counter = stats.iter().find(|(counted, _)| *counted == reason);
     counter.unwrap().1.packets
