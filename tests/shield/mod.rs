@@ -31,4 +31,5 @@ mod storm;
 mod switch;
 mod syn;
 mod tables;
+mod trial;
 mod watch;

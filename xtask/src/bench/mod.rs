@@ -1,6 +1,7 @@
 //! `bench`: figures, each kind under its own name.
 
 mod check;
+pub(crate) mod hot;
 mod load;
 mod machine;
 mod peer;
@@ -39,6 +40,8 @@ enum Subject {
     },
     /// What clients get under a flood of SYNs from forged sources, and how many of those are answered, by defence
     Flood,
+    /// Instructions of each hot question, beside the counts in benches/hot.toml
+    Hot(hot::Arguments),
     /// CPU time per request, side by side with the other proxies found here
     Peers(peers::Arguments),
 }
@@ -47,6 +50,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.subject {
         Subject::Xdp { arguments } => xdp(arguments),
         Subject::Flood => flood(),
+        Subject::Hot(arguments) => hot::run(arguments),
         Subject::Peers(arguments) => peers::run(arguments),
     }
 }
