@@ -207,7 +207,10 @@ async fn forward<W: Wire>(
                 );
                 match forward.run(upstream).await {
                     Ok(()) => {
-                        upstream.answered(&endpoint, now, passage.answered);
+                        let Passage {
+                            answered, status, ..
+                        } = *passage;
+                        upstream.answered(&endpoint, now, answered, status);
                         return None;
                     }
                     Err(error) if error.is_retriable(outbound.idempotent, reused) && reused => {

@@ -10,7 +10,7 @@ mod face;
 mod farewell;
 mod flow;
 mod frame;
-mod hpack;
+pub(super) mod hpack;
 mod inbound;
 mod outbound;
 mod output;

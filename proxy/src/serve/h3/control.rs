@@ -43,16 +43,17 @@ impl Control {
         while let Some(piece) = self.frames.next(&mut input) {
             match piece {
                 Piece::Head { kind, length } => self.begin(kind, length, budget)?,
-                Piece::Payload(octets) if self.skips => {
+                Piece::Payload { octets, .. } if self.skips => {
                     if octets.len() >= MAX_PAYLOAD {
                         budget.glitch()?;
                     }
                 }
-                Piece::Payload(octets) => self.payload.extend_from_slice(octets),
-                Piece::End if self.skips => {}
-                Piece::End => {
-                    let payload = std::mem::take(&mut self.payload);
-                    updates.extend(self.end(&payload, streams, budget)?);
+                Piece::Payload { octets, is_last } => {
+                    self.payload.extend_from_slice(octets);
+                    if is_last {
+                        let payload = std::mem::take(&mut self.payload);
+                        updates.extend(self.end(&payload, streams, budget)?);
+                    }
                 }
             }
         }

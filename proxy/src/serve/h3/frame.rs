@@ -19,15 +19,13 @@ pub(super) fn is_of_http2(kind: u64) -> bool {
     matches!(kind, 0x2 | 0x6 | 0x8 | 0x9)
 }
 
-/// The next part of a stream's frames.
+/// The next part of a stream's frames: a head, then payload until the last of it, which alone may be empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Piece<'a> {
     /// A frame begins.
     Head { kind: u64, length: u64 },
-    /// More of its payload, never empty.
-    Payload(&'a [u8]),
-    /// All of its payload has come.
-    End,
+    /// More of its payload; whatever else the input holds is not of this frame if `is_last`.
+    Payload { octets: &'a [u8], is_last: bool },
 }
 
 /// Where a stream stands in its frames.
@@ -65,26 +63,26 @@ impl Frames {
                 self.at = At::Payload { left: length };
                 Some(Piece::Head { kind, length })
             }
-            At::Payload { left: 0 } => {
-                self.at = At::Head;
-                Some(Piece::End)
-            }
             At::Payload { left } => {
                 let count = usize::try_from(left).map_or(input.len(), |left| left.min(input.len()));
-                let (payload, rest) = input.split_at_checked(count)?;
-                if payload.is_empty() {
+                if count == 0 && left > 0 {
                     return None;
                 }
+                let (octets, rest) = input.split_at_checked(count)?;
                 *input = rest;
-                self.at = At::Payload {
-                    left: left - count as u64,
+                let left = left - count as u64;
+                let is_last = left == 0;
+                self.at = if is_last {
+                    At::Head
+                } else {
+                    At::Payload { left }
                 };
-                Some(Piece::Payload(payload))
+                Some(Piece::Payload { octets, is_last })
             }
         }
     }
 
-    /// Whether the stream may end here (RFC 9114 §7.1). Only true once `next` has told of the end of the last frame.
+    /// Whether the stream may end here (RFC 9114 §7.1).
     pub(super) fn is_between(&self) -> bool {
         self.at == At::Head && self.held == 0
     }

@@ -20,11 +20,13 @@ fn taken_apart(input: &[u8], cuts: &[usize]) -> (Vec<(u64, Vec<u8>, bool)>, bool
         while let Some(piece) = frames.next(&mut part) {
             match piece {
                 Piece::Head { kind, .. } => found.push((kind, Vec::new(), false)),
-                Piece::Payload(octets) => {
-                    assert!(!octets.is_empty());
-                    found.last_mut().unwrap().1.extend_from_slice(octets);
+                Piece::Payload { octets, is_last } => {
+                    assert!(is_last || !octets.is_empty());
+                    let last = found.last_mut().unwrap();
+                    assert!(!last.2, "behind the last of it");
+                    last.1.extend_from_slice(octets);
+                    last.2 = is_last;
                 }
-                Piece::End => found.last_mut().unwrap().2 = true,
             }
         }
         assert!(part.is_empty());

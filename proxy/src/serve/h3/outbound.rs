@@ -17,6 +17,10 @@ use crate::exchange::wire::WireError;
 /// Payload that goes into one piece with the frame heads before it.
 const PIECE: usize = 64 * 1024;
 
+/// Room for the head of a response, and for payload that comes with it.
+const HEAD: usize = 512;
+const SMALL: u64 = 4096;
+
 /// What became of what waits for QUIC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flushed {
@@ -42,6 +46,10 @@ impl State {
                 (None, false)
             }
         };
+        // The head and, as long as it is small, the payload behind it become one piece.
+        stream
+            .staged
+            .reserve(HEAD + length.map_or(0, |length| length.min(SMALL)) as usize);
         frame::headers(&mut stream.staged, |out| {
             encode::begin(out);
             encode::status(out, head.status);

@@ -100,34 +100,56 @@ impl State {
                         _ => self.budget.glitch()?,
                     }
                 }
-                Piece::Payload(octets) => match stream.kind {
-                    frame::DATA => stream.body.extend_from_slice(octets),
-                    frame::HEADERS if !stream.oversize => stream.section.extend_from_slice(octets),
-                    _ => self.budget.glitch()?,
-                },
-                Piece::End if stream.kind == frame::HEADERS => {
-                    if let Some(fault) = self.section(slot)? {
+                Piece::Payload { octets, is_last } => {
+                    if let Some(fault) = self.payload(slot, octets, is_last)? {
                         return Ok(Some(fault));
                     }
                 }
-                Piece::End => {}
             }
         }
     }
 
-    /// A field section is complete: the head of the request, or its trailers.
-    fn section(&mut self, slot: u32) -> Result<Option<Fault>, Violation> {
+    /// Payload of a frame. A field section that comes in one piece is decoded where it lies.
+    fn payload(
+        &mut self,
+        slot: u32,
+        octets: &[u8],
+        is_last: bool,
+    ) -> Result<Option<Fault>, Violation> {
         let Some(stream) = self.streams.get_mut(slot as usize) else {
             return Ok(None);
         };
-        let section = std::mem::take(&mut stream.section);
+        match stream.kind {
+            frame::DATA => stream.body.extend_from_slice(octets),
+            frame::HEADERS if stream.oversize && is_last => return self.section(slot, &[]),
+            frame::HEADERS if is_last && stream.section.is_empty() => {
+                return self.section(slot, octets);
+            }
+            frame::HEADERS if !stream.oversize => {
+                stream.section.extend_from_slice(octets);
+                if is_last {
+                    let section = std::mem::take(&mut stream.section);
+                    return self.section(slot, &section);
+                }
+            }
+            _ if octets.is_empty() => {}
+            _ => self.budget.glitch()?,
+        }
+        Ok(None)
+    }
+
+    /// A field section is complete: the head of the request, or its trailers.
+    fn section(&mut self, slot: u32, section: &[u8]) -> Result<Option<Fault>, Violation> {
+        let Some(stream) = self.streams.get_mut(slot as usize) else {
+            return Ok(None);
+        };
         let mut list = spare::list();
         list.clear();
         let mut decoded = Decoded::TooLarge;
         if !stream.oversize {
             let taken = self
                 .decoder
-                .decode(&section, self.limits.max_header, &mut list);
+                .decode(section, self.limits.max_header, &mut list);
             decoded = taken.map_err(|_bad_block| {
                 Violation::new(
                     Code::QpackDecompressionFailed,

@@ -7,14 +7,14 @@ use crate::serve::compression::{BadBlock, Decoded, Input, KEPT_SCRATCH, Taker};
 
 /// The receiving half of one connection's compression.
 #[derive(Debug)]
-pub(in super::super) struct Decoder {
+pub(in crate::serve) struct Decoder {
     table: Table,
     name: Vec<u8>,
     value: Vec<u8>,
 }
 
 impl Decoder {
-    pub(in super::super) fn new() -> Self {
+    pub(in crate::serve) fn new() -> Self {
         Self {
             table: Table::new(),
             name: Vec::new(),
@@ -23,7 +23,7 @@ impl Decoder {
     }
 
     /// Appends the fields of a whole block to `list`, at most until its size is `max_size`.
-    pub(in super::super) fn decode(
+    pub(in crate::serve) fn decode(
         &mut self,
         block: &[u8],
         max_size: usize,

@@ -12,4 +12,7 @@
 mod ending;
 mod errors;
 mod exchanges;
+mod fuzz;
 mod pair;
+mod parity;
+mod windows;

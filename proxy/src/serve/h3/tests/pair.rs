@@ -350,6 +350,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    /// Only frames that we send: sections, and payload.
     fn of(mut octets: &[u8]) -> Self {
         let mut answer = Self::default();
         let mut frames = Frames::default();
@@ -358,14 +359,15 @@ impl Answer {
             let kind = answer.kinds.last().copied();
             match piece {
                 Piece::Head { kind, .. } => answer.kinds.push(kind),
-                Piece::Payload(part) if kind == Some(frame::DATA) => {
-                    answer.payload.extend_from_slice(part);
+                Piece::Payload { octets, .. } if kind == Some(frame::DATA) => {
+                    answer.payload.extend_from_slice(octets);
                 }
-                Piece::Payload(part) => section.extend_from_slice(part),
-                Piece::End if kind == Some(frame::HEADERS) => {
-                    answer.sections.push(fields(&std::mem::take(&mut section)));
+                Piece::Payload { octets, is_last } => {
+                    section.extend_from_slice(octets);
+                    if is_last {
+                        answer.sections.push(fields(&std::mem::take(&mut section)));
+                    }
                 }
-                Piece::End => {}
             }
         }
         answer
