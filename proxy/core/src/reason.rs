@@ -12,6 +12,7 @@ pub enum Reason {
     UriTooLong,
     MethodRefused,
     VersionRefused,
+    TooEarly,
     Timeout,
     ClientAborted,
     Shutdown,
@@ -93,6 +94,7 @@ table! {
     UriTooLong, "http.uri_too_long", Client, "The request target does not fit into `max_header`.", "Raise `max_header` of the listener if the client is right.";
     MethodRefused, "http.method", Client, "The method is CONNECT, which a reverse proxy does not forward.", "Nothing to do: CONNECT asks for a forward proxy.";
     VersionRefused, "http.version", Client, "The HTTP version is neither 1.0, 1.1, 2 nor 3.", "Look at the client.";
+    TooEarly, "http.too_early", Client, "A request that is not safe to repeat came as early data of a QUIC handshake, which somebody may have recorded and sent again (425, RFC 8470).", "Nothing to do: clients send it again when the handshake is complete.";
     Timeout, "http.timeout", Client, "The client was too slow to send its head or body, or to take the response.", "Raise `header_timeout` or `idle_timeout` of the listener, or lower its `min_body_rate`, if clients are slow but honest.";
     ClientAborted, "http.client_aborted", Client, "The client went away before the exchange was over.", "Nothing to do; many of these together point at slow responses.";
     Shutdown, "http.shutdown", Operator, "The proxy ended before the exchange was over: `shutdown_grace` had passed.", "Raise `shutdown_grace` of the server, or that of `openclaw stop`, if such exchanges are worth waiting for.";
