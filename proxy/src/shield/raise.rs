@@ -313,7 +313,7 @@ impl State {
             followed: self.sampling.is_followed(),
             countries: self.maps.as_deref().map(countries).unwrap_or_default(),
             proxy: self.is_proxy,
-            syn: (self.is_proxy && self.kernel.is_some()).then(|| self.syn_status()),
+            syn: (self.is_proxy && self.kernel.is_some()).then(|| self.syn.status(&self.config)),
             privileges: self.is_proxy.then(Privileges::current),
             blocked: count(Kind::Block),
             allowed: count(Kind::Allow),
