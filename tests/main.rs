@@ -14,5 +14,6 @@
 mod control;
 mod http;
 mod shield;
+mod soak;
 mod support;
 mod upstream;
