@@ -14,6 +14,8 @@ use crate::filter::Refusal;
 pub(super) enum Error {
     /// The host belongs to another certificate than the connection's.
     Misdirected,
+    /// It came as early data, and doing it twice is not as good as once.
+    TooEarly,
     /// No route takes the request.
     NoRoute,
     /// The upstream speaks a protocol that this proxy cannot carry the request over.
@@ -50,6 +52,18 @@ pub(super) enum Error {
     Ended,
 }
 
+const MISDIRECTED: Fault = Fault {
+    reason: Reason::RouteMisdirected,
+    status: 421,
+    detail: "the connection was opened for another certificate than the one of this host",
+};
+
+const TOO_EARLY: Fault = Fault {
+    reason: Reason::TooEarly,
+    status: 425,
+    detail: "early data may have been recorded and sent again",
+};
+
 impl Error {
     /// Status, code and detail for the client and the log.
     pub(super) fn fault(self) -> Fault {
@@ -59,11 +73,8 @@ impl Error {
             detail,
         };
         match self {
-            Self::Misdirected => fault(
-                421,
-                Reason::RouteMisdirected,
-                "the connection was opened for another certificate than the one of this host",
-            ),
+            Self::Misdirected => MISDIRECTED,
+            Self::TooEarly => TOO_EARLY,
             Self::NoRoute => fault(404, Reason::RouteNone, "no route matches"),
             Self::Protocol => fault(
                 501,
@@ -143,6 +154,7 @@ impl Error {
             | Self::BadResponse(_)
             | Self::UpstreamTimeout => true,
             Self::Misdirected
+            | Self::TooEarly
             | Self::NoRoute
             | Self::Protocol
             | Self::Unspeakable
@@ -172,6 +184,7 @@ impl Error {
             | Self::Reset
             | Self::Unspeakable
             | Self::Misdirected
+            | Self::TooEarly
             | Self::NoRoute
             | Self::Protocol
             | Self::NoEndpoint

@@ -45,6 +45,7 @@ const STALE_TRIES: u32 = 3;
 struct Edits<'a> {
     of_route: &'a HeaderEdit,
     allowance: Option<Allowance>,
+    alt_svc: Option<&'a str>,
 }
 
 /// What is known at the end, for counters and log.
@@ -135,6 +136,7 @@ pub async fn run<W: Wire>(
                     let edits = Edits {
                         of_route: &route.headers.response,
                         allowance: prepared.allowance,
+                        alt_svc: downstream.alt_svc.as_deref(),
                     };
                     forward(
                         local, downstream, upstream, outbound, edits, wire, deadline, story,
@@ -208,7 +210,8 @@ async fn forward<W: Wire>(
         };
         let error = match attempt.run(wire, &mut story.passage).await {
             Ok(()) => {
-                upstream.answered(&endpoint, now, story.passage.answered);
+                let passage = &story.passage;
+                upstream.answered(&endpoint, now, passage.answered, passage.status);
                 return None;
             }
             Err(Failure { error, reused })
