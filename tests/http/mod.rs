@@ -2,12 +2,14 @@
 
 mod bodies;
 mod drain;
+mod grpc;
 mod h2;
 mod h2_client;
 mod interim;
 mod limits;
 mod logs;
 mod lying;
+mod matrix;
 mod messages;
 mod pace;
 mod rates;

@@ -204,11 +204,13 @@ impl Proxy {
 
     /// Waits for a line of the access log that contains `text`.
     pub fn wait_for_access(&self, text: &str) -> String {
-        let line = self
-            .process
-            .stdout
-            .line(PATIENCE, |line| line.contains(text));
-        line.unwrap_or_else(|| panic!("no {text:?} in:\n{}", self.stdout()))
+        self.wait_for_access_to(text, |line| line.contains(text))
+    }
+
+    /// Waits for the line about `what`.
+    pub fn wait_for_access_to(&self, what: &str, is_it: impl Fn(&str) -> bool) -> String {
+        let line = self.process.stdout.line(PATIENCE, is_it);
+        line.unwrap_or_else(|| panic!("no {what:?} in:\n{}", self.stdout()))
     }
 
     /// Runs another `openclaw` that speaks with this one.
