@@ -28,6 +28,7 @@ mod syn;
 mod tls;
 mod tree;
 mod udp;
+mod unclosed;
 pub mod units;
 mod upstream;
 mod values;
