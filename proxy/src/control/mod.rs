@@ -41,6 +41,7 @@ mod prepare;
 mod privileges;
 mod process;
 mod shield;
+mod slots;
 mod sockets;
 mod state;
 mod workers;
