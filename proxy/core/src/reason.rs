@@ -87,9 +87,9 @@ macro_rules! table {
 table! {
     Malformed, "http.malformed", Client, "The message breaks the grammar of HTTP (RFC 9110 §5, RFC 9112 §2–5, RFC 9113 §8).", "Look at the client; the log has the first fault.";
     Smuggling, "http.smuggling", Client, "The framing of the message is ambiguous: two parsers could see different requests (RFC 9112 §6.3).", "Treat the sender as hostile unless it is a test.";
-    HeaderTooLarge, "http.header_too_large", Client, "The request head is larger than `max_header` or has more than 100 fields.", "Raise `max_header` of the listener if the client is right, for example with large cookies.";
+    HeaderTooLarge, "http.header_too_large", Client, "The request head is larger than `max_header`, or has more than 100 fields (431).", "Raise `max_header` of the listener if the client is right, for example with large cookies.";
     BodyTooLarge, "http.body_too_large", Client, "The request body is larger than the route's `max_body`.", "Raise `max_body` of the route if such uploads are wanted.";
-    UriTooLong, "http.uri_too_long", Client, "The request target does not fit into `max_header`.", "Raise `max_header` of the listener if the client is right.";
+    UriTooLong, "http.uri_too_long", Client, "The request line alone is larger than `max_header` (414); over HTTP/2 a target counts with the fields, `http.header_too_large`.", "Raise `max_header` of the listener if the client is right.";
     MethodRefused, "http.method", Client, "The method is CONNECT, which a reverse proxy does not forward.", "Nothing to do: CONNECT asks for a forward proxy.";
     VersionRefused, "http.version", Client, "The HTTP version is neither 1.0, 1.1 nor 2.", "Look at the client.";
     Timeout, "http.timeout", Client, "The client was too slow to send its head or body, or to take the response.", "Raise `header_timeout` or `idle_timeout` of the listener, or lower its `min_body_rate`, if clients are slow but honest.";
