@@ -14,6 +14,8 @@ use crate::filter::Refusal;
 pub(super) enum Error {
     /// The host belongs to another certificate than the connection's.
     Misdirected,
+    /// The head was not whole within `header_timeout`.
+    LateHead,
     /// No route takes the request.
     NoRoute,
     /// The upstream speaks what this version cannot.
@@ -44,6 +46,18 @@ pub(super) enum Error {
     Ended,
 }
 
+const LATE_HEAD: Fault = Fault {
+    reason: Reason::Timeout,
+    status: 408,
+    detail: "the head was not complete within header_timeout",
+};
+
+const ENDED: Fault = Fault {
+    reason: Reason::Shutdown,
+    status: 503,
+    detail: "the proxy ended before the exchange was over",
+};
+
 impl Error {
     /// Status, code and detail for the client and the log.
     pub(super) fn fault(self) -> Fault {
@@ -58,6 +72,7 @@ impl Error {
                 Reason::RouteMisdirected,
                 "the connection was opened for another certificate than the one of this host",
             ),
+            Self::LateHead => LATE_HEAD,
             Self::NoRoute => fault(404, Reason::RouteNone, "no route matches"),
             Self::Protocol => fault(
                 502,
@@ -106,11 +121,7 @@ impl Error {
                 Reason::BodyTooLarge,
                 "the body is larger than max_body",
             ),
-            Self::Ended => fault(
-                503,
-                Reason::Shutdown,
-                "the proxy ended before the exchange was over",
-            ),
+            Self::Ended => ENDED,
             Self::Wire(WireError::Gone) => {
                 fault(499, Reason::ClientAborted, "the client went away")
             }
@@ -125,6 +136,7 @@ impl Error {
             Self::Closed { sent_body: false } => idempotent && reused,
             Self::Closed { .. }
             | Self::Misdirected
+            | Self::LateHead
             | Self::NoRoute
             | Self::Protocol
             | Self::NoEndpoint
