@@ -7,6 +7,7 @@ use openclaw_common::abi::flags;
 use openclaw_core::config::{Config, OnExit, ShieldAction, ShieldMode};
 use openclaw_core::country::country_code;
 
+use super::doubts::kept_filters;
 use super::kernel::{Attached, Attachment, Kernel, KernelError, Maps, Mode, interface_index};
 use super::lists::{Kind, Origin};
 use super::ports::Ports;
@@ -24,6 +25,17 @@ type Way = fn(&mut Kernel, &str, Mode) -> Result<Attached, KernelError>;
 impl State {
     /// Loads the kernel program and attaches it as configured; what fails is kept for the status.
     pub(super) fn raise(&mut self) {
+        self.load_and_attach();
+        let wanted = match self.config.shield.mode {
+            ShieldMode::Off => &[][..],
+            ShieldMode::Auto | ShieldMode::Native | ShieldMode::Generic => {
+                &self.config.shield.interfaces
+            }
+        };
+        self.warnings.extend(kept_filters(&self.pins, wanted));
+    }
+
+    fn load_and_attach(&mut self) {
         if self.config.shield.mode == ShieldMode::Off {
             self.unavailable = Some("switched off by configuration or command line".into());
         } else if self.config.shield.interfaces.is_empty() {
