@@ -101,7 +101,7 @@ table! {
     RouteNone, "route.none", Operator, "No route matches host, path and conditions.", "Add a route, or one without `match` as the last resort.";
     RouteMisdirected, "route.misdirected", Client, "The request names a host of another certificate than the one this TLS connection was opened with (RFC 9110 §7.4).", "Nothing to do: clients open a connection of their own then.";
     LimitRate, "limit.rate", Policy, "The client, or whom else the route's `limit` counts, sent more requests than it allows (429).", "`openclaw limit list` shows who; raise `rate` or `burst` of the route's `limit` if they are welcome.";
-    LimitConnections, "limit.connections", Policy, "The listener has as many connections, in all or from this address, as its limits allow, or the process as many open files.", "Raise `max_connections`, `max_connections_per_ip`, or the limit of open files (`LimitNOFILE`).";
+    LimitConnections, "limit.connections", Policy, "The listener has as many connections, in all or from this address, as its limits allow, or as many open files as the process, or its share for one address, allows.", "Raise `max_connections`, `max_connections_per_ip`, or the limit of open files (`LimitNOFILE`).";
     ShieldBan, "shield.ban", Policy, "The address is banned for a time.", "`openclaw blocklist test ADDR` says why and for how long.";
     ShieldBlock, "shield.block", Policy, "The address is on a block list.", "`openclaw blocklist test ADDR` names the list.";
     ShieldGeo, "shield.geo", Policy, "The country of the address is not admitted.", "`openclaw blocklist test ADDR` names the country, `openclaw shield status` what is admitted; an allow list goes before it.";

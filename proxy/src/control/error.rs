@@ -278,6 +278,11 @@ pub enum ControlError {
         address: SocketAddr,
         source: io::Error,
     },
+    #[error(
+        "the limit of open files{} leaves none for connections; raise it (LimitNOFILE, `ulimit -n`)",
+        limit.map(|limit| format!(", {limit},")).unwrap_or_default()
+    )]
+    TooFewFiles { limit: Option<u64> },
     #[error("cannot start worker {index}")]
     Worker { index: usize, source: io::Error },
     #[error("cannot start the control runtime")]

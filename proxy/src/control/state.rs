@@ -21,6 +21,7 @@ use super::notify::{State, notify};
 use super::prepare::{Prepared, kept_until_restart, open_log, prepare, snapshot, worker_count};
 use super::sockets::{Binding, Bound};
 use super::workers::spawn;
+use crate::net::descriptors;
 use crate::shield::Shield;
 use crate::shield::autoban::Autoban;
 use crate::snapshot::Snapshot;
@@ -200,6 +201,7 @@ impl Control {
         // Nothing can fail from here on.
         builder.taken();
         self.level.set(config.log.level);
+        descriptors::share_among(config.listeners.len());
         let generation = old.generation + 1;
         self.certificates
             .borrow_mut()
