@@ -9,7 +9,7 @@ use super::reader::{Reader, Section};
 use super::tree::{Place, Table};
 use super::{
     Action, Config, Listener, Places, Source, Upstream, UpstreamProtocol, admin, autoban, document,
-    listener, log, route, server, shield, upstream, values,
+    doubts, listener, log, route, server, shield, upstream, values,
 };
 
 /// A configuration that can be used.
@@ -59,11 +59,16 @@ pub fn load(source: &Source<'_>) -> Result<Loaded, Problems> {
     let failed = reader.has_errors();
     let (files, problems) = reader.finish();
     match read {
-        Some((config, document)) if !failed => Ok(Loaded {
-            config,
-            warnings: problems,
-            places: Places::new(files, document),
-        }),
+        Some((config, document)) if !failed => {
+            let places = Places::new(files, document);
+            let mut warnings = problems;
+            warnings.extend(doubts::find(&config, &places));
+            Ok(Loaded {
+                config,
+                warnings,
+                places,
+            })
+        }
         Some(_) | None => Err(Problems(
             problems
                 .into_iter()

@@ -6,6 +6,7 @@
 mod admin;
 mod autoban;
 mod document;
+mod doubts;
 mod geo;
 mod headers;
 pub mod keys;
