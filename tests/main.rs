@@ -15,3 +15,4 @@ mod control;
 mod http;
 mod shield;
 mod support;
+mod upstream;

@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
-use openclaw_core::config::{Action, Route};
+use openclaw_core::balance::Key;
+use openclaw_core::config::{Action, Balance, Route};
 use openclaw_core::message::h1::Asked;
 use openclaw_core::message::render::{self, Hop};
 use openclaw_core::message::{Fault, Framing, Kind, Method, Request, Version, authority, path};
@@ -52,6 +53,8 @@ pub(super) struct Outbound {
     pub asked: Asked,
     pub max_body: u64,
     pub idempotent: bool,
+    /// What stays at one endpoint, where the balancer goes by that.
+    pub key: Key,
 }
 
 /// The router's view of a request.
@@ -203,7 +206,8 @@ fn plan(
         [only] => only.upstream,
         several => route::pick_target(several, local.random.borrow_mut().u32(..)),
     };
-    let supported = serving.upstreams.get(choice).is_some_and(|upstream| {
+    let upstream = serving.upstreams.get(choice);
+    let supported = upstream.is_some_and(|upstream| {
         upstream.config.protocol == openclaw_core::config::UpstreamProtocol::H1
     });
     if !supported {
@@ -243,7 +247,20 @@ fn plan(
         },
         max_body,
         idempotent: Method::of(request.method).is_idempotent(),
+        key: upstream.map_or_else(Key::default, |upstream| {
+            balance_key(upstream.config.balance, client, request.target)
+        }),
     })
+}
+
+fn balance_key(balance: Balance, client: IpAddr, target: &[u8]) -> Key {
+    match balance {
+        Balance::IpHash | Balance::Maglev => Key::of_client(client),
+        Balance::UrlHash => Key::of_bytes(target),
+        Balance::RoundRobin | Balance::LeastConnections | Balance::LeastTime | Balance::Random => {
+            Key::default()
+        }
+    }
 }
 
 /// The target without the route's prefix, if it has it in the form in which it was received; what is left begins with

@@ -1,8 +1,8 @@
 //! A request head, checked: the same for HTTP/1 bytes and for an HTTP/2 header list.
 
-use super::field::{is_token, is_value, members};
+use super::field::{is_lower_token, is_token, is_value, members};
 use super::list::HeaderList;
-use super::{Fault, Field, Fields, Framing, Kind, Version, authority};
+use super::{Fault, Field, Fields, Framing, Kind, Version, authority, bytes};
 use crate::reason::Reason;
 
 /// A valid request head. Routing, filters and the head for the endpoint are made from this view.
@@ -20,6 +20,8 @@ pub struct Request<'a> {
     pub framing: Framing,
     /// Every field as received, Host and framing included: whoever renders them leaves those out by kind.
     pub fields: &'a [Field<'a>],
+    /// HTTP/1: the whole head as received, in which fields lie; empty for any other wire.
+    pub head: &'a [u8],
     /// HTTP/1: whether the connection may carry another request.
     pub keep_alive: bool,
     /// Whether the client waits for a 100 before it sends the body.
@@ -33,18 +35,12 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     /// The path without the query.
     pub fn path(&self) -> &'a [u8] {
-        self.target
-            .split(|byte| *byte == b'?')
-            .next()
-            .unwrap_or_default()
+        split_query(self.target).0
     }
 
     /// The query without its question mark; empty when there is none.
     pub fn query(&self) -> &'a [u8] {
-        match memchr::memchr(b'?', self.target) {
-            Some(at) => self.target.get(at + 1..).unwrap_or_default(),
-            None => &[],
-        }
+        split_query(self.target).1
     }
 
     /// The first value of a field.
@@ -147,12 +143,6 @@ pub(super) fn parse_length(value: &[u8]) -> Option<u64> {
     i64::try_from(number).is_ok().then_some(number)
 }
 
-/// Visible ASCII without those that no URI holds raw. Browsers leave braces, bars, carets and backquotes in queries, so
-/// these pass.
-fn is_target_byte(byte: u8) -> bool {
-    byte > 0x20 && byte < 0x7f && !matches!(byte, b'#' | b'"' | b'<' | b'>')
-}
-
 /// An origin-form target (RFC 9112 §3.2.1), whatever the wire.
 pub(super) fn check_target(target: &[u8]) -> Result<(), Fault> {
     if target.first() != Some(&b'/') {
@@ -160,15 +150,28 @@ pub(super) fn check_target(target: &[u8]) -> Result<(), Fault> {
             "the request target is not a path (RFC 9112 §3.2)",
         ));
     }
-    let path_end = memchr::memchr(b'?', target).unwrap_or(target.len());
-    let path = target.get(..path_end).unwrap_or_default();
+    let classes = bytes::common(target);
+    let is_plain = |text: &[u8]| bytes::common(text) & bytes::NO_BACKSLASH != 0;
     // Some origins read a backslash in a path as a slash.
-    if target.iter().all(|byte| is_target_byte(*byte)) && memchr::memchr(b'\\', path).is_none() {
+    if classes & bytes::TARGET != 0
+        && (classes & bytes::NO_BACKSLASH != 0 || is_plain(split_query(target).0))
+    {
         Ok(())
     } else {
         Err(Fault::malformed(
             "a character that no request target may hold (RFC 3986 §2)",
         ))
+    }
+}
+
+/// Path and query, without the question mark.
+fn split_query(target: &[u8]) -> (&[u8], &[u8]) {
+    match target.iter().position(|byte| *byte == b'?') {
+        Some(at) => (
+            target.get(..at).unwrap_or_default(),
+            target.get(at + 1..).unwrap_or_default(),
+        ),
+        None => (target, b""),
     }
 }
 
@@ -220,6 +223,7 @@ pub fn from_list<'f, 'a: 'f>(
         version: Version::H2,
         framing: list_framing(ended, facts.length)?,
         fields,
+        head: b"",
         keep_alive: true,
         expects_continue: facts.expects_continue && !ended,
         upgrade: false,
@@ -330,7 +334,7 @@ fn list_framing(ended: bool, length: Option<u64>) -> Result<Framing, Fault> {
 /// # Errors
 /// `Malformed`, to be treated as a stream error.
 pub fn checked_list_field<'a>(name: &'a [u8], value: &'a [u8]) -> Result<Field<'a>, Fault> {
-    if !is_token(name) || name.iter().any(u8::is_ascii_uppercase) {
+    if !is_lower_token(name) {
         return Err(Fault::malformed(
             "a field name that is no lower-case token (RFC 9113 §8.2.1)",
         ));
