@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use openclaw_core::config::{Complaint, Places, Problem, Severity};
+use openclaw_core::config::{Complaint, Places, Problem, Problems, Severity};
 
 use crate::privilege::{PrivilegeError, Privileges};
 use crate::shield::{GeoError, LockError};
@@ -200,6 +200,17 @@ impl fmt::Display for Refused {
 impl From<Trouble> for Refused {
     fn from(trouble: Trouble) -> Self {
         Self(vec![trouble])
+    }
+}
+
+impl From<Problems> for Refused {
+    fn from(problems: Problems) -> Self {
+        let problems = problems.0.into_iter().map(Box::new);
+        Self(
+            problems
+                .map(|problem| Trouble::Config { problem })
+                .collect(),
+        )
     }
 }
 

@@ -112,16 +112,7 @@ fn parse(name: &str, text: &str, files: &dyn Files) -> Result<Loaded, Refused> {
         files,
         variable: &|name| std::env::var(name).ok(),
     };
-    config::load(&source).map_err(|problems| {
-        let problems = problems.0.into_iter();
-        Refused(
-            problems
-                .map(|problem| Trouble::Config {
-                    problem: Box::new(problem),
-                })
-                .collect(),
-        )
-    })
+    config::load(&source).map_err(Refused::from)
 }
 
 /// The real file system.
