@@ -28,6 +28,7 @@ mod restart;
 mod rig;
 mod rows;
 mod sanity;
+mod storm;
 mod switch;
 mod syn;
 mod tables;

@@ -25,7 +25,10 @@ impl Kind {
     pub fn of(reason: Reason) -> Option<Self> {
         if reason == Reason::LimitRate {
             Some(Self::Limit)
-        } else if matches!(reason, Reason::Smuggling | Reason::H2Abuse) {
+        } else if matches!(
+            reason,
+            Reason::Smuggling | Reason::H2Abuse | Reason::H3Abuse
+        ) {
             Some(Self::Protocol)
         } else {
             None

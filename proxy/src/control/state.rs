@@ -19,6 +19,7 @@ use super::load::{self, Origin};
 use super::log::LevelSwitch;
 use super::notify::{State, notify};
 use super::prepare::{Prepared, kept_until_restart, open_log, prepare, snapshot, worker_count};
+use super::probe::Probes;
 use super::sockets::{Binding, Bound};
 use super::workers::spawn;
 use crate::net::descriptors;
@@ -80,6 +81,7 @@ pub struct Control {
     /// Wakes the main task when a stop is asked for.
     pub(super) stop: Notify,
     pub(super) shield: Shield,
+    probes: RefCell<Probes>,
     /// Until the end, which saves what it knows.
     pub(super) autoban: RefCell<Option<Autoban>>,
     /// Where the admin socket and the metrics are, once they are open.
@@ -129,6 +131,7 @@ impl Control {
             AccessWriter::start(output).map_err(|source| ControlError::Runtime { source })?;
         let (shield, _) = Shield::start(&snapshot.config, !options.shield);
         let (workers, autoban) = spawn(&snapshot, sockets, &access_log, &shield)?;
+        let probes = Probes::of(&snapshot);
         let now = SystemTime::now();
         Ok(Rc::new(Self {
             options,
@@ -149,6 +152,7 @@ impl Control {
             unresolved: Cell::new(unresolved),
             stop: Notify::new(),
             shield,
+            probes: RefCell::new(probes),
             autoban: RefCell::new(Some(autoban)),
             admin: RefCell::new(None),
             metrics: Cell::new(None),
@@ -230,6 +234,7 @@ impl Control {
         snapshot: &Arc<Snapshot>,
         sockets: Vec<Vec<BoundSocket>>,
     ) -> Vec<String> {
+        *self.probes.borrow_mut() = Probes::of(snapshot);
         let mut given = Vec::new();
         for (worker, sockets) in self.workers.borrow().iter().zip(sockets) {
             let snapshot = Arc::clone(snapshot);

@@ -16,6 +16,8 @@ pub(super) enum Error {
     Misdirected,
     /// The head was not whole within `header_timeout`.
     LateHead,
+    /// It came as early data, and doing it twice is not as good as once.
+    TooEarly,
     /// No route takes the request.
     NoRoute,
     /// The upstream speaks what this version cannot.
@@ -58,6 +60,18 @@ const ENDED: Fault = Fault {
     detail: "the proxy ended before the exchange was over",
 };
 
+const MISDIRECTED: Fault = Fault {
+    reason: Reason::RouteMisdirected,
+    status: 421,
+    detail: "the connection was opened for another certificate than the one of this host",
+};
+
+const TOO_EARLY: Fault = Fault {
+    reason: Reason::TooEarly,
+    status: 425,
+    detail: "early data may have been recorded and sent again",
+};
+
 impl Error {
     /// Status, code and detail for the client and the log.
     pub(super) fn fault(self) -> Fault {
@@ -67,11 +81,8 @@ impl Error {
             detail,
         };
         match self {
-            Self::Misdirected => fault(
-                421,
-                Reason::RouteMisdirected,
-                "the connection was opened for another certificate than the one of this host",
-            ),
+            Self::Misdirected => MISDIRECTED,
+            Self::TooEarly => TOO_EARLY,
             Self::LateHead => LATE_HEAD,
             Self::NoRoute => fault(404, Reason::RouteNone, "no route matches"),
             Self::Protocol => fault(
@@ -138,6 +149,7 @@ impl Error {
             | Self::UpstreamTimeout => true,
             Self::Misdirected
             | Self::LateHead
+            | Self::TooEarly
             | Self::NoRoute
             | Self::Protocol
             | Self::NoEndpoint
@@ -159,6 +171,7 @@ impl Error {
             Self::Closed { .. }
             | Self::Misdirected
             | Self::LateHead
+            | Self::TooEarly
             | Self::NoRoute
             | Self::Protocol
             | Self::NoEndpoint

@@ -122,7 +122,11 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
     let route = index.and_then(|index| serving.snapshot.config.routes.get(index));
     let filters = index.and_then(|index| serving.filters.get(index));
     let filtered = filter::ask(filters.map_or(&[], Vec::as_slice), &seen, started);
+    let early = downstream.early.get();
     let plan = match (route, filtered.refusal) {
+        _ if early && !Method::of(request.method).is_safe() => {
+            Plan::Refuse(Error::TooEarly.fault())
+        }
         (None, _) if misdirected => Plan::Refuse(Error::Misdirected.fault()),
         (None, _) => Plan::Refuse(Error::NoRoute.fault()),
         (Some(_), Some(refusal)) => Plan::Refuse(Error::Filtered(refusal).fault()),
@@ -234,6 +238,7 @@ fn plan(
             request_id: id,
             traceparent: &traceparent,
             target: &stripped(request.target, route.strip_prefix.as_deref()),
+            early: downstream.early.get(),
             edits: &route.headers.request,
         },
     );
@@ -280,6 +285,7 @@ fn protocol(version: Version) -> &'static str {
         Version::H10 => "HTTP/1.0",
         Version::H11 => "HTTP/1.1",
         Version::H2 => "HTTP/2",
+        Version::H3 => "HTTP/3",
     }
 }
 

@@ -1,6 +1,8 @@
 //! Accepting connections: permit, shield, handshake, and the choice of the wire.
 
 mod handshake;
+mod open;
+pub mod quic;
 mod tcp;
 
 use std::cell::{Cell, RefCell};

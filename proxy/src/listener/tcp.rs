@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -12,13 +12,12 @@ use openclaw_core::reason::Reason;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::handshake::{HandshakeError, handshake};
+use super::open::{Open, refused};
 use super::{Listening, Terms};
-use crate::exchange::connections::Cut;
+use crate::exchange::connections::Stop;
 use crate::exchange::context::{Accepted, Downstream, Local, TlsFacts};
 use crate::net::{Io, descriptors};
 use crate::serve;
-use crate::snapshot::Permit;
-use crate::telemetry::LogFields;
 use crate::time::Deadline;
 
 /// How long accepting rests when the process is out of file descriptors, or memory.
@@ -105,58 +104,15 @@ fn admit(local: &Rc<Local>, listening: &Listening, tcp: TcpStream, peer: SocketA
     };
     // Fails only on a socket that is dead already.
     let _ = tcp.set_nodelay(true);
-    let open = Open::new(local.clone(), terms.slot, permit, address);
+    let open = Open::new(local.clone(), terms.slot, Some(permit), address);
     let key = open.key;
     let task = if terms.setup.tls.is_some() {
         tokio::task::spawn_local(secure(open, terms, tcp, accepted))
     } else {
         tokio::task::spawn_local(plain(open, terms, tcp, accepted))
     };
-    local.connections.served_by(key, task.abort_handle());
-}
-
-/// Counts and logs a connection that ends without an exchange.
-fn refused(local: &Local, terms: &Terms, accepted: Accepted, reason: Reason, detail: &'static str) {
-    let fields = || LogFields {
-        listener: terms.config.name.to_string(),
-        client: accepted.peer.ip().to_canonical().to_string(),
-        detail,
-        ..LogFields::default()
-    };
-    local
-        .recorder
-        .refused_connection(terms.slot, reason, accepted.at, fields);
-}
-
-/// Counts a connection for as long as it lives.
-struct Open {
-    local: Rc<Local>,
-    slot: u32,
-    /// Among the worker's connections.
-    key: usize,
-    cut: Cut,
-    _permit: Permit,
-}
-
-impl Open {
-    fn new(local: Rc<Local>, slot: u32, permit: Permit, peer: IpAddr) -> Self {
-        local.recorder.connection_opened(slot);
-        let (key, cut) = local.connections.enter(peer);
-        Self {
-            local,
-            slot,
-            key,
-            cut,
-            _permit: permit,
-        }
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.local.connections.leave(self.key);
-        self.local.recorder.connection_closed(self.slot);
-    }
+    let stop = Stop::Task(task.abort_handle());
+    local.connections.served_by(key, stop);
 }
 
 /// A cleartext connection; where both versions are spoken, HTTP/2 announces itself by its preface (RFC 9113 §3.3).

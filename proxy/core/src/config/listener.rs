@@ -34,6 +34,8 @@ pub struct Listener {
 pub struct Protocols {
     pub h1: bool,
     pub h2: bool,
+    /// HTTP/3, over UDP on the same addresses and ports.
+    pub h3: bool,
 }
 
 pub(super) static KEYS: keys::Section = keys::Section {
@@ -176,6 +178,7 @@ fn read_protocols(section: &Section<'_>, has_tls: bool) -> Option<Protocols> {
         return Some(Protocols {
             h1: true,
             h2: has_tls,
+            h3: false,
         });
     }
     let list = read?;
@@ -188,6 +191,7 @@ fn read_protocols(section: &Section<'_>, has_tls: bool) -> Option<Protocols> {
     Some(Protocols {
         h1: list.contains(&Protocol::H1),
         h2: list.contains(&Protocol::H2),
+        h3: false,
     })
 }
 

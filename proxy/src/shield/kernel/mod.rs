@@ -11,6 +11,7 @@ mod class4;
 mod counters;
 mod displace;
 mod error;
+mod ethtool;
 mod events;
 pub mod inspect;
 mod interface;

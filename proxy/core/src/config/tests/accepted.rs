@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::config::{
-    AccessFormat, AccessTarget, Action, Autoban, EndpointAddress, GeoRule, HostPattern, Level,
-    LimitKey, ListSource, NoFiles, PacketAction, PathPattern, Protocols, ShieldAction, Source,
-    SynMode, SynVariant, Thresholds, TlsVersion, load,
+    AccessFormat, AccessTarget, Action, Autoban, Balance, EndpointAddress, GeoRule, HostPattern,
+    Level, LimitKey, ListSource, NoFiles, PacketAction, PathPattern, Protocols, ShieldAction,
+    Source, SynMode, SynVariant, Thresholds, TlsVersion, load,
 };
 use crate::country::{UNKNOWN, country_number};
 
@@ -33,7 +33,8 @@ fn absent_keys_have_their_defaults() {
         listener.protocols,
         Protocols {
             h1: true,
-            h2: false
+            h2: false,
+            h3: false
         }
     );
     assert_eq!(listener.max_connections, 100_000);
@@ -46,6 +47,8 @@ fn absent_keys_have_their_defaults() {
     assert_eq!(upstream.connect_timeout, Duration::from_secs(1));
     assert_eq!(upstream.response_timeout, Duration::from_secs(30));
     assert_eq!((upstream.retries, upstream.keepalive), (1, 128));
+    assert_eq!(upstream.balance, Balance::RoundRobin);
+    assert!(upstream.health.is_none() && upstream.breaker.is_none());
     assert_eq!(&*config.routes[0].name, "route-1");
     assert_eq!(config.routes[0].max_body, None);
 }
@@ -129,7 +132,7 @@ fn h2_comes_with_tls_and_can_be_asked_for_without() {
         let config = accepted(&format!("[listener.web]\nbind = \"127.0.0.1:0\"\n{keys}\n"));
         assert_eq!(
             config.listeners[0].protocols,
-            Protocols { h1, h2 },
+            Protocols { h1, h2, h3: false },
             "{keys}"
         );
     };
