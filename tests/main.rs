@@ -12,6 +12,7 @@
 )]
 
 mod control;
+mod h3;
 mod http;
 mod shield;
 mod support;

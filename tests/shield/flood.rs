@@ -31,12 +31,14 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let mut scene = Self::without_peer();
+        let scene = Self::without_peer();
         let pins = PinDir::new();
         let mut peer = load(&pins);
         inside(&scene.net.client, || peer.attach(INTERFACE, Mode::Native)).unwrap();
-        scene._peer = Some((peer, pins));
-        scene
+        Self {
+            _peer: Some((peer, pins)),
+            ..scene
+        }
     }
 
     /// The cable loses what XDP sends.

@@ -142,6 +142,10 @@ fn h2_comes_with_tls_and_can_be_asked_for_without() {
     check("protocols = [\"h2\"]", false, true);
     check("protocols = [\"h1\", \"h2\"]", true, true);
     check(&format!("{tls}\nprotocols = [\"h1\"]"), true, false);
+    let quic = format!("{tls}\nprotocols = [\"h1\", \"h3\"]");
+    let config = accepted(&format!("[listener.web]\nbind = \"127.0.0.1:0\"\n{quic}\n"));
+    let protocols = config.listeners[0].protocols;
+    assert!(protocols.h1 && !protocols.h2 && protocols.h3);
     let config = accepted(&format!("[listener.web]\nbind = \"127.0.0.1:0\"\n{tls}\n"));
     assert_eq!(
         config.listeners[0].tls.as_ref().unwrap().min,
