@@ -18,6 +18,7 @@ mod foreign;
 mod frames;
 mod geo;
 mod hits;
+mod kept;
 mod lists;
 mod mistakes;
 mod net;
