@@ -105,16 +105,16 @@ impl<A: Application> Slot<A> {
                 Some(Event::DatagramReceived | Event::DatagramsUnblocked) => {}
             }
         }
-        let Phase::Serving {
-            application, open, ..
-        } = &mut self.phase
-        else {
+        let (Phase::Handshake(open) | Phase::Serving { open, .. }) = &self.phase else {
             return;
         };
         if open.cut.get().is_some() {
             self.close(NO_ERROR, "");
             return;
         }
+        let Phase::Serving { application, .. } = &mut self.phase else {
+            return;
+        };
         let mut cx = Context::from_waker(&self.waker);
         if let Poll::Ready(End { code, detail }) = application.poll(&mut cx) {
             self.close(code, detail);

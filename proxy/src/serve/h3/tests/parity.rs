@@ -25,6 +25,7 @@ fn rendered(list: &HeaderList, version: Version, ended: bool) -> Result<Vec<u8>,
         request_id: "id",
         traceparent: "trace",
         target: request.target,
+        early: false,
         edits: &HeaderEdit::default(),
     };
     request_head(&mut out, &request, &hop);
