@@ -60,6 +60,8 @@ impl<X: Exchanges> Driver<X> {
             Some(task) => task.clone_from(cx.waker()),
             None => self.task = Some(cx.waker().clone()),
         }
+        // With early data there may be no room for our control stream at first.
+        self.state.borrow_mut().say();
         if std::mem::take(&mut self.state.borrow_mut().has_cut) {
             // Exchanges that are over let go of what they hold before others take it.
             self.poll_running(cx);

@@ -153,15 +153,20 @@ impl Pair {
     /// Moves datagrams and lets the driver go on until nothing moves any more.
     pub(super) fn run(&mut self) {
         for _ in 0..100_000 {
-            self.drive_server();
-            self.drive_client();
-            let moved = self.exchange_packets();
-            if !moved {
+            if !self.step() {
                 return;
             }
-            self.now += Duration::from_micros(50);
         }
         panic!("the pair does not come to rest");
+    }
+
+    /// One turn on both sides, and the way of what they send. False: nothing moved.
+    pub(super) fn step(&mut self) -> bool {
+        self.drive_server();
+        self.drive_client();
+        let moved = self.exchange_packets();
+        self.now += Duration::from_micros(50);
+        moved
     }
 
     /// Lets so much time pass.
