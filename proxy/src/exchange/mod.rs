@@ -207,10 +207,7 @@ async fn forward<W: Wire>(
                 );
                 match forward.run(upstream).await {
                     Ok(()) => {
-                        let Passage {
-                            answered, status, ..
-                        } = *passage;
-                        upstream.answered(&endpoint, now, answered, status);
+                        upstream.answered(&endpoint, now, passage.answered, passage.status);
                         return None;
                     }
                     Err(error) if error.is_retriable(outbound.idempotent, reused) && reused => {

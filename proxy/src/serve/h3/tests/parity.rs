@@ -25,6 +25,8 @@ fn rendered(list: &HeaderList, version: Version, ended: bool) -> Result<Vec<u8>,
         request_id: "id",
         traceparent: "trace",
         target: request.target,
+        early: false,
+        websocket_key: None,
         edits: &HeaderEdit::default(),
     };
     request_head(&mut out, &request, &hop);
