@@ -12,7 +12,9 @@
 )]
 
 mod control;
+mod h3;
 mod http;
 mod shield;
+mod soak;
 mod support;
 mod upstream;

@@ -175,7 +175,6 @@ impl Served {
     }
 
     /// The address of the key.
-    #[expect(clippy::many_single_char_names, reason = "bytes in their order")]
     pub const fn address(&self) -> Address {
         match self.address {
             [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d] => Address::V4([a, b, c, d]),

@@ -120,7 +120,7 @@ impl Control {
         }
         let worker_count = worker_count(&config);
         let Binding { bound, sockets } = Bound::default()
-            .extend(&mut config, worker_count)
+            .extend(&mut config, worker_count, &builder.quic)
             .map_err(|troubles| ControlError::Refused(Refused::placed(troubles, &places)))?;
         builder.taken();
         let certificates = built.certificates.clone();
@@ -199,7 +199,7 @@ impl Control {
         warnings.extend(kept_until_restart(&old.config, &config, self.worker_count));
         let bound = self.bound.borrow().clone();
         let Binding { bound, sockets } = bound
-            .extend(&mut config, self.worker_count)
+            .extend(&mut config, self.worker_count, &builder.quic)
             .map_err(|troubles| Refused::placed(troubles, &places))?;
         // Nothing can fail from here on.
         builder.taken();

@@ -98,7 +98,7 @@ impl<A: Application> Slot<A> {
                 }
                 Some(Event::Stream(event)) => {
                     if let Phase::Serving { application, .. } = &mut self.phase {
-                        application.event(event);
+                        application.event(&event);
                     }
                 }
                 Some(Event::ConnectionLost { reason }) => self.lost(local, &reason),

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use quinn_proto::{Connection, StreamEvent};
 
 use crate::exchange::context::{Downstream, Local};
+use crate::serve::h3;
 
 /// A QUIC connection, borrowed by the driver and by the application in turn, for a call at a time.
 pub type Quic = Rc<RefCell<Connection>>;
@@ -26,7 +27,7 @@ pub trait Application: Debug {
     fn new(local: Rc<Local>, downstream: Rc<Downstream>, quic: Quic) -> Self;
 
     /// Something has happened to a stream.
-    fn event(&mut self, event: StreamEvent);
+    fn event(&mut self, event: &StreamEvent);
 
     /// Goes on after events, and when what it waits for has woken it. What it has written is sent afterwards. It is dropped after its
     /// end, or when the connection is lost: exchanges under way are cut off by that.
@@ -34,4 +35,25 @@ pub trait Application: Debug {
 
     /// Asks the client to go elsewhere; the end comes with that of the last exchange.
     fn drain(&mut self);
+}
+
+impl Application for h3::Connection {
+    fn new(local: Rc<Local>, downstream: Rc<Downstream>, quic: Quic) -> Self {
+        Self::new(local, downstream, quic)
+    }
+
+    fn event(&mut self, event: &StreamEvent) {
+        self.event(event);
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        self.poll(cx).map(|ended| End {
+            code: ended.code as u64,
+            detail: ended.detail,
+        })
+    }
+
+    fn drain(&mut self) {
+        self.drain();
+    }
 }

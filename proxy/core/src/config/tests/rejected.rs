@@ -240,7 +240,11 @@ fn listeners_are_checked() {
     listener("mode = \"tcp\"", "does not support listeners of mode `tcp`");
     listener("mode = \"smtp\"", "`smtp` is not known here");
     listener("protocols = []", "at least one protocol");
-    listener("protocols = [\"h3\"]", "does not support HTTP/3");
+    listener("protocols = [\"h1\", \"h3\"]", "never in the clear");
+    listener(
+        "protocols = [\"h3\"]\ntls = { self_signed = [\"a\"] }",
+        "`h3` alone",
+    );
     listener("protocols = [\"spdy\"]", "`spdy` is not known here");
     listener("tls = {}", "TLS without a certificate");
     listener("tls = { certificates = [] }", "TLS without a certificate");

@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use super::super::connection::NO_ERROR;
 use super::super::{Application, End, Quic, Settings, attach, seats, serve};
 use crate::exchange::context::{Downstream, Local};
-use crate::listener::{Listening, Terms};
+use crate::listener::{Listening, Terms, Transport};
 use crate::shield::PeerFilter;
 use crate::shield::autoban::Queue;
 use crate::snapshot::{ListenerSetup, Permits, Snapshot, TlsSetup};
@@ -110,7 +110,7 @@ impl Stage {
         let sockets = bind(workers, steers.then_some(&settings));
         let address = sockets[0].local_addr().unwrap();
         let listenings = seats(&settings, sockets).into_iter().map(|seat| {
-            let listening = Listening::new(address, terms.clone());
+            let listening = Listening::new(address, Transport::Quic, terms.clone());
             tokio::task::spawn_local(serve::<Echo>(local.clone(), listening.clone(), seat));
             listening
         });
@@ -169,8 +169,8 @@ impl Application for Echo {
         }
     }
 
-    fn event(&mut self, event: StreamEvent) {
-        match event {
+    fn event(&mut self, event: &StreamEvent) {
+        match *event {
             StreamEvent::Opened { dir: Dir::Bi } => {
                 let mut quic = self.quic.borrow_mut();
                 while let Some(id) = quic.streams().accept(Dir::Bi) {
