@@ -103,7 +103,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "max_header",
             "size",
             "\"32k\"",
-            "The largest request head, from 1k to 1m.",
+            "The largest request head, from 1k to 1m. A request line that does not fit is answered with 414, fields that do not with 431.",
         ),
     ],
     later: &[
