@@ -8,6 +8,7 @@ use openclaw_common::abi::{self, flags};
 use openclaw_common::verdict::Reason;
 use openclaw_core::config::{Config, Level, Prefix, ShieldAction};
 
+use super::autoban::Pardons;
 use super::confirm::Unconfirmed;
 use super::drops::Sampling;
 use super::feeds::Feed;
@@ -20,12 +21,11 @@ use super::peers::Shared;
 use super::persist::{self, Encoded, Files, Loaded, PersistError};
 use super::ports::Ports;
 use super::prefix::AnyNet;
-use super::sink::KernelSink;
 use super::store::{CONFIG, Guard, Now, PROTECTED, Store};
 use super::syn::SynWatch;
 use super::trial::Trials;
 use super::watch::Watched;
-use super::{compile, own, policy};
+use super::{own, policy};
 use crate::telemetry::chain;
 
 /// Ranges compiled in one go, so that accepts never wait long for the tables.
@@ -59,6 +59,7 @@ pub(super) struct State {
     pub(super) news: News,
     pub(super) unconfirmed: Unconfirmed,
     pub(super) trials: Trials,
+    pub(super) pardons: Arc<Pardons>,
     pub(super) geo: Attention,
     pub(super) feeds: Vec<Feed>,
     pub(super) is_on: bool,
@@ -96,6 +97,7 @@ impl State {
             news: News::default(),
             unconfirmed: Unconfirmed::default(),
             trials: Trials::default(),
+            pardons: Arc::default(),
             geo: Attention::default(),
             feeds: Vec::new(),
             is_on: true,
@@ -107,6 +109,7 @@ impl State {
             files: Files::default(),
             next_guards: Instant::now(),
         };
+        state.recall_switch();
         let now = state.now();
         state.set_lists(now);
         state.set_feeds();
@@ -130,10 +133,10 @@ impl State {
             .extend(loaded.problems.iter().map(|error| chain(error)));
         for list in loaded.lists {
             let refused = self.store.restore(list.kind, &list.name, list.entries);
+            let is_whole = refused.is_empty() && list.is_whole;
             if list.is_own {
                 let lists = self.store.lists();
-                self.files
-                    .found(lists, list.kind, &list.name, refused.is_empty());
+                self.files.found(lists, list.kind, &list.name, is_whole);
             }
             for refusal in refused {
                 self.warnings
@@ -249,31 +252,8 @@ impl State {
                 changes.push(self.shared.change(|tables| tables.update(lists, regions)));
             }
         }
-        let warnings = self.write(&changes);
+        let warnings = self.write_or_swap(&changes);
         self.tell();
-        warnings
-    }
-
-    pub(super) fn write(&self, changes: &[compile::Changes]) -> Vec<String> {
-        let Some(maps) = &self.maps else {
-            return Vec::new();
-        };
-        let mut sink = KernelSink {
-            maps,
-            config: self.kernel_config(),
-            countries: self.shared.read().countries(),
-        };
-        let mut warnings = Vec::new();
-        for changes in changes {
-            let failures = changes.apply(&mut sink);
-            if let Some(first) = failures.first {
-                warnings.push(format!(
-                    "{} changes did not reach the kernel: {}",
-                    failures.count,
-                    chain(&first)
-                ));
-            }
-        }
         warnings
     }
 
