@@ -28,6 +28,7 @@ mod operator;
 mod output;
 mod reasons;
 mod reload;
+mod request;
 mod run;
 mod schema;
 mod shell;

@@ -18,6 +18,7 @@ use openclaw_core::trace::{self, RequestId};
 
 use super::context::{Downstream, Local, Serving};
 use super::error::Error;
+use super::seen::Seen;
 use crate::filter::{self, Allowance};
 use crate::telemetry::LogFields;
 
@@ -57,47 +58,6 @@ pub(super) struct Outbound {
     pub idempotent: bool,
     /// What stays at one endpoint, where the balancer goes by that.
     pub key: Key,
-}
-
-/// The router's view of a request.
-struct Seen<'a> {
-    request: &'a Request<'a>,
-    /// In its one form, see [`path::normalised`].
-    path: &'a [u8],
-    client: IpAddr,
-}
-
-impl route::Request for Seen<'_> {
-    fn host(&self) -> &[u8] {
-        authority::host(self.request.authority)
-    }
-
-    fn path(&self) -> &[u8] {
-        self.path
-    }
-
-    fn query(&self) -> &[u8] {
-        self.request.query()
-    }
-
-    fn method(&self) -> &[u8] {
-        self.request.method
-    }
-
-    fn header(&self, name: &str) -> Option<&[u8]> {
-        self.request.field(name.as_bytes())
-    }
-
-    fn cookies(&self) -> impl Iterator<Item = &[u8]> {
-        let fields = self.request.fields.iter();
-        fields
-            .filter(|field| field.kind == Kind::Cookie)
-            .map(|field| field.value)
-    }
-
-    fn client(&self) -> IpAddr {
-        self.client
-    }
 }
 
 /// Decides what to do with a request.

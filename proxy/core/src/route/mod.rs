@@ -7,6 +7,7 @@
 
 mod conditions;
 mod hash;
+mod misses;
 mod paths;
 mod shadow;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use crate::config::{HostPattern, Matcher, Route, Target};
 
 use conditions::holds;
 use hash::Fast;
+pub use misses::misses;
 use paths::Paths;
 pub use shadow::shadowed;
 
