@@ -150,6 +150,16 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
     }
 }
 
+/// A request whose head is still not whole when its time is over; it began at `started`.
+pub fn refuse_late(
+    local: &Local,
+    downstream: &Downstream,
+    version: Version,
+    started: Instant,
+) -> Prepared {
+    refuse(local, downstream, Error::LateHead.fault(), version, started)
+}
+
 /// A request that was refused before it could be understood; it began at `started`.
 pub fn refuse(
     local: &Local,

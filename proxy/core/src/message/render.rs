@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::field::members;
 use super::lines::{Lines, push_field};
-use super::{Field, Fields, Framing, Kind, Request, websocket};
+use super::{Field, Fields, Framing, Kind, Request, bytes, websocket};
 use crate::config::HeaderEdit;
 
 /// Room for what this hop adds to a head.
@@ -155,7 +155,7 @@ fn is_forwarded(field: &Field<'_>, options: Options<'_, '_>, trusted: bool) -> b
     if options.list(field) {
         return false;
     }
-    !field.name.contains(&b'_') || !is_alias(field.name)
+    !bytes::has(field.name, b'_') || !is_alias(field.name)
 }
 
 fn names(value: &[u8], client: IpAddr) -> bool {
