@@ -16,7 +16,7 @@ mod retries;
 mod routes;
 mod tls;
 mod tunnels;
-mod websocket;
+pub(crate) mod websocket;
 
 use std::net::SocketAddr;
 
