@@ -16,6 +16,7 @@ mod retries;
 mod routes;
 mod tls;
 mod tunnels;
+mod websocket;
 
 use std::net::SocketAddr;
 

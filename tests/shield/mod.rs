@@ -31,6 +31,7 @@ mod rig;
 mod rows;
 mod sanity;
 mod storm;
+mod swap;
 mod switch;
 mod syn;
 mod tables;

@@ -10,7 +10,9 @@ use openclaw_core::balance::Key;
 use openclaw_core::config::{Action, Balance, Route};
 use openclaw_core::message::h1::Asked;
 use openclaw_core::message::render::{self, Hop};
-use openclaw_core::message::{Fault, Framing, Kind, Method, Request, Version, authority, path};
+use openclaw_core::message::{
+    Fault, Framing, Kind, Method, Request, Version, authority, path, websocket,
+};
 use openclaw_core::route;
 use openclaw_core::trace::{self, RequestId};
 
@@ -225,6 +227,7 @@ fn plan(
             random.u64(..),
         )
     };
+    let websocket = websocket_key(local, request);
     let mut head = local.buffers.head();
     render::request_head(
         &mut head,
@@ -237,6 +240,7 @@ fn plan(
             local: downstream.local,
             request_id: id,
             traceparent: &traceparent,
+            websocket_key: websocket.as_ref(),
             target: &stripped(request.target, route.strip_prefix.as_deref()),
             early: downstream.early.get(),
             edits: &route.headers.request,
@@ -249,6 +253,7 @@ fn plan(
         asked: Asked {
             head: request.method == b"HEAD",
             upgrade: request.upgrade && render::may_upgrade(request),
+            websocket,
         },
         max_body,
         idempotent: Method::of(request.method).is_idempotent(),
@@ -256,6 +261,12 @@ fn plan(
             balance_key(upstream.config.balance, client, request.target)
         }),
     })
+}
+
+/// The challenge that this hop makes in place of a client on a stream.
+fn websocket_key(local: &Local, request: &Request<'_>) -> Option<websocket::Key> {
+    let is_asked = request.extended_connect;
+    is_asked.then(|| websocket::key(local.random_u128()))
 }
 
 fn balance_key(balance: Balance, client: IpAddr, target: &[u8]) -> Key {

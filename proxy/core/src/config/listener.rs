@@ -73,7 +73,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "max_connections",
             "number",
             "100000",
-            "Connections at one time; more are refused.",
+            "Connections at one time; more are refused. One of h3 has at most 4 MiB waiting here each way.",
         ),
         Key::default(
             "max_connections_per_ip",

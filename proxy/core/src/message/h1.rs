@@ -6,7 +6,7 @@ use super::field::members;
 use super::request::{FieldFacts, check_method, check_target, parse_length};
 use super::{
     Fault, Field, Fields, Framing, Kind, MAX_FIELDS, Request, Response, ResponseBody, Version,
-    authority,
+    authority, websocket,
 };
 use crate::reason::Reason;
 
@@ -65,6 +65,7 @@ pub fn parse_request<'f, 'a: 'f>(
             head: buffer.get(..length).unwrap_or_default(),
             keep_alive: !facts.close && (h11 || facts.keep_alive),
             expects_continue: facts.expects_continue && h11 && framing != Framing::None,
+            extended_connect: false,
             upgrade: h11 && facts.upgrade_option && facts.upgrade_field && framing == Framing::None,
             accepts_trailers: facts.accepts_trailers,
         },
@@ -242,6 +243,9 @@ pub fn parse_response<'f, 'a: 'f>(
             .try_push(field)
             .map_err(|_full| bad_response("the response has more than 100 fields"))?;
     }
+    if let Some(key) = &asked.websocket {
+        websocket::check(status, fields, key)?;
+    }
     let body = response_body(status, minor, asked, &facts)?;
     let keep_alive = !facts.close
         && (minor == 1 || facts.keep_alive)
@@ -267,6 +271,8 @@ pub struct Asked {
     pub head: bool,
     /// Whether the request asked for another protocol, so that a 101 may come.
     pub upgrade: bool,
+    /// The key of a WebSocket that this hop opens for a client on a stream: only what answers it is a 101.
+    pub websocket: Option<websocket::Key>,
 }
 
 #[derive(Debug, Default)]
