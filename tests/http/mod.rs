@@ -19,7 +19,7 @@ mod routes;
 mod streams;
 mod tls;
 mod tunnels;
-mod websocket;
+pub(crate) mod websocket;
 
 use std::net::SocketAddr;
 

@@ -43,7 +43,7 @@ fn switch(peer: &mut Peer, request: &Message) -> std::io::Result<()> {
 }
 
 /// Sends every byte back, and its end after theirs.
-fn echo() -> Origin {
+pub(crate) fn echo() -> Origin {
     Origin::start(|peer| {
         while let Some(request) = peer.request()? {
             if request.header("upgrade").is_none() {

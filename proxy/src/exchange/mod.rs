@@ -9,6 +9,7 @@ mod error;
 mod forward;
 mod head;
 mod prepare;
+mod seen;
 mod stream_head;
 mod streamed;
 mod watch;
@@ -22,7 +23,8 @@ use openclaw_core::config::HeaderEdit;
 use openclaw_core::message::Fault;
 use openclaw_core::reason::Reason;
 
-pub use self::prepare::{Prepared, prepare, refuse};
+pub use self::prepare::{Prepared, prepare, refuse, refuse_late};
+pub use self::seen::Seen;
 
 use self::attempt::{Attempt, Failure};
 use self::context::{Downstream, Local};

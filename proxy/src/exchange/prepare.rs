@@ -18,6 +18,7 @@ use openclaw_core::trace::{self, RequestId};
 
 use super::context::{Downstream, Local, Serving};
 use super::error::Error;
+use super::seen::Seen;
 use crate::filter::{self, Allowance};
 use crate::telemetry::LogFields;
 
@@ -61,47 +62,6 @@ pub(super) struct Outbound {
     pub idempotent: bool,
     /// What stays at one endpoint, where the balancer goes by that.
     pub key: Key,
-}
-
-/// The router's view of a request.
-struct Seen<'a> {
-    request: &'a Request<'a>,
-    /// In its one form, see [`path::normalised`].
-    path: &'a [u8],
-    client: IpAddr,
-}
-
-impl route::Request for Seen<'_> {
-    fn host(&self) -> &[u8] {
-        authority::host(self.request.authority)
-    }
-
-    fn path(&self) -> &[u8] {
-        self.path
-    }
-
-    fn query(&self) -> &[u8] {
-        self.request.query()
-    }
-
-    fn method(&self) -> &[u8] {
-        self.request.method
-    }
-
-    fn header(&self, name: &str) -> Option<&[u8]> {
-        self.request.field(name.as_bytes())
-    }
-
-    fn cookies(&self) -> impl Iterator<Item = &[u8]> {
-        let fields = self.request.fields.iter();
-        fields
-            .filter(|field| field.kind == Kind::Cookie)
-            .map(|field| field.value)
-    }
-
-    fn client(&self) -> IpAddr {
-        self.client
-    }
 }
 
 /// Decides what to do with a request.
@@ -153,6 +113,16 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
         started,
         log,
     }
+}
+
+/// A request whose head is still not whole when its time is over; it began at `started`.
+pub fn refuse_late(
+    local: &Local,
+    downstream: &Downstream,
+    version: Version,
+    started: Instant,
+) -> Prepared {
+    refuse(local, downstream, Error::LateHead.fault(), version, started)
 }
 
 /// A request that was refused before it could be understood; it began at `started`.
@@ -215,9 +185,7 @@ fn plan(
     if request.extended_connect && !speaks_h1 {
         return Plan::Refuse(Error::Protocol.fault());
     }
-    let websocket = request
-        .extended_connect
-        .then(|| websocket::key(local.random_u128()));
+    let websocket = websocket_key(local, request);
     let head = head(
         local,
         downstream,
@@ -279,6 +247,12 @@ fn head(
         },
     );
     head
+}
+
+/// The challenge that this hop makes in place of a client on a stream.
+fn websocket_key(local: &Local, request: &Request<'_>) -> Option<websocket::Key> {
+    let is_asked = request.extended_connect;
+    is_asked.then(|| websocket::key(local.random_u128()))
 }
 
 fn balance_key(balance: Balance, client: IpAddr, target: &[u8]) -> Key {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::field::members;
 use super::lines::{Lines, push_field};
-use super::{Field, Fields, Framing, Kind, Request, websocket};
+use super::{Field, Fields, Framing, Kind, Request, bytes, websocket};
 use crate::config::HeaderEdit;
 
 /// Room for what this hop adds to a head.
@@ -29,10 +29,10 @@ pub struct Hop<'a> {
     pub traceparent: &'a str,
     /// The target for the endpoint, where a prefix is stripped.
     pub target: &'a [u8],
-    /// For an extended CONNECT: the challenge that this hop makes in place of the client.
-    pub websocket_key: Option<&'a websocket::Key>,
     /// The request came as early data (RFC 8470 §5.1).
     pub early: bool,
+    /// For an extended CONNECT: the challenge that this hop makes in place of the client.
+    pub websocket_key: Option<&'a websocket::Key>,
     /// What the route does to the fields, after everything else.
     pub edits: &'a HeaderEdit,
 }
@@ -155,7 +155,7 @@ fn is_forwarded(field: &Field<'_>, options: Options<'_, '_>, trusted: bool) -> b
     if options.list(field) {
         return false;
     }
-    !field.name.contains(&b'_') || !is_alias(field.name)
+    !bytes::has(field.name, b'_') || !is_alias(field.name)
 }
 
 fn names(value: &[u8], client: IpAddr) -> bool {

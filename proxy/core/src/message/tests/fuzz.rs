@@ -132,8 +132,8 @@ fn assert_sound(request: &Request<'_>) {
             request_id: "i",
             traceparent: "t",
             target: request.target,
-            websocket_key: None,
             early: true,
+            websocket_key: None,
             edits: &HeaderEdit::default(),
         },
     );

@@ -19,8 +19,8 @@ fn hop<'a>(target: &'a [u8], trusted: bool, edits: &'a HeaderEdit) -> Hop<'a> {
         request_id: "ID",
         traceparent: "TP",
         target,
-        websocket_key: None,
         early: false,
+        websocket_key: None,
         edits,
     }
 }
