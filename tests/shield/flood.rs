@@ -141,7 +141,11 @@ fn a_client_has_all_options_and_megabytes_through_cookies_of_both_makers() {
         let scale = negotiated(scene.connect(SERVER4).as_fd()).unwrap().scale;
         drop(quiet);
         let proxy = scene.start(&format!("mode = \"always\", variant = \"{variant}\""));
-        proxy.wait_for("an attack has begun");
+        proxy.wait_for("every SYN is answered with a cookie");
+        let status = proxy.cli(&["shield", "status"]).ok().text();
+        assert!(!status.contains("FLOOD"), "{status}");
+        let words = "SYN floods: cookies are always sent (`shield.syn.mode`)";
+        assert!(status.contains(words), "{status}");
         assert_eq!(scene.sysctls(), ["2", "2"]);
         let maps = scene.maps();
         for server in [SERVER4, SERVER6] {

@@ -8,6 +8,7 @@ use openclaw_common::abi::{self, flags};
 use openclaw_common::verdict::Reason;
 use openclaw_core::config::{Config, Level, Prefix, ShieldAction};
 
+use super::autoban::Pardons;
 use super::confirm::Unconfirmed;
 use super::drops::Sampling;
 use super::feeds::Feed;
@@ -58,6 +59,7 @@ pub(super) struct State {
     pub(super) news: News,
     pub(super) unconfirmed: Unconfirmed,
     pub(super) trials: Trials,
+    pub(super) pardons: Arc<Pardons>,
     pub(super) geo: Attention,
     pub(super) feeds: Vec<Feed>,
     pub(super) is_on: bool,
@@ -95,6 +97,7 @@ impl State {
             news: News::default(),
             unconfirmed: Unconfirmed::default(),
             trials: Trials::default(),
+            pardons: Arc::default(),
             geo: Attention::default(),
             feeds: Vec::new(),
             is_on: true,
@@ -106,6 +109,7 @@ impl State {
             files: Files::default(),
             next_guards: Instant::now(),
         };
+        state.recall_switch();
         let now = state.now();
         state.set_lists(now);
         state.set_feeds();
@@ -129,10 +133,10 @@ impl State {
             .extend(loaded.problems.iter().map(|error| chain(error)));
         for list in loaded.lists {
             let refused = self.store.restore(list.kind, &list.name, list.entries);
+            let is_whole = refused.is_empty() && list.is_whole;
             if list.is_own {
                 let lists = self.store.lists();
-                self.files
-                    .found(lists, list.kind, &list.name, refused.is_empty());
+                self.files.found(lists, list.kind, &list.name, is_whole);
             }
             for refusal in refused {
                 self.warnings

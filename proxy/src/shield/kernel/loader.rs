@@ -228,7 +228,12 @@ impl Kernel {
         let id = program.attach_to_link(link).map_err(refused)?;
         release(program, id).map_err(refused)?;
         let fallback_reason = (mode == Mode::Auto && state.mode == AttachedMode::Generic)
-            .then(|| "the earlier attachment is generic, and was taken over without a gap".into());
+            .then(|| {
+                format!(
+                    "the earlier attachment is generic, and was taken over without a gap; `openclaw shield attach {interface} --mode native` \
+                     tries the other mode, with one"
+                )
+            });
         Ok(Some(Attached {
             interface: interface.into(),
             index,

@@ -41,7 +41,7 @@ pub use log::LogReader;
 pub use maps::Maps;
 pub use network::{Negotiated, interface_mtu, negotiated};
 pub use object::is_built_in;
-pub use pins::{Attachment, Pins};
+pub use pins::{Attachment, BPFFS, Pins};
 pub use run::TestRun;
 pub use switch::throw;
 pub use sys::{interface_index, interface_name, monotonic_ns};

@@ -15,7 +15,7 @@ use super::{AttachedMode, KernelError, interface, sys};
 use crate::privilege::has_bpf;
 
 /// Where a BPF file system is mounted by convention, and by us if it is not.
-const BPFFS: &str = "/sys/fs/bpf";
+pub const BPFFS: &str = "/sys/fs/bpf";
 const LINK_PREFIX: &str = "link-";
 
 /// The directory of the pins of this build's layout.
@@ -135,6 +135,19 @@ impl Pins {
             linked.extend(self.link_info(&name)?.map(|link| link.interface));
         }
         Ok(linked)
+    }
+
+    /// Interfaces whose program filters, wherever a link is pinned; without the right to ask, all that have a pin.
+    pub fn filtering(&self) -> Vec<String> {
+        match self.attachments() {
+            Ok(attachments) => attachments
+                .into_iter()
+                .filter(|one| one.mode.is_some())
+                .map(|one| one.interface)
+                .collect(),
+            // Who may not even list them is told of that by whatever needs them.
+            Err(_) => self.links().unwrap_or_default(),
+        }
     }
 
     /// Interfaces that have a pinned link, by name.

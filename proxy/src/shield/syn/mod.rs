@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 use self::answers::Ways;
 use self::attack::{Attack, Change};
 use super::kernel::{KernelError, Maps, interface_mtu};
-use super::own;
 use super::state::State;
+use super::{own, policy};
 use crate::telemetry::chain;
 
 /// How often addresses of the host are looked at again.
@@ -33,6 +33,12 @@ const BURST_DIVISOR: u64 = 100;
 pub struct SynStatus {
     /// Whether an attack goes on.
     pub attack: bool,
+    /// It is no flood but the configuration: `shield.syn.mode` is always.
+    #[serde(default)]
+    pub always: bool,
+    /// Nothing is answered, only counted: these rules are monitored.
+    #[serde(default)]
+    pub watched: bool,
     /// SYNs to listeners in the last second.
     pub rate: u64,
     /// How SYNs are answered under attack: `raw`, `socket` or `off`.
@@ -133,6 +139,8 @@ impl SynWatch {
         };
         SynStatus {
             attack: self.is_attack(),
+            always: syn.mode == SynMode::Always,
+            watched: policy::monitored(&config.shield) >> Reason::SynCookie as u32 & 1 != 0,
             rate: self.attack.rate(),
             cookies: cookies.to_owned(),
             attacks: self.attack.begun,
@@ -236,11 +244,23 @@ impl State {
             tracing::error!("{}", chain(&error));
         }
         let status = self.syn.status(&self.config);
-        tracing::warn!(
-            rate = status.rate,
-            cookies = status.cookies,
-            "SYN flood: an attack has begun"
-        );
+        if status.always {
+            tracing::info!(
+                cookies = status.cookies,
+                "every SYN is answered with a cookie: `shield.syn.mode` is always"
+            );
+        } else {
+            tracing::warn!(
+                rate = status.rate,
+                cookies = status.cookies,
+                "SYN flood: an attack has begun{}",
+                if status.watched {
+                    "; it is only counted"
+                } else {
+                    ""
+                }
+            );
+        }
         for missing in status.missing {
             tracing::warn!("SYN flood: {missing}");
         }
