@@ -9,7 +9,7 @@
 //! Fragments are left to the kernel: it answers what it has put together.
 
 use crate::abi::{Config, cookies};
-use crate::bucket::{self, Word};
+use crate::bucket::{self, Uncounted, Word};
 use crate::decide::Tables;
 use crate::packet::{Address, Flow, Header, Transport};
 use crate::ports::{self, Set};
@@ -58,33 +58,17 @@ pub trait Listeners {
 #[derive(Clone, Copy, Debug)]
 pub struct NoListeners;
 
-/// No word.
-#[derive(Clone, Copy, Debug)]
-pub enum Never {}
-
-impl Word for Never {
-    fn load(&self) -> u64 {
-        match *self {}
-    }
-    fn replace(&self, _: u64, _: u64) -> bool {
-        match *self {}
-    }
-    fn add(&self, _: u64) {
-        match *self {}
-    }
-}
-
 impl Listeners for NoListeners {
-    type Word = Never;
+    type Word = Uncounted;
 
     fn is_served(&self, _: Address, _: u16) -> bool {
         false
     }
     fn count_syn(&self) {}
-    fn kept(&self, _: u32) -> Option<Never> {
+    fn kept(&self, _: u32) -> Option<Uncounted> {
         None
     }
-    fn answers(&self) -> Option<Never> {
+    fn answers(&self) -> Option<Uncounted> {
         None
     }
 }

@@ -70,7 +70,7 @@ fn noted(ctx: &XdpContext, judgement: &Judgement) -> u32 {
         return XDP_PASS;
     };
     let reason = judgement.reason;
-    if config.flags & flags::EVENTS != 0 || judgement.country != 0 {
+    if is_told(config, judgement) {
         let mut flow = FlowWords::EMPTY;
         if read(ctx, config, &mut flow).is_none() {
             note(
@@ -82,6 +82,12 @@ fn noted(ctx: &XdpContext, judgement: &Judgement) -> u32 {
         }
     }
     conclude(ctx, config, reason, Frame::new(ctx).len())
+}
+
+/// Whether a note says anything to anybody: asked before the call, which every drop would pay.
+#[inline(always)]
+fn is_told(config: &Config, judgement: &Judgement) -> bool {
+    config.flags & flags::EVENTS != 0 || judgement.country != 0
 }
 
 /// A packet about which lists and headers do not say all.
@@ -98,7 +104,7 @@ fn ask(ctx: &XdpContext) -> u32 {
             let sighting = sight(&raw mut flow);
             let judgement = Judgement::unpacked(weigh(ctx.ctx, &raw mut flow, sighting));
             let reason = handshake::run(ctx, config, flow.as_flow(), &judgement);
-            if judgement.is_notable(reason) {
+            if judgement.is_notable(reason) && is_told(config, &judgement) {
                 note(
                     ctx.ctx,
                     &raw mut flow,

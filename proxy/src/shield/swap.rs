@@ -73,13 +73,11 @@ impl KernelSink<'_> {
         changes: &Changes,
     ) -> Result<(), KernelError> {
         let maps = self.maps;
-        let v4 = kept(&changes.v4, tables.entries4(), |net| {
-            let key = key4(net);
-            Ok((key, maps.fine4().get(&key)?))
+        let v4 = kept(&changes.v4, tables.entries4(), key4, |key| {
+            maps.fine4().get(key)
         })?;
-        let v6 = kept(&changes.v6, tables.entries6(), |net| {
-            let key = key6(net);
-            Ok((key, maps.fine6().get(&key)?))
+        let v6 = kept(&changes.v6, tables.entries6(), key6, |key| {
+            maps.fine6().get(key)
         })?;
         maps.fill_spare(&v4, &v6)?;
         let (bans4, bans6) = (changes.v4.puts.iter(), changes.v6.puts.iter());
@@ -125,16 +123,20 @@ impl KernelSink<'_> {
 fn kept<A: Bits + std::hash::Hash, K>(
     entries: &Entries<A>,
     after: impl Iterator<Item = (Net<A>, Placement)>,
-    find: impl Fn(Net<A>) -> Result<(K, Option<Entry>), KernelError>,
+    key: impl Fn(Net<A>) -> K,
+    find: impl Fn(&K) -> Result<Option<Entry>, KernelError>,
 ) -> Result<Vec<(K, Entry)>, KernelError> {
     let new: HashSet<Net<A>> = entries.puts.iter().map(|(net, _)| *net).collect();
     after
         .filter(|(_, to)| is_fine(to.place))
         .map(|(net, to)| {
-            let (key, found) = find(net)?;
-            let hits = found
-                .filter(|_| !new.contains(&net))
-                .map_or(0, |old| old.hits);
+            let key = key(net);
+            let old = if new.contains(&net) {
+                None
+            } else {
+                find(&key)?
+            };
+            let hits = old.map_or(0, |old| old.hits);
             Ok((key, Entry { hits, ..entry(to) }))
         })
         .collect()

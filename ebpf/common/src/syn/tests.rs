@@ -75,7 +75,7 @@ const fn config(attack: u32, flags: u32) -> Config {
 /// Port 443 and a clock; no lists.
 struct Now(u64);
 
-impl Record for Never {
+impl Record for Uncounted {
     fn until_ns(&self) -> u64 {
         match *self {}
     }
@@ -91,9 +91,9 @@ impl Record for Never {
 }
 
 impl Tables for Now {
-    type Record = Never;
-    type Ban4 = Never;
-    type Word = Never;
+    type Record = Uncounted;
+    type Ban4 = Uncounted;
+    type Word = Uncounted;
 
     fn class4(&self, _: [u8; 4]) -> u16 {
         0
@@ -101,16 +101,16 @@ impl Tables for Now {
     fn class6(&self, _: [u8; 16]) -> Option<u16> {
         None
     }
-    fn ban4(&self, _: [u8; 4]) -> Option<Never> {
+    fn ban4(&self, _: [u8; 4]) -> Option<Uncounted> {
         None
     }
-    fn ban6(&self, _: &Prefix6) -> Option<Never> {
+    fn ban6(&self, _: &Prefix6) -> Option<Uncounted> {
         None
     }
-    fn fine4(&self, _: [u8; 4]) -> Option<Never> {
+    fn fine4(&self, _: [u8; 4]) -> Option<Uncounted> {
         None
     }
-    fn fine6(&self, _: [u8; 16]) -> Option<Never> {
+    fn fine6(&self, _: [u8; 16]) -> Option<Uncounted> {
         None
     }
     fn ports(&self, set: Set, word: u32) -> u64 {
@@ -120,7 +120,7 @@ impl Tables for Now {
             0
         }
     }
-    fn bucket(&self, _: Address, _: Kind, _: u64) -> Option<Never> {
+    fn bucket(&self, _: Address, _: Kind, _: u64) -> Option<Uncounted> {
         None
     }
     fn now_ns(&self) -> u64 {
