@@ -15,5 +15,6 @@ mod control;
 mod h3;
 mod http;
 mod shield;
+mod soak;
 mod support;
 mod upstream;

@@ -170,3 +170,65 @@ fn shells_and_man_know_the_verbs_and_those_below_them() {
         "error: openclaw blocklist has no verb `nonsense`\n"
     );
 }
+
+#[test]
+fn a_request_is_explained_from_the_configuration_alone() {
+    let folder = Folder::new();
+    let config = folder.write(
+        "openclaw.toml",
+        "[listener.web]\nbind = [\"127.0.0.1:0\"]\n[upstream.app]\nendpoints = [\"127.0.0.1:1\"]\n\
+         [[route]]\nname = \"login\"\nmatch = { path = \"/login\", method = [\"POST\"] }\nlimit = { rate = \"10/min\" }\nto = \"app\"\n\
+         [[route]]\nname = \"old\"\nmatch = { path = \"/old\" }\nredirect = { to = \"/new\", status = 308 }\n\
+         [[route]]\nname = \"site\"\nmatch = { host = \"www.a.test\", client = [\"10.0.0.0/8\"] }\nto = \"app\"\n",
+    );
+    let explain = |words: &[&str]| {
+        let config = ["-c", config.to_str().unwrap()];
+        openclaw(&[&config[..], &["explain", "request"], words].concat())
+    };
+    let text = explain(&["POST", "http://www.a.test//x/../login"])
+        .ok()
+        .text();
+    assert_eq!(
+        text,
+        "POST www.a.test/login from 127.0.0.1\n  route login: to app\n  limit: 10 per 60 s, else 429\n\
+         \x20 not old: does not match: path\n  not site: does not match: client\n"
+    );
+    let json = |words: &[&str]| -> Value {
+        let words = [words, &["-o", "json"]].concat();
+        serde_json::from_str(&explain(&words).ok().text()).unwrap()
+    };
+    let told = json(&[
+        "GET",
+        "/old",
+        "-H",
+        "Host: www.a.test",
+        "--from",
+        "10.1.2.3",
+    ]);
+    assert_eq!(
+        (&told["route"], &told["verdict"]),
+        (&"site".into(), &"forward".into())
+    );
+    let told = json(&["GET", "https://b.test/old?x#y"]);
+    assert_eq!(
+        (&told["verdict"], &told["status"]),
+        (&"redirect".into(), &308.into())
+    );
+    let told = json(&["GET", "http://b.test"]);
+    assert_eq!(
+        (&told["reason"], &told["status"]),
+        (&"route.none".into(), &404.into())
+    );
+    assert_eq!(
+        told["others"][0]["misses"],
+        serde_json::json!(["path", "method"])
+    );
+    let told = json(&["GET", "/"]);
+    assert_eq!(
+        (&told["reason"], &told["status"]),
+        (&"http.malformed".into(), &400.into())
+    );
+    for wrong in [&["GET", "nonsense"][..], &["GET", "/", "-H", "nonsense"]] {
+        assert_eq!(explain(wrong).code, 2, "{wrong:?}");
+    }
+}

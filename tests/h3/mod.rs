@@ -7,6 +7,7 @@ mod foreign;
 mod hostile;
 mod moving;
 mod requests;
+mod streams;
 
 use std::net::SocketAddr;
 

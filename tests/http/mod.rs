@@ -16,6 +16,7 @@ mod retries;
 mod routes;
 mod tls;
 mod tunnels;
+pub(crate) mod websocket;
 
 use std::net::SocketAddr;
 

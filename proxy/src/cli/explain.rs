@@ -8,6 +8,7 @@ use super::Context;
 use super::error::CliError;
 use super::listing;
 use super::output::Outcome;
+use super::request;
 use crate::shield::{Explained, Request, show_seconds};
 
 #[derive(Debug, Args)]
@@ -23,12 +24,18 @@ enum What {
         #[arg(value_name = "ADDR")]
         address: String,
     },
+    /// A request: the route that takes it, what that does, and why no other takes it; needs no proxy
+    Request(request::Arguments),
 }
 
 pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Outcome, CliError> {
-    let What::Ip { address } = arguments.what;
-    let answer = context.ask(Request::Explain { address })?;
-    Ok(listing::outcome(answer))
+    match arguments.what {
+        What::Ip { address } => {
+            let answer = context.ask(Request::Explain { address })?;
+            Ok(listing::outcome(answer))
+        }
+        What::Request(arguments) => request::run(context, &arguments),
+    }
 }
 
 pub(super) fn text(explained: &Explained) -> String {

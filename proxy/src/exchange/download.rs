@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use openclaw_core::message::body::Decoder;
 use openclaw_core::message::h1::{Asked, bad_response, parse_response};
-use openclaw_core::message::{Field, Fields, Kind, ResponseBody, ResponseHead, render};
+use openclaw_core::message::{Field, Fields, Kind, ResponseBody, ResponseHead, render, websocket};
 use tokio_util::io::poll_read_buf;
 
 use super::Edits;
@@ -160,8 +160,13 @@ impl<'a> Download<'a> {
                     kind: Kind::Date,
                 });
             }
+            let on_stream = tunnel && self.asked.websocket.is_some();
+            if on_stream {
+                websocket::strip_answer(&mut kept);
+            }
+            let status = if on_stream { 200 } else { response.status };
             let head = ResponseHead {
-                status: response.status,
+                status,
                 phrase: response.phrase,
                 fields: &kept,
                 source: response.head,
@@ -178,7 +183,7 @@ impl<'a> Download<'a> {
                 continue;
             }
             wire.respond(&head);
-            passage.status = response.status;
+            passage.status = status;
             passage.answered = Some(now);
             self.keep_alive = response.keep_alive;
             self.tunnel = tunnel;

@@ -7,6 +7,7 @@ mod download;
 mod error;
 mod forward;
 mod prepare;
+mod seen;
 pub mod wire;
 
 use std::io;
@@ -18,7 +19,8 @@ use openclaw_core::config::HeaderEdit;
 use openclaw_core::message::Fault;
 use openclaw_core::reason::Reason;
 
-pub use self::prepare::{Prepared, prepare, refuse};
+pub use self::prepare::{Prepared, prepare, refuse, refuse_late};
+pub use self::seen::Seen;
 
 use self::context::{Downstream, Local};
 use self::error::Error;

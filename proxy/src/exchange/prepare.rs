@@ -10,12 +10,15 @@ use openclaw_core::balance::Key;
 use openclaw_core::config::{Action, Balance, Route};
 use openclaw_core::message::h1::Asked;
 use openclaw_core::message::render::{self, Hop};
-use openclaw_core::message::{Fault, Framing, Kind, Method, Request, Version, authority, path};
+use openclaw_core::message::{
+    Fault, Framing, Kind, Method, Request, Version, authority, path, websocket,
+};
 use openclaw_core::route;
 use openclaw_core::trace::{self, RequestId};
 
 use super::context::{Downstream, Local, Serving};
 use super::error::Error;
+use super::seen::Seen;
 use crate::filter::{self, Allowance};
 use crate::telemetry::LogFields;
 
@@ -55,47 +58,6 @@ pub(super) struct Outbound {
     pub idempotent: bool,
     /// What stays at one endpoint, where the balancer goes by that.
     pub key: Key,
-}
-
-/// The router's view of a request.
-struct Seen<'a> {
-    request: &'a Request<'a>,
-    /// In its one form, see [`path::normalised`].
-    path: &'a [u8],
-    client: IpAddr,
-}
-
-impl route::Request for Seen<'_> {
-    fn host(&self) -> &[u8] {
-        authority::host(self.request.authority)
-    }
-
-    fn path(&self) -> &[u8] {
-        self.path
-    }
-
-    fn query(&self) -> &[u8] {
-        self.request.query()
-    }
-
-    fn method(&self) -> &[u8] {
-        self.request.method
-    }
-
-    fn header(&self, name: &str) -> Option<&[u8]> {
-        self.request.field(name.as_bytes())
-    }
-
-    fn cookies(&self) -> impl Iterator<Item = &[u8]> {
-        let fields = self.request.fields.iter();
-        fields
-            .filter(|field| field.kind == Kind::Cookie)
-            .map(|field| field.value)
-    }
-
-    fn client(&self) -> IpAddr {
-        self.client
-    }
 }
 
 /// Decides what to do with a request.
@@ -146,6 +108,16 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
         started,
         log,
     }
+}
+
+/// A request whose head is still not whole when its time is over; it began at `started`.
+pub fn refuse_late(
+    local: &Local,
+    downstream: &Downstream,
+    version: Version,
+    started: Instant,
+) -> Prepared {
+    refuse(local, downstream, Error::LateHead.fault(), version, started)
 }
 
 /// A request that was refused before it could be understood; it began at `started`.
@@ -215,6 +187,7 @@ fn plan(
             random.u64(..),
         )
     };
+    let websocket = websocket_key(local, request);
     let mut head = local.buffers.head();
     render::request_head(
         &mut head,
@@ -227,6 +200,7 @@ fn plan(
             local: downstream.local,
             request_id: id,
             traceparent: &traceparent,
+            websocket_key: websocket.as_ref(),
             target: &stripped(request.target, route.strip_prefix.as_deref()),
             early: downstream.early.get(),
             edits: &route.headers.request,
@@ -239,6 +213,7 @@ fn plan(
         asked: Asked {
             head: request.method == b"HEAD",
             upgrade: request.upgrade && render::may_upgrade(request),
+            websocket,
         },
         max_body,
         idempotent: Method::of(request.method).is_idempotent(),
@@ -246,6 +221,12 @@ fn plan(
             balance_key(upstream.config.balance, client, request.target)
         }),
     })
+}
+
+/// The challenge that this hop makes in place of a client on a stream.
+fn websocket_key(local: &Local, request: &Request<'_>) -> Option<websocket::Key> {
+    let is_asked = request.extended_connect;
+    is_asked.then(|| websocket::key(local.random_u128()))
 }
 
 fn balance_key(balance: Balance, client: IpAddr, target: &[u8]) -> Key {

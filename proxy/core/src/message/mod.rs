@@ -25,6 +25,7 @@ pub mod request;
 mod response;
 #[cfg(test)]
 mod tests;
+pub mod websocket;
 
 use arrayvec::ArrayVec;
 

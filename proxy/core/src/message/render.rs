@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::field::members;
 use super::lines::{Lines, push_field};
-use super::{Field, Fields, Framing, Kind, Request};
+use super::{Field, Fields, Framing, Kind, Request, bytes, websocket};
 use crate::config::HeaderEdit;
 
 /// Room for what this hop adds to a head.
@@ -31,6 +31,8 @@ pub struct Hop<'a> {
     pub target: &'a [u8],
     /// The request came as early data (RFC 8470 §5.1).
     pub early: bool,
+    /// For an extended CONNECT: the challenge that this hop makes in place of the client.
+    pub websocket_key: Option<&'a websocket::Key>,
     /// What the route does to the fields, after everything else.
     pub edits: &'a HeaderEdit,
 }
@@ -63,6 +65,7 @@ pub fn request_head(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
             Kind::Forwarded if request.known(Kind::XForwardedFor).is_some() => {}
             Kind::XRealIp if !names(field.value, hop.client) => {}
             Kind::Expect if !request.expects_continue => {}
+            Kind::WebSocketKey if request.extended_connect => {}
             Kind::Cookie => push_cookies(&mut lines, field, request.fields),
             _ => lines.push(field),
         }
@@ -87,12 +90,12 @@ pub fn request_head(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
         push_own(out, hop, "early-data", b"Early-Data: ", b"1");
     }
     push_edits(out, hop.edits);
-    push_framing(out, request);
+    push_framing(out, request, hop);
     out.extend_from_slice(b"\r\n");
 }
 
 /// Framing, and what speaks about this hop's connection.
-fn push_framing(out: &mut Vec<u8>, request: &Request<'_>) {
+fn push_framing(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
     match request.framing {
         Framing::None if matches!(request.method, b"POST" | b"PUT" | b"PATCH") => {
             out.extend_from_slice(b"Content-Length: 0\r\n");
@@ -113,6 +116,9 @@ fn push_framing(out: &mut Vec<u8>, request: &Request<'_>) {
     if request.upgrade && may_upgrade(request) {
         if let Some(protocol) = request.known(Kind::Upgrade) {
             push_field(out, b"Upgrade", protocol);
+            if let Some(key) = hop.websocket_key {
+                push_field(out, b"Sec-WebSocket-Key", key);
+            }
             out.extend_from_slice(b"Connection: upgrade\r\n");
         }
     } else if request.accepts_trailers {
@@ -149,7 +155,7 @@ fn is_forwarded(field: &Field<'_>, options: Options<'_, '_>, trusted: bool) -> b
     if options.list(field) {
         return false;
     }
-    !field.name.contains(&b'_') || !is_alias(field.name)
+    !bytes::has(field.name, b'_') || !is_alias(field.name)
 }
 
 fn names(value: &[u8], client: IpAddr) -> bool {

@@ -28,6 +28,9 @@ pub struct Request<'a> {
     pub expects_continue: bool,
     /// HTTP/1 `Connection: upgrade` with an Upgrade field (RFC 9110 §7.8).
     pub upgrade: bool,
+    /// An extended CONNECT for a WebSocket (RFC 8441, RFC 9220). Method, fields and `upgrade` are those of the GET that it
+    /// stands for, so that routes and filters see one thing on every wire.
+    pub extended_connect: bool,
     /// The client said `TE: trailers`.
     pub accepts_trailers: bool,
 }
@@ -214,19 +217,27 @@ pub fn from_list<'f, 'a: 'f>(
             .try_push(field)
             .map_err(|_full| Fault::header_too_large("more than 100 fields"))?;
     }
+    let extended_connect = pseudo.protocol.is_some();
     let (method, target) = pseudo.check()?;
     let authority = pseudo.effective_authority(facts.host)?;
+    let framing = if extended_connect {
+        switch_protocols(&facts, fields)?;
+        Framing::None
+    } else {
+        list_framing(ended, facts.length)?
+    };
     Ok(Request {
         method,
         authority,
         target,
         version: Version::H2,
-        framing: list_framing(ended, facts.length)?,
+        framing,
         fields,
         head: b"",
         keep_alive: true,
-        expects_continue: facts.expects_continue && !ended,
-        upgrade: false,
+        expects_continue: facts.expects_continue && !ended && !extended_connect,
+        upgrade: extended_connect,
+        extended_connect,
         accepts_trailers: facts.accepts_trailers,
     })
 }
@@ -238,6 +249,7 @@ struct Pseudo<'a> {
     scheme: Option<&'a [u8]>,
     path: Option<&'a [u8]>,
     authority: Option<&'a [u8]>,
+    protocol: Option<&'a [u8]>,
 }
 
 impl<'a> Pseudo<'a> {
@@ -247,6 +259,7 @@ impl<'a> Pseudo<'a> {
             b"scheme" => &mut self.scheme,
             b"path" => &mut self.path,
             b"authority" => &mut self.authority,
+            b"protocol" => &mut self.protocol,
             _ => {
                 return Err(Fault::malformed(
                     "an unknown pseudo-header field (RFC 9113 §8.3)",
@@ -261,10 +274,18 @@ impl<'a> Pseudo<'a> {
         Ok(())
     }
 
-    /// Method and target, checked.
+    /// Method and target, checked; for an extended CONNECT the method that it stands for.
     fn check(&self) -> Result<(&'a [u8], &'a [u8]), Fault> {
-        // First, because a CONNECT has neither scheme nor path (RFC 9113 §8.5).
-        check_method(self.method.unwrap_or_default())?;
+        // First, because a CONNECT has neither scheme nor path (RFC 9113 §8.5), unless it is extended (RFC 8441 §4).
+        match (self.method, self.protocol) {
+            (Some(b"CONNECT"), Some(_)) => {}
+            (_, Some(_)) => {
+                return Err(Fault::malformed(
+                    ":protocol on a method other than CONNECT (RFC 8441 §4)",
+                ));
+            }
+            (method, None) => check_method(method.unwrap_or_default())?,
+        }
         let (Some(method), Some(scheme), Some(target)) = (self.method, self.scheme, self.path)
         else {
             return Err(Fault::malformed(
@@ -277,7 +298,15 @@ impl<'a> Pseudo<'a> {
         if !(method == b"OPTIONS" && target == b"*") {
             check_target(target)?;
         }
-        Ok((method, target))
+        match self.protocol {
+            Some(protocol) if protocol.eq_ignore_ascii_case(b"websocket") => Ok((b"GET", target)),
+            Some(_) => Err(Fault {
+                reason: Reason::MethodRefused,
+                status: 501,
+                detail: "an extended CONNECT for another protocol than websocket (RFC 9220 §3)",
+            }),
+            None => Ok((method, target)),
+        }
     }
 
     fn effective_authority(&self, host: Option<&'a [u8]>) -> Result<&'a [u8], Fault> {
@@ -316,6 +345,18 @@ fn note_list_field<'a>(facts: &mut FieldFacts<'a>, field: &Field<'a>) -> Result<
         )),
         _ => facts.note(field),
     }
+}
+
+/// Adds the field that says on HTTP/1 what `:protocol` says here.
+fn switch_protocols<'a>(facts: &FieldFacts<'a>, fields: &mut Fields<'a>) -> Result<(), Fault> {
+    if facts.length.is_some() {
+        return Err(Fault::smuggling(
+            "content-length on a CONNECT (RFC 9110 §9.3.6)",
+        ));
+    }
+    fields
+        .try_push(Field::new(b"Upgrade", b"websocket"))
+        .map_err(|_full| Fault::header_too_large("more than 100 fields"))
 }
 
 fn list_framing(ended: bool, length: Option<u64>) -> Result<Framing, Fault> {

@@ -7,7 +7,9 @@
 
 mod conditions;
 mod hash;
+mod misses;
 mod paths;
+mod shadow;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +20,9 @@ use crate::config::{HostPattern, Matcher, Route, Target};
 
 use conditions::holds;
 use hash::Fast;
+pub use misses::misses;
 use paths::Paths;
+pub use shadow::shadowed;
 
 /// What a route can ask of a request.
 pub trait Request {

@@ -10,7 +10,6 @@ use std::time::Instant;
 
 use openclaw_core::message::h1::parse_request;
 use openclaw_core::message::{Fault, Fields, Version};
-use openclaw_core::reason::Reason;
 
 use self::wire::{H1Wire, RequestFacts};
 use crate::exchange::context::{Downstream, Local};
@@ -23,15 +22,25 @@ pub async fn serve(local: Rc<Local>, downstream: Rc<Downstream>, io: Io, early: 
     let deadline = Deadline::new(&local.wheel);
     let mut wire = H1Wire::new(local.clone(), io, early);
     let mut first = true;
-    while let Some(prepared) = next_request(&local, &downstream, &mut wire, &deadline, first).await
-    {
-        exchange::run(&local, &downstream, prepared, &mut wire, &deadline).await;
+    loop {
+        // Boxed, so that a connection that idles does not hold what an exchange needs: it is two kilobytes.
+        let exchange = match next_request(&local, &downstream, &mut wire, &deadline, first).await {
+            Some(prepared) => Box::pin(exchange::run(
+                &local,
+                &downstream,
+                prepared,
+                &mut wire,
+                &deadline,
+            )),
+            None => break,
+        };
+        exchange.await;
         if !wire.end_exchange(local.is_draining()) {
             break;
         }
         first = false;
     }
-    wire.close(&deadline).await;
+    Box::pin(wire.close(&deadline)).await;
 }
 
 /// Waits for a whole head. `None`: the client is done, too slow between requests, or this worker drains.
@@ -76,13 +85,10 @@ async fn next_request(
         match filled {
             Some(true) => {}
             None if !idle => {
-                let fault = Fault {
-                    reason: Reason::Timeout,
-                    status: 408,
-                    detail: "the head was not complete within header_timeout",
-                };
                 let began = began.unwrap_or_else(Instant::now);
-                return Some(refuse(local, downstream, wire, fault, began));
+                wire.begin_refusal();
+                let late = exchange::refuse_late(local, downstream, Version::H11, began);
+                return Some(late);
             }
             None | Some(false) => return None,
         }
@@ -108,18 +114,27 @@ fn parse(local: &Local, downstream: &Downstream, wire: &mut H1Wire) -> Option<Pr
             wire.begin(facts, length);
             prepared
         }
-        Err(fault) => refuse(local, downstream, wire, fault, Instant::now()),
+        Err(fault) => refuse(local, downstream, wire, fault),
     })
 }
 
 /// After this the connection cannot be understood any more, so it ends with the answer.
-fn refuse(
-    local: &Local,
-    downstream: &Downstream,
-    wire: &mut H1Wire,
-    fault: Fault,
-    began: Instant,
-) -> Prepared {
+fn refuse(local: &Local, downstream: &Downstream, wire: &mut H1Wire, fault: Fault) -> Prepared {
     wire.begin_refusal();
-    exchange::refuse(local, downstream, fault, Version::H11, began)
+    exchange::refuse(local, downstream, fault, Version::H11, Instant::now())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::serve;
+
+    /// Of what a function of four arguments gives.
+    fn size<A, B, C, D, F>(_: impl Fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_connection_that_idles_is_small() {
+        assert!(size(serve) <= 512, "{} bytes", size(serve));
+    }
 }

@@ -298,3 +298,38 @@ fn targets_are_picked_by_weight() {
     assert_eq!(pick_target(&targets, u32::MAX), 9);
     assert_eq!(pick_target(&targets[..1], u32::MAX), 7);
 }
+
+#[test]
+fn why_a_route_does_not_take_a_request_is_told_condition_by_condition() {
+    let text = "[listener.web]\nbind = \"127.0.0.1:0\"\n[[route]]\nrespond = {}\nmatch = { host = \"*.a.test\", path = \"/x\", method = [\"GET\"], client = [\"10.0.0.0/8\"], header = { \"X-B\" = \"1\" }, cookie = { c = \"2\" }, query = { q = \"3\" } }\n";
+    let loaded = crate::config::load(&crate::config::Source {
+        name: "test.toml",
+        text,
+        files: &crate::config::NoFiles,
+        variable: &|_| None,
+    });
+    let config = loaded.unwrap().config;
+    let check = |line: &str, expected: &[&str]| {
+        let asked = Asked::parse(line);
+        assert_eq!(super::misses(&config.routes[0], &asked), expected, "{line}");
+        let taken = Router::new(&config.routes).find(&asked).is_some();
+        assert_eq!(taken, expected.is_empty(), "{line}");
+    };
+    check("GET b.a.test/x/y?q=3 x-b:1 cookie:c=2 @10.1.1.1", &[]);
+    check(
+        "PUT a.test/xy x-b:2 @11.1.1.1",
+        &[
+            "host",
+            "path",
+            "method",
+            "client",
+            "header x-b",
+            "cookie c",
+            "query q",
+        ],
+    );
+    check(
+        "GET b.a.test/x?q=4 x-b:1 cookie:c=2 @10.1.1.1",
+        &["query q"],
+    );
+}
