@@ -91,6 +91,13 @@ fn an_attachment_is_taken_off_unless_it_is_confirmed() {
     let confirmed = stage.proxy.cli(&["shield", "confirm"]).ok().text();
     assert!(!confirmed.contains("taken off"), "{confirmed}");
     assert!(stage.is_attached());
+    // Attached by hand it stays over a restart, and the next proxy's program takes the place of this one's.
+    stage.proxy.kill();
+    stage.proxy.start_again();
+    stage.proxy.wait_for("replaced=true");
+    let status = stage.proxy.cli(&["shield", "status"]).ok().text();
+    let words = "oc0: native (attached by hand: `shield.interfaces` does not name it)";
+    assert!(status.contains(words), "{status}");
     stage.proxy.cli(&["shield", "detach", INTERFACE]).ok();
 
     // Nobody is left to take it off: neither after an end nor after a sudden one.

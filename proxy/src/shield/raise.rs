@@ -33,9 +33,10 @@ impl State {
     }
 
     fn load_and_attach(&mut self) {
+        let by_hand = self.attached_by_hand();
         if self.config.shield.mode == ShieldMode::Off {
             self.unavailable = Some("switched off by configuration or command line".into());
-        } else if self.config.shield.interfaces.is_empty() {
+        } else if self.config.shield.interfaces.is_empty() && by_hand.is_empty() {
             self.unavailable = Some("`shield.interfaces` names none".into());
         } else {
             let mode = mode(self.config.shield.mode);
@@ -49,11 +50,25 @@ impl State {
                 }
             }
             if is_loaded {
+                // They stay as they are, with the program of this process.
+                for interface in by_hand {
+                    if let Err(error) = self.attach(&interface, Mode::Auto) {
+                        tracing::warn!("{}", chain(&error));
+                    }
+                }
                 return;
             }
         }
         // An earlier process may have left a program that still filters: it follows these lists, too.
         self.open_pinned();
+    }
+
+    /// Interfaces that an operator has attached to; the configuration does not name them.
+    fn attached_by_hand(&self) -> Vec<String> {
+        let attached = self.attached().into_iter().map(|one| one.interface);
+        attached
+            .filter(|name| !self.config.shield.interfaces.contains(name))
+            .collect()
     }
 
     /// Opens the maps that another process pinned; false if there are none.
@@ -268,17 +283,25 @@ impl State {
         interfaces
     }
 
+    /// What there is to say of an attachment.
+    fn note_of(&self, attachment: &Attachment) -> Option<String> {
+        let name = &attachment.interface;
+        if attachment.mode.is_none() {
+            return Some("the interface is gone or in another network namespace".into());
+        }
+        let note = self.notes.iter().find(|(of, _)| of == name);
+        let note = note.map(|(_, note)| note.clone());
+        if self.config.shield.interfaces.contains(name) {
+            return note;
+        }
+        let by_hand = "attached by hand: `shield.interfaces` does not name it";
+        Some(note.map_or_else(|| by_hand.into(), |note| format!("{by_hand}; {note}")))
+    }
+
     pub(super) fn status(&self) -> Status {
         let mut interfaces: Vec<InterfaceStatus> = Vec::new();
         for attachment in self.pins.attachments().unwrap_or_default() {
-            let note = self
-                .notes
-                .iter()
-                .find(|(name, _)| *name == attachment.interface);
-            let mut note = note.map(|(_, note)| note.clone());
-            if attachment.mode.is_none() {
-                note = Some("the interface is gone or in another network namespace".into());
-            }
+            let note = self.note_of(&attachment);
             let mode = attachment.mode.map(|mode| mode.name().to_owned());
             let maps = self.maps.as_deref().filter(|_| mode.is_some());
             let traffic = maps.and_then(|maps| Traffic::of(maps, &attachment));
