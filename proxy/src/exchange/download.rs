@@ -13,6 +13,7 @@ use super::Edits;
 use super::context::Local;
 use super::error::Error;
 use super::forward::Passage;
+use super::prepare::Outbound;
 use super::wire::Wire;
 use crate::upstream::Connection;
 
@@ -24,6 +25,11 @@ const MAX_INTERIM: u32 = 32;
 pub(super) struct Download<'a> {
     local: &'a Local,
     asked: Asked,
+    knows_upgrade: bool,
+    /// What the client offers to switch to.
+    protocols: &'a [u8],
+    /// Names of trailers that go no further.
+    named: Vec<u8>,
     edits: Edits<'a>,
     state: State,
     /// Lent from the pool while there is something in it.
@@ -47,10 +53,13 @@ enum State {
 }
 
 impl<'a> Download<'a> {
-    pub(super) fn new(local: &'a Local, asked: Asked, edits: Edits<'a>) -> Self {
+    pub(super) fn new(local: &'a Local, outbound: &'a Outbound, edits: Edits<'a>) -> Self {
         Self {
             local,
-            asked,
+            asked: outbound.asked,
+            knows_upgrade: outbound.knows_upgrade,
+            protocols: &outbound.protocols,
+            named: Vec::new(),
             edits,
             state: State::Head,
             buffer: Vec::new(),
@@ -138,13 +147,19 @@ impl<'a> Download<'a> {
                 return Ok(());
             };
             let tunnel = response.body == ResponseBody::Tunnel;
+            if tunnel && !render::switches_as_offered(response.fields, self.protocols) {
+                let fault = bad_response("a switch to a protocol that the client did not offer");
+                return Err(Error::BadResponse(fault));
+            }
             let interim = response.status < 200 && !tunnel;
             let now = Instant::now();
             let date = self.local.date(now);
             let limit = self.edits.allowance.filter(|_| !interim);
             let limit = limit.map(|known| known.fields());
             let mut kept = Fields::new();
-            render::response_fields(response.fields, self.edits.of_route, tunnel, &mut kept);
+            // 426 has to say what to upgrade to (RFC 9110 §15.5.22).
+            let upgrade = tunnel || (response.status == 426 && self.knows_upgrade);
+            render::response_fields(response.fields, self.edits.of_route, upgrade, &mut kept);
             if let Some(limit) = &limit {
                 limit.put(&mut kept);
             }
@@ -176,6 +191,9 @@ impl<'a> Download<'a> {
             passage.status = response.status;
             passage.answered = Some(now);
             self.keep_alive = response.keep_alive;
+            if response.body == ResponseBody::Chunked {
+                self.named = render::named(response.fields);
+            }
             self.tunnel = tunnel;
             self.state = State::Body(Decoder::for_response(response.body));
             return Ok(());
@@ -232,6 +250,9 @@ impl<'a> Download<'a> {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             if let Some(colon) = memchr::memchr(b':', line) {
                 let (name, value) = line.split_at_checked(colon).unwrap_or_default();
+                if render::is_named(&self.named, name) {
+                    continue;
+                }
                 let value = value.get(1..).unwrap_or_default().trim_ascii();
                 // More than fit are dropped, as a proxy may (RFC 9110 §6.5.1).
                 let _ = trailers.try_push(Field::new(name, value));

@@ -14,9 +14,12 @@ use openclaw_core::route;
 use openclaw_core::trace::{self, RequestId};
 
 use super::context::{Downstream, Local, Serving};
-use super::error::Error;
+use super::error::{Error, LOOP, NOT_REFLECTED};
 use crate::filter::{self, Allowance};
 use crate::telemetry::LogFields;
+
+/// How often a request may have been through a proxy of this kind.
+const MAX_PASSES: usize = 8;
 
 /// A request ready to be carried out; owns all it needs.
 #[derive(Debug)]
@@ -38,6 +41,8 @@ pub(super) enum Plan {
     Forward(Outbound),
     /// The route's own answer: `respond` or `redirect`.
     Answer,
+    /// OPTIONS with `Max-Forwards: 0`: we are whom it asks (RFC 9110 §7.6.2).
+    Options,
     Refuse(Fault),
 }
 
@@ -50,6 +55,12 @@ pub(super) struct Outbound {
     pub head: Vec<u8>,
     pub framing: Framing,
     pub asked: Asked,
+    /// The client's wire knows upgrades: it is HTTP/1.1.
+    pub knows_upgrade: bool,
+    /// The protocols that the client offers to switch to; empty when it asks for none.
+    pub protocols: Vec<u8>,
+    /// Names of trailers that go no further, see [`render::named`].
+    pub named: Vec<u8>,
     pub max_body: u64,
     pub idempotent: bool,
 }
@@ -185,6 +196,9 @@ fn plan(
         Action::Forward(targets) => targets,
         Action::Respond(_) | Action::Redirect(_) => return Plan::Answer,
     };
+    if let Some(end) = goes_no_further(request) {
+        return end;
+    }
     let max_body = route.max_body.unwrap_or(u64::MAX);
     if matches!(request.framing, Framing::Length(length) if length > max_body) {
         return Plan::Refuse(Error::BodyTooLarge.fault());
@@ -223,22 +237,44 @@ fn plan(
             edits: &route.headers.request,
         },
     );
+    let upgrade = request.upgrade && render::may_upgrade(request);
+    let offered = request.known(Kind::Upgrade).filter(|_| upgrade);
     Plan::Forward(Outbound {
         upstream: choice,
         head,
         framing: request.framing,
         asked: Asked {
             head: request.method == b"HEAD",
-            upgrade: request.upgrade && render::may_upgrade(request),
+            upgrade,
         },
+        knows_upgrade: request.version == Version::H11,
+        protocols: offered.unwrap_or_default().to_vec(),
+        named: render::named(request.fields),
         max_body,
         idempotent: Method::of(request.method).is_idempotent(),
     })
 }
 
+/// Requests that no endpoint gets, whatever the route: they are for this hop, or go round in circles.
+fn goes_no_further(request: &Request<'_>) -> Option<Plan> {
+    if request.max_forwards == Some(0) {
+        let options = Method::of(request.method) == Method::Options;
+        return Some(if options {
+            Plan::Options
+        } else {
+            Plan::Refuse(NOT_REFLECTED)
+        });
+    }
+    let is_loop = render::passes(request.fields) > MAX_PASSES;
+    is_loop.then_some(Plan::Refuse(LOOP))
+}
+
 /// The target without the route's prefix, if it has it in the form in which it was received; what is left begins with
-/// a slash.
+/// a slash, also where an absolute-form had a query alone.
 fn stripped<'a>(target: &'a [u8], prefix: Option<&str>) -> Cow<'a, [u8]> {
+    if target.first() == Some(&b'?') {
+        return Cow::Owned([b"/", target].concat());
+    }
     let prefix = prefix.map(|prefix| prefix.trim_end_matches('/').as_bytes());
     match prefix.and_then(|prefix| target.strip_prefix(prefix)) {
         Some([]) => Cow::Borrowed(b"/"),
@@ -302,5 +338,6 @@ mod tests {
         check("/api/", "/api/", "/");
         check("/apix", "/api", "/apix");
         check("/x", "/", "/x");
+        check("?q", "/api", "/?q");
     }
 }

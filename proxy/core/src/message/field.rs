@@ -59,6 +59,8 @@ pub enum Kind {
     Referer,
     Server,
     Date,
+    Via,
+    MaxForwards,
     Http2Settings,
 }
 
@@ -70,6 +72,7 @@ impl Kind {
         let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
         match name.len() {
             2 if is(b"te") => Self::Te,
+            3 if is(b"via") => Self::Via,
             4 if is(b"host") => Self::Host,
             4 if is(b"date") => Self::Date,
             6 if is(b"cookie") => Self::Cookie,
@@ -85,6 +88,7 @@ impl Kind {
             10 if is(b"keep-alive") => Self::KeepAlive,
             11 if is(b"traceparent") => Self::Traceparent,
             12 if is(b"x-request-id") => Self::XRequestId,
+            12 if is(b"max-forwards") => Self::MaxForwards,
             14 if is(b"content-length") => Self::ContentLength,
             14 if is(b"http2-settings") => Self::Http2Settings,
             15 if is(b"x-forwarded-for") => Self::XForwardedFor,
@@ -109,7 +113,6 @@ impl Kind {
                 | Self::ProxyAuthenticate
                 | Self::ProxyAuthorization
                 | Self::Te
-                | Self::Trailer
                 | Self::TransferEncoding
                 | Self::ContentLength
                 | Self::Upgrade
@@ -168,6 +171,21 @@ pub fn is_value(bytes: &[u8]) -> bool {
         .iter()
         .all(|byte| (*byte >= 0x20 && *byte != 0x7f) || *byte == b'\t');
     clean && bytes.trim_ascii().len() == bytes.len()
+}
+
+/// CGI-style origins read `X_Forwarded_For` and `X-Forwarded-For` as one name.
+pub fn is_alias(name: &[u8]) -> bool {
+    if memchr::memchr(b'_', name).is_none() {
+        return false;
+    }
+    let mut plain = [0u8; 24];
+    let Some(copy) = plain.get_mut(..name.len()) else {
+        return false;
+    };
+    for (to, from) in copy.iter_mut().zip(name) {
+        *to = if *from == b'_' { b'-' } else { *from };
+    }
+    Kind::of(copy) != Kind::Other
 }
 
 /// The members of a comma-separated list, trimmed, empty ones left out (RFC 9110 §5.6.1).

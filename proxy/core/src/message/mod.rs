@@ -14,6 +14,7 @@ pub mod chunked;
 mod client;
 pub mod field;
 pub mod h1;
+mod line;
 pub mod list;
 mod method;
 pub mod path;

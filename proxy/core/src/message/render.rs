@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::field::members;
-use super::{Field, Fields, Framing, Kind, Request};
+use super::field::{is_alias, members};
+use super::{Field, Fields, Framing, Kind, Request, Version};
 use crate::config::HeaderEdit;
 
 /// What this hop adds to a request.
@@ -51,6 +51,7 @@ pub fn request_head(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
             Kind::Forwarded if request.known(Kind::XForwardedFor).is_some() => {}
             Kind::XRealIp if !names(field.value, hop.client) => {}
             Kind::Expect if !request.expects_continue => {}
+            Kind::MaxForwards if request.max_forwards.is_some() => {}
             Kind::Cookie => push_cookies(out, field, request.fields),
             _ => push_field(out, field.name, field.value),
         }
@@ -58,6 +59,16 @@ pub fn request_head(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
     push_client(out, request, hop);
     push_own(out, hop, b"X-Request-Id", hop.request_id.as_bytes());
     push_own(out, hop, b"traceparent", hop.traceparent.as_bytes());
+    push_own(out, hop, b"Via", via(request.version));
+    if let Some(hops) = request.max_forwards {
+        let left = hops.saturating_sub(1);
+        push_own(
+            out,
+            hop,
+            b"Max-Forwards",
+            itoa::Buffer::new().format(left).as_bytes(),
+        );
+    }
     push_edits(out, hop.edits);
     match request.framing {
         Framing::None if matches!(request.method, b"POST" | b"PUT" | b"PATCH") => {
@@ -85,6 +96,44 @@ pub fn request_head(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
         out.extend_from_slice(b"Connection: TE\r\n");
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// This hop's own entry in Via: the version that was received, and a name that says nothing of the inside (RFC 9110 §7.6.3).
+pub const fn via(version: Version) -> &'static [u8] {
+    match version {
+        Version::H10 => b"1.0 openclaw",
+        Version::H11 => b"1.1 openclaw",
+        Version::H2 => b"2.0 openclaw",
+    }
+}
+
+/// How often a message has been through a proxy of this kind, as Via has it: one that goes round in circles passes us again and
+/// again (RFC 9110 §7.6).
+pub fn passes(fields: &[Field<'_>]) -> usize {
+    fields
+        .iter()
+        .filter(|field| field.kind == Kind::Via)
+        .flat_map(|field| members(field.value))
+        .filter(|member| {
+            let mut words = member.split(|byte| matches!(byte, b' ' | b'\t'));
+            words.nth(1) == Some(b"openclaw")
+        })
+        .count()
+}
+
+/// The names in Connection beyond the usual options, as one list; empty, as it mostly is, if there are none.
+pub fn named(fields: &[Field<'_>]) -> Vec<u8> {
+    let options = Options::of(fields);
+    let mut list = Vec::new();
+    for value in options.values().filter(|_| options.any) {
+        push_all(&mut list, &[value, b","]);
+    }
+    list
+}
+
+/// Whether a list made by [`named`] has this name: then the trailer of that name goes no further (RFC 9110 §7.6.1).
+pub fn is_named(list: &[u8], name: &[u8]) -> bool {
+    members(list).any(|option| option.eq_ignore_ascii_case(name))
 }
 
 /// An upgrade to h2c would carry requests past this proxy's checks, so it is not passed on.
@@ -116,7 +165,7 @@ fn is_forwarded(field: &Field<'_>, options: Options<'_, '_>, trusted: bool) -> b
     if options.list(field) {
         return false;
     }
-    memchr::memchr(b'_', field.name).is_none() || !is_alias(field.name)
+    !is_alias(field.name)
 }
 
 fn names(value: &[u8], client: IpAddr) -> bool {
@@ -124,18 +173,6 @@ fn names(value: &[u8], client: IpAddr) -> bool {
         .ok()
         .and_then(|text| text.parse().ok());
     address.is_some_and(|address: IpAddr| address.to_canonical() == client)
-}
-
-/// CGI-style origins read `X_Forwarded_For` and `X-Forwarded-For` as one name.
-fn is_alias(name: &[u8]) -> bool {
-    let mut plain = [0u8; 24];
-    let Some(copy) = plain.get_mut(..name.len()) else {
-        return false;
-    };
-    for (to, from) in copy.iter_mut().zip(name) {
-        *to = if *from == b'_' { b'-' } else { *from };
-    }
-    Kind::of(copy) != Kind::Other
 }
 
 /// The Connection options of a message beyond `close`, `keep-alive` and `upgrade`: names of hop-by-hop fields.
@@ -234,19 +271,29 @@ fn push_forwarded_for(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
     push_all(out, &[hop.peer.as_bytes(), b"\r\n"]);
 }
 
-/// Chooses the response fields that go on to the client; framing and connection fields are the wire's own.
+/// Whether a 101 names a protocol, and none but what was offered (RFC 9110 §7.8).
+pub fn switches_as_offered(received: &[Field<'_>], offered: &[u8]) -> bool {
+    let mut chosen = received
+        .iter()
+        .filter(|field| field.kind == Kind::Upgrade)
+        .flat_map(|field| members(field.value))
+        .peekable();
+    chosen.peek().is_some() && chosen.all(|protocol| is_named(offered, protocol))
+}
+
+/// Chooses the response fields that go on to the client; framing and connection fields are the wire's own. `upgrade`: the client
+/// is to learn of Upgrade.
 pub fn response_fields<'a>(
     received: &[Field<'a>],
     edits: &'a HeaderEdit,
-    tunnel: bool,
+    upgrade: bool,
     kept: &mut Fields<'a>,
 ) {
     let options = Options::of(received);
     for field in received {
-        let of_tunnel = tunnel && field.kind == Kind::Upgrade;
+        let told = upgrade && field.kind == Kind::Upgrade;
         let hop_by_hop = field.kind.is_hop_by_hop() || options.list(field);
-        if (hop_by_hop && !of_tunnel) || field.kind == Kind::Server || edits_name(edits, field.name)
-        {
+        if (hop_by_hop && !told) || field.kind == Kind::Server || edits_name(edits, field.name) {
             continue;
         }
         // `kept` has room for every received field; only additions can overflow it.

@@ -1,6 +1,7 @@
 //! A request head, checked: the same for HTTP/1 bytes and for an HTTP/2 header list.
 
 use super::field::{is_token, is_value, members};
+use super::line::{check_method, check_target};
 use super::list::HeaderList;
 use super::{Fault, Field, Fields, Framing, Kind, Version, authority};
 use crate::reason::Reason;
@@ -12,7 +13,7 @@ pub struct Request<'a> {
     pub method: &'a [u8],
     /// Host and optional port; empty only in HTTP/1.0 without Host.
     pub authority: &'a [u8],
-    /// Path and query as received, or `*`.
+    /// Path and query as received, or `*`. An absolute-form may have had a query and no path: then there is none here.
     pub target: &'a [u8],
     /// Of the wire it came over.
     pub version: Version,
@@ -28,15 +29,17 @@ pub struct Request<'a> {
     pub upgrade: bool,
     /// The client said `TE: trailers`.
     pub accepts_trailers: bool,
+    /// How many more hops a TRACE or OPTIONS may go, if it says so (RFC 9110 §7.6.2).
+    pub max_forwards: Option<u8>,
 }
 
 impl<'a> Request<'a> {
     /// The path without the query.
     pub fn path(&self) -> &'a [u8] {
-        self.target
-            .split(|byte| *byte == b'?')
-            .next()
-            .unwrap_or_default()
+        match self.target.split(|byte| *byte == b'?').next() {
+            None | Some([]) => b"/",
+            Some(path) => path,
+        }
     }
 
     /// The query without its question mark; empty when there is none.
@@ -76,6 +79,8 @@ pub(super) struct FieldFacts<'a> {
     pub upgrade_field: bool,
     pub expects_continue: bool,
     pub accepts_trailers: bool,
+    max_forwards: Option<&'a [u8]>,
+    max_forwards_again: bool,
 }
 
 impl<'a> FieldFacts<'a> {
@@ -88,9 +93,7 @@ impl<'a> FieldFacts<'a> {
             Kind::ContentLength => self.note_length(field.value)?,
             Kind::TransferEncoding => {
                 if self.chunked || !field.value.eq_ignore_ascii_case(b"chunked") {
-                    return Err(Fault::smuggling(
-                        "Transfer-Encoding is not exactly `chunked` (RFC 9112 §6.1)",
-                    ));
+                    return Err(coding_fault(field.value));
                 }
                 self.chunked = true;
             }
@@ -102,6 +105,9 @@ impl<'a> FieldFacts<'a> {
                 }
             }
             Kind::Upgrade => self.upgrade_field = true,
+            Kind::MaxForwards => {
+                self.max_forwards_again = self.max_forwards.replace(field.value).is_some();
+            }
             Kind::Expect => {
                 if !field.value.eq_ignore_ascii_case(b"100-continue") {
                     return Err(Fault {
@@ -121,6 +127,26 @@ impl<'a> FieldFacts<'a> {
         Ok(())
     }
 
+    /// How far a request of this method may still go (RFC 9110 §7.6.2).
+    pub(super) fn max_forwards(&self, method: &[u8]) -> Result<Option<u8>, Fault> {
+        let Some(value) = self.max_forwards else {
+            return Ok(None);
+        };
+        if !matches!(method, b"TRACE" | b"OPTIONS") {
+            return Ok(None);
+        }
+        let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+        if self.max_forwards_again || !is_number {
+            return Err(Fault::malformed(
+                "Max-Forwards is not one number (RFC 9110 §7.6.2)",
+            ));
+        }
+        let number = value.iter().fold(0u8, |sum, digit| {
+            sum.saturating_mul(10).saturating_add(digit - b'0')
+        });
+        Ok(Some(number))
+    }
+
     /// One value of digits; a second field must not differ, and lists are refused (RFC 9112 §6.3).
     pub(super) fn note_length(&mut self, value: &[u8]) -> Result<(), Fault> {
         let length = parse_length(value).ok_or(Fault::smuggling(
@@ -136,6 +162,23 @@ impl<'a> FieldFacts<'a> {
     }
 }
 
+/// What is wrong with a Transfer-Encoding: codings before a last `chunked` are not understood here, and everything else leaves
+/// the end of the body to anybody's guess (RFC 9112 §6.1, §6.3).
+fn coding_fault(value: &[u8]) -> Fault {
+    let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    let mut codings = value.rsplit(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    let last = codings.next().is_some_and(is_chunked);
+    let mut others = codings.peekable();
+    if last && others.peek().is_some() && others.all(|other| is_token(other) && !is_chunked(other))
+    {
+        return Fault {
+            status: 501,
+            ..Fault::smuggling("a transfer coding other than `chunked` (RFC 9112 §6.1)")
+        };
+    }
+    Fault::smuggling("Transfer-Encoding is not exactly `chunked` (RFC 9112 §6.1)")
+}
+
 /// 1*DIGIT below 2^63.
 pub(super) fn parse_length(value: &[u8]) -> Option<u64> {
     if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
@@ -145,48 +188,6 @@ pub(super) fn parse_length(value: &[u8]) -> Option<u64> {
         sum.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'))
     });
     i64::try_from(number).is_ok().then_some(number)
-}
-
-/// Visible ASCII without those that no URI holds raw. Browsers leave braces, bars, carets and backquotes in queries, so
-/// these pass.
-fn is_target_byte(byte: u8) -> bool {
-    byte > 0x20 && byte < 0x7f && !matches!(byte, b'#' | b'"' | b'<' | b'>')
-}
-
-/// An origin-form target (RFC 9112 §3.2.1), whatever the wire.
-pub(super) fn check_target(target: &[u8]) -> Result<(), Fault> {
-    if target.first() != Some(&b'/') {
-        return Err(Fault::malformed(
-            "the request target is not a path (RFC 9112 §3.2)",
-        ));
-    }
-    let path_end = memchr::memchr(b'?', target).unwrap_or(target.len());
-    let path = target.get(..path_end).unwrap_or_default();
-    // Some origins read a backslash in a path as a slash.
-    if target.iter().all(|byte| is_target_byte(*byte)) && memchr::memchr(b'\\', path).is_none() {
-        Ok(())
-    } else {
-        Err(Fault::malformed(
-            "a character that no request target may hold (RFC 3986 §2)",
-        ))
-    }
-}
-
-/// Methods that a reverse proxy does not forward.
-pub(super) fn check_method(method: &[u8]) -> Result<(), Fault> {
-    if !is_token(method) {
-        return Err(Fault::malformed(
-            "the method is not a token (RFC 9110 §9.1)",
-        ));
-    }
-    if method == b"CONNECT" {
-        return Err(Fault {
-            reason: Reason::MethodRefused,
-            status: 405,
-            detail: "CONNECT asks for a forward proxy (RFC 9110 §9.3.6)",
-        });
-    }
-    Ok(())
 }
 
 /// Makes a request of an HTTP/2 header list (RFC 9113 §8.2, §8.3). `ended`: no DATA follows.
@@ -224,6 +225,7 @@ pub fn from_list<'f, 'a: 'f>(
         expects_continue: facts.expects_continue && !ended,
         upgrade: false,
         accepts_trailers: facts.accepts_trailers,
+        max_forwards: facts.max_forwards(method)?,
     })
 }
 
@@ -278,7 +280,9 @@ impl<'a> Pseudo<'a> {
 
     fn effective_authority(&self, host: Option<&'a [u8]>) -> Result<&'a [u8], Fault> {
         let authority = match (self.authority, host) {
-            (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
+            (Some(authority), Some(host))
+                if !authority::is_same(authority, host, self.scheme.unwrap_or_default()) =>
+            {
                 return Err(Fault::smuggling(
                     "Host differs from :authority (RFC 9113 §8.3.1)",
                 ));
@@ -303,13 +307,7 @@ fn note_list_field<'a>(facts: &mut FieldFacts<'a>, field: &Field<'a>) -> Result<
             Ok(())
         }
         Kind::ContentLength => facts.note_length(field.value),
-        Kind::Connection
-        | Kind::KeepAlive
-        | Kind::ProxyConnection
-        | Kind::TransferEncoding
-        | Kind::Upgrade => Err(Fault::smuggling(
-            "a connection-specific field in HTTP/2 (RFC 9113 §8.2.2)",
-        )),
+        kind if is_connection_specific(kind) => Err(CONNECTION_SPECIFIC),
         _ => facts.note(field),
     }
 }
@@ -342,3 +340,30 @@ pub fn checked_list_field<'a>(name: &'a [u8], value: &'a [u8]) -> Result<Field<'
     }
     Ok(Field::new(name, value))
 }
+
+/// A trailer of a header list: a regular field that is not about a connection, which no part of a message may have
+/// (RFC 9113 §8.2.2).
+///
+/// # Errors
+/// `Malformed` or `Smuggling`, to be treated as a stream error.
+pub fn checked_list_trailer<'a>(name: &'a [u8], value: &'a [u8]) -> Result<Field<'a>, Fault> {
+    let field = checked_list_field(name, value)?;
+    if is_connection_specific(field.kind) {
+        return Err(CONNECTION_SPECIFIC);
+    }
+    Ok(field)
+}
+
+const fn is_connection_specific(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Connection
+            | Kind::KeepAlive
+            | Kind::ProxyConnection
+            | Kind::TransferEncoding
+            | Kind::Upgrade
+    )
+}
+
+const CONNECTION_SPECIFIC: Fault =
+    Fault::smuggling("a connection-specific field in HTTP/2 (RFC 9113 §8.2.2)");
