@@ -16,3 +16,4 @@ mod control;
 mod http;
 mod shield;
 mod support;
+mod upstream;

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use openclaw_core::balance::{Latency, Load};
 use openclaw_core::certificates::ByName;
 use openclaw_core::config::Config;
 use openclaw_core::limit::Table;
@@ -58,13 +59,27 @@ pub struct LimitSetup {
 }
 
 /// One address that connections are made to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ResolvedEndpoint {
     pub address: SocketAddr,
     pub weight: u32,
     /// As written in the configuration, for logs and metrics.
     pub label: Arc<str>,
+    /// Goes on from snapshot to snapshot while the upstream has the endpoint.
+    pub standing: Arc<Standing>,
 }
+
+/// What all workers together know of an endpoint, for the balancers that go by it.
+#[derive(Debug)]
+pub struct Standing {
+    began: Instant,
+    active: AtomicU32,
+    latency: AtomicU64,
+}
+
+/// An exchange that an endpoint has to do with; over when dropped.
+#[derive(Debug)]
+pub struct UnderWay(Arc<Standing>);
 
 /// How many connections a listener has, over all workers: taken at accept, never on the request path.
 #[derive(Debug, Default)]
@@ -78,6 +93,63 @@ pub struct Permits {
 pub struct Permit {
     permits: Arc<Permits>,
     address: IpAddr,
+}
+
+/// The same for who connects to it; what is known of it meanwhile is no difference.
+impl PartialEq for ResolvedEndpoint {
+    fn eq(&self, other: &Self) -> bool {
+        (self.address, self.weight, &self.label) == (other.address, other.weight, &other.label)
+    }
+}
+
+impl Eq for ResolvedEndpoint {}
+
+impl Default for Standing {
+    fn default() -> Self {
+        Self {
+            began: Instant::now(),
+            active: AtomicU32::new(0),
+            latency: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Standing {
+    pub fn load(&self, now: Instant) -> Load {
+        Load {
+            active: self.active.load(Ordering::Relaxed),
+            latency_us: self.latency().expected(self.milliseconds(now)),
+        }
+    }
+
+    pub fn begin(self: &Arc<Self>) -> UnderWay {
+        self.active.fetch_add(1, Ordering::Relaxed);
+        UnderWay(Arc::clone(self))
+    }
+
+    /// Counts the time to an answer, or to the failure that came in its place. Of two workers at the same moment one may be
+    /// lost: it is an average.
+    pub fn answered(&self, took: Duration, now: Instant) {
+        let took = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
+        let latency = self.latency().measured(took, self.milliseconds(now));
+        self.latency.store(latency.to_bits(), Ordering::Relaxed);
+    }
+
+    fn latency(&self) -> Latency {
+        Latency::from_bits(self.latency.load(Ordering::Relaxed))
+    }
+
+    /// Since this endpoint was first known; the clock wraps after 49 days, which an average does not feel.
+    #[expect(clippy::cast_possible_truncation, reason = "it may wrap")]
+    fn milliseconds(&self, now: Instant) -> u32 {
+        now.saturating_duration_since(self.began).as_millis() as u32
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.active.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Permits {

@@ -1,6 +1,7 @@
 //! HTTP through the proxy: every byte that a client sends, and every byte that an origin answers.
 
 mod bodies;
+mod conduct;
 mod drain;
 mod h2;
 mod h2_client;
@@ -14,6 +15,7 @@ mod rates;
 mod real;
 mod retries;
 mod routes;
+mod streaming;
 mod tls;
 mod tunnels;
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::lists::json;
 use crate::control::{address, sample};
-use crate::support::{Folder, Origin, Output, PATIENCE, Proxy, RawClient};
+use crate::support::{Folder, Origin, Output, PATIENCE, Proxy, RawClient, Shape, mmdb};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 /// Two framings in one message.
@@ -277,6 +277,65 @@ fn connections_are_limited_in_all_and_per_address_and_places_come_back() {
     while !stage.serves(4) {
         assert!(Instant::now() < deadline, "the place does not come back");
     }
+}
+
+#[test]
+fn whoever_a_file_or_a_database_of_countries_turns_away_loses_open_connections() {
+    let folder = Folder::new();
+    let list = folder.write("feed.netset", "203.0.113.7\n");
+    let world = folder.write(
+        "country.mmdb",
+        mmdb(Shape::Plain, 1, &[("9.0.0.0/8", "FR")]),
+    );
+    let stage = Stage::start(&format!(
+        "{ANSWER}[shield]\nlists = [{{ name = \"feed\", file = \"{}\" }}]\ngeo = {{ database = \"{}\", deny = [\"FR\"] }}\n",
+        list.display(),
+        world.display()
+    ));
+    let mut clients = [2, 3, 4].map(|last| stage.from(last));
+    for client in &mut clients {
+        assert_eq!(client.exchange(GET).status(), 200);
+    }
+    let [listed, foreign, other] = &mut clients;
+    folder.write("feed.netset", "203.0.113.7\n127.0.0.2\n");
+    assert_cut(listed);
+    let countries = [("9.0.0.0/8", "FR"), ("127.0.0.3/32", "FR")];
+    // In place of the old one at once: half a database would be told as a mistake.
+    let new = folder.write("new.mmdb", mmdb(Shape::Plain, 2, &countries));
+    std::fs::rename(new, world).unwrap();
+    assert_cut(foreign);
+    assert_eq!(other.exchange(GET).status(), 200);
+}
+
+#[test]
+fn the_end_of_an_allow_entry_closes_what_it_let_in_and_gives_a_feed_its_lines_back() {
+    let folder = Folder::new();
+    let list = folder.write("feed.netset", "203.0.113.7\n127.0.0.2\n");
+    let stage = Stage::start(&format!(
+        "{ANSWER}[shield]\nlists = [{{ name = \"feed\", file = \"{}\" }}]\n",
+        list.display()
+    ));
+    let cli = |arguments: &[&str]| stage.proxy.cli(arguments).ok();
+    let reload = |stage: &Stage| {
+        // The file is read where the address is allowed.
+        folder.write("feed.netset", "127.0.0.2\n203.0.113.7\n# again\n");
+        stage.proxy.wait_for("1 lines left out");
+    };
+    assert!(!stage.serves(2));
+    cli(&["allowlist", "add", "127.0.0.2"]);
+    reload(&stage);
+    let mut client = stage.from(2);
+    assert_eq!(client.exchange(GET).status(), 200);
+    cli(&["allowlist", "del", "127.0.0.2"]);
+    assert_cut(&mut client);
+    assert!(!stage.serves(2));
+    let feed = cli(&["-o", "json", "blocklist", "list", "--list", "feed"]);
+    assert_eq!(json(&feed)["total"], 2);
+    // So it is when it ends by itself.
+    cli(&["allowlist", "add", "127.0.0.0/24", "--ttl", "3s"]);
+    let mut client = stage.from(2);
+    assert_eq!(client.exchange(GET).status(), 200);
+    assert_cut(&mut client);
 }
 
 #[test]

@@ -33,7 +33,7 @@ const WORLD: &[(&str, &str)] = &[
 struct Lists {
     rig: Rig,
     proxy: Proxy,
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl Lists {
@@ -42,11 +42,7 @@ impl Lists {
         let file = folder.write("country.mmdb", mmdb(shape, EPOCH, WORLD));
         let config = Self::config(&rig, &file, rule);
         let proxy = Proxy::start(&config);
-        Self {
-            rig,
-            proxy,
-            _folder: folder,
-        }
+        Self { rig, proxy, folder }
     }
 
     fn config(rig: &Rig, database: &Path, rule: &str) -> String {
@@ -119,6 +115,34 @@ fn denied_countries_are_dropped_by_kernel_and_host_to_the_last_address() {
             "9.1.2.3 is not blocked\n  it is in FR\n  and is dropped all the same (shield.geo)\n"
         )
     );
+}
+
+#[test]
+fn countries_that_are_only_watched_pass_and_are_counted() {
+    let mut lists = Lists::new(Shape::Plain, "deny = [\"FR\"], action = \"monitor\"");
+    lists.cli(&["blocklist", "add", "9.2.0.0/16"]).ok();
+    for (address, expected) in [
+        ("9.1.2.3", Geo.monitored()),
+        ("2001:db8::1", Geo.monitored()),
+        ("8.8.8.8", Pass),
+        // Other rules are as strict as before.
+        ("9.2.0.1", Block),
+    ] {
+        lists.check(address, expected);
+    }
+    let status = lists.cli(&["shield", "status"]).ok().text();
+    let words = "countries: not from FR (monitor: only counted)\n";
+    assert!(status.contains(words), "{status}");
+    let why = "its country is kept out, but it passes: `shield.geo.action` is monitor: it is counted, not dropped";
+    for verb in [["blocklist", "test"], ["explain", "ip"]] {
+        let said = lists.cli(&[&verb[..], &["9.1.2.3"]].concat()).text();
+        assert!(said.contains(why), "{said}");
+    }
+    let file = lists.folder.path().join("country.mmdb");
+    let strict = Lists::config(&lists.rig, &file, "deny = [\"FR\"]");
+    lists.proxy.rewrite(&strict);
+    lists.cli(&["reload"]).ok();
+    lists.check("9.1.2.3", Geo);
 }
 
 #[test]

@@ -30,4 +30,5 @@ mod sanity;
 mod switch;
 mod syn;
 mod tables;
+mod trial;
 mod watch;

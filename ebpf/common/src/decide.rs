@@ -54,9 +54,9 @@ pub trait Tables {
     fn ports(&self, set: Set, word: u32) -> u64;
     /// What a source (of IPv6 the /64) has sent; nothing if it is new, and then its word is made with `first_ns`.
     fn bucket(&self, source: Address, kind: Kind, first_ns: u64) -> Option<Self::Word>;
-    /// The monotonic clock; asked only for what is limited.
+    /// The monotonic clock; asked only for a source whose rate is limited.
     fn now_ns(&self) -> u64;
-    /// The same, perhaps a tick of the kernel (at most 10 ms) behind; asked only for an entry that ends.
+    /// The same, perhaps a tick of the kernel (at most 10 ms) behind; asked for an entry that ends and for the cap on all answers.
     fn tick_ns(&self) -> u64;
     /// Takes note of a packet that is dropped, or would be, before its reason is counted.
     fn note(&self, config: &Config, flow: &Flow, reason: Reason, country: u8);

@@ -288,7 +288,8 @@ fn under_attack<T: Tables, L: Listeners>(
     listeners: &L,
 ) -> Step {
     let is_raw = is_raw(config);
-    let now_ns = tables.now_ns();
+    // A tick may pass between two readings: the cap lets through at one moment what belongs to 10 ms, which no tick is longer than.
+    let now_ns = tables.tick_ns();
     if is_raw && let Some(last) = listeners.kept(slot(flow.destination, port)) {
         let last_ns = last.load();
         // Only one CPU wins the turn.

@@ -8,8 +8,8 @@ use core::{ffi::c_void, ptr};
 use aya_ebpf::{
     bindings::{tcphdr, xdp_md},
     helpers::generated::{
-        bpf_ktime_get_ns, bpf_loop, bpf_tcp_check_syncookie, bpf_tcp_gen_syncookie,
-        bpf_xdp_adjust_tail, bpf_xdp_load_bytes, bpf_xdp_store_bytes,
+        bpf_loop, bpf_tcp_check_syncookie, bpf_tcp_gen_syncookie, bpf_xdp_adjust_tail,
+        bpf_xdp_load_bytes, bpf_xdp_store_bytes,
     },
     programs::XdpContext,
 };
@@ -23,6 +23,7 @@ use openclaw_common::{
 };
 
 use crate::{
+    clock,
     family::{Family, Socket, V4, V6},
     frame::Frame,
     maps,
@@ -156,8 +157,8 @@ fn answer<F: Family>(ctx: &XdpContext, network: u32, transport: u32, is_raw: boo
         ports,
         sequence,
     };
-    // SAFETY: the helper has no preconditions.
-    let now_ns = unsafe { bpf_ktime_get_ns() };
+    // Behind by a tick at most: the timestamp counts in steps of 64 ms anyway.
+    let now_ns = clock::tick_ns();
     // The lower half is the cookie; above it is the MSS that it holds.
     let segment = cookie::segment(
         config,

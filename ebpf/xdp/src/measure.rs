@@ -1,11 +1,16 @@
 //! Programs for measuring alone: they are in the object, but nothing loads them except the bench. One packet over and over would
-//! measure warm caches, so each run gets a random source: the last eight bytes of the frame are a base and a mask, and the source
-//! address (its last four bytes in IPv6) becomes `base | random & mask`.
+//! measure warm caches, so each run gets a random source: eight bytes of the frame are a base and a mask, and the source address (its
+//! last four bytes in IPv6) becomes `base | random & mask`. They are the last of the frame.
+//!
+//! A SYN is made into its answer in place, and the kernel hands the frame of one run to the next. So a SYN brings a copy of itself:
+//! base, mask and copy come first, are copied over what follows, and are outside the frame while the shield runs.
 #![expect(unsafe_code, reason = "the frame is written to")]
 
 use aya_ebpf::{
     bindings::xdp_action::{XDP_ABORTED, XDP_PASS},
-    helpers::generated::bpf_get_prandom_u32,
+    helpers::generated::{
+        bpf_get_prandom_u32, bpf_xdp_adjust_head, bpf_xdp_load_bytes, bpf_xdp_store_bytes,
+    },
     macros::xdp,
     programs::XdpContext,
 };
@@ -32,25 +37,109 @@ pub(crate) fn measure_floor(ctx: XdpContext) -> u32 {
     XDP_PASS
 }
 
+/// Bytes of base and mask before the copy of a SYN.
+const BEFORE: u32 = 8;
+/// Bytes of a SYN with twenty bytes of options, over IPv4 and IPv6.
+const SYN4: u32 = 14 + 20 + 40;
+const SYN6: u32 = 14 + 40 + 40;
+/// Where its source is; in IPv6 the last four bytes.
+const SOURCE4: usize = 26;
+const SOURCE6: usize = 34;
+
+/// The shield on a SYN that it has not seen.
+#[xdp(frags)]
+pub(crate) fn measure_syn(ctx: XdpContext) -> u32 {
+    let copy = restore(&ctx);
+    if copy == 0 || !skip(&ctx, copy) {
+        return XDP_ABORTED;
+    }
+    let action = crate::run(&ctx);
+    if skip(&ctx, -copy) {
+        action
+    } else {
+        XDP_ABORTED
+    }
+}
+
+/// What [`measure_syn`] does besides the shield.
+#[xdp(frags)]
+pub(crate) fn measure_syn_floor(ctx: XdpContext) -> u32 {
+    let copy = restore(&ctx);
+    if copy == 0 || !skip(&ctx, copy) || !skip(&ctx, -copy) {
+        return XDP_ABORTED;
+    }
+    XDP_PASS
+}
+
+#[inline(always)]
+fn skip(ctx: &XdpContext, bytes: i32) -> bool {
+    // SAFETY: the context of this very run; nobody holds a pointer into the frame.
+    unsafe { bpf_xdp_adjust_head(ctx.ctx, bytes) == 0 }
+}
+
+/// Makes the SYN what its copy is, from another source; how many bytes come before it, 0 for a frame of another kind. Out of line:
+/// its buffer is off the stack when the shield runs.
+#[inline(never)]
+fn restore(ctx: &XdpContext) -> i32 {
+    let Some(ethertype) = at::<[u8; 2]>(ctx, BEFORE as usize + 12) else {
+        return 0;
+    };
+    // SAFETY: `at` has compared its end with the frame's.
+    if unsafe { *ethertype } == [0x86, 0xdd] {
+        copy::<SYN6, SOURCE6>(ctx)
+    } else {
+        copy::<SYN4, SOURCE4>(ctx)
+    }
+}
+
+#[inline(always)]
+fn copy<const BYTES: u32, const SOURCE: usize>(ctx: &XdpContext) -> i32 {
+    let mut syn = [0_u64; 12];
+    let place: *mut u64 = syn.as_mut_ptr();
+    // SAFETY: the buffer is longer; the helper checks the frame's bounds.
+    if unsafe { bpf_xdp_load_bytes(ctx.ctx, BEFORE, place.cast(), BYTES) } != 0 {
+        return 0;
+    }
+    let Some(parameters) = at::<[[u8; 4]; 2]>(ctx, 0) else {
+        return 0;
+    };
+    // SAFETY: `at` has compared its end with the frame's.
+    let source = chosen(unsafe { *parameters });
+    // SAFETY: inside the buffer.
+    let to = unsafe { place.cast::<u8>().add(SOURCE) };
+    // SAFETY: as above; bytes have no alignment.
+    unsafe { to.cast::<[u8; 4]>().write(source) };
+    // SAFETY: the buffer is longer; the helper checks the frame's bounds.
+    if unsafe { bpf_xdp_store_bytes(ctx.ctx, BEFORE + BYTES, place.cast(), BYTES) } != 0 {
+        return 0;
+    }
+    (BEFORE + BYTES).cast_signed()
+}
+
+#[inline(always)]
+fn chosen([base, mask]: [[u8; 4]; 2]) -> [u8; 4] {
+    // SAFETY: the helper has no preconditions.
+    let random = unsafe { bpf_get_prandom_u32() };
+    let address = u32::from_be_bytes(base) | random & u32::from_be_bytes(mask);
+    address.to_be_bytes()
+}
+
 #[inline(always)]
 fn randomise(ctx: &XdpContext) -> Option<()> {
     let ethertype = at::<[u8; 2]>(ctx, 12)?;
     // SAFETY: `at` has compared its end with the frame's.
     let is_ipv6 = unsafe { *ethertype } == [0x86, 0xdd];
     let (parameters, source) = if is_ipv6 {
-        (PARAMETERS6, 34)
+        (PARAMETERS6, SOURCE6)
     } else {
-        (PARAMETERS4, 26)
+        (PARAMETERS4, SOURCE4)
     };
     let parameters = at::<[[u8; 4]; 2]>(ctx, parameters)?;
     let source = at::<[u8; 4]>(ctx, source)?;
     // SAFETY: `at` has compared its end with the frame's.
-    let [base, mask] = unsafe { *parameters };
-    // SAFETY: the helper has no preconditions.
-    let random = unsafe { bpf_get_prandom_u32() };
-    let address = u32::from_be_bytes(base) | random & u32::from_be_bytes(mask);
-    // SAFETY: `at` has compared its end with the frame's.
-    unsafe { *source = address.to_be_bytes() };
+    let address = chosen(unsafe { *parameters });
+    // SAFETY: as above.
+    unsafe { *source = address };
     Some(())
 }
 

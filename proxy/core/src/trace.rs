@@ -11,7 +11,7 @@ pub type Traceparent = ArrayString<55>;
 /// A fresh id: 128 random bits in hexadecimal.
 pub fn request_id(random: u128) -> RequestId {
     let mut id = RequestId::new();
-    push_hex(&mut id, random, 32);
+    push_hex(&mut id, random.to_be_bytes());
     id
 }
 
@@ -32,10 +32,10 @@ pub fn traceparent(received: Option<&[u8]>, trace: u128, parent: u64) -> Tracepa
     out.push_str("00-");
     match known {
         Some((id, _)) => out.push_str(id),
-        None => push_hex(&mut out, trace.max(1), 32),
+        None => push_hex(&mut out, trace.max(1).to_be_bytes()),
     }
     out.push('-');
-    push_hex(&mut out, u128::from(parent.max(1)), 16);
+    push_hex(&mut out, parent.max(1).to_be_bytes());
     out.push('-');
     out.push_str(known.map_or("01", |(_, flags)| flags));
     out
@@ -58,18 +58,14 @@ fn trace_of(value: &[u8]) -> Option<(&str, &str)> {
     (sound && exact && set(id) && set(parent)).then_some((id, flags))
 }
 
-/// The last `digits` hexadecimal digits of a number. A table of pairs rather than one digit at a time: three such numbers stand in
+/// A number in hexadecimal, all digits of its bytes. A table of pairs rather than one digit at a time: three such numbers stand in
 /// every request.
-fn push_hex<const N: usize>(out: &mut ArrayString<N>, value: u128, digits: usize) {
-    let mut text = [b'0'; 32];
-    for (pair, byte) in text.chunks_exact_mut(2).zip(value.to_be_bytes()) {
-        let [high, low] = PAIRS.get(usize::from(byte)).copied().unwrap_or_default();
-        if let [first, second] = pair {
-            (*first, *second) = (high, low);
-        }
+fn push_hex<const N: usize, const B: usize>(out: &mut ArrayString<N>, number: [u8; B]) {
+    let mut text = [[b'0'; 2]; B];
+    for (pair, byte) in text.iter_mut().zip(number) {
+        *pair = PAIRS.get(usize::from(byte)).copied().unwrap_or_default();
     }
-    let shown = text.get(32 - digits..).unwrap_or_default();
-    out.push_str(str::from_utf8(shown).unwrap_or_default());
+    out.push_str(str::from_utf8(text.as_flattened()).unwrap_or_default());
 }
 
 /// Both digits of every byte.

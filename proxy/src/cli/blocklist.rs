@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 
 use super::Context;
 use super::error::CliError;
+use super::operator::ssh_peer;
 use super::output::Outcome;
 use super::{listing, listwatch};
 use crate::shield::{Format, Import, Kind, Request};
@@ -213,16 +214,6 @@ fn spare_operator(addresses: &[String]) -> Result<(), CliError> {
                 "{text} is not blocked: you are logged in from {peer}, which would be cut off; --force blocks it all the same"
             ),
         })
-    })
-}
-
-fn ssh_peer() -> Option<IpAddr> {
-    let mut names = ["SSH_CONNECTION", "SSH_CLIENT"].into_iter();
-    names.find_map(|name| {
-        let value = std::env::var(name).ok()?;
-        // A link-local address comes with its interface.
-        let address = value.split([' ', '%']).next()?;
-        address.parse::<IpAddr>().ok()
     })
 }
 

@@ -5,13 +5,11 @@ use std::fmt::Write;
 use serde_json::json;
 
 use super::output::{Outcome, table};
+use super::standing;
 use crate::shield::{
-    Answer, Changed, EntryView, FeedStatus, GeoStatus, Kind, MemoryStats, Problem, Problems, Stats,
-    Status, SynStatus, Tested, Traffic, show_seconds,
+    Answer, Changed, EntryView, FeedStatus, Kind, MemoryStats, Problem, Problems, Stats, Tested,
+    show_seconds,
 };
-
-/// Countries that the status names, those with the most drops.
-const SHOWN_COUNTRIES: usize = 10;
 
 pub(super) fn outcome(answer: Answer) -> Outcome {
     let json = serde_json::to_value(&answer).unwrap_or_default();
@@ -61,16 +59,8 @@ pub(super) fn outcome(answer: Answer) -> Outcome {
                 .iter()
                 .map(|warning| format!("warning: {warning}"))
                 .collect(),
-            ..Outcome::new(status_text(&status), json)
+            ..Outcome::new(standing::text(&status), json)
         },
-    }
-}
-
-fn plural(count: usize, what: &str) -> String {
-    match (count, what.strip_suffix('y')) {
-        (1, _) => format!("1 {what}"),
-        (_, Some(stem)) => format!("{count} {stem}ies"),
-        (_, None) => format!("{count} {what}s"),
     }
 }
 
@@ -200,7 +190,12 @@ fn tested_text(tested: &Tested) -> String {
         let _ = writeln!(text, "  and is dropped all the same ({})", tested.reason);
     }
     if let Some(note) = &tested.note {
-        let _ = writeln!(text, "  but it passes: {note}");
+        let whose = if tested.blocked {
+            ""
+        } else {
+            "its country is kept out, "
+        };
+        let _ = writeln!(text, "  {whose}but it passes: {note}");
     }
     for (entries, beaten) in [
         (&tested.entries, ""),
@@ -286,75 +281,6 @@ fn hits_text(hits: Option<u64>) -> String {
     hits.map_or_else(|| "-".into(), |hits| hits.to_string())
 }
 
-fn syn_text(syn: &SynStatus) -> String {
-    let state = if syn.attack { "attack" } else { "no attack" };
-    let attacks = plural(syn.attacks as usize, "attack");
-    let mut text = format!(
-        "  SYN floods: {state}, {} a second, cookies {}, {attacks} so far",
-        syn.rate, syn.cookies
-    );
-    for missing in &syn.missing {
-        let _ = write!(text, "\n    off: {missing}");
-    }
-    text
-}
-
-fn traffic_text(traffic: &Traffic) -> String {
-    let packets = if traffic.packets == 1 {
-        "packet"
-    } else {
-        "packets"
-    };
-    format!("{} {packets}, {} dropped", traffic.packets, traffic.dropped)
-}
-
-fn status_text(status: &Status) -> String {
-    let mut text = format!("shield: {}\n", status.headline());
-    for interface in &status.interfaces {
-        let mode = interface.mode.as_deref().unwrap_or("not attached");
-        let note = interface
-            .note
-            .as_ref()
-            .map(|note| format!(" ({note})"))
-            .unwrap_or_default();
-        let traffic = interface.traffic.as_ref().map(traffic_text);
-        let traffic = traffic.map_or_else(String::new, |traffic| format!("; {traffic}"));
-        let _ = writeln!(text, "  {}: {mode}{note}{traffic}", interface.name);
-    }
-    if let Some(traffic) = &status.other_interfaces {
-        let _ = writeln!(text, "  other interfaces: {}", traffic_text(traffic));
-    }
-    if let Some(geo) = &status.geo {
-        text += &geo_text(geo);
-    }
-    let countries: Vec<String> = status
-        .countries
-        .iter()
-        .take(SHOWN_COUNTRIES)
-        .map(|one| format!("{} {}", one.country, one.packets))
-        .collect();
-    if !countries.is_empty() {
-        let _ = writeln!(text, "  dropped by country: {}", countries.join(", "));
-    }
-    if let Some(syn) = &status.syn {
-        let _ = writeln!(text, "{}", syn_text(syn));
-    }
-    let lists = (
-        plural(status.blocked, "blocked entry"),
-        plural(status.allowed, "allowed entry"),
-    );
-    let proxy = if status.proxy {
-        "a proxy is running"
-    } else {
-        "no proxy is running"
-    };
-    let _ = writeln!(text, "  {}, {}; {proxy}", lists.0, lists.1);
-    if let Some(privileges) = &status.privileges {
-        let _ = writeln!(text, "  the proxy runs as {privileges}");
-    }
-    text
-}
-
 fn feed_text(name: &str, feed: &FeedStatus) -> String {
     let read = feed.last_success.as_ref();
     let read = read.map_or_else(|| "never read".to_owned(), |at| format!("read {at}"));
@@ -365,33 +291,6 @@ fn feed_text(name: &str, feed: &FeedStatus) -> String {
     if let Some(error) = &feed.last_error {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "  {error}");
-    }
-    text
-}
-
-fn geo_text(geo: &GeoStatus) -> String {
-    let rule = if geo.rule == "allow" {
-        "only from"
-    } else {
-        "not from"
-    };
-    let mut text = format!("  countries: {rule} {}\n", geo.countries.join(", "));
-    let kind = geo.kind.as_deref().zip(geo.built.as_deref());
-    let read = kind.map_or_else(
-        || "not read".to_owned(),
-        |(kind, built)| format!("{kind}, built {built}, {} ranges", geo.ranges),
-    );
-    // Writing to a String cannot fail.
-    let _ = writeln!(text, "    {}: {read}", geo.database);
-    if geo.coarse > 0 {
-        let _ = writeln!(
-            text,
-            "    {} ranges have no room and go by the country of most of their neighbours",
-            geo.coarse
-        );
-    }
-    if let Some(error) = &geo.error {
-        let _ = writeln!(text, "    the file that is there now is not used: {error}");
     }
     text
 }

@@ -5,6 +5,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::Context;
 use super::error::CliError;
 use super::listing;
+use super::operator::ssh_peer;
 use super::output::{Format, Outcome, error_line};
 use super::{doctor, drops, switch};
 use crate::control::admin::client::CallError;
@@ -38,7 +39,17 @@ enum Verb {
         /// Displace another's XDP program, which leaves the interface open for a moment
         #[arg(long)]
         replace: bool,
+        /// Take it off after this time, such as 60s, unless `confirm` comes before; takes a running proxy
+        #[arg(long, value_name = "TIME", conflicts_with = "replace")]
+        confirm: Option<String>,
+        /// Attach even if the address from which you have logged in over SSH would be dropped
+        #[arg(long)]
+        force: bool,
     },
+    /// Keep what was attached with --confirm
+    ///
+    /// Exit code 1 if nothing waits for it.
+    Confirm,
     /// Take the kernel program off an interface
     Detach {
         #[arg(value_name = "IFACE")]
@@ -72,6 +83,8 @@ pub(super) fn run(
             interface,
             mode,
             replace,
+            confirm,
+            force,
         } => {
             let mode = match mode {
                 Mode::Auto => "auto",
@@ -82,8 +95,11 @@ pub(super) fn run(
                 interface,
                 mode: Some(mode.into()),
                 replace,
+                confirm,
+                spare: if force { None } else { ssh_peer() },
             }
         }
+        Verb::Confirm => Request::ConfirmAttach,
         Verb::Detach { interface } => Request::Detach { interface },
         Verb::Off(arguments) => return switch::throw(context, arguments, false),
         Verb::On(arguments) => return switch::throw(context, arguments, true),

@@ -16,7 +16,7 @@ use super::demo;
 use super::error::Trouble;
 use super::names::Names;
 use crate::snapshot::{
-    LimitSetup, ListenerSetup, Permits, ResolvedEndpoint, TlsSetup, UpstreamSetup,
+    LimitSetup, ListenerSetup, Permits, ResolvedEndpoint, Standing, TlsSetup, UpstreamSetup,
 };
 use crate::tls::{CertificateFacts, Keeper, Validity};
 
@@ -30,7 +30,11 @@ pub(super) struct Builder {
     /// By route.
     limits: HashMap<Arc<str>, LimitSetup>,
     names: Names,
+    standings: Standings,
 }
+
+/// By upstream, label and address.
+type Standings = HashMap<(Arc<str>, Arc<str>, SocketAddr), Arc<Standing>>;
 
 /// All of a snapshot that does not depend on the sockets.
 #[derive(Debug)]
@@ -152,6 +156,7 @@ impl Builder {
     pub(super) async fn upstreams(&mut self, upstreams: &[Upstream]) -> Resolved {
         let failures = self.names.ask(upstreams).await;
         let mut resolved = Resolved::default();
+        let mut standings = Standings::new();
         for upstream in upstreams {
             let mut endpoints = Vec::new();
             for (index, endpoint) in upstream.endpoints.iter().enumerate() {
@@ -183,14 +188,21 @@ impl Builder {
                     },
                 };
                 let label: Arc<str> = label.into();
-                endpoints.extend(addresses.into_iter().map(|address| ResolvedEndpoint {
-                    address,
-                    weight: endpoint.weight,
-                    label: Arc::clone(&label),
+                endpoints.extend(addresses.into_iter().map(|address| {
+                    let key = (Arc::clone(&upstream.name), Arc::clone(&label), address);
+                    let known = self.standings.get(&key).cloned().unwrap_or_default();
+                    let standing = standings.entry(key).or_insert(known);
+                    ResolvedEndpoint {
+                        address,
+                        weight: endpoint.weight,
+                        label: Arc::clone(&label),
+                        standing: Arc::clone(standing),
+                    }
                 }));
             }
             resolved.upstreams.push(UpstreamSetup { endpoints });
         }
+        self.standings = standings;
         resolved
     }
 

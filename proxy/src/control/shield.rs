@@ -14,7 +14,7 @@ use super::admin::table::{Call, Route};
 use super::fetch::{fetch, fetch_decisions};
 use super::http::Answer;
 use super::state::Control;
-use crate::shield::{ApiError, Due, Kind, Request, Shield};
+use crate::shield::{ApiError, Due, Kind, Request};
 use crate::snapshot::Snapshot;
 use crate::telemetry::chain;
 
@@ -133,14 +133,15 @@ pub(super) async fn follow(control: &Control, snapshot: Arc<Snapshot>) -> Vec<St
 }
 
 /// Fetches the lists whose time has come, each in a task of its own.
-async fn fetch_due(shield: &Shield) {
+async fn fetch_due(control: &Rc<Control>) {
+    let shield = &control.shield;
     let asked = shield.clone();
     // An import may hold the lists for seconds.
     let Ok(due) = spawn_blocking(move || asked.due_feeds()).await else {
         return;
     };
     for due in due {
-        let shield = shield.clone();
+        let (shield, control) = (shield.clone(), Rc::clone(control));
         spawn_local(async move {
             let Due {
                 list,
@@ -159,24 +160,32 @@ async fn fetch_due(shield: &Shield) {
             if let Err(error) = taken {
                 tracing::error!(%error, "a list was fetched and not taken");
             }
+            close_turned_away(&control);
         });
     }
 }
 
+/// Closes the connections of those whom a feed, a file or a country turns away from now on.
+fn close_turned_away(control: &Control) {
+    if control.shield.take_tightened() {
+        control.close(None);
+    }
+}
+
 /// Starts what goes on for as long as the proxy runs.
-pub(super) fn attend(control: &Control) {
-    let shield = control.shield.clone();
-    let shield_of_feeds = control.shield.clone();
+pub(super) fn attend(control: &Rc<Control>) {
+    let ticking = Rc::clone(control);
     spawn_local(async move {
         let mut clock = interval(TICK);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             clock.tick().await;
-            let shield = shield.clone();
+            let shield = ticking.shield.clone();
             if let Err(error) = spawn_blocking(move || shield.tick()).await {
                 tracing::error!(%error, "the shield missed a tick");
             }
-            fetch_due(&shield_of_feeds).await;
+            close_turned_away(&ticking);
+            fetch_due(&ticking).await;
         }
     });
     let shield = control.shield.clone();

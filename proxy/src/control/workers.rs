@@ -17,10 +17,12 @@ pub(super) fn spawn(
     shield: &Shield,
 ) -> Result<(Vec<WorkerHandle>, Autoban), ControlError> {
     let queue = Queue::default();
-    let mut workers = Vec::with_capacity(sockets.len());
+    let count = sockets.len();
+    let mut workers = Vec::with_capacity(count);
     for (index, sockets) in sockets.into_iter().enumerate() {
         let seed = WorkerSeed {
             index,
+            workers: count,
             snapshot: Arc::clone(snapshot),
             sockets,
             access_log: Some(access_log.handle()),

@@ -153,6 +153,7 @@ fn queue_head<'a, W: Wire>(
         status,
         phrase: b"",
         fields,
+        source: b"",
         body: framing,
     });
     if bodiless { &[] } else { body }

@@ -34,6 +34,8 @@ pub struct Local {
     /// Open client connections of this worker.
     pub connections: Connections,
     informer: Informer,
+    /// Which of how many workers this is.
+    place: (usize, usize),
     serving: RefCell<Rc<Serving>>,
     draining: Cell<bool>,
     ending: Cell<bool>,
@@ -105,8 +107,9 @@ impl Local {
         recorder: Recorder,
         peers: PeerFilter,
         informer: Informer,
+        place: (usize, usize),
     ) -> Self {
-        let serving = Rc::new(Serving::new(snapshot, &recorder, None));
+        let serving = Rc::new(Serving::new(snapshot, &recorder, None, place));
         Self {
             buffers: Buffers::default(),
             wheel: Wheel::new(),
@@ -115,6 +118,7 @@ impl Local {
             random: RefCell::new(fastrand::Rng::new()),
             connections: Connections::default(),
             informer,
+            place,
             serving: RefCell::new(serving),
             draining: Cell::new(false),
             ending: Cell::new(false),
@@ -132,7 +136,12 @@ impl Local {
         let before = self.serving();
         // A long exchange may hold on to what was before for hours, and the sweep sees only what is served now.
         before.upstreams.iter().for_each(Upstream::retire);
-        let serving = Rc::new(Serving::new(snapshot, &self.recorder, Some(&before)));
+        let serving = Rc::new(Serving::new(
+            snapshot,
+            &self.recorder,
+            Some(&before),
+            self.place,
+        ));
         before.upstreams.iter().for_each(Upstream::close_retired);
         *self.serving.borrow_mut() = serving;
     }
@@ -198,7 +207,12 @@ impl Local {
 }
 
 impl Serving {
-    fn new(snapshot: Arc<Snapshot>, recorder: &Recorder, before: Option<&Self>) -> Self {
+    fn new(
+        snapshot: Arc<Snapshot>,
+        recorder: &Recorder,
+        before: Option<&Self>,
+        place: (usize, usize),
+    ) -> Self {
         let slots = recorder.adopt(&snapshot);
         let upstreams = snapshot
             .config
@@ -219,7 +233,7 @@ impl Serving {
                     .get(index)
                     .map(Vec::as_slice)
                     .unwrap_or_default();
-                Upstream::new(config, setup, slot, endpoint_slots, former)
+                Upstream::new(config, setup, slot, endpoint_slots, former, place)
             })
             .collect();
         let routes = snapshot.config.routes.iter();

@@ -175,6 +175,7 @@ impl<'a> Download<'a> {
                 status: response.status,
                 phrase: response.phrase,
                 fields: &kept,
+                source: response.head,
                 body: response.body,
             };
             self.raw += length;

@@ -131,6 +131,27 @@ impl Error {
         }
     }
 
+    /// Whether the endpoint did not do what it is there for.
+    pub(super) fn is_of_endpoint(self) -> bool {
+        match self {
+            Self::Connect(_)
+            | Self::Closed { .. }
+            | Self::Truncated
+            | Self::BadResponse(_)
+            | Self::UpstreamTimeout => true,
+            Self::Misdirected
+            | Self::NoRoute
+            | Self::Protocol
+            | Self::NoEndpoint
+            | Self::ClientTimeout
+            | Self::TurnedAway(_)
+            | Self::Filtered(_)
+            | Self::BodyTooLarge
+            | Self::Wire(_)
+            | Self::Ended => false,
+        }
+    }
+
     /// Whether another connection may be tried without the request having an effect twice (RFC 9110 §9.2.2).
     pub(super) fn is_retriable(self, idempotent: bool, reused: bool) -> bool {
         match self {

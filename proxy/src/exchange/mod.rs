@@ -189,10 +189,12 @@ async fn forward<W: Wire>(
     // The first try begins when the request was read: one look at the clock less.
     let mut now = story.sent.unwrap_or_else(Instant::now);
     loop {
-        let Some(endpoint) = upstream.choose(&tried, now) else {
+        let random = local.random.borrow_mut().u64(..);
+        let Some(endpoint) = upstream.choose(&tried, (outbound.key, random), now) else {
             return Some(failure.unwrap_or(Error::NoEndpoint).fault());
         };
         story.endpoint = Some(endpoint.clone());
+        let _under_way = upstream.begin(&endpoint);
         let error = match connect(local, upstream, &endpoint, stale < STALE_TRIES, deadline).await {
             Ok(connection) => {
                 let reused = connection.reused;
@@ -207,7 +209,10 @@ async fn forward<W: Wire>(
                     passage,
                 );
                 match forward.run(upstream).await {
-                    Ok(()) => return None,
+                    Ok(()) => {
+                        upstream.answered(&endpoint, now, passage.answered);
+                        return None;
+                    }
                     Err(error) if error.is_retriable(outbound.idempotent, reused) && reused => {
                         stale += 1;
                         continue;
@@ -217,6 +222,9 @@ async fn forward<W: Wire>(
             }
             Err(error) => error,
         };
+        if error.is_of_endpoint() {
+            upstream.failed(&endpoint, now.elapsed());
+        }
         if !error.is_retriable(outbound.idempotent, false)
             || story.retries >= upstream.config.retries
         {

@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
-use openclaw_core::config::{Action, Route};
+use openclaw_core::balance::Key;
+use openclaw_core::config::{Action, Balance, Route};
 use openclaw_core::message::h1::Asked;
 use openclaw_core::message::render::{self, Hop};
 use openclaw_core::message::{Fault, Framing, Kind, Method, Request, Version, authority, path};
@@ -63,6 +64,8 @@ pub(super) struct Outbound {
     pub named: Vec<u8>,
     pub max_body: u64,
     pub idempotent: bool,
+    /// What stays at one endpoint, where the balancer goes by that.
+    pub key: Key,
 }
 
 /// The router's view of a request.
@@ -134,7 +137,8 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
         (None, _) if misdirected => Plan::Refuse(Error::Misdirected.fault()),
         (None, _) => Plan::Refuse(Error::NoRoute.fault()),
         (Some(_), Some(refusal)) => Plan::Refuse(Error::Filtered(refusal).fault()),
-        (Some(route), None) => plan(local, downstream, request, route, &serving, (&id, client)),
+        (Some(route), None) => goes_no_further(request)
+            .unwrap_or_else(|| plan(local, downstream, request, route, &serving, (&id, client))),
     };
     let log = local
         .recorder
@@ -196,9 +200,6 @@ fn plan(
         Action::Forward(targets) => targets,
         Action::Respond(_) | Action::Redirect(_) => return Plan::Answer,
     };
-    if let Some(end) = goes_no_further(request) {
-        return end;
-    }
     let max_body = route.max_body.unwrap_or(u64::MAX);
     if matches!(request.framing, Framing::Length(length) if length > max_body) {
         return Plan::Refuse(Error::BodyTooLarge.fault());
@@ -207,7 +208,8 @@ fn plan(
         [only] => only.upstream,
         several => route::pick_target(several, local.random.borrow_mut().u32(..)),
     };
-    let supported = serving.upstreams.get(choice).is_some_and(|upstream| {
+    let upstream = serving.upstreams.get(choice);
+    let supported = upstream.is_some_and(|upstream| {
         upstream.config.protocol == openclaw_core::config::UpstreamProtocol::H1
     });
     if !supported {
@@ -237,22 +239,31 @@ fn plan(
             edits: &route.headers.request,
         },
     );
-    let upgrade = request.upgrade && render::may_upgrade(request);
-    let offered = request.known(Kind::Upgrade).filter(|_| upgrade);
+    let protocols = offered(request);
     Plan::Forward(Outbound {
         upstream: choice,
         head,
         framing: request.framing,
         asked: Asked {
             head: request.method == b"HEAD",
-            upgrade,
+            upgrade: !protocols.is_empty(),
         },
         knows_upgrade: request.version == Version::H11,
-        protocols: offered.unwrap_or_default().to_vec(),
+        protocols,
         named: render::named(request.fields),
         max_body,
         idempotent: Method::of(request.method).is_idempotent(),
+        key: upstream.map_or_else(Key::default, |upstream| {
+            balance_key(upstream.config.balance, client, request.target)
+        }),
     })
+}
+
+/// What the client offers to switch to, if that may go on.
+fn offered(request: &Request<'_>) -> Vec<u8> {
+    let upgrade = request.upgrade && render::may_upgrade(request);
+    let protocols = request.known(Kind::Upgrade).filter(|_| upgrade);
+    protocols.unwrap_or_default().to_vec()
 }
 
 /// Requests that no endpoint gets, whatever the route: they are for this hop, or go round in circles.
@@ -267,6 +278,16 @@ fn goes_no_further(request: &Request<'_>) -> Option<Plan> {
     }
     let is_loop = render::passes(request.fields) > MAX_PASSES;
     is_loop.then_some(Plan::Refuse(LOOP))
+}
+
+fn balance_key(balance: Balance, client: IpAddr, target: &[u8]) -> Key {
+    match balance {
+        Balance::IpHash | Balance::Maglev => Key::of_client(client),
+        Balance::UrlHash => Key::of_bytes(target),
+        Balance::RoundRobin | Balance::LeastConnections | Balance::LeastTime | Balance::Random => {
+            Key::default()
+        }
+    }
 }
 
 /// The target without the route's prefix, if it has it in the form in which it was received; what is left begins with

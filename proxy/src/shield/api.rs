@@ -72,7 +72,15 @@ pub enum Request {
         /// Displace another's program.
         #[serde(default)]
         replace: bool,
+        /// Taken off after this, unless confirmed.
+        #[serde(default)]
+        confirm: Option<String>,
+        /// Who asks: refused if their packets would be dropped.
+        #[serde(default)]
+        spare: Option<IpAddr>,
     },
+    /// Keep what is attached and waits for it.
+    ConfirmAttach,
     Detach {
         interface: String,
     },

@@ -1,9 +1,10 @@
 //! Requests of the command line and the admin API, each to the verb that knows it.
 
 use super::api::{Answer, ApiError, Request};
-use super::kernel::{KernelError, Mode};
+use super::kernel::{Kernel, KernelError, Mode};
 use super::news::Cause;
 use super::state::State;
+use super::trial::Attaching;
 use super::{Shield, look, prefix};
 use crate::telemetry::chain;
 
@@ -75,15 +76,20 @@ impl Shield {
                 interface,
                 mode,
                 replace,
-            } => {
-                let mode = parse_mode(mode.as_deref())?;
-                let attached = if replace {
-                    state.displace(&interface, mode)
+                confirm,
+                spare,
+            } => state.order_attach(&Attaching {
+                interface: &interface,
+                mode: parse_mode(mode.as_deref())?,
+                way: if replace {
+                    Kernel::displace
                 } else {
-                    state.attach(&interface, mode)
-                };
-                done(&attached, state)
-            }
+                    Kernel::attach
+                },
+                confirm: confirm.as_deref(),
+                spare,
+            }),
+            Request::ConfirmAttach => state.confirm_attach(),
             Request::Detach { interface } => done(&state.detach(&interface), state),
             Request::Off => done(&state.switch(false), state),
             Request::On => done(&state.switch(true), state),

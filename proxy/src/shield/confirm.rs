@@ -50,16 +50,21 @@ pub(super) struct Wait {
     wanted: Vec<(AnyNet, Wanted)>,
 }
 
+/// The time that `--confirm` names.
+pub(super) fn wait(text: &str) -> Result<Duration, ApiError> {
+    let within = ttl::parse(text).map_err(|error| ApiError::usage(&error))?;
+    if within < Duration::from_secs(1) || within > LONGEST {
+        return Err(ApiError::usage(
+            &"--confirm takes a time from one second to a day",
+        ));
+    }
+    Ok(within)
+}
+
 impl Wait {
     pub(super) fn new(within: &str, now: Now) -> Result<Self, ApiError> {
-        let within = ttl::parse(within).map_err(|error| ApiError::usage(&error))?;
-        if within < Duration::from_secs(1) || within > LONGEST {
-            return Err(ApiError::usage(
-                &"--confirm takes a time from one second to a day",
-            ));
-        }
         Ok(Self {
-            within,
+            within: wait(within)?,
             now,
             wanted: Vec::new(),
         })

@@ -19,6 +19,7 @@ use super::kernel::{KernelError, Maps};
 use super::lists::Kind;
 use super::prefix::{self, AnyNet};
 use super::state::State;
+use super::store::Now;
 use crate::telemetry::chain;
 
 /// What touches an address.
@@ -82,21 +83,7 @@ impl State {
             source(&config, ip, &tables.at(now.mono_ns))
         };
         let mut notes = Vec::new();
-        let kernel = match self
-            .maps
-            .as_deref()
-            .map(|maps| in_kernel(maps, ip, now.mono_ns))
-        {
-            None => None,
-            Some(Ok(kernel)) => Some(kernel),
-            Some(Err(error)) => {
-                notes.push(format!(
-                    "the kernel's maps cannot be read: {}",
-                    chain(&error)
-                ));
-                None
-            }
-        };
+        let kernel = self.kernel_view(ip, now, &mut notes);
         let agree = kernel.as_ref().is_none_or(|kernel| {
             kernel.reason == reason.code() && kernel.country.as_deref() == country
         });
@@ -117,7 +104,14 @@ impl State {
         };
         let (allow, block) = (entries(Kind::Allow), entries(Kind::Block));
         if !block.is_empty() && allow.is_empty() && reason.verdict() == Verdict::Pass {
-            notes.push(format!("it is blocked, but passes: {}", self.why_passing()));
+            notes.push(format!(
+                "it is blocked, but passes: {}",
+                self.why_passing(reason)
+            ));
+        }
+        if reason == Reason::Geo.monitored() {
+            let why = self.why_passing(reason);
+            notes.push(format!("its country is kept out, but it passes: {why}"));
         }
         if !block.is_empty() && !allow.is_empty() {
             notes.push("the allow list overrules the block list".into());
@@ -135,6 +129,19 @@ impl State {
             agree,
             notes,
         }))
+    }
+
+    fn kernel_view(&self, ip: IpAddr, now: Now, notes: &mut Vec<String>) -> Option<KernelView> {
+        match in_kernel(self.maps.as_deref()?, ip, now.mono_ns) {
+            Ok(kernel) => Some(kernel),
+            Err(error) => {
+                notes.push(format!(
+                    "the kernel's maps cannot be read: {}",
+                    chain(&error)
+                ));
+                None
+            }
+        }
     }
 
     /// What counts packets and connections of the source. Who is allowed is not counted by the kernel program.

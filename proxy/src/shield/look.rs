@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use openclaw_common::maps::{
     BAN4_ENTRIES, BAN6_ENTRIES, CLS6_ENTRIES, FINE4_ENTRIES, FINE6_ENTRIES,
 };
-use openclaw_common::verdict::Verdict;
+use openclaw_common::verdict::{Reason, Verdict};
 use openclaw_core::country::country_code;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -107,8 +107,9 @@ impl State {
             // Lists answer nobody.
             Verdict::Pass | Verdict::Tx => "pass",
         };
-        let note =
-            (blocked && decision.verdict == Verdict::Pass).then(|| self.why_passing().to_owned());
+        let note = ((blocked || decision.reason == Reason::Geo.monitored())
+            && decision.verdict == Verdict::Pass)
+            .then(|| self.why_passing(decision.reason).to_owned());
         let (entries, overruled) = if allowed {
             (view(&allow), view(&block))
         } else {

@@ -7,6 +7,7 @@
 
 pub mod kernel;
 
+mod aftermath;
 mod api;
 mod ask;
 pub mod autoban;
@@ -43,6 +44,7 @@ mod status;
 mod store;
 mod syn;
 mod traffic;
+mod trial;
 mod verbs;
 mod watch;
 mod words;
@@ -116,6 +118,7 @@ impl Shield {
     /// kernel alone; the lists apply where connections are accepted.
     pub fn start(config: &Config, no_shield: bool) -> (Self, Status) {
         let mut state = State::new(&adjusted(config, no_shield), true);
+        state.take_off_left();
         state.raise();
         for warning in state.warnings() {
             tracing::warn!("{warning}");
@@ -167,6 +170,7 @@ impl Shield {
             state.follow_switch();
             state.follow_guards();
             state.reap();
+            state.end_trials();
             state.look_after_interfaces();
         }
         self.follow_geo();
@@ -203,6 +207,7 @@ impl Shield {
         self.flush();
         let mut state = self.lock();
         state.stand_down();
+        state.abandon_trials();
         state.lower();
     }
 

@@ -75,6 +75,7 @@ impl Cause {
             | Request::Status
             | Request::Drops { .. }
             | Request::Attach { .. }
+            | Request::ConfirmAttach
             | Request::Detach { .. }
             | Request::Off
             | Request::On => None,

@@ -21,6 +21,8 @@ pub(super) struct Shared {
     monitored: AtomicU64,
     /// Spares the lock where nobody is listed.
     is_empty: AtomicBool,
+    /// Connections of peers that are turned away now may be open.
+    is_tightened: AtomicBool,
 }
 
 impl Shared {
@@ -31,6 +33,7 @@ impl Shared {
             flags: flags.into(),
             monitored: monitored.into(),
             is_empty,
+            is_tightened: AtomicBool::default(),
         })
     }
 
@@ -38,6 +41,14 @@ impl Shared {
     pub(super) fn set_rules(&self, flags: u32, monitored: u64) {
         self.flags.store(flags, Ordering::Relaxed);
         self.monitored.store(monitored, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_tightened(&self) {
+        self.is_tightened.store(true, Ordering::Release);
+    }
+
+    pub(super) fn take_tightened(&self) -> bool {
+        self.is_tightened.swap(false, Ordering::Acquire)
     }
 
     pub(super) fn flags(&self) -> u32 {

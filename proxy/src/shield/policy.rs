@@ -17,6 +17,7 @@ const SYN: &[Reason] = &[
     Reason::NoListener,
 ];
 const UDP: &[Reason] = &[Reason::RateUdp];
+const GEO: &[Reason] = &[Reason::Geo];
 const BLOCK: &[Reason] = &[Reason::Ban, Reason::Block];
 const FRAGMENTS: &[Reason] = &[Reason::Fragment];
 const INVALID: &[Reason] = &[
@@ -34,6 +35,13 @@ pub(super) fn monitored(shield: &Shield) -> u64 {
     let is_monitored = |action| action == ShieldAction::Monitor;
     let kinds = [
         (is_monitored(shield.block_action), BLOCK),
+        (
+            shield
+                .geo
+                .as_ref()
+                .is_some_and(|geo| is_monitored(geo.action)),
+            GEO,
+        ),
         (is_monitored(shield.syn.action), SYN),
         (is_monitored(shield.udp.action), UDP),
         (shield.fragments == PacketAction::Monitor, FRAGMENTS),
@@ -97,6 +105,8 @@ mod tests {
         };
         check("", &[]);
         check("block_action = \"monitor\"", &[Reason::Ban, Reason::Block]);
+        let geo = "geo = { database = \"x.mmdb\", deny = [\"DE\"], action = \"monitor\" }";
+        check(geo, &[Reason::Geo]);
         check("syn = { action = \"monitor\" }", SYN);
         check("udp = { action = \"monitor\" }", &[Reason::RateUdp]);
         check("fragments = \"monitor\"", &[Reason::Fragment]);

@@ -4,22 +4,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use openclaw_common::abi::flags;
-use openclaw_core::config::{Config, OnExit, ShieldAction, ShieldMode};
+use openclaw_core::config::{Config, OnExit, ShieldMode};
 use openclaw_core::country::country_code;
 
-use super::kernel::{Attached, Attachment, Kernel, KernelError, Maps, Mode, interface_index};
+use super::kernel::{Attachment, Kernel, KernelError, Maps, Mode, interface_index};
 use super::lists::{Kind, Origin};
 use super::ports::Ports;
 use super::sink::synchronise;
 use super::state::State;
 use super::status::{CountryDrops, InterfaceStatus, Status};
 use super::traffic::Traffic;
+use super::trial::Way;
 use super::watch::At;
 use crate::privilege::Privileges;
 use crate::telemetry::chain;
-
-/// How to attach: [`Kernel::attach`] or [`Kernel::displace`].
-type Way = fn(&mut Kernel, &str, Mode) -> Result<Attached, KernelError>;
 
 impl State {
     /// Loads the kernel program and attaches it as configured; what fails is kept for the status.
@@ -112,12 +110,13 @@ impl State {
         self.attach_by(interface, mode, Kernel::attach)
     }
 
-    /// The same, in place of another's program. For an operator's order, never of itself.
-    pub(super) fn displace(&mut self, interface: &str, mode: Mode) -> Result<(), KernelError> {
-        self.attach_by(interface, mode, Kernel::displace)
-    }
-
-    fn attach_by(&mut self, interface: &str, mode: Mode, way: Way) -> Result<(), KernelError> {
+    /// The same in a way that displaces another's program, perhaps. That is for an operator's order.
+    pub(super) fn attach_by(
+        &mut self,
+        interface: &str,
+        mode: Mode,
+        way: Way,
+    ) -> Result<(), KernelError> {
         self.notes.retain(|(name, _)| name != interface);
         let result = self.attach_once(interface, mode, way);
         let configured = &self.config.shield.interfaces;
@@ -166,6 +165,7 @@ impl State {
     pub(super) fn detach(&mut self, interface: &str) -> Result<(), KernelError> {
         self.notes.retain(|(name, _)| name != interface);
         self.unwatch(interface);
+        self.forget_trial(interface);
         self.pins.detach(interface)
     }
 
@@ -196,6 +196,7 @@ impl State {
             && (found.flags & flags::ENABLED != 0) != self.is_on
         {
             self.is_on = !self.is_on;
+            self.shared.set_tightened();
             self.shared.set_rules(self.flags(), self.monitored());
             tracing::warn!(
                 on = self.is_on,
@@ -299,6 +300,7 @@ impl State {
             let maps = self.maps.as_deref().filter(|_| mode.is_some());
             let traffic = maps.and_then(|maps| Traffic::of(maps, &attachment));
             interfaces.push(InterfaceStatus {
+                confirm_by: self.trial_end(&attachment.interface),
                 name: attachment.interface,
                 mode,
                 note,
@@ -312,6 +314,7 @@ impl State {
                     mode: None,
                     note: Some(note.clone()),
                     traffic: None,
+                    confirm_by: None,
                 });
             }
         }
@@ -328,10 +331,7 @@ impl State {
         };
         Status {
             on: self.is_on,
-            action: match self.config.shield.action {
-                ShieldAction::Enforce => "enforce".into(),
-                ShieldAction::Monitor => "monitor".into(),
-            },
+            action: self.config.shield.action.word().into(),
             interfaces,
             other_interfaces: self.maps.as_deref().and_then(Traffic::of_others),
             unshielded: if is_attached {

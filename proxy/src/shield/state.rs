@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use openclaw_common::abi::{self, flags};
+use openclaw_common::verdict::Reason;
 use openclaw_core::config::{Config, Level, Prefix, ShieldAction};
 
 use super::confirm::Unconfirmed;
@@ -22,6 +23,7 @@ use super::prefix::AnyNet;
 use super::sink::KernelSink;
 use super::store::{CONFIG, Guard, Now, PROTECTED, Store};
 use super::syn::SynWatch;
+use super::trial::Trials;
 use super::watch::Watched;
 use super::{compile, own, policy};
 use crate::telemetry::chain;
@@ -56,6 +58,7 @@ pub(super) struct State {
     pub(super) warnings: Vec<String>,
     pub(super) news: News,
     pub(super) unconfirmed: Unconfirmed,
+    pub(super) trials: Trials,
     pub(super) geo: Attention,
     pub(super) feeds: Vec<Feed>,
     pub(super) is_on: bool,
@@ -92,6 +95,7 @@ impl State {
             warnings: Vec::new(),
             news: News::default(),
             unconfirmed: Unconfirmed::default(),
+            trials: Trials::default(),
             geo: Attention::default(),
             feeds: Vec::new(),
             is_on: true,
@@ -216,6 +220,9 @@ impl State {
             &guards,
             self.now(),
         );
+        if !regions.is_empty() {
+            self.has_disallowed();
+        }
         // Whatever is being done, this is no part of it.
         let (is_dirty, cause) = (self.is_dirty, self.news.cause.take());
         for warning in self.commit(&regions) {
@@ -272,7 +279,11 @@ impl State {
 
     /// Takes out what has ended, and tells who watches.
     pub(super) fn reap(&mut self) {
+        let allowed = self.allowed();
         let regions = self.store.reap(self.now());
+        if self.allowed() < allowed {
+            self.has_disallowed();
+        }
         for warning in self.commit(&regions) {
             tracing::warn!("{warning}");
         }
@@ -324,12 +335,14 @@ impl State {
             .cloned()
     }
 
-    /// Why a blocked address passes all the same.
-    pub(super) fn why_passing(&self) -> &'static str {
+    /// Why an address passes that is to be kept out, with what the decision about it says.
+    pub(super) fn why_passing(&self, reason: Reason) -> &'static str {
         if !self.is_on {
             "the shield is switched off (`openclaw shield on` ends that)"
         } else if self.config.shield.action == ShieldAction::Monitor {
             "`shield.action` is monitor: it is counted, not dropped"
+        } else if reason == Reason::Geo.monitored() {
+            "`shield.geo.action` is monitor: it is counted, not dropped"
         } else if self.config.shield.block_action == ShieldAction::Monitor {
             "`shield.block_action` is monitor: it is counted, not dropped"
         } else {

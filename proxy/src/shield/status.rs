@@ -17,6 +17,9 @@ pub struct InterfaceStatus {
     /// Nothing if it is not attached, or counted with others.
     #[serde(default)]
     pub traffic: Option<Traffic>,
+    /// When the shield is taken off it unless confirmed; RFC 3339.
+    #[serde(default)]
+    pub confirm_by: Option<String>,
 }
 
 /// Which countries are kept out.
@@ -30,6 +33,9 @@ pub struct GeoStatus {
     pub built: Option<String>,
     /// `deny` or `allow`.
     pub rule: String,
+    /// `enforce` or `monitor`, for countries alone.
+    #[serde(default)]
+    pub action: String,
     /// Their codes.
     pub countries: Vec<String>,
     /// Ranges of the database that are in a country.
@@ -165,12 +171,14 @@ mod tests {
                 mode: Some("native".into()),
                 note: None,
                 traffic: None,
+                confirm_by: None,
             },
             InterfaceStatus {
                 name: "eth1".into(),
                 mode: None,
                 note: Some("no such interface".into()),
                 traffic: None,
+                confirm_by: None,
             },
         ];
         status.action = "monitor".into();

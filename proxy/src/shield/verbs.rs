@@ -167,6 +167,9 @@ impl State {
     }
 
     fn finish_delete(&mut self, kind: Kind, list: Option<String>, deleted: Removal) -> Changed {
+        if kind == Kind::Allow && !deleted.regions.is_empty() {
+            self.has_disallowed();
+        }
         let warnings = self.commit(&deleted.regions);
         let Removal {
             removed, missing, ..

@@ -43,6 +43,7 @@ fn snapshot(listeners: &[&str], routes: &[&str], upstreams: &[(&str, &[&str])]) 
                 address: label.parse().unwrap(),
                 weight: 1,
                 label: (*label).into(),
+                standing: std::sync::Arc::default(),
             })
             .collect(),
     });

@@ -8,13 +8,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use openclaw_core::balance::RoundRobin;
-use openclaw_core::config;
+use openclaw_core::balance::{Balancer, Key, Load, Member, View};
+use openclaw_core::config::{self, Balance};
 use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::net::descriptors;
-use crate::snapshot::{ResolvedEndpoint, UpstreamSetup};
+use crate::snapshot::{ResolvedEndpoint, Standing, UnderWay, UpstreamSetup};
 
 /// How long an endpoint that refused a connection is passed over while others are left.
 const PASS_OVER: Duration = Duration::from_secs(2);
@@ -27,7 +27,7 @@ pub struct Upstream {
     pub config: config::Upstream,
     pub slot: u32,
     pub endpoints: Vec<Rc<Endpoint>>,
-    balancer: RefCell<RoundRobin>,
+    balancer: RefCell<Balancer>,
     /// Idle connections of all endpoints together. Goes on from snapshot to snapshot, as they do.
     kept: Rc<Cell<usize>>,
 }
@@ -38,6 +38,7 @@ pub struct Endpoint {
     pub address: SocketAddr,
     pub label: Arc<str>,
     pub slot: Cell<u32>,
+    standing: Arc<Standing>,
     idle: RefCell<Vec<Idle>>,
     /// Of its upstream.
     kept: Rc<Cell<usize>>,
@@ -63,12 +64,14 @@ pub struct Connection {
 
 impl Upstream {
     /// `former` is the upstream of the same name in the snapshot before: endpoints that stay keep their idle connections.
+    /// `place` is which of how many workers this is.
     pub fn new(
         config: &config::Upstream,
         setup: &UpstreamSetup,
         slot: u32,
         endpoint_slots: &[u32],
         former: Option<&Self>,
+        place: (usize, usize),
     ) -> Self {
         let kept = former.map(|former| former.kept.clone()).unwrap_or_default();
         let known = |wanted: &ResolvedEndpoint| {
@@ -90,12 +93,25 @@ impl Upstream {
                 endpoint
             })
             .collect();
-        let weights = setup.endpoints.iter().map(|endpoint| endpoint.weight);
+        // One label may stand for several addresses.
+        let names: Vec<String> = setup
+            .endpoints
+            .iter()
+            .map(|endpoint| format!("{} {}", endpoint.label, endpoint.address))
+            .collect();
+        let members: Vec<Member<'_>> = names
+            .iter()
+            .zip(&setup.endpoints)
+            .map(|(name, endpoint)| Member {
+                name,
+                weight: endpoint.weight,
+            })
+            .collect();
         Self {
             config: config.clone(),
             slot,
             endpoints,
-            balancer: RefCell::new(RoundRobin::new(weights)),
+            balancer: RefCell::new(Balancer::new(config.balance, &members, place)),
             kept,
         }
     }
@@ -118,19 +134,53 @@ impl Upstream {
     }
 
     /// The balancer's next choice, leaving out those in `tried` and, while others are left, those that failed just now.
-    pub fn choose(&self, tried: &[SocketAddr], now: Instant) -> Option<Rc<Endpoint>> {
-        let endpoint = |index: usize| self.endpoints.get(index);
-        let untried = |index: usize| {
-            endpoint(index).is_some_and(|endpoint| !tried.contains(&endpoint.address))
+    pub fn choose(
+        &self,
+        tried: &[SocketAddr],
+        (key, random): (Key, u64),
+        now: Instant,
+    ) -> Option<Rc<Endpoint>> {
+        let mut candidates = Candidates {
+            endpoints: &self.endpoints,
+            tried,
+            now,
+            all: false,
         };
         let mut balancer = self.balancer.borrow_mut();
-        let index = balancer
-            .next(|index| {
-                untried(index)
-                    && endpoint(index).is_some_and(|endpoint| !endpoint.is_passed_over(now))
-            })
-            .or_else(|| balancer.next(untried))?;
-        endpoint(index).cloned()
+        let index = balancer.next(key, random, &candidates).or_else(|| {
+            candidates.all = true;
+            balancer.next(key, random, &candidates)
+        })?;
+        self.endpoints.get(index).cloned()
+    }
+
+    /// Whether the balancer goes by what endpoints have to do; only then is it counted, since workers share the counters.
+    fn counts(&self) -> bool {
+        match self.config.balance {
+            Balance::LeastConnections | Balance::LeastTime | Balance::Random => true,
+            Balance::RoundRobin | Balance::IpHash | Balance::UrlHash | Balance::Maglev => false,
+        }
+    }
+
+    /// The endpoint has an exchange more, until what is returned is dropped.
+    pub fn begin(&self, endpoint: &Endpoint) -> Option<UnderWay> {
+        self.counts().then(|| endpoint.standing.begin())
+    }
+
+    /// The endpoint was asked at `sent`, and began to answer at that time.
+    pub fn answered(&self, endpoint: &Endpoint, sent: Instant, answered: Option<Instant>) {
+        if let Some(answered) = answered.filter(|_| self.counts()) {
+            let took = answered.duration_since(sent);
+            endpoint.standing.answered(took, answered);
+        }
+    }
+
+    /// The endpoint has failed after `took`. One that fails at once must not pass for a quick one.
+    pub fn failed(&self, endpoint: &Endpoint, took: Duration) {
+        if self.counts() {
+            let took = took.max(self.config.connect_timeout);
+            endpoint.standing.answered(took, Instant::now());
+        }
     }
 
     /// Keeps a connection for the next exchange, within `keepalive`.
@@ -153,12 +203,36 @@ impl Upstream {
     }
 }
 
+/// The endpoints as a balancer sees them for one choice.
+struct Candidates<'a> {
+    endpoints: &'a [Rc<Endpoint>],
+    tried: &'a [SocketAddr],
+    now: Instant,
+    /// Those that failed just now, too.
+    all: bool,
+}
+
+impl View for Candidates<'_> {
+    fn is_usable(&self, index: usize) -> bool {
+        self.endpoints.get(index).is_some_and(|endpoint| {
+            !self.tried.contains(&endpoint.address)
+                && (self.all || !endpoint.is_passed_over(self.now))
+        })
+    }
+
+    fn load(&self, index: usize) -> Load {
+        let endpoint = self.endpoints.get(index);
+        endpoint.map_or_else(Load::default, |endpoint| endpoint.standing.load(self.now))
+    }
+}
+
 impl Endpoint {
     fn new(resolved: &ResolvedEndpoint, kept: Rc<Cell<usize>>) -> Self {
         Self {
             address: resolved.address,
             label: resolved.label.clone(),
             slot: Cell::new(0),
+            standing: Arc::clone(&resolved.standing),
             idle: RefCell::default(),
             kept,
             is_retired: Cell::new(false),

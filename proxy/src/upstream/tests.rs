@@ -27,11 +27,12 @@ fn upstream(keepalive: usize, addresses: &[SocketAddr], former: Option<&Upstream
         address: *address,
         weight: 1,
         label: address.to_string().into(),
+        standing: Arc::default(),
     });
     let setup = UpstreamSetup {
         endpoints: endpoints.collect(),
     };
-    Upstream::new(&config(keepalive), &setup, 0, &[], former)
+    Upstream::new(&config(keepalive), &setup, 0, &[], former, (0, 1))
 }
 
 fn run(work: impl Future<Output = ()>) {

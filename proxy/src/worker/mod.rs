@@ -34,6 +34,8 @@ const SWEEP_TICKS: u64 = 10;
 #[derive(Debug)]
 pub struct WorkerSeed {
     pub index: usize,
+    /// How many there are.
+    pub workers: usize,
     pub snapshot: Arc<Snapshot>,
     pub sockets: Vec<BoundSocket>,
     pub access_log: Option<AccessLog>,
@@ -178,6 +180,7 @@ async fn run(
         Recorder::new(seed.access_log),
         seed.peers,
         seed.informer,
+        (seed.index, seed.workers),
     ));
     let mut listeners = Listeners {
         local: local.clone(),

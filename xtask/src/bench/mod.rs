@@ -1,6 +1,7 @@
 //! `bench`: figures, each kind under its own name.
 
 mod check;
+pub(crate) mod hot;
 mod load;
 mod machine;
 mod peer;
@@ -34,6 +35,8 @@ enum Subject {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Instructions of each hot question, beside the counts in benches/hot.toml
+    Hot(hot::Arguments),
     /// CPU time per request, side by side with the other proxies found here
     Peers(peers::Arguments),
 }
@@ -41,6 +44,7 @@ enum Subject {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.subject {
         Subject::Xdp { arguments } => xdp(arguments),
+        Subject::Hot(arguments) => hot::run(arguments),
         Subject::Peers(arguments) => peers::run(arguments),
     }
 }

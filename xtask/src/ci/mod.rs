@@ -9,11 +9,11 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::shell::{self, say};
-use crate::{ebpf, reference, test, tidy};
+use crate::{bench, ebpf, reference, test, tidy};
 
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     ("format", format),
     ("clippy", clippy),
     ("clippy, kernel program", ebpf::lint),
@@ -23,6 +23,7 @@ const STEPS: [Step; 10] = [
     ("dependencies", dependencies),
     ("tidy", tidy::run),
     ("reference", reference::check),
+    ("hot questions", bench::hot::check),
     ("test", || test::run(&[])),
 ];
 

@@ -11,7 +11,7 @@ mod toolchain;
 use anyhow::{Result, anyhow, bail};
 use clap::ValueEnum;
 
-pub(crate) use packages::{BUILD, TESTS, install as install_packages};
+pub(crate) use packages::{BUILD, COUNTS, TESTS, install as install_packages};
 pub(crate) use toolchain::{Toolchain, store};
 
 use crate::shell::say;
@@ -49,10 +49,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if tests.is_ok() {
         say("tests: nginx, curl, ip and nghttp are here");
     }
-    let packages = match (compiler, tests) {
-        (Err(error), Err(other)) => Err(anyhow!("{error:#}\n{other:#}")),
-        (compiler, tests) => compiler.and(tests),
-    };
+    let counts = install_packages(COUNTS);
+    if counts.is_ok() {
+        say("counts of instructions: valgrind is here");
+    }
+    let packages = both(both(compiler, tests), counts);
     match (toolchain, packages) {
         (Ok(toolchain), packages) => {
             say(format!("kernel program: {}", toolchain.name));
@@ -60,6 +61,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         }
         (Err(error), Ok(())) => Err(error),
         (Err(error), Err(other)) => bail!("{error:#}\n{other:#}"),
+    }
+}
+
+/// What is wrong with either.
+fn both(one: Result<()>, other: Result<()>) -> Result<()> {
+    match (one, other) {
+        (Err(error), Err(other)) => Err(anyhow!("{error:#}\n{other:#}")),
+        (one, other) => one.and(other),
     }
 }
 

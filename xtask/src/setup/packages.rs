@@ -34,6 +34,9 @@ pub(crate) const BUILD: Set = &[
     ("cmake", "cmake"),
 ];
 
+/// What counts instructions.
+pub(crate) const COUNTS: Set = &[("valgrind", "valgrind")];
+
 /// What puts proxies under load, and checks their answers before.
 pub(crate) const LOADS: Set = &[
     ("curl", "curl"),

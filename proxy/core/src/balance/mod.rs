@@ -1,127 +1,94 @@
 //! Which endpoint is next.
+//!
+//! Every algorithm honours weights, never picks an endpoint of weight 0 or one that the caller calls unusable, and picks
+//! some endpoint whenever one is left. What has to be known of endpoints over all workers (exchanges under way, latency)
+//! comes through [`View`]; positions and tables are each worker's own.
 
-/// Smooth weighted round robin: over a cycle as long as the sum of the weights each endpoint comes exactly as often as
-/// its weight says, and heavy ones do not come in a row.
-#[derive(Clone, Debug)]
-pub struct RoundRobin {
-    entries: Vec<Entry>,
+mod hash;
+mod least;
+mod load;
+mod maglev;
+mod random;
+mod rendezvous;
+mod round_robin;
+
+pub use self::hash::Key;
+pub use self::load::{Latency, Load};
+pub use self::round_robin::RoundRobin;
+
+use self::least::Least;
+use self::maglev::Maglev;
+use self::random::Random;
+use self::rendezvous::Rendezvous;
+use crate::config::Balance;
+
+/// What is known of the endpoints at the moment of a choice.
+pub trait View {
+    /// Whether the endpoint may be picked at all.
+    fn is_usable(&self, index: usize) -> bool;
+
+    /// What all workers together ask of the endpoint, and how quickly it answers.
+    fn load(&self, index: usize) -> Load;
 }
 
-#[derive(Clone, Debug)]
-struct Entry {
-    weight: i64,
-    /// How much it is owed; the one that is owed most is next.
-    credit: i64,
+/// An endpoint as a balancer is built from it.
+#[derive(Clone, Copy, Debug)]
+pub struct Member<'a> {
+    /// Stays the same over reloads, restarts and machines: hashes go by it.
+    pub name: &'a str,
+    /// Its share, relative to the others; 0 takes it out.
+    pub weight: u32,
 }
 
-impl RoundRobin {
-    /// An endpoint of weight 0 is never picked.
-    pub fn new(weights: impl IntoIterator<Item = u32>) -> Self {
-        Self {
-            entries: weights
-                .into_iter()
-                .map(|weight| Entry {
-                    weight: weight.into(),
-                    credit: 0,
-                })
-                .collect(),
+/// One worker's balancer of one upstream.
+#[derive(Clone, Debug)]
+pub enum Balancer {
+    /// In turn.
+    RoundRobin(RoundRobin),
+    /// Whoever has the fewest exchanges under way.
+    LeastConnections(Least),
+    /// Whoever is expected to answer first.
+    LeastTime(Least),
+    /// The less busy of two drawn at random.
+    Random(Random),
+    /// By the key, moving as few keys as possible when endpoints come and go.
+    Rendezvous(Rendezvous),
+    /// By the key, through a table, in the same time for any number of endpoints.
+    Maglev(Maglev),
+}
+
+impl Balancer {
+    /// `worker` of `workers` takes its turns from a position of its own, so that the first turns of all workers are not for
+    /// the same endpoint.
+    pub fn new(kind: Balance, members: &[Member<'_>], (worker, workers): (usize, usize)) -> Self {
+        let in_turn = || {
+            let mut turns = RoundRobin::new(members.iter().map(|member| member.weight));
+            turns.skip_to(worker, workers);
+            turns
+        };
+        match kind {
+            Balance::RoundRobin => Self::RoundRobin(in_turn()),
+            Balance::LeastConnections => Self::LeastConnections(Least::new(members, in_turn())),
+            Balance::LeastTime => Self::LeastTime(Least::new(members, in_turn())),
+            Balance::Random => Self::Random(Random::new(members)),
+            Balance::IpHash | Balance::UrlHash => Self::Rendezvous(Rendezvous::new(members)),
+            Balance::Maglev => Self::Maglev(Maglev::new(members)),
         }
     }
 
-    /// The next endpoint among the usable ones; `None` if there is none.
-    ///
-    /// A retry asks again with a `usable` that leaves out what was tried.
-    pub fn next(&mut self, usable: impl Fn(usize) -> bool) -> Option<usize> {
-        let mut round = 0_i64;
-        let mut best: Option<(usize, i64)> = None;
-        for (index, entry) in self.entries.iter_mut().enumerate() {
-            if entry.weight == 0 || !usable(index) {
-                continue;
-            }
-            // Credits stay within the sum of the weights, which are u32: far from the ends of i64.
-            entry.credit = entry.credit.saturating_add(entry.weight);
-            round = round.saturating_add(entry.weight);
-            if best.is_none_or(|(_, credit)| entry.credit > credit) {
-                best = Some((index, entry.credit));
-            }
+    /// The next endpoint; `None` if none is usable. A retry asks again with a view that leaves out what was tried, and with
+    /// the same key. `random` is 64 fresh bits.
+    pub fn next(&mut self, key: Key, random: u64, view: &impl View) -> Option<usize> {
+        match self {
+            Self::RoundRobin(turns) => turns.next(|index| view.is_usable(index)),
+            Self::LeastConnections(least) => least.next(view, |load| f64::from(load.active) + 1.0),
+            Self::LeastTime(least) => least.next_by_time(view),
+            Self::Random(drawn) => drawn.next(random, view),
+            Self::Rendezvous(ranks) => ranks.next(key, view),
+            Self::Maglev(table) => table.next(key, view),
         }
-        let (index, credit) = best?;
-        if let Some(entry) = self.entries.get_mut(index) {
-            entry.credit = credit.saturating_sub(round);
-        }
-        Some(index)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
-    use proptest::prelude::*;
-
-    use super::RoundRobin;
-
-    fn check(weights: &[u32], unusable: &[usize], expected: &[usize]) {
-        let mut balancer = RoundRobin::new(weights.iter().copied());
-        let got: Vec<usize> = expected
-            .iter()
-            .map_while(|_| balancer.next(|index| !unusable.contains(&index)))
-            .collect();
-        assert_eq!(got, expected, "{weights:?} without {unusable:?}");
-    }
-
-    #[test]
-    fn turns_are_smooth() {
-        check(&[1], &[], &[0, 0, 0]);
-        check(&[1, 1], &[], &[0, 1, 0, 1]);
-        check(&[1, 1, 1], &[1], &[0, 2, 0, 2]);
-        check(&[5, 1, 1], &[], &[0, 0, 1, 0, 2, 0, 0, 0, 0, 1]);
-        check(&[1, 3], &[], &[1, 0, 1, 1, 1, 0, 1, 1]);
-        check(&[0, 2], &[], &[1, 1, 1]);
-    }
-
-    #[test]
-    fn nothing_usable_is_none() {
-        assert_eq!(RoundRobin::new([]).next(|_| true), None);
-        assert_eq!(RoundRobin::new([0, 0]).next(|_| true), None);
-        assert_eq!(RoundRobin::new([1, 1]).next(|_| false), None);
-    }
-
-    proptest! {
-        #[test]
-        fn a_cycle_gives_each_its_weight(weights in prop::collection::vec(0_u32..40, 1..12), cycles in 1_u32..4) {
-            let total: u32 = weights.iter().sum();
-            prop_assume!(total > 0);
-            let mut balancer = RoundRobin::new(weights.iter().copied());
-            let mut counts = vec![0; weights.len()];
-            for _ in 0..total * cycles {
-                counts[balancer.next(|_| true).unwrap()] += 1;
-            }
-            let expected: Vec<u32> = weights.iter().map(|weight| weight * cycles).collect();
-            prop_assert_eq!(counts, expected);
-        }
-
-        #[test]
-        fn only_usable_ones_are_picked_and_the_share_comes_back(
-            weights in prop::collection::vec(1_u32..20, 2..8),
-            outage in prop::collection::vec(any::<u8>(), 0..200),
-        ) {
-            let mut balancer = RoundRobin::new(weights.iter().copied());
-            for mask in outage {
-                let usable = |index: usize| mask >> (index % 8) & 1 == 1;
-                let picked = balancer.next(usable);
-                prop_assert_eq!(picked.is_some(), (0..weights.len()).any(usable));
-                prop_assert!(picked.is_none_or(usable));
-            }
-            // Whatever happened before, nobody is owed more than a cycle.
-            let total: u32 = weights.iter().sum();
-            let mut counts = vec![0_u32; weights.len()];
-            for _ in 0..total * 10 {
-                counts[balancer.next(|_| true).unwrap()] += 1;
-            }
-            for (count, weight) in counts.iter().zip(&weights) {
-                prop_assert!(count.abs_diff(weight * 10) <= total, "{counts:?} for {weights:?}");
-            }
-        }
-    }
-}
+mod tests;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::keys::{self, Key};
 use super::problem::Complaint;
 use super::reader::{Section, Unread};
+use super::shield::ShieldAction;
 use super::tree::Node;
 use super::values;
 use crate::country::{UNKNOWN, UNKNOWN_WORD, country_number};
@@ -16,6 +17,7 @@ pub struct Geo {
     pub rule: GeoRule,
     /// Numbers of [`crate::country`], ascending.
     pub countries: Vec<u8>,
+    pub action: ShieldAction,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,12 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "[\"DE\", \"FR\"]",
             "The only countries to let in. Private addresses, which have no country, come in as well.",
         ),
+        Key::default(
+            "action",
+            "word",
+            "\"enforce\"",
+            "enforce keeps out who is not to come in; monitor only counts it.",
+        ),
     ],
     later: &[],
 };
@@ -56,6 +64,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<Geo> {
     let database = section.value("database", |node| section.reader.path(node));
     let deny = section.list("deny", country);
     let allow = section.list("allow", country);
+    let action = section.value("action", ShieldAction::read);
     let (rule, countries) = match (section.has("deny"), section.has("allow")) {
         (true, false) => (GeoRule::Deny, deny?),
         (false, true) => (GeoRule::Allow, allow?),
@@ -90,6 +99,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<Geo> {
         database: database?,
         rule,
         countries,
+        action: action?,
     })
 }
 

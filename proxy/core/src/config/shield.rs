@@ -52,6 +52,14 @@ pub enum ShieldAction {
 }
 
 impl ShieldAction {
+    /// As it is written.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Monitor => "monitor",
+        }
+    }
+
     pub(super) fn read(node: &Node) -> Result<Self, Unread> {
         values::choice(&[("enforce", Self::Enforce), ("monitor", Self::Monitor)])(node)
     }

@@ -47,6 +47,12 @@ pub enum EndpointAddress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Balance {
     RoundRobin,
+    LeastConnections,
+    LeastTime,
+    Random,
+    IpHash,
+    UrlHash,
+    Maglev,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +60,16 @@ pub enum UpstreamProtocol {
     H1,
     H2,
 }
+
+const BALANCES: [(&str, Balance); 7] = [
+    ("round_robin", Balance::RoundRobin),
+    ("least_connections", Balance::LeastConnections),
+    ("least_time", Balance::LeastTime),
+    ("random", Balance::Random),
+    ("ip_hash", Balance::IpHash),
+    ("url_hash", Balance::UrlHash),
+    ("maglev", Balance::Maglev),
+];
 
 pub(super) static KEYS: keys::Section = keys::Section {
     name: "upstream",
@@ -70,7 +86,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "balance",
             "word",
             "\"round_robin\"",
-            "How an endpoint is picked: round_robin.",
+            "How an endpoint is picked: round_robin, in turn; least_connections, whoever has the fewest exchanges under way; least_time, whoever is expected to answer first; random, the less busy of two drawn at random; ip_hash and maglev, by the client's address; url_hash, by path and query. All go by weights; those by a hash move about one key in n when one of n endpoints goes, and maglev takes the same time for any number of them.",
         ),
         Key::default(
             "protocol",
@@ -142,7 +158,7 @@ static ENDPOINT: keys::Section = keys::Section {
 
 pub(super) fn read(name: String, section: &Section<'_>) -> Option<Upstream> {
     let endpoints = read_endpoints(section);
-    let balance = section.value("balance", balance);
+    let balance = section.value("balance", values::choice(&BALANCES));
     let protocol = section.value(
         "protocol",
         values::choice(&[("h1", UpstreamProtocol::H1), ("h2", UpstreamProtocol::H2)]),
@@ -163,18 +179,6 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Upstream> {
         retries: retries?,
         keepalive: keepalive? as usize,
     })
-}
-
-fn balance(node: &Node) -> Result<Balance, Unread> {
-    match values::string(node)? {
-        later @ ("least_connections" | "ip_hash" | "least_time" | "url_hash" | "random"
-        | "maglev") => Err(Complaint::new(format!(
-            "this version does not support balancing by `{later}`"
-        ))
-        .hint("write \"round_robin\"")
-        .into()),
-        _ => values::choice(&[("round_robin", Balance::RoundRobin)])(node),
-    }
 }
 
 fn read_endpoints(section: &Section<'_>) -> Option<Vec<Endpoint>> {
@@ -271,7 +275,17 @@ pub fn endpoint_address(text: &str) -> Result<EndpointAddress, Complaint> {
 
 #[cfg(test)]
 mod tests {
-    use super::{EndpointAddress, endpoint_address};
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::{BALANCES, EndpointAddress, KEYS, endpoint_address};
+
+    #[test]
+    fn every_way_to_balance_is_told() {
+        let key = KEYS.keys.iter().find(|key| key.name == "balance").unwrap();
+        for (word, _) in BALANCES {
+            assert!(key.doc.contains(word), "{word}");
+        }
+    }
 
     fn check(input: &str, expected: Option<&str>) {
         let got = endpoint_address(input).ok().map(|address| match address {

@@ -2,7 +2,7 @@
 
 use std::net::Ipv6Addr;
 
-use super::Fault;
+use super::{Fault, bytes};
 
 /// Refuses user information, spaces, lists, and everything that is no host name or address literal.
 ///
@@ -19,10 +19,8 @@ pub fn check(authority: &[u8]) -> Result<(), Fault> {
         None => {
             !host.is_empty()
                 && host.len() <= 255
-                && host
-                    .iter()
-                    .all(|byte| NAME.get(usize::from(*byte)).copied().unwrap_or_default())
-                && (memchr::memchr(b'%', host).is_none() || is_percent_encoded(host))
+                && bytes::common(host) & bytes::NAME != 0
+                && is_percent_encoded(host)
         }
     };
     let port_is_good = port.is_none_or(|digits| digits.is_empty() || number(digits).is_some());
@@ -73,34 +71,25 @@ fn is_percent_encoded(host: &[u8]) -> bool {
     })
 }
 
-/// Bytes of a host name: unreserved ones and percent-encoding (RFC 3986 §3.2.2). Sub-delimiters are left out: no host has them, and
-/// a comma would make a list.
-#[expect(
-    clippy::indexing_slicing,
-    reason = "the index counts to the length of the table, and iterators are not const"
-)]
-const NAME: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = (byte as u8).is_ascii_alphanumeric()
-            || matches!(byte as u8, b'-' | b'.' | b'_' | b'~' | b'%');
-        byte += 1;
-    }
-    table
-};
-
 /// The host without the port; brackets of an IPv6 literal stay.
 pub fn host(authority: &[u8]) -> &[u8] {
     split(authority).0
 }
 
+/// An authority is short: searched byte by byte, it is done before anything faster is set up.
 fn split(authority: &[u8]) -> (&[u8], Option<&[u8]>) {
-    let start = memchr::memchr(b']', authority).unwrap_or_default();
-    match memchr::memchr(b':', authority.get(start..).unwrap_or_default()) {
+    let find = |wanted: u8, from: usize| {
+        let rest = authority.get(from..).unwrap_or_default();
+        Some(from + rest.iter().position(|byte| *byte == wanted)?)
+    };
+    let start = match authority.first() {
+        Some(b'[') => find(b']', 0).unwrap_or_default(),
+        _ => 0,
+    };
+    match find(b':', start) {
         Some(at) => (
-            authority.get(..start + at).unwrap_or_default(),
-            Some(authority.get(start + at + 1..).unwrap_or_default()),
+            authority.get(..at).unwrap_or_default(),
+            Some(authority.get(at + 1..).unwrap_or_default()),
         ),
         None => (authority, None),
     }

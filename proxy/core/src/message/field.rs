@@ -1,5 +1,7 @@
 //! One header field, what the proxy knows of its name, and which characters it may hold (RFC 9110 §5).
 
+use super::bytes;
+
 /// A field as it stands in the head; the name keeps its case.
 #[derive(Clone, Copy, Debug)]
 pub struct Field<'a> {
@@ -69,7 +71,9 @@ impl Kind {
     #[expect(clippy::cognitive_complexity, reason = "one table, one arm a line")]
     #[inline]
     pub fn of(name: &[u8]) -> Self {
-        let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+        // Most names are told apart by their first letter.
+        let first = name.first().map_or(0, |byte| byte | 0x20);
+        let is = |known: &[u8]| known.first() == Some(&first) && name.eq_ignore_ascii_case(known);
         match name.len() {
             2 if is(b"te") => Self::Te,
             3 if is(b"via") => Self::Via,
@@ -139,38 +143,23 @@ impl Kind {
     }
 }
 
-#[expect(
-    clippy::indexing_slicing,
-    reason = "the index counts to the length of the table, and iterators are not const"
-)]
-const TOKEN: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = matches!(byte as u8,
-            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
-            | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z');
-        byte += 1;
-    }
-    table
-};
-
 /// A token of RFC 9110 §5.6.2.
 #[inline]
-pub fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty()
-        && bytes
-            .iter()
-            .all(|byte| TOKEN.get(usize::from(*byte)).copied().unwrap_or(false))
+pub fn is_token(text: &[u8]) -> bool {
+    !text.is_empty() && bytes::common(text) & bytes::TOKEN != 0
+}
+
+/// A token without upper case, as HTTP/2 wants names (RFC 9113 §8.2.1).
+#[inline]
+pub fn is_lower_token(text: &[u8]) -> bool {
+    !text.is_empty() && bytes::common(text) & bytes::LOWER_TOKEN != 0
 }
 
 /// A field value of RFC 9110 §5.5: no control characters but tab, no white space at the ends.
 #[inline]
-pub fn is_value(bytes: &[u8]) -> bool {
-    let clean = bytes
-        .iter()
-        .all(|byte| (*byte >= 0x20 && *byte != 0x7f) || *byte == b'\t');
-    clean && bytes.trim_ascii().len() == bytes.len()
+pub fn is_value(text: &[u8]) -> bool {
+    let is_space = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_whitespace);
+    !is_space(text.first()) && !is_space(text.last()) && !bytes::has_control(text)
 }
 
 /// CGI-style origins read `X_Forwarded_For` and `X-Forwarded-For` as one name.

@@ -1,14 +1,8 @@
 //! Method and target, whatever the wire: which of them no request may have.
 
-use super::Fault;
 use super::field::is_token;
+use super::{Fault, bytes};
 use crate::reason::Reason;
-
-/// Visible ASCII without those that no URI holds raw. Browsers leave braces, bars, carets and backquotes in queries, so
-/// these pass.
-fn is_target_byte(byte: u8) -> bool {
-    byte > 0x20 && byte < 0x7f && !matches!(byte, b'#' | b'"' | b'<' | b'>')
-}
 
 /// An origin-form target (RFC 9112 §3.2.1), whatever the wire.
 pub(super) fn check_target(target: &[u8]) -> Result<(), Fault> {
@@ -17,10 +11,12 @@ pub(super) fn check_target(target: &[u8]) -> Result<(), Fault> {
             "the request target is not a path (RFC 9112 §3.2)",
         ));
     }
-    let path_end = memchr::memchr(b'?', target).unwrap_or(target.len());
-    let path = target.get(..path_end).unwrap_or_default();
+    let classes = bytes::common(target);
+    let is_plain = |text: &[u8]| bytes::common(text) & bytes::NO_BACKSLASH != 0;
     // Some origins read a backslash in a path as a slash.
-    if target.iter().all(|byte| is_target_byte(*byte)) && memchr::memchr(b'\\', path).is_none() {
+    if classes & bytes::TARGET != 0
+        && (classes & bytes::NO_BACKSLASH != 0 || is_plain(split_query(target).0))
+    {
         Ok(())
     } else {
         Err(BAD_CHARACTER)
@@ -29,10 +25,21 @@ pub(super) fn check_target(target: &[u8]) -> Result<(), Fault> {
 
 /// The query of an absolute-form without a path, question mark included (RFC 9112 §3.2.2).
 pub(super) fn check_query(query: &[u8]) -> Result<(), Fault> {
-    if query.iter().all(|byte| is_target_byte(*byte)) {
+    if bytes::common(query) & bytes::TARGET != 0 {
         Ok(())
     } else {
         Err(BAD_CHARACTER)
+    }
+}
+
+/// Path and query, without the question mark.
+pub(super) fn split_query(target: &[u8]) -> (&[u8], &[u8]) {
+    match target.iter().position(|byte| *byte == b'?') {
+        Some(at) => (
+            target.get(..at).unwrap_or_default(),
+            target.get(at + 1..).unwrap_or_default(),
+        ),
+        None => (target, b""),
     }
 }
 

@@ -10,11 +10,13 @@
 
 pub mod authority;
 pub mod body;
+mod bytes;
 pub mod chunked;
 mod client;
 pub mod field;
 pub mod h1;
 mod line;
+pub mod lines;
 pub mod list;
 mod method;
 pub mod path;

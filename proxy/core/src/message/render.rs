@@ -3,8 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::field::{is_alias, members};
+use super::lines::{Lines, push_field};
 use super::{Field, Fields, Framing, Kind, Request, Version};
 use crate::config::HeaderEdit;
+
+/// Room for what this hop adds to a head.
+const OWN_FIELDS: usize = 512;
 
 /// What this hop adds to a request.
 #[derive(Clone, Copy, Debug)]
@@ -31,16 +35,22 @@ pub struct Hop<'a> {
 
 /// Writes the request head for an HTTP/1 endpoint; the framing is written anew from what was understood.
 pub fn request_head(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
-    push_all(out, &[request.method, b" ", hop.target, b" HTTP/1.1\r\n"]);
+    out.reserve(request.head.len() + OWN_FIELDS);
+    out.extend_from_slice(request.method);
+    out.push(b' ');
+    out.extend_from_slice(hop.target);
+    out.extend_from_slice(b" HTTP/1.1\r\n");
     if !edits_name(hop.edits, b"host") {
+        out.extend_from_slice(b"Host: ");
         if request.authority.is_empty() {
-            push_all(out, &[b"Host: ", hop.local.to_string().as_bytes(), b"\r\n"]);
+            out.extend_from_slice(hop.local.to_string().as_bytes());
         } else {
-            push_all(out, &[b"Host: ", request.authority, b"\r\n"]);
+            out.extend_from_slice(request.authority);
         }
+        out.extend_from_slice(b"\r\n");
     }
     let options = Options::of(request.fields);
-    let upgrade = request.upgrade && may_upgrade(request);
+    let mut lines = Lines::new(out, request.head);
     for field in request.fields {
         if !is_forwarded(field, options, hop.trusted) || edits_name(hop.edits, field.name) {
             continue;
@@ -52,24 +62,35 @@ pub fn request_head(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
             Kind::XRealIp if !names(field.value, hop.client) => {}
             Kind::Expect if !request.expects_continue => {}
             Kind::MaxForwards if request.max_forwards.is_some() => {}
-            Kind::Cookie => push_cookies(out, field, request.fields),
-            _ => push_field(out, field.name, field.value),
+            Kind::Cookie => push_cookies(&mut lines, field, request.fields),
+            _ => lines.push(field),
         }
     }
+    lines.end();
     push_client(out, request, hop);
-    push_own(out, hop, b"X-Request-Id", hop.request_id.as_bytes());
-    push_own(out, hop, b"traceparent", hop.traceparent.as_bytes());
-    push_own(out, hop, b"Via", via(request.version));
-    if let Some(hops) = request.max_forwards {
-        let left = hops.saturating_sub(1);
-        push_own(
-            out,
-            hop,
-            b"Max-Forwards",
-            itoa::Buffer::new().format(left).as_bytes(),
-        );
-    }
+    push_own(
+        out,
+        hop,
+        "x-request-id",
+        b"X-Request-Id: ",
+        hop.request_id.as_bytes(),
+    );
+    push_own(
+        out,
+        hop,
+        "traceparent",
+        b"traceparent: ",
+        hop.traceparent.as_bytes(),
+    );
+    push_own(out, hop, "via", b"Via: ", via(request.version));
+    push_hops(out, request, hop);
     push_edits(out, hop.edits);
+    push_framing(out, request);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Framing, and what speaks about this hop's connection.
+fn push_framing(out: &mut Vec<u8>, request: &Request<'_>) {
     match request.framing {
         Framing::None if matches!(request.method, b"POST" | b"PUT" | b"PATCH") => {
             out.extend_from_slice(b"Content-Length: 0\r\n");
@@ -87,7 +108,7 @@ pub fn request_head(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
     if request.accepts_trailers {
         out.extend_from_slice(b"TE: trailers\r\n");
     }
-    if upgrade {
+    if request.upgrade && may_upgrade(request) {
         if let Some(protocol) = request.known(Kind::Upgrade) {
             push_field(out, b"Upgrade", protocol);
             out.extend_from_slice(b"Connection: upgrade\r\n");
@@ -95,7 +116,6 @@ pub fn request_head(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
     } else if request.accepts_trailers {
         out.extend_from_slice(b"Connection: TE\r\n");
     }
-    out.extend_from_slice(b"\r\n");
 }
 
 /// This hop's own entry in Via: the version that was received, and a name that says nothing of the inside (RFC 9110 §7.6.3).
@@ -165,7 +185,7 @@ fn is_forwarded(field: &Field<'_>, options: Options<'_, '_>, trusted: bool) -> b
     if options.list(field) {
         return false;
     }
-    !is_alias(field.name)
+    !field.name.contains(&b'_') || !is_alias(field.name)
 }
 
 fn names(value: &[u8], client: IpAddr) -> bool {
@@ -191,7 +211,7 @@ impl<'f, 'a> Options<'f, 'a> {
         };
         let any = Self { fields, any: true }
             .values()
-            .any(|value| !members(value).all(plain));
+            .any(|value| !plain(value) && !members(value).all(plain));
         Self { fields, any }
     }
 
@@ -213,7 +233,7 @@ impl<'f, 'a> Options<'f, 'a> {
 }
 
 /// The crumbs that HTTP/2 clients make of one Cookie field are one field again (RFC 9113 §8.2.3), where the first was.
-fn push_cookies(out: &mut Vec<u8>, field: &Field<'_>, fields: &[Field<'_>]) {
+fn push_cookies(lines: &mut Lines<'_, '_>, field: &Field<'_>, fields: &[Field<'_>]) {
     let mut crumbs = fields.iter().filter(|field| field.kind == Kind::Cookie);
     if !crumbs
         .next()
@@ -221,6 +241,12 @@ fn push_cookies(out: &mut Vec<u8>, field: &Field<'_>, fields: &[Field<'_>]) {
     {
         return;
     }
+    let mut crumbs = crumbs.peekable();
+    if crumbs.peek().is_none() {
+        lines.push(field);
+        return;
+    }
+    let out = lines.out();
     push_all(out, &[field.name, b": ", field.value]);
     for crumb in crumbs {
         push_all(out, &[b"; ", crumb.value]);
@@ -228,10 +254,28 @@ fn push_cookies(out: &mut Vec<u8>, field: &Field<'_>, fields: &[Field<'_>]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// A field that this hop writes, unless the route's edits say otherwise.
-fn push_own(out: &mut Vec<u8>, hop: &Hop<'_>, name: &[u8], value: &[u8]) {
-    if !edits_name(hop.edits, name) {
-        push_field(out, name, value);
+/// What is left of the hops that the request may take (RFC 9110 §7.6.2).
+fn push_hops(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
+    if let Some(hops) = request.max_forwards {
+        let mut digits = itoa::Buffer::new();
+        let left = digits.format(hops.saturating_sub(1)).as_bytes();
+        push_own(out, hop, "max-forwards", b"Max-Forwards: ", left);
+    }
+}
+
+/// A field that this hop writes, unless the route's edits say otherwise. `start` is its name as it is written, with the colon.
+#[inline]
+fn push_own<const N: usize>(
+    out: &mut Vec<u8>,
+    hop: &Hop<'_>,
+    name: &str,
+    start: &[u8; N],
+    value: &[u8],
+) {
+    if !edits_name(hop.edits, name.as_bytes()) {
+        out.extend_from_slice(start);
+        out.extend_from_slice(value);
+        out.extend_from_slice(b"\r\n");
     }
 }
 
@@ -241,11 +285,19 @@ fn push_client(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
         push_forwarded_for(out, request, hop);
     }
     if !(hop.trusted && request.known(Kind::XForwardedProto).is_some()) {
-        push_own(out, hop, b"X-Forwarded-Proto", hop.scheme.as_bytes());
+        let scheme = hop.scheme.as_bytes();
+        push_own(
+            out,
+            hop,
+            "x-forwarded-proto",
+            b"X-Forwarded-Proto: ",
+            scheme,
+        );
     }
     let host_is_said = hop.trusted && request.known(Kind::XForwardedHost).is_some();
     if !host_is_said && !request.authority.is_empty() {
-        push_own(out, hop, b"X-Forwarded-Host", request.authority);
+        let host = request.authority;
+        push_own(out, hop, "x-forwarded-host", b"X-Forwarded-Host: ", host);
     }
 }
 
@@ -268,7 +320,8 @@ fn push_forwarded_for(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
             }
         }
     }
-    push_all(out, &[hop.peer.as_bytes(), b"\r\n"]);
+    out.extend_from_slice(hop.peer.as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Whether a 101 names a protocol, and none but what was offered (RFC 9110 §7.8).
@@ -309,7 +362,12 @@ pub fn response_fields<'a>(
     }
 }
 
+#[inline]
 fn edits_name(edits: &HeaderEdit, name: &[u8]) -> bool {
+    !(edits.set.is_empty() && edits.remove.is_empty()) && has_edit(edits, name)
+}
+
+fn has_edit(edits: &HeaderEdit, name: &[u8]) -> bool {
     let is = |known: &str| known.as_bytes().eq_ignore_ascii_case(name);
     edits.set.iter().any(|(known, _)| is(known)) || edits.remove.iter().any(|known| is(known))
 }
@@ -318,13 +376,6 @@ fn push_edits(out: &mut Vec<u8>, edits: &HeaderEdit) {
     for (name, value) in edits.set.iter().chain(&edits.add) {
         push_field(out, name.as_bytes(), value.as_bytes());
     }
-}
-
-/// One field line.
-#[inline]
-pub fn push_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    out.reserve(name.len() + value.len() + 4);
-    push_all(out, &[name, b": ", value, b"\r\n"]);
 }
 
 #[inline]

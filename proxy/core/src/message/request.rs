@@ -1,7 +1,7 @@
 //! A request head, checked: the same for HTTP/1 bytes and for an HTTP/2 header list.
 
-use super::field::{is_token, is_value, members};
-use super::line::{check_method, check_target};
+use super::field::{is_lower_token, is_token, is_value, members};
+use super::line::{check_method, check_target, split_query};
 use super::list::HeaderList;
 use super::{Fault, Field, Fields, Framing, Kind, Version, authority};
 use crate::reason::Reason;
@@ -21,6 +21,8 @@ pub struct Request<'a> {
     pub framing: Framing,
     /// Every field as received, Host and framing included: whoever renders them leaves those out by kind.
     pub fields: &'a [Field<'a>],
+    /// HTTP/1: the whole head as received, in which fields lie; empty for any other wire.
+    pub head: &'a [u8],
     /// HTTP/1: whether the connection may carry another request.
     pub keep_alive: bool,
     /// Whether the client waits for a 100 before it sends the body.
@@ -36,18 +38,15 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     /// The path without the query.
     pub fn path(&self) -> &'a [u8] {
-        match self.target.split(|byte| *byte == b'?').next() {
-            None | Some([]) => b"/",
-            Some(path) => path,
+        match split_query(self.target).0 {
+            [] => b"/",
+            path => path,
         }
     }
 
     /// The query without its question mark; empty when there is none.
     pub fn query(&self) -> &'a [u8] {
-        match memchr::memchr(b'?', self.target) {
-            Some(at) => self.target.get(at + 1..).unwrap_or_default(),
-            None => &[],
-        }
+        split_query(self.target).1
     }
 
     /// The first value of a field.
@@ -221,6 +220,7 @@ pub fn from_list<'f, 'a: 'f>(
         version: Version::H2,
         framing: list_framing(ended, facts.length)?,
         fields,
+        head: b"",
         keep_alive: true,
         expects_continue: facts.expects_continue && !ended,
         upgrade: false,
@@ -328,7 +328,7 @@ fn list_framing(ended: bool, length: Option<u64>) -> Result<Framing, Fault> {
 /// # Errors
 /// `Malformed`, to be treated as a stream error.
 pub fn checked_list_field<'a>(name: &'a [u8], value: &'a [u8]) -> Result<Field<'a>, Fault> {
-    if !is_token(name) || name.iter().any(u8::is_ascii_uppercase) {
+    if !is_lower_token(name) {
         return Err(Fault::malformed(
             "a field name that is no lower-case token (RFC 9113 §8.2.1)",
         ));

@@ -11,6 +11,8 @@ pub struct Response<'a> {
     pub phrase: &'a [u8],
     /// As received, in order.
     pub fields: &'a [Field<'a>],
+    /// The whole head as received, in which fields lie.
+    pub head: &'a [u8],
     /// Where its payload ends.
     pub body: ResponseBody,
     /// The endpoint's connection may carry another request after this one.
@@ -44,6 +46,8 @@ pub struct ResponseHead<'a> {
     pub phrase: &'a [u8],
     /// In the order in which they are sent.
     pub fields: &'a [Field<'a>],
+    /// The received HTTP/1 head that most fields lie in, so that a wire may copy lines as they are; else empty.
+    pub source: &'a [u8],
     /// What follows, for the wire to frame.
     pub body: ResponseBody,
 }

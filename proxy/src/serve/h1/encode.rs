@@ -1,6 +1,6 @@
 //! Response heads as HTTP/1 bytes, with the framing and connection fields of this hop.
 
-use openclaw_core::message::render::push_field;
+use openclaw_core::message::lines::{Lines, push_field};
 use openclaw_core::message::{Kind, ResponseBody, ResponseHead, Version, phrase};
 
 /// How the payload of a response is delimited on this connection.
@@ -79,11 +79,13 @@ fn push_start(out: &mut Vec<u8>, head: &ResponseHead<'_>) {
     out.push(b' ');
     out.extend_from_slice(phrase);
     out.extend_from_slice(b"\r\n");
+    let mut lines = Lines::new(out, head.source);
     for field in head.fields {
         if field.kind != Kind::ContentLength {
-            push_field(out, field.name, field.value);
+            lines.push(field);
         }
     }
+    lines.end();
 }
 
 fn push_length(out: &mut Vec<u8>, length: u64) {
@@ -119,6 +121,7 @@ mod tests {
             status: 200,
             phrase: b"",
             fields: &fields,
+            source: b"",
             body,
         };
         let mut out = Vec::new();

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use openclaw_core::message::body::Decoder;
-use openclaw_core::message::render::push_field;
+use openclaw_core::message::lines::push_field;
 use openclaw_core::message::{Field, Framing, Request, ResponseBody, ResponseHead, Version};
 use openclaw_core::reason::Reason;
 

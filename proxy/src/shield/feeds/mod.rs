@@ -106,6 +106,20 @@ impl Feed {
         }
     }
 
+    /// What was left out may be taken now.
+    pub(super) fn read_again_if_lines_were_left_out(&mut self) {
+        if self.last_error.is_none() {
+            return;
+        }
+        self.stamp = None;
+        self.validators = Validators::default();
+        self.is_warm = false;
+        // One that is being fetched has its turn afterwards.
+        if self.next != u64::MAX {
+            self.next = 0;
+        }
+    }
+
     /// What it follows, for people.
     fn origin(&self) -> String {
         match &self.list.source {

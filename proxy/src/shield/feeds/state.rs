@@ -34,12 +34,7 @@ impl State {
             let known = old.iter().find(|feed| feed.list == list);
             let is_new = known.is_none();
             let mut feed = known.cloned().unwrap_or_else(|| Feed::new(list));
-            if feed.last_error.is_some() {
-                // What was left out may be taken now.
-                feed.stamp = None;
-                feed.validators = Validators::default();
-                feed.next = 0;
-            }
+            feed.read_again_if_lines_were_left_out();
             if is_new {
                 self.store.claim_feed(feed.kind(), &feed.list.name);
                 regions.extend(self.begin_feed(&mut feed));
@@ -176,6 +171,9 @@ impl State {
         self.feeds.push(feed);
         let end = self.feeds.len() - 1;
         self.feeds.swap(index, end);
+        if !regions.is_empty() {
+            self.shared.set_tightened();
+        }
         let is_dirty = self.is_dirty;
         for warning in self.commit(&regions) {
             tracing::warn!("{warning}");

@@ -94,6 +94,7 @@ impl State {
         if self.store.lists().countries() == countries.as_ref() {
             return Vec::new();
         }
+        self.shared.set_tightened();
         let is_off = countries.is_none();
         self.store.set_countries(countries);
         let new = HostTables::build(self.store.lists());
@@ -126,6 +127,7 @@ impl State {
                 GeoRule::Deny => "deny".into(),
                 GeoRule::Allow => "allow".into(),
             },
+            action: geo.action.word().into(),
             countries: names.collect(),
             ranges: countries.map_or(0, |countries| countries.ranges),
             parts: countries.map_or(0, |one| one.parts4.len() + one.parts6.len()),

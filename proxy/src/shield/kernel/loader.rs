@@ -51,6 +51,11 @@ pub enum Subject {
     RandomSource,
     /// What [`Self::RandomSource`] does besides the shield.
     RandomFloor,
+    /// The shield on a SYN that is new each time, with twenty bytes of options: the frame is base and mask, the SYN, and as many bytes
+    /// more.
+    FreshSyn,
+    /// What [`Self::FreshSyn`] does besides the shield.
+    FreshFloor,
 }
 
 impl Subject {
@@ -59,6 +64,8 @@ impl Subject {
             Self::Shield => "openclaw",
             Self::RandomSource => "measure",
             Self::RandomFloor => "measure_floor",
+            Self::FreshSyn => "measure_syn",
+            Self::FreshFloor => "measure_syn_floor",
         }
     }
 }

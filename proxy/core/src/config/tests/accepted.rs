@@ -225,7 +225,10 @@ fn countries_are_numbers_in_order() {
         "{SMALL}[shield]\ngeo = {{ database = \"c.mmdb\", allow = [\"FR\", \"DE\", \"unknown\", \"DE\"] }}\n"
     );
     let geo = load_text(&text).unwrap().config.shield.geo.unwrap();
-    assert_eq!(geo.rule, GeoRule::Allow);
+    assert_eq!(
+        (geo.rule, geo.action),
+        (GeoRule::Allow, ShieldAction::Enforce)
+    );
     assert!(geo.database.ends_with("c.mmdb"));
     let numbers = ["DE", "FR"].map(|code| country_number(code).unwrap());
     assert_eq!(geo.countries, [UNKNOWN, numbers[0], numbers[1]]);

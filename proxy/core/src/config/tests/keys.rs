@@ -94,7 +94,7 @@ fn document(section: &Section, key: &Key) -> String {
             format!("{listener}[shield]\nlists = [{{ {inline}, crowdsec = \"http://a\" }}]")
         }
         "shield.lists" => format!("{listener}[shield]\nlists = [{{ {inline} }}]"),
-        "shield.geo" if key.presence == Presence::Required => {
+        "shield.geo" if !matches!(key.name, "deny" | "allow") => {
             format!("{listener}[shield.geo]\n{lines}\ndeny = [\"DE\"]\n")
         }
         "server" | "autoban" | "autoban.after" | "admin" | "log" | "log.access" | "shield"

@@ -155,6 +155,10 @@ fn countries_are_checked() {
         listener(&format!("[shield]\ngeo = {{ {keys} }}"), message);
     };
     geo("deny = [\"DE\"]", "missing key `database`");
+    geo(
+        "database = \"c\", deny = [\"DE\"], action = \"log\"",
+        "`log` is not known here",
+    );
     geo("database = \"c\"", "which countries are meant?");
     geo("database = \"c\", deny = []", "names no country");
     geo(
@@ -288,10 +292,6 @@ fn upstreams_are_checked() {
         "unknown key `wait`",
     );
     upstream("endpoints = [5]", "expected a string");
-    upstream(
-        "balance = \"maglev\"",
-        "does not support balancing by `maglev`",
-    );
     upstream("balance = \"best\"", "`best` is not known here");
     upstream("protocol = \"h3\"", "`h3` is not known here");
     upstream("connect_timeout = \"0s\"", "longer than zero");

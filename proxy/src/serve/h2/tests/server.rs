@@ -97,6 +97,7 @@ fn head(status: u16, body: ResponseBody) -> ResponseHead<'static> {
         status,
         phrase: b"",
         fields: &[],
+        source: b"",
         body,
     }
 }

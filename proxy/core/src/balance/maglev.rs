@@ -1,0 +1,114 @@
+//! Maglev hashing (Eisenbud and others, NSDI 2016, §3.4): a table of a prime number of slots, which endpoints fill in turn,
+//! each in an order of its own. A look is one load for any number of endpoints; when one goes, little else moves.
+
+use super::hash::{Key, mixed};
+use super::{Member, View};
+
+/// Slots for few endpoints, and for many: about a hundred times as many as endpoints keep shares even.
+const SLOTS: [u32; 2] = [16_381, 131_071];
+/// From so many endpoints on the larger table is taken.
+const MANY: usize = 128;
+
+/// The filled table.
+#[derive(Clone, Debug)]
+pub struct Maglev {
+    /// Indexes of endpoints; empty if there is none to pick.
+    table: Box<[u16]>,
+    members: usize,
+}
+
+/// One endpoint's order of slots, and how far it has come.
+struct Filling {
+    index: u16,
+    next: u64,
+    step: u64,
+    weight: u64,
+    /// Its share of a turn that is not used up yet.
+    credit: u64,
+}
+
+impl Maglev {
+    pub(super) fn new(members: &[Member<'_>]) -> Self {
+        let [few, many] = SLOTS;
+        let slots = if members.len() < MANY { few } else { many };
+        let slots = u64::from(slots);
+        let mut fillings: Vec<Filling> = members
+            .iter()
+            .zip(0_u16..)
+            .filter(|(member, _)| member.weight > 0)
+            .map(|(member, index)| {
+                let name = Key::of_bytes(member.name.as_bytes()).bits();
+                Filling {
+                    index,
+                    next: name % slots,
+                    step: mixed(name) % (slots - 1) + 1,
+                    weight: member.weight.into(),
+                    credit: 0,
+                }
+            })
+            .collect();
+        Self {
+            table: fill(&mut fillings, slots),
+            members: members.len(),
+        }
+    }
+
+    /// A slot whose endpoint is not usable gives its keys to those of the slots behind it.
+    pub(super) fn next(&self, key: Key, view: &impl View) -> Option<usize> {
+        let slots = self.table.len() as u64;
+        let start = usize::try_from(key.bits().checked_rem(slots)?).unwrap_or_default();
+        let (before, from) = self.table.split_at_checked(start)?;
+        // Not the whole table for a key when nearly all endpoints are down: then they are asked one by one.
+        let near = from.iter().chain(before).take(64).copied().map(usize::from);
+        let mut near = near.filter(|index| view.is_usable(*index));
+        near.next().or_else(|| self.scan(key, view))
+    }
+
+    fn scan(&self, key: Key, view: &impl View) -> Option<usize> {
+        let usable = |index: &usize| {
+            view.is_usable(*index) && self.table.iter().any(|slot| usize::from(*slot) == *index)
+        };
+        let count = (0..self.members).filter(usable).count() as u64;
+        let place = usize::try_from(key.bits().checked_rem(count)?).ok()?;
+        (0..self.members).filter(usable).nth(place)
+    }
+}
+
+fn fill(fillings: &mut [Filling], slots: u64) -> Box<[u16]> {
+    let Some(heaviest) = fillings.iter().map(|filling| filling.weight).max() else {
+        return Box::default();
+    };
+    let mut table: Vec<Option<u16>> = (0..slots).map(|_| None).collect();
+    let mut left = table.len();
+    loop {
+        for filling in &mut *fillings {
+            // In each round the heaviest one takes a slot, the others as often as their weight says.
+            filling.credit += filling.weight;
+            if filling.credit < heaviest {
+                continue;
+            }
+            filling.credit -= heaviest;
+            if filling.take(&mut table, slots) {
+                left -= 1;
+            }
+            if left == 0 {
+                return table.into_iter().flatten().collect();
+            }
+        }
+    }
+}
+
+impl Filling {
+    /// Takes the next free slot of its order. The number of slots is prime, so each order comes to every slot.
+    fn take(&mut self, table: &mut [Option<u16>], slots: u64) -> bool {
+        for _ in 0..slots {
+            let place = usize::try_from(self.next).unwrap_or_default();
+            self.next = (self.next + self.step) % slots;
+            if let Some(slot @ None) = table.get_mut(place) {
+                *slot = Some(self.index);
+                return true;
+            }
+        }
+        false
+    }
+}

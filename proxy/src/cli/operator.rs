@@ -1,0 +1,14 @@
+//! Who sits at the other end of this terminal.
+
+use std::net::IpAddr;
+
+/// The address that the operator has logged in from over SSH; nothing for one who sits at the machine.
+pub(super) fn ssh_peer() -> Option<IpAddr> {
+    let mut names = ["SSH_CONNECTION", "SSH_CLIENT"].into_iter();
+    names.find_map(|name| {
+        let value = std::env::var(name).ok()?;
+        // A link-local address comes with its interface.
+        let address = value.split([' ', '%']).next()?;
+        address.parse::<IpAddr>().ok()
+    })
+}

@@ -1,0 +1,54 @@
+//! Which endpoint serves what.
+
+mod balance;
+
+use std::net::SocketAddr;
+
+use crate::control::address;
+use crate::support::{Origin, Proxy, RawClient};
+
+/// The proxy with two workers in front of several origins.
+struct Group {
+    /// Kept for its end.
+    _proxy: Proxy,
+    web: SocketAddr,
+}
+
+impl Group {
+    /// An upstream of these endpoints, written as in TOML, with more keys.
+    fn start(endpoints: &[String], keys: &str) -> Self {
+        let proxy = Proxy::start(&format!(
+            "[listener.web]\nbind = [\"127.0.0.1:0\"]\ntrusted_proxies = [\"127.0.0.1/32\"]\n\
+             [upstream.app]\nendpoints = [{}]\n{keys}\n[[route]]\nto = \"app\"\n",
+            endpoints.join(", ")
+        ));
+        Self {
+            web: address(&proxy, "web"),
+            _proxy: proxy,
+        }
+    }
+
+    /// Who answers one GET on a connection of its own.
+    fn ask(&self, path: &str, client: &str) -> String {
+        let response = RawClient::connect(self.web).exchange(get(path, client));
+        assert_eq!(response.status(), 200, "{}", response.text());
+        response.text()
+    }
+}
+
+/// The request of somebody else, whom the proxy believes to be `client`.
+fn get(path: &str, client: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: a.test\r\nX-Forwarded-For: {client}\r\n\r\n")
+}
+
+/// As an endpoint in TOML.
+fn plain(origin: &Origin) -> String {
+    format!("\"{}\"", origin.address())
+}
+
+fn weighted(origin: &Origin, weight: u32) -> String {
+    format!(
+        "{{ address = \"{}\", weight = {weight} }}",
+        origin.address()
+    )
+}
