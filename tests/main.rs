@@ -13,7 +13,9 @@
 
 mod clauses;
 mod control;
+mod h3;
 mod http;
 mod shield;
+mod soak;
 mod support;
 mod upstream;

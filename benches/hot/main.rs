@@ -19,6 +19,7 @@ mod h2;
 mod heads;
 mod hpack;
 mod router;
+mod serve;
 
 use std::env;
 

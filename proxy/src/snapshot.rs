@@ -1,15 +1,18 @@
 //! A configuration made ready to serve: compiled once by the control plane, immutable, shared by all workers.
 
+mod standing;
+
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use openclaw_core::balance::{Latency, Load};
 use openclaw_core::certificates::ByName;
 use openclaw_core::config::Config;
 use openclaw_core::limit::Table;
+
+pub use self::standing::{Standing, UnderWay};
 
 /// What every worker serves from until the next one arrives.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub struct Snapshot {
 #[derive(Clone, Debug)]
 pub struct ListenerSetup {
     pub tls: Option<TlsSetup>,
+    /// What new QUIC connections get, where HTTP/3 is spoken.
+    pub quic: Option<Arc<quinn_proto::ServerConfig>>,
     /// Goes on from snapshot to snapshot while the listener keeps its name.
     pub permits: Arc<Permits>,
 }
@@ -69,18 +74,6 @@ pub struct ResolvedEndpoint {
     pub standing: Arc<Standing>,
 }
 
-/// What all workers together know of an endpoint, for the balancers that go by it.
-#[derive(Debug)]
-pub struct Standing {
-    began: Instant,
-    active: AtomicU32,
-    latency: AtomicU64,
-}
-
-/// An exchange that an endpoint has to do with; over when dropped.
-#[derive(Debug)]
-pub struct UnderWay(Arc<Standing>);
-
 /// How many connections a listener has, over all workers: taken at accept, never on the request path.
 #[derive(Debug, Default)]
 pub struct Permits {
@@ -103,54 +96,6 @@ impl PartialEq for ResolvedEndpoint {
 }
 
 impl Eq for ResolvedEndpoint {}
-
-impl Default for Standing {
-    fn default() -> Self {
-        Self {
-            began: Instant::now(),
-            active: AtomicU32::new(0),
-            latency: AtomicU64::new(0),
-        }
-    }
-}
-
-impl Standing {
-    pub fn load(&self, now: Instant) -> Load {
-        Load {
-            active: self.active.load(Ordering::Relaxed),
-            latency_us: self.latency().expected(self.milliseconds(now)),
-        }
-    }
-
-    pub fn begin(self: &Arc<Self>) -> UnderWay {
-        self.active.fetch_add(1, Ordering::Relaxed);
-        UnderWay(Arc::clone(self))
-    }
-
-    /// Counts the time to an answer, or to the failure that came in its place. Of two workers at the same moment one may be
-    /// lost: it is an average.
-    pub fn answered(&self, took: Duration, now: Instant) {
-        let took = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
-        let latency = self.latency().measured(took, self.milliseconds(now));
-        self.latency.store(latency.to_bits(), Ordering::Relaxed);
-    }
-
-    fn latency(&self) -> Latency {
-        Latency::from_bits(self.latency.load(Ordering::Relaxed))
-    }
-
-    /// Since this endpoint was first known; the clock wraps after 49 days, which an average does not feel.
-    #[expect(clippy::cast_possible_truncation, reason = "it may wrap")]
-    fn milliseconds(&self, now: Instant) -> u32 {
-        now.saturating_duration_since(self.began).as_millis() as u32
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.active.fetch_sub(1, Ordering::Relaxed);
-    }
-}
 
 impl Permits {
     /// A place within both limits. IPv6 addresses count by their /64, which is what one client has.

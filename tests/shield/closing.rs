@@ -13,25 +13,25 @@ use crate::support::{Folder, Origin, Output, PATIENCE, Proxy, RawClient, Shape, 
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 /// Two framings in one message.
-const SMUGGLED: &str =
+pub(super) const SMUGGLED: &str =
     "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n";
 const LISTENER: &str = "[listener.web]\nbind = [\"127.0.0.1:0\"]\nprotocols = [\"h1\", \"h2\"]\n";
-const ANSWER: &str = "[[route]]\nname = \"all\"\nrespond = { body = \"x\" }\n";
+pub(super) const ANSWER: &str = "[[route]]\nname = \"all\"\nrespond = { body = \"x\" }\n";
 
-struct Stage {
-    proxy: Proxy,
+pub(super) struct Stage {
+    pub(super) proxy: Proxy,
     web: SocketAddr,
 }
 
 impl Stage {
-    fn start(rest: &str) -> Self {
+    pub(super) fn start(rest: &str) -> Self {
         let proxy = Proxy::start(&format!("{LISTENER}{rest}"));
         let web = address(&proxy, "web");
         Self { proxy, web }
     }
 
     /// A client with an address of its own.
-    fn from(&self, last: u8) -> RawClient {
+    pub(super) fn from(&self, last: u8) -> RawClient {
         let client = RawClient::try_connect_from(peer(last), self.web);
         client.unwrap_or_else(|error| panic!("127.0.0.{last} cannot connect: {error}"))
     }
@@ -51,7 +51,7 @@ impl Stage {
         entries.unwrap_or_default()
     }
 
-    fn wait_for_ban(&self, last: u8) -> Value {
+    pub(super) fn wait_for_ban(&self, last: u8) -> Value {
         let address = peer(last).to_string();
         let deadline = Instant::now() + PATIENCE;
         loop {

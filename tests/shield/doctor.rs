@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::lists::json;
 use super::rig::{PinDir, load};
-use crate::support::{Folder, Net, openclaw};
+use crate::support::{Folder, Namespace, Net, Output, ip, openclaw};
 
 /// The findings of `openclaw shield doctor`, by what they are about, and its exit code.
 fn doctor(config: &str) -> (Vec<(String, String)>, i32) {
@@ -85,4 +85,28 @@ fn the_doctor_names_a_program_that_is_not_ours() {
     let (findings, code) = doctor(&config(&theirs));
     assert!(findings.contains(&(check, "ok".into())), "{findings:?}");
     assert_eq!(code, 0);
+}
+
+#[test]
+fn the_doctor_sees_the_interfaces_of_its_own_network_namespace() {
+    let namespace = Namespace::new();
+    let pair = ["type", "veth", "peer", "name", "oc-other"];
+    let add = ["-n", namespace.name(), "link", "add", "oc-only"];
+    ip(&[&add[..], &pair].concat());
+    let folder = Folder::new();
+    let file = folder.write(
+        "openclaw.toml",
+        "[listener.web]\nbind = \"127.0.0.1:0\"\n[shield]\ninterfaces = [\"oc-only\"]\n",
+    );
+    let run = |verb: &[&str]| {
+        let mut command = namespace.command(env!("CARGO_BIN_EXE_openclaw"));
+        Output::of(command.arg("-c").arg(&file).args(verb), "the proxy")
+    };
+    let said = run(&["shield", "doctor"]).text();
+    assert!(
+        said.contains("oc-only mtu") && said.contains("1500"),
+        "{said}"
+    );
+    let check = run(&["check"]).ok().stderr;
+    assert!(!check.contains("there is no network interface"), "{check}");
 }

@@ -224,6 +224,10 @@ fn what_the_shield_cannot_do_as_configured_is_told() {
     let status = proxy.cli(&["shield", "status"]).ok().text();
     assert!(status.contains("no-such-if"), "{status}");
     assert!(!status.contains("nor-this"), "{status}");
+    proxy.rewrite(&config.replace(&pins.0.display().to_string(), "/nowhere/pins"));
+    let check = proxy.cli(&["check"]).ok().stderr;
+    let words = "warning: shield.pin_dir: /nowhere/pins is not on a BPF file system";
+    assert!(check.contains(words), "{check}");
 }
 
 #[test]

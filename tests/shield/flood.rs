@@ -26,14 +26,24 @@ struct Scene {
     state: Folder,
     port: u16,
     /// A program on the client's end: without one a veth takes no frames from XDP.
-    _peer: (Kernel, PinDir),
+    _peer: Option<(Kernel, PinDir)>,
 }
 
 impl Scene {
     fn new() -> Self {
-        let (net, peer_pins) = (Net::new(), PinDir::new());
-        let mut peer = load(&peer_pins);
-        inside(&net.client, || peer.attach(INTERFACE, Mode::Native)).unwrap();
+        let scene = Self::without_peer();
+        let pins = PinDir::new();
+        let mut peer = load(&pins);
+        inside(&scene.net.client, || peer.attach(INTERFACE, Mode::Native)).unwrap();
+        Self {
+            _peer: Some((peer, pins)),
+            ..scene
+        }
+    }
+
+    /// The cable loses what XDP sends.
+    fn without_peer() -> Self {
+        let net = Net::new();
         let port = inside(&net.server, || {
             let probe = TcpListener::bind((SERVER4, 0)).unwrap();
             probe.local_addr().unwrap().port()
@@ -43,14 +53,18 @@ impl Scene {
             pins: PinDir::new(),
             state: Folder::new(),
             port,
-            _peer: (peer, peer_pins),
+            _peer: None,
         }
     }
 
     fn start(&self, syn: &str) -> Proxy {
+        self.start_as(&format!("syn = {{ {syn} }}"))
+    }
+
+    fn start_as(&self, shield: &str) -> Proxy {
         let config = format!(
             "[server]\nworkers = 2\nstate_dir = \"{}\"\n\
-             [shield]\ninterfaces = [\"{INTERFACE}\"]\npin_dir = \"{}\"\nsyn = {{ {syn} }}\n\
+             [shield]\ninterfaces = [\"{INTERFACE}\"]\npin_dir = \"{}\"\n{shield}\n\
              [listener.web]\nbind = [\"0.0.0.0:{port}\", \"[::]:{port}\"]\n\
              [[route]]\nrespond = {{ body = \"{}\" }}\n",
             self.state.path().display(),
@@ -103,7 +117,7 @@ impl Scene {
     }
 }
 
-fn counted(maps: &Maps, reason: Reason) -> u64 {
+pub fn counted(maps: &Maps, reason: Reason) -> u64 {
     let stats = maps.counters.total().unwrap();
     let counter = stats.iter().find(|(counted, _)| *counted == reason);
     counter.unwrap().1.packets
@@ -127,7 +141,11 @@ fn a_client_has_all_options_and_megabytes_through_cookies_of_both_makers() {
         let scale = negotiated(scene.connect(SERVER4).as_fd()).unwrap().scale;
         drop(quiet);
         let proxy = scene.start(&format!("mode = \"always\", variant = \"{variant}\""));
-        proxy.wait_for("an attack has begun");
+        proxy.wait_for("every SYN is answered with a cookie");
+        let status = proxy.cli(&["shield", "status"]).ok().text();
+        assert!(!status.contains("FLOOD"), "{status}");
+        let words = "SYN floods: cookies are always sent (`shield.syn.mode`)";
+        assert!(status.contains(words), "{status}");
         assert_eq!(scene.sysctls(), ["2", "2"]);
         let maps = scene.maps();
         for server in [SERVER4, SERVER6] {
@@ -151,6 +169,51 @@ fn a_client_has_all_options_and_megabytes_through_cookies_of_both_makers() {
         }
         drop(proxy);
     }
+}
+
+/// SYNs until the proxy has said something; whether they are answered is another question.
+fn knock_until(scene: &Scene, proxy: &Proxy, text: &str) {
+    let address = SocketAddr::new(SERVER4.parse().unwrap(), scene.port);
+    let end = Instant::now() + PATIENCE;
+    while !proxy.stderr().contains(text) {
+        assert!(Instant::now() < end, "{text}: {}", proxy.stderr());
+        let limit = Duration::from_millis(50);
+        drop(inside(&scene.net.client, || {
+            TcpStream::connect_timeout(&address, limit)
+        }));
+    }
+}
+
+#[test]
+fn cookies_that_a_cable_loses_in_native_mode_are_sent_in_generic_mode() {
+    const ALWAYS: &str = "syn = { mode = \"always\", variant = \"raw\" }";
+    let scene = Scene::without_peer();
+    let native = scene.start_as(&format!("mode = \"native\"\n{ALWAYS}"));
+    let status = |proxy: &Proxy| {
+        let output = proxy.cli(&["-o", "json", "shield", "status"]).ok().text();
+        serde_json::from_str::<serde_json::Value>(&output).unwrap()
+    };
+    assert_eq!(status(&native)["syn"]["missing"], serde_json::json!([]));
+    knock_until(&scene, &native, "oc0 loses what XDP sends in native mode");
+    let now = status(&native);
+    assert_eq!(now["interfaces"][0]["mode"], "native");
+    let missing = now["syn"]["missing"][0].as_str().unwrap();
+    assert!(missing.contains("`shield.mode = \"auto\"`"), "{missing}");
+    drop(native);
+
+    let auto = scene.start_as(ALWAYS);
+    assert_eq!(status(&auto)["interfaces"][0]["mode"], "native");
+    knock_until(&scene, &auto, "attached in generic mode, which sends them");
+    let now = status(&auto);
+    assert_eq!(now["interfaces"][0]["mode"], "generic");
+    let note = now["interfaces"][0]["note"].as_str().unwrap();
+    assert!(note.contains("loses what XDP sends"), "{note}");
+    let maps = scene.maps();
+    let before = counted(&maps, Reason::CookieAck);
+    drop(scene.connect(SERVER4));
+    wait("a cookie that comes back", || {
+        counted(&maps, Reason::CookieAck) > before
+    });
 }
 
 #[test]

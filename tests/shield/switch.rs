@@ -102,6 +102,12 @@ fn a_proxy_that_hangs_holds_nothing_up() {
         off.stderr
     );
     wire.assert_open();
+    let started = Instant::now();
+    let add = proxy.cli(&["blocklist", "add", "203.0.113.7"]);
+    assert_eq!(add.code, 1);
+    assert!(started.elapsed() < Duration::from_secs(15));
+    let words = "has not answered anything for 5 seconds: it is stopped, or hangs";
+    assert!(add.stderr.contains(words), "{}", add.stderr);
     proxy.signal("CONT");
     let status = proxy.cli(&["shield", "status"]).ok().text();
     assert!(status.contains("OFF by the kill switch"), "{status}");

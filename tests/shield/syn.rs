@@ -22,7 +22,7 @@ use super::{
 const FULL: u32 = cookies::TIMESTAMPS | cookies::SACK | cookies::SCALING;
 const OUR_SCALE: u8 = 9;
 /// MSS 1460, SACK permitted, timestamps, window scale 7, as Linux sends them.
-const LINUX: [u8; 20] = [
+pub const LINUX: [u8; 20] = [
     2, 4, 5, 180, 4, 2, 8, 10, 1, 2, 3, 4, 0, 0, 0, 0, 1, 3, 3, 7,
 ];
 const SEQUENCE: u32 = 0xffff_ffff;
@@ -248,7 +248,7 @@ fn packet(tags: &[[u8; 2]], from: IpAddr, to: IpAddr, tcp: &[u8]) -> Vec<u8> {
 }
 
 /// Sum in ones' complement of words of two bytes (RFC 1071).
-fn sum(bytes: &[u8]) -> u32 {
+pub fn sum(bytes: &[u8]) -> u32 {
     let mut sum: u32 = bytes
         .chunks(2)
         .map(|pair| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0)))

@@ -36,16 +36,15 @@ impl Stage {
         })
     }
 
-    /// `openclaw shield attach` by somebody who is logged in from the other end.
-    fn attach_over_ssh(&self, more: &[&str]) -> Output {
+    /// What somebody orders who is logged in from the other end.
+    fn over_ssh(&self, arguments: &[&str]) -> Output {
         Output::of(
             Command::new("nsenter")
                 .arg(in_namespace(&self.net))
                 .arg(env!("CARGO_BIN_EXE_openclaw"))
                 .arg("-c")
                 .arg(self.proxy.config())
-                .args(["shield", "attach", INTERFACE])
-                .args(more)
+                .args(arguments)
                 .env("SSH_CONNECTION", format!("{CLIENT4} 50000 10.77.0.1 22")),
             "the proxy",
         )
@@ -116,18 +115,47 @@ fn an_attachment_is_taken_off_unless_it_is_confirmed() {
 }
 
 #[test]
-fn an_attachment_that_cuts_off_its_operator_is_refused() {
+fn an_order_that_cuts_off_its_operator_is_refused() {
     let stage = Stage::new(&format!("block = [\"{CLIENT4}\"]"));
-    let refused = stage.attach_over_ssh(&[]);
-    assert_eq!(refused.code, 1);
+    let attach = ["shield", "attach", INTERFACE];
+    let insist = |order: &[&str]| {
+        stage.over_ssh(&[order, &["--force"]].concat()).ok();
+    };
+    let refused = |order: &[&str], words: &str| {
+        let refused = stage.over_ssh(order);
+        assert_eq!(refused.code, 1, "{}", refused.text());
+        assert!(refused.stderr.contains(words), "{}", refused.stderr);
+    };
     let words = "you are logged in from 10.77.0.2, which it would drop (shield.block)";
-    assert!(refused.stderr.contains(words), "{}", refused.stderr);
+    refused(&attach, words);
     assert!(!stage.is_attached());
-    stage.proxy.cli(&["allowlist", "add", CLIENT4]).ok();
-    stage.attach_over_ssh(&[]).ok();
+    insist(&attach);
     assert!(stage.is_attached());
     stage.proxy.cli(&["shield", "detach", INTERFACE]).ok();
-    stage.proxy.cli(&["allowlist", "del", CLIENT4]).ok();
-    stage.attach_over_ssh(&["--force"]).ok();
+
+    let allow = |address: &str| stage.proxy.cli(&["allowlist", "add", address]).ok();
+    allow("10.77.0.0/24");
+    allow(CLIENT4);
+    stage.over_ssh(&attach).ok();
     assert!(stage.is_attached());
+    // The other entry allows them still.
+    stage.over_ssh(&["allowlist", "del", CLIENT4]).ok();
+    let words = "nothing is deleted: you are logged in from 10.77.0.2, which would be cut off";
+    let orders = [
+        &["allowlist", "del", "203.0.113.7", "10.77.0.0/24"][..],
+        &["allowlist", "flush", "--list", "manual"],
+        &["allowlist", "flush"],
+    ];
+    for order in orders {
+        refused(order, words);
+        insist(&[order[0], "del", "10.77.0.0/24"]);
+        allow("10.77.0.0/24");
+    }
+    stage.over_ssh(&["shield", "off"]).ok();
+    stage.over_ssh(&["allowlist", "flush"]).ok();
+    refused(
+        &["shield", "on"],
+        "the shield stays off: you are logged in from 10.77.0.2",
+    );
+    insist(&["shield", "on"]);
 }

@@ -38,6 +38,11 @@ impl Believer {
             algorithms: None,
         }
     }
+
+    fn believed(&self, verify: impl FnOnce(&WebPkiSupportedAlgorithms) -> Verified) -> Verified {
+        let all = || Ok(HandshakeSignatureValid::assertion());
+        self.algorithms.as_ref().map_or_else(all, verify)
+    }
 }
 
 type Verified = Result<HandshakeSignatureValid, Error>;
@@ -60,10 +65,7 @@ impl ServerCertVerifier for Believer {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Verified {
-        self.algorithms.map_or_else(
-            || Ok(HandshakeSignatureValid::assertion()),
-            |algorithms| verify_tls12_signature(message, cert, signed, &algorithms),
-        )
+        self.believed(|algorithms| verify_tls12_signature(message, cert, signed, algorithms))
     }
 
     fn verify_tls13_signature(
@@ -72,10 +74,7 @@ impl ServerCertVerifier for Believer {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Verified {
-        self.algorithms.map_or_else(
-            || Ok(HandshakeSignatureValid::assertion()),
-            |algorithms| verify_tls13_signature(message, cert, signed, &algorithms),
-        )
+        self.believed(|algorithms| verify_tls13_signature(message, cert, signed, algorithms))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

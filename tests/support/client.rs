@@ -121,6 +121,13 @@ impl RawClient {
         drop(self.wire.socket().shutdown(Shutdown::Write));
     }
 
+    /// Closes at once with a reset, as a crashed host does.
+    pub fn reset(self) {
+        let socket = socket2::SockRef::from(self.wire.socket());
+        // The proxy may have gone first.
+        let _ = socket.set_linger(Some(Duration::ZERO));
+    }
+
     /// A whole response to a GET or anything else with a body in its answer.
     pub fn response(&mut self) -> Message {
         self.response_to("GET")

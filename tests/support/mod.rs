@@ -37,16 +37,24 @@ pub use nginx::Nginx;
 pub use origin::{Origin, Peer};
 pub use place::{Folder, free_port};
 pub use proxy::{Proxy, openclaw};
-pub use wire::Message;
+pub use wire::{Message, Wire};
 
 /// How long a test waits for what should come at once, on a machine that has other things to do.
 pub const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Waits until something is so.
-pub fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+/// Waits until there is something.
+pub fn eventually<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
         assert!(Instant::now() < deadline, "{what}: not in time");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Waits until something is so.
+pub fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    eventually(what, || is_so().then_some(()));
 }

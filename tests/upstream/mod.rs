@@ -1,6 +1,7 @@
 //! Which endpoint serves what.
 
 mod balance;
+mod health;
 
 use std::net::SocketAddr;
 
@@ -9,8 +10,7 @@ use crate::support::{Origin, Proxy, RawClient};
 
 /// The proxy with two workers in front of several origins.
 struct Group {
-    /// Kept for its end.
-    _proxy: Proxy,
+    proxy: Proxy,
     web: SocketAddr,
 }
 
@@ -24,8 +24,19 @@ impl Group {
         ));
         Self {
             web: address(&proxy, "web"),
-            _proxy: proxy,
+            proxy,
         }
+    }
+
+    fn metrics(&self) -> String {
+        let request = "GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        RawClient::connect(self.proxy.metrics())
+            .exchange(request)
+            .text()
+    }
+
+    fn stderr(&self) -> String {
+        self.proxy.stderr()
     }
 
     /// Who answers one GET on a connection of its own.

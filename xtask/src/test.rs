@@ -9,6 +9,7 @@ use crate::{ebpf, setup, shell};
 pub(crate) fn run(arguments: &[OsString]) -> Result<()> {
     setup::install_packages(setup::BUILD)?;
     setup::install_packages(setup::TESTS)?;
+    setup::clients()?;
     ebpf::run()?;
     shell::run(
         shell::cargo()

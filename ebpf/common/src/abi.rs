@@ -173,6 +173,14 @@ impl Served {
             reserved: 0,
         }
     }
+
+    /// The address of the key.
+    pub const fn address(&self) -> Address {
+        match self.address {
+            [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d] => Address::V4([a, b, c, d]),
+            address => Address::V6(address),
+        }
+    }
 }
 
 /// What the operator has chosen, read once per packet.

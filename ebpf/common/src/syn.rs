@@ -330,9 +330,11 @@ fn is_raw(config: &Config) -> bool {
     config.cookies.flags & cookies::RAW != 0
 }
 
+/// Which element of `KEEP` says when a SYN last went to this listener.
+///
 /// Listeners on one port of several addresses should have slots of their own; two that share one take turns.
 #[inline(always)]
-fn slot(address: Address, port: u16) -> u32 {
+pub fn slot(address: Address, port: u16) -> u32 {
     let (family, bits) = match address {
         Address::V4(address) => (0, u32::from_be_bytes(address)),
         Address::V6([.., a, b, c, d]) => (SLOTS, u32::from_be_bytes([a, b, c, d])),

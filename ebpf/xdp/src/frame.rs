@@ -87,6 +87,17 @@ impl Packet for Frame<'_> {
     }
 }
 
+/// What is at an offset, to be changed in place; nothing where the first buffer ends before it does.
+#[inline(always)]
+pub(crate) fn at<T>(ctx: &XdpContext, offset: usize) -> Option<*mut T> {
+    let start = ctx.data() + offset;
+    if start + size_of::<T>() > ctx.data_end() {
+        None
+    } else {
+        Some(start as *mut T)
+    }
+}
+
 #[repr(C)]
 struct Walk {
     ctx: *mut c_void,

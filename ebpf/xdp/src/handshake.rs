@@ -25,7 +25,7 @@ use openclaw_common::{
 use crate::{
     clock,
     family::{Family, Socket, V4, V6},
-    frame::Frame,
+    frame::{Frame, at},
     maps,
 };
 
@@ -299,14 +299,4 @@ fn ack<F: Family>(ctx: &XdpContext, network: u32, transport: u32, is_raw: bool) 
         unsafe { bpf_tcp_check_syncookie(socket.as_ptr(), head.cast(), F::BYTES, place.cast(), 20) }
     };
     if failed == 0 { Ack::Cookie } else { Ack::Bogus }
-}
-
-#[inline(always)]
-fn at<T>(ctx: &XdpContext, offset: usize) -> Option<*mut T> {
-    let start = ctx.data() + offset;
-    if start + size_of::<T>() > ctx.data_end() {
-        None
-    } else {
-        Some(start as *mut T)
-    }
 }

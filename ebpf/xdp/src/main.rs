@@ -1,6 +1,6 @@
 //! The XDP program: fetches the configuration, asks [`openclaw_common::decide`] about the frame, counts the reason, and turns
 //! the verdict into an XDP action. Every decision is in `openclaw-common`; here are only memory access ([`frame`]), map access
-//! ([`maps`], [`tables`]), the log and, for `cargo xtask bench`, a program that measures.
+//! ([`maps`], [`tables`]), the log and, for `cargo xtask bench`, programs that measure.
 #![no_std]
 #![no_main]
 #![feature(core_intrinsics)]
@@ -28,6 +28,7 @@ mod maps;
 mod measure;
 mod report;
 mod steps;
+mod storm;
 mod tables;
 
 use aya_ebpf::{

@@ -15,6 +15,8 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 
+use crate::frame::at;
+
 /// Where the bench puts base and mask: behind Ethernet, IPv4 or IPv6, and TCP.
 const PARAMETERS4: usize = 14 + 20 + 20;
 const PARAMETERS6: usize = 14 + 40 + 20;
@@ -71,8 +73,9 @@ pub(crate) fn measure_syn_floor(ctx: XdpContext) -> u32 {
     XDP_PASS
 }
 
+/// Moves the start of the frame.
 #[inline(always)]
-fn skip(ctx: &XdpContext, bytes: i32) -> bool {
+pub(crate) fn skip(ctx: &XdpContext, bytes: i32) -> bool {
     // SAFETY: the context of this very run; nobody holds a pointer into the frame.
     unsafe { bpf_xdp_adjust_head(ctx.ctx, bytes) == 0 }
 }
@@ -80,7 +83,7 @@ fn skip(ctx: &XdpContext, bytes: i32) -> bool {
 /// Makes the SYN what its copy is, from another source; how many bytes come before it, 0 for a frame of another kind. Out of line:
 /// its buffer is off the stack when the shield runs.
 #[inline(never)]
-fn restore(ctx: &XdpContext) -> i32 {
+pub(crate) fn restore(ctx: &XdpContext) -> i32 {
     let Some(ethertype) = at::<[u8; 2]>(ctx, BEFORE as usize + 12) else {
         return 0;
     };
@@ -141,14 +144,4 @@ fn randomise(ctx: &XdpContext) -> Option<()> {
     // SAFETY: as above.
     unsafe { *source = address };
     Some(())
-}
-
-#[inline(always)]
-fn at<T>(ctx: &XdpContext, offset: usize) -> Option<*mut T> {
-    let start = ctx.data() + offset;
-    if start + size_of::<T>() > ctx.data_end() {
-        None
-    } else {
-        Some(start as *mut T)
-    }
 }

@@ -25,7 +25,10 @@ impl Kind {
     pub fn of(reason: Reason) -> Option<Self> {
         if reason == Reason::LimitRate {
             Some(Self::Limit)
-        } else if matches!(reason, Reason::Smuggling | Reason::H2Abuse) {
+        } else if matches!(
+            reason,
+            Reason::Smuggling | Reason::H2Abuse | Reason::H3Abuse
+        ) {
             Some(Self::Protocol)
         } else {
             None
@@ -123,6 +126,12 @@ impl Ledger {
         *self.convicts.entry(peer, || convict) = convict;
     }
 
+    /// Begins anew with a peer, as if it had never been refused.
+    pub fn forgive(&mut self, peer: IpAddr) {
+        self.accounts.remove(peer);
+        self.convicts.remove(peer);
+    }
+
     /// All who were banned, for the disk.
     pub fn convicts(&self) -> impl Iterator<Item = (IpAddr, Convict)> {
         self.convicts.all()
@@ -154,6 +163,11 @@ impl<T: Copy> Generations<T> {
         self.young
             .entry(peer)
             .or_insert_with(|| old.remove(&peer).unwrap_or_else(new))
+    }
+
+    fn remove(&mut self, peer: IpAddr) {
+        self.young.remove(&peer);
+        self.old.remove(&peer);
     }
 
     fn find(&self, peer: IpAddr) -> Option<T> {
@@ -221,6 +235,24 @@ mod tests {
         assert_eq!(note(&config, 1, Kind::Limit), Some(3));
         config.after.protocol = None;
         assert_eq!(note(&config, 1, Kind::Protocol), None);
+    }
+
+    #[test]
+    fn whoever_is_forgiven_begins_anew() {
+        let config = config();
+        let mut ledger = Ledger::default();
+        let convict = Convict { bans: 3, until: 9 };
+        for number in [1, 2] {
+            ledger.note(&config, peer(number), Kind::Limit, 7);
+            ledger.convict(peer(number), convict);
+        }
+        ledger.forgive(peer(1));
+        assert_eq!(ledger.sentence(&config, peer(1), 9).bans, 1);
+        assert_eq!(ledger.sentence(&config, peer(2), 9).bans, 4);
+        assert_eq!(ledger.note(&config, peer(1), Kind::Limit, 7), None);
+        assert_eq!(ledger.note(&config, peer(1), Kind::Limit, 7), None);
+        assert_eq!(ledger.note(&config, peer(1), Kind::Limit, 7), Some(3));
+        assert_eq!(ledger.convicts().collect::<Vec<_>>(), [(peer(2), convict)]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub enum Reason {
     UriTooLong,
     MethodRefused,
     VersionRefused,
+    TooEarly,
     Timeout,
     ClientAborted,
     Shutdown,
@@ -19,6 +20,7 @@ pub enum Reason {
     TlsHandshake,
     TlsNoCertificate,
     H2Abuse,
+    H3Abuse,
     RouteNone,
     RouteMisdirected,
     LimitRate,
@@ -86,13 +88,14 @@ macro_rules! table {
 }
 
 table! {
-    Malformed, "http.malformed", Client, "The message breaks the grammar of HTTP (RFC 9110 §5, RFC 9112 §2–5, RFC 9113 §8).", "Look at the client; the log has the first fault.";
+    Malformed, "http.malformed", Client, "The message breaks the grammar of HTTP (RFC 9110 §5, RFC 9112 §2–5, RFC 9113 §8, RFC 9114 §4).", "Look at the client; the log has the first fault.";
     Smuggling, "http.smuggling", Client, "The framing of the message is ambiguous: two parsers could see different requests (RFC 9112 §6.3).", "Treat the sender as hostile unless it is a test.";
     HeaderTooLarge, "http.header_too_large", Client, "The request head is larger than `max_header` or has more than 100 fields.", "Raise `max_header` of the listener if the client is right, for example with large cookies.";
     BodyTooLarge, "http.body_too_large", Client, "The request body is larger than the route's `max_body`.", "Raise `max_body` of the route if such uploads are wanted.";
     UriTooLong, "http.uri_too_long", Client, "The request target does not fit into `max_header`.", "Raise `max_header` of the listener if the client is right.";
     MethodRefused, "http.method", Client, "The method is CONNECT, which a reverse proxy does not forward, or a TRACE that is to be answered here (`Max-Forwards: 0`).", "Nothing to do: CONNECT asks for a forward proxy, and TRACE may tell secrets.";
-    VersionRefused, "http.version", Client, "The HTTP version is neither 1.0, 1.1 nor 2.", "Look at the client.";
+    VersionRefused, "http.version", Client, "The HTTP version is neither 1.0, 1.1, 2 nor 3.", "Look at the client.";
+    TooEarly, "http.too_early", Client, "A request that is not safe to repeat came as early data of a QUIC handshake, which somebody may have recorded and sent again (425, RFC 8470).", "Nothing to do: clients send it again when the handshake is complete.";
     Timeout, "http.timeout", Client, "The client was too slow to send its head or body, or to take the response.", "Raise `header_timeout` or `idle_timeout` of the listener, or lower its `min_body_rate`, if clients are slow but honest.";
     ClientAborted, "http.client_aborted", Client, "The client went away before the exchange was over.", "Nothing to do; many of these together point at slow responses.";
     Shutdown, "http.shutdown", Operator, "The proxy ended before the exchange was over: `shutdown_grace` had passed.", "Raise `shutdown_grace` of the server, or that of `openclaw stop`, if such exchanges are worth waiting for.";
@@ -100,6 +103,7 @@ table! {
     TlsHandshake, "tls.handshake", Client, "The TLS handshake failed or took too long, or the client's certificate is not one of `client_ca`.", "The log says which; compare the client's TLS versions and ciphers with the listener's `min`.";
     TlsNoCertificate, "tls.no_certificate", Client, "The client showed no certificate, and the listener's `client_ca` asks for one.", "Give the client a certificate that an authority in `client_ca` has signed.";
     H2Abuse, "h2.abuse", Client, "The connection spent its budget of resets, pings, settings or empty frames (RFC 9113 §10.5).", "Treat the sender as hostile.";
+    H3Abuse, "h3.abuse", Client, "The connection spent its budget of cancelled requests, or of frames without use (RFC 9114 §10.5).", "Treat the sender as hostile.";
     RouteNone, "route.none", Operator, "No route matches host, path and conditions.", "Add a route, or one without `match` as the last resort.";
     RouteMisdirected, "route.misdirected", Client, "The request names a host of another certificate than the one this TLS connection was opened with (RFC 9110 §7.4).", "Nothing to do: clients open a connection of their own then.";
     LimitRate, "limit.rate", Policy, "The client, or whom else the route's `limit` counts, sent more requests than it allows (429).", "`openclaw limit list` shows who; raise `rate` or `burst` of the route's `limit` if they are welcome.";

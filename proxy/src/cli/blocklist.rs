@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 
 use super::Context;
 use super::error::CliError;
-use super::operator::ssh_peer;
+use super::operator::{spared, ssh_peer};
 use super::output::Outcome;
 use super::{listing, listwatch};
 use crate::shield::{Format, Import, Kind, Request};
@@ -64,6 +64,9 @@ enum Verb {
         addresses: Vec<String>,
         #[arg(long, value_name = "NAME")]
         list: Option<String>,
+        /// Even if it cuts off the address from which you have logged in over SSH
+        #[arg(long)]
+        force: bool,
     },
     /// Show the entries
     ///
@@ -90,6 +93,9 @@ enum Verb {
     Flush {
         #[arg(long, value_name = "NAME")]
         list: Option<String>,
+        /// Even if it cuts off the address from which you have logged in over SSH
+        #[arg(long)]
+        force: bool,
     },
     /// Put a file on a list
     ///
@@ -99,7 +105,7 @@ enum Verb {
     Export {
         #[arg(long, value_name = "NAME")]
         list: Option<String>,
-        /// csv and json keep TTLs [default: plain; json with -o json]
+        /// All keep TTLs, plain and netset in comments [default: plain; json with -o json]
         #[arg(long, value_enum)]
         format: Option<Format>,
     },
@@ -170,10 +176,15 @@ pub(super) fn run(
             }
         }
         Verb::Confirm => Request::Confirm { kind },
-        Verb::Del { addresses, list } => Request::Del {
+        Verb::Del {
+            addresses,
+            list,
+            force,
+        } => Request::Del {
             kind,
             addresses,
             list,
+            spare: spared(force),
         },
         Verb::List {
             containing,
@@ -186,7 +197,11 @@ pub(super) fn run(
             limit: Some(limit),
         },
         Verb::Test { address } => Request::Test { kind, address },
-        Verb::Flush { list } => Request::Flush { kind, list },
+        Verb::Flush { list, force } => Request::Flush {
+            kind,
+            list,
+            spare: spared(force),
+        },
         Verb::Import(arguments) => Request::Import(import(kind, arguments)?),
         Verb::Export { list, format } => {
             let default = if is_json { Format::Json } else { Format::Plain };
@@ -262,7 +277,7 @@ fn import(kind: Kind, arguments: ImportArguments) -> Result<Import, CliError> {
         replace,
         dry_run,
         confirm,
-        spare: if force { None } else { ssh_peer() },
+        spare: spared(force),
     })
 }
 

@@ -5,7 +5,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::Context;
 use super::error::CliError;
 use super::listing;
-use super::operator::ssh_peer;
+use super::operator::spared;
 use super::output::{Format, Outcome, error_line};
 use super::{doctor, drops, switch};
 use crate::control::admin::client::CallError;
@@ -55,12 +55,12 @@ enum Verb {
         #[arg(value_name = "IFACE")]
         interface: String,
     },
-    /// The kill switch: everything passes, until `on` or the next start of the proxy
+    /// The kill switch: everything passes until `on`, over restarts, too
     ///
     /// It works on the pinned maps at once, without configuration, proxy or state directory.
     Off(switch::Arguments),
     /// Apply the lists again
-    On(switch::Arguments),
+    On(switch::OnArguments),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -96,13 +96,13 @@ pub(super) fn run(
                 mode: Some(mode.into()),
                 replace,
                 confirm,
-                spare: if force { None } else { ssh_peer() },
+                spare: spared(force),
             }
         }
         Verb::Confirm => Request::ConfirmAttach,
         Verb::Detach { interface } => Request::Detach { interface },
         Verb::Off(arguments) => return switch::throw(context, arguments, false),
-        Verb::On(arguments) => return switch::throw(context, arguments, true),
+        Verb::On(arguments) => return switch::on(context, arguments),
     };
     let answer = context.ask(request).map_err(named)?;
     Ok(listing::outcome(answer))

@@ -8,10 +8,19 @@ use crate::shield::{GeoStatus, Status, SynStatus, Traffic};
 const SHOWN_COUNTRIES: usize = 10;
 
 fn syn_text(syn: &SynStatus) -> String {
-    let state = if syn.attack { "attack" } else { "no attack" };
+    let state = match (syn.always, syn.attack) {
+        (true, _) => "cookies are always sent (`shield.syn.mode`)",
+        (false, true) => "attack",
+        (false, false) => "no attack",
+    };
+    let counted = if syn.watched {
+        " (monitor: only counted)"
+    } else {
+        ""
+    };
     let attacks = plural(syn.attacks as usize, "attack");
     let mut text = format!(
-        "  SYN floods: {state}, {} a second, cookies {}, {attacks} so far",
+        "  SYN floods: {state}{counted}, {} a second, cookies {}, {attacks} so far",
         syn.rate, syn.cookies
     );
     for missing in &syn.missing {

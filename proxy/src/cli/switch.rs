@@ -1,6 +1,7 @@
 //! `openclaw shield off` and `on`: the kill switch. It works on the pins first and alone, whatever is the matter with configuration,
 //! proxy or state directory, and only then tells the proxy, which does not get long to answer.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,9 +12,10 @@ use serde_json::json;
 use super::Context;
 use super::error::CliError;
 use super::listing;
+use super::operator::spared;
 use super::output::Outcome;
 use crate::control::{admin::client::CallError, load};
-use crate::shield::{Answer, Request, kernel};
+use crate::shield::{Answer, Kind, Request, kernel};
 use crate::telemetry::chain;
 
 /// How long the proxy has to say that it knows; it finds out by itself within a second.
@@ -26,6 +28,39 @@ pub(super) struct Arguments {
     /// Only what is pinned there, whatever the configuration says; a proxy follows within a second
     #[arg(long, value_name = "DIR")]
     pin_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct OnArguments {
+    #[command(flatten)]
+    place: Arguments,
+    /// Even if the lists block the address from which you have logged in over SSH
+    #[arg(long)]
+    force: bool,
+}
+
+/// The lists apply again, unless they would cut the operator off.
+pub(super) fn on(context: &Context, arguments: OnArguments) -> Result<Outcome, CliError> {
+    let OnArguments { place, force } = arguments;
+    if let Some(peer) = spared(force)
+        && is_blocked(context, peer)
+    {
+        return Err(CliError::Shield {
+            message: format!(
+                "the shield stays off: you are logged in from {peer}, which is blocked and would be cut off; --force switches it on \
+                 all the same"
+            ),
+        });
+    }
+    throw(context, place, true)
+}
+
+/// Whoever cannot tell what the lists say does not hold the switch up.
+fn is_blocked(context: &Context, peer: IpAddr) -> bool {
+    let address = peer.to_string();
+    let kind = Kind::Block;
+    let answer = context.ask(Request::Test { kind, address });
+    matches!(answer, Ok(Answer::Tested(tested)) if tested.blocked)
 }
 
 pub(super) fn throw(

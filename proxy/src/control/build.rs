@@ -15,6 +15,7 @@ use openclaw_core::route::Router;
 use super::demo;
 use super::error::Trouble;
 use super::names::Names;
+use crate::listener::quic;
 use crate::snapshot::{
     LimitSetup, ListenerSetup, Permits, ResolvedEndpoint, Standing, TlsSetup, UpstreamSetup,
 };
@@ -24,6 +25,7 @@ use crate::tls::{CertificateFacts, Keeper, Validity};
 #[derive(Debug, Default)]
 pub(super) struct Builder {
     keeper: Keeper,
+    pub(super) quic: quic::Settings,
     demo: Option<SocketAddr>,
     /// By listener: connections that go on under a new snapshot keep their places.
     permits: HashMap<Arc<str>, Arc<Permits>>,
@@ -81,8 +83,10 @@ impl Builder {
                 .tls
                 .as_ref()
                 .map(|tls| self.keeper.prepare(listener, tls));
+            let mut quic = None;
             let tls = match ready.transpose() {
                 Ok(Some(ready)) => {
+                    quic = ready.quic;
                     let facts = ready.certificates.into_iter();
                     certificates.extend(facts.map(|facts| (Arc::clone(&listener.name), facts)));
                     Some(TlsSetup {
@@ -100,8 +104,10 @@ impl Builder {
                     None
                 }
             };
+            let quic = quic.map(|tls| self.quic.serving(listener, tls));
             listeners.push(ListenerSetup {
                 tls,
+                quic,
                 permits: self.permits(&listener.name),
             });
         }

@@ -40,6 +40,7 @@ pub async fn check(origin: &Origin) -> Result<Checked, Refused> {
     } = load(origin)?;
     let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
     let doubts = shield::missing_interfaces(&config).into_iter();
+    let doubts = doubts.chain(shield::unpinnable(&config));
     let doubts = doubts.chain(shield::pointless_blocks(&config));
     warnings.extend(doubts.map(|text| format!("warning: {text}")));
     let built = Builder::default().build(&config).await;

@@ -50,12 +50,14 @@ pub enum Trouble {
         endpoint: usize,
         source: io::Error,
     },
-    #[error("listener {listener}: cannot listen on {address}")]
+    #[error("listener {listener}: cannot listen on {address}{over}")]
     Bind {
         listener: Arc<str>,
         /// Which of its addresses.
         bind: usize,
         address: SocketAddr,
+        /// What is added where it is not TCP.
+        over: &'static str,
         source: io::Error,
     },
     #[error("shield.lists: the list `{name}`: {why}")]

@@ -36,7 +36,16 @@ pub(super) async fn page(control: &Control) -> String {
         let labels = [&**listener, facts.label.as_str()];
         text.sample(&metrics::CERT_EXPIRY, &labels, facts.not_after);
     }
-    Summary::of(&reports).render(&mut text);
+    let snapshot = control.snapshot();
+    let mut summary = Summary::of(&reports);
+    for (upstream, setup) in snapshot.config.upstreams.iter().zip(&snapshot.upstreams) {
+        for endpoint in &setup.endpoints {
+            if !endpoint.standing.is_well() || !endpoint.standing.is_closed() {
+                summary.call_unfit(&upstream.name, &endpoint.label);
+            }
+        }
+    }
+    summary.render(&mut text);
     control.shield.collect(&mut text);
     if let Some(autoban) = &*control.autoban.borrow() {
         autoban.collect(&mut text);

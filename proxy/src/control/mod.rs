@@ -39,6 +39,7 @@ mod names;
 mod notify;
 mod prepare;
 mod privileges;
+mod probe;
 mod process;
 mod shield;
 mod sockets;

@@ -19,6 +19,7 @@ use super::load::{self, Origin};
 use super::log::LevelSwitch;
 use super::notify::{State, notify};
 use super::prepare::{Prepared, kept_until_restart, open_log, prepare, snapshot, worker_count};
+use super::probe::Probes;
 use super::sockets::{Binding, Bound};
 use super::workers::spawn;
 use crate::shield::Shield;
@@ -79,6 +80,7 @@ pub struct Control {
     /// Wakes the main task when a stop is asked for.
     pub(super) stop: Notify,
     pub(super) shield: Shield,
+    probes: RefCell<Probes>,
     /// Until the end, which saves what it knows.
     pub(super) autoban: RefCell<Option<Autoban>>,
     /// Where the admin socket and the metrics are, once they are open.
@@ -118,7 +120,7 @@ impl Control {
         }
         let worker_count = worker_count(&config);
         let Binding { bound, sockets } = Bound::default()
-            .extend(&mut config, worker_count)
+            .extend(&mut config, worker_count, &builder.quic)
             .map_err(|troubles| ControlError::Refused(Refused::placed(troubles, &places)))?;
         builder.taken();
         let certificates = built.certificates.clone();
@@ -128,6 +130,7 @@ impl Control {
             AccessWriter::start(output).map_err(|source| ControlError::Runtime { source })?;
         let (shield, _) = Shield::start(&snapshot.config, !options.shield);
         let (workers, autoban) = spawn(&snapshot, sockets, &access_log, &shield)?;
+        let probes = Probes::of(&snapshot);
         let now = SystemTime::now();
         Ok(Rc::new(Self {
             options,
@@ -148,6 +151,7 @@ impl Control {
             unresolved: Cell::new(unresolved),
             stop: Notify::new(),
             shield,
+            probes: RefCell::new(probes),
             autoban: RefCell::new(Some(autoban)),
             admin: RefCell::new(None),
             metrics: Cell::new(None),
@@ -195,7 +199,7 @@ impl Control {
         warnings.extend(kept_until_restart(&old.config, &config, self.worker_count));
         let bound = self.bound.borrow().clone();
         let Binding { bound, sockets } = bound
-            .extend(&mut config, self.worker_count)
+            .extend(&mut config, self.worker_count, &builder.quic)
             .map_err(|troubles| Refused::placed(troubles, &places))?;
         // Nothing can fail from here on.
         builder.taken();
@@ -228,6 +232,7 @@ impl Control {
         snapshot: &Arc<Snapshot>,
         sockets: Vec<Vec<BoundSocket>>,
     ) -> Vec<String> {
+        *self.probes.borrow_mut() = Probes::of(snapshot);
         let mut given = Vec::new();
         for (worker, sockets) in self.workers.borrow().iter().zip(sockets) {
             let snapshot = Arc::clone(snapshot);

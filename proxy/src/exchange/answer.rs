@@ -5,7 +5,9 @@ use std::task::{Poll, ready};
 use std::time::Instant;
 
 use openclaw_core::config::{Action, Route};
-use openclaw_core::message::{Fault, Field, Fields, Method, ResponseBody, ResponseHead, phrase};
+use openclaw_core::message::{
+    Fault, Field, Fields, Method, ResponseBody, ResponseHead, phrase, render,
+};
 use openclaw_core::pace::Pace;
 
 use super::context::{Downstream, Local};
@@ -32,7 +34,8 @@ pub(super) async fn of_route<W: Wire>(
         Action::Redirect(redirect) => (redirect.status, &[][..]),
         Action::Forward(_) => (500, &[][..]),
     };
-    let body = queue_route_head(local, (route, allowance), (status, body), method, wire);
+    let told = (downstream.alt_svc.as_deref(), allowance);
+    let body = queue_route_head(local, route, told, (status, body), method, wire);
     (status, send(body, wire, deadline, downstream).await)
 }
 
@@ -63,7 +66,8 @@ pub(super) async fn refusal<W: Wire>(
         phrase(fault.status),
         fault.reason.code()
     );
-    let body = queue_refusal_head(local, fault, prepared, text.as_bytes(), wire);
+    let alt_svc = downstream.alt_svc.as_deref();
+    let body = queue_refusal_head(local, fault, prepared, alt_svc, text.as_bytes(), wire);
     send(body, wire, deadline, downstream).await
 }
 
@@ -71,7 +75,8 @@ pub(super) async fn refusal<W: Wire>(
 /// fields is large, and the future of every connection would have to hold it.
 fn queue_route_head<'a, W: Wire>(
     local: &Local,
-    (route, allowance): (&Route, Option<Allowance>),
+    route: &Route,
+    (alt_svc, allowance): (Option<&str>, Option<Allowance>),
     (status, body): (u16, &'a [u8]),
     method: Method,
     wire: &mut W,
@@ -94,6 +99,10 @@ fn queue_route_head<'a, W: Wire>(
         // More than fit are left out; the configuration check bounds them far below.
         let _ = fields.try_push(Field::new(name.as_bytes(), value.as_bytes()));
     }
+    if let Some(alt_svc) = alt_svc {
+        let field = Field::new(b"Alt-Svc", alt_svc.as_bytes());
+        render::response_field(&mut fields, edits, field);
+    }
     if let Some(limit) = &limit {
         limit.put(&mut fields);
     }
@@ -110,6 +119,7 @@ fn queue_refusal_head<'a, W: Wire>(
     local: &Local,
     fault: Fault,
     prepared: &Prepared,
+    alt_svc: Option<&str>,
     body: &'a [u8],
     wire: &mut W,
 ) -> &'a [u8] {
@@ -123,6 +133,9 @@ fn queue_refusal_head<'a, W: Wire>(
     fields.push(Field::new(b"Content-Type", b"text/plain; charset=utf-8"));
     fields.push(Field::new(b"Cache-Control", b"no-store"));
     fields.push(Field::new(b"X-Request-Id", prepared.id.as_bytes()));
+    if let Some(alt_svc) = alt_svc {
+        fields.push(Field::new(b"Alt-Svc", alt_svc.as_bytes()));
+    }
     match fault.status {
         503 => fields.push(Field::new(b"Retry-After", b"5")),
         405 => fields.push(Field::new(b"Allow", ALLOWED)),

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::task::Waker;
 
 use openclaw_core::reason::Reason;
 use slab::Slab;
@@ -19,7 +20,16 @@ pub struct Connections(RefCell<Slab<Entry>>);
 struct Entry {
     peer: IpAddr,
     cut: Cut,
-    task: Option<AbortHandle>,
+    stop: Option<Stop>,
+}
+
+/// How whoever serves a connection learns that it is cut.
+#[derive(Debug)]
+pub enum Stop {
+    /// A task of its own, which is ended.
+    Task(AbortHandle),
+    /// One that serves others as well: it is woken, and looks.
+    Wake(Waker),
 }
 
 impl Connections {
@@ -29,15 +39,15 @@ impl Connections {
         let key = self.0.borrow_mut().insert(Entry {
             peer,
             cut: cut.clone(),
-            task: None,
+            stop: None,
         });
         (key, cut)
     }
 
-    /// The task that serves it, and with which it ends.
-    pub fn served_by(&self, key: usize, task: AbortHandle) {
+    /// Who serves it.
+    pub fn served_by(&self, key: usize, stop: Stop) {
         if let Some(entry) = self.0.borrow_mut().get_mut(key) {
-            entry.task = Some(task);
+            entry.stop = Some(stop);
         }
     }
 
@@ -54,11 +64,14 @@ impl Connections {
         let mut closed = 0;
         for (_, entry) in &*self.0.borrow() {
             if entry.cut.get().is_none()
-                && let Some(task) = &entry.task
+                && let Some(stop) = &entry.stop
                 && let Some(reason) = reason(entry.peer)
             {
                 entry.cut.set(Some(reason));
-                task.abort();
+                match stop {
+                    Stop::Task(task) => task.abort(),
+                    Stop::Wake(waker) => waker.wake_by_ref(),
+                }
                 closed += 1;
             }
         }

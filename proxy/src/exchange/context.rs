@@ -23,6 +23,9 @@ use crate::telemetry::{Recorder, Slots};
 use crate::time::Wheel;
 use crate::upstream::Upstream;
 
+/// How long a client may remember where HTTP/3 is.
+const ALT_SVC_SECONDS: u32 = 86_400;
+
 /// One worker's own things; nothing here is shared with another thread.
 #[derive(Debug)]
 pub struct Local {
@@ -84,6 +87,10 @@ pub struct Downstream {
     pub trusted: bool,
     pub tls: Option<TlsFacts>,
     pub cut: Cut,
+    /// Where the client finds HTTP/3 (RFC 7838), if that is elsewhere.
+    pub alt_svc: Option<String>,
+    /// Whether requests come as early data, which somebody may have recorded and sent again (RFC 8470).
+    pub early: Cell<bool>,
 }
 
 /// What the handshake settled.
@@ -284,6 +291,9 @@ impl Downstream {
             .trusted_proxies
             .iter()
             .any(|prefix| prefix.contains(address));
+        let has_alternative = listener.protocols.h3 && tls.is_some();
+        let alt_svc =
+            has_alternative.then(|| format!("h3=\":{}\"; ma={ALT_SVC_SECONDS}", local.port()));
         Self {
             listener,
             listener_slot,
@@ -294,6 +304,8 @@ impl Downstream {
             trusted,
             tls,
             cut,
+            alt_svc,
+            early: Cell::new(false),
         }
     }
 

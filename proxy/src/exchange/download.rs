@@ -163,6 +163,10 @@ impl<'a> Download<'a> {
             if let Some(limit) = &limit {
                 limit.put(&mut kept);
             }
+            if let Some(alt_svc) = self.edits.alt_svc.filter(|_| !interim && !tunnel) {
+                let field = Field::new(b"Alt-Svc", alt_svc.as_bytes());
+                render::response_field(&mut kept, self.edits.of_route, field);
+            }
             if !interim && !kept.iter().any(|field| field.kind == Kind::Date) {
                 // A full list goes without: a date is not worth a refusal.
                 let _ = kept.try_push(Field {

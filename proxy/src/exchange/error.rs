@@ -28,6 +28,8 @@ pub(super) const LOOP: Fault = Fault {
 pub(super) enum Error {
     /// The host belongs to another certificate than the connection's.
     Misdirected,
+    /// It came as early data, and doing it twice is not as good as once.
+    TooEarly,
     /// No route takes the request.
     NoRoute,
     /// The upstream speaks what this version cannot.
@@ -58,6 +60,18 @@ pub(super) enum Error {
     Ended,
 }
 
+const MISDIRECTED: Fault = Fault {
+    reason: Reason::RouteMisdirected,
+    status: 421,
+    detail: "the connection was opened for another certificate than the one of this host",
+};
+
+const TOO_EARLY: Fault = Fault {
+    reason: Reason::TooEarly,
+    status: 425,
+    detail: "early data may have been recorded and sent again",
+};
+
 impl Error {
     /// Status, code and detail for the client and the log.
     pub(super) fn fault(self) -> Fault {
@@ -67,11 +81,8 @@ impl Error {
             detail,
         };
         match self {
-            Self::Misdirected => fault(
-                421,
-                Reason::RouteMisdirected,
-                "the connection was opened for another certificate than the one of this host",
-            ),
+            Self::Misdirected => MISDIRECTED,
+            Self::TooEarly => TOO_EARLY,
             Self::NoRoute => fault(404, Reason::RouteNone, "no route matches"),
             Self::Protocol => fault(
                 502,
@@ -140,6 +151,7 @@ impl Error {
             | Self::BadResponse(_)
             | Self::UpstreamTimeout => true,
             Self::Misdirected
+            | Self::TooEarly
             | Self::NoRoute
             | Self::Protocol
             | Self::NoEndpoint
@@ -160,6 +172,7 @@ impl Error {
             Self::Closed { sent_body: false } => idempotent && reused,
             Self::Closed { .. }
             | Self::Misdirected
+            | Self::TooEarly
             | Self::NoRoute
             | Self::Protocol
             | Self::NoEndpoint

@@ -39,6 +39,7 @@ const STALE_TRIES: u32 = 3;
 struct Edits<'a> {
     of_route: &'a HeaderEdit,
     allowance: Option<Allowance>,
+    alt_svc: Option<&'a str>,
 }
 
 /// What is known at the end, for counters and log.
@@ -129,6 +130,7 @@ pub async fn run<W: Wire>(
                     let edits = Edits {
                         of_route: &route.headers.response,
                         allowance: prepared.allowance,
+                        alt_svc: downstream.alt_svc.as_deref(),
                     };
                     forward(
                         local, downstream, upstream, outbound, edits, wire, deadline, story,
@@ -210,7 +212,7 @@ async fn forward<W: Wire>(
                 );
                 match forward.run(upstream).await {
                     Ok(()) => {
-                        upstream.answered(&endpoint, now, passage.answered);
+                        upstream.answered(&endpoint, now, passage.answered, passage.status);
                         return None;
                     }
                     Err(error) if error.is_retriable(outbound.idempotent, reused) && reused => {

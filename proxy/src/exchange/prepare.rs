@@ -133,7 +133,11 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
     let route = index.and_then(|index| serving.snapshot.config.routes.get(index));
     let filters = index.and_then(|index| serving.filters.get(index));
     let filtered = filter::ask(filters.map_or(&[], Vec::as_slice), &seen, started);
+    let early = downstream.early.get();
     let plan = match (route, filtered.refusal) {
+        _ if early && !Method::of(request.method).is_safe() => {
+            Plan::Refuse(Error::TooEarly.fault())
+        }
         (None, _) if misdirected => Plan::Refuse(Error::Misdirected.fault()),
         (None, _) => Plan::Refuse(Error::NoRoute.fault()),
         (Some(_), Some(refusal)) => Plan::Refuse(Error::Filtered(refusal).fault()),
@@ -215,14 +219,7 @@ fn plan(
     if !supported {
         return Plan::Refuse(Error::Protocol.fault());
     }
-    let traceparent = {
-        let mut random = local.random.borrow_mut();
-        trace::traceparent(
-            request.known(Kind::Traceparent),
-            random.u128(..),
-            random.u64(..),
-        )
-    };
+    let traceparent = traced(local, request);
     let mut head = local.buffers.head();
     render::request_head(
         &mut head,
@@ -236,6 +233,7 @@ fn plan(
             request_id: id,
             traceparent: &traceparent,
             target: &stripped(request.target, route.strip_prefix.as_deref()),
+            early: downstream.early.get(),
             edits: &route.headers.request,
         },
     );
@@ -257,6 +255,16 @@ fn plan(
             balance_key(upstream.config.balance, client, request.target)
         }),
     })
+}
+
+/// The trace that the request belongs to, or a new one, with a span of ours.
+fn traced(local: &Local, request: &Request<'_>) -> trace::Traceparent {
+    let mut random = local.random.borrow_mut();
+    trace::traceparent(
+        request.known(Kind::Traceparent),
+        random.u128(..),
+        random.u64(..),
+    )
 }
 
 /// What the client offers to switch to, if that may go on.
@@ -310,6 +318,7 @@ fn protocol(version: Version) -> &'static str {
         Version::H10 => "HTTP/1.0",
         Version::H11 => "HTTP/1.1",
         Version::H2 => "HTTP/2",
+        Version::H3 => "HTTP/3",
     }
 }
 

@@ -1,6 +1,8 @@
 //! Accepting connections: permit, shield, handshake, and the choice of the wire.
 
 mod handshake;
+mod open;
+pub mod quic;
 mod tcp;
 
 use std::cell::{Cell, RefCell};
@@ -19,9 +21,17 @@ pub use self::tcp::accept;
 #[derive(Debug)]
 pub struct Listening {
     pub address: SocketAddr,
+    pub transport: Transport,
     pub terms: RefCell<Terms>,
     closed: Cell<bool>,
     wake: Notify,
+}
+
+/// What comes over its socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    Tcp,
+    Quic,
 }
 
 /// What new connections get; those that are open keep theirs.
@@ -33,9 +43,10 @@ pub struct Terms {
 }
 
 impl Listening {
-    pub fn new(address: SocketAddr, terms: Terms) -> Rc<Self> {
+    pub fn new(address: SocketAddr, transport: Transport, terms: Terms) -> Rc<Self> {
         Rc::new(Self {
             address,
+            transport,
             terms: RefCell::new(terms),
             closed: Cell::new(false),
             wake: Notify::new(),

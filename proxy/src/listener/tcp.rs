@@ -2,8 +2,8 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -12,13 +12,12 @@ use openclaw_core::reason::Reason;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::handshake::{HandshakeError, handshake};
+use super::open::{Open, refused};
 use super::{Listening, Terms};
-use crate::exchange::connections::Cut;
+use crate::exchange::connections::{Cut, Stop};
 use crate::exchange::context::{Accepted, Downstream, Local, TlsFacts};
 use crate::net::{Io, descriptors};
 use crate::serve;
-use crate::snapshot::Permit;
-use crate::telemetry::LogFields;
 use crate::time::Deadline;
 
 /// How long accepting rests when the process is out of file descriptors, or memory.
@@ -96,113 +95,115 @@ fn admit(local: &Rc<Local>, listening: &Listening, tcp: TcpStream, peer: SocketA
     };
     // Fails only on a socket that is dead already.
     let _ = tcp.set_nodelay(true);
-    let open = Open::new(local.clone(), terms.slot, permit, address);
+    let open = Open::new(local.clone(), terms.slot, Some(permit), address);
     let key = open.key;
-    let task = if terms.setup.tls.is_some() {
-        tokio::task::spawn_local(secure(open, terms, tcp, accepted))
+    let known: Knowing = if terms.setup.tls.is_some() {
+        Box::pin(establish(
+            local.clone(),
+            open.cut.clone(),
+            terms,
+            tcp,
+            accepted,
+        ))
     } else {
-        tokio::task::spawn_local(plain(open, terms, tcp, accepted))
+        Box::pin(recognise(
+            local.clone(),
+            open.cut.clone(),
+            terms,
+            tcp,
+            accepted,
+        ))
     };
-    local.connections.served_by(key, task.abort_handle());
+    let task = tokio::task::spawn_local(connection(open, known));
+    let stop = Stop::Task(task.abort_handle());
+    local.connections.served_by(key, stop);
 }
 
-/// Counts and logs a connection that ends without an exchange.
-fn refused(local: &Local, terms: &Terms, accepted: Accepted, reason: Reason, detail: &'static str) {
-    let fields = || LogFields {
-        listener: terms.config.name.to_string(),
-        client: accepted.peer.ip().to_canonical().to_string(),
-        detail,
-        ..LogFields::default()
-    };
-    local
-        .recorder
-        .refused_connection(terms.slot, reason, accepted.at, fields);
+/// A connection of which all is known that its wire has to know.
+struct Known {
+    io: Io,
+    downstream: Rc<Downstream>,
+    /// Read already.
+    early: Vec<u8>,
+    http2: bool,
 }
 
-/// Counts a connection for as long as it lives.
-struct Open {
-    local: Rc<Local>,
-    slot: u32,
-    /// Among the worker's connections.
-    key: usize,
-    cut: Cut,
-    _permit: Permit,
-}
+/// Boxed, so that what it takes to find out is freed when it is over: a connection may idle for hours.
+type Knowing = Pin<Box<dyn Future<Output = Option<Known>>>>;
 
-impl Open {
-    fn new(local: Rc<Local>, slot: u32, permit: Permit, peer: IpAddr) -> Self {
-        local.recorder.connection_opened(slot);
-        let (key, cut) = local.connections.enter(peer);
-        Self {
-            local,
-            slot,
-            key,
-            cut,
-            _permit: permit,
+impl Known {
+    /// What the connection does from now on: until then no room was taken for it.
+    fn serve(self, local: Rc<Local>) -> Pin<Box<dyn Future<Output = ()>>> {
+        let Self {
+            io,
+            downstream,
+            early,
+            http2,
+        } = self;
+        if http2 {
+            Box::pin(serve::h2::serve(local, downstream, io, early))
+        } else {
+            Box::pin(serve::h1::serve(local, downstream, io, early))
         }
     }
 }
 
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.local.connections.leave(self.key);
-        self.local.recorder.connection_closed(self.slot);
-    }
+/// The task of a connection.
+async fn connection(open: Open, known: Knowing) {
+    let wire = match known.await {
+        Some(known) => known.serve(open.local.clone()),
+        None => return,
+    };
+    wire.await;
 }
 
 /// A cleartext connection; where both versions are spoken, HTTP/2 announces itself by its preface (RFC 9113 §3.3).
-async fn plain(open: Open, terms: Terms, tcp: TcpStream, accepted: Accepted) {
-    let local = &open.local;
-    let Ok(address) = tcp.local_addr() else {
-        return;
-    };
+async fn recognise(
+    local: Rc<Local>,
+    cut: Cut,
+    terms: Terms,
+    tcp: TcpStream,
+    accepted: Accepted,
+) -> Option<Known> {
     let protocols = terms.config.protocols;
     let downstream = Rc::new(Downstream::new(
         terms.config.clone(),
         terms.slot,
         accepted,
-        address,
+        tcp.local_addr().ok()?,
         None,
-        open.cut.clone(),
+        cut.clone(),
     ));
-    let mut io = Io::plain(tcp, open.cut.clone());
+    let mut io = Io::plain(tcp, cut);
     let mut early = Vec::new();
     let http2 = match (protocols.h1, protocols.h2) {
-        (true, true) => {
-            let preface = Box::pin(has_preface(local, &downstream, &mut io, &mut early)).await;
-            match preface {
-                Some(http2) => http2,
-                None if early.is_empty() => return,
-                None => {
-                    let detail = "it did not become clear in time which version the client speaks";
-                    refused(local, &terms, accepted, Reason::Timeout, detail);
-                    return;
-                }
+        (true, true) => match has_preface(&local, &downstream, &mut io, &mut early).await {
+            Some(http2) => http2,
+            None if early.is_empty() => return None,
+            None => {
+                let detail = "it did not become clear in time which version the client speaks";
+                refused(&local, &terms, accepted, Reason::Timeout, detail);
+                return None;
             }
-        }
+        },
         (_, only) => only,
     };
-    serve_wire(local, downstream, io, early, http2).await;
+    Some(Known {
+        io,
+        downstream,
+        early,
+        http2,
+    })
 }
 
-/// A TLS connection: the handshake, then the wire that ALPN chose (RFC 7301).
-async fn secure(open: Open, terms: Terms, tcp: TcpStream, accepted: Accepted) {
-    let local = &open.local;
-    // Boxed, so that the handshake's state is freed when it is over.
-    let Some((io, downstream, http2)) = Box::pin(establish(&open, terms, tcp, accepted)).await
-    else {
-        return;
-    };
-    serve_wire(local, downstream, io, Vec::new(), http2).await;
-}
-
-/// Shakes hands within `header_timeout`; tells whether HTTP/2 was chosen.
+/// A TLS connection: the handshake within `header_timeout`, then the wire that ALPN chose (RFC 7301).
 async fn establish(
-    Open { local, cut, .. }: &Open,
+    local: Rc<Local>,
+    cut: Cut,
     terms: Terms,
     tcp: TcpStream,
     accepted: Accepted,
-) -> Option<(Io, Rc<Downstream>, bool)> {
+) -> Option<Known> {
     let (tls, address) = (terms.setup.tls.clone()?, tcp.local_addr().ok()?);
     let deadline = Deadline::new(&local.wheel);
     let mut handshake = pin!(handshake(tcp, tls.config));
@@ -215,7 +216,7 @@ async fn establish(
     let (tcp, session) = match result {
         Ok(stream) => stream.into_inner(),
         Err(error) => {
-            refused(local, &terms, accepted, error.reason(), error.detail());
+            refused(&local, &terms, accepted, error.reason(), error.detail());
             tracing::debug!(peer = %accepted.peer, %error, "TLS handshake failed");
             return None;
         }
@@ -238,25 +239,12 @@ async fn establish(
         Some(facts),
         cut.clone(),
     );
-    Some((
-        Io::tls(tcp, session, cut.clone()),
-        Rc::new(downstream),
+    Some(Known {
+        io: Io::tls(tcp, session, cut),
+        downstream: Rc::new(downstream),
+        early: Vec::new(),
         http2,
-    ))
-}
-
-async fn serve_wire(
-    local: &Rc<Local>,
-    downstream: Rc<Downstream>,
-    io: Io,
-    early: Vec<u8>,
-    http2: bool,
-) {
-    if http2 {
-        Box::pin(serve::h2::serve(local.clone(), downstream, io, early)).await;
-    } else {
-        serve::h1::serve(local.clone(), downstream, io, early).await;
-    }
+    })
 }
 
 /// Reads until it is clear whether the first bytes are the preface of HTTP/2; `None` when they do not come.
@@ -292,4 +280,19 @@ async fn has_preface(
         }
     }
     Some(early.starts_with(PREFACE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::connection;
+
+    /// Of what a function of two arguments gives.
+    fn size<A, B, F>(_: impl Fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn the_task_of_a_connection_is_small() {
+        assert!(size(connection) <= 192, "{} bytes", size(connection));
+    }
 }

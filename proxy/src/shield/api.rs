@@ -33,6 +33,9 @@ pub enum Request {
         kind: Kind,
         addresses: Vec<String>,
         list: Option<String>,
+        /// Who asks: refused if it would cut them off.
+        #[serde(default)]
+        spare: Option<IpAddr>,
     },
     List {
         kind: Kind,
@@ -51,6 +54,9 @@ pub enum Request {
     Flush {
         kind: Kind,
         list: Option<String>,
+        /// As of [`Self::Del`].
+        #[serde(default)]
+        spare: Option<IpAddr>,
     },
     Import(Import),
     Export {

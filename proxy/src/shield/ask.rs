@@ -55,7 +55,8 @@ impl Shield {
                 kind,
                 addresses,
                 list,
-            } => state.delete(kind, &addresses, list),
+                spare,
+            } => state.delete(kind, &addresses, list, spare),
             Request::List {
                 kind,
                 containing,
@@ -64,7 +65,7 @@ impl Shield {
             } => state.list(kind, containing.as_deref(), list.as_deref(), limit),
             Request::Test { kind, address } => state.test(kind, &address),
             Request::Explain { address } => state.explain(&address),
-            Request::Flush { kind, list } => state.flush(kind, list),
+            Request::Flush { kind, list, spare } => state.flush(kind, list, spare),
             Request::Import(import) => state.import(import),
             Request::Export { kind, list, format } => state.export(kind, list.as_deref(), format),
             Request::Stats { kind } => Ok(Answer::Stats(state.stats(kind).0)),

@@ -84,6 +84,27 @@ impl State {
         }
     }
 
+    pub(super) fn is_autobanned(&self, prefix: Prefix) -> bool {
+        let lists = self.store.lists();
+        let list = lists.find(Kind::Block, AUTOBAN);
+        list.is_some_and(|list| lists.get(AnyNet::from(prefix), list).is_some())
+    }
+
+    /// Begins anew with peers whose bans were taken back: those that are on the list no longer.
+    pub(super) fn pardon(&self, prefixes: impl Iterator<Item = Prefix>) -> Option<String> {
+        let free = prefixes.filter(|prefix| !self.is_autobanned(*prefix));
+        self.pardons
+            .add(free.map(|prefix| network_of(prefix.address)));
+        if self.is_proxy {
+            return None;
+        }
+        let settled = self.pardons.settle(&self.config.server.state_dir);
+        let error = settled.err()?;
+        Some(format!(
+            "the next ban of the same peer is as long as if this one stood: {error}"
+        ))
+    }
+
     fn is_banned(&self, prefix: Prefix, now_ns: u64) -> bool {
         let lists = self.store.lists();
         let list = lists.find(Kind::Block, AUTOBAN);

@@ -1,7 +1,6 @@
 //! What of this machine helps or hinders the shield, and what to do about it. Looks and changes nothing; needs no proxy.
 
 use std::fs;
-use std::path::Path;
 
 use openclaw_core::config::{Config, ShieldMode};
 use rustix::process::{Resource, getrlimit};
@@ -266,8 +265,8 @@ fn interfaces(config: &Config) -> Vec<Finding> {
 }
 
 fn interface(name: &str, mode: ShieldMode, pins: &Pins) -> Vec<Finding> {
-    let about = Path::new("/sys/class/net").join(name);
-    if !about.exists() {
+    // By the network namespace of the process; /sys may show another's.
+    if kernel::interface_index(name).is_none() {
         let advice =
             "`ip link` lists those that there are; the proxy attaches to it when it appears.";
         return vec![Finding::new(
@@ -294,15 +293,15 @@ fn interface(name: &str, mode: ShieldMode, pins: &Pins) -> Vec<Finding> {
     };
     findings.push(Finding::new(check("driver"), status, driver, advice));
     findings.push(attached(name, &check("program"), pins));
-    if let Some(mtu) = read(&about.join("mtu").to_string_lossy()) {
-        let is_large = mtu.parse().is_ok_and(|mtu: u32| mtu > ONE_PAGE);
+    if let Some(mtu) = kernel::interface_mtu(name) {
+        let is_large = mtu > ONE_PAGE;
         let status = if is_large && mode != ShieldMode::Generic {
             Health::Warn
         } else {
             Health::Ok
         };
         let advice = "Frames of several pages: some drivers refuse native XDP then; lower the MTU if the mode is generic.";
-        findings.push(Finding::new(check("mtu"), status, mtu, advice));
+        findings.push(Finding::new(check("mtu"), status, mtu.to_string(), advice));
     }
     if let Ok(has_lro) = inspect::has_lro(name) {
         let (status, found) = if has_lro {
@@ -314,7 +313,7 @@ fn interface(name: &str, mode: ShieldMode, pins: &Pins) -> Vec<Finding> {
             format!("Run `ethtool -K {name} lro off`: most drivers refuse native XDP with it.");
         findings.push(Finding::new(check("lro"), status, found, &advice));
     }
-    if let Some(state) = read(&about.join("operstate").to_string_lossy()) {
+    if let Some(state) = read(&format!("/sys/class/net/{name}/operstate")) {
         let status = if state == "down" {
             Health::Warn
         } else {
@@ -353,6 +352,8 @@ fn read(path: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]

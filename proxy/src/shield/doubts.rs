@@ -1,9 +1,8 @@
 //! What of a configuration of the shield probably does not do what is meant, on this machine and now.
 
-use std::path::Path;
-
 use openclaw_core::config::{Config, ShieldMode};
 
+use super::kernel::{BPFFS, inspect, interface_index};
 use super::own;
 use super::prefix::{AnyNet, show};
 use super::store::Guard;
@@ -15,9 +14,28 @@ pub fn missing_interfaces(config: &Config) -> Vec<String> {
     }
     let interfaces = config.shield.interfaces.iter();
     interfaces
-        .filter(|name| !Path::new("/sys/class/net").join(name).exists())
+        .filter(|name| interface_index(name).is_none())
         .map(|name| format!("shield.interfaces: there is no network interface `{name}`"))
         .collect()
+}
+
+/// A place for pins that cannot hold any: maps and links live on a BPF file system only.
+pub fn unpinnable(config: &Config) -> Option<String> {
+    let shield = &config.shield;
+    let pin_dir = &shield.pin_dir;
+    if shield.mode == ShieldMode::Off
+        || shield.interfaces.is_empty()
+        // That one is mounted on demand.
+        || pin_dir.starts_with(BPFFS)
+        || inspect::is_on_bpffs(pin_dir).unwrap_or(true)
+    {
+        return None;
+    }
+    Some(format!(
+        "shield.pin_dir: {} is not on a BPF file system, so nothing can be pinned there and nothing is attached; use a directory \
+         below {BPFFS}",
+        pin_dir.display()
+    ))
 }
 
 /// Ranges of `shield.block` around what is never blocked.

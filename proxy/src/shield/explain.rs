@@ -7,14 +7,13 @@ use openclaw_common::abi::{Config, Entry, Limit, Prefix4, Prefix6, class};
 use openclaw_common::bucket::Uncounted;
 use openclaw_common::decide::{Record, Tables, decide};
 use openclaw_common::packet::{Address, Flow};
-use openclaw_common::ports::Set;
-use openclaw_common::rate::Kind as Limited;
 use openclaw_common::verdict::{Reason, Verdict};
 use openclaw_core::config::units::Rate;
 use openclaw_core::country::country_code;
 use serde::{Deserialize, Serialize};
 
 use super::api::{Answer, ApiError, EntryView};
+use super::host::sources_only;
 use super::kernel::{KernelError, Maps};
 use super::lists::Kind;
 use super::prefix::{self, AnyNet};
@@ -328,21 +327,5 @@ impl Tables for Held {
         self.fine.map(Copied)
     }
 
-    fn ports(&self, _: Set, _: u32) -> u64 {
-        0
-    }
-
-    fn bucket(&self, _: Address, _: Limited, _: u64) -> Option<Uncounted> {
-        None
-    }
-
-    fn note(&self, _: &Config, _: &Flow, _: Reason, _: u8) {}
-
-    fn now_ns(&self) -> u64 {
-        self.now_ns
-    }
-
-    fn tick_ns(&self) -> u64 {
-        self.now_ns
-    }
+    sources_only!();
 }

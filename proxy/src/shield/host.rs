@@ -10,7 +10,7 @@ use openclaw_common::abi::class;
 
 #[cfg(test)]
 pub(super) use self::view::HostRecord;
-pub(super) use self::view::{View, reason};
+pub(super) use self::view::{View, reason, sources_only};
 use super::compile::{Changes, Entries, Place, Placement, placements};
 use super::geo::{Countries, Policy};
 use super::index::Lengths;

@@ -25,11 +25,13 @@ mod hits;
 mod host;
 mod index;
 mod journal;
+mod killswitch;
 mod lists;
 mod lock;
 mod look;
 mod metrics;
 mod news;
+mod operator;
 mod own;
 mod peers;
 mod persist;
@@ -63,9 +65,10 @@ pub use self::api::{
     Answer, ApiError, Changed, EntryView, FeedStatus, Import, ListStats, MemoryStats, Request,
     Stats, TableStats, Tested,
 };
+use self::autoban::Pardons;
 pub use self::ban::Banned;
 pub use self::doctor::{Finding, Health, examine};
-pub use self::doubts::{missing_interfaces, pointless_blocks};
+pub use self::doubts::{missing_interfaces, pointless_blocks, unpinnable};
 use self::drops::DropLog;
 pub use self::drops::DropView;
 pub use self::explain::{Explained, KernelView, LimitView};
@@ -108,6 +111,7 @@ pub fn prepare(config: &Config, heir: Option<&Account>) -> Result<(), KernelErro
 pub struct Shield {
     state: Arc<Mutex<State>>,
     shared: Arc<Shared>,
+    pardons: Arc<Pardons>,
     drops: Arc<DropLog>,
     /// Held while the file is written, so that an older one never replaces a newer.
     saving: Arc<Mutex<()>>,
@@ -122,6 +126,11 @@ impl Shield {
         state.raise();
         for warning in state.warnings() {
             tracing::warn!("{warning}");
+        }
+        if !state.is_on {
+            tracing::warn!(
+                "the shield is OFF, as it was before this start: everything passes; `openclaw shield on` ends that"
+            );
         }
         let status = state.status();
         for (interface, why) in status.unattached() {
@@ -144,9 +153,11 @@ impl Shield {
 
     fn of(state: State) -> Self {
         let shared = Arc::clone(&state.shared);
+        let pardons = Arc::clone(&state.pardons);
         Self {
             state: Arc::new(Mutex::new(state)),
             shared,
+            pardons,
             drops: Arc::default(),
             saving: Arc::default(),
         }
@@ -155,6 +166,10 @@ impl Shield {
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic leaves lists that are right, and tables that the next change to them repairs.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pardons(&self) -> &Pardons {
+        &self.pardons
     }
 
     /// What a worker asks about every peer.

@@ -3,23 +3,22 @@
 //! than one that does not start.
 
 mod own;
+mod read;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use openclaw_core::config::Prefix;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 pub(super) use self::own::Files;
 use self::own::{BIG, Written};
+pub(super) use self::read::load;
 use super::index::{ListId, Record};
 use super::lists::{Kind, List, Lists, Origin};
-use super::prefix::{self, AnyNet, show};
-use super::rules::check_name;
+use super::prefix::{AnyNet, show};
 use super::store::Now;
 use crate::privilege::leave_to_owner;
 
@@ -30,34 +29,32 @@ const ALONE: u32 = 1;
 const VERSION: u32 = 2;
 const SECOND: u64 = 1_000_000_000;
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Saved<'a> {
     version: u32,
-    #[serde(borrow)]
     lists: Vec<SavedList<'a>>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct SavedList<'a> {
     kind: Kind,
-    #[serde(borrow)]
-    name: Cow<'a, str>,
+    name: &'a str,
     /// The entries are in the list's own file.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     own_file: bool,
-    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     entries: Vec<SavedEntry<'a>>,
 }
 
 /// Times are seconds since 1970.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct SavedEntry<'a> {
     address: String,
     added: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<u64>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    reason: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
 }
 
 /// A list as it was saved, without what has ended since.
@@ -68,6 +65,8 @@ pub(super) struct Kept {
     pub(super) entries: Vec<Restored>,
     /// It came from a file of its own.
     pub(super) is_own: bool,
+    /// Nothing of that file was left out.
+    pub(super) is_whole: bool,
 }
 
 type Restored = (Prefix, Record);
@@ -102,6 +101,17 @@ pub(super) enum PersistError {
         path: PathBuf,
         aside: PathBuf,
         source: io::Error,
+    },
+    #[error(
+        "{count} parts of {} cannot be used and are left out, the first: {first}; the whole is kept in {}",
+        path.display(),
+        aside.display()
+    )]
+    LeftOut {
+        path: PathBuf,
+        aside: PathBuf,
+        count: usize,
+        first: String,
     },
     #[error("cannot save the lists to {}; they hold until the next start only", path.display())]
     Write { path: PathBuf, source: io::Error },
@@ -145,7 +155,7 @@ pub(super) fn encode(lists: &Lists, files: &Files, now: Now) -> Encoded {
         }
         small.push(SavedList {
             kind: list.kind,
-            name: (&list.name).into(),
+            name: &list.name,
             own_file: is_big(list),
             entries: saved_entries(&of_list.unwrap_or_default(), now),
         });
@@ -170,7 +180,7 @@ fn saved_entries<'a>(entries: &[(AnyNet, &'a Record)], now: Now) -> Vec<SavedEnt
         address: show(&net.to_prefix()),
         added: record.added,
         until: moment(record, now),
-        reason: record.reason.as_deref().map(Cow::Borrowed),
+        reason: record.reason.as_deref(),
     });
     entries.collect()
 }
@@ -223,119 +233,6 @@ fn write(path: &Path, bytes: &[u8], state_dir: &Path) -> io::Result<()> {
     file.into_inner()
         .map_err(io::IntoInnerError::into_error)?
         .sync_all()
-}
-
-/// Reads what was saved; nothing if there is no file.
-pub(super) fn load(state_dir: &Path, now: Now) -> Result<Loaded, PersistError> {
-    let path = state_dir.join(FILE);
-    let bytes = match fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Loaded::default()),
-        Err(source) => return Err(PersistError::Read { path, source }),
-    };
-    let mut lists =
-        decode(&bytes, now).map_err(|source| set_aside(path, now, io::Error::from(source)))?;
-    let mut problems = Vec::new();
-    lists.retain_mut(|list| {
-        if !list.is_own {
-            return true;
-        }
-        match load_own(state_dir, list, now) {
-            Ok(entries) => list.entries = entries,
-            Err(problem) => {
-                problems.push(problem);
-                return false;
-            }
-        }
-        true
-    });
-    Ok(Loaded { lists, problems })
-}
-
-fn load_own(state_dir: &Path, list: &Kept, now: Now) -> Result<Vec<Restored>, PersistError> {
-    let path = state_dir.join(own::file_name(list.kind, &list.name));
-    let bytes = fs::read(&path).map_err(|source| PersistError::Read {
-        path: path.clone(),
-        source,
-    })?;
-    own::decode(&bytes, now).map_err(|what| {
-        let source = io::Error::new(io::ErrorKind::InvalidData, what);
-        set_aside(path, now, source)
-    })
-}
-
-fn set_aside(path: PathBuf, now: Now, source: io::Error) -> PersistError {
-    let aside = path.with_added_extension(format!("damaged-{}", now.unix));
-    // If it cannot be moved, the next save replaces it; the warning is the same.
-    let _ = fs::rename(&path, &aside);
-    PersistError::Damaged {
-        path,
-        aside,
-        source,
-    }
-}
-
-fn decode(bytes: &[u8], now: Now) -> Result<Vec<Kept>, serde_json::Error> {
-    use serde::de::Error as _;
-    let saved: Saved<'_> = serde_json::from_slice(bytes)?;
-    if ![ALONE, VERSION].contains(&saved.version) {
-        let text = format!("version {} is unknown", saved.version);
-        return Err(serde_json::Error::custom(text));
-    }
-    let lists = saved.lists.into_iter().map(|list| {
-        // It becomes a part of a path.
-        if list.own_file && check_name(list.kind, &list.name).is_err() {
-            return Err(serde_json::Error::custom("a list has no possible name"));
-        }
-        let entries = list
-            .entries
-            .into_iter()
-            .filter_map(|entry| restore(entry, now).transpose());
-        Ok(Kept {
-            kind: list.kind,
-            name: list.name.into_owned(),
-            entries: entries.collect::<Result<_, _>>()?,
-            is_own: list.own_file,
-        })
-    });
-    lists.collect()
-}
-
-/// Nothing if it has ended.
-fn restore(entry: SavedEntry<'_>, now: Now) -> Result<Option<Restored>, serde_json::Error> {
-    let reading = prefix::read(&entry.address).map_err(serde::de::Error::custom)?;
-    let reason = entry.reason.map(|reason| Arc::from(reason.as_ref()));
-    Ok(restored(
-        reading.prefix,
-        entry.added,
-        entry.until,
-        reason,
-        now,
-    ))
-}
-
-/// Nothing if it has ended. The monotonic clock may be that of another boot.
-fn restored(
-    prefix: Prefix,
-    added: u64,
-    until: Option<u64>,
-    reason: Option<Arc<str>>,
-    now: Now,
-) -> Option<Restored> {
-    let until_ns = match until {
-        None => 0,
-        Some(until) => {
-            let left = until.checked_sub(now.unix).filter(|left| *left > 0)?;
-            let left_ns = left.saturating_mul(SECOND);
-            now.mono_ns.saturating_add(left_ns).min(u64::MAX - 1)
-        }
-    };
-    let record = Record {
-        until_ns,
-        added,
-        reason,
-    };
-    Some((prefix, record))
 }
 
 #[cfg(test)]

@@ -19,12 +19,18 @@ pub(super) struct Ports {
 impl Ports {
     /// The ports of the listeners. A port that the kernel has yet to choose is none.
     pub(super) fn of(config: &Config) -> Self {
-        let addresses = config.listeners.iter().flat_map(|listener| &listener.bind);
-        let ports = addresses.map(std::net::SocketAddr::port);
-        Self {
-            tcp: ports.filter(|port| *port != 0).collect(),
-            ..Self::default()
+        let mut ports = Self::default();
+        for listener in &config.listeners {
+            let bound = listener.bind.iter().map(std::net::SocketAddr::port);
+            for port in bound.filter(|port| *port != 0) {
+                ports.tcp.insert(port);
+                if listener.protocols.h3 {
+                    ports.udp.insert(port);
+                    ports.quic.insert(port);
+                }
+            }
         }
+        ports
     }
 
     /// Writes them to the kernel.

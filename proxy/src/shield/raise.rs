@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use openclaw_common::abi::flags;
 use openclaw_core::config::{Config, OnExit, ShieldMode};
 use openclaw_core::country::country_code;
 
@@ -77,15 +76,9 @@ impl State {
         }
     }
 
-    /// Brings maps in line with the lists. Without a proxy the kill switch stays as it was found.
+    /// Brings maps in line with the lists. The kill switch stays as it was found.
     fn adopt(&mut self, maps: Arc<Maps>) {
-        if !self.is_proxy
-            && self.kernel.is_none()
-            && let Ok(found) = maps.config()
-        {
-            self.is_on = found.flags & flags::ENABLED != 0;
-            self.shared.set_rules(self.flags(), self.monitored());
-        }
+        self.find_switch(&maps);
         // Without a proxy the ports are those of the last one.
         if self.is_proxy
             && let Err(error) = Ports::of(&self.config).write(&maps)
@@ -169,45 +162,17 @@ impl State {
         self.pins.detach(interface)
     }
 
-    /// The kill switch, thrown through this process.
-    pub(super) fn switch(&mut self, is_on: bool) -> Result<(), KernelError> {
-        self.is_on = is_on;
-        self.shared.set_rules(self.flags(), self.monitored());
-        let Some(maps) = &self.maps else {
-            return Ok(());
-        };
-        maps.set_config(&self.kernel_config())
-    }
-
-    /// Has the kernel program go by what is configured now. The kill switch stays as it is on the pins.
-    pub(super) fn configure(&mut self) -> Result<(), KernelError> {
-        self.follow_switch();
-        self.shared.set_rules(self.flags(), self.monitored());
-        let Some(maps) = &self.maps else {
-            return Ok(());
-        };
-        maps.refresh_config(&self.kernel_config())
-    }
-
-    /// Learns that the kill switch was thrown on the pinned maps, behind the back of this process.
-    pub(super) fn follow_switch(&mut self) {
-        if let Some(maps) = &self.maps
-            && let Ok(found) = maps.config()
-            && (found.flags & flags::ENABLED != 0) != self.is_on
-        {
-            self.is_on = !self.is_on;
-            self.shared.set_tightened();
-            self.shared.set_rules(self.flags(), self.monitored());
-            tracing::warn!(
-                on = self.is_on,
-                "the kill switch was thrown on the pinned maps"
-            );
-        }
-    }
-
     /// Follows a new configuration.
     pub(super) fn reload(&mut self, config: &Config) -> Vec<String> {
         let old = std::mem::replace(&mut self.config, config.clone());
+        let kept = &old.shield.pin_dir;
+        let moved = (*kept != config.shield.pin_dir).then(|| {
+            format!(
+                "`shield.pin_dir` stays {} until the proxy is restarted",
+                kept.display()
+            )
+        });
+        self.config.shield.pin_dir.clone_from(kept);
         // The lock is on the old one.
         self.config
             .server
@@ -216,7 +181,8 @@ impl State {
         let now = self.now();
         let mut regions = self.set_lists(now);
         regions.extend(self.set_feeds());
-        let mut warnings = self.commit(&regions);
+        let mut warnings: Vec<String> = moved.into_iter().collect();
+        warnings.extend(self.commit(&regions));
         warnings.extend(self.reload_geo());
         let written = self
             .maps
@@ -260,6 +226,11 @@ impl State {
 
     /// What the kernel keeps doing, or not, when the process has ended.
     pub(super) fn lower(&mut self) {
+        // Nobody reads what the kernel program would tell.
+        self.is_proxy = false;
+        if let Err(error) = self.configure() {
+            tracing::warn!("{}", chain(&error));
+        }
         if self.config.shield.on_exit == OnExit::Keep {
             return;
         }

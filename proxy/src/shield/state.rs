@@ -8,6 +8,7 @@ use openclaw_common::abi::{self, flags};
 use openclaw_common::verdict::Reason;
 use openclaw_core::config::{Config, Level, Prefix, ShieldAction};
 
+use super::autoban::Pardons;
 use super::confirm::Unconfirmed;
 use super::drops::Sampling;
 use super::feeds::Feed;
@@ -59,6 +60,7 @@ pub(super) struct State {
     pub(super) news: News,
     pub(super) unconfirmed: Unconfirmed,
     pub(super) trials: Trials,
+    pub(super) pardons: Arc<Pardons>,
     pub(super) geo: Attention,
     pub(super) feeds: Vec<Feed>,
     pub(super) is_on: bool,
@@ -96,6 +98,7 @@ impl State {
             news: News::default(),
             unconfirmed: Unconfirmed::default(),
             trials: Trials::default(),
+            pardons: Arc::default(),
             geo: Attention::default(),
             feeds: Vec::new(),
             is_on: true,
@@ -107,6 +110,7 @@ impl State {
             files: Files::default(),
             next_guards: Instant::now(),
         };
+        state.recall_switch();
         let now = state.now();
         state.set_lists(now);
         state.set_feeds();
@@ -130,10 +134,10 @@ impl State {
             .extend(loaded.problems.iter().map(|error| chain(error)));
         for list in loaded.lists {
             let refused = self.store.restore(list.kind, &list.name, list.entries);
+            let is_whole = refused.is_empty() && list.is_whole;
             if list.is_own {
                 let lists = self.store.lists();
-                self.files
-                    .found(lists, list.kind, &list.name, refused.is_empty());
+                self.files.found(lists, list.kind, &list.name, is_whole);
             }
             for refusal in refused {
                 self.warnings

@@ -125,10 +125,24 @@ impl Status {
         if self.on && self.action == "monitor" {
             line += ", monitor: counts, drops nothing";
         }
-        if let Some(syn) = self.syn.as_ref().filter(|syn| syn.attack) {
-            line = format!("{line}, SYN FLOOD of {}/s answered with cookies", syn.rate);
+        if let Some(syn) = &self.syn {
+            line += &syn.headline();
         }
         line + &format!("; {} blocked, {} allowed", self.blocked, self.allowed)
+    }
+}
+
+impl SynStatus {
+    /// What the line about everything says of it.
+    fn headline(&self) -> String {
+        match (self.attack, self.always, self.watched) {
+            (false, _, _) | (_, true, true) => String::new(),
+            (true, true, false) => ", every SYN is answered with a cookie".into(),
+            (true, false, true) => format!(", SYN FLOOD of {}/s, only counted", self.rate),
+            (true, false, false) => {
+                format!(", SYN FLOOD of {}/s answered with cookies", self.rate)
+            }
+        }
     }
 }
 
@@ -152,6 +166,31 @@ impl Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_flood_is_told_from_cookies_that_are_always_sent() {
+        let said = |attack, always, watched| {
+            let syn = SynStatus {
+                attack,
+                always,
+                watched,
+                rate: 7,
+                ..SynStatus::default()
+            };
+            syn.headline()
+        };
+        assert_eq!(said(false, false, false), "");
+        assert_eq!(
+            said(true, false, false),
+            ", SYN FLOOD of 7/s answered with cookies"
+        );
+        assert_eq!(said(true, false, true), ", SYN FLOOD of 7/s, only counted");
+        assert_eq!(
+            said(true, true, false),
+            ", every SYN is answered with a cookie"
+        );
+        assert_eq!(said(true, true, true), "");
+    }
 
     #[test]
     fn one_line_says_what_protects() {

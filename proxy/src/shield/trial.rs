@@ -9,8 +9,6 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use openclaw_common::verdict::Verdict;
-
 use super::api::{Answer, ApiError};
 use super::confirm;
 use super::kernel::{Attached, Kernel, KernelError, Mode};
@@ -60,7 +58,7 @@ impl State {
             self.may_try(interface, is_attached)?;
         }
         if let Some(peer) = order.spare.filter(|_| !is_attached) {
-            self.spare_operator(interface, peer)?;
+            self.spare_on(interface, peer)?;
         }
         match within {
             // First of all it is written down, so that a proxy that dies leaves nothing on trial for good.
@@ -87,20 +85,6 @@ impl State {
             )));
         }
         Ok(())
-    }
-
-    /// Whoever works over SSH would cut the branch on which they sit.
-    fn spare_operator(&self, interface: &str, peer: IpAddr) -> Result<(), ApiError> {
-        let peer = peer.to_canonical();
-        let reason = self.shared.decide(peer, self.now().mono_ns).reason;
-        if reason.verdict() != Verdict::Drop {
-            return Ok(());
-        }
-        Err(ApiError::failed(&format!(
-            "the shield is not attached to {interface}: you are logged in from {peer}, which it would drop ({}); `openclaw explain ip \
-             {peer}` says why, --force attaches all the same",
-            reason.code()
-        )))
     }
 
     fn try_out(&mut self, interface: &str, within: Duration) -> Result<(), ApiError> {

@@ -129,22 +129,42 @@ impl State {
         kind: Kind,
         addresses: &[String],
         list: Option<String>,
+        spare: Option<IpAddr>,
     ) -> Result<Answer, ApiError> {
         let mut normalised = Problems::default();
         let prefixes = addresses
             .iter()
             .map(|address| read(address, &mut normalised))
             .collect::<Result<Vec<_>, _>>()?;
+        if let Some(peer) = spare.filter(|_| kind == Kind::Allow) {
+            self.spare_without(list.as_deref(), Some(&prefixes), peer)?;
+        }
+        let pardoned: Vec<Prefix> = prefixes
+            .iter()
+            .filter(|prefix| kind == Kind::Block && self.is_autobanned(**prefix))
+            .copied()
+            .collect();
         let deleted = self
             .store
             .delete(kind, list.as_deref(), &prefixes)
             .map_err(|error| list_error(&error))?;
         let mut changed = self.finish_delete(kind, list, deleted);
+        let pardoned = pardoned.into_iter();
+        // It may have been deleted from another list alone.
+        changed.warnings.extend(self.pardon(pardoned));
         changed.normalised = normalised;
         Ok(Answer::Changed(changed))
     }
 
-    pub(super) fn flush(&mut self, kind: Kind, list: Option<String>) -> Result<Answer, ApiError> {
+    pub(super) fn flush(
+        &mut self,
+        kind: Kind,
+        list: Option<String>,
+        spare: Option<IpAddr>,
+    ) -> Result<Answer, ApiError> {
+        if let Some(peer) = spare.filter(|_| kind == Kind::Allow) {
+            self.spare_without(list.as_deref(), None, peer)?;
+        }
         let deleted = self
             .store
             .flush(kind, list.as_deref())

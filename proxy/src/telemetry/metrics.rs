@@ -63,7 +63,7 @@ metrics! {
     RECEIVED_BYTES Counter "openclaw_request_body_bytes_total" "bytes" ["listener", "route"] "Bytes received from clients in request bodies.";
     SENT_BYTES Counter "openclaw_response_body_bytes_total" "bytes" ["listener", "route"] "Bytes sent to clients in response bodies.";
     REFUSALS_TOTAL Counter "openclaw_refusals_total" "" ["reason"] "Requests and connections refused, by reason code (see `openclaw reasons`).";
-    UPSTREAM_HEALTHY Gauge "openclaw_upstream_healthy" "" ["upstream", "endpoint"] "0 while the last connection tried to the endpoint, by any worker, failed; else 1, also before the first. It changes with traffic alone: nothing probes yet.";
+    UPSTREAM_HEALTHY Gauge "openclaw_upstream_healthy" "" ["upstream", "endpoint"] "0 while probes call the endpoint unwell, its breaker is open, or the last connection tried to it, by any worker, failed; else 1, also before the first.";
     UPSTREAM_REQUESTS_TOTAL Counter "openclaw_upstream_requests_total" "" ["upstream", "endpoint", "code"] "Requests sent to an endpoint, by the class of its answer; `none` when there was no usable answer.";
     UPSTREAM_CONNECTS_TOTAL Counter "openclaw_upstream_connects_total" "" ["upstream", "endpoint", "result"] "Connections tried to an endpoint; result is ok or failed.";
     UPSTREAM_RETRIES_TOTAL Counter "openclaw_upstream_retries_total" "" ["upstream"] "Requests sent again after the first attempt failed.";

@@ -89,6 +89,11 @@ impl Recorder {
         }
     }
 
+    /// Counts a refusal of whom a line would say nothing: a sender whose address is not known to be its own.
+    pub fn count_refusal(&self, reason: Reason) {
+        self.shard.borrow_mut().refusal(reason);
+    }
+
     /// Counts and logs a refusal without an exchange: at accept, in the TLS handshake, by an h2 budget. `fields` are made
     /// only where they are written.
     pub fn refused_connection(

@@ -41,6 +41,12 @@ impl<'a> Summary<'a> {
         summary
     }
 
+    /// Probes or a breaker say that nothing should be sent to this endpoint.
+    pub fn call_unfit(&mut self, upstream: &'a str, endpoint: &'a str) {
+        let counts = self.endpoints.entry((upstream, endpoint)).or_default();
+        counts.is_unfit = true;
+    }
+
     /// Connections that are open now.
     pub fn open_connections(&self) -> i64 {
         self.listeners.values().map(|counts| counts.open).sum()

@@ -124,11 +124,13 @@ pub(super) struct EndpointCounts {
     /// When a connection was last tried, and whether it came to be.
     pub(super) last_connect: Option<(Instant, bool)>,
     pub(super) time: Histogram,
+    /// Probes or a breaker say so; known to the control plane alone.
+    pub(super) is_unfit: bool,
 }
 
 impl EndpointCounts {
     pub(super) fn is_healthy(&self) -> bool {
-        self.last_connect.is_none_or(|(_, success)| success)
+        !self.is_unfit && self.last_connect.is_none_or(|(_, success)| success)
     }
 }
 

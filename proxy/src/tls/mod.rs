@@ -8,13 +8,17 @@ use std::sync::Arc;
 
 use openclaw_core::certificates::ByName;
 use openclaw_core::config::{Certificate, Listener, Protocols, Tls, TlsVersion};
+use quinn_proto::crypto::rustls::QuicServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{self, Ticketer};
 use rustls::pki_types::pem;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoServerSessionStorage, ProducesTickets, WebPkiClientVerifier};
+use rustls::server::{
+    NoServerSessionStorage, ProducesTickets, ServerSessionMemoryCache, StoresServerSessions,
+    WebPkiClientVerifier,
+};
 use rustls::version::{TLS12, TLS13};
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 use self::certificate::Loaded;
 pub use self::certificate::{CertificateFacts, Validity};
@@ -23,7 +27,10 @@ use self::resolver::Resolver;
 mod certificate;
 mod resolver;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+
+/// Sessions that QUIC clients of one listener may come back to; the oldest go first.
+const QUIC_SESSIONS: usize = 8192;
 
 /// What is wrong with a certificate or key.
 #[derive(Debug, thiserror::Error)]
@@ -87,12 +94,23 @@ impl TlsError {
 }
 
 /// A listener's TLS, ready to serve.
-#[derive(Debug)]
 pub struct Ready {
     pub config: Arc<ServerConfig>,
+    /// Where HTTP/3 is spoken.
+    pub quic: Option<Arc<QuicServerConfig>>,
     pub names: Arc<ByName>,
     /// In the order of the configuration; the first serves clients that name no host or an unknown one.
     pub certificates: Vec<CertificateFacts>,
+}
+
+impl std::fmt::Debug for Ready {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Ready")
+            .field("config", &self.config)
+            .field("names", &self.names)
+            .field("certificates", &self.certificates)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What outlives a reload: ticket keys, so that clients go on resuming, and self-signed certificates, so that a client
@@ -101,6 +119,7 @@ pub struct Ready {
 pub struct Keeper {
     provider: Arc<CryptoProvider>,
     tickets: HashMap<Arc<str>, Arc<dyn ProducesTickets>>,
+    sessions: HashMap<Arc<str>, Arc<dyn StoresServerSessions>>,
     self_signed: HashMap<Vec<String>, Arc<Loaded>>,
 }
 
@@ -109,6 +128,7 @@ impl Default for Keeper {
         Self {
             provider: Arc::new(aws_lc_rs::default_provider()),
             tickets: HashMap::new(),
+            sessions: HashMap::new(),
             self_signed: HashMap::new(),
         }
     }
@@ -156,11 +176,18 @@ impl Keeper {
             keys: loaded.iter().map(|one| Arc::clone(&one.key)).collect(),
         });
         let certificates = loaded.iter().map(|one| one.facts.clone()).collect();
+        let setup = |source| vec![(TlsPart::All, TlsError::Setup { source })];
+        let quic = listener.protocols.h3.then(|| {
+            let (resolver, clients) = (Arc::clone(&resolver), clients.clone());
+            self.quic(listener, resolver, clients)
+        });
+        let quic = quic.transpose().map_err(setup)?;
         let config = self
             .config(listener, tls.min, resolver, clients)
-            .map_err(|source| vec![(TlsPart::All, TlsError::Setup { source })])?;
+            .map_err(setup)?;
         Ok(Ready {
             config: Arc::new(config),
+            quic,
             names,
             certificates,
         })
@@ -177,24 +204,59 @@ impl Keeper {
             TlsVersion::V1_2 => &[&TLS13, &TLS12],
             TlsVersion::V1_3 => &[&TLS13],
         };
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
-            .with_protocol_versions(versions)?;
-        let mut config = if let Some(verifier) = clients {
-            let mut config = builder
-                .with_client_cert_verifier(verifier)
-                .with_cert_resolver(resolver);
-            // A ticket would let a client in on a certificate that was checked long ago, or never: each connection
-            // proves its own.
-            config.send_tls13_tickets = 0;
-            config
-        } else {
-            let mut config = builder.with_no_client_auth().with_cert_resolver(resolver);
+        let resumes = clients.is_none();
+        let mut config = self.basis(versions, resolver, clients)?;
+        if resumes {
             config.ticketer = self.ticketer(&listener.name)?;
             // More than one ticket costs bytes in every handshake and helps nobody who keeps connections.
             config.send_tls13_tickets = 1;
-            config
-        };
+        }
         config.alpn_protocols = alpn(listener.protocols);
+        Ok(config)
+    }
+
+    /// For QUIC, which is TLS 1.3 (RFC 9001 §4.2). A session is kept here and taken out when a client comes back to it: only so is
+    /// early data of one client not taken twice (RFC 8446 §8.1).
+    fn quic(
+        &mut self,
+        listener: &Listener,
+        resolver: Arc<Resolver>,
+        clients: Option<Arc<dyn ClientCertVerifier>>,
+    ) -> Result<Arc<QuicServerConfig>, rustls::Error> {
+        let resumes = clients.is_none();
+        let mut config = self.basis(&[&TLS13], resolver, clients)?;
+        if resumes {
+            let sessions = self.sessions.entry(Arc::clone(&listener.name));
+            let sessions = sessions.or_insert_with(|| ServerSessionMemoryCache::new(QUIC_SESSIONS));
+            config.session_storage = Arc::clone(sessions);
+            // Each is good for one connection; browsers open two at a time.
+            config.send_tls13_tickets = 2;
+            // All or nothing (RFC 9001 §4.6.1).
+            config.max_early_data_size = u32::MAX;
+        }
+        config.alpn_protocols = vec![b"h3".to_vec()];
+        let config = QuicServerConfig::try_from(config);
+        let config = config.map_err(|error| rustls::Error::General(error.to_string()))?;
+        Ok(Arc::new(config))
+    }
+
+    /// Certificates and their choice; nothing that is resumed.
+    fn basis(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        resolver: Arc<Resolver>,
+        clients: Option<Arc<dyn ClientCertVerifier>>,
+    ) -> Result<ServerConfig, rustls::Error> {
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(versions)?;
+        let builder = match clients {
+            Some(verifier) => builder.with_client_cert_verifier(verifier),
+            None => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_cert_resolver(resolver);
+        // A ticket would let a client in on a certificate that was checked long ago, or never: where certificates of clients are
+        // asked for, each connection proves its own.
+        config.send_tls13_tickets = 0;
         // A cache of sessions would be one lock for all workers; tickets keep the state at the client.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         Ok(config)

@@ -18,7 +18,7 @@ use self::believer::Believer;
 use super::*;
 
 #[path = "../../../tests/support/believer.rs"]
-mod believer;
+pub(crate) mod believer;
 
 fn listener(protocols: Protocols) -> Listener {
     Listener {
@@ -36,7 +36,11 @@ fn listener(protocols: Protocols) -> Listener {
     }
 }
 
-const BOTH: Protocols = Protocols { h1: true, h2: true };
+const BOTH: Protocols = Protocols {
+    h1: true,
+    h2: true,
+    h3: false,
+};
 
 struct Folder(PathBuf);
 
@@ -218,6 +222,7 @@ fn alpn_follows_the_protocols_and_a_stranger_is_refused() {
     let h1 = ready(Protocols {
         h1: true,
         h2: false,
+        h3: false,
     });
     assert_eq!(
         negotiated(&h1, &["h2", "http/1.1"]),

@@ -133,25 +133,36 @@ impl Upstream {
         }
     }
 
-    /// The balancer's next choice, leaving out those in `tried` and, while others are left, those that failed just now.
+    /// The balancer's next choice, leaving out those in `tried` and those whose breaker is open. While others are left it
+    /// leaves out those that took no connection just now, and those that probes call unwell; when probes call all of them
+    /// unwell, the probes are probably wrong.
     pub fn choose(
         &self,
         tried: &[SocketAddr],
         (key, random): (Key, u64),
         now: Instant,
     ) -> Option<Rc<Endpoint>> {
-        let mut candidates = Candidates {
-            endpoints: &self.endpoints,
-            tried,
-            now,
-            all: false,
-        };
         let mut balancer = self.balancer.borrow_mut();
-        let index = balancer.next(key, random, &candidates).or_else(|| {
-            candidates.all = true;
+        let mut among = |among| {
+            let candidates = Candidates {
+                endpoints: &self.endpoints,
+                tried,
+                now,
+                among,
+            };
             balancer.next(key, random, &candidates)
-        })?;
-        self.endpoints.get(index).cloned()
+        };
+        loop {
+            let index = among(Among::Fit)
+                .or_else(|| among(Among::Well))
+                .or_else(|| among(Among::All))?;
+            let endpoint = self.endpoints.get(index)?;
+            let rules = self.config.breaker.as_ref();
+            // Whoever loses the place of the one that tries finds the breaker open at the next look.
+            if rules.is_none_or(|rules| endpoint.standing.take(rules, now)) {
+                return Some(Rc::clone(endpoint));
+            }
+        }
     }
 
     /// Whether the balancer goes by what endpoints have to do; only then is it counted, since workers share the counters.
@@ -167,19 +178,47 @@ impl Upstream {
         self.counts().then(|| endpoint.standing.begin())
     }
 
-    /// The endpoint was asked at `sent`, and began to answer at that time.
-    pub fn answered(&self, endpoint: &Endpoint, sent: Instant, answered: Option<Instant>) {
+    /// The endpoint was asked at `sent`, and began to answer at that time, with this status.
+    pub fn answered(
+        &self,
+        endpoint: &Endpoint,
+        sent: Instant,
+        answered: Option<Instant>,
+        status: u16,
+    ) {
+        // RFC 9110 §15.6.3 to §15.6.5: what is behind the endpoint failed, or it has too much to do.
+        if matches!(status, 502..=504) {
+            return self.failed(endpoint, sent.elapsed());
+        }
         if let Some(answered) = answered.filter(|_| self.counts()) {
             let took = answered.duration_since(sent);
             endpoint.standing.answered(took, answered);
+        }
+        if self.config.breaker.is_some() && endpoint.standing.succeeded() {
+            let (upstream, endpoint) = (&*self.config.name, &*endpoint.label);
+            tracing::info!(
+                upstream,
+                endpoint,
+                "the breaker closes: a request went well"
+            );
         }
     }
 
     /// The endpoint has failed after `took`. One that fails at once must not pass for a quick one.
     pub fn failed(&self, endpoint: &Endpoint, took: Duration) {
+        let now = Instant::now();
         if self.counts() {
             let took = took.max(self.config.connect_timeout);
-            endpoint.standing.answered(took, Instant::now());
+            endpoint.standing.answered(took, now);
+        }
+        let rules = self.config.breaker.as_ref();
+        if rules.is_some_and(|rules| endpoint.standing.failed(rules, now)) {
+            let (upstream, endpoint) = (&*self.config.name, &*endpoint.label);
+            tracing::warn!(
+                upstream,
+                endpoint,
+                "the breaker opens: too many requests failed"
+            );
         }
     }
 
@@ -208,15 +247,29 @@ struct Candidates<'a> {
     endpoints: &'a [Rc<Endpoint>],
     tried: &'a [SocketAddr],
     now: Instant,
-    /// Those that failed just now, too.
-    all: bool,
+    among: Among,
+}
+
+/// Who may be picked, of those whose breaker lets them.
+#[derive(Clone, Copy)]
+enum Among {
+    /// Well, and took the last connection.
+    Fit,
+    /// Well, as far as probes can tell.
+    Well,
+    All,
 }
 
 impl View for Candidates<'_> {
     fn is_usable(&self, index: usize) -> bool {
         self.endpoints.get(index).is_some_and(|endpoint| {
-            !self.tried.contains(&endpoint.address)
-                && (self.all || !endpoint.is_passed_over(self.now))
+            let standing = &endpoint.standing;
+            let fits = match self.among {
+                Among::Fit => standing.is_well() && !endpoint.is_passed_over(self.now),
+                Among::Well => standing.is_well(),
+                Among::All => true,
+            };
+            fits && standing.allows(self.now) && !self.tried.contains(&endpoint.address)
         })
     }
 

@@ -122,6 +122,7 @@ mod tests {
     use openclaw_core::config::{self, NoFiles, Source};
     use openclaw_core::route::Router;
 
+    use super::super::Bind;
     use super::*;
 
     fn adoption(generation: u64, listener: &str) -> Adoption {
@@ -142,7 +143,7 @@ mod tests {
         });
         let sockets = vec![BoundSocket {
             listener: listener.into(),
-            socket: TcpListener::bind("127.0.0.1:0").unwrap(),
+            socket: Bind::Tcp(TcpListener::bind("127.0.0.1:0").unwrap()),
         }];
         Adoption { snapshot, sockets }
     }

@@ -16,7 +16,8 @@ use tokio::sync::{mpsc, oneshot};
 pub use self::latest::{Adoption, Taken};
 use self::latest::{Giver, Taker};
 use crate::exchange::context::{Local, Refused};
-use crate::listener::{Listening, Terms, accept};
+use crate::listener::{Listening, Terms, Transport, accept, quic};
+use crate::serve::h3;
 use crate::shield::PeerFilter;
 use crate::shield::autoban::Informer;
 use crate::snapshot::Snapshot;
@@ -50,7 +51,21 @@ pub struct WorkerSeed {
 pub struct BoundSocket {
     /// Its name.
     pub listener: Arc<str>,
-    pub socket: TcpListener,
+    pub socket: Bind,
+}
+
+/// What a socket listens for.
+#[derive(Debug)]
+pub enum Bind {
+    Tcp(TcpListener),
+    /// HTTP/3.
+    Quic(Box<quic::Seat>),
+}
+
+impl Bind {
+    pub fn quic(seat: quic::Seat) -> Self {
+        Self::Quic(Box::new(seat))
+    }
 }
 
 /// What the control plane asks of a worker, besides a new snapshot.
@@ -261,24 +276,33 @@ impl Listeners {
             let Some(terms) = index.and_then(|index| self.terms(snapshot, index)) else {
                 continue;
             };
-            let result = bound
-                .socket
-                .set_nonblocking(true)
-                .and_then(|()| bound.socket.local_addr())
-                .and_then(|address| {
-                    Ok((address, tokio::net::TcpListener::from_std(bound.socket)?))
-                });
-            match result {
-                Ok((address, socket)) => {
-                    let listening = Listening::new(address, terms);
-                    self.open.push(listening.clone());
-                    tokio::task::spawn_local(accept(self.local.clone(), listening, socket));
-                }
+            let listening = match bound.socket {
+                Bind::Tcp(socket) => self.open_tcp(socket, &terms),
+                Bind::Quic(seat) => self.open_quic(*seat, &terms),
+            };
+            match listening {
+                Ok(listening) => self.open.push(listening),
                 Err(error) => {
                     tracing::error!(listener = %terms.config.name, %error, "the socket cannot be used");
                 }
             }
         }
+    }
+
+    fn open_tcp(&self, socket: TcpListener, terms: &Terms) -> io::Result<Rc<Listening>> {
+        socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?;
+        let socket = tokio::net::TcpListener::from_std(socket)?;
+        let listening = Listening::new(address, Transport::Tcp, terms.clone());
+        tokio::task::spawn_local(accept(self.local.clone(), listening.clone(), socket));
+        Ok(listening)
+    }
+
+    fn open_quic(&self, seat: quic::Seat, terms: &Terms) -> io::Result<Rc<Listening>> {
+        let listening = Listening::new(seat.address()?, Transport::Quic, terms.clone());
+        let (local, served) = (self.local.clone(), listening.clone());
+        tokio::task::spawn_local(quic::serve::<h3::Connection>(local, served, seat));
+        Ok(listening)
     }
 
     /// Changes over to a snapshot: new terms for those that stay, an end for those that go, new sockets.
@@ -288,11 +312,14 @@ impl Listeners {
         for listening in open {
             let name = listening.name();
             let index = snapshot.config.listeners.iter().position(|known| {
-                known.name == name
-                    && known
-                        .bind
-                        .iter()
-                        .any(|bind| serves(*bind, listening.address))
+                let mut binds = known.bind.iter();
+                let is_bound = binds.any(|bind| serves(*bind, listening.address));
+                is_bound
+                    && match listening.transport {
+                        Transport::Tcp => known.name == name,
+                        // A connection has no socket of its own: it stays with the address, whoever has that.
+                        Transport::Quic => known.protocols.h3,
+                    }
             });
             match index.and_then(|index| self.terms(snapshot, index)) {
                 Some(terms) => {

@@ -19,7 +19,10 @@ use std::ffi::OsString;
 use anyhow::Result;
 use clap::Subcommand;
 
-use crate::{ebpf, shell};
+use crate::{
+    ebpf,
+    shell::{self, say},
+};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -35,6 +38,8 @@ enum Subject {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// What clients get under a flood of SYNs from forged sources, and how many of those are answered, by defence
+    Flood,
     /// Instructions of each hot question, beside the counts in benches/hot.toml
     Hot(hot::Arguments),
     /// CPU time per request, side by side with the other proxies found here
@@ -44,6 +49,7 @@ enum Subject {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.subject {
         Subject::Xdp { arguments } => xdp(arguments),
+        Subject::Flood => flood(),
         Subject::Hot(arguments) => hot::run(arguments),
         Subject::Peers(arguments) => peers::run(arguments),
     }
@@ -55,5 +61,28 @@ fn xdp(arguments: &[OsString]) -> Result<()> {
         shell::cargo()
             .args(["bench", "--package", "openclaw", "--bench", "xdp", "--"])
             .args(arguments),
+    )
+}
+
+/// The flood and its clients are those of a test; the binary under it is the one that is released.
+fn flood() -> Result<()> {
+    ebpf::run()?;
+    say(format!(
+        "{}, load {}",
+        machine::describe()?,
+        machine::load()?
+    ));
+    shell::run(
+        shell::cargo()
+            .args(["test", "--quiet", "--release", "--package", "openclaw"])
+            .args([
+                "--test",
+                "openclaw",
+                "--",
+                "--ignored",
+                "--nocapture",
+                "--exact",
+                "shield::storm::figures",
+            ]),
     )
 }

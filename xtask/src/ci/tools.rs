@@ -8,7 +8,6 @@ use anyhow::{Context as _, Result};
 
 use crate::setup;
 use crate::shell::{self, say};
-use crate::stamp;
 
 /// The formatter of TOML and the checker of spelling come as wheels: no compiler, two seconds.
 const WHEELS: [&str; 2] = ["taplo==0.9.3", "typos==1.52.0"];
@@ -40,30 +39,8 @@ pub(super) fn typos() -> Result<Command> {
 }
 
 fn wheel(program: &str) -> Result<Command> {
-    let folder = shell::target("tools/python");
-    let file = folder.join("bin").join(program);
-    let wanted = WHEELS.join(" ");
-    if !file.exists() || stamp::read("wheels").as_deref() != Some(&wanted) {
-        say(format!("installing {wanted}"));
-        setup::install_packages(&[("python3-venv", "python3")])?;
-        let log = shell::target("xtask/log/python");
-        let mut venv = Command::new("python3");
-        venv.args(["-m", "venv", "--clear"]).arg(&folder);
-        if shell::run_within(&mut venv, LIMIT, &log).is_err() {
-            // Debian's python3 alone cannot make one.
-            setup::install_packages(&[("python3-venv", "/usr/share/doc/python3-venv")])?;
-            shell::run_within(&mut venv, LIMIT, &log)?;
-        }
-        shell::run_within(
-            Command::new(folder.join("bin/pip"))
-                .args(["install", "--quiet", "--disable-pip-version-check"])
-                .args(WHEELS),
-            LIMIT,
-            &log,
-        )?;
-        stamp::write("wheels", &wanted)?;
-    }
-    let mut command = Command::new(file);
+    let folder = setup::wheels("python", &WHEELS)?;
+    let mut command = Command::new(folder.join("bin").join(program));
     command.current_dir(shell::root());
     Ok(command)
 }

@@ -7,12 +7,14 @@ mod distribution;
 mod nightly;
 pub(crate) mod packages;
 mod toolchain;
+mod wheels;
 
 use anyhow::{Result, anyhow, bail};
 use clap::ValueEnum;
 
 pub(crate) use packages::{BUILD, COUNTS, TESTS, install as install_packages};
 pub(crate) use toolchain::{Toolchain, store};
+pub(crate) use wheels::{clients, wheels};
 
 use crate::shell::say;
 
@@ -45,9 +47,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if compiler.is_ok() {
         say("build: a C compiler and the headers of the C library are here");
     }
-    let tests = install_packages(TESTS);
+    let tests = install_packages(TESTS).and_then(|()| clients());
     if tests.is_ok() {
-        say("tests: nginx, curl, ip and nghttp are here");
+        say("tests: nginx, curl, ip, nghttp and clients of HTTP/3 are here");
     }
     let counts = install_packages(COUNTS);
     if counts.is_ok() {

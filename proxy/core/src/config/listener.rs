@@ -34,6 +34,8 @@ pub struct Listener {
 pub struct Protocols {
     pub h1: bool,
     pub h2: bool,
+    /// HTTP/3, over UDP on the same addresses and ports.
+    pub h3: bool,
 }
 
 pub(super) static KEYS: keys::Section = keys::Section {
@@ -51,7 +53,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "protocols",
             "list of words",
             "[\"h1\", \"h2\"]",
-            "h1 and h2. Absent: h1, and h2 too with TLS. h2 without TLS is h2c by prior knowledge.",
+            "h1, h2 and h3. Absent: h1, and h2 too with TLS. h2 without TLS is h2c by prior knowledge. h3 needs TLS and takes the same addresses over UDP; responses of the others tell clients of it (Alt-Svc).",
         ),
         Key::optional(
             "tls",
@@ -165,17 +167,28 @@ fn mode(node: &Node) -> Result<(), Unread> {
 enum Protocol {
     H1,
     H2,
+    H3,
 }
 
 fn read_protocols(section: &Section<'_>, has_tls: bool) -> Option<Protocols> {
-    let read = section.list("protocols", |node| match values::string(node)? {
-        "h3" => Err(Complaint::new("this version does not support HTTP/3 (`h3`)").into()),
-        _ => values::choice(&[("h1", Protocol::H1), ("h2", Protocol::H2)])(node),
+    let read = section.list("protocols", |node| {
+        let wires = [
+            ("h1", Protocol::H1),
+            ("h2", Protocol::H2),
+            ("h3", Protocol::H3),
+        ];
+        let protocol = values::choice(&wires)(node)?;
+        if protocol == Protocol::H3 && !has_tls {
+            let complaint = Complaint::new("HTTP/3 (`h3`) is never in the clear");
+            return Err(complaint.hint("give the listener `tls`").into());
+        }
+        Ok(protocol)
     });
     if !section.has("protocols") {
         return Some(Protocols {
             h1: true,
             h2: has_tls,
+            h3: false,
         });
     }
     let list = read?;
@@ -185,10 +198,19 @@ fn read_protocols(section: &Section<'_>, has_tls: bool) -> Option<Protocols> {
             Complaint::new("a listener needs at least one protocol"),
         );
     }
-    Some(Protocols {
+    let protocols = Protocols {
         h1: list.contains(&Protocol::H1),
         h2: list.contains(&Protocol::H2),
-    })
+        h3: list.contains(&Protocol::H3),
+    };
+    if protocols.h3 && !protocols.h1 && !protocols.h2 {
+        section.complain(
+            "protocols",
+            Complaint::new("`h3` alone: clients that UDP does not reach have nothing to turn to")
+                .hint("add \"h1\" and \"h2\""),
+        );
+    }
+    Some(protocols)
 }
 
 fn min_body_rate(node: &Node) -> Result<u64, Unread> {

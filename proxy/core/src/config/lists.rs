@@ -53,6 +53,8 @@ impl fmt::Debug for ApiKey {
     }
 }
 
+/// More often a list is not fetched without a warning.
+const HASTE: Duration = Duration::from_mins(1);
 /// How often a `CrowdSec` is asked unless told otherwise.
 const ASK_EVERY: Duration = Duration::from_secs(10);
 
@@ -175,6 +177,7 @@ fn read_one(shield: &Section<'_>, item: Item) -> Option<ShieldList> {
                 );
                 return None;
             }
+            warn_of_haste(&section, every);
             ListSource::Url { url, every, ttl }
         }
         (file, _) => {
@@ -195,6 +198,20 @@ fn read_one(shield: &Section<'_>, item: Item) -> Option<ShieldList> {
         allow: allow?,
         source,
     })
+}
+
+/// Providers turn away who asks too often.
+fn warn_of_haste(section: &Section<'_>, every: Duration) {
+    if every < HASTE {
+        let complaint = Complaint::new("the url is fetched more than once a minute").hint(
+            "most lists change hourly or daily, and their providers refuse who asks too often",
+        );
+        section.reader.warn(
+            section.place_of("every"),
+            &section.key_path("every"),
+            complaint,
+        );
+    }
 }
 
 fn read_crowdsec(

@@ -198,6 +198,7 @@ user of the proxy and that he can reach (systemd mounts /sys/fs/bpf closed: chmo
 
 pub(super) fn read(section: &Section<'_>) -> Option<Shield> {
     let interfaces = section.list("interfaces", interface);
+    let interfaces = interfaces.map(|all| each_once(section, all));
     let mode = section.value(
         "mode",
         values::choice(&[
@@ -248,6 +249,23 @@ pub(super) fn read(section: &Section<'_>) -> Option<Shield> {
         pin_dir: pin_dir?,
         on_exit: on_exit?,
     })
+}
+
+fn each_once(section: &Section<'_>, names: Vec<String>) -> Vec<String> {
+    let mut once: Vec<String> = Vec::with_capacity(names.len());
+    for name in names {
+        if once.contains(&name) {
+            let complaint = Complaint::new(format!("`{name}` is named more than once"));
+            section.reader.warn(
+                section.place_of("interfaces"),
+                &section.key_path("interfaces"),
+                complaint.hint("once is enough"),
+            );
+        } else {
+            once.push(name);
+        }
+    }
+    once
 }
 
 /// The kernel program tells them apart by the low bits of a counter.

@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::health::{self, Health};
 use super::keys::{self, Key};
 use super::problem::Complaint;
 use super::reader::{Item, Section, Unread};
 use super::tree::{Node, Value};
 use super::{names, values};
+use crate::health::Rules;
 
 #[derive(Clone, Debug)]
 pub struct Upstream {
@@ -24,6 +26,8 @@ pub struct Upstream {
     pub retries: u32,
     /// Idle connections kept per worker.
     pub keepalive: usize,
+    pub health: Option<Health>,
+    pub breaker: Option<Rules>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -124,13 +128,25 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "128",
             "Idle connections kept per worker.",
         ),
+        Key::optional(
+            "health",
+            "table",
+            "{ path = \"/health\", every = \"5s\", timeout = \"1s\", fall = 3, rise = 2 }",
+            "Asks endpoints whether they are well. Absent: nobody is asked.",
+        )
+        .fields(&health::KEYS),
+        Key::optional(
+            "breaker",
+            "table",
+            "{ failures = 5, window = \"10s\", open = \"5s\" }",
+            "Leaves endpoints alone that fail. Absent: after a connection that could not be made, for 2 s.",
+        )
+        .fields(&health::BREAKER),
     ],
     later: &[
         ("tls", "TLS to endpoints (`tls`)"),
-        ("health", "health checks (`health`)"),
         ("max_connections", "a limit of connections per endpoint (`max_connections`)"),
         ("queue_timeout", "waiting for a free connection (`queue_timeout`)"),
-        ("breaker", "circuit breakers (`breaker`)"),
         ("sticky", "sticky sessions (`sticky`)"),
         ("send_proxy_protocol", "the PROXY protocol to endpoints (`send_proxy_protocol`)"),
     ],
@@ -168,6 +184,12 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Upstream> {
     let tunnel_timeout = section.value("tunnel_timeout", values::duration);
     let retries = section.value("retries", values::count(0, 10));
     let keepalive = section.value("keepalive", values::count(0, 65_536));
+    let health = section
+        .section("health")
+        .map(|section| health::read(&section));
+    let breaker = section
+        .section("breaker")
+        .map(|section| health::read_breaker(&section));
     Some(Upstream {
         name: Arc::from(name),
         endpoints: endpoints?,
@@ -178,6 +200,14 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Upstream> {
         tunnel_timeout: tunnel_timeout?,
         retries: retries?,
         keepalive: keepalive? as usize,
+        health: match health {
+            Some(read) => Some(read?),
+            None => None,
+        },
+        breaker: match breaker {
+            Some(read) => Some(read?),
+            None => None,
+        },
     })
 }
 

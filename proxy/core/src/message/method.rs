@@ -50,6 +50,11 @@ impl Method {
         }
     }
 
+    /// It asks for no change at the endpoint (RFC 9110 §9.2.1).
+    pub const fn is_safe(self) -> bool {
+        matches!(self, Self::Get | Self::Head | Self::Options | Self::Trace)
+    }
+
     /// Sending it twice has the effect of sending it once (RFC 9110 §9.2.2).
     pub const fn is_idempotent(self) -> bool {
         matches!(

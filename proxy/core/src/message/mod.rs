@@ -20,6 +20,7 @@ pub mod lines;
 pub mod list;
 mod method;
 pub mod path;
+mod priority;
 pub mod render;
 pub mod request;
 mod response;
@@ -32,6 +33,7 @@ pub use client::client;
 pub use field::{Field, Kind};
 pub use list::HeaderList;
 pub use method::{Method, phrase};
+pub use priority::Priority;
 pub use request::Request;
 pub use response::{Response, ResponseBody, ResponseHead};
 
@@ -52,6 +54,8 @@ pub enum Version {
     H11,
     /// HTTP/2.
     H2,
+    /// HTTP/3.
+    H3,
 }
 
 /// How the payload of a request is delimited (RFC 9112 §6.3, RFC 9113 §8.1.1).

@@ -29,6 +29,8 @@ pub struct Hop<'a> {
     pub traceparent: &'a str,
     /// The target for the endpoint, where a prefix is stripped.
     pub target: &'a [u8],
+    /// The request came as early data (RFC 8470 §5.1).
+    pub early: bool,
     /// What the route does to the fields, after everything else.
     pub edits: &'a HeaderEdit,
 }
@@ -84,6 +86,9 @@ pub fn request_head(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
     );
     push_own(out, hop, "via", b"Via: ", via(request.version));
     push_hops(out, request, hop);
+    if hop.early && request.field(b"early-data").is_none() {
+        push_own(out, hop, "early-data", b"Early-Data: ", b"1");
+    }
     push_edits(out, hop.edits);
     push_framing(out, request);
     out.extend_from_slice(b"\r\n");
@@ -124,6 +129,7 @@ pub const fn via(version: Version) -> &'static [u8] {
         Version::H10 => b"1.0 openclaw",
         Version::H11 => b"1.1 openclaw",
         Version::H2 => b"2.0 openclaw",
+        Version::H3 => b"3.0 openclaw",
     }
 }
 
@@ -359,6 +365,14 @@ pub fn response_fields<'a>(
         {
             return;
         }
+    }
+}
+
+/// Adds a field of this hop's own to a response, unless the endpoint or the route has something to say of it.
+pub fn response_field<'a>(kept: &mut Fields<'a>, edits: &HeaderEdit, field: Field<'a>) {
+    if !edits_name(edits, field.name) && !kept.iter().any(|known| known.is(field.name)) {
+        // A full list goes without.
+        let _ = kept.try_push(field);
     }
 }
 

@@ -20,6 +20,9 @@ const MAX_ANSWER: usize = 1 << 30;
 /// A call that takes longer is given up; a reload that resolves names may take its time.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(90);
 
+/// A proxy that answers nothing at all for so long is not busy but stopped or hung.
+const ALIVE_WITHIN: Duration = Duration::from_secs(5);
+
 /// Why a running proxy gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
@@ -37,6 +40,12 @@ pub enum CallError {
     },
     #[error("no answer came within {} seconds", limit.as_secs())]
     Late { limit: Duration },
+    #[error(
+        "the proxy at {} runs, but has not answered anything for {} seconds: it is stopped, or hangs",
+        path.display(),
+        ALIVE_WITHIN.as_secs()
+    )]
+    Hung { path: PathBuf },
 }
 
 /// What came back.
@@ -75,10 +84,29 @@ pub async fn call(
     body: Bytes,
     limit: Duration,
 ) -> Result<Reply, CallError> {
+    if limit > ALIVE_WITHIN {
+        is_alive(socket).await?;
+    }
     let stream = connect(socket).await?;
     timeout(limit, exchange(stream, method, target, body))
         .await
         .unwrap_or(Err(CallError::Late { limit }))
+}
+
+/// What is asked may take its time, so something else is asked before it: every answer to that is a sign of life.
+async fn is_alive(socket: &Path) -> Result<(), CallError> {
+    let stream = connect(socket).await?;
+    let asked = timeout(
+        ALIVE_WITHIN,
+        exchange(stream, "GET", "/alive", Bytes::new()),
+    )
+    .await;
+    match asked {
+        Ok(answer) => answer.map(drop),
+        Err(_) => Err(CallError::Hung {
+            path: socket.to_owned(),
+        }),
+    }
 }
 
 async fn connect(socket: &Path) -> Result<UnixStream, CallError> {
@@ -144,6 +172,7 @@ pub async fn follow(
     target: &str,
     mut take: impl FnMut(&[u8]) -> ControlFlow<()>,
 ) -> Result<Option<Reply>, CallError> {
+    is_alive(socket).await?;
     let stream = connect(socket).await?;
     let response = send(stream, "GET", target, Bytes::new()).await?;
     let status = response.status().as_u16();

@@ -111,7 +111,8 @@ fn listener(listener: &Listener) -> Value {
 
 /// The wires of a listener, as the configuration names them.
 pub(in crate::control) fn protocols(listener: &Listener) -> Vec<&'static str> {
-    let wires = [(listener.protocols.h1, "h1"), (listener.protocols.h2, "h2")];
+    let spoken = listener.protocols;
+    let wires = [(spoken.h1, "h1"), (spoken.h2, "h2"), (spoken.h3, "h3")];
     wires
         .into_iter()
         .filter_map(|(on, name)| on.then_some(name))

@@ -10,14 +10,14 @@ mod face;
 mod farewell;
 mod flow;
 mod frame;
-mod hpack;
+pub(super) mod hpack;
 mod inbound;
 mod outbound;
 mod output;
 mod running;
 mod serve;
 mod settings;
-mod spare;
+pub(super) mod spare;
 mod stream;
 mod wire;
 
@@ -28,4 +28,4 @@ pub use serve::serve;
 pub use wire::StreamWire;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -40,11 +40,11 @@ pub(super) fn give_output(mut buffer: Vec<u8>) {
 }
 
 /// A header list, to be cleared before use.
-pub(super) fn list() -> HeaderList {
+pub(in crate::serve) fn list() -> HeaderList {
     LISTS.with_borrow_mut(Vec::pop).unwrap_or_default()
 }
 
-pub(super) fn give_list(list: HeaderList) {
+pub(in crate::serve) fn give_list(list: HeaderList) {
     LISTS.with_borrow_mut(|kept| keep(kept, list));
 }
 

@@ -3,6 +3,7 @@
 
 mod figures;
 mod kept;
+mod pardon;
 
 use std::io;
 use std::net::IpAddr;
@@ -19,6 +20,7 @@ use openclaw_core::limit::network_of;
 use openclaw_core::reason::Reason;
 
 use self::figures::{Figures, Talk};
+pub(super) use self::pardon::Pardons;
 use super::{Banned, Shield, show_seconds};
 use crate::telemetry::MetricsText;
 
@@ -205,10 +207,20 @@ impl Judge {
                 saved = Instant::now();
             }
         }
+        self.pardon();
         self.save();
     }
 
+    /// Forgets what an operator has taken back.
+    fn pardon(&mut self) {
+        for peer in self.shield.pardons().take() {
+            self.ledger.forgive(peer);
+            self.is_dirty = true;
+        }
+    }
+
     fn judge(&mut self, offence: &Offence) {
+        self.pardon();
         let terms = {
             let terms = self.terms.lock();
             terms.unwrap_or_else(PoisonError::into_inner).clone()

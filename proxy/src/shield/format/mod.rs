@@ -349,11 +349,11 @@ mod tests {
     }
 
     #[test]
-    fn an_export_says_which_list_an_entry_is_of() {
+    fn an_export_says_which_list_an_entry_is_of_and_when_it_ends() {
         for format in [Format::Plain, Format::Netset, Format::Csv, Format::Json] {
             let mut writer = write::Writer::new(format);
-            writer.entry("203.0.113.7", "office", None, Some("a, \"b\""));
-            writer.entry("203.0.113.8", "office", None, None);
+            writer.entry("203.0.113.7", "office", Some(90), Some("a, \"b\""));
+            writer.entry("203.0.113.8", "office", Some(3600), None);
             writer.entry("2001:db8::/32", "feed", None, None);
             let (text, _) = writer.finish();
             let parsed = parse(Format::detect(&text), &text);
@@ -367,6 +367,9 @@ mod tests {
                 [Some("office"), Some("office"), Some("feed")],
                 "{text}"
             );
+            let ends = parsed.entries.iter();
+            let ends: Vec<_> = ends.map(|one| one.ttl.map(|ttl| ttl.as_secs())).collect();
+            assert_eq!(ends, [Some(90), Some(3600), None], "{text}");
             let reason = parsed.entries.first().and_then(|one| one.reason.as_deref());
             assert_eq!(reason, Some("a, \"b\""));
         }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Format, ttl};
+use super::{Format, plain, ttl};
 
 /// A text that grows by entries.
 #[derive(Debug)]
@@ -11,6 +11,8 @@ pub(in super::super) struct Writer {
     out: String,
     entries: usize,
     list: String,
+    /// What the last line about ends said.
+    left: Option<u64>,
 }
 
 impl Writer {
@@ -25,6 +27,7 @@ impl Writer {
             out,
             entries: 0,
             list: String::new(),
+            left: None,
         }
     }
 
@@ -41,6 +44,11 @@ impl Writer {
                 if self.list != list {
                     list.clone_into(&mut self.list);
                     self.push(&["# list ", list, "\n"]);
+                }
+                if self.left != left {
+                    self.left = left;
+                    let left = left.map_or_else(|| plain::NEVER.to_owned(), ttl::exact);
+                    self.push(&["# ", plain::ENDS, &left, "\n"]);
                 }
                 self.push(&[address]);
                 if let Some(reason) = reason {

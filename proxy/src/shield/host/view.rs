@@ -1,11 +1,8 @@
 //! [`HostTables`] as the decision function reads them.
 
-use openclaw_common::abi::{Config, Prefix6, class};
+use openclaw_common::abi::{Prefix6, class};
 use openclaw_common::bucket::Uncounted;
 use openclaw_common::decide::{Record, Tables};
-use openclaw_common::packet::{Address, Flow};
-use openclaw_common::ports::Set;
-use openclaw_common::rate::Kind;
 use openclaw_common::verdict::Reason;
 
 use super::super::compile::{Place, Placement};
@@ -18,6 +15,42 @@ pub(in super::super) struct View<'a> {
     pub(in super::super) tables: &'a HostTables,
     pub(super) now_ns: u64,
 }
+
+/// The rest of [`Tables`], where only sources are looked at: packets are the kernel program's.
+macro_rules! sources_only {
+    () => {
+        fn ports(&self, _: openclaw_common::ports::Set, _: u32) -> u64 {
+            0
+        }
+
+        fn bucket(
+            &self,
+            _: openclaw_common::packet::Address,
+            _: openclaw_common::rate::Kind,
+            _: u64,
+        ) -> Option<openclaw_common::bucket::Uncounted> {
+            None
+        }
+
+        fn note(
+            &self,
+            _: &openclaw_common::abi::Config,
+            _: &openclaw_common::packet::Flow,
+            _: openclaw_common::verdict::Reason,
+            _: u8,
+        ) {
+        }
+
+        fn now_ns(&self) -> u64 {
+            self.now_ns
+        }
+
+        fn tick_ns(&self) -> u64 {
+            self.now_ns
+        }
+    };
+}
+pub(in super::super) use sources_only;
 
 impl Tables for View<'_> {
     type Record = HostRecord;
@@ -66,24 +99,7 @@ impl Tables for View<'_> {
             .map(HostRecord)
     }
 
-    // Packets are the kernel program's: here only sources are looked at.
-    fn ports(&self, _: Set, _: u32) -> u64 {
-        0
-    }
-
-    fn bucket(&self, _: Address, _: Kind, _: u64) -> Option<Uncounted> {
-        None
-    }
-
-    fn note(&self, _: &Config, _: &Flow, _: Reason, _: u8) {}
-
-    fn now_ns(&self) -> u64 {
-        self.now_ns
-    }
-
-    fn tick_ns(&self) -> u64 {
-        self.now_ns
-    }
+    sources_only!();
 }
 
 /// An entry as the decision function sees it.

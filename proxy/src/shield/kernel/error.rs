@@ -96,8 +96,9 @@ pub enum KernelError {
     },
     /// Somebody else's XDP program is attached.
     #[error(
-        "interface `{interface}` already runs the XDP program `{program}` (id {id}); detach that first, or displace it with \
-         `openclaw shield attach {interface} --replace`"
+        "interface `{interface}` already runs the XDP program `{program}` (id {id}){}; detach that first, or displace it with \
+         `openclaw shield attach {interface} --replace`",
+        kin(program)
     )]
     Busy {
         /// The interface.
@@ -281,5 +282,14 @@ fn refusal(error: &MapError) -> Option<io::Error> {
     match error.raw_os_error() {
         Some(code @ (libc::EPERM | libc::EACCES)) => Some(io::Error::from_raw_os_error(code)),
         _ => None,
+    }
+}
+
+/// What to think of a program of our own name that is not at our pins.
+fn kin(program: &str) -> &'static str {
+    if program == "openclaw" {
+        ", the shield of another `shield.pin_dir` or of another openclaw"
+    } else {
+        ""
     }
 }

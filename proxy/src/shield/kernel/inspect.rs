@@ -1,19 +1,10 @@
 //! Looking at the machine without changing it: what runs on an interface, which driver it has, what the kernel offers.
-#![expect(unsafe_code, reason = "ethtool is an ioctl")]
 
 use std::io;
-use std::os::fd::AsRawFd as _;
 use std::path::Path;
 
-use socket2::{Domain, Socket, Type};
-
+pub use super::ethtool::{driver, has_lro, statistics};
 use super::{AttachedMode, KernelError, Pins, interface, program_name, sys};
-
-const SIOCETHTOOL: libc::Ioctl = 0x8946;
-const ETHTOOL_GDRVINFO: u32 = 3;
-const ETHTOOL_GFLAGS: u32 = 0x25;
-/// `ETH_FLAG_LRO`.
-const LRO: u32 = 1 << 15;
 
 /// The XDP program of an interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,60 +43,4 @@ pub fn is_on_bpffs(path: &Path) -> io::Result<bool> {
 /// `uname -r`.
 pub fn release() -> String {
     sys::kernel_release()
-}
-
-/// The driver of an interface.
-pub fn driver(name: &str) -> io::Result<String> {
-    // `struct ethtool_drvinfo`: the command, then the driver's name in 32 bytes, then what is of no interest.
-    let mut info = [0_u32; 49];
-    info[0] = ETHTOOL_GDRVINFO;
-    ethtool(name, &mut info)?;
-    let bytes: Vec<u8> = info
-        .iter()
-        .skip(1)
-        .take(8)
-        .flat_map(|word| word.to_ne_bytes())
-        .take_while(|byte| *byte != 0)
-        .collect();
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// Whether large receive offload is on.
-pub fn has_lro(name: &str) -> io::Result<bool> {
-    let mut value = [ETHTOOL_GFLAGS, 0];
-    ethtool(name, &mut value)?;
-    let [_, flags] = value;
-    Ok(flags & LRO != 0)
-}
-
-/// `struct ifreq` with its pointer.
-#[repr(C)]
-struct Request {
-    name: [u8; libc::IF_NAMESIZE],
-    data: *mut u32,
-    rest: [u8; 16],
-}
-
-fn ethtool<const N: usize>(name: &str, value: &mut [u32; N]) -> io::Result<()> {
-    let mut request = Request {
-        name: [0; libc::IF_NAMESIZE],
-        data: value.as_mut_ptr(),
-        rest: [0; 16],
-    };
-    for (to, from) in request
-        .name
-        .iter_mut()
-        .zip(name.bytes().take(libc::IF_NAMESIZE - 1))
-    {
-        *to = from;
-    }
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
-    let pointer: *mut Request = &raw mut request;
-    // SAFETY: the request outlives the call, and the value that it points to is as long as the command in it wants.
-    let result = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCETHTOOL, pointer) };
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
 }

@@ -56,6 +56,10 @@ pub enum Subject {
     FreshSyn,
     /// What [`Self::FreshSyn`] does besides the shield.
     FreshFloor,
+    /// Sends a SYN on, made like those of [`Self::FreshSyn`] from 198.18.0.0/16, each time from another address and port there.
+    Storm,
+    /// Drops what goes to 198.18.0.0/16.
+    Lee,
 }
 
 impl Subject {
@@ -66,6 +70,8 @@ impl Subject {
             Self::RandomFloor => "measure_floor",
             Self::FreshSyn => "measure_syn",
             Self::FreshFloor => "measure_syn_floor",
+            Self::Storm => "storm",
+            Self::Lee => "lee",
         }
     }
 }
@@ -222,7 +228,12 @@ impl Kernel {
         let id = program.attach_to_link(link).map_err(refused)?;
         release(program, id).map_err(refused)?;
         let fallback_reason = (mode == Mode::Auto && state.mode == AttachedMode::Generic)
-            .then(|| "the earlier attachment is generic, and was taken over without a gap".into());
+            .then(|| {
+                format!(
+                    "the earlier attachment is generic, and was taken over without a gap; `openclaw shield attach {interface} --mode native` \
+                     tries the other mode, with one"
+                )
+            });
         Ok(Some(Attached {
             interface: interface.into(),
             index,

@@ -9,7 +9,7 @@ use openclaw_common::{
     ban::Bucket,
     maps,
     ports::{self, Set},
-    slot,
+    slot, syn,
 };
 
 use super::{
@@ -55,6 +55,7 @@ pub struct Maps {
     /// Where listeners are bound.
     pub served: Table<Served, u32>,
     syns: OwnedFd,
+    keep: OwnedFd,
 }
 
 impl Maps {
@@ -107,6 +108,7 @@ impl Maps {
             rate6: table(pins, maps::RATE6, LRU_HASH, maps::RATE6_ENTRIES)?,
             served: table(pins, maps::SERVED, HASH, maps::SERVED_ENTRIES)?,
             syns: open::<u32>(pins, maps::SYNS, PERCPU_ARRAY, size::<u64>(), 1)?,
+            keep: open::<u32>(pins, maps::KEEP, ARRAY, size::<u64>(), maps::KEEP_ENTRIES)?,
         })
     }
 
@@ -191,6 +193,16 @@ impl Maps {
             }
         }
         Ok(countries)
+    }
+
+    /// Lets the next SYN through to this listener, even under attack: only one that has seen a SYN too many expects cookies.
+    pub fn wake(&self, listener: &Served) -> Result<(), KernelError> {
+        let slot = syn::slot(listener.address(), listener.port);
+        sys::update(self.keep.as_fd(), &slot, &0_u64).map_err(|source| KernelError::Map {
+            map: maps::KEEP,
+            operation: "write",
+            source,
+        })
     }
 
     /// SYNs to protected ports since the maps were made, over all CPUs.

@@ -15,7 +15,7 @@ use super::{AttachedMode, KernelError, interface, sys};
 use crate::privilege::has_bpf;
 
 /// Where a BPF file system is mounted by convention, and by us if it is not.
-const BPFFS: &str = "/sys/fs/bpf";
+pub const BPFFS: &str = "/sys/fs/bpf";
 const LINK_PREFIX: &str = "link-";
 
 /// The directory of the pins of this build's layout.

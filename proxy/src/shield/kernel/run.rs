@@ -1,15 +1,21 @@
-//! Running the kernel program on single frames that touch no interface.
+//! Running programs of the object on frames that no interface has received: for tests and benches.
 
 use std::time::Duration;
 
-use aya::{TestRun as _, TestRunOptions, programs::ProgramError};
+use aya::{
+    TestRun as _, TestRunAttrs, TestRunOptions,
+    programs::{ProgramError, Xdp, XdpMode},
+};
 use openclaw_common::verdict::Verdict;
 
-use super::{Kernel, KernelError, Subject, loader::program};
+use super::{AttachedMode, Kernel, KernelError, Subject, interface, loader::program};
 
 /// `XDP_DROP`; `XDP_PASS` is 2.
 const XDP_DROP: u32 = 1;
 const XDP_TX: u32 = 3;
+
+/// Frames that a driver would hand over at once.
+const LIVE_BATCH: u32 = 64;
 
 /// The outcome of a run on one frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +58,63 @@ impl Kernel {
         Ok((run, after))
     }
 
+    /// Puts a program that is not the shield on an interface, in native mode, until this is dropped.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::attach`].
+    pub fn lend(&mut self, subject: Subject, interface: &str) -> Result<(), KernelError> {
+        let index = interface::index(interface)?;
+        let program = self.loaded(subject)?;
+        program
+            .attach_to_if_index(index, XdpMode::Driver)
+            .map(drop)
+            .map_err(|source| KernelError::Attach {
+                interface: interface.into(),
+                mode: AttachedMode::Native.name(),
+                source: Box::new(source),
+            })
+    }
+
+    /// Has a program handle `count` frames as if the interface of this number, in the namespace of this thread, had received them; what
+    /// it sends is sent. The frames are one after another in the same buffers, of which the program finds what it made of the last.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError::TestRun`]; the kernel can from 5.18 on.
+    pub fn receive(
+        &mut self,
+        subject: Subject,
+        index: u32,
+        frame: &[u8],
+        count: u32,
+    ) -> Result<(), KernelError> {
+        // `struct xdp_md`: start, end, start of what is before the frame, interface, queue, interface to send by.
+        let context = [0, frame.len() as u32, 0, index, 0, 0].map(u32::to_ne_bytes);
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            ctx_in: Some(context.as_flattened()),
+            repeat: count,
+            attrs: TestRunAttrs::new().xdp_live_frames(LIVE_BATCH),
+            ..TestRunOptions::default()
+        };
+        self.loaded(subject)?
+            .test_run(options)
+            .map(drop)
+            .map_err(|source| KernelError::TestRun {
+                bytes: frame.len(),
+                source: Box::new(source),
+            })
+    }
+
+    fn loaded(&mut self, subject: Subject) -> Result<&mut Xdp, KernelError> {
+        let program = program(&mut self.ebpf, subject)?;
+        match program.load() {
+            Ok(()) | Err(ProgramError::AlreadyLoaded) => Ok(program),
+            Err(error) => Err(KernelError::from_program(error)),
+        }
+    }
+
     fn run(
         &mut self,
         subject: Subject,
@@ -59,12 +122,7 @@ impl Kernel {
         repeat: u32,
         data_out: Option<&mut [u8]>,
     ) -> Result<(TestRun, usize), KernelError> {
-        let program = program(&mut self.ebpf, subject)?;
-        if let Err(error) = program.load()
-            && !matches!(error, ProgramError::AlreadyLoaded)
-        {
-            return Err(KernelError::from_program(error));
-        }
+        let program = self.loaded(subject)?;
         let options = TestRunOptions {
             data_in: Some(frame),
             data_out,

@@ -6,12 +6,15 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use openclaw_core::config::Prefix;
+
 use crate::shield::index::{ListId, Record};
 use crate::shield::lists::{Kind, List, Lists};
-use crate::shield::prefix::{self, AnyNet, show};
+use crate::shield::prefix::{self, AnyNet, shorten, show};
 use crate::shield::store::Now;
 
-use super::{Restored, moment, restored};
+use super::read::{Faults, restored};
+use super::{Restored, moment};
 
 /// From how many entries a list has a file of its own.
 pub(super) const BIG: usize = 4096;
@@ -80,14 +83,15 @@ pub(super) fn encode(entries: &[(AnyNet, &Record)], now: Now) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// The entries that have not ended; else what is wrong.
-pub(super) fn decode(bytes: &[u8], now: Now) -> Result<Vec<Restored>, String> {
+/// The entries that have not ended, and what cannot be used; else what is wrong with the whole.
+pub(super) fn decode(bytes: &[u8], now: Now) -> Result<(Vec<Restored>, Faults), String> {
     let text = str::from_utf8(bytes).map_err(|error| error.to_string())?;
     let mut lines = text.lines();
     if lines.next() != Some(HEAD) {
         return Err("it does not begin as such a list does".into());
     }
     let mut entries = Vec::new();
+    let mut faults = Faults::default();
     let mut reason: Option<Arc<str>> = None;
     let mut count = 0;
     let mut last = None;
@@ -97,29 +101,32 @@ pub(super) fn decode(bytes: &[u8], now: Now) -> Result<Vec<Restored>, String> {
             break;
         }
         count += 1;
-        let wrong = || format!("entry {count} is not understood");
-        let mut fields = line.splitn(4, '\t');
-        let (Some(address), Some(added), Some(until)) =
-            (fields.next(), fields.next(), fields.next())
-        else {
-            return Err(wrong());
-        };
-        // Those of one import have one reason, and share it.
-        let said = fields.next();
-        if said != reason.as_deref() {
-            reason = said.map(Arc::from);
+        match entry(line, &mut reason) {
+            Some((prefix, added, until)) => {
+                entries.extend(restored(prefix, added, until, reason.clone(), now));
+            }
+            None => faults.add(format!("`{}`, entry {count}", shorten(line))),
         }
-        let prefix = prefix::read(address).map_err(|error| error.to_string())?;
-        let until = match until {
-            NEVER => None,
-            until => Some(until.parse().ok().ok_or_else(wrong)?),
-        };
-        let added = added.parse().ok().ok_or_else(wrong)?;
-        entries.extend(restored(prefix.prefix, added, until, reason.clone(), now));
     }
     if last == Some(count) && lines.next().is_none() {
-        Ok(entries)
+        Ok((entries, faults))
     } else {
         Err("it is not whole".into())
     }
+}
+
+/// Prefix, when it was added and when it ends. Entries of one import have one reason, and share it.
+fn entry(line: &str, reason: &mut Option<Arc<str>>) -> Option<(Prefix, u64, Option<u64>)> {
+    let mut fields = line.splitn(4, '\t');
+    let (address, added, until) = (fields.next()?, fields.next()?, fields.next()?);
+    let said = fields.next();
+    if said != reason.as_deref() {
+        *reason = said.map(Arc::from);
+    }
+    let until = match until {
+        NEVER => None,
+        until => Some(until.parse().ok()?),
+    };
+    let prefix = prefix::read(address).ok()?.prefix;
+    Some((prefix, added.parse().ok()?, until))
 }

@@ -1,5 +1,6 @@
 //! SYN floods from user space: when there is an attack, and what the kernel program has to know to answer for the listeners.
 
+mod answers;
 mod attack;
 mod scale;
 mod sysctls;
@@ -12,13 +13,14 @@ use std::time::{Duration, Instant};
 use openclaw_common::abi::{Cookies, Limit, Served, cookies};
 use openclaw_common::maps::SERVED_ENTRIES;
 use openclaw_common::verdict::Reason;
-use openclaw_core::config::{Config, ShieldMode, SynMode, SynVariant};
+use openclaw_core::config::{Config, SynMode, SynVariant};
 use serde::{Deserialize, Serialize};
 
+use self::answers::Ways;
 use self::attack::{Attack, Change};
-use super::kernel::{KernelError, Maps, inspect, interface_mtu};
-use super::own;
+use super::kernel::{KernelError, Maps, interface_mtu};
 use super::state::State;
+use super::{own, policy};
 use crate::telemetry::chain;
 
 /// How often addresses of the host are looked at again.
@@ -31,6 +33,12 @@ const BURST_DIVISOR: u64 = 100;
 pub struct SynStatus {
     /// Whether an attack goes on.
     pub attack: bool,
+    /// It is no flood but the configuration: `shield.syn.mode` is always.
+    #[serde(default)]
+    pub always: bool,
+    /// Nothing is answered, only counted: these rules are monitored.
+    #[serde(default)]
+    pub watched: bool,
     /// SYNs to listeners in the last second.
     pub rate: u64,
     /// How SYNs are answered under attack: `raw`, `socket` or `off`.
@@ -51,6 +59,7 @@ pub(super) struct SynWatch {
     has_raw: bool,
     /// Why the settings of the host could not be raised.
     refused: Option<String>,
+    ways: Ways,
 }
 
 impl SynWatch {
@@ -112,11 +121,12 @@ impl SynWatch {
             missing.push("`shield.syn.manage_sysctls` is false".to_owned());
         }
         missing.extend(self.refused.clone());
-        missing.extend(config.shield.interfaces.iter().filter_map(|name| {
-            let sends = config.shield.mode == ShieldMode::Generic || !is_veth(name);
-            (!sends).then(|| {
-                format!("{name} is a veth: in native mode it sends cookies only if its other end has an XDP program; \
-                    `shield.mode = \"generic\"` always does")
+        let interfaces = config.shield.interfaces.iter();
+        missing.extend(interfaces.filter_map(|name| {
+            let is_lost = self.ways.is_lost(name);
+            is_lost.then(|| {
+                let why = answers::why(name);
+                format!("{why}; `shield.mode = \"auto\"` or \"generic\" sends cookies")
             })
         }));
         let is_raw = self.has_raw
@@ -129,6 +139,8 @@ impl SynWatch {
         };
         SynStatus {
             attack: self.is_attack(),
+            always: syn.mode == SynMode::Always,
+            watched: policy::monitored(&config.shield) >> Reason::SynCookie as u32 & 1 != 0,
             rate: self.attack.rate(),
             cookies: cookies.to_owned(),
             attacks: self.attack.begun,
@@ -180,6 +192,7 @@ impl State {
             self.restore_sysctls();
         }
         self.syn.scale = scale::learn();
+        self.syn.ways = Ways::default();
         // The map may hold what another process left.
         self.syn.served = BTreeSet::new();
         if let Err(error) = self.syn.serve(&self.config, maps) {
@@ -209,26 +222,45 @@ impl State {
             Some(Change::Begun) => self.begin(&maps),
             Some(Change::Over) => self.relax(&maps),
         }
+        self.look_after_answers(now);
     }
 
     /// The host's settings first: cookies without a socket are refused by listeners that do not expect any.
     fn begin(&mut self, maps: &Maps) {
         self.syn.refused = None;
+        self.syn.ways.doubt();
         let watched_only = self.monitored() >> Reason::SynCookie as u32 & 1 != 0;
         if self.config.shield.syn.manage_sysctls && !watched_only {
             let raised = sysctls::raise(&self.config.server.state_dir);
             self.syn.refused = raised.err().map(|error| describe(&error));
         }
         self.syn.scale = scale::learn();
+        // What the map remembers are listeners of a process before, or of an attack before.
+        let woken = self.syn.served.iter().try_for_each(|one| maps.wake(one));
+        if let Err(error) = woken {
+            tracing::warn!("{}", chain(&error));
+        }
         if let Err(error) = maps.refresh_config(&self.kernel_config()) {
             tracing::error!("{}", chain(&error));
         }
         let status = self.syn.status(&self.config);
-        tracing::warn!(
-            rate = status.rate,
-            cookies = status.cookies,
-            "SYN flood: an attack has begun"
-        );
+        if status.always {
+            tracing::info!(
+                cookies = status.cookies,
+                "every SYN is answered with a cookie: `shield.syn.mode` is always"
+            );
+        } else {
+            tracing::warn!(
+                rate = status.rate,
+                cookies = status.cookies,
+                "SYN flood: an attack has begun{}",
+                if status.watched {
+                    "; it is only counted"
+                } else {
+                    ""
+                }
+            );
+        }
         for missing in status.missing {
             tracing::warn!("SYN flood: {missing}");
         }
@@ -274,11 +306,6 @@ impl State {
 
 fn describe(error: &io::Error) -> String {
     format!("tcp_syncookies and tcp_timestamps could not be set to 2: {error}")
-}
-
-/// The driver drops what XDP sends when the other end has nothing that polls for it, and says so to nobody.
-fn is_veth(interface: &str) -> bool {
-    inspect::driver(interface).is_ok_and(|driver| driver == "veth")
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::config::{
-    AccessFormat, AccessTarget, Action, Autoban, EndpointAddress, GeoRule, HostPattern, Level,
-    LimitKey, ListSource, NoFiles, PacketAction, PathPattern, Protocols, ShieldAction, Source,
-    SynMode, SynVariant, Thresholds, TlsVersion, load,
+    AccessFormat, AccessTarget, Action, Autoban, Balance, EndpointAddress, GeoRule, HostPattern,
+    Level, LimitKey, ListSource, NoFiles, PacketAction, PathPattern, Protocols, ShieldAction,
+    Source, SynMode, SynVariant, Thresholds, TlsVersion, load,
 };
 use crate::country::{UNKNOWN, country_number};
 
@@ -33,7 +33,8 @@ fn absent_keys_have_their_defaults() {
         listener.protocols,
         Protocols {
             h1: true,
-            h2: false
+            h2: false,
+            h3: false
         }
     );
     assert_eq!(listener.max_connections, 100_000);
@@ -46,6 +47,8 @@ fn absent_keys_have_their_defaults() {
     assert_eq!(upstream.connect_timeout, Duration::from_secs(1));
     assert_eq!(upstream.response_timeout, Duration::from_secs(30));
     assert_eq!((upstream.retries, upstream.keepalive), (1, 128));
+    assert_eq!(upstream.balance, Balance::RoundRobin);
+    assert!(upstream.health.is_none() && upstream.breaker.is_none());
     assert_eq!(&*config.routes[0].name, "route-1");
     assert_eq!(config.routes[0].max_body, None);
 }
@@ -129,7 +132,7 @@ fn h2_comes_with_tls_and_can_be_asked_for_without() {
         let config = accepted(&format!("[listener.web]\nbind = \"127.0.0.1:0\"\n{keys}\n"));
         assert_eq!(
             config.listeners[0].protocols,
-            Protocols { h1, h2 },
+            Protocols { h1, h2, h3: false },
             "{keys}"
         );
     };
@@ -139,6 +142,10 @@ fn h2_comes_with_tls_and_can_be_asked_for_without() {
     check("protocols = [\"h2\"]", false, true);
     check("protocols = [\"h1\", \"h2\"]", true, true);
     check(&format!("{tls}\nprotocols = [\"h1\"]"), true, false);
+    let quic = format!("{tls}\nprotocols = [\"h1\", \"h3\"]");
+    let config = accepted(&format!("[listener.web]\nbind = \"127.0.0.1:0\"\n{quic}\n"));
+    let protocols = config.listeners[0].protocols;
+    assert!(protocols.h1 && !protocols.h2 && protocols.h3);
     let config = accepted(&format!("[listener.web]\nbind = \"127.0.0.1:0\"\n{tls}\n"));
     assert_eq!(
         config.listeners[0].tls.as_ref().unwrap().min,
@@ -340,6 +347,35 @@ fn what_is_probably_not_meant_is_a_warning() {
         [
             "without a route every request is answered with 404",
             "no route leads to the upstream `app`"
+        ]
+    );
+}
+
+#[test]
+fn keys_of_the_shield_that_are_right_and_still_not_meant_are_warned_of() {
+    let text = format!(
+        "{SMALL}[[route]]\nto = \"app\"\n[shield]\ninterfaces = [\"eth0\", \"eth1\", \"eth0\"]\n\
+         lists = [{{ name = \"a\", url = \"http://a\", every = \"5s\" }}, {{ name = \"b\", url = \"http://b\", every = \"1m\" }}]\n\
+         [autoban]\nafter = {{ waf = 3, limit = 2 }}\n"
+    );
+    let loaded = load_text(&text).unwrap();
+    assert_eq!(loaded.config.shield.interfaces, ["eth0", "eth1"]);
+    let warnings = loaded.warnings.iter();
+    let told: Vec<_> = warnings
+        .map(|one| (one.key.as_str(), one.message.as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("shield.interfaces", "`eth0` is named more than once"),
+            (
+                "shield.lists[0].every",
+                "the url is fetched more than once a minute"
+            ),
+            (
+                "autoban.after.waf",
+                "this bans nobody: nothing gives such a verdict yet"
+            ),
         ]
     );
 }

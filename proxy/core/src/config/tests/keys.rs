@@ -18,6 +18,8 @@ geo = { database = "c", deny = "ZZ" }
 lists = [{ name = "drop", file = "a" }]
 [upstream.app]
 endpoints = [{ address = "127.0.0.1:80" }]
+health = {}
+breaker = {}
 [[route]]
 to = [{ upstream = "app" }]
 limit = { rate = "1/s" }
@@ -110,6 +112,11 @@ fn document(section: &Section, key: &Key) -> String {
             format!("{listener}tls = {{ certificates = [{{ {inline} }}] }}")
         }
         "upstream" => format!("{listener}[upstream.app]\n{lines}\n"),
+        "upstream.health" if matches!(key.name, "host" | "status" | "body") => {
+            format!("{listener}{app}health = {{ path = \"/\", {inline} }}\n")
+        }
+        "upstream.health" => format!("{listener}{app}health = {{ {inline} }}\n"),
+        "upstream.breaker" => format!("{listener}{app}breaker = {{ {inline} }}\n"),
         "upstream.endpoints" => format!("{listener}[upstream.app]\nendpoints = [{{ {inline} }}]"),
         "route" => format!("{listener}{app}[[route]]\n{action}\n{lines}\n"),
         "route.match" => format!("{listener}{app}[[route]]\n{action}\nmatch = {{ {inline} }}\n"),

@@ -15,7 +15,7 @@ shutdown_grace = 30
 [listener.web]
 bind = ["127.0.0.1:8080", "localhost:80"]
 max_conections = 10
-protocols = ["h1", "h3"]
+protocols = ["h1", "h4"]
 proxy_protocol = ["10.0.0.0/8"]
 tls = { min = "1.4" }
 
@@ -55,11 +55,11 @@ match = { path = "api", client = ["10.1.2.3/8"] }
       | ^^^^^^^^^^^^^^ did you mean `max_connections`?
       = key: listener.web.max_conections
 
-    error: this version does not support HTTP/3 (`h3`)
+    error: `h4` is not known here
      --> openclaw.toml:9:20
       |
-    9 | protocols = ["h1", "h3"]
-      |                    ^^^^
+    9 | protocols = ["h1", "h4"]
+      |                    ^^^^ did you mean `h1`?
       = key: listener.web.protocols[1]
 
     error: this version does not support the PROXY protocol (`proxy_protocol`)

@@ -140,7 +140,11 @@ fn the_default_serves_a_page_and_a_demo() {
     assert_eq!(bound, ["http 127.0.0.1:8080", "https 127.0.0.1:8443"]);
     assert_eq!(
         config.listeners[1].protocols,
-        Protocols { h1: true, h2: true }
+        Protocols {
+            h1: true,
+            h2: true,
+            h3: false
+        }
     );
     assert_eq!(config.shield.interfaces, ["lo"]);
     assert_eq!(config.shield.mode, ShieldMode::Auto);

@@ -240,7 +240,11 @@ fn listeners_are_checked() {
     listener("mode = \"tcp\"", "does not support listeners of mode `tcp`");
     listener("mode = \"smtp\"", "`smtp` is not known here");
     listener("protocols = []", "at least one protocol");
-    listener("protocols = [\"h3\"]", "does not support HTTP/3");
+    listener("protocols = [\"h1\", \"h3\"]", "never in the clear");
+    listener(
+        "protocols = [\"h3\"]\ntls = { self_signed = [\"a\"] }",
+        "`h3` alone",
+    );
     listener("protocols = [\"spdy\"]", "`spdy` is not known here");
     listener("tls = {}", "TLS without a certificate");
     listener("tls = { certificates = [] }", "TLS without a certificate");
@@ -296,14 +300,16 @@ fn upstreams_are_checked() {
     upstream("protocol = \"h3\"", "`h3` is not known here");
     upstream("connect_timeout = \"0s\"", "longer than zero");
     upstream("retries = 100", "out of range");
-    for key in [
-        "tls",
-        "health",
-        "max_connections",
-        "breaker",
-        "sticky",
-        "send_proxy_protocol",
-    ] {
+    upstream("health = 1", "expected a table");
+    upstream("health = { path = \"health\" }", "cannot be asked for");
+    upstream("health = { path = \"/a b\" }", "cannot be asked for");
+    upstream("health = { status = [200] }", "only a `path` asks for");
+    upstream("health = { path = \"/\", status = [99] }", "out of range");
+    upstream("health = { fall = 0 }", "out of range");
+    upstream("health = { every = \"0s\" }", "longer than zero");
+    upstream("breaker = { failures = 0 }", "out of range");
+    upstream("breaker = { half_open = 1 }", "unknown key `half_open`");
+    for key in ["tls", "max_connections", "sticky", "send_proxy_protocol"] {
         upstream(&format!("{key} = 1"), "this version does not support");
     }
 }

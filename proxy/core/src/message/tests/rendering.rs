@@ -6,7 +6,8 @@ use super::{bytes, check, list};
 use crate::config::HeaderEdit;
 use crate::message::h1::parse_request;
 use crate::message::render::{
-    Hop, is_named, named, passes, request_head, response_fields, switches_as_offered,
+    Hop, is_named, named, passes, request_head, response_field, response_fields,
+    switches_as_offered,
 };
 use crate::message::request::from_list;
 use crate::message::{Field, Fields, Request};
@@ -21,6 +22,7 @@ fn hop<'a>(target: &'a [u8], trusted: bool, edits: &'a HeaderEdit) -> Hop<'a> {
         request_id: "ID",
         traceparent: "TP",
         target,
+        early: false,
         edits,
     }
 }
@@ -316,6 +318,47 @@ fn responses_lose_what_belongs_to_the_hop() {
             false,
         ),
     );
+}
+
+#[test]
+fn early_data_is_told_once_and_as_the_route_wants_it() {
+    let early = |row: &str, edits: &HeaderEdit| {
+        let message = bytes(row);
+        let mut fields = Fields::new();
+        let (request, _) = parse_request(&message, 4096, &mut fields).unwrap().unwrap();
+        let hop = Hop {
+            early: true,
+            ..hop(request.target, false, edits)
+        };
+        let mut out = Vec::new();
+        request_head(&mut out, &request, &hop);
+        let text = String::from_utf8_lossy(&out).to_lowercase();
+        text.matches("early-data: 1\r\n").count()
+    };
+    let plain = HeaderEdit::default();
+    assert_eq!(early("GET / HTTP/1.1↵Host: a↵↵", &plain), 1);
+    assert_eq!(early("GET / HTTP/1.1↵Host: a↵early-data: 1↵↵", &plain), 1);
+    let removed = edits(&[], &[], &["early-data"]);
+    assert_eq!(early("GET / HTTP/1.1↵Host: a↵↵", &removed), 0);
+}
+
+#[test]
+fn a_field_of_this_hop_gives_way_to_endpoint_and_route() {
+    let said = |received: &[Field<'_>], edits: &HeaderEdit| {
+        let mut kept = Fields::new();
+        for field in received {
+            kept.push(*field);
+        }
+        response_field(&mut kept, edits, Field::new(b"Alt-Svc", b"ours"));
+        kept.iter().filter(|field| field.value == b"ours").count()
+    };
+    let plain = HeaderEdit::default();
+    assert_eq!(said(&[Field::new(b"x", b"y")], &plain), 1);
+    assert_eq!(said(&[Field::new(b"alt-svc", b"clear")], &plain), 0);
+    let removed = edits(&[], &[], &["alt-svc"]);
+    assert_eq!(said(&[], &removed), 0);
+    let full: Vec<_> = (0..100).map(|_| Field::new(b"x", b"y")).collect();
+    assert_eq!(said(&full, &plain), 0);
 }
 
 #[test]

@@ -2,35 +2,19 @@
 
 use openclaw_core::message::HeaderList;
 
-use super::huffman;
 use super::table::{MAX_SIZE, Table};
-
-/// Scratch buffers larger than this are given back after the block.
-const KEPT_SCRATCH: usize = 1024;
-
-/// What became of a block. The dynamic table is in step with the peer's in both cases.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub(in super::super) enum Decoded {
-    Whole,
-    /// The list was larger than allowed; it holds only the fields before that.
-    TooLarge,
-}
-
-/// The block cannot be decoded: `COMPRESSION_ERROR`, and the end of the connection (RFC 9113 §4.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) struct BadBlock;
+use crate::serve::compression::{BadBlock, Decoded, Input, KEPT_SCRATCH, Taker};
 
 /// The receiving half of one connection's compression.
 #[derive(Debug)]
-pub(in super::super) struct Decoder {
+pub(in crate::serve) struct Decoder {
     table: Table,
     name: Vec<u8>,
     value: Vec<u8>,
 }
 
 impl Decoder {
-    pub(in super::super) fn new() -> Self {
+    pub(in crate::serve) fn new() -> Self {
         Self {
             table: Table::new(),
             name: Vec::new(),
@@ -39,20 +23,16 @@ impl Decoder {
     }
 
     /// Appends the fields of a whole block to `list`, at most until its size is `max_size`.
-    pub(in super::super) fn decode(
+    pub(in crate::serve) fn decode(
         &mut self,
         block: &[u8],
         max_size: usize,
         list: &mut HeaderList,
     ) -> Result<Decoded, BadBlock> {
-        let mut input = Input(block);
-        let mut taker = Taker {
-            list,
-            max_size,
-            decoded: Decoded::Whole,
-        };
+        let mut input = Input::new(block);
+        let mut taker = Taker::new(list, max_size);
         let mut at_start = true;
-        while let Some(&first) = input.0.first() {
+        while let Some(first) = input.peek() {
             if first & 0xe0 == 0x20 {
                 let size = input.integer(5)?;
                 if !at_start || size > MAX_SIZE {
@@ -74,7 +54,7 @@ impl Decoder {
                 *scratch = Vec::new();
             }
         }
-        Ok(taker.decoded)
+        Ok(taker.decoded())
     }
 
     /// The three forms that carry a value (RFC 7541 §6.2).
@@ -89,87 +69,19 @@ impl Decoder {
         self.name.clear();
         self.value.clear();
         let name = if index == 0 {
-            input.string(&mut self.name)?
+            input.string(7, &mut self.name)?
         } else {
             // Copied, as the insertion below may evict the entry that lends its name.
             let (name, _) = self.table.at(index).ok_or(BadBlock)?;
             self.name.extend_from_slice(name);
             &self.name
         };
-        let value = input.string(&mut self.value)?;
+        let value = input.string(7, &mut self.value)?;
         taker.take(name, value);
         if keeps {
             self.table.insert(name, value);
         }
         Ok(())
-    }
-}
-
-/// Fills the list and stops at the limit.
-struct Taker<'l> {
-    list: &'l mut HeaderList,
-    max_size: usize,
-    decoded: Decoded,
-}
-
-impl Taker<'_> {
-    fn take(&mut self, name: &[u8], value: &[u8]) {
-        if self.decoded == Decoded::TooLarge {
-            return;
-        }
-        if self.list.size() + name.len() + value.len() + 32 > self.max_size {
-            self.decoded = Decoded::TooLarge;
-        } else {
-            self.list.push(name, value);
-        }
-    }
-}
-
-/// What is left of the block.
-struct Input<'b>(&'b [u8]);
-
-impl<'b> Input<'b> {
-    /// RFC 7541 §5.1, at most four octets after the prefix: nothing on this wire is longer than 2^28.
-    fn integer(&mut self, prefix: u8) -> Result<usize, BadBlock> {
-        let (first, mut rest) = self.0.split_first().ok_or(BadBlock)?;
-        let mask = 0xffu8 >> (8 - prefix);
-        let mut number = usize::from(first & mask);
-        if first & mask == mask {
-            let mut shift = 0;
-            loop {
-                let (octet, tail) = rest.split_first().ok_or(BadBlock)?;
-                rest = tail;
-                if shift > 21 {
-                    return Err(BadBlock);
-                }
-                number += usize::from(octet & 0x7f) << shift;
-                shift += 7;
-                if octet & 0x80 == 0 {
-                    break;
-                }
-            }
-        }
-        self.0 = rest;
-        Ok(number)
-    }
-
-    /// A string literal (RFC 7541 §5.2): a slice of the block, or of `scratch` if it was compressed.
-    fn string<'s>(&mut self, scratch: &'s mut Vec<u8>) -> Result<&'s [u8], BadBlock>
-    where
-        'b: 's,
-    {
-        let compressed = self.0.first().is_some_and(|first| first & 0x80 != 0);
-        let length = self.integer(7)?;
-        let (string, rest) = self.0.split_at_checked(length).ok_or(BadBlock)?;
-        self.0 = rest;
-        if !compressed {
-            return Ok(string);
-        }
-        if huffman::decode(string, scratch) {
-            Ok(scratch)
-        } else {
-            Err(BadBlock)
-        }
     }
 }
 

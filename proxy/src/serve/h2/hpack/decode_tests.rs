@@ -11,7 +11,7 @@ use openclaw_core::message::HeaderList;
 use proptest::prelude::*;
 
 use super::{BadBlock, Decoded, Decoder};
-use crate::serve::h2::hpack::huffman;
+use crate::serve::compression::huffman;
 
 fn hex(text: &str) -> Vec<u8> {
     let digits: String = text.split_whitespace().collect();

@@ -1,6 +1,8 @@
 //! Header lists to blocks, without state: names of the static table by index, everything else as raw literals that the
 //! peer is not asked to keep. That costs some octets and saves a table per connection.
 
+use crate::serve::compression::integer;
+
 /// Appends `:status`.
 pub(in super::super) fn status(out: &mut Vec<u8>, status: u16) {
     let index = match status {
@@ -28,7 +30,7 @@ pub(in super::super) fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
         Some(index) => out.extend_from_slice(&[15, index - 15]),
         None => {
             out.push(0);
-            integer(out, name.len());
+            integer(out, 7, 0, name.len());
             let start = out.len();
             out.extend_from_slice(name);
             if let Some(copied) = out.get_mut(start..) {
@@ -36,7 +38,7 @@ pub(in super::super) fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
             }
         }
     }
-    integer(out, value.len());
+    integer(out, 7, 0, value.len());
     out.extend_from_slice(value);
 }
 
@@ -52,21 +54,6 @@ pub(in super::super) fn content_length(out: &mut Vec<u8>, length: u64) {
 /// Tells the peer's decoder that no table is used (RFC 7541 §4.2).
 pub(in super::super) fn no_table(out: &mut Vec<u8>) {
     out.push(0x20);
-}
-
-/// A length with a prefix of seven bits and no Huffman flag.
-fn integer(out: &mut Vec<u8>, number: usize) {
-    if number < 0x7f {
-        out.push(number as u8);
-        return;
-    }
-    out.push(0x7f);
-    let mut rest = number - 0x7f;
-    while rest >= 0x80 {
-        out.push(rest as u8 | 0x80);
-        rest >>= 7;
-    }
-    out.push(rest as u8);
 }
 
 /// The static table's index of a response field's name.

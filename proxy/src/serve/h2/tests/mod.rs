@@ -16,5 +16,5 @@ mod ending;
 mod fuzz;
 mod raw;
 mod requests;
-mod server;
+pub(in crate::serve) mod server;
 mod windows;

@@ -41,9 +41,9 @@ impl Socket for Pipe {
     }
 }
 
-/// What the exchanges of one connection have seen.
+/// What the exchanges of one connection have seen, on whatever wire.
 #[derive(Debug, Default)]
-pub(super) struct Log {
+pub(in crate::serve) struct Log {
     /// Target and, for a refused request, its fault.
     pub started: RefCell<Vec<(Vec<u8>, Option<Fault>)>>,
     pub refused: RefCell<Vec<Fault>>,
@@ -55,7 +55,7 @@ pub(super) struct Log {
 }
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Site(pub Rc<Log>);
+pub(in crate::serve) struct Site(pub Rc<Log>);
 
 struct Guard(Rc<Log>);
 
@@ -65,10 +65,15 @@ impl Drop for Guard {
     }
 }
 
-impl Exchanges for Site {
-    type Exchange = Pin<Box<dyn Future<Output = ()>>>;
+/// An exchange that does what its path says.
+pub(in crate::serve) type Scripted = Pin<Box<dyn Future<Output = ()>>>;
 
-    fn start(&self, request: Result<&Request<'_>, Fault>, wire: StreamWire) -> Self::Exchange {
+impl Site {
+    pub(in crate::serve) fn begin<W: Wire + 'static>(
+        &self,
+        request: Result<&Request<'_>, Fault>,
+        wire: W,
+    ) -> Scripted {
         let target = request
             .map(|request| request.target.to_vec())
             .unwrap_or_default();
@@ -85,6 +90,14 @@ impl Exchanges for Site {
             exchange(&target, fault, wire, &log).await;
             drop(guard);
         })
+    }
+}
+
+impl Exchanges for Site {
+    type Exchange = Scripted;
+
+    fn start(&self, request: Result<&Request<'_>, Fault>, wire: StreamWire) -> Scripted {
+        self.begin(request, wire)
     }
 
     fn refused(&self, fault: Fault) {
@@ -108,7 +121,7 @@ fn number(target: &[u8]) -> usize {
     text.rsplit('/').next().unwrap().parse().unwrap()
 }
 
-async fn exchange(target: &[u8], fault: Option<Fault>, mut wire: StreamWire, log: &Log) {
+async fn exchange(target: &[u8], fault: Option<Fault>, mut wire: impl Wire, log: &Log) {
     if let Some(fault) = fault {
         wire.respond(&head(fault.status, ResponseBody::Length(0)));
         wire.finish(&[]);
@@ -176,7 +189,7 @@ async fn exchange(target: &[u8], fault: Option<Fault>, mut wire: StreamWire, log
 }
 
 /// Sends the body back as it comes, trailers at the end.
-async fn echo(wire: &mut StreamWire, log: &Log) {
+async fn echo(wire: &mut impl Wire, log: &Log) {
     wire.respond(&head(200, ResponseBody::Chunked));
     loop {
         let part = poll_fn(|cx| {
@@ -209,7 +222,7 @@ async fn echo(wire: &mut StreamWire, log: &Log) {
     wire.finish(&fields);
 }
 
-async fn send(wire: &mut StreamWire, mut payload: &[u8]) -> Result<(), WireError> {
+async fn send(wire: &mut impl Wire, mut payload: &[u8]) -> Result<(), WireError> {
     while !payload.is_empty() {
         let sent = poll_fn(|cx| wire.poll_send(cx, payload)).await?;
         assert!(sent > 0);

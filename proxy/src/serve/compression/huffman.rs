@@ -145,7 +145,7 @@ pub(super) fn decode(input: &[u8], out: &mut Vec<u8>) -> bool {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::serve) mod tests {
     #![allow(clippy::indexing_slicing, reason = "tests may panic")]
 
     use proptest::prelude::*;
@@ -153,7 +153,7 @@ pub(super) mod tests {
     use super::{CODES, LENGTHS, decode};
 
     /// The inverse, for tests: responses are sent uncompressed.
-    pub(in super::super) fn encode(text: &[u8]) -> Vec<u8> {
+    pub(in crate::serve) fn encode(text: &[u8]) -> Vec<u8> {
         let (mut out, mut bits, mut held) = (Vec::new(), 0u64, 0);
         for byte in text {
             let symbol = usize::from(*byte);

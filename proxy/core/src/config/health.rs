@@ -1,0 +1,176 @@
+//! `health` and `breaker` of an upstream: which endpoints are left out.
+
+use std::time::Duration;
+
+use super::keys::{self, Key};
+use super::problem::Complaint;
+use super::reader::{Section, Unread};
+use super::tree::Node;
+use super::values;
+use crate::health::Rules;
+
+/// How endpoints are asked whether they are well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    pub question: Question,
+    pub every: Duration,
+    pub timeout: Duration,
+    pub fall: u32,
+    pub rise: u32,
+}
+
+/// What a probe does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Connects, and no more.
+    Tcp,
+    Http(HttpQuestion),
+}
+
+/// A GET, and which answers are good ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpQuestion {
+    pub path: String,
+    /// The endpoint as written, if none.
+    pub host: Option<String>,
+    /// Empty: 200 to 399.
+    pub status: Vec<u16>,
+    /// What the first 64 KiB of the body must contain.
+    pub body: Option<String>,
+}
+
+pub(super) static KEYS: keys::Section = keys::Section {
+    name: "upstream.health",
+    doc: "Endpoints are asked whether they are well. One that is not gets nothing while another is left; when all say that they are not, they are used as if none did.",
+    keys: &[
+        Key::optional(
+            "path",
+            "path",
+            "\"/health\"",
+            "What is asked for with GET. Absent: a connection that is made is enough.",
+        ),
+        Key::optional(
+            "host",
+            "string",
+            "\"app.example.com\"",
+            "The Host of the question. Absent: the endpoint as written.",
+        ),
+        Key::default(
+            "status",
+            "list of numbers",
+            "[]",
+            "The good answers; empty: 200 to 399.",
+        )
+        .example("[200, 204]"),
+        Key::optional(
+            "body",
+            "string",
+            "\"ok\"",
+            "What a good answer contains in its first 64 KiB.",
+        ),
+        Key::default(
+            "every",
+            "duration",
+            "\"5s\"",
+            "The time between two questions, give or take a tenth.",
+        ),
+        Key::default(
+            "timeout",
+            "duration",
+            "\"1s\"",
+            "How long an answer may take, the connection included.",
+        ),
+        Key::default(
+            "fall",
+            "number",
+            "3",
+            "So many bad answers in a row take an endpoint out.",
+        ),
+        Key::default(
+            "rise",
+            "number",
+            "2",
+            "So many good ones in a row bring it back.",
+        ),
+    ],
+    later: &[],
+};
+
+pub(super) static BREAKER: keys::Section = keys::Section {
+    name: "upstream.breaker",
+    doc: "An endpoint that fails request after request is left alone. Failures are connections that cannot be made, timeouts, resets, broken answers, and 502, 503 and 504.",
+    keys: &[
+        Key::default("failures", "number", "5", "So many failures…"),
+        Key::default(
+            "window",
+            "duration",
+            "\"10s\"",
+            "…within this time open the breaker: nothing is sent.",
+        ),
+        Key::default(
+            "open",
+            "duration",
+            "\"5s\"",
+            "After this time one request tries; if it goes well, the breaker closes.",
+        ),
+    ],
+    later: &[],
+};
+
+pub(super) fn read(section: &Section<'_>) -> Option<Health> {
+    let path = section.optional("path", target).ok();
+    let host = section.optional("host", values::text).ok();
+    let status = section.list("status", |node| {
+        Ok(u16::try_from(values::count(100, 599)(node)?).unwrap_or_default())
+    });
+    let body = section.optional("body", values::text).ok();
+    let every = section.value("every", values::duration);
+    let timeout = section.value("timeout", values::duration);
+    let fall = section.value("fall", values::count(1, 1_000));
+    let rise = section.value("rise", values::count(1, 1_000));
+    let path = path?;
+    if path.is_none() {
+        for key in ["host", "status", "body"] {
+            if section.has(key) {
+                let message = format!("`{key}` is about answers, which only a `path` asks for");
+                section.complain(key, Complaint::new(message).hint("add path = \"/health\""));
+            }
+        }
+    }
+    Some(Health {
+        question: match path {
+            None => Question::Tcp,
+            Some(path) => Question::Http(HttpQuestion {
+                path,
+                host: host?,
+                status: status?,
+                body: body?,
+            }),
+        },
+        every: every?,
+        timeout: timeout?,
+        fall: fall?,
+        rise: rise?,
+    })
+}
+
+pub(super) fn read_breaker(section: &Section<'_>) -> Option<Rules> {
+    let failures = section.value("failures", values::count(1, 10_000));
+    let window = section.value("window", values::duration);
+    let open = section.value("open", values::duration);
+    Some(Rules {
+        failures: failures?,
+        window: window?,
+        open: open?,
+    })
+}
+
+fn target(node: &Node) -> Result<String, Unread> {
+    let text = values::text(node)?;
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+    if !text.starts_with('/') || !is_plain || text.contains('#') {
+        let complaint = Complaint::new(format!("`{text}` cannot be asked for"));
+        return Err(complaint.hint("write a path such as \"/health\"").into());
+    }
+    Ok(text)
+}

@@ -1,0 +1,192 @@
+//! Asks endpoints whether they are well, on the control plane: one task an endpoint.
+
+use std::io;
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::{http1, http2};
+use hyper::header::{HOST, USER_AGENT};
+use hyper::{Request, Response, Uri};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use openclaw_core::config::{Health, HttpQuestion, Question, Upstream, UpstreamProtocol};
+use openclaw_core::health::Streak;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::snapshot::{ResolvedEndpoint, Snapshot};
+use crate::telemetry::chain;
+
+/// So much of a body is looked at.
+const MAX_BODY: usize = 64 << 10;
+
+/// Why an endpoint is not well.
+#[derive(Debug, thiserror::Error)]
+enum ProbeError {
+    #[error("no connection")]
+    Connect { source: io::Error },
+    #[error("no answer")]
+    Http { source: hyper::Error },
+    #[error("the question cannot be put")]
+    Question { source: hyper::http::Error },
+    #[error("it answered {0}")]
+    Status(u16),
+    #[error("its answer does not contain `{0}`")]
+    Body(String),
+    #[error("no whole answer within {0:?}")]
+    Slow(Duration),
+}
+
+/// The probes of a snapshot. They end when it is dropped.
+#[derive(Debug, Default)]
+pub(super) struct Probes {
+    _tasks: JoinSet<()>,
+}
+
+impl Probes {
+    /// Probes what the snapshot says. What is believed of endpoints that stay goes on.
+    pub(super) fn of(snapshot: &Snapshot) -> Self {
+        let mut tasks = JoinSet::new();
+        let upstreams = snapshot.config.upstreams.iter().zip(&snapshot.upstreams);
+        for (upstream, setup) in upstreams {
+            for endpoint in &setup.endpoints {
+                match &upstream.health {
+                    Some(health) => {
+                        let probe = Probe::new(upstream, health, endpoint);
+                        tasks.spawn_local(probe.repeat());
+                    }
+                    // Nobody will say that it is well again.
+                    None => endpoint.standing.set_well(true),
+                }
+            }
+        }
+        Self { _tasks: tasks }
+    }
+}
+
+struct Probe {
+    upstream: String,
+    protocol: UpstreamProtocol,
+    health: Health,
+    endpoint: ResolvedEndpoint,
+}
+
+impl Probe {
+    fn new(upstream: &Upstream, health: &Health, endpoint: &ResolvedEndpoint) -> Self {
+        Self {
+            upstream: upstream.name.to_string(),
+            protocol: upstream.protocol,
+            health: health.clone(),
+            endpoint: endpoint.clone(),
+        }
+    }
+
+    async fn repeat(self) {
+        let Health {
+            every, fall, rise, ..
+        } = self.health;
+        let standing = &self.endpoint.standing;
+        let mut streak = Streak::new(standing.is_well());
+        // Proxies that were started together, and the endpoints of one, ask at different times.
+        sleep(every.mul_f64(fastrand::f64() * 0.1)).await;
+        loop {
+            let outcome = self.ask().await;
+            if let Some(well) = streak.probed(outcome.is_ok(), fall, rise) {
+                standing.set_well(well);
+                self.tell(&outcome);
+            }
+            sleep(every.mul_f64(0.9 + fastrand::f64() * 0.2)).await;
+        }
+    }
+
+    fn tell(&self, outcome: &Result<(), ProbeError>) {
+        let (upstream, endpoint) = (&*self.upstream, &*self.endpoint.label);
+        match outcome {
+            Ok(()) => tracing::info!(upstream, endpoint, "well again"),
+            Err(error) => tracing::warn!(upstream, endpoint, "unwell: {}", chain(error)),
+        }
+    }
+
+    async fn ask(&self) -> Result<(), ProbeError> {
+        let within = self.health.timeout;
+        timeout(within, async {
+            let stream = TcpStream::connect(self.endpoint.address)
+                .await
+                .map_err(|source| ProbeError::Connect { source })?;
+            match &self.health.question {
+                Question::Tcp => Ok(()),
+                Question::Http(question) => self.get(question, stream).await,
+            }
+        })
+        .await
+        .unwrap_or(Err(ProbeError::Slow(within)))
+    }
+
+    async fn get(&self, question: &HttpQuestion, stream: TcpStream) -> Result<(), ProbeError> {
+        let failed = |source| ProbeError::Http { source };
+        let stream = TokioIo::new(stream);
+        // The connection is driven beside the question, and dropped with it.
+        let mut driven = JoinSet::new();
+        let response = match self.protocol {
+            UpstreamProtocol::H1 => {
+                let (mut sender, connection) = http1::handshake(stream).await.map_err(failed)?;
+                driven.spawn_local(connection);
+                sender.send_request(self.request(question)?).await
+            }
+            UpstreamProtocol::H2 => {
+                let shake = http2::handshake(TokioExecutor::new(), stream);
+                let (mut sender, connection) = shake.await.map_err(failed)?;
+                driven.spawn_local(connection);
+                sender.send_request(self.request(question)?).await
+            }
+        };
+        judge(question, response.map_err(failed)?).await
+    }
+
+    fn request(&self, question: &HttpQuestion) -> Result<Request<Empty<Bytes>>, ProbeError> {
+        let wrong = |source| ProbeError::Question { source };
+        let host = question.host.as_deref().unwrap_or(&self.endpoint.label);
+        let path = question.path.as_str();
+        let agent = concat!("openclaw/", env!("CARGO_PKG_VERSION"));
+        let request = match self.protocol {
+            UpstreamProtocol::H1 => Request::get(path).header(HOST, host),
+            UpstreamProtocol::H2 => {
+                let uri = Uri::builder().scheme("http").authority(host);
+                Request::get(uri.path_and_query(path).build().map_err(wrong)?)
+            }
+        };
+        request
+            .header(USER_AGENT, agent)
+            .body(Empty::new())
+            .map_err(wrong)
+    }
+}
+
+async fn judge(question: &HttpQuestion, response: Response<Incoming>) -> Result<(), ProbeError> {
+    let status = response.status().as_u16();
+    let is_good = match question.status.as_slice() {
+        [] => (200..400).contains(&status),
+        wanted => wanted.contains(&status),
+    };
+    if !is_good {
+        return Err(ProbeError::Status(status));
+    }
+    let Some(wanted) = &question.body else {
+        return Ok(());
+    };
+    let mut body = Limited::new(response.into_body(), MAX_BODY);
+    let mut seen = Vec::new();
+    while let Some(frame) = body.frame().await {
+        match frame {
+            Ok(frame) => seen.extend(frame.into_data().unwrap_or_default()),
+            // The rest is not looked at; whatever else ends a body early leaves it without what is wanted, or not.
+            Err(error) if error.is::<LengthLimitError>() => break,
+            Err(_) => break,
+        }
+    }
+    let found = memchr::memmem::find(&seen, wanted.as_bytes()).is_some();
+    found
+        .then_some(())
+        .ok_or_else(|| ProbeError::Body(wanted.clone()))
+}

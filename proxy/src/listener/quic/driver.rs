@@ -1,0 +1,374 @@
+//! The task of one socket: datagrams in, timers, connections that something has happened to, datagrams out.
+//!
+//! All that arrives in a turn is taken in before the connections concerned go on, so that what a turn has to send leaves in few calls.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::BytesMut;
+use quinn_proto::{ConnectionHandle, DatagramEvent, EcnCodepoint, Endpoint, Transmit};
+use tokio::time::Sleep;
+
+use super::super::Listening;
+use super::connection::{NO_ERROR, Phase, Slot};
+use super::face::Application;
+use super::mates::{Facts, Mates, Seat};
+use super::ready::Ready;
+use super::socket::Socket;
+use super::timers::Timers;
+use crate::exchange::context::Local;
+
+/// Reads of one turn; each takes up to four times what GRO puts together.
+const READS: usize = 4;
+/// Datagrams of other workers in one turn.
+const STRAYS: usize = 64;
+/// Sends of one connection in one turn; each takes as many datagrams as GSO splits.
+const SENDS: usize = 8;
+
+/// Serves a UDP socket until its listener is closed and the last connection has ended.
+pub async fn serve<A: Application>(local: Rc<Local>, listening: Rc<Listening>, seat: Seat) {
+    let mut driver = match Driver::<A>::new(local, listening.clone(), seat) {
+        Ok(driver) => driver,
+        Err(error) => {
+            let listener = listening.name();
+            tracing::error!(%listener, %error, "the socket cannot be used");
+            return;
+        }
+    };
+    let mut closing = pin!(listening.wake.notified());
+    std::future::poll_fn(|cx| {
+        let core = &mut driver.core;
+        if !core.is_closed && (listening.closed.get() || closing.as_mut().poll(cx).is_ready()) {
+            core.close();
+        }
+        driver.poll(cx)
+    })
+    .await;
+}
+
+/// The socket with everything that it serves.
+struct Driver<A: Application> {
+    core: Core<A>,
+    socket: Socket,
+    mates: Mates,
+    /// For the earliest of the timers.
+    sleep: Pin<Box<Sleep>>,
+    sleeps_until: Option<Instant>,
+    /// What the socket did not take, and who has more to send after it.
+    kept: Option<(Transmit, Vec<u8>)>,
+    waiting: Vec<usize>,
+    out: Vec<u8>,
+}
+
+/// All but the socket, which lends its buffer while this takes in what is there.
+pub(super) struct Core<A: Application> {
+    pub(super) local: Rc<Local>,
+    pub(super) listening: Rc<Listening>,
+    pub(super) endpoint: Endpoint,
+    pub(super) ready: Arc<Ready>,
+    /// Handshakes that are not complete.
+    pub(super) half_open: usize,
+    /// No new connections.
+    pub(super) is_closed: bool,
+    /// What the endpoint itself has to say; as much as a turn's datagrams ask for.
+    pub(super) answers: Vec<(Transmit, Vec<u8>)>,
+    /// By handle.
+    slots: Vec<Option<Box<Slot<A>>>>,
+    /// How many of them serve or may still.
+    open: usize,
+    touched: Vec<usize>,
+    timers: Timers,
+    address: SocketAddr,
+}
+
+impl<A: Application> Core<A> {
+    pub(super) fn insert(&mut self, key: usize, slot: Slot<A>) {
+        if self.slots.len() <= key {
+            self.slots.resize_with(key + 1, || None);
+        }
+        if let Some(empty) = self.slots.get_mut(key) {
+            *empty = Some(Box::new(slot));
+        }
+        self.half_open += 1;
+        self.open += 1;
+        self.touch(key);
+    }
+
+    fn slot(&mut self, key: usize) -> Option<&mut Box<Slot<A>>> {
+        self.slots.get_mut(key)?.as_mut()
+    }
+
+    /// Has it looked at in this turn.
+    fn touch(&mut self, key: usize) {
+        if let Some(slot) = self.slot(key)
+            && !slot.is_touched
+        {
+            slot.is_touched = true;
+            self.touched.push(key);
+        }
+    }
+
+    /// Takes no more clients, and asks those that are there to go.
+    fn close(&mut self) {
+        self.is_closed = true;
+        for key in 0..self.slots.len() {
+            if let Some(slot) = self.slot(key) {
+                slot.drain();
+                self.touch(key);
+            }
+        }
+    }
+
+    fn datagram(&mut self, now: Instant, facts: Facts, bytes: BytesMut) {
+        let mut answer = Vec::new();
+        let Facts { from, to, ecn } = facts;
+        let event = self.endpoint.handle(now, from, to, ecn, bytes, &mut answer);
+        match event {
+            Some(DatagramEvent::ConnectionEvent(ConnectionHandle(key), event)) => {
+                if let Some(slot) = self.slot(key) {
+                    slot.quic.borrow_mut().handle_event(event);
+                    self.touch(key);
+                }
+            }
+            Some(DatagramEvent::NewConnection(incoming)) => self.admit(incoming, now),
+            Some(DatagramEvent::Response(transmit)) => self.answers.push((transmit, answer)),
+            None => {}
+        }
+    }
+
+    fn expire(&mut self, now: Instant) {
+        let mut due = Vec::new();
+        self.timers.advance(now, &mut due);
+        let local = self.local.clone();
+        for key in due {
+            if let Some(slot) = self.slot(key) {
+                slot.quic.borrow_mut().handle_timeout(now);
+                if slot.complete_by.is_some_and(|by| by <= now) {
+                    slot.give_up(&local);
+                    self.half_open -= 1;
+                    self.open -= 1;
+                }
+                self.touch(key);
+            }
+        }
+    }
+
+    /// Lets a connection go on.
+    fn run(&mut self, key: usize) {
+        let (local, address, is_closed) = (self.local.clone(), self.address, self.is_closed);
+        let Some(slot) = self.slot(key) else {
+            return;
+        };
+        slot.is_touched = false;
+        let (was_handshaking, was_closing) = (slot.complete_by.is_some(), slot.is_closing());
+        if let Some(peer) = slot.moved()
+            && local.peers.check(peer.ip().to_canonical()).is_some()
+        {
+            slot.close(NO_ERROR, "");
+        }
+        slot.run(&local, address, is_closed);
+        let (is_handshaking, is_closing) = (slot.complete_by.is_some(), slot.is_closing());
+        self.half_open -= usize::from(was_handshaking && !is_handshaking);
+        self.open -= usize::from(!was_closing && is_closing);
+    }
+
+    /// Ids that the connection asks for or gives back, and its end.
+    fn settle(&mut self, key: usize) {
+        let Some(slot) = self.slots.get_mut(key) else {
+            return;
+        };
+        let Some(quic) = slot.as_ref().map(|slot| slot.quic.clone()) else {
+            return;
+        };
+        let mut quic = quic.borrow_mut();
+        while let Some(event) = quic.poll_endpoint_events() {
+            if let Some(event) = self.endpoint.handle_event(ConnectionHandle(key), event) {
+                quic.handle_event(event);
+            }
+        }
+        let complete_by = slot.as_ref().and_then(|slot| slot.complete_by);
+        if quic.is_drained() {
+            *slot = None;
+            self.timers.arm(key, None);
+        } else {
+            let due = quic.poll_timeout().into_iter().chain(complete_by).min();
+            self.timers.arm(key, due);
+        }
+    }
+}
+
+impl<A: Application> Driver<A> {
+    fn new(local: Rc<Local>, listening: Rc<Listening>, seat: Seat) -> io::Result<Self> {
+        let socket = Socket::new(seat.socket)?;
+        let address = socket.local_addr()?;
+        let config = listening.terms.borrow().setup.quic.clone();
+        let endpoint = Endpoint::new(Arc::new(seat.endpoint), config, socket.finds_mtu(), None);
+        let now = Instant::now();
+        let core = Core {
+            local,
+            listening,
+            endpoint,
+            ready: Arc::default(),
+            half_open: 0,
+            is_closed: false,
+            answers: Vec::new(),
+            slots: Vec::new(),
+            open: 0,
+            touched: Vec::new(),
+            timers: Timers::new(now),
+            address,
+        };
+        Ok(Self {
+            core,
+            socket,
+            mates: seat.mates,
+            sleep: Box::pin(tokio::time::sleep_until(now.into())),
+            sleeps_until: None,
+            kept: None,
+            waiting: Vec::new(),
+            out: Vec::new(),
+        })
+    }
+
+    /// One turn; ready when nobody is left to be served and nobody is let in any more.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = Instant::now();
+        self.core.ready.register(cx.waker());
+        self.receive(cx, now);
+        self.take_strays(cx, now);
+        self.core.expire(now);
+        let mut keys = Vec::new();
+        self.core.ready.take(&mut keys);
+        if self.poll_kept(cx).is_ready() {
+            keys.append(&mut self.waiting);
+        }
+        for key in keys {
+            self.core.touch(key);
+        }
+        for (transmit, bytes) in std::mem::take(&mut self.core.answers) {
+            // One that does not fit is dropped: whoever asked will ask again.
+            let _ = self.socket.poll_send(cx, &transmit, &bytes);
+        }
+        for key in std::mem::take(&mut self.core.touched) {
+            self.core.run(key);
+            self.core.settle(key);
+            self.transmit(cx, key, now);
+            self.core.settle(key);
+        }
+        if self.core.is_closed && self.core.open == 0 && self.kept.is_none() {
+            return Poll::Ready(());
+        }
+        self.sleep(cx);
+        Poll::Pending
+    }
+
+    fn receive(&mut self, cx: &mut Context<'_>, now: Instant) {
+        let (core, mates) = (&mut self.core, &self.mates);
+        for _ in 0..READS {
+            let received = self.socket.poll_receive(cx, |meta, bytes| {
+                let facts = Facts {
+                    from: meta.addr,
+                    to: meta.dst_ip,
+                    ecn: meta.ecn.and_then(|ecn| EcnCodepoint::from_bits(ecn as u8)),
+                };
+                let mut rest = BytesMut::from(bytes);
+                while !rest.is_empty() {
+                    let datagram = rest.split_to(meta.stride.clamp(1, rest.len()));
+                    if !mates.pass_on(facts, &datagram) {
+                        core.datagram(now, facts, datagram);
+                    }
+                }
+            });
+            match received {
+                Poll::Pending => return,
+                Poll::Ready(Ok(())) => {}
+                // Such as a port that is closed at the other end; the socket is none the worse.
+                Poll::Ready(Err(error)) => tracing::debug!(%error, "a datagram was not read"),
+            }
+        }
+        // More may be there: come again after the others had their turn.
+        cx.waker().wake_by_ref();
+    }
+
+    fn take_strays(&mut self, cx: &mut Context<'_>, now: Instant) {
+        for _ in 0..STRAYS {
+            let Poll::Ready(Some((facts, bytes))) = self.mates.poll_stray(cx) else {
+                return;
+            };
+            self.core.datagram(now, facts, (&*bytes).into());
+        }
+        cx.waker().wake_by_ref();
+    }
+
+    /// Sends what was kept; ready when nothing is.
+    fn poll_kept(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some((transmit, bytes)) = &self.kept {
+            std::task::ready!(self.socket.poll_send(cx, transmit, bytes));
+            self.kept = None;
+        }
+        Poll::Ready(())
+    }
+
+    /// Sends what a connection has, up to its share of a turn.
+    fn transmit(&mut self, cx: &mut Context<'_>, key: usize, now: Instant) {
+        let Some(quic) = self.core.slot(key).map(|slot| slot.quic.clone()) else {
+            return;
+        };
+        let mut quic = quic.borrow_mut();
+        for _ in 0..SENDS {
+            if self.kept.is_some() {
+                self.waiting.push(key);
+                return;
+            }
+            self.out.clear();
+            let segments = self.socket.segments();
+            let Some(transmit) = quic.poll_transmit(now, segments, &mut self.out) else {
+                return;
+            };
+            if self.socket.poll_send(cx, &transmit, &self.out).is_pending() {
+                self.kept = Some((transmit, std::mem::take(&mut self.out)));
+            }
+        }
+        self.core.touch(key);
+        cx.waker().wake_by_ref();
+    }
+
+    /// Sleeps until the earliest timer. A sleep that ends too early costs less than setting it anew for every packet.
+    fn sleep(&mut self, cx: &mut Context<'_>) {
+        let Some(next) = self.core.timers.next() else {
+            return;
+        };
+        if self.sleeps_until.is_none_or(|until| next < until) {
+            self.sleep.as_mut().reset(next.into());
+            self.sleeps_until = Some(next);
+        }
+        if self.sleep.as_mut().poll(cx).is_ready() {
+            self.sleeps_until = None;
+            cx.waker().wake_by_ref();
+        }
+    }
+}
+
+/// The worker ends: clients are told, so that they need not find out.
+impl<A: Application> Drop for Driver<A> {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        for slot in self.core.slots.iter_mut().flatten() {
+            if matches!(slot.phase, Phase::Closing) {
+                continue;
+            }
+            slot.close(NO_ERROR, "");
+            self.out.clear();
+            let transmit = slot.quic.borrow_mut().poll_transmit(now, 1, &mut self.out);
+            if let Some(transmit) = transmit {
+                // It was worth a try: without this word the client's patience ends later.
+                let _ = self.socket.try_send(&transmit, &self.out);
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The workers that share a port, and the way of a datagram from the one that it came to by mistake to the one that knows its connection.
+//!
+//! The kernel gives datagrams of several connections to one socket where it has put them together, and goes by the hash while sockets come
+//! and go. Few are concerned: a queue that is full drops them, as any queue on their way may.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::task::{Context, Poll};
+
+use quinn_proto::{EcnCodepoint, EndpointConfig};
+use rustls::crypto::aws_lc_rs;
+use tokio::sync::mpsc;
+
+use super::ids::{IdKey, Ids};
+use super::settings::Settings;
+
+/// Datagrams that may wait for a worker.
+const QUEUE: usize = 256;
+
+/// One datagram with its facts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facts {
+    pub(super) from: SocketAddr,
+    pub(super) to: Option<IpAddr>,
+    pub(super) ecn: Option<EcnCodepoint>,
+}
+
+#[derive(Debug)]
+struct Stray {
+    facts: Facts,
+    bytes: Box<[u8]>,
+}
+
+/// What one worker drives a port with.
+#[derive(Debug)]
+pub struct Seat {
+    pub(super) socket: UdpSocket,
+    pub(super) endpoint: EndpointConfig,
+    pub(super) mates: Mates,
+}
+
+#[derive(Debug)]
+pub(super) struct Mates {
+    key: IdKey,
+    own: u16,
+    others: Vec<mpsc::Sender<Stray>>,
+    strays: mpsc::Receiver<Stray>,
+}
+
+/// Seats for the workers in their order, which is the one that the sockets were bound in.
+pub fn seats(settings: &Settings, sockets: Vec<UdpSocket>) -> Vec<Seat> {
+    let (senders, receivers): (Vec<_>, Vec<_>) =
+        sockets.iter().map(|_| mpsc::channel(QUEUE)).unzip();
+    let workers = sockets.len() as u16;
+    let seats = sockets.into_iter().zip(receivers).zip(0..);
+    seats
+        .map(|((socket, strays), own)| {
+            let mut endpoint = settings.endpoint.clone();
+            let key = settings.ids;
+            endpoint.cid_generator(move || {
+                Box::new(Ids {
+                    key,
+                    worker: own,
+                    workers,
+                    random: aws_lc_rs::default_provider().secure_random,
+                })
+            });
+            let others = senders.clone();
+            let mates = Mates {
+                key,
+                own,
+                others,
+                strays,
+            };
+            Seat {
+                socket,
+                endpoint,
+                mates,
+            }
+        })
+        .collect()
+}
+
+impl Seat {
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// The socket is none.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+}
+
+impl Mates {
+    /// Hands a datagram on if another worker's connection is meant; tells whether that is so.
+    pub(super) fn pass_on(&self, facts: Facts, datagram: &[u8]) -> bool {
+        let meant = self.key.of_datagram(datagram);
+        let Some(worker) = meant.filter(|worker| *worker != self.own) else {
+            return false;
+        };
+        // A number that nobody has is a client's mistake, or a trick: it is for this worker to answer.
+        let Some(other) = self.others.get(usize::from(worker)) else {
+            return false;
+        };
+        let bytes = datagram.into();
+        // Lost if the other is behind, or has ended: QUIC sends again.
+        let _ = other.try_send(Stray { facts, bytes });
+        true
+    }
+
+    /// A datagram that came to another worker.
+    pub(super) fn poll_stray(&mut self, cx: &mut Context<'_>) -> Poll<Option<(Facts, Box<[u8]>)>> {
+        let stray = self.strays.poll_recv(cx);
+        stray.map(|stray| stray.map(|stray| (stray.facts, stray.bytes)))
+    }
+}

@@ -1,0 +1,83 @@
+//! What the QUIC side of all listeners shares, and what a listener's connections get.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openclaw_core::config::Listener;
+use quinn_proto::{EndpointConfig, IdleTimeout, ServerConfig, TransportConfig, VarInt, crypto};
+
+use super::ids::IdKey;
+
+/// What a client may send on one stream before it is taken: an upload of 1 MiB a round trip.
+const STREAM_WINDOW: u32 = 1 << 20;
+/// The same for all streams of a connection, which bounds what one connection can have waiting here.
+const CONNECTION_WINDOW: u32 = 4 << 20;
+/// What of responses waits to be acknowledged, for all streams of a connection.
+const SEND_WINDOW: u64 = 4 << 20;
+/// Requests at one time, as with HTTP/2.
+const STREAMS: u32 = 128;
+/// A control stream, two of QPACK, and room for some that nobody knows (RFC 9114 §6.2).
+const UNI_STREAMS: u32 = 16;
+/// What of a first flight may arrive before its connection is made, which is at once.
+const INCOMING: u64 = 64 << 10;
+
+/// Keys that live as long as the process.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub ids: IdKey,
+    /// With the key of stateless resets.
+    pub(super) endpoint: EndpointConfig,
+    /// With the key of tokens, once there is a first listener.
+    template: Option<ServerConfig>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            ids: IdKey::random(),
+            endpoint: EndpointConfig::default(),
+            template: None,
+        }
+    }
+}
+
+impl Settings {
+    /// What new connections of a listener get.
+    pub fn serving(
+        &mut self,
+        listener: &Listener,
+        tls: Arc<dyn crypto::ServerConfig>,
+    ) -> Arc<ServerConfig> {
+        let template = self
+            .template
+            .get_or_insert_with(|| ServerConfig::with_crypto(Arc::clone(&tls)));
+        let mut config = template.clone();
+        config.crypto = tls;
+        config
+            .transport_config(Arc::new(transport(listener)))
+            .incoming_buffer_size(INCOMING)
+            .incoming_buffer_size_total(INCOMING);
+        Arc::new(config)
+    }
+}
+
+fn transport(listener: &Listener) -> TransportConfig {
+    let mut transport = TransportConfig::default();
+    transport
+        .stream_receive_window(STREAM_WINDOW.into())
+        .receive_window(CONNECTION_WINDOW.into())
+        .send_window(SEND_WINDOW)
+        .max_concurrent_bidi_streams(STREAMS.into())
+        .max_concurrent_uni_streams(UNI_STREAMS.into())
+        // Nobody here asks for unreliable datagrams.
+        .datagram_receive_buffer_size(None)
+        .max_idle_timeout(Some(idle(listener.idle_timeout)))
+        // A client that waits for a slow endpoint is silent, and gone no sooner than this finds out.
+        .keep_alive_interval(Some(listener.idle_timeout / 3));
+    transport
+}
+
+fn idle(timeout: Duration) -> IdleTimeout {
+    // Longer than this is for ever.
+    IdleTimeout::try_from(timeout).unwrap_or_else(|_| VarInt::MAX.into())
+}

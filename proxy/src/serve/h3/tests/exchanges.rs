@@ -1,0 +1,168 @@
+//! Requests that are answered.
+
+use quinn_proto::Dir;
+
+use super::pair::{Pair, Setup, f, request};
+use crate::serve::h3::code::Code;
+use crate::serve::h3::frame::{DATA, HEADERS, PRIORITY_UPDATE};
+
+#[test]
+fn a_request_is_answered_in_one_frame_of_each_kind() {
+    let mut pair = Pair::new();
+    pair.settings();
+    let id = pair.ask(&request("GET", "/", &[]));
+    let answer = pair.answer(id);
+    assert_eq!(answer.status(), "200");
+    assert_eq!(answer.sections[0][1], ("content-length".into(), "5".into()));
+    assert_eq!(answer.payload, b"hello");
+    assert_eq!(answer.kinds, [HEADERS, DATA]);
+    assert!(pair.seen[&id].ended);
+    assert_eq!(pair.seen[&id].stopped, None);
+    assert_eq!(pair.log.alive.get(), 0);
+}
+
+#[test]
+fn a_body_comes_back_with_its_trailers() {
+    let mut pair = Pair::new();
+    pair.settings();
+    let id = pair.open(Dir::Bi, &request("POST", "/echo", &[]), false);
+    pair.run();
+    pair.send(id, &f(DATA, b"one"), false);
+    pair.run();
+    assert_eq!(pair.answer(id).payload, b"one", "at once");
+    pair.send(id, &f(DATA, b"two"), false);
+    pair.send(
+        id,
+        &f(HEADERS, &super::pair::section(&[("x-sum", "6")])),
+        true,
+    );
+    pair.run();
+    let answer = pair.answer(id);
+    assert_eq!(answer.payload, b"onetwo");
+    assert_eq!(answer.sections[1], [("x-sum".into(), "6".into())]);
+    assert!(pair.seen[&id].ended);
+}
+
+#[test]
+fn interim_responses_and_those_without_a_body_are_heads_alone() {
+    let mut pair = Pair::new();
+    let id = pair.ask(&request("GET", "/none", &[]));
+    let answer = pair.answer(id);
+    assert_eq!(answer.kinds, [HEADERS, HEADERS]);
+    assert_eq!(answer.sections[0], [(":status".into(), "103".into())]);
+    assert_eq!(answer.status(), "103");
+    let last = [(":status", "304"), ("content-length", "7")];
+    let last = last.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(answer.sections[1], last);
+    assert!(pair.seen[&id].ended);
+}
+
+#[test]
+fn fields_leave_in_lower_case_and_without_those_of_a_connection() {
+    let mut pair = Pair::new();
+    let id = pair.ask(&request("GET", "/fields", &[]));
+    let answer = pair.answer(id);
+    let names: Vec<_> = answer.sections[0]
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.len()))
+        .collect();
+    let expected = [
+        (":status", 3),
+        ("content-type", 10),
+        ("x-long", 20_000),
+        ("x-long", 20_000),
+        ("content-length", 1),
+    ];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn a_head_may_come_octet_by_octet() {
+    let mut pair = Pair::new();
+    let octets = request("GET", "/", &[("cookie", "a=1")]);
+    let id = pair.open(Dir::Bi, &[], false);
+    for octet in &octets {
+        assert!(pair.log.started.borrow().is_empty());
+        pair.send(id, &[*octet], false);
+        pair.run();
+    }
+    assert_eq!(pair.answer(id).payload, b"hello");
+    // Nobody waits for the rest of it.
+    assert_eq!(pair.seen[&id].stopped, Some(Code::NoError as u64));
+    assert_eq!(pair.close_code(), None);
+}
+
+#[test]
+fn as_many_requests_as_announced_run_side_by_side() {
+    let mut pair = Pair::new();
+    let held: Vec<_> = (0..128)
+        .map(|_| pair.open(Dir::Bi, &request("POST", "/echo", &[]), false))
+        .collect();
+    pair.run();
+    assert_eq!(pair.log.alive.get(), 128);
+    let more = pair.client_quic().borrow_mut().streams().open(Dir::Bi);
+    assert_eq!(more, None);
+    for id in &held {
+        pair.send(*id, &f(DATA, b"x"), true);
+    }
+    pair.run();
+    assert!(held.iter().all(|id| pair.answer(*id).payload == b"x"));
+    assert_eq!(pair.log.alive.get(), 0);
+    let id = pair.ask(&request("GET", "/", &[]));
+    assert_eq!(pair.answer(id).payload, b"hello");
+}
+
+#[test]
+fn a_client_says_how_urgent_its_requests_are() {
+    let mut pair = Pair::new();
+    let control = pair.settings();
+    // Before the stream, in place of its field.
+    pair.send(control, &f(PRIORITY_UPDATE, b"\x04u=6"), false);
+    pair.run();
+    let ids = ["u=0", "u=1, i", "u=9", "broken ="].map(|value| {
+        pair.open(
+            Dir::Bi,
+            &request("POST", "/hold", &[("priority", value)]),
+            false,
+        )
+    });
+    pair.run();
+    let ranks = |pair: &Pair| {
+        let quic = pair.server_quic();
+        ids.map(|id| quic.borrow_mut().send_stream(id).priority().unwrap())
+    };
+    assert_eq!(ranks(&pair), [3, -3, 0, 0]);
+    pair.send(control, &f(PRIORITY_UPDATE, b"\x08u=7;x"), false);
+    pair.send(control, &f(PRIORITY_UPDATE, b"\x00???"), false);
+    pair.run();
+    assert_eq!(ranks(&pair), [3, -3, -4, 0]);
+    assert_eq!(pair.close_code(), None);
+}
+
+#[test]
+fn what_is_urgent_comes_first() {
+    let mut pair = Pair::with(Setup {
+        client: 200_000,
+        ..Setup::default()
+    });
+    let late = pair.open(
+        Dir::Bi,
+        &request("GET", "/length/100000", &[("priority", "u=7")]),
+        true,
+    );
+    let first = pair.open(
+        Dir::Bi,
+        &request("GET", "/length/100000", &[("priority", "u=0")]),
+        true,
+    );
+    for _ in 0..1000 {
+        pair.step();
+        let size = |pair: &Pair, id| pair.seen.get(id).map_or(0, |seen| seen.octets.len());
+        // Not all of it, as the same turn would go on with the other.
+        if size(&pair, &first) > 50_000 {
+            assert_eq!(size(&pair, &late), 0);
+            return;
+        }
+    }
+    panic!("nothing came");
+}

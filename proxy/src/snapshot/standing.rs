@@ -1,0 +1,127 @@
+//! What all workers together know of an endpoint: how busy it is, how quickly it answers, whether it is fit.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use openclaw_core::balance::{Latency, Load};
+use openclaw_core::health::{Circuit, Rules};
+
+/// Read on the request path without a lock; the breaker's lock is taken only when something failed.
+#[derive(Debug)]
+pub struct Standing {
+    began: Instant,
+    active: AtomicU32,
+    latency: AtomicU64,
+    /// Probes say that it is not well.
+    is_unwell: AtomicBool,
+    /// Whether the breaker is not closed.
+    is_open: AtomicBool,
+    circuit: Mutex<Circuit>,
+}
+
+/// An exchange that an endpoint has to do with; over when dropped.
+#[derive(Debug)]
+pub struct UnderWay(Arc<Standing>);
+
+impl Default for Standing {
+    fn default() -> Self {
+        Self {
+            began: Instant::now(),
+            active: AtomicU32::new(0),
+            latency: AtomicU64::new(0),
+            is_unwell: AtomicBool::new(false),
+            is_open: AtomicBool::new(false),
+            circuit: Mutex::default(),
+        }
+    }
+}
+
+impl Standing {
+    pub fn load(&self, now: Instant) -> Load {
+        Load {
+            active: self.active.load(Ordering::Relaxed),
+            latency_us: self.latency().expected(self.milliseconds(now)),
+        }
+    }
+
+    pub fn begin(self: &Arc<Self>) -> UnderWay {
+        self.active.fetch_add(1, Ordering::Relaxed);
+        UnderWay(Arc::clone(self))
+    }
+
+    /// Counts the time to an answer, or to the failure that came in its place. Of two workers at the same moment one may be
+    /// lost: it is an average.
+    pub fn answered(&self, took: Duration, now: Instant) {
+        let took = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
+        let latency = self.latency().measured(took, self.milliseconds(now));
+        self.latency.store(latency.to_bits(), Ordering::Relaxed);
+    }
+
+    /// What probes say; well until they say otherwise.
+    pub fn is_well(&self) -> bool {
+        !self.is_unwell.load(Ordering::Relaxed)
+    }
+
+    pub fn set_well(&self, well: bool) {
+        self.is_unwell.store(!well, Ordering::Relaxed);
+    }
+
+    /// Whether the breaker is closed.
+    pub fn is_closed(&self) -> bool {
+        !self.is_open.load(Ordering::Relaxed)
+    }
+
+    /// Whether the breaker lets an exchange through, or one that tries.
+    pub fn allows(&self, now: Instant) -> bool {
+        self.is_closed() || self.circuit().allows(self.time(now))
+    }
+
+    /// Goes through the breaker, or takes the place of the one that tries; false if somebody else was quicker.
+    pub fn take(&self, rules: &Rules, now: Instant) -> bool {
+        self.is_closed() || self.circuit().take(rules, self.time(now))
+    }
+
+    /// Counts a failure; true when that opens the breaker.
+    pub fn failed(&self, rules: &Rules, now: Instant) -> bool {
+        let mut circuit = self.circuit();
+        let opened = circuit.failed(rules, self.time(now));
+        self.is_open.store(circuit.is_open(), Ordering::Relaxed);
+        opened
+    }
+
+    /// An exchange went well; true when that closes the breaker.
+    pub fn succeeded(&self) -> bool {
+        if self.is_closed() {
+            return false;
+        }
+        let closed = self.circuit().succeeded();
+        self.is_open.store(false, Ordering::Relaxed);
+        closed
+    }
+
+    fn circuit(&self) -> MutexGuard<'_, Circuit> {
+        self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn latency(&self) -> Latency {
+        Latency::from_bits(self.latency.load(Ordering::Relaxed))
+    }
+
+    /// Since this endpoint was first known.
+    fn time(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.began)
+    }
+
+    /// The same in fewer bits: it wraps after 49 days, which an average does not feel.
+    #[expect(clippy::cast_possible_truncation, reason = "it may wrap")]
+    fn milliseconds(&self, now: Instant) -> u32 {
+        self.time(now).as_millis() as u32
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.active.fetch_sub(1, Ordering::Relaxed);
+    }
+}

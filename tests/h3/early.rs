@@ -1,0 +1,45 @@
+//! Early data: requests that come with the first packets of a client that was here before.
+
+use hyper::Method;
+
+use super::client::{Client, answer, config, endpoint, run};
+use super::{Stage, echo};
+
+#[test]
+fn early_requests_are_told_of_and_those_that_change_something_have_to_wait() {
+    let origin = echo();
+    let stage = Stage::before(&origin);
+    run(async {
+        // What the client remembers is in its configuration.
+        let endpoint = endpoint(config());
+        let quic = endpoint.connect(stage.webs, "a.test").unwrap();
+        let mut first = Client::over(endpoint.clone(), quic.await.unwrap()).await;
+        assert_eq!(first.get("/first").await.0.status().as_u16(), 200);
+        first.quic.close(0u32.into(), b"");
+        let connecting = endpoint.connect(stage.webs, "a.test").unwrap();
+        let (quic, accepted) = connecting.into_0rtt().expect("a ticket came");
+        let mut early = Client::over(endpoint.clone(), quic).await;
+        let mut get = early.start(Method::GET, "/early").await;
+        get.finish().await.unwrap();
+        let mut post = early.start(Method::POST, "/early-post").await;
+        post.finish().await.unwrap();
+        let (head, _) = answer(&mut get).await;
+        assert_eq!(head.status().as_u16(), 200);
+        let (head, body) = answer(&mut post).await;
+        assert_eq!(head.status().as_u16(), 425);
+        let text = String::from_utf8_lossy(&body);
+        assert!(text.contains("http.too_early"), "{text}");
+        assert!(accepted.await, "early data was accepted");
+        let (head, _) = early.post("/post", Vec::new()).await;
+        assert_eq!(head.status().as_u16(), 200);
+    });
+    let requests = origin.requests();
+    let early = |path: &str| {
+        let request = requests.iter().find(|one| one.start.contains(path));
+        request.map(|request| request.header("early-data").map(str::to_owned))
+    };
+    assert_eq!(early("/first"), Some(None));
+    assert_eq!(early("/early "), Some(Some("1".to_owned())));
+    assert_eq!(early("/early-post"), None, "it never reached the endpoint");
+    assert_eq!(early("/post"), Some(None));
+}

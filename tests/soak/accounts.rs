@@ -1,0 +1,111 @@
+//! The proxy's books: its access log, its metrics, and what the kernel says of its process.
+
+use std::collections::HashMap;
+use std::fs;
+
+use serde_json::Value;
+
+use super::ledger::{Asked, Fate, Ledger};
+use crate::support::{Proxy, curl};
+
+/// A line of the access log that is about a request of ours.
+struct Line {
+    status: u16,
+    reason: Option<String>,
+}
+
+/// Every request that was answered stands in the log once, with that answer; each that broke off stands there with a reason; nothing
+/// else stands there, and the metrics count the same.
+pub(super) fn check(proxy: &Proxy, ledger: &Ledger) {
+    let text = fs::read_to_string(proxy.folder().path().join("access.log")).unwrap();
+    let mut lines: HashMap<u64, Vec<Line>> = HashMap::new();
+    let mut exchanges = 0;
+    for line in text.lines() {
+        let line: Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        exchanges += i64::from(!line["id"].is_null());
+        let Some(asked) = line["path"].as_str().and_then(Asked::of_path) else {
+            continue;
+        };
+        lines.entry(asked.number).or_default().push(Line {
+            status: line["status"].as_u64().unwrap_or_default() as u16,
+            reason: line["reason"].as_str().map(str::to_owned),
+        });
+    }
+    let fates = ledger.fates();
+    for (fate, least) in [
+        (Fate::Answered(200), 100),
+        (Fate::Broken, 5),
+        (Fate::Left, 5),
+    ] {
+        let count = fates.values().filter(|(_, known)| *known == fate).count();
+        assert!(count >= least, "that was no storm: {fate:?} {count} times");
+    }
+    let mut faults = Vec::new();
+    for (asked, fate) in fates.values() {
+        let found = lines.remove(&asked.number).unwrap_or_default();
+        let is_right = match (fate, found.as_slice()) {
+            (Fate::Answered(status), [line]) => {
+                line.status == *status && (*status < 500 || line.reason.is_some())
+            }
+            (Fate::Broken, [line]) => line.reason.is_some(),
+            (Fate::Left, [] | [_]) => true,
+            _ => false,
+        };
+        if !is_right {
+            let told: Vec<_> = found
+                .iter()
+                .map(|line| (line.status, &line.reason))
+                .collect();
+            faults.push(format!("{asked:?} was {fate:?}, and the log says {told:?}"));
+        }
+    }
+    faults.extend(lines.keys().map(|number| format!("nobody asked {number}")));
+    assert!(
+        faults.is_empty(),
+        "{} of {} requests are not accounted for:\n{}",
+        faults.len(),
+        fates.len(),
+        faults
+            .iter()
+            .take(20)
+            .cloned()
+            .collect::<Vec<_>>()
+            .join("\n")
+    );
+    assert_eq!(total(proxy, "openclaw_access_log_dropped_total"), 0);
+    assert_eq!(
+        total(proxy, "openclaw_requests_total"),
+        exchanges,
+        "the metrics count other exchanges than the log"
+    );
+}
+
+/// The sum over all labels of a metric.
+pub(super) fn total(proxy: &Proxy, name: &str) -> i64 {
+    let page = curl(&[&format!("http://{}/metrics", proxy.metrics())])
+        .ok()
+        .text();
+    let samples = page.lines().filter_map(|line| {
+        let rest = line.strip_prefix(name)?;
+        rest.starts_with(['{', ' '])
+            .then(|| rest.rsplit(' ').next()?.parse::<i64>().ok())?
+    });
+    samples.sum()
+}
+
+/// Open file descriptors.
+pub(super) fn descriptors(proxy: &Proxy) -> usize {
+    let folder = format!("/proc/{}/fd", proxy.pid());
+    fs::read_dir(folder).map_or(0, Iterator::count)
+}
+
+/// Resident memory in KiB.
+pub(super) fn resident(proxy: &Proxy) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", proxy.pid())).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
