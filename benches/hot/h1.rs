@@ -42,6 +42,7 @@ pub(crate) fn render() -> Box<dyn FnMut()> {
         request_id: "0af7651916cd43dd8448eb211c80319c",
         traceparent: "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01",
         target: request.target,
+        websocket_key: None,
         early: false,
         edits: Box::leak(Box::<HeaderEdit>::default()),
     };

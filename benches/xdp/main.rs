@@ -200,7 +200,7 @@ fn fill(maps: &Maps) -> Result<()> {
             )
         })
         .collect();
-    maps.fine4.insert_many(&fine)?;
+    maps.fine4().insert_many(&fine)?;
     let class6: Vec<_> = (0..10_000_u32)
         .map(|at| ((0x2600_0000 + at).to_be_bytes(), 1))
         .collect();

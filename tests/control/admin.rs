@@ -169,3 +169,22 @@ fn only_lists_may_be_large_and_a_call_that_stands_still_is_cut() {
     );
     assert_eq!(call("/shield", 10, 5), "HTTP/1.1 408");
 }
+
+/// Were it waited for, it would be told 408 after ten seconds.
+#[test]
+fn callers_that_stand_still_make_way_for_one_that_asks() {
+    let proxy = Proxy::start(&answering("hello"));
+    let mut silent: Vec<UnixStream> = (0..64)
+        .map(|_| {
+            let mut stream = UnixStream::connect(proxy.socket()).unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            let head = "POST /shield HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhalf";
+            stream.write_all(head.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    assert_eq!(status(&proxy)["pid"], proxy.pid());
+    let mut answer = Vec::new();
+    silent[0].read_to_end(&mut answer).unwrap();
+    assert_eq!(answer, b"", "the oldest makes way");
+}

@@ -1,10 +1,11 @@
 //! A process that has as many files open as it may.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Command;
 use std::time::Duration;
 
 use crate::control::{address, answering, fetch, sample, status};
-use crate::support::{Proxy, RawClient, curl, wait_until};
+use crate::support::{Output, Proxy, RawClient, curl, wait_until};
 
 /// Enough for the proxy itself; a third of them is kept back.
 const FILES: u32 = 120;
@@ -18,8 +19,13 @@ fn patient(body: &str) -> String {
     )
 }
 
+/// Each from an address of its own.
 fn clients(web: SocketAddr) -> Vec<RawClient> {
-    (0..FILES).map(|_| RawClient::connect(web)).collect()
+    let connect = |number: u32| {
+        let from = Ipv4Addr::from_bits(Ipv4Addr::LOCALHOST.to_bits() + 1 + number);
+        RawClient::try_connect_from(from.into(), web).unwrap()
+    };
+    (0..FILES).map(connect).collect()
 }
 
 #[test]
@@ -60,4 +66,62 @@ fn without_descriptors_a_client_is_turned_away_and_the_operator_is_answered() {
     assert_eq!(fetch(web), "new");
     assert_eq!(fetch(address(&proxy, "more")), "new");
     assert!(proxy.is_running());
+}
+
+/// What a start says that few files leave.
+fn bound(proxy: &Proxy) -> (usize, usize) {
+    let line = proxy.wait_for("the limit of open files, ");
+    let number = |before: &str| {
+        let rest = line.split_once(before).unwrap_or_else(|| panic!("{line}"));
+        let digits = rest.1.split(|byte: char| !byte.is_ascii_digit()).next();
+        digits.unwrap().parse().unwrap()
+    };
+    (number("is enough for "), number("connections, "))
+}
+
+#[test]
+fn with_few_files_one_client_has_a_share_and_another_is_served() {
+    for files in [36, FILES] {
+        let proxy = Proxy::start_with_files(&patient("hello"), files);
+        let web = address(&proxy, "web");
+        let (connections, share) = bound(&proxy);
+        assert!(share >= 1 && 2 * share <= connections.max(2), "{files}");
+        let held: Vec<_> = (0..files).map(|_| RawClient::connect(web)).collect();
+        let refused = format!(
+            "openclaw_refusals_total{{reason=\"limit.connections\"}} {}",
+            files as usize - share
+        );
+        wait_until("one has its share", || {
+            let page = format!("http://{}/metrics", proxy.metrics());
+            curl(&[&page]).ok().text().contains(&refused)
+        });
+        let from = "127.0.0.2".parse().unwrap();
+        let mut other = RawClient::try_connect_from(from, web).unwrap();
+        let answer = other.exchange("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(answer.text(), "hello", "{files}");
+        drop(held);
+    }
+}
+
+#[test]
+fn a_start_that_could_serve_no_connection_fails() {
+    let proxy = Proxy::start(&answering("hello"));
+    let config = proxy.config().to_owned();
+    let text = std::fs::read_to_string(&config).unwrap();
+    let own = text
+        .replace("admin.sock", "other.sock")
+        .replace("/state", "/other")
+        .replace(&proxy.metrics().to_string(), "off");
+    let config = proxy.folder().write("few.toml", own);
+    let mut command = Command::new("prlimit");
+    command
+        .arg("--nofile=24:24")
+        .arg(env!("CARGO_BIN_EXE_openclaw"))
+        .arg("-c")
+        .arg(config)
+        .arg("run");
+    let ended = Output::of(&mut command, "the proxy");
+    assert_eq!(ended.code, 1, "{}", ended.stderr);
+    let words = "error: the limit of open files, 24, leaves none for connections; raise it (LimitNOFILE, `ulimit -n`)";
+    assert!(ended.stderr.contains(words), "{}", ended.stderr);
 }

@@ -8,6 +8,7 @@ mod reload;
 mod stop;
 mod unit;
 mod verbs;
+mod writing;
 
 use std::net::SocketAddr;
 

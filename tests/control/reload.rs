@@ -1,11 +1,15 @@
 //! A new configuration while the old one serves.
 
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::mpsc;
 
 use crate::control::{address, answering, fetch, forwarding, sample, status};
-use crate::support::{Folder, Origin, Proxy, RawClient, free_port, openclaw};
+use crate::support::{
+    Child, Folder, Origin, Output, PATIENCE, Proxy, RawClient, free_port, openclaw,
+};
 
 const LAST_RELOAD: &str = "openclaw_config_last_reload_successful";
 const GET: &str = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
@@ -83,6 +87,74 @@ fn a_wrong_file_is_refused_and_the_old_one_serves_on() {
     assert_eq!(sample(&proxy, LAST_RELOAD).as_deref(), Some("1"));
 }
 
+/// A file that nobody can parse still says where the proxy is, and the proxy is to know that its file is broken.
+#[test]
+fn a_file_that_cannot_be_parsed_is_refused_by_the_proxy_itself() {
+    let proxy = Proxy::start(&answering("old"));
+    let web = address(&proxy, "web");
+    let config = proxy.config().to_str().unwrap();
+    for (old, new, place) in [
+        ("bind = [", "bind = [[", "openclaw.toml:2:8"),
+        ("[[route]]", "[[route]", "openclaw.toml:4:1"),
+    ] {
+        let good = std::fs::read_to_string(config).unwrap();
+        std::fs::write(config, good.replacen(old, new, 1)).unwrap();
+        let refused = openclaw(&["-c", config, "reload"]);
+        assert_eq!(refused.code, 2, "{}", refused.stderr);
+        assert_eq!(refused.stderr.matches("error: ").count(), 1);
+        assert!(refused.stderr.contains(place), "{}", refused.stderr);
+        assert_eq!(sample(&proxy, LAST_RELOAD).as_deref(), Some("0"));
+        proxy.wait_for(place);
+        assert_eq!(fetch(web), "old");
+        std::fs::write(config, good).unwrap();
+        openclaw(&["-c", config, "reload"]).ok();
+        assert_eq!(sample(&proxy, LAST_RELOAD).as_deref(), Some("1"));
+    }
+}
+
+#[test]
+fn at_the_usual_place_a_proxy_is_asked_only_for_the_file_that_it_serves() {
+    let folder = Folder::new();
+    let own = |text: &str| {
+        let (state, pins) = (folder.path().join("state"), folder.path().file_name());
+        format!(
+            "{text}[admin]\nmetrics = \"off\"\n[server]\nstate_dir = \"{}\"\n[shield]\npin_dir = \"/sys/fs/bpf/{}\"\n",
+            state.display(),
+            pins.unwrap().display(),
+        )
+    };
+    let config = folder.write("openclaw.toml", own(&answering("hello")));
+    let program = env!("CARGO_BIN_EXE_openclaw");
+    // With a /run of its own.
+    let run = Child::start(
+        Command::new("unshare")
+            .args(["-m", "sh", "-c"])
+            .arg("mount -t tmpfs none /run && exec \"$0\" -c \"$1\" run")
+            .args([program, config.to_str().unwrap()]),
+        "the proxy",
+    );
+    let ready = |line: &str| line.starts_with("openclaw ready");
+    let started = run.stderr.line(PATIENCE, ready);
+    assert!(started.is_some(), "{}", run.stderr.text());
+    let reload = |file: &Path| {
+        let target = format!("--target={}", run.pid());
+        let mut command = Command::new("nsenter");
+        command.args([&target, "-m", "--", program, "-c"]);
+        Output::of(command.arg(file).arg("reload"), "the proxy")
+    };
+    let other = folder.write("other.toml", "[broken\n");
+    assert_eq!(reload(&other).code, 2);
+    folder.write(
+        "openclaw.toml",
+        own(&answering("hello").replacen(']', "", 1)),
+    );
+    assert_eq!(reload(&config).code, 2);
+    let refused = "the old one serves on";
+    let told = run.stderr.line(PATIENCE, |line| line.contains(refused));
+    assert!(told.is_some(), "{}", run.stderr.text());
+    assert_eq!(run.stderr.text().matches(refused).count(), 1);
+}
+
 #[test]
 fn a_hangup_reloads() {
     let mut proxy = Proxy::start(&answering("old"));
@@ -112,7 +184,7 @@ fn listeners_come_and_go() {
     proxy.cli(&["reload"]).ok();
     assert_eq!(fetch(address(&proxy, "other")), "hello");
     // Workers close at their own time.
-    let end = std::time::Instant::now() + crate::support::PATIENCE;
+    let end = std::time::Instant::now() + PATIENCE;
     while TcpStream::connect(web).is_ok() {
         assert!(std::time::Instant::now() < end, "{web} still listens");
     }

@@ -1,7 +1,7 @@
 //! A client of HTTP/3: the crates h3 and quinn.
 
 use std::future::{Future, poll_fn};
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes};
@@ -41,14 +41,22 @@ pub(super) fn config() -> ClientConfig {
 
 /// An endpoint on a port of its own.
 pub(super) fn endpoint(config: ClientConfig) -> Endpoint {
-    let mut endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    endpoint_at(Ipv4Addr::LOCALHOST.into(), config)
+}
+
+pub(super) fn endpoint_at(address: IpAddr, config: ClientConfig) -> Endpoint {
+    let mut endpoint = Endpoint::client((address, 0).into()).unwrap();
     endpoint.set_default_client_config(config);
     endpoint
 }
 
 impl Client {
     pub(super) async fn connect(server: SocketAddr) -> Self {
-        let endpoint = endpoint(config());
+        let own: IpAddr = match server {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        };
+        let endpoint = endpoint_at(own, config());
         let quic = endpoint.connect(server, "a.test").unwrap().await.unwrap();
         Self::over(endpoint, quic).await
     }

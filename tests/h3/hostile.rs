@@ -1,10 +1,10 @@
 //! What comes to an open UDP port.
 
 use std::net::{SocketAddr, UdpSocket};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Stage;
-use super::client::{Client, run};
+use super::client::{Client, config, run};
 use crate::support::{Origin, PATIENCE};
 
 fn memory(pid: u32) -> u64 {
@@ -91,4 +91,47 @@ fn an_unknown_version_is_told_the_known_ones_and_a_short_one_nothing() {
     );
     socket.set_nonblocking(true).unwrap();
     assert!(socket.recv(&mut buffer).is_err(), "one answer only");
+}
+
+#[test]
+fn with_many_handshakes_open_a_client_has_to_show_its_address() {
+    let origin = Origin::serving("all the same");
+    let stage = Stage::before(&origin);
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let mut endpoint = quinn_proto::Endpoint::new(
+        quinn_proto::EndpointConfig::default().into(),
+        None,
+        true,
+        None,
+    );
+    // Beginnings that nobody goes on with: all of one address go to one worker.
+    let mut count = 0;
+    let end = Instant::now() + PATIENCE;
+    let is_retry = |head: u8| head & 0xb0 == 0xb0;
+    let mut heads = Vec::new();
+    while !heads.iter().copied().any(is_retry) {
+        assert!(Instant::now() < end, "{count} handshakes, and no Retry");
+        let now = Instant::now();
+        let (_, mut quic) = endpoint
+            .connect(now, config(), stage.webs, "a.test")
+            .unwrap();
+        let mut datagram = Vec::new();
+        assert!(quic.poll_transmit(now, 1, &mut datagram).is_some());
+        socket.send_to(&datagram, stage.webs).unwrap();
+        count += 1;
+        std::thread::sleep(Duration::from_millis(1));
+        let mut buffer = [0; 2000];
+        while socket.recv(&mut buffer).is_ok() {
+            heads.push(buffer[0]);
+        }
+    }
+    assert!(count > 64, "{count} handshakes are not many");
+    run(async {
+        for _ in 0..4 {
+            // Some of these meet the same worker.
+            let mut client = Client::connect(stage.webs).await;
+            assert_eq!(client.get("/").await.1, b"all the same");
+        }
+    });
 }

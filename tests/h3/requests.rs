@@ -1,10 +1,12 @@
 //! Requests and answers.
 
+use std::net::IpAddr;
+
 use hyper::Method;
 
-use super::client::{Client, answer, run};
-use super::{Stage, echo};
-use crate::support::{Origin, RawClient};
+use super::client::{Client, answer, config, endpoint, run};
+use super::{LISTENER, Stage, echo};
+use crate::support::{Folder, Origin, RawClient, certificate};
 
 #[test]
 fn a_request_is_answered_and_logged_as_http_3() {
@@ -66,6 +68,50 @@ fn many_streams_run_beside_each_other() {
             assert_eq!(head.headers()["x-asked"], asked.as_str());
         }
     });
+}
+
+#[test]
+fn every_address_of_a_listener_answers_from_itself() {
+    let origin = Origin::serving("x");
+    let app = format!("[upstream.app]\nendpoints = [\"{}\"]\n", origin.address());
+    let route = "[[route]]\nname = \"all\"\nto = \"app\"\n";
+    for (bind, asked) in [
+        ("[::1]:0", "::1"),
+        // A client takes an answer from the address that it asked alone.
+        ("0.0.0.0:0", "127.0.0.2"),
+        ("[::]:0", "::1"),
+    ] {
+        let listener = LISTENER.replace("127.0.0.1:0", bind);
+        let stage = Stage::start(&format!("{listener}\n{app}\n{route}"));
+        let server = (asked.parse::<IpAddr>().unwrap(), stage.webs.port()).into();
+        run(async {
+            let mut client = Client::connect(server).await;
+            assert_eq!(client.get("/").await.1, b"x", "{bind} {asked}");
+        });
+    }
+}
+
+#[test]
+fn a_client_without_a_certificate_gets_no_further_than_the_handshake() {
+    let origin = Origin::serving("x");
+    let folder = Folder::new();
+    let (authority, _) = certificate(&folder, &["authority.test"]);
+    let listener = LISTENER.replace(
+        "self_signed",
+        &format!("client_ca = \"{}\", self_signed", authority.display()),
+    );
+    let app = format!("[upstream.app]\nendpoints = [\"{}\"]\n", origin.address());
+    let route = "[[route]]\nname = \"all\"\nto = \"app\"\n";
+    let stage = Stage::start(&format!("{listener}\n{app}\n{route}"));
+    run(async {
+        let stranger = endpoint(config());
+        // As it sees it, the handshake may be complete before the proxy has looked.
+        if let Ok(quic) = stranger.connect(stage.webs, "a.test").unwrap().await {
+            quic.closed().await;
+        }
+    });
+    stage.proxy.wait_for_access("tls.no_certificate");
+    assert_eq!(origin.connections(), 0);
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod routes;
 mod streaming;
 mod tls;
 mod tunnels;
+mod websocket;
 
 use std::net::SocketAddr;
 

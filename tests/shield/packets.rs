@@ -172,7 +172,7 @@ fn an_entry_ends_by_itself_and_counts_its_hits() {
         &Ip4::tcp([172, 31, 0, 15]).frame(&[]),
         Block,
     );
-    let entries = rig.maps.fine4.entries().unwrap();
+    let entries = rig.maps.fine4().entries().unwrap();
     assert_eq!(entries.len(), 1);
     assert_eq!(entries[0].1.hits, 1);
 }

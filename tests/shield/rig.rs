@@ -257,14 +257,14 @@ impl Rig {
 
     pub fn fine4(&mut self, address: [u8; 4], length: u32, entry: Entry) {
         let prefix = Prefix4::new(address, length);
-        self.maps.fine4.insert_many(&[(prefix, entry)]).unwrap();
+        self.maps.fine4().insert_many(&[(prefix, entry)]).unwrap();
         self.host.fine4.insert(prefix, entry.into());
         self.class4(address, class::FINE);
     }
 
     pub fn fine6(&mut self, address: &str, length: u32, entry: Entry) {
         let prefix = Prefix6::new(v6(address), length);
-        self.maps.fine6.insert_many(&[(prefix, entry)]).unwrap();
+        self.maps.fine6().insert_many(&[(prefix, entry)]).unwrap();
         self.host.fine6.insert(prefix, entry.into());
     }
 

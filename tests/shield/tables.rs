@@ -48,7 +48,7 @@ fn a_table_takes_batches_up_to_its_capacity_and_then_says_that_it_is_full() {
         "{error}"
     );
     assert_eq!(maps.ban6.keys().unwrap().len(), entries.len());
-    assert_eq!(maps.fine4.capacity(), FINE4_ENTRIES);
+    assert_eq!(maps.fine4().capacity(), FINE4_ENTRIES);
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn replacing_leaves_exactly_the_new_entries() {
     let entry = |rule| Entry { rule, ..block() };
     let old: Vec<_> = (0..9000).map(|at| (prefix(at), entry(1))).collect();
     let new: Vec<_> = (5000..10_000).map(|at| (prefix(at), entry(2))).collect();
-    for table in [&maps.ban6, &maps.fine6] {
+    for table in [&maps.ban6, maps.fine6()] {
         table.replace(&old).unwrap();
         assert_eq!(table.entries().unwrap().len(), old.len());
         table.replace(&new).unwrap();

@@ -161,6 +161,13 @@ impl Peer {
         read
     }
 
+    /// What has come, at least one byte; nothing at the end.
+    pub fn read_some(&mut self) -> io::Result<Vec<u8>> {
+        let read = self.wire.read_some();
+        self.record();
+        read
+    }
+
     pub fn read_to_end(&mut self) -> io::Result<Vec<u8>> {
         let read = self.wire.read_to_end();
         self.record();

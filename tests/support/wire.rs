@@ -135,6 +135,14 @@ impl Wire {
         Ok(self.ahead.drain(..count).collect())
     }
 
+    /// What has come, at least one byte; nothing at the end.
+    pub fn read_some(&mut self) -> io::Result<Vec<u8>> {
+        if self.ahead.is_empty() {
+            self.fill(self.end())?;
+        }
+        Ok(std::mem::take(&mut self.ahead))
+    }
+
     pub fn read_to_end(&mut self) -> io::Result<Vec<u8>> {
         let end = self.end();
         while self.fill(end)? {}

@@ -5,9 +5,9 @@ use core::mem::{align_of, size_of};
 
 use crate::packet::Address;
 
-/// Names the directory of the pins (`v2`), so that a build never opens maps of another layout. Raised with any change in this file,
+/// Names the directory of the pins (`v3`), so that a build never opens maps of another layout. Raised with any change in this file,
 /// in the names or capacities of [`crate::maps`] or in the numbers of [`crate::verdict::Reason`].
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// Bits of [`Config::flags`].
 pub mod flags {
@@ -17,6 +17,8 @@ pub mod flags {
     pub const EVENTS: u32 = 1 << 1;
     /// The kernel program logs what it passes over or drops. Costs one branch when off.
     pub const DEBUG: u32 = 1 << 2;
+    /// The ranges of `FINE4_SPARE` and `FINE6_SPARE` count, not those of `FINE4` and `FINE6`.
+    pub const SPARE: u32 = 1 << 3;
 }
 
 /// Bits of [`Config::checks`]: what is asked of packets that no list decides.

@@ -11,7 +11,8 @@
 //!   outlives: once expired, the longer one would hide the shorter until it is deleted.
 //! - Countries are bits of class words. Where a /24 or /32 has parts in several of which only some are admitted, those that differ from
 //!   the word are in the `FINE` map, too, except inside what is allowed or blocked. So is an IPv6 range that would take too many words.
-//! - An entry is inserted before its class bit is set, and the bit is cleared before the entry is removed.
+//! - An entry is inserted before its class bit is set, and the bit is cleared before the entry is removed. Where the entries of `FINE`
+//!   are replaced as a whole, class words have the bits of before and of afterwards while the spare map takes over.
 
 use crate::slot;
 
@@ -31,6 +32,10 @@ pub const BAN6: &str = "BAN6";
 pub const FINE4: &str = "FINE4";
 /// IPv6 prefixes that class words cannot hold: trie from [`crate::abi::Prefix6`] to [`crate::abi::Entry`].
 pub const FINE6: &str = "FINE6";
+/// Either of [`FINE4`] and this is in use, as [`crate::abi::flags::SPARE`] says; the other is filled before it takes over.
+pub const FINE4_SPARE: &str = "FINE4_SPARE";
+/// The same for [`FINE6`].
+pub const FINE6_SPARE: &str = "FINE6_SPARE";
 /// [`crate::abi::Counter`] per CPU, indexed by [`crate::slot::counter`]: for each slot one a [`crate::verdict::Reason`].
 pub const STATS: &str = "STATS";
 /// The slots of interfaces: one element, to be mapped into memory, that is [`crate::slot::Table`].

@@ -38,6 +38,12 @@ pub(crate) static FINE4: LpmTrie<[u8; 4], Entry> =
 pub(crate) static FINE6: LpmTrie<[u8; 16], Entry> =
     LpmTrie::pinned(FINE6_ENTRIES, BPF_F_NO_PREALLOC);
 #[map]
+pub(crate) static FINE4_SPARE: LpmTrie<[u8; 4], Entry> =
+    LpmTrie::pinned(FINE4_ENTRIES, BPF_F_NO_PREALLOC);
+#[map]
+pub(crate) static FINE6_SPARE: LpmTrie<[u8; 16], Entry> =
+    LpmTrie::pinned(FINE6_ENTRIES, BPF_F_NO_PREALLOC);
+#[map]
 pub(crate) static RATE4: LruHashMap<[u8; 4], Arrivals> = LruHashMap::pinned(RATE4_ENTRIES, 0);
 #[map]
 pub(crate) static RATE6: LruHashMap<[u8; 8], Arrivals> = LruHashMap::pinned(RATE6_ENTRIES, 0);

@@ -73,7 +73,7 @@ pub(crate) extern "C" fn decide(ctx: *mut xdp_md) -> u32 {
     if decide::is_involved(config, &flow) {
         return ASK;
     }
-    let tables = KernelTables { ctx };
+    let tables = KernelTables::new(ctx, config);
     let judgement = decide::weigh_plain(config, &flow, &tables);
     if judgement.is_notable(judgement.reason) {
         return NOTE | judgement.packed();
@@ -112,7 +112,7 @@ pub(crate) extern "C" fn sight(flow: *mut FlowWords) -> u32 {
     let ctx = XdpContext::new(ptr::null_mut());
     // SAFETY: not null, and `read` has set it.
     let flow = unsafe { &*flow }.as_flow();
-    decide::sight(config, flow, &KernelTables { ctx: &ctx }).packed()
+    decide::sight(config, flow, &KernelTables::new(&ctx, config)).packed()
 }
 
 /// [`decide::weigh`], packed.
@@ -129,7 +129,7 @@ pub(crate) extern "C" fn weigh(ctx: *mut xdp_md, flow: *mut FlowWords, sighting:
     let ctx = XdpContext::new(ctx);
     // SAFETY: not null, and `read` has set it.
     let flow = unsafe { &*flow }.as_flow();
-    let tables = KernelTables { ctx: &ctx };
+    let tables = KernelTables::new(&ctx, config);
     let sighting = Sighting::unpacked(sighting);
     decide::weigh(
         config,
@@ -160,7 +160,7 @@ pub(crate) extern "C" fn note(
     let ctx = XdpContext::new(ctx);
     // SAFETY: not null, and `read` has set it.
     let flow = unsafe { &*flow }.as_flow();
-    let tables = KernelTables { ctx: &ctx };
+    let tables = KernelTables::new(&ctx, config);
     tables.note(config, flow, Reason::of(reason), country as u8);
     0
 }

@@ -23,7 +23,17 @@ use crate::{arrival::Arrival, clock, events, maps};
 
 /// The maps, for the packet of one run.
 pub(crate) struct KernelTables<'a> {
-    pub(crate) ctx: &'a XdpContext,
+    ctx: &'a XdpContext,
+    /// Whether the spare maps are those in use.
+    is_spare: bool,
+}
+
+impl<'a> KernelTables<'a> {
+    #[inline(always)]
+    pub(crate) fn new(ctx: &'a XdpContext, config: &Config) -> Self {
+        let is_spare = config.flags & flags::SPARE != 0;
+        Self { ctx, is_spare }
+    }
 }
 
 /// An entry that a lookup found; the map keeps it alive until the program returns.
@@ -126,8 +136,13 @@ impl Tables for KernelTables<'_> {
 
     #[inline(always)]
     fn fine4(&self, source: [u8; 4]) -> Option<Slot> {
+        let map = if self.is_spare {
+            &raw const maps::FINE4_SPARE
+        } else {
+            &raw const maps::FINE4
+        };
         longest(
-            &raw const maps::FINE4,
+            map,
             &Prefix4 {
                 length: 32,
                 address: source,
@@ -137,7 +152,12 @@ impl Tables for KernelTables<'_> {
 
     #[inline(always)]
     fn fine6(&self, source: [u8; 16]) -> Option<Slot> {
-        longest(&raw const maps::FINE6, &Prefix6::host(source))
+        let map = if self.is_spare {
+            &raw const maps::FINE6_SPARE
+        } else {
+            &raw const maps::FINE6
+        };
+        longest(map, &Prefix6::host(source))
     }
 
     #[inline(always)]

@@ -90,9 +90,9 @@ macro_rules! table {
 table! {
     Malformed, "http.malformed", Client, "The message breaks the grammar of HTTP (RFC 9110 §5, RFC 9112 §2–5, RFC 9113 §8, RFC 9114 §4).", "Look at the client; the log has the first fault.";
     Smuggling, "http.smuggling", Client, "The framing of the message is ambiguous: two parsers could see different requests (RFC 9112 §6.3).", "Treat the sender as hostile unless it is a test.";
-    HeaderTooLarge, "http.header_too_large", Client, "The request head is larger than `max_header` or has more than 100 fields.", "Raise `max_header` of the listener if the client is right, for example with large cookies.";
+    HeaderTooLarge, "http.header_too_large", Client, "The request head is larger than `max_header`, or has more than 100 fields (431).", "Raise `max_header` of the listener if the client is right, for example with large cookies.";
     BodyTooLarge, "http.body_too_large", Client, "The request body is larger than the route's `max_body`.", "Raise `max_body` of the route if such uploads are wanted.";
-    UriTooLong, "http.uri_too_long", Client, "The request target does not fit into `max_header`.", "Raise `max_header` of the listener if the client is right.";
+    UriTooLong, "http.uri_too_long", Client, "The request line alone is larger than `max_header` (414); over HTTP/2 a target counts with the fields, `http.header_too_large`.", "Raise `max_header` of the listener if the client is right.";
     MethodRefused, "http.method", Client, "The method is CONNECT, which a reverse proxy does not forward, or a TRACE that is to be answered here (`Max-Forwards: 0`).", "Nothing to do: CONNECT asks for a forward proxy, and TRACE may tell secrets.";
     VersionRefused, "http.version", Client, "The HTTP version is neither 1.0, 1.1, 2 nor 3.", "Look at the client.";
     TooEarly, "http.too_early", Client, "A request that is not safe to repeat came as early data of a QUIC handshake, which somebody may have recorded and sent again (425, RFC 8470).", "Nothing to do: clients send it again when the handshake is complete.";
@@ -107,7 +107,7 @@ table! {
     RouteNone, "route.none", Operator, "No route matches host, path and conditions.", "Add a route, or one without `match` as the last resort.";
     RouteMisdirected, "route.misdirected", Client, "The request names a host of another certificate than the one this TLS connection was opened with (RFC 9110 §7.4).", "Nothing to do: clients open a connection of their own then.";
     LimitRate, "limit.rate", Policy, "The client, or whom else the route's `limit` counts, sent more requests than it allows (429).", "`openclaw limit list` shows who; raise `rate` or `burst` of the route's `limit` if they are welcome.";
-    LimitConnections, "limit.connections", Policy, "The listener has as many connections, in all or from this address, as its limits allow, or the process as many open files.", "Raise `max_connections`, `max_connections_per_ip`, or the limit of open files (`LimitNOFILE`).";
+    LimitConnections, "limit.connections", Policy, "The listener has as many connections, in all or from this address, as its limits allow, or as many open files as the process, or its share for one address, allows.", "Raise `max_connections`, `max_connections_per_ip`, or the limit of open files (`LimitNOFILE`).";
     ShieldBan, "shield.ban", Policy, "The address is banned for a time.", "`openclaw blocklist test ADDR` says why and for how long.";
     ShieldBlock, "shield.block", Policy, "The address is on a block list.", "`openclaw blocklist test ADDR` names the list.";
     ShieldGeo, "shield.geo", Policy, "The country of the address is not admitted.", "`openclaw blocklist test ADDR` names the country, `openclaw shield status` what is admitted; an allow list goes before it.";

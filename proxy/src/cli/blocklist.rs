@@ -282,7 +282,7 @@ fn import(kind: Kind, arguments: ImportArguments) -> Result<Import, CliError> {
 }
 
 fn read(path: &Path) -> Result<String, CliError> {
-    let unreadable = |source| CliError::ReadList {
+    let unreadable = |source| CliError::ReadFile {
         path: path.to_owned(),
         source,
     };

@@ -38,10 +38,17 @@ pub(super) enum CliError {
     #[error(transparent)]
     Offline(#[from] LockError),
     #[error("cannot read {}", path.display())]
-    ReadList {
+    ReadFile {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error("cannot write {}", path.display())]
+    WriteFile {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{} exists, and is left as it is", path.display())]
+    Exists { path: PathBuf },
     #[error("{message}")]
     Usage { message: String },
     #[error("there is no reason `{code}`{hint}")]
@@ -76,7 +83,9 @@ impl CliError {
             | Self::Shield { .. }
             | Self::ShieldAnswer { .. }
             | Self::Offline(_)
-            | Self::ReadList { .. }
+            | Self::ReadFile { .. }
+            | Self::WriteFile { .. }
+            | Self::Exists { .. }
             | Self::UnknownReason { .. }
             | Self::StillRunning { .. }
             | Self::Runtime { .. }

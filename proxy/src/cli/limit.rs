@@ -73,6 +73,7 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Outcome, Cl
             Ok(Outcome::new(text(&limits.limits), json))
         }
         Verb::Reset { route, key } => {
+            let what = if key.is_some() { "key" } else { "limit" };
             let parameters = [("route", route), ("key", key)];
             let query: Vec<String> = parameters
                 .into_iter()
@@ -86,8 +87,9 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Outcome, Cl
             let json: serde_json::Value = serde_json::from_slice(&reply).unwrap_or_default();
             let count = json.get("reset").and_then(serde_json::Value::as_u64);
             let text = match count.unwrap_or_default() {
-                1 => "1 limit reset\n".to_owned(),
-                count => format!("{count} limits reset\n"),
+                0 => format!("no such {what} is counted\n"),
+                1 => format!("1 {what} reset\n"),
+                count => format!("{count} {what}s reset\n"),
             };
             Ok(Outcome::new(text, json))
         }

@@ -19,6 +19,8 @@ mod doctor;
 mod drops;
 mod error;
 mod explain;
+mod fmt;
+mod init;
 mod limit;
 mod listing;
 mod listwatch;
@@ -27,6 +29,7 @@ mod output;
 mod reasons;
 mod reload;
 mod run;
+mod schema;
 mod shell;
 mod shield;
 mod socket;
@@ -59,6 +62,12 @@ enum Verb {
     Run(run::Arguments),
     /// Say whether a configuration is right, and what is wrong with it
     Check(check::Arguments),
+    /// Write a configuration in the one way, with all its comments
+    Fmt(fmt::Arguments),
+    /// Print the JSON Schema of the configuration, for editors
+    Schema,
+    /// Write a first configuration
+    Init(init::Arguments),
     /// Let the running proxy take its configuration anew
     Reload,
     /// Drain the running proxy and end it
@@ -149,6 +158,9 @@ fn obey(context: &Context, verb: Verb, format: Format) -> Result<Outcome, CliErr
     match verb {
         Verb::Run(arguments) => run::run(context, &arguments),
         Verb::Check(arguments) => check::check(context, &arguments),
+        Verb::Fmt(arguments) => fmt::fmt(context, &arguments),
+        Verb::Schema => Ok(schema::schema()),
+        Verb::Init(arguments) => init::init(context, &arguments),
         Verb::Reload => reload::reload(context),
         Verb::Stop(arguments) => stop::stop(context, &arguments),
         Verb::Status => status::status(context),

@@ -6,12 +6,21 @@ use serde_json::Value;
 use super::Context;
 use super::error::CliError;
 use super::output::Outcome;
+use crate::control::admin::client::CallError;
+use crate::control::load;
 
 /// What the admin API answers with when the configuration is wrong, and when what it asks for is not to be had.
 const REFUSED: [(u16, u8); 2] = [(422, 2), (409, 1)];
 
 pub(super) fn reload(context: &Context) -> Result<Outcome, CliError> {
-    let reply = context.call("POST", "/reload", &Bytes::new())?;
+    let reply = match context.call("POST", "/reload", &Bytes::new()) {
+        // With a file that is wrong this is what to see to first.
+        Err(CliError::Call(CallError::NotRunning { path })) if context.socket.is_none() => {
+            load(&context.origin(None)).map_err(CliError::Refused)?;
+            return Err(CallError::NotRunning { path }.into());
+        }
+        asked => asked?,
+    };
     let json = reply.json();
     let text = |key: &str| {
         let text = json.get(key).and_then(Value::as_str);

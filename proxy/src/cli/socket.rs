@@ -10,7 +10,7 @@ use tokio::runtime;
 use super::Context;
 use super::error::CliError;
 use crate::control::admin::client::{self, CallError, Reply};
-use crate::control::{fallback_socket, is_trusted, load};
+use crate::control::{Origin, fallback_socket, is_trusted, load};
 
 impl Context {
     /// Calls the running proxy.
@@ -67,8 +67,8 @@ impl Context {
         Err(first.unwrap_or(CallError::NotRunning { path }).into())
     }
 
-    /// In the order in which they are tried. With a broken file that still names its socket, the proxy may serve an older one; with
-    /// any other, nobody knows which proxy is meant.
+    /// In the order in which they are tried. With a broken file that still names its socket, the proxy may serve an older one. With any
+    /// other, a proxy at the usual place is meant if it serves that file.
     pub(super) fn sockets(&self) -> Result<Vec<PathBuf>, CliError> {
         if let Some(socket) = &self.socket {
             return Ok(vec![socket.clone()]);
@@ -77,12 +77,32 @@ impl Context {
         let written = origin.is_written();
         let socket = match load(&origin) {
             Ok(loaded) => loaded.config.admin.socket,
-            Err(refused) => origin
-                .socket_of_broken()
-                .ok_or(CliError::Refused(refused))?,
+            Err(refused) => match origin.socket_of_broken() {
+                Some(socket) => socket,
+                None => usual_socket(&origin).ok_or(CliError::Refused(refused))?,
+            },
         };
         // Anyone may have made a socket in /tmp.
         let fallback = Some(fallback_socket()).filter(|path| !written && is_trusted(path));
         Ok([socket].into_iter().chain(fallback).collect())
     }
+}
+
+/// The socket of a configuration that names none, if the proxy there serves this file.
+fn usual_socket(origin: &Origin) -> Option<PathBuf> {
+    let socket = load(&Origin::Embedded).ok()?.config.admin.socket;
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .ok()?;
+    let asked = client::call(
+        &socket,
+        "GET",
+        "/config",
+        Bytes::new(),
+        client::ANSWER_WITHIN,
+    );
+    let reply = runtime.block_on(asked).ok()?.json();
+    let from = reply.get("from")?.as_str()?;
+    origin.is_served_by(from).then_some(socket)
 }

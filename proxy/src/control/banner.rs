@@ -7,15 +7,16 @@ use openclaw_core::config::Listener;
 
 use super::admin::protocols;
 use super::load::Origin;
+use super::process::Room;
 use super::state::Control;
 
 /// Prints the banner; its last line says that the listeners serve.
-pub(super) fn print(control: &Control) {
+pub(super) fn print(control: &Control, room: Room) {
     // Nobody reads stderr; the service runs all the same.
-    let _ = io::stderr().write_all(text(control).as_bytes());
+    let _ = io::stderr().write_all(text(control, room).as_bytes());
 }
 
-fn text(control: &Control) -> String {
+fn text(control: &Control, room: Room) -> String {
     let snapshot = control.snapshot();
     let config = &snapshot.config;
     let mut out = format!(
@@ -46,6 +47,9 @@ fn text(control: &Control) -> String {
         line(&mut out, "admin", &path.display().to_string());
     }
     line(&mut out, "shield", &control.shield.status().headline());
+    if let Some(bound) = bound(&config.listeners, room) {
+        line(&mut out, "files", &bound);
+    }
     if control.options.origin == Origin::Embedded {
         out.push_str(&to_try(config.listeners.first(), control));
     }
@@ -60,6 +64,22 @@ fn text(control: &Control) -> String {
         std::process::id(),
     );
     out
+}
+
+/// What the limit of open files allows, where that is less than the listeners do.
+fn bound(listeners: &[Listener], room: Room) -> Option<String> {
+    let wanted: usize = listeners.iter().map(|one| one.max_connections).sum();
+    let limit = room.limit.filter(|_| room.left / 2 < wanted)?;
+    let mut bound = format!(
+        "the limit of open files, {limit}, is enough for {} proxied connections",
+        room.left / 2
+    );
+    let most = listeners.iter().map(|one| one.max_connections_per_ip).max();
+    if most.is_some_and(|most| room.share < most) {
+        // Writing to a String cannot fail.
+        let _ = write!(bound, ", {} of one address at a listener", room.share);
+    }
+    Some(bound)
 }
 
 fn line(out: &mut String, name: &str, text: &str) {

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use openclaw_core::config::{Complaint, Places, Problem, Severity};
+use openclaw_core::config::{Complaint, Places, Problem, Problems, Severity};
 
 use crate::privilege::{PrivilegeError, Privileges};
 use crate::shield::{GeoError, LockError};
@@ -205,6 +205,17 @@ impl From<Trouble> for Refused {
     }
 }
 
+impl From<Problems> for Refused {
+    fn from(problems: Problems) -> Self {
+        let problems = problems.0.into_iter().map(Box::new);
+        Self(
+            problems
+                .map(|problem| Trouble::Config { problem })
+                .collect(),
+        )
+    }
+}
+
 impl Refused {
     /// With the places of those that have one.
     pub(super) fn placed(troubles: Vec<Trouble>, places: &Places) -> Self {
@@ -280,6 +291,11 @@ pub enum ControlError {
         address: SocketAddr,
         source: io::Error,
     },
+    #[error(
+        "the limit of open files{} leaves none for connections; raise it (LimitNOFILE, `ulimit -n`)",
+        limit.map(|limit| format!(", {limit},")).unwrap_or_default()
+    )]
+    TooFewFiles { limit: Option<u64> },
     #[error("cannot start worker {index}")]
     Worker { index: usize, source: io::Error },
     #[error("cannot start the control runtime")]

@@ -1,6 +1,5 @@
 //! HTTP as the control plane serves it: few calls, small answers, hyper.
 
-use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -13,15 +12,17 @@ use http_body_util::{Either, Full};
 use hyper::body::{Body, Bytes, Frame, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
-use hyper::service::{Service, service_fn};
+use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Serialize;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::spawn_local;
 use tokio::time::timeout;
+
+use super::slots::Slot;
 
 /// A caller that sends no request within this is cut off.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
@@ -55,10 +56,6 @@ impl Body for Lines {
         line.map(|line| Some(Ok(Frame::data(Bytes::copy_from_slice(line?.as_bytes())))))
     }
 }
-
-/// On a response that ends when the caller goes.
-#[derive(Clone, Copy, Debug)]
-struct Endless;
 
 impl Answer {
     /// Lines of JSON as they come, for as long as the caller listens.
@@ -99,12 +96,12 @@ impl Answer {
         }
     }
 
-    pub(super) fn into_response(self) -> Response<Content> {
-        let is_endless = matches!(self.body, Either::Right(_));
+    fn is_endless(&self) -> bool {
+        matches!(self.body, Either::Right(_))
+    }
+
+    fn into_response(self) -> Response<Content> {
         let mut response = Response::new(self.body);
-        if is_endless {
-            response.extensions_mut().insert(Endless);
-        }
         *response.status_mut() =
             StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         response
@@ -114,54 +111,45 @@ impl Answer {
     }
 }
 
-/// Bounds the connections of one server.
-#[derive(Clone, Debug)]
-pub(super) struct Slots(Arc<Semaphore>);
-
-impl Slots {
-    pub(super) fn new(count: usize) -> Self {
-        Self(Arc::new(Semaphore::new(count)))
-    }
-
-    /// `None` never comes: the semaphore is not closed.
-    pub(super) async fn take(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.0).acquire_owned().await.ok()
-    }
-}
-
-/// Serves a connection in a task of the control thread.
-pub(super) fn spawn<Stream, Answers>(
-    stream: Stream,
-    service: Answers,
-    slot: Option<OwnedSemaphorePermit>,
-) where
+/// Serves a connection in a task of the control thread. `respond` says to the slot when it has the whole request.
+pub(super) fn spawn<Stream, Respond, Responding>(stream: Stream, slot: Slot, respond: Respond)
+where
     Stream: AsyncRead + AsyncWrite + Unpin + 'static,
-    Answers: Service<Request<Incoming>, Response = Response<Content>, Error = Infallible> + 'static,
-    Answers::Future: Future + 'static,
+    Respond: Fn(Request<Incoming>, Rc<Slot>) -> Responding + 'static,
+    Responding: Future<Output = Answer> + 'static,
 {
-    spawn_local(async move {
-        let is_endless = Rc::new(Cell::new(false));
-        let noted = Rc::clone(&is_endless);
-        let service = service_fn(move |request| {
-            let (answer, noted) = (service.call(request), Rc::clone(&noted));
-            async move {
-                let answer = answer.await;
-                let is_endless =
-                    |answer: &Response<Content>| answer.extensions().get::<Endless>().is_some();
-                noted.set(answer.as_ref().is_ok_and(is_endless));
-                answer
+    let slot = Rc::new(slot);
+    let held = Rc::clone(&slot);
+    let service = service_fn(move |request| {
+        let slot = Rc::clone(&held);
+        slot.asking();
+        let answer = respond(request, Rc::clone(&slot));
+        async move {
+            let answer = answer.await;
+            if answer.is_endless() {
+                slot.following();
+            } else {
+                slot.answered();
             }
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_WITHIN)
-            .serve_connection(TokioIo::new(stream), service);
-        // The caller sees how its call ended; nobody else has to.
-        let mut connection = pin!(connection);
-        if timeout(CONNECTION_FOR, &mut connection).await.is_err() && is_endless.get() {
-            // As above; an endless answer ends when its reader goes.
-            let _ = connection.await;
+            Ok::<_, Infallible>(answer.into_response())
         }
-        drop(slot);
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WITHIN)
+        .serve_connection(TokioIo::new(stream), service);
+    spawn_local(async move {
+        let mut connection = pin!(connection);
+        let served = async {
+            // The caller sees how its call ended; nobody else has to.
+            if timeout(CONNECTION_FOR, &mut connection).await.is_err() && slot.is_following() {
+                // As above; an endless answer ends when its reader goes.
+                let _ = connection.await;
+            }
+        };
+        tokio::select! {
+            () = slot.cut() => {}
+            () = served => {}
+        }
     });
 }

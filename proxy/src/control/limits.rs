@@ -103,11 +103,11 @@ fn standing(limit: &config::Limit, setup: &LimitSetup, busy: &Busy) -> Value {
     })
 }
 
-/// Without `route`, all of them; without `key`, all of the route's.
+/// Without `route`, all of them; without `key`, all of the route's. Counts the limits that were reset, or the keys.
 fn reset(control: &Control, call: &Call) -> Answer {
     let (only, key) = (call.parameter("route"), call.parameter("key"));
     let snapshot = control.snapshot();
-    let mut count = 0;
+    let (mut limits, mut fitting, mut known) = (0, 0, 0);
     for (route, setup) in snapshot.config.routes.iter().zip(&snapshot.limits) {
         let (Some(limit), Some(setup)) = (&route.limit, setup) else {
             continue;
@@ -115,20 +115,27 @@ fn reset(control: &Control, call: &Call) -> Answer {
         if only.as_ref().is_some_and(|only| **only != *route.name) {
             continue;
         }
-        match &key {
-            Some(key) => match hash_of(limit, setup, key) {
-                Some(hash) => setup.table.forget(hash),
-                None => {
-                    return Answer::error(400, &format!("`{key}` is not an id of `limit list`"));
-                }
-            },
-            None => setup.salt.store(fastrand::u64(..), Ordering::Relaxed),
-        }
-        count += 1;
+        limits += 1;
+        let Some(key) = &key else {
+            setup.salt.store(fastrand::u64(..), Ordering::Relaxed);
+            continue;
+        };
+        // A word may be the header of one limit and no address of another.
+        let Some(hashes) = hashes_of(limit, setup, key) else {
+            continue;
+        };
+        fitting += 1;
+        let forgotten = hashes.iter().filter(|hash| setup.table.forget(**hash));
+        known += forgotten.count();
     }
-    match only {
-        Some(name) if count == 0 => no_limit(&name),
-        Some(_) | None => Answer::json(200, &json!({ "reset": count })),
+    match (only, key) {
+        (Some(name), _) if limits == 0 => no_limit(&name),
+        (_, Some(key)) if fitting == 0 && limits > 0 => Answer::error(
+            400,
+            &format!("`{key}` is neither an address nor an id of `limit list`"),
+        ),
+        (_, Some(_)) => Answer::json(200, &json!({ "reset": known })),
+        (_, None) => Answer::json(200, &json!({ "reset": limits })),
     }
 }
 
@@ -136,26 +143,26 @@ fn no_limit(route: &str) -> Answer {
     Answer::error(409, &format!("there is no route `{route}` with a limit"))
 }
 
-/// The number of a key that an operator names: by what `limit list` calls its id, as an address, or as the value itself.
-fn hash_of(limit: &config::Limit, setup: &LimitSetup, key: &str) -> Option<u64> {
+/// The numbers of a key that an operator names: by what `limit list` calls its id, as an address, or as the value itself.
+fn hashes_of(limit: &config::Limit, setup: &LimitSetup, key: &str) -> Option<Vec<u64>> {
     if let Some(id) = key.strip_prefix('#') {
         // The caller answers with the text that is no id.
-        return u64::from_str_radix(id, 16).ok();
+        return u64::from_str_radix(id, 16).ok().map(|hash| vec![hash]);
     }
+    let address = key.strip_suffix("/64").unwrap_or(key).parse::<IpAddr>();
+    let client = address.ok().map(|it| Identity::Client(network_of(it)));
+    let value = Identity::Value(key.as_bytes());
+    let identities = match &limit.key {
+        LimitKey::Route => vec![Identity::Everyone],
+        LimitKey::ClientIp => vec![client?],
+        // Whoever sends no such header or cookie is counted by address.
+        LimitKey::Header(_) | LimitKey::Cookie(_) => {
+            [Some(value), client].into_iter().flatten().collect()
+        }
+    };
     let salt = setup.salt.load(Ordering::Relaxed);
     let hash = |identity| setup.table.hash(&(salt, identity));
-    let address = key.strip_suffix("/64").unwrap_or(key).parse::<IpAddr>();
-    Some(hash(match (&limit.key, address) {
-        (LimitKey::Route, _) => Identity::Everyone,
-        (LimitKey::ClientIp, Ok(address)) => Identity::Client(network_of(address)),
-        (LimitKey::ClientIp, Err(_)) => return None,
-        // Whoever sends no such header or cookie is counted by address.
-        (LimitKey::Header(_) | LimitKey::Cookie(_), Ok(address)) => {
-            setup.table.forget(hash(Identity::Value(key.as_bytes())));
-            Identity::Client(network_of(address))
-        }
-        (LimitKey::Header(_) | LimitKey::Cookie(_), Err(_)) => Identity::Value(key.as_bytes()),
-    }))
+    Some(identities.into_iter().map(hash).collect())
 }
 
 /// As the configuration writes it.

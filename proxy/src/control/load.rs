@@ -60,17 +60,24 @@ impl Origin {
         }
     }
 
-    /// The admin socket that a file names although something else in it is wrong: the proxy that serves its forerunner
-    /// is there, and can say what is wrong.
+    /// The admin socket that a file names although something in it is wrong: the proxy that serves its forerunner is there, and can
+    /// say what is wrong.
     pub fn socket_of_broken(&self) -> Option<PathBuf> {
         let Self::File(path) = self else { return None };
         let text = fs::read_to_string(path).ok()?;
-        let table: toml::Table = text.parse().ok()?;
-        let socket = table.get("admin")?.get("socket")?.as_str()?;
-        // What a variable stands for is not known here.
-        let socket = Some(socket).filter(|socket| !socket.contains('$'))?;
-        let base = path.parent().unwrap_or(Path::new(""));
-        Some(base.join(socket))
+        config::named_socket(&Source {
+            name: &self.name(),
+            text: &text,
+            files: &Disk,
+            variable: &|name| std::env::var(name).ok(),
+        })
+    }
+
+    /// Whether a running proxy that says it serves `from` serves this.
+    pub fn is_served_by(&self, from: &str) -> bool {
+        let Self::File(path) = self else { return false };
+        let whole = |path: &Path| fs::canonicalize(path).ok();
+        whole(path).is_some_and(|path| whole(Path::new(from)) == Some(path))
     }
 
     /// Whether somebody wrote it to be kept to the letter; a first try may have its admin socket elsewhere.
@@ -105,16 +112,7 @@ fn parse(name: &str, text: &str, files: &dyn Files) -> Result<Loaded, Refused> {
         files,
         variable: &|name| std::env::var(name).ok(),
     };
-    config::load(&source).map_err(|problems| {
-        let problems = problems.0.into_iter();
-        Refused(
-            problems
-                .map(|problem| Trouble::Config {
-                    problem: Box::new(problem),
-                })
-                .collect(),
-        )
-    })
+    config::load(&source).map_err(Refused::from)
 }
 
 /// The real file system.

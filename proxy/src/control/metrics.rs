@@ -6,15 +6,15 @@ use std::rc::Rc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use hyper::body::Incoming;
-use hyper::service::service_fn;
 use hyper::{Method, Request};
 use tokio::net::TcpListener;
 
 use super::http::{self, Answer};
+use super::slots::Slots;
 use super::state::Control;
 use crate::telemetry::{MetricsText, Summary, metrics};
 
-/// Scrapes and probes at a time.
+/// Scrapes and probes at a time; one more takes the place of the one that has been silent for longest.
 const MAX_CALLS: usize = 64;
 
 /// Everything that is counted, as Prometheus text.
@@ -63,17 +63,16 @@ pub(super) async fn open(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Answers scrapes for ever.
 pub(super) async fn serve(control: Rc<Control>, listener: TcpListener) {
-    let calls = http::Slots::new(MAX_CALLS);
+    let calls = Slots::new(MAX_CALLS);
     loop {
-        let slot = calls.take().await;
         match listener.accept().await {
             Ok((stream, _)) => {
                 let control = Rc::clone(&control);
-                let service = service_fn(move |request: Request<Incoming>| {
-                    let control = Rc::clone(&control);
-                    async move { Ok(answer(&control, &request).await.into_response()) }
+                let slot = calls.take().await;
+                http::spawn(stream, slot, move |request, slot| {
+                    slot.working();
+                    answer(Rc::clone(&control), request)
                 });
-                http::spawn(stream, service, slot);
             }
             Err(error) => {
                 tracing::warn!(%error, "the metrics address cannot accept");
@@ -83,12 +82,12 @@ pub(super) async fn serve(control: Rc<Control>, listener: TcpListener) {
     }
 }
 
-async fn answer(control: &Control, request: &Request<Incoming>) -> Answer {
+async fn answer(control: Rc<Control>, request: Request<Incoming>) -> Answer {
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return Answer::text(405, "only GET\n");
     }
     match request.uri().path() {
-        "/metrics" => Answer::metrics(page(control).await),
+        "/metrics" => Answer::metrics(page(&control).await),
         // Balancers in front stop sending before the listeners close.
         "/readyz" if control.draining.get().is_some() => Answer::text(503, "draining\n"),
         "/healthz" | "/readyz" => Answer::text(200, "ok\n"),

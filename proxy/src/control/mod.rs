@@ -42,6 +42,7 @@ mod privileges;
 mod probe;
 mod process;
 mod shield;
+mod slots;
 mod sockets;
 mod state;
 mod workers;
@@ -93,7 +94,9 @@ async fn live(options: Options, loaded: Loaded, level: LevelSwitch) -> Result<En
     }
     shield::attend(&control);
     names::attend(&control);
-    banner::print(&control);
+    let listeners = control.snapshot().config.listeners.len();
+    let room = process::share_files(listeners).inspect_err(|_| control.shield.shutdown())?;
+    banner::print(&control, room);
     notify(State::Ready);
     let obey = obey(&control, &mut signals);
     let ended = match &socket {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit};
 
+use super::error::ControlError;
 use crate::net::descriptors;
 
 /// Raises the limit of open files to what the system allows; each proxied connection needs two. Some are kept back for the control
@@ -23,6 +24,31 @@ pub(super) fn raise_file_limit() {
     if let Some(limit) = getrlimit(Resource::Nofile).current {
         descriptors::reserve(limit);
     }
+}
+
+/// What the limit of open files leaves for connections.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    pub(super) limit: Option<u64>,
+    /// Descriptors; a proxied connection takes two.
+    pub(super) left: usize,
+    /// How many connections one address may have at a listener.
+    pub(super) share: usize,
+}
+
+/// Once everything that is always open is open.
+///
+/// # Errors
+/// No connection could be served.
+pub(super) fn share_files(listeners: usize) -> Result<Room, ControlError> {
+    let limit = getrlimit(Resource::Nofile).current;
+    // Without a descriptor for the question there is none for a connection either.
+    let left = descriptors::measure(limit.unwrap_or(u64::MAX)).unwrap_or(0);
+    if left < 2 {
+        return Err(ControlError::TooFewFiles { limit });
+    }
+    let share = descriptors::share_among(listeners);
+    Ok(Room { limit, left, share })
 }
 
 /// Where a socket goes when `/run/openclaw` is not ours to use: the user's runtime directory, else one of his own in /tmp.

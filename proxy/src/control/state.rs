@@ -22,6 +22,7 @@ use super::prepare::{Prepared, kept_until_restart, open_log, prepare, snapshot, 
 use super::probe::Probes;
 use super::sockets::{Binding, Bound};
 use super::workers::spawn;
+use crate::net::descriptors;
 use crate::shield::Shield;
 use crate::shield::autoban::Autoban;
 use crate::snapshot::Snapshot;
@@ -204,6 +205,7 @@ impl Control {
         // Nothing can fail from here on.
         builder.taken();
         self.level.set(config.log.level);
+        descriptors::share_among(config.listeners.len());
         let generation = old.generation + 1;
         self.certificates
             .borrow_mut()

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use openclaw_core::message::body::Decoder;
 use openclaw_core::message::h1::{Asked, bad_response, parse_response};
-use openclaw_core::message::{Field, Fields, Kind, ResponseBody, ResponseHead, render};
+use openclaw_core::message::{Field, Fields, Kind, ResponseBody, ResponseHead, render, websocket};
 use tokio_util::io::poll_read_buf;
 
 use super::Edits;
@@ -147,10 +147,7 @@ impl<'a> Download<'a> {
                 return Ok(());
             };
             let tunnel = response.body == ResponseBody::Tunnel;
-            if tunnel && !render::switches_as_offered(response.fields, self.protocols) {
-                let fault = bad_response("a switch to a protocol that the client did not offer");
-                return Err(Error::BadResponse(fault));
-            }
+            check_switch(tunnel, response.fields, self.protocols)?;
             let interim = response.status < 200 && !tunnel;
             let now = Instant::now();
             let date = self.local.date(now);
@@ -175,8 +172,13 @@ impl<'a> Download<'a> {
                     kind: Kind::Date,
                 });
             }
+            let on_stream = tunnel && self.asked.websocket.is_some();
+            if on_stream {
+                websocket::strip_answer(&mut kept);
+            }
+            let status = if on_stream { 200 } else { response.status };
             let head = ResponseHead {
-                status: response.status,
+                status,
                 phrase: response.phrase,
                 fields: &kept,
                 source: response.head,
@@ -193,7 +195,7 @@ impl<'a> Download<'a> {
                 continue;
             }
             wire.respond(&head);
-            passage.status = response.status;
+            passage.status = status;
             passage.answered = Some(now);
             self.keep_alive = response.keep_alive;
             if response.body == ResponseBody::Chunked {
@@ -294,6 +296,15 @@ impl<'a> Download<'a> {
             Err(error) => Err(closed(error)),
         })
     }
+}
+
+/// A tunnel is of a protocol that the client has offered (RFC 9110 §7.8).
+fn check_switch(tunnel: bool, fields: &[Field<'_>], offered: &[u8]) -> Result<(), Error> {
+    if !tunnel || render::switches_as_offered(fields, offered) {
+        return Ok(());
+    }
+    let fault = bad_response("a switch to a protocol that the client did not offer");
+    Err(Error::BadResponse(fault))
 }
 
 impl Drop for Download<'_> {

@@ -28,6 +28,8 @@ pub(super) const LOOP: Fault = Fault {
 pub(super) enum Error {
     /// The host belongs to another certificate than the connection's.
     Misdirected,
+    /// The head was not whole within `header_timeout`.
+    LateHead,
     /// It came as early data, and doing it twice is not as good as once.
     TooEarly,
     /// No route takes the request.
@@ -60,6 +62,18 @@ pub(super) enum Error {
     Ended,
 }
 
+const LATE_HEAD: Fault = Fault {
+    reason: Reason::Timeout,
+    status: 408,
+    detail: "the head was not complete within header_timeout",
+};
+
+const ENDED: Fault = Fault {
+    reason: Reason::Shutdown,
+    status: 503,
+    detail: "the proxy ended before the exchange was over",
+};
+
 const MISDIRECTED: Fault = Fault {
     reason: Reason::RouteMisdirected,
     status: 421,
@@ -83,6 +97,7 @@ impl Error {
         match self {
             Self::Misdirected => MISDIRECTED,
             Self::TooEarly => TOO_EARLY,
+            Self::LateHead => LATE_HEAD,
             Self::NoRoute => fault(404, Reason::RouteNone, "no route matches"),
             Self::Protocol => fault(
                 502,
@@ -131,11 +146,7 @@ impl Error {
                 Reason::BodyTooLarge,
                 "the body is larger than max_body",
             ),
-            Self::Ended => fault(
-                503,
-                Reason::Shutdown,
-                "the proxy ended before the exchange was over",
-            ),
+            Self::Ended => ENDED,
             Self::Wire(WireError::Gone) => {
                 fault(499, Reason::ClientAborted, "the client went away")
             }
@@ -151,6 +162,7 @@ impl Error {
             | Self::BadResponse(_)
             | Self::UpstreamTimeout => true,
             Self::Misdirected
+            | Self::LateHead
             | Self::TooEarly
             | Self::NoRoute
             | Self::Protocol
@@ -172,6 +184,7 @@ impl Error {
             Self::Closed { sent_body: false } => idempotent && reused,
             Self::Closed { .. }
             | Self::Misdirected
+            | Self::LateHead
             | Self::TooEarly
             | Self::NoRoute
             | Self::Protocol

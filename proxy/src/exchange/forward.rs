@@ -124,6 +124,10 @@ impl<'a, W: Wire> Forward<'a, W> {
         let mut timed = None;
         let result = poll_fn(|cx| self.poll(cx, &mut timed)).await;
         self.deadline.disarm();
+        if result.is_err() && self.download.is_tunnel() {
+            // A tunnel that was torn must not look as if it had ended (RFC 8441 §5, RFC 9110 §9.3.6).
+            self.connection.reset_on_close();
+        }
         if result.is_ok() && self.download.is_reusable() && self.upload.is_whole(self.outbound) {
             let since = self.passage.answered.unwrap_or_else(Instant::now);
             upstream.keep(self.connection, since);

@@ -18,7 +18,7 @@ use openclaw_core::config::HeaderEdit;
 use openclaw_core::message::Fault;
 use openclaw_core::reason::Reason;
 
-pub use self::prepare::{Prepared, prepare, refuse};
+pub use self::prepare::{Prepared, prepare, refuse, refuse_late};
 
 use self::context::{Downstream, Local};
 use self::error::Error;

@@ -10,7 +10,9 @@ use openclaw_core::balance::Key;
 use openclaw_core::config::{Action, Balance, Route};
 use openclaw_core::message::h1::Asked;
 use openclaw_core::message::render::{self, Hop};
-use openclaw_core::message::{Fault, Framing, Kind, Method, Request, Version, authority, path};
+use openclaw_core::message::{
+    Fault, Framing, Kind, Method, Request, Version, authority, path, via, websocket,
+};
 use openclaw_core::route;
 use openclaw_core::trace::{self, RequestId};
 
@@ -160,6 +162,16 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
     }
 }
 
+/// A request whose head is still not whole when its time is over; it began at `started`.
+pub fn refuse_late(
+    local: &Local,
+    downstream: &Downstream,
+    version: Version,
+    started: Instant,
+) -> Prepared {
+    refuse(local, downstream, Error::LateHead.fault(), version, started)
+}
+
 /// A request that was refused before it could be understood; it began at `started`.
 pub fn refuse(
     local: &Local,
@@ -220,6 +232,7 @@ fn plan(
         return Plan::Refuse(Error::Protocol.fault());
     }
     let traceparent = traced(local, request);
+    let websocket = websocket_key(local, request);
     let mut head = local.buffers.head();
     render::request_head(
         &mut head,
@@ -232,22 +245,23 @@ fn plan(
             local: downstream.local,
             request_id: id,
             traceparent: &traceparent,
+            websocket_key: websocket.as_ref(),
             target: &stripped(request.target, route.strip_prefix.as_deref()),
             early: downstream.early.get(),
             edits: &route.headers.request,
         },
     );
-    let protocols = offered(request);
     Plan::Forward(Outbound {
         upstream: choice,
         head,
         framing: request.framing,
         asked: Asked {
             head: request.method == b"HEAD",
-            upgrade: !protocols.is_empty(),
+            upgrade: request.upgrade && render::may_upgrade(request),
+            websocket,
         },
         knows_upgrade: request.version == Version::H11,
-        protocols,
+        protocols: offered(request),
         named: render::named(request.fields),
         max_body,
         idempotent: Method::of(request.method).is_idempotent(),
@@ -269,6 +283,9 @@ fn traced(local: &Local, request: &Request<'_>) -> trace::Traceparent {
 
 /// What the client offers to switch to, if that may go on.
 fn offered(request: &Request<'_>) -> Vec<u8> {
+    if request.extended_connect {
+        return b"websocket".to_vec();
+    }
     let upgrade = request.upgrade && render::may_upgrade(request);
     let protocols = request.known(Kind::Upgrade).filter(|_| upgrade);
     protocols.unwrap_or_default().to_vec()
@@ -284,8 +301,14 @@ fn goes_no_further(request: &Request<'_>) -> Option<Plan> {
             Plan::Refuse(NOT_REFLECTED)
         });
     }
-    let is_loop = render::passes(request.fields) > MAX_PASSES;
+    let is_loop = via::passes(request.fields) > MAX_PASSES;
     is_loop.then_some(Plan::Refuse(LOOP))
+}
+
+/// The challenge that this hop makes in place of a client on a stream.
+fn websocket_key(local: &Local, request: &Request<'_>) -> Option<websocket::Key> {
+    let is_asked = request.extended_connect;
+    is_asked.then(|| websocket::key(local.random_u128()))
 }
 
 fn balance_key(balance: Balance, client: IpAddr, target: &[u8]) -> Key {

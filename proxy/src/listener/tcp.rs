@@ -84,13 +84,22 @@ fn admit(local: &Rc<Local>, listening: &Listening, tcp: TcpStream, peer: SocketA
         return;
     }
     let config = &terms.config;
-    let permit = terms.setup.permits.take(
-        address,
-        config.max_connections,
-        config.max_connections_per_ip,
-    );
-    let Some(permit) = permit else {
-        refused(local, &terms, accepted, Reason::LimitConnections, "");
+    // Behind a trusted proxy there are many clients.
+    let is_one = !config.trusted_proxies.iter().any(|it| it.contains(address));
+    let share = if is_one {
+        descriptors::share()
+    } else {
+        usize::MAX
+    };
+    let permits = &terms.setup.permits;
+    let most = config.max_connections_per_ip.min(share);
+    let Some(permit) = permits.take(address, config.max_connections, most) else {
+        let detail = if share == most {
+            "the address has its share of the open files that the process may have"
+        } else {
+            ""
+        };
+        refused(local, &terms, accepted, Reason::LimitConnections, detail);
         return;
     };
     // Fails only on a socket that is dead already.

@@ -2,7 +2,7 @@
 
 use openclaw_core::config::{Config, ShieldMode};
 
-use super::kernel::{BPFFS, inspect, interface_index};
+use super::kernel::{BPFFS, Pins, inspect, interface_index};
 use super::own;
 use super::prefix::{AnyNet, show};
 use super::store::Guard;
@@ -44,6 +44,19 @@ pub fn pointless_blocks(config: &Config) -> Vec<String> {
         return Vec::new();
     }
     collisions(config, &own::guards(config))
+}
+
+/// Interfaces that nobody asks to be shielded now, where the program of an earlier run was kept and goes on.
+pub(super) fn kept_filters(pins: &Pins, wanted: &[String]) -> Vec<String> {
+    let kept = pins.filtering().into_iter();
+    kept.filter(|interface| !wanted.contains(interface))
+        .map(|interface| {
+            format!(
+                "a filter kept from an earlier run still drops packets on {interface}: `openclaw shield detach {interface}` takes it off, \
+                 `openclaw shield off` lets everything pass"
+            )
+        })
+        .collect()
 }
 
 fn collisions(config: &Config, guards: &[Guard]) -> Vec<String> {

@@ -260,14 +260,14 @@ impl Held {
                     hits: slot.hits.into(),
                     ..Entry::default()
                 }),
-                fine: maps.fine4.get(&Prefix4::new(address, 32))?,
+                fine: maps.fine4().get(&Prefix4::new(address, 32))?,
                 now_ns,
             },
             Address::V6(address) => Self {
                 word: maps.class6.get(&class::key6(address))?,
                 subnet: maps.ban6.get(&Prefix6::subnet(address))?,
                 host: maps.ban6.get(&Prefix6::host(address))?,
-                fine: maps.fine6.get(&Prefix6::host(address))?,
+                fine: maps.fine6().get(&Prefix6::host(address))?,
                 now_ns,
             },
         })

@@ -62,10 +62,10 @@ pub(super) fn of_entry(maps: &Maps, net: AnyNet, placement: Placement) -> Option
         }
         (Place::Ban, AnyNet::V6(net)) => Some(maps.ban6.get(&key6(net)).ok()??.hits),
         (Place::AllowFine | Place::BlockFine, AnyNet::V4(net)) => {
-            Some(maps.fine4.get(&key4(net)).ok()??.hits)
+            Some(maps.fine4().get(&key4(net)).ok()??.hits)
         }
         (Place::AllowFine | Place::BlockFine, AnyNet::V6(net)) => {
-            Some(maps.fine6.get(&key6(net)).ok()??.hits)
+            Some(maps.fine6().get(&key6(net)).ok()??.hits)
         }
         (Place::AllowClass | Place::BlockClass | Place::Country, _) => None,
     }

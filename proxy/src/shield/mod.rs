@@ -44,6 +44,7 @@ mod sink;
 mod state;
 mod status;
 mod store;
+mod swap;
 mod syn;
 mod traffic;
 mod trial;

@@ -40,3 +40,29 @@ impl Ports {
         maps.set_ports(Set::Udp, self.udp.iter().copied())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use openclaw_core::config::{self, NoFiles, Source};
+
+    use super::*;
+
+    #[test]
+    fn ports_of_http_3_are_protected_for_udp_as_well() {
+        let source = Source {
+            name: "test",
+            text: "[listener.a]\nbind = [\"127.0.0.1:80\"]\n\
+                   [listener.b]\nbind = [\"127.0.0.1:443\", \"[::1]:8443\"]\n\
+                   protocols = [\"h2\", \"h3\"]\ntls = { self_signed = [\"a.test\"] }\n\
+                   [[route]]\nname = \"all\"\nrespond = { body = \"x\" }\n",
+            files: &NoFiles,
+            variable: &|_| None,
+        };
+        let ports = Ports::of(&config::load(&source).unwrap().config);
+        assert_eq!(ports.tcp, BTreeSet::from([80, 443, 8443]));
+        assert_eq!(ports.udp, BTreeSet::from([443, 8443]));
+        assert_eq!(ports.quic, ports.udp);
+    }
+}

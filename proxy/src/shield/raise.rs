@@ -6,6 +6,7 @@ use std::sync::Arc;
 use openclaw_core::config::{Config, OnExit, ShieldMode};
 use openclaw_core::country::country_code;
 
+use super::doubts::kept_filters;
 use super::kernel::{Attachment, Kernel, KernelError, Maps, Mode, interface_index};
 use super::lists::{Kind, Origin};
 use super::ports::Ports;
@@ -21,6 +22,17 @@ use crate::telemetry::chain;
 impl State {
     /// Loads the kernel program and attaches it as configured; what fails is kept for the status.
     pub(super) fn raise(&mut self) {
+        self.load_and_attach();
+        let wanted = match self.config.shield.mode {
+            ShieldMode::Off => &[][..],
+            ShieldMode::Auto | ShieldMode::Native | ShieldMode::Generic => {
+                &self.config.shield.interfaces
+            }
+        };
+        self.warnings.extend(kept_filters(&self.pins, wanted));
+    }
+
+    fn load_and_attach(&mut self) {
         if self.config.shield.mode == ShieldMode::Off {
             self.unavailable = Some("switched off by configuration or command line".into());
         } else if self.config.shield.interfaces.is_empty() {

@@ -17,9 +17,22 @@ pub(super) struct KernelSink<'a> {
     pub(super) config: Config,
     /// Whose bits every word has besides those of the lists.
     pub(super) countries: Option<Arc<Countries>>,
+    /// Whether the `FINE` maps hold what they should already.
+    pub(super) is_swapped: bool,
 }
 
-fn entry(placement: Placement) -> Entry {
+impl KernelSink<'_> {
+    /// Whether nothing is to be done about a range of this place.
+    const fn skips(&self, place: Place) -> bool {
+        match place {
+            Place::AllowFine | Place::BlockFine | Place::Country => self.is_swapped,
+            Place::AllowClass | Place::BlockClass => true,
+            Place::Ban => false,
+        }
+    }
+}
+
+pub(super) fn entry(placement: Placement) -> Entry {
     Entry {
         until_ns: placement.until_ns,
         hits: 0,
@@ -46,42 +59,45 @@ impl Sink for KernelSink<'_> {
     type Error = KernelError;
 
     fn put_all(&mut self, v4: &[(Net<u32>, Placement)], v6: &[(Net<u128>, Placement)]) -> bool {
-        let sorted = Sorted::new(v4.iter().copied(), v6.iter().copied());
+        let v4 = v4.iter().filter(|(_, to)| !self.skips(to.place));
+        let v6 = v6.iter().filter(|(_, to)| !self.skips(to.place));
+        let sorted = Sorted::new(v4.copied(), v6.copied());
         // What went in before one failed goes in again: each then has its own answer.
         sorted.insert(self.maps).is_ok()
     }
 
     fn remove_all(&mut self, v4: &[(Net<u32>, Place)], v6: &[(Net<u128>, Place)]) -> bool {
         let mut fine4 = Vec::new();
-        for (net, place) in v4 {
+        for (net, place) in v4.iter().filter(|(_, place)| !self.skips(*place)) {
             if *place == Place::Ban {
                 self.maps.ban4.remove(net.first.to_be_bytes());
             } else {
                 fine4.push(key4(*net));
             }
         }
-        let (ban6, fine6): (Vec<_>, Vec<_>) =
-            v6.iter().partition(|(_, place)| *place == Place::Ban);
+        let (ban6, fine6): (Vec<_>, Vec<_>) = (v6.iter().filter(|(_, place)| !self.skips(*place)))
+            .partition(|(_, place)| *place == Place::Ban);
         let keys = |nets: Vec<(Net<u128>, Place)>| -> Vec<Prefix6> {
             nets.into_iter().map(|(net, _)| key6(net)).collect()
         };
         let maps = self.maps;
         let removed = maps
-            .fine4
+            .fine4()
             .remove_many(&fine4)
             .and_then(|_| maps.ban6.remove_many(&keys(ban6)))
-            .and_then(|_| maps.fine6.remove_many(&keys(fine6)));
+            .and_then(|_| maps.fine6().remove_many(&keys(fine6)));
         removed.is_ok()
     }
 
     fn put4(&mut self, net: Net<u32>, placement: Placement) -> Result<(), KernelError> {
         match placement.place {
+            place if self.skips(place) => Ok(()),
             Place::Ban => self
                 .maps
                 .ban4
                 .insert(net.first.to_be_bytes(), placement.until_ns),
             Place::AllowFine | Place::BlockFine | Place::Country => {
-                self.maps.fine4.insert(&key4(net), &entry(placement))
+                self.maps.fine4().insert(&key4(net), &entry(placement))
             }
             Place::AllowClass | Place::BlockClass => Ok(()),
         }
@@ -89,9 +105,10 @@ impl Sink for KernelSink<'_> {
 
     fn put6(&mut self, net: Net<u128>, placement: Placement) -> Result<(), KernelError> {
         match placement.place {
+            place if self.skips(place) => Ok(()),
             Place::Ban => self.maps.ban6.insert(&key6(net), &entry(placement)),
             Place::AllowFine | Place::BlockFine | Place::Country => {
-                self.maps.fine6.insert(&key6(net), &entry(placement))
+                self.maps.fine6().insert(&key6(net), &entry(placement))
             }
             Place::AllowClass | Place::BlockClass => Ok(()),
         }
@@ -127,12 +144,13 @@ impl Sink for KernelSink<'_> {
 
     fn remove4(&mut self, net: Net<u32>, place: Place) -> Result<(), KernelError> {
         match place {
+            place if self.skips(place) => Ok(()),
             Place::Ban => {
                 self.maps.ban4.remove(net.first.to_be_bytes());
                 Ok(())
             }
             Place::AllowFine | Place::BlockFine | Place::Country => {
-                self.maps.fine4.remove(&key4(net)).map(drop)
+                self.maps.fine4().remove(&key4(net)).map(drop)
             }
             Place::AllowClass | Place::BlockClass => Ok(()),
         }
@@ -140,9 +158,10 @@ impl Sink for KernelSink<'_> {
 
     fn remove6(&mut self, net: Net<u128>, place: Place) -> Result<(), KernelError> {
         match place {
+            place if self.skips(place) => Ok(()),
             Place::Ban => self.maps.ban6.remove(&key6(net)).map(drop),
             Place::AllowFine | Place::BlockFine | Place::Country => {
-                self.maps.fine6.remove(&key6(net)).map(drop)
+                self.maps.fine6().remove(&key6(net)).map(drop)
             }
             Place::AllowClass | Place::BlockClass => Ok(()),
         }
@@ -150,7 +169,7 @@ impl Sink for KernelSink<'_> {
 }
 
 /// Entries by the map that they go into.
-struct Sorted {
+pub(super) struct Sorted {
     ban4: Vec<([u8; 4], u64)>,
     fine4: Vec<(Prefix4, Entry)>,
     ban6: Vec<(Prefix6, Entry)>,
@@ -158,7 +177,7 @@ struct Sorted {
 }
 
 impl Sorted {
-    fn new(
+    pub(super) fn new(
         v4: impl Iterator<Item = (Net<u32>, Placement)>,
         v6: impl Iterator<Item = (Net<u128>, Placement)>,
     ) -> Self {
@@ -187,13 +206,13 @@ impl Sorted {
         sorted
     }
 
-    fn insert(&self, maps: &Maps) -> Result<(), KernelError> {
+    pub(super) fn insert(&self, maps: &Maps) -> Result<(), KernelError> {
         for (key, until_ns) in &self.ban4 {
             maps.ban4.insert(*key, *until_ns)?;
         }
-        maps.fine4.insert_many(&self.fine4)?;
+        maps.fine4().insert_many(&self.fine4)?;
         maps.ban6.insert_many(&self.ban6)?;
-        maps.fine6.insert_many(&self.fine6)
+        maps.fine6().insert_many(&self.fine6)
     }
 }
 
@@ -228,14 +247,14 @@ fn remove_stale(maps: &Maps, tables: &HostTables) -> Result<(), KernelError> {
             maps.ban4.remove(address);
         }
     }
-    let mut stale = maps.fine4.keys()?;
+    let mut stale = maps.fine4().keys()?;
     stale.retain(|key| !tables.holds4(net4(key), class::FINE));
-    maps.fine4.remove_many(&stale)?;
+    maps.fine4().remove_many(&stale)?;
     let mut stale = maps.ban6.keys()?;
     stale.retain(|key| !tables.holds6(net6(key), class::BANNED));
     maps.ban6.remove_many(&stale)?;
-    let mut stale = maps.fine6.keys()?;
+    let mut stale = maps.fine6().keys()?;
     stale.retain(|key| !tables.holds6(net6(key), class::FINE));
-    maps.fine6.remove_many(&stale)?;
+    maps.fine6().remove_many(&stale)?;
     Ok(())
 }

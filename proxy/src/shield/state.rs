@@ -21,12 +21,11 @@ use super::peers::Shared;
 use super::persist::{self, Encoded, Files, Loaded, PersistError};
 use super::ports::Ports;
 use super::prefix::AnyNet;
-use super::sink::KernelSink;
 use super::store::{CONFIG, Guard, Now, PROTECTED, Store};
 use super::syn::SynWatch;
 use super::trial::Trials;
 use super::watch::Watched;
-use super::{compile, own, policy};
+use super::{own, policy};
 use crate::telemetry::chain;
 
 /// Ranges compiled in one go, so that accepts never wait long for the tables.
@@ -253,31 +252,8 @@ impl State {
                 changes.push(self.shared.change(|tables| tables.update(lists, regions)));
             }
         }
-        let warnings = self.write(&changes);
+        let warnings = self.write_or_swap(&changes);
         self.tell();
-        warnings
-    }
-
-    pub(super) fn write(&self, changes: &[compile::Changes]) -> Vec<String> {
-        let Some(maps) = &self.maps else {
-            return Vec::new();
-        };
-        let mut sink = KernelSink {
-            maps,
-            config: self.kernel_config(),
-            countries: self.shared.read().countries(),
-        };
-        let mut warnings = Vec::new();
-        for changes in changes {
-            let failures = changes.apply(&mut sink);
-            if let Some(first) = failures.first {
-                warnings.push(format!(
-                    "{} changes did not reach the kernel: {}",
-                    failures.count,
-                    chain(&first)
-                ));
-            }
-        }
         warnings
     }
 

@@ -242,6 +242,14 @@ impl Upstream {
     }
 }
 
+impl Connection {
+    /// The endpoint will see a reset and no clean end.
+    pub fn reset_on_close(&self) {
+        // Where the option cannot be set the socket is gone already.
+        let _ = SockRef::from(&self.tcp).set_linger(Some(Duration::ZERO));
+    }
+}
+
 /// The endpoints as a balancer sees them for one choice.
 struct Candidates<'a> {
     endpoints: &'a [Rc<Endpoint>],

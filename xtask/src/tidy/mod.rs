@@ -3,6 +3,7 @@
 mod direction;
 mod length;
 mod scan;
+mod status;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ struct Source {
 pub(crate) fn run() -> Result<()> {
     let sources = sources()?;
     let mut problems = direction::check(&sources);
+    problems.extend(status::check(&sources));
     let list = shell::root().join("xtask/tidy.list");
     let exceptions =
         fs::read_to_string(&list).with_context(|| format!("cannot read {}", list.display()))?;

@@ -73,7 +73,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "max_connections",
             "number",
             "100000",
-            "Connections at one time; more are refused.",
+            "Connections at one time; more are refused. One of h3 has at most 4 MiB waiting here each way.",
         ),
         Key::default(
             "max_connections_per_ip",
@@ -103,7 +103,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "max_header",
             "size",
             "\"32k\"",
-            "The largest request head, from 1k to 1m.",
+            "The largest request head, from 1k to 1m. A request line that does not fit is answered with 414, fields that do not with 431.",
         ),
     ],
     later: &[

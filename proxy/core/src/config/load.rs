@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 use super::keys::{self, Key};
 use super::problem::{Complaint, Problem, Problems, Severity};
 use super::reader::{Reader, Section};
-use super::tree::{Place, Table};
+use super::tree::{self, Place, Table};
 use super::{
     Action, Config, Listener, Places, Source, Upstream, UpstreamProtocol, admin, autoban, document,
-    listener, log, route, server, shield, upstream, values,
+    doubts, listener, log, route, server, shield, upstream, values,
 };
 
 /// A configuration that can be used.
@@ -59,11 +59,16 @@ pub fn load(source: &Source<'_>) -> Result<Loaded, Problems> {
     let failed = reader.has_errors();
     let (files, problems) = reader.finish();
     match read {
-        Some((config, document)) if !failed => Ok(Loaded {
-            config,
-            warnings: problems,
-            places: Places::new(files, document),
-        }),
+        Some((config, document)) if !failed => {
+            let places = Places::new(files, document);
+            let mut warnings = problems;
+            warnings.extend(doubts::find(&config, &places));
+            Ok(Loaded {
+                config,
+                warnings,
+                places,
+            })
+        }
         Some(_) | None => Err(Problems(
             problems
                 .into_iter()
@@ -71,6 +76,19 @@ pub fn load(source: &Source<'_>) -> Result<Loaded, Problems> {
                 .collect(),
         )),
     }
+}
+
+/// Looks whether a text is TOML, whatever its keys are.
+///
+/// # Errors
+/// All problems, in file order.
+pub fn syntax(name: &str, text: &str) -> Result<(), Problems> {
+    // Which variables are set is not asked here.
+    let reader = Reader::new(&|_| Some(String::new()));
+    let file = reader.add_file(name, text);
+    let parsed = tree::parse(&reader, file, text).filter(|_| !reader.has_errors());
+    let (_, problems) = reader.finish();
+    parsed.map(|_| ()).ok_or(Problems(problems))
 }
 
 /// `None` only with a problem.

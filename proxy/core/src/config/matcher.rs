@@ -21,7 +21,7 @@ pub struct Matcher {
 }
 
 /// Lower-case, without port.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HostPattern {
     Exact(String),
     /// `*.example.com` is kept as `.example.com`; it matches one or more labels in front.

@@ -4,6 +4,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::problem::Complaint;
 use super::reader::Reader;
+use super::unclosed;
 
 /// A span of one of the files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,33 +61,43 @@ impl Node {
 /// Reads a document; `None` when its syntax is wrong, which is reported.
 pub(super) fn parse(reader: &Reader<'_>, file: usize, text: &str) -> Option<Table> {
     let (table, errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() {
+        return Some(table_of(reader, file, "", table.get_ref()));
+    }
+    let faults: Vec<(std::ops::Range<usize>, &str)> = errors
+        .iter()
+        .map(|error| (error.span().unwrap_or(0..0), error.message()))
+        .collect();
+    let line_of = |at: usize| {
+        let before = text.as_bytes().iter().take(at);
+        before.filter(|byte| **byte == b'\n').count()
+    };
+    // A fault before it on its line is the reason why it looks open.
+    let unclosed = unclosed::find(text).filter(|unclosed| {
+        let line = line_of(unclosed.start);
+        let mut before = faults.iter().map(|(span, _)| span.start);
+        !before.any(|at| at < unclosed.start && line_of(at) == line)
+    });
+    let end = unclosed.as_ref().map_or(usize::MAX, |found| found.start);
     let mut last_line = None;
-    for error in &errors {
-        let span = error.span().unwrap_or(0..0);
-        let line = text
-            .as_bytes()
-            .iter()
-            .take(span.start)
-            .filter(|byte| **byte == b'\n')
-            .count();
+    for (span, message) in faults.iter().filter(|(span, _)| span.start < end) {
         // What follows on the same line is mostly the echo of the first fault.
+        let line = line_of(span.start);
         if last_line.replace(line) == Some(line) {
             continue;
         }
-        let place = Place {
-            file,
-            start: span.start,
-            end: span.end,
-        };
-        let message = error.message();
         let message = message
             .strip_suffix(", expected nothing")
             .unwrap_or(message);
-        reader.report(place, "", Complaint::new(message));
+        let (start, end) = (span.start, span.end);
+        reader.report(Place { file, start, end }, "", Complaint::new(message));
     }
-    errors
-        .is_empty()
-        .then(|| table_of(reader, file, "", table.get_ref()))
+    if let Some(unclosed) = unclosed {
+        let (start, end) = (unclosed.start, unclosed.end);
+        let place = Place { file, start, end };
+        reader.report(place, "", unclosed.complaint(text));
+    }
+    None
 }
 
 /// Reads one value of the registry; `place` stands for all of it.

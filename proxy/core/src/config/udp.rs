@@ -16,7 +16,7 @@ pub struct Udp {
 
 pub(super) static KEYS: keys::Section = keys::Section {
     name: "shield.udp",
-    doc: "UDP packets to the ports that are served; this version serves none.",
+    doc: "UDP packets to the ports that are served: those of listeners that speak h3.",
     keys: &[
         Key::default(
             "per_source",

@@ -79,14 +79,9 @@ impl Table {
             .unwrap_or(0)
     }
 
-    /// Lets a key begin anew.
-    pub fn forget(&self, hash: u64) {
-        if let Some(spot) = self.spot(hash)
-            && let Some(way) = spot.find(spot.set.tags.load(Ordering::Acquire))
-            && let Some(word) = spot.word(way)
-        {
-            word.store(spot.owner, Ordering::Release);
-        }
+    /// Lets a key begin anew; says whether it was known.
+    pub fn forget(&self, hash: u64) -> bool {
+        self.spot(hash).is_some_and(|spot| spot.forget())
     }
 
     fn spot(&self, hash: u64) -> Option<Spot<'_>> {
@@ -106,6 +101,13 @@ impl Spot<'_> {
 
     fn find(&self, tags: u64) -> Option<usize> {
         (0..WAYS).find(|way| tag_at(tags, *way) == self.tag)
+    }
+
+    fn forget(&self) -> bool {
+        let way = self.find(self.set.tags.load(Ordering::Acquire));
+        let word = way.and_then(|way| self.word(way));
+        let old = word.map(|word| word.swap(self.owner, Ordering::AcqRel));
+        old.and_then(|old| self.tat(old)).is_some_and(|tat| tat > 0)
     }
 
     /// The TAT in a word, if it is this key's.
@@ -244,9 +246,10 @@ mod tests {
         let key = table.hash(&"key");
         assert!(passes(&table, key, &quota, 0));
         assert!(!passes(&table, key, &quota, 0));
-        table.forget(table.hash(&"another"));
+        assert!(!table.forget(table.hash(&"another")));
         assert!(!passes(&table, key, &quota, 0));
-        table.forget(key);
+        assert!(table.forget(key));
+        assert!(!table.forget(key), "it is known no more");
         assert!(passes(&table, key, &quota, 0));
         assert!(!passes(&table, key, &quota, 0));
     }

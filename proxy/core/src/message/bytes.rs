@@ -74,36 +74,59 @@ pub(super) fn common(bytes: &[u8]) -> u8 {
 
 /// Whether there is a control character other than a tab.
 pub(super) fn has_control(bytes: &[u8]) -> bool {
-    let (words, rest) = bytes.as_chunks::<8>();
-    let mut last = [b' '; 8];
-    for (to, from) in last.iter_mut().zip(rest) {
-        *to = *from;
-    }
-    let suspects = words
-        .iter()
-        .fold(suspects(last), |all, word| all | suspects(*word));
     // Tabs are rare enough to be looked for afterwards.
-    suspects != 0
+    words(bytes, b' ', suspects)
         && bytes
             .iter()
             .any(|byte| byte.is_ascii_control() && *byte != b'\t')
 }
 
+/// Whether there is such a byte; for texts of a few words, before which anything faster is not yet set up.
+#[inline]
+pub(super) fn has(bytes: &[u8], wanted: u8) -> bool {
+    words(bytes, !wanted, |word| {
+        zeros(word ^ (ONES * u64::from(wanted)))
+    })
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// Whether the look of any eight bytes is not zero.
+#[inline]
+fn words(bytes: &[u8], filler: u8, look: impl Fn(u64) -> u64) -> bool {
+    let look = |word: [u8; 8]| look(u64::from_le_bytes(word));
+    // The last eight are looked at once more rather than the rest byte by byte.
+    let Some(last) = bytes.last_chunk::<8>() else {
+        let mut word = [filler; 8];
+        for (to, from) in word.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        return look(word) != 0;
+    };
+    let (words, _) = bytes.as_chunks::<8>();
+    words
+        .iter()
+        .fold(look(*last), |all, word| all | look(*word))
+        != 0
+}
+
+/// Not zero if one of the bytes is.
+#[inline]
+fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(ONES) & !word & HIGH
+}
+
 /// Not zero if one of the bytes is a control character.
 #[inline]
-fn suspects(word: [u8; 8]) -> u64 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let word = u64::from_le_bytes(word);
-    let below_space = word.wrapping_sub(ONES * 0x20) & !word;
-    let not_delete = word ^ (ONES * 0x7f);
-    let delete = not_delete.wrapping_sub(ONES) & !not_delete;
-    (below_space | delete) & HIGH
+fn suspects(word: u64) -> u64 {
+    let below_space = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
+    below_space | zeros(word ^ (ONES * 0x7f))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::has_control;
+    use super::{has, has_control};
 
     #[test]
     fn a_control_character_is_found_wherever_it_stands() {
@@ -116,6 +139,8 @@ mod tests {
                     text.splice(at..=at, [byte]);
                     let expected = byte.is_ascii_control() && byte != b'\t';
                     assert_eq!(has_control(&text), expected, "{length} {at} {byte}");
+                    assert!(has(&text, byte), "{length} {at} {byte}");
+                    assert_eq!(has(&text, b'~'), text.contains(&b'~'), "{text:?}");
                 }
             }
         }

@@ -64,6 +64,8 @@ pub enum Kind {
     Via,
     MaxForwards,
     Http2Settings,
+    WebSocketKey,
+    WebSocketAccept,
 }
 
 impl Kind {
@@ -100,8 +102,10 @@ impl Kind {
             16 if is(b"proxy-connection") => Self::ProxyConnection,
             17 if is(b"transfer-encoding") => Self::TransferEncoding,
             17 if is(b"x-forwarded-proto") => Self::XForwardedProto,
+            17 if is(b"sec-websocket-key") => Self::WebSocketKey,
             18 if is(b"proxy-authenticate") => Self::ProxyAuthenticate,
             19 if is(b"proxy-authorization") => Self::ProxyAuthorization,
+            20 if is(b"sec-websocket-accept") => Self::WebSocketAccept,
             _ => Self::Other,
         }
     }

@@ -7,7 +7,7 @@ use super::line::{check_method, check_query, check_target};
 use super::request::{FieldFacts, parse_length};
 use super::{
     Fault, Field, Fields, Framing, Kind, MAX_FIELDS, Request, Response, ResponseBody, Version,
-    authority,
+    authority, websocket,
 };
 use crate::reason::Reason;
 
@@ -25,7 +25,7 @@ pub fn parse_request<'f, 'a: 'f>(
     let length = match parsed.parse_with_uninit_headers(buffer, &mut headers) {
         Ok(httparse::Status::Complete(length)) if length <= max => length,
         Ok(httparse::Status::Partial) if buffer.len() < max => return Ok(None),
-        Ok(_) => return Err(too_large(buffer.get(..max).unwrap_or(buffer))),
+        Ok(_) => return Err(too_large(buffer, max)),
         Err(error) => return Err(request_fault(error, buffer)),
     };
     if has_bare_lf(buffer.get(..length).unwrap_or_default()) {
@@ -66,6 +66,7 @@ pub fn parse_request<'f, 'a: 'f>(
             head: buffer.get(..length).unwrap_or_default(),
             keep_alive: !facts.close && (h11 || facts.keep_alive),
             expects_continue: facts.expects_continue && h11 && framing != Framing::None,
+            extended_connect: false,
             upgrade: h11 && facts.upgrade_option && facts.upgrade_field && framing == Framing::None,
             accepts_trailers: facts.accepts_trailers,
             max_forwards: facts.max_forwards(method.as_bytes())?,
@@ -152,15 +153,21 @@ fn request_framing(version: Version, facts: &FieldFacts<'_>) -> Result<Framing, 
     }
 }
 
-fn too_large(buffer: &[u8]) -> Fault {
-    if memchr::memchr(b'\n', buffer).is_none() {
-        return Fault {
-            reason: Reason::UriTooLong,
-            status: 414,
-            detail: "the request line is larger than max_header",
-        };
+/// A request line that does not fit is 414 (RFC 9110 §15.5.15, RFC 9112 §3), fields that do not fit behind one that does are 431 (RFC
+/// 6585 §5), however much of the head has arrived.
+fn too_large(buffer: &[u8], max: usize) -> Fault {
+    // Empty lines before it do not count (RFC 9112 §2.2).
+    let begin = buffer.iter().position(|byte| !b"\r\n".contains(byte));
+    let line = buffer.get(begin.unwrap_or(buffer.len())..);
+    let line = line.unwrap_or_default().iter().take(max);
+    if line.into_iter().any(|byte| *byte == b'\n') {
+        return Fault::header_too_large("the head is larger than max_header");
     }
-    Fault::header_too_large("the head is larger than max_header")
+    Fault {
+        reason: Reason::UriTooLong,
+        status: 414,
+        detail: "the request line is larger than max_header",
+    }
 }
 
 /// Whether the request line has three parts, and the third is a version, though none of ours (RFC 9112 §2.3).
@@ -244,6 +251,9 @@ pub fn parse_response<'f, 'a: 'f>(
             .try_push(field)
             .map_err(|_full| bad_response("the response has more than 100 fields"))?;
     }
+    if let Some(key) = &asked.websocket {
+        websocket::check(status, fields, key)?;
+    }
     let body = response_body(status, minor, asked, &facts)?;
     let keep_alive = !facts.close
         && (minor == 1 || facts.keep_alive)
@@ -269,6 +279,8 @@ pub struct Asked {
     pub head: bool,
     /// Whether the request asked for another protocol, so that a 101 may come.
     pub upgrade: bool,
+    /// The key of a WebSocket that this hop opens for a client on a stream: only what answers it is a 101.
+    pub websocket: Option<websocket::Key>,
 }
 
 #[derive(Debug, Default)]

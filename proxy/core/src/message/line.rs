@@ -62,3 +62,20 @@ pub(super) fn check_method(method: &[u8]) -> Result<(), Fault> {
     }
     Ok(())
 }
+
+/// What is wrong with a Transfer-Encoding: codings before a last `chunked` are not understood here, and everything else leaves
+/// the end of the body to anybody's guess (RFC 9112 §6.1, §6.3).
+pub(super) fn coding_fault(value: &[u8]) -> Fault {
+    let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    let mut codings = value.rsplit(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    let last = codings.next().is_some_and(is_chunked);
+    let mut others = codings.peekable();
+    if last && others.peek().is_some() && others.all(|other| is_token(other) && !is_chunked(other))
+    {
+        return Fault {
+            status: 501,
+            ..Fault::smuggling("a transfer coding other than `chunked` (RFC 9112 §6.1)")
+        };
+    }
+    Fault::smuggling("Transfer-Encoding is not exactly `chunked` (RFC 9112 §6.1)")
+}

@@ -45,14 +45,13 @@ impl<'o, 's> Lines<'o, 's> {
     #[inline]
     fn place(&self, field: &Field<'_>) -> Option<Range<usize>> {
         let Field { name, value, .. } = field;
-        let start = (name.as_ptr().addr()).checked_sub(self.source.as_ptr().addr())?;
-        let colon = start.checked_add(name.len())?;
-        let (begin, end) = (colon + 2, colon.checked_add(value.len())?.checked_add(4)?);
-        let between = self.source.get(colon..begin)?;
-        let behind = self.source.get(end - 2..end)?;
-        let at_home = value.is_empty()
-            || value.as_ptr().addr() == self.source.as_ptr().addr().wrapping_add(begin);
-        (at_home && between == b": " && behind == b"\r\n").then_some(start..end)
+        let base = self.source.as_ptr().addr();
+        let start = name.as_ptr().addr().checked_sub(base)?;
+        let end = start.checked_add(name.len() + value.len() + 4)?;
+        let (_, rest) = self.source.get(start..end)?.split_at_checked(name.len())?;
+        let at_home = value.as_ptr().addr() == base.wrapping_add(end - 2 - value.len());
+        let is_line = rest.starts_with(b": ") && rest.ends_with(b"\r\n");
+        (is_line && (at_home || value.is_empty())).then_some(start..end)
     }
 
     fn flush(&mut self) {

@@ -26,6 +26,8 @@ pub mod request;
 mod response;
 #[cfg(test)]
 mod tests;
+pub mod via;
+pub mod websocket;
 
 use arrayvec::ArrayVec;
 

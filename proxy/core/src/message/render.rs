@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::field::{is_alias, members};
 use super::lines::{Lines, push_field};
-use super::{Field, Fields, Framing, Kind, Request, Version};
+use super::{Field, Fields, Framing, Kind, Request, bytes, via, websocket};
 use crate::config::HeaderEdit;
 
 /// Room for what this hop adds to a head.
@@ -31,6 +31,8 @@ pub struct Hop<'a> {
     pub target: &'a [u8],
     /// The request came as early data (RFC 8470 §5.1).
     pub early: bool,
+    /// For an extended CONNECT: the challenge that this hop makes in place of the client.
+    pub websocket_key: Option<&'a websocket::Key>,
     /// What the route does to the fields, after everything else.
     pub edits: &'a HeaderEdit,
 }
@@ -64,6 +66,7 @@ pub fn request_head(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
             Kind::XRealIp if !names(field.value, hop.client) => {}
             Kind::Expect if !request.expects_continue => {}
             Kind::MaxForwards if request.max_forwards.is_some() => {}
+            Kind::WebSocketKey if request.extended_connect => {}
             Kind::Cookie => push_cookies(&mut lines, field, request.fields),
             _ => lines.push(field),
         }
@@ -84,18 +87,18 @@ pub fn request_head(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
         b"traceparent: ",
         hop.traceparent.as_bytes(),
     );
-    push_own(out, hop, "via", b"Via: ", via(request.version));
+    push_own(out, hop, "via", b"Via: ", via::entry(request.version));
     push_hops(out, request, hop);
     if hop.early && request.field(b"early-data").is_none() {
         push_own(out, hop, "early-data", b"Early-Data: ", b"1");
     }
     push_edits(out, hop.edits);
-    push_framing(out, request);
+    push_framing(out, request, hop);
     out.extend_from_slice(b"\r\n");
 }
 
 /// Framing, and what speaks about this hop's connection.
-fn push_framing(out: &mut Vec<u8>, request: &Request<'_>) {
+fn push_framing(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
     match request.framing {
         Framing::None if matches!(request.method, b"POST" | b"PUT" | b"PATCH") => {
             out.extend_from_slice(b"Content-Length: 0\r\n");
@@ -116,35 +119,14 @@ fn push_framing(out: &mut Vec<u8>, request: &Request<'_>) {
     if request.upgrade && may_upgrade(request) {
         if let Some(protocol) = request.known(Kind::Upgrade) {
             push_field(out, b"Upgrade", protocol);
+            if let Some(key) = hop.websocket_key {
+                push_field(out, b"Sec-WebSocket-Key", key);
+            }
             out.extend_from_slice(b"Connection: upgrade\r\n");
         }
     } else if request.accepts_trailers {
         out.extend_from_slice(b"Connection: TE\r\n");
     }
-}
-
-/// This hop's own entry in Via: the version that was received, and a name that says nothing of the inside (RFC 9110 §7.6.3).
-pub const fn via(version: Version) -> &'static [u8] {
-    match version {
-        Version::H10 => b"1.0 openclaw",
-        Version::H11 => b"1.1 openclaw",
-        Version::H2 => b"2.0 openclaw",
-        Version::H3 => b"3.0 openclaw",
-    }
-}
-
-/// How often a message has been through a proxy of this kind, as Via has it: one that goes round in circles passes us again and
-/// again (RFC 9110 §7.6).
-pub fn passes(fields: &[Field<'_>]) -> usize {
-    fields
-        .iter()
-        .filter(|field| field.kind == Kind::Via)
-        .flat_map(|field| members(field.value))
-        .filter(|member| {
-            let mut words = member.split(|byte| matches!(byte, b' ' | b'\t'));
-            words.nth(1) == Some(b"openclaw")
-        })
-        .count()
 }
 
 /// The names in Connection beyond the usual options, as one list; empty, as it mostly is, if there are none.
@@ -191,7 +173,7 @@ fn is_forwarded(field: &Field<'_>, options: Options<'_, '_>, trusted: bool) -> b
     if options.list(field) {
         return false;
     }
-    !field.name.contains(&b'_') || !is_alias(field.name)
+    !bytes::has(field.name, b'_') || !is_alias(field.name)
 }
 
 fn names(value: &[u8], client: IpAddr) -> bool {

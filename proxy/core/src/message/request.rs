@@ -1,7 +1,7 @@
 //! A request head, checked: the same for HTTP/1 bytes and for an HTTP/2 header list.
 
-use super::field::{is_lower_token, is_token, is_value, members};
-use super::line::{check_method, check_target, split_query};
+use super::field::{is_lower_token, is_value, members};
+use super::line::{check_method, check_target, coding_fault, split_query};
 use super::list::HeaderList;
 use super::{Fault, Field, Fields, Framing, Kind, Version, authority};
 use crate::reason::Reason;
@@ -29,6 +29,9 @@ pub struct Request<'a> {
     pub expects_continue: bool,
     /// HTTP/1 `Connection: upgrade` with an Upgrade field (RFC 9110 §7.8).
     pub upgrade: bool,
+    /// An extended CONNECT for a WebSocket (RFC 8441, RFC 9220). Method, fields and `upgrade` are those of the GET that it
+    /// stands for, so that routes and filters see one thing on every wire.
+    pub extended_connect: bool,
     /// The client said `TE: trailers`.
     pub accepts_trailers: bool,
     /// How many more hops a TRACE or OPTIONS may go, if it says so (RFC 9110 §7.6.2).
@@ -161,23 +164,6 @@ impl<'a> FieldFacts<'a> {
     }
 }
 
-/// What is wrong with a Transfer-Encoding: codings before a last `chunked` are not understood here, and everything else leaves
-/// the end of the body to anybody's guess (RFC 9112 §6.1, §6.3).
-fn coding_fault(value: &[u8]) -> Fault {
-    let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
-    let mut codings = value.rsplit(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-    let last = codings.next().is_some_and(is_chunked);
-    let mut others = codings.peekable();
-    if last && others.peek().is_some() && others.all(|other| is_token(other) && !is_chunked(other))
-    {
-        return Fault {
-            status: 501,
-            ..Fault::smuggling("a transfer coding other than `chunked` (RFC 9112 §6.1)")
-        };
-    }
-    Fault::smuggling("Transfer-Encoding is not exactly `chunked` (RFC 9112 §6.1)")
-}
-
 /// 1*DIGIT below 2^63.
 pub(super) fn parse_length(value: &[u8]) -> Option<u64> {
     if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
@@ -211,19 +197,27 @@ pub fn from_list<'f, 'a: 'f>(
             .try_push(field)
             .map_err(|_full| Fault::header_too_large("more than 100 fields"))?;
     }
+    let extended_connect = pseudo.protocol.is_some();
     let (method, target) = pseudo.check()?;
     let authority = pseudo.effective_authority(facts.host)?;
+    let framing = if extended_connect {
+        switch_protocols(&facts, fields)?;
+        Framing::None
+    } else {
+        list_framing(ended, facts.length)?
+    };
     Ok(Request {
         method,
         authority,
         target,
         version: Version::H2,
-        framing: list_framing(ended, facts.length)?,
+        framing,
         fields,
         head: b"",
         keep_alive: true,
-        expects_continue: facts.expects_continue && !ended,
-        upgrade: false,
+        expects_continue: facts.expects_continue && !ended && !extended_connect,
+        upgrade: extended_connect,
+        extended_connect,
         accepts_trailers: facts.accepts_trailers,
         max_forwards: facts.max_forwards(method)?,
     })
@@ -236,6 +230,7 @@ struct Pseudo<'a> {
     scheme: Option<&'a [u8]>,
     path: Option<&'a [u8]>,
     authority: Option<&'a [u8]>,
+    protocol: Option<&'a [u8]>,
 }
 
 impl<'a> Pseudo<'a> {
@@ -245,6 +240,7 @@ impl<'a> Pseudo<'a> {
             b"scheme" => &mut self.scheme,
             b"path" => &mut self.path,
             b"authority" => &mut self.authority,
+            b"protocol" => &mut self.protocol,
             _ => {
                 return Err(Fault::malformed(
                     "an unknown pseudo-header field (RFC 9113 §8.3)",
@@ -259,10 +255,18 @@ impl<'a> Pseudo<'a> {
         Ok(())
     }
 
-    /// Method and target, checked.
+    /// Method and target, checked; for an extended CONNECT the method that it stands for.
     fn check(&self) -> Result<(&'a [u8], &'a [u8]), Fault> {
-        // First, because a CONNECT has neither scheme nor path (RFC 9113 §8.5).
-        check_method(self.method.unwrap_or_default())?;
+        // First, because a CONNECT has neither scheme nor path (RFC 9113 §8.5), unless it is extended (RFC 8441 §4).
+        match (self.method, self.protocol) {
+            (Some(b"CONNECT"), Some(_)) => {}
+            (_, Some(_)) => {
+                return Err(Fault::malformed(
+                    ":protocol on a method other than CONNECT (RFC 8441 §4)",
+                ));
+            }
+            (method, None) => check_method(method.unwrap_or_default())?,
+        }
         let (Some(method), Some(scheme), Some(target)) = (self.method, self.scheme, self.path)
         else {
             return Err(Fault::malformed(
@@ -275,7 +279,15 @@ impl<'a> Pseudo<'a> {
         if !(method == b"OPTIONS" && target == b"*") {
             check_target(target)?;
         }
-        Ok((method, target))
+        match self.protocol {
+            Some(protocol) if protocol.eq_ignore_ascii_case(b"websocket") => Ok((b"GET", target)),
+            Some(_) => Err(Fault {
+                reason: Reason::MethodRefused,
+                status: 501,
+                detail: "an extended CONNECT for another protocol than websocket (RFC 9220 §3)",
+            }),
+            None => Ok((method, target)),
+        }
     }
 
     fn effective_authority(&self, host: Option<&'a [u8]>) -> Result<&'a [u8], Fault> {
@@ -310,6 +322,18 @@ fn note_list_field<'a>(facts: &mut FieldFacts<'a>, field: &Field<'a>) -> Result<
         kind if is_connection_specific(kind) => Err(CONNECTION_SPECIFIC),
         _ => facts.note(field),
     }
+}
+
+/// Adds the field that says on HTTP/1 what `:protocol` says here.
+fn switch_protocols<'a>(facts: &FieldFacts<'a>, fields: &mut Fields<'a>) -> Result<(), Fault> {
+    if facts.length.is_some() {
+        return Err(Fault::smuggling(
+            "content-length on a CONNECT (RFC 9110 §9.3.6)",
+        ));
+    }
+    fields
+        .try_push(Field::new(b"Upgrade", b"websocket"))
+        .map_err(|_full| Fault::header_too_large("more than 100 fields"))
 }
 
 fn list_framing(ended: bool, length: Option<u64>) -> Result<Framing, Fault> {

@@ -8,6 +8,7 @@
 mod conditions;
 mod hash;
 mod paths;
+mod shadow;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,7 @@ use crate::config::{HostPattern, Matcher, Route, Target};
 use conditions::holds;
 use hash::Fast;
 use paths::Paths;
+pub use shadow::shadowed;
 
 /// What a route can ask of a request.
 pub trait Request {

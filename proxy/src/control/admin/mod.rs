@@ -9,13 +9,13 @@ use std::time::Duration;
 use http_body_util::BodyExt;
 use hyper::Request;
 use hyper::body::{Bytes, Incoming};
-use hyper::service::service_fn;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
 use super::error::ControlError;
 use super::http::{self, Answer};
 use super::process;
+use super::slots::{Slot, Slots};
 use super::state::Control;
 
 pub mod client;
@@ -30,7 +30,7 @@ use self::table::{Call, TABLES};
 pub(super) const SMALL: usize = 64 << 10;
 /// A caller that is silent for longer in the middle of its body is cut off.
 const SILENCE: Duration = Duration::from_secs(10);
-/// Calls at a time.
+/// Calls at a time; one more takes the place of the one that has been silent for longest.
 const MAX_CALLS: usize = 64;
 
 /// The socket, and the file that goes with it.
@@ -81,17 +81,15 @@ pub(super) async fn open(path: &Path) -> Result<AdminSocket, ControlError> {
 
 /// Answers calls for ever.
 pub(super) async fn serve(control: Rc<Control>, listener: &UnixListener) {
-    let calls = http::Slots::new(MAX_CALLS);
+    let calls = Slots::new(MAX_CALLS);
     loop {
-        let slot = calls.take().await;
         match listener.accept().await {
             Ok((stream, _)) => {
                 let control = Rc::clone(&control);
-                let service = service_fn(move |request| {
-                    let control = Rc::clone(&control);
-                    async move { Ok(answer(control, request).await.into_response()) }
+                let slot = calls.take().await;
+                http::spawn(stream, slot, move |request, slot| {
+                    answer(Rc::clone(&control), request, slot)
                 });
-                http::spawn(stream, service, slot);
             }
             Err(error) => {
                 tracing::warn!(%error, "the admin socket cannot accept");
@@ -101,7 +99,7 @@ pub(super) async fn serve(control: Rc<Control>, listener: &UnixListener) {
     }
 }
 
-async fn answer(control: Rc<Control>, request: Request<Incoming>) -> Answer {
+async fn answer(control: Rc<Control>, request: Request<Incoming>, slot: Rc<Slot>) -> Answer {
     let (head, body) = request.into_parts();
     let path = head.uri.path().to_owned();
     let mut routes = TABLES.iter().flat_map(|table| table.iter());
@@ -112,6 +110,7 @@ async fn answer(control: Rc<Control>, request: Request<Incoming>) -> Answer {
         Ok(body) => body,
         Err(refusal) => return refusal,
     };
+    slot.working();
     let query = head.uri.query().unwrap_or_default().to_owned();
     (route.run)(control, Call { path, query, body }).await
 }

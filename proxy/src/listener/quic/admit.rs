@@ -6,7 +6,7 @@ use openclaw_core::reason::Reason;
 use quinn_proto::{AcceptError, ConnectionHandle, Incoming};
 
 use super::connection::Slot;
-use super::driver::Core;
+use super::connections::Core;
 use super::face::Application;
 use crate::exchange::connections::Stop;
 use crate::exchange::context::Accepted;
@@ -33,7 +33,7 @@ impl<A: Application> Core<A> {
             self.endpoint.ignore(incoming);
             return;
         }
-        if self.is_closed {
+        if self.is_closed() {
             self.refuse(incoming);
             return;
         }

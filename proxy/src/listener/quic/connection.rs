@@ -23,6 +23,7 @@ pub(super) const NO_ERROR: u64 = 0x100;
 const LATE: u64 = NO_ERROR;
 /// TLS alerts as QUIC has them (RFC 9001 §4.8).
 const ALERTS: std::ops::RangeInclusive<u64> = 0x100..=0x1ff;
+const CERTIFICATE_REQUIRED: u64 = 0x100 + 116;
 
 #[derive(Debug)]
 pub(super) struct Slot<A> {
@@ -105,16 +106,16 @@ impl<A: Application> Slot<A> {
                 Some(Event::DatagramReceived | Event::DatagramsUnblocked) => {}
             }
         }
-        let Phase::Serving {
-            application, open, ..
-        } = &mut self.phase
-        else {
+        let (Phase::Handshake(open) | Phase::Serving { open, .. }) = &self.phase else {
             return;
         };
         if open.cut.get().is_some() {
             self.close(NO_ERROR, "");
             return;
         }
+        let Phase::Serving { application, .. } = &mut self.phase else {
+            return;
+        };
         let mut cx = Context::from_waker(&self.waker);
         if let Poll::Ready(End { code, detail }) = application.poll(&mut cx) {
             self.close(code, detail);
@@ -176,6 +177,14 @@ impl<A: Application> Slot<A> {
 
     fn refuse_handshake(&self, local: &Local, error: &ConnectionError) {
         let (reason, detail) = match error {
+            ConnectionError::TransportError(error)
+                if u64::from(error.code) == CERTIFICATE_REQUIRED =>
+            {
+                (
+                    Reason::TlsNoCertificate,
+                    "the client showed no certificate, and `client_ca` asks for one",
+                )
+            }
             ConnectionError::TransportError(error) if ALERTS.contains(&error.code.into()) => (
                 Reason::TlsHandshake,
                 "the client's handshake cannot be agreed to",

@@ -3,7 +3,6 @@
 //! All that arrives in a turn is taken in before the connections concerned go on, so that what a turn has to send leaves in few calls.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,16 +10,15 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::BytesMut;
-use quinn_proto::{ConnectionHandle, DatagramEvent, EcnCodepoint, Endpoint, Transmit};
+use quinn_proto::{EcnCodepoint, Endpoint, Transmit};
 use tokio::time::Sleep;
 
 use super::super::Listening;
-use super::connection::{NO_ERROR, Phase, Slot};
+use super::connection::{NO_ERROR, Phase};
+use super::connections::Core;
 use super::face::Application;
 use super::mates::{Facts, Mates, Seat};
-use super::ready::Ready;
 use super::socket::Socket;
-use super::timers::Timers;
 use crate::exchange::context::Local;
 
 /// Reads of one turn; each takes up to four times what GRO puts together.
@@ -43,7 +41,7 @@ pub async fn serve<A: Application>(local: Rc<Local>, listening: Rc<Listening>, s
     let mut closing = pin!(listening.wake.notified());
     std::future::poll_fn(|cx| {
         let core = &mut driver.core;
-        if !core.is_closed && (listening.closed.get() || closing.as_mut().poll(cx).is_ready()) {
+        if !core.is_closed() && (listening.closed.get() || closing.as_mut().poll(cx).is_ready()) {
             core.close();
         }
         driver.poll(cx)
@@ -62,144 +60,9 @@ struct Driver<A: Application> {
     /// What the socket did not take, and who has more to send after it.
     kept: Option<(Transmit, Vec<u8>)>,
     waiting: Vec<usize>,
+    /// Kept for its room.
+    woken: Vec<usize>,
     out: Vec<u8>,
-}
-
-/// All but the socket, which lends its buffer while this takes in what is there.
-pub(super) struct Core<A: Application> {
-    pub(super) local: Rc<Local>,
-    pub(super) listening: Rc<Listening>,
-    pub(super) endpoint: Endpoint,
-    pub(super) ready: Arc<Ready>,
-    /// Handshakes that are not complete.
-    pub(super) half_open: usize,
-    /// No new connections.
-    pub(super) is_closed: bool,
-    /// What the endpoint itself has to say; as much as a turn's datagrams ask for.
-    pub(super) answers: Vec<(Transmit, Vec<u8>)>,
-    /// By handle.
-    slots: Vec<Option<Box<Slot<A>>>>,
-    /// How many of them serve or may still.
-    open: usize,
-    touched: Vec<usize>,
-    timers: Timers,
-    address: SocketAddr,
-}
-
-impl<A: Application> Core<A> {
-    pub(super) fn insert(&mut self, key: usize, slot: Slot<A>) {
-        if self.slots.len() <= key {
-            self.slots.resize_with(key + 1, || None);
-        }
-        if let Some(empty) = self.slots.get_mut(key) {
-            *empty = Some(Box::new(slot));
-        }
-        self.half_open += 1;
-        self.open += 1;
-        self.touch(key);
-    }
-
-    fn slot(&mut self, key: usize) -> Option<&mut Box<Slot<A>>> {
-        self.slots.get_mut(key)?.as_mut()
-    }
-
-    /// Has it looked at in this turn.
-    fn touch(&mut self, key: usize) {
-        if let Some(slot) = self.slot(key)
-            && !slot.is_touched
-        {
-            slot.is_touched = true;
-            self.touched.push(key);
-        }
-    }
-
-    /// Takes no more clients, and asks those that are there to go.
-    fn close(&mut self) {
-        self.is_closed = true;
-        for key in 0..self.slots.len() {
-            if let Some(slot) = self.slot(key) {
-                slot.drain();
-                self.touch(key);
-            }
-        }
-    }
-
-    fn datagram(&mut self, now: Instant, facts: Facts, bytes: BytesMut) {
-        let mut answer = Vec::new();
-        let Facts { from, to, ecn } = facts;
-        let event = self.endpoint.handle(now, from, to, ecn, bytes, &mut answer);
-        match event {
-            Some(DatagramEvent::ConnectionEvent(ConnectionHandle(key), event)) => {
-                if let Some(slot) = self.slot(key) {
-                    slot.quic.borrow_mut().handle_event(event);
-                    self.touch(key);
-                }
-            }
-            Some(DatagramEvent::NewConnection(incoming)) => self.admit(incoming, now),
-            Some(DatagramEvent::Response(transmit)) => self.answers.push((transmit, answer)),
-            None => {}
-        }
-    }
-
-    fn expire(&mut self, now: Instant) {
-        let mut due = Vec::new();
-        self.timers.advance(now, &mut due);
-        let local = self.local.clone();
-        for key in due {
-            if let Some(slot) = self.slot(key) {
-                slot.quic.borrow_mut().handle_timeout(now);
-                if slot.complete_by.is_some_and(|by| by <= now) {
-                    slot.give_up(&local);
-                    self.half_open -= 1;
-                    self.open -= 1;
-                }
-                self.touch(key);
-            }
-        }
-    }
-
-    /// Lets a connection go on.
-    fn run(&mut self, key: usize) {
-        let (local, address, is_closed) = (self.local.clone(), self.address, self.is_closed);
-        let Some(slot) = self.slot(key) else {
-            return;
-        };
-        slot.is_touched = false;
-        let (was_handshaking, was_closing) = (slot.complete_by.is_some(), slot.is_closing());
-        if let Some(peer) = slot.moved()
-            && local.peers.check(peer.ip().to_canonical()).is_some()
-        {
-            slot.close(NO_ERROR, "");
-        }
-        slot.run(&local, address, is_closed);
-        let (is_handshaking, is_closing) = (slot.complete_by.is_some(), slot.is_closing());
-        self.half_open -= usize::from(was_handshaking && !is_handshaking);
-        self.open -= usize::from(!was_closing && is_closing);
-    }
-
-    /// Ids that the connection asks for or gives back, and its end.
-    fn settle(&mut self, key: usize) {
-        let Some(slot) = self.slots.get_mut(key) else {
-            return;
-        };
-        let Some(quic) = slot.as_ref().map(|slot| slot.quic.clone()) else {
-            return;
-        };
-        let mut quic = quic.borrow_mut();
-        while let Some(event) = quic.poll_endpoint_events() {
-            if let Some(event) = self.endpoint.handle_event(ConnectionHandle(key), event) {
-                quic.handle_event(event);
-            }
-        }
-        let complete_by = slot.as_ref().and_then(|slot| slot.complete_by);
-        if quic.is_drained() {
-            *slot = None;
-            self.timers.arm(key, None);
-        } else {
-            let due = quic.poll_timeout().into_iter().chain(complete_by).min();
-            self.timers.arm(key, due);
-        }
-    }
 }
 
 impl<A: Application> Driver<A> {
@@ -209,20 +72,7 @@ impl<A: Application> Driver<A> {
         let config = listening.terms.borrow().setup.quic.clone();
         let endpoint = Endpoint::new(Arc::new(seat.endpoint), config, socket.finds_mtu(), None);
         let now = Instant::now();
-        let core = Core {
-            local,
-            listening,
-            endpoint,
-            ready: Arc::default(),
-            half_open: 0,
-            is_closed: false,
-            answers: Vec::new(),
-            slots: Vec::new(),
-            open: 0,
-            touched: Vec::new(),
-            timers: Timers::new(now),
-            address,
-        };
+        let core = Core::new(local, listening, endpoint, address, now);
         Ok(Self {
             core,
             socket,
@@ -231,6 +81,7 @@ impl<A: Application> Driver<A> {
             sleeps_until: None,
             kept: None,
             waiting: Vec::new(),
+            woken: Vec::new(),
             out: Vec::new(),
         })
     }
@@ -242,25 +93,29 @@ impl<A: Application> Driver<A> {
         self.receive(cx, now);
         self.take_strays(cx, now);
         self.core.expire(now);
-        let mut keys = Vec::new();
-        self.core.ready.take(&mut keys);
+        self.core.close_late(now);
+        self.core.ready.take(&mut self.woken);
         if self.poll_kept(cx).is_ready() {
-            keys.append(&mut self.waiting);
+            self.woken.append(&mut self.waiting);
         }
-        for key in keys {
+        for key in self.woken.drain(..) {
             self.core.touch(key);
         }
         for (transmit, bytes) in std::mem::take(&mut self.core.answers) {
             // One that does not fit is dropped: whoever asked will ask again.
             let _ = self.socket.poll_send(cx, &transmit, &bytes);
         }
-        for key in std::mem::take(&mut self.core.touched) {
+        let mut touched = std::mem::take(&mut self.core.touched);
+        for key in touched.drain(..) {
             self.core.run(key);
             self.core.settle(key);
             self.transmit(cx, key, now);
             self.core.settle(key);
         }
-        if self.core.is_closed && self.core.open == 0 && self.kept.is_none() {
+        // Those that have more to send are for the next turn.
+        touched.append(&mut self.core.touched);
+        self.core.touched = touched;
+        if self.core.is_closed() && self.core.open == 0 && self.kept.is_none() {
             return Poll::Ready(());
         }
         self.sleep(cx);
@@ -340,7 +195,9 @@ impl<A: Application> Driver<A> {
 
     /// Sleeps until the earliest timer. A sleep that ends too early costs less than setting it anew for every packet.
     fn sleep(&mut self, cx: &mut Context<'_>) {
-        let Some(next) = self.core.timers.next() else {
+        let closes = self.core.closes.filter(|_| self.core.open > 0);
+        let next = self.core.timers.next().into_iter().chain(closes).min();
+        let Some(next) = next else {
             return;
         };
         if self.sleeps_until.is_none_or(|until| next < until) {

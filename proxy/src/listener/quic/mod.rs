@@ -5,6 +5,7 @@
 
 mod admit;
 mod connection;
+mod connections;
 mod driver;
 mod face;
 mod ids;

@@ -10,7 +10,6 @@ use std::time::Instant;
 
 use openclaw_core::message::h1::parse_request;
 use openclaw_core::message::{Fault, Fields, Version};
-use openclaw_core::reason::Reason;
 
 use self::wire::{H1Wire, RequestFacts};
 use crate::exchange::context::{Downstream, Local};
@@ -89,13 +88,10 @@ async fn next_request(
         match filled {
             Some(true) => {}
             None if !idle => {
-                let fault = Fault {
-                    reason: Reason::Timeout,
-                    status: 408,
-                    detail: "the head was not complete within header_timeout",
-                };
                 let began = began.unwrap_or_else(Instant::now);
-                return Some(refuse(local, downstream, wire, fault, began));
+                wire.begin_refusal();
+                let late = exchange::refuse_late(local, downstream, Version::H11, began);
+                return Some(late);
             }
             None | Some(false) => return None,
         }
@@ -121,20 +117,14 @@ fn parse(local: &Local, downstream: &Downstream, wire: &mut H1Wire) -> Option<Pr
             wire.begin(facts, length);
             prepared
         }
-        Err(fault) => refuse(local, downstream, wire, fault, Instant::now()),
+        Err(fault) => refuse(local, downstream, wire, fault),
     })
 }
 
 /// After this the connection cannot be understood any more, so it ends with the answer.
-fn refuse(
-    local: &Local,
-    downstream: &Downstream,
-    wire: &mut H1Wire,
-    fault: Fault,
-    began: Instant,
-) -> Prepared {
+fn refuse(local: &Local, downstream: &Downstream, wire: &mut H1Wire, fault: Fault) -> Prepared {
     wire.begin_refusal();
-    exchange::refuse(local, downstream, fault, Version::H11, began)
+    exchange::refuse(local, downstream, fault, Version::H11, Instant::now())
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use super::flow::{CONNECTION_WINDOW, Inbound, Outbound, STREAM_WINDOW};
 use super::frame::{self, Code, Frame, PREFACE, Violation};
 use super::hpack::Decoder;
 use super::output::Output;
-use super::settings::{MAX_CONCURRENT_STREAMS, MAX_HEADER_LIST_SIZE, Peer};
+use super::settings::{self, Peer};
 use super::stream::{Cut, Stream};
 
 /// How many streams that we reset are remembered, so that frames under way to them do no harm.
@@ -100,11 +100,7 @@ impl Connection {
     /// Queues our preface at once; it does not wait for the client's.
     pub(super) fn new(limits: Limits) -> Self {
         let mut output = Output::default();
-        let announced = [
-            (MAX_CONCURRENT_STREAMS, limits.max_streams as u32),
-            (MAX_HEADER_LIST_SIZE, limits.max_header as u32),
-        ];
-        frame::settings_frame(output.frames(), &announced);
+        frame::settings_frame(output.frames(), &settings::ours(limits));
         frame::window_update(output.frames(), 0, CONNECTION_WINDOW - STREAM_WINDOW);
         Self {
             limits,

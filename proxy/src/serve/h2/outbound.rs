@@ -44,6 +44,7 @@ impl Connection {
             self.response_ended(slot);
         } else if !interim {
             stream.response = Response::Streaming(length);
+            stream.is_tunnel = head.body == ResponseBody::Tunnel;
         }
     }
 
@@ -155,7 +156,8 @@ impl Connection {
         if stream.response == Response::Ended && stream.request_ended {
             return;
         }
-        let code = if reason == Reason::ClientAborted {
+        // A reset of the endpoint's connection is passed on as one of the stream (RFC 8441 §5).
+        let code = if reason == Reason::ClientAborted || stream.is_tunnel {
             Code::Cancel
         } else {
             Code::Internal

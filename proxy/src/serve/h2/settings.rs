@@ -1,5 +1,6 @@
 //! The peer's settings, as far as they concern a server that keeps no table and sends no large frames (RFC 9113 §6.5).
 
+use super::face::Limits;
 use super::flow::{MAX_WINDOW, STREAM_WINDOW};
 use super::frame::{Code, Violation};
 
@@ -9,9 +10,20 @@ pub(super) const MAX_CONCURRENT_STREAMS: u16 = 3;
 pub(super) const INITIAL_WINDOW_SIZE: u16 = 4;
 pub(super) const MAX_FRAME_SIZE: u16 = 5;
 pub(super) const MAX_HEADER_LIST_SIZE: u16 = 6;
+/// RFC 8441 §3.
+pub(super) const ENABLE_CONNECT_PROTOCOL: u16 = 8;
 
 /// The initial size of our encoder's table, which it does not use (RFC 7541 §4.2).
 const TABLE_SIZE: u32 = 4096;
+
+/// What we announce.
+pub(super) fn ours(limits: Limits) -> [(u16, u32); 3] {
+    [
+        (MAX_CONCURRENT_STREAMS, limits.max_streams as u32),
+        (MAX_HEADER_LIST_SIZE, limits.max_header as u32),
+        (ENABLE_CONNECT_PROTOCOL, 1),
+    ]
+}
 
 /// What the peer has announced.
 #[derive(Debug)]

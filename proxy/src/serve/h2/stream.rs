@@ -46,6 +46,8 @@ pub(super) struct Stream {
     /// Octets of payload that nobody has consumed yet, in `body` and in the wire.
     pub held: usize,
     pub trailers: Vec<u8>,
+    /// A tunnel has begun, and what is sent is not a body.
+    pub is_tunnel: bool,
     /// In the connection's queue for room in the connection's window or in the output.
     pub parked: bool,
     waker: Option<Waker>,
@@ -66,6 +68,7 @@ impl Stream {
             body: Vec::new(),
             held: 0,
             trailers: Vec::new(),
+            is_tunnel: false,
             parked: false,
             waker: None,
         }

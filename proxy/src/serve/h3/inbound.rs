@@ -6,7 +6,7 @@ use quinn_proto::{Dir, StreamEvent, StreamId};
 use super::code::{Code, Violation};
 use super::connection::{Arrival, Life, STOPPED_CONTROL, State, number};
 use super::request::WRONG_LENGTH;
-use super::stream::{Cut, Request, Stream};
+use super::stream::{Cut, Request, Response, Stream};
 use super::unidirectional::Unidirectional;
 use crate::serve::h2::spare;
 
@@ -91,11 +91,20 @@ impl State {
         Ok(())
     }
 
-    /// The client has cancelled its request, or sends no more of one that is answered.
+    /// The client has cancelled its request, or sends no more of one that is answered. A tunnel that is torn must not look as if it
+    /// had ended, though what the endpoint said last may still arrive.
     pub(super) fn request_reset(&mut self, slot: u32) -> Result<(), Violation> {
-        if let Some(stream) = self.stream(slot).filter(|stream| stream.is_answered()) {
-            stream.request = Request::Ended;
-            return self.budget.glitch();
+        let tunnel = match self.stream(slot) {
+            Some(stream) if stream.is_tunnel && stream.response == Response::Finished => true,
+            Some(stream) if !stream.is_tunnel && stream.is_answered() => {
+                stream.request = Request::Ended;
+                return self.budget.glitch();
+            }
+            _ => false,
+        };
+        if tunnel {
+            self.cut(slot, Cut::Gone);
+            return self.budget.reset();
         }
         self.stream_error(slot, Code::RequestCancelled, Cut::Gone)
     }

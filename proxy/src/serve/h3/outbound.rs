@@ -58,6 +58,7 @@ impl State {
                 encode::content_length(out, length);
             }
         });
+        stream.is_tunnel = head.body == ResponseBody::Tunnel;
         if ends {
             self.response_ended(slot);
         } else if !interim {
@@ -234,7 +235,8 @@ impl State {
             return;
         }
         let id = stream.id;
-        let code = if reason == Reason::ClientAborted {
+        // A reset of the endpoint's connection is passed on as one of the stream (RFC 9220 §3).
+        let code = if reason == Reason::ClientAborted || stream.is_tunnel {
             Code::RequestCancelled
         } else {
             Code::InternalError

@@ -159,6 +159,7 @@ impl State {
         }
         if stream.request == Request::Head {
             stream.request = Request::Body;
+            stream.is_connect = is_connect(&list);
             let id = number(stream.id);
             self.has_head(id);
             self.requests += 1;
@@ -207,9 +208,9 @@ impl State {
 /// Which frame may come where (RFC 9114 §4.1, §7.2).
 fn begin(stream: &Stream, kind: u64) -> Result<(), Violation> {
     let detail = match (kind, stream.request) {
-        (frame::HEADERS, Request::Head | Request::Body) | (frame::DATA, Request::Body) => {
-            return Ok(());
-        }
+        (frame::HEADERS, Request::Head) | (frame::DATA, Request::Body) => return Ok(()),
+        (frame::HEADERS, Request::Body) if !stream.is_connect => return Ok(()),
+        (frame::HEADERS, _) if stream.is_connect => "HEADERS behind a CONNECT",
         (frame::HEADERS, _) => "HEADERS behind the trailers",
         (frame::DATA, Request::Head) => "DATA before HEADERS",
         (frame::DATA, _) => "DATA behind the trailers",
@@ -227,6 +228,13 @@ fn begin(stream: &Stream, kind: u64) -> Result<(), Violation> {
         _ => return Ok(()),
     };
     Err(Violation::unexpected(detail))
+}
+
+/// Pseudo-header fields come first, or the request is malformed.
+fn is_connect(list: &HeaderList) -> bool {
+    list.iter()
+        .take_while(|(name, _)| name.starts_with(b":"))
+        .any(|field| field == (b":method", b"CONNECT"))
 }
 
 /// Writes trailers as field lines; those that mean nothing behind a body are left out, as on every wire.

@@ -14,8 +14,13 @@ const H3_DATAGRAM: u64 = 0x33;
 /// Appends our frame. What it leaves out has the values that we mean: no dynamic table, no blocked streams.
 pub(super) fn write(out: &mut Vec<u8>, limits: Limits) {
     let mut payload = Vec::new();
-    varint::write(&mut payload, MAX_FIELD_SECTION_SIZE);
-    varint::write(&mut payload, limits.max_header as u64);
+    for (id, value) in [
+        (MAX_FIELD_SECTION_SIZE, limits.max_header as u64),
+        (ENABLE_CONNECT_PROTOCOL, 1),
+    ] {
+        varint::write(&mut payload, id);
+        varint::write(&mut payload, value);
+    }
     frame::head(out, SETTINGS, payload.len() as u64);
     out.extend_from_slice(&payload);
 }

@@ -68,6 +68,10 @@ pub(super) struct Stream {
     pub staged: Vec<u8>,
     /// What QUIC had no room for; it goes before `staged`.
     pub pending: Bytes,
+    /// The request is a CONNECT, behind which there is DATA alone (RFC 9114 §4.4).
+    pub is_connect: bool,
+    /// A tunnel has begun, and what is sent is not a body.
+    pub is_tunnel: bool,
     /// The one DATA frame of a response of known length has begun.
     pub has_data: bool,
     waker: Option<Waker>,
@@ -91,6 +95,8 @@ impl Stream {
             trailers: Vec::new(),
             staged: Vec::new(),
             pending: Bytes::new(),
+            is_connect: false,
+            is_tunnel: false,
             has_data: false,
             waker: None,
         }

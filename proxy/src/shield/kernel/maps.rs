@@ -1,6 +1,9 @@
 //! The maps of a loaded program, opened by their pins: by the process that loaded it, and by any other, with no proxy running.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::{
+    os::fd::{AsFd as _, OwnedFd},
+    sync::atomic::AtomicBool,
+};
 
 use openclaw_common::{
     abi::{
@@ -14,6 +17,7 @@ use openclaw_common::{
 
 use super::{
     Ban4, Class4, Counters, EventReader, KernelError, Pins, Table,
+    fine::Fine,
     pins::unopened,
     sys::{self, MapLayout},
 };
@@ -44,10 +48,7 @@ pub struct Maps {
     pub ban4: Ban4,
     /// Bans of IPv6 /64s and addresses.
     pub ban6: Table<Prefix6, Entry>,
-    /// IPv4 prefixes that class words cannot hold.
-    pub fine4: Table<Prefix4, Entry>,
-    /// IPv6 prefixes that class words cannot hold.
-    pub fine6: Table<Prefix6, Entry>,
+    fine: Fine,
     /// What IPv4 sources have sent of what is limited.
     pub rate4: Table<[u8; 4], Arrivals>,
     /// What IPv6 /64s have sent of what is limited.
@@ -78,7 +79,9 @@ impl Maps {
             maps::STATS_ENTRIES,
         )?;
         let slots = open::<u32>(pins, maps::SLOTS, ARRAY, size::<slot::Table>(), 1)?;
-        Ok(Self {
+        let trie4 = |name| table(pins, name, LPM_TRIE, maps::FINE4_ENTRIES);
+        let trie6 = |name| table(pins, name, LPM_TRIE, maps::FINE6_ENTRIES);
+        let opened = Self {
             config: open::<u32>(pins, maps::CONFIG, ARRAY, size::<Config>(), 1)?,
             counters: Counters::new(stats, slots)?,
             countries: open::<u32>(
@@ -102,14 +105,59 @@ impl Maps {
             class6: table(pins, maps::CLS6, HASH, maps::CLS6_ENTRIES)?,
             ban4: Ban4::new(ban4)?,
             ban6: table(pins, maps::BAN6, HASH, maps::BAN6_ENTRIES)?,
-            fine4: table(pins, maps::FINE4, LPM_TRIE, maps::FINE4_ENTRIES)?,
-            fine6: table(pins, maps::FINE6, LPM_TRIE, maps::FINE6_ENTRIES)?,
+            fine: Fine {
+                v4: [trie4(maps::FINE4)?, trie4(maps::FINE4_SPARE)?],
+                v6: [trie6(maps::FINE6)?, trie6(maps::FINE6_SPARE)?],
+                is_spare: AtomicBool::new(false),
+            },
             rate4: table(pins, maps::RATE4, LRU_HASH, maps::RATE4_ENTRIES)?,
             rate6: table(pins, maps::RATE6, LRU_HASH, maps::RATE6_ENTRIES)?,
             served: table(pins, maps::SERVED, HASH, maps::SERVED_ENTRIES)?,
             syns: open::<u32>(pins, maps::SYNS, PERCPU_ARRAY, size::<u64>(), 1)?,
             keep: open::<u32>(pins, maps::KEEP, ARRAY, size::<u64>(), maps::KEEP_ENTRIES)?,
-        })
+        };
+        // Which tries are in use.
+        opened.config()?;
+        Ok(opened)
+    }
+
+    /// IPv4 prefixes that class words cannot hold.
+    pub fn fine4(&self) -> &Table<Prefix4, Entry> {
+        self.fine.used4()
+    }
+
+    /// IPv6 prefixes that class words cannot hold.
+    pub fn fine6(&self) -> &Table<Prefix6, Entry> {
+        self.fine.used6()
+    }
+
+    /// Writes the prefixes that [`Self::swap_fine`] will put to use. What cannot all be written is taken out again.
+    pub fn fill_spare(
+        &self,
+        v4: &[(Prefix4, Entry)],
+        v6: &[(Prefix6, Entry)],
+    ) -> Result<(), KernelError> {
+        let filled = self.fine.fill(v4, v6);
+        if filled.is_err() {
+            self.fine.clear()?;
+        }
+        filled
+    }
+
+    /// Puts the prefixes of [`Self::fill_spare`] to use in place of all others.
+    pub fn swap_fine(&self) -> Result<(), KernelError> {
+        let config = self.config()?;
+        self.fine.turn();
+        let swapped = self.set_config(&config);
+        if swapped.is_err() {
+            self.fine.turn();
+        }
+        swapped
+    }
+
+    /// Takes out the prefixes that are in use no more.
+    pub fn clear_spare(&self) -> Result<(), KernelError> {
+        self.fine.clear()
     }
 
     /// What the kernel program goes by.
@@ -123,12 +171,14 @@ impl Maps {
             }
         })?;
         let [config] = config;
+        self.fine.follow(&config);
         Ok(config)
     }
 
     /// Sets what the kernel program goes by. The next packet sees it; one in flight may see a part of it.
     pub fn set_config(&self, config: &Config) -> Result<(), KernelError> {
-        sys::update(self.config.as_fd(), &0_u32, config).map_err(|source| KernelError::Map {
+        let config = self.fine.mark(config);
+        sys::update(self.config.as_fd(), &0_u32, &config).map_err(|source| KernelError::Map {
             map: maps::CONFIG,
             operation: "write",
             source,

@@ -13,6 +13,7 @@ mod displace;
 mod error;
 mod ethtool;
 mod events;
+mod fine;
 pub mod inspect;
 mod interface;
 mod loader;

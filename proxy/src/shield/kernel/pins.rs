@@ -137,6 +137,19 @@ impl Pins {
         Ok(linked)
     }
 
+    /// Interfaces whose program filters, wherever a link is pinned; without the right to ask, all that have a pin.
+    pub fn filtering(&self) -> Vec<String> {
+        match self.attachments() {
+            Ok(attachments) => attachments
+                .into_iter()
+                .filter(|one| one.mode.is_some())
+                .map(|one| one.interface)
+                .collect(),
+            // Who may not even list them is told of that by whatever needs them.
+            Err(_) => self.links().unwrap_or_default(),
+        }
+    }
+
     /// Interfaces that have a pinned link, by name.
     fn links(&self) -> Result<Vec<String>, KernelError> {
         let failed = |source| KernelError::PinDir {

@@ -91,6 +91,24 @@ impl<K: Plain, V: Plain> Table<K, V> {
         Ok(removed)
     }
 
+    /// Takes everything out, of a map that nobody else writes to.
+    pub fn clear(&self) -> Result<(), KernelError> {
+        loop {
+            let mut keys: Vec<K> = Vec::new();
+            while keys.len() < BATCH {
+                let next = sys::next_key(self.map.as_fd(), keys.last());
+                let Some(key) = next.map_err(self.failed("read"))? else {
+                    break;
+                };
+                keys.push(key);
+            }
+            if keys.is_empty() {
+                return Ok(());
+            }
+            self.remove_many(&keys)?;
+        }
+    }
+
     /// Every key. A key that comes or goes meanwhile may be in it or not.
     pub fn keys(&self) -> Result<Vec<K>, KernelError>
     where

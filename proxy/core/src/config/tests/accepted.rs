@@ -281,9 +281,9 @@ fn included_tables_are_merged_and_routes_follow_in_order() {
     let loaded = load_files(&[
         (
             "openclaw.toml",
-            "include = [\"conf.d/*\", \"none/*\"]\n[listener.web]\nbind = [\"0.0.0.0:80\"]\n[log]\nlevel = \"warn\"\n[[route]]\nname = \"a\"\nto = \"app\"\n",
+            "include = [\"conf.d/*\", \"none/*\"]\n[listener.web]\nbind = [\"0.0.0.0:80\"]\n[log]\nlevel = \"warn\"\n[[route]]\nname = \"a\"\nmatch = { path = \"/a\" }\nto = \"app\"\n",
         ),
-        ("conf.d/2.toml", "[[route]]\nname = \"c\"\nto = \"app\"\n"),
+        ("conf.d/2.toml", "[[route]]\nname = \"c\"\nmatch = { path = \"/c\" }\nto = \"app\"\n"),
         (
             "conf.d/1.toml",
             "[upstream.app]\nendpoints = [\"127.0.0.1:2\"]\n[log.access]\nto = \"off\"\n[[route]]\nname = \"b\"\nto = \"app\"\n",
@@ -348,6 +348,70 @@ fn what_is_probably_not_meant_is_a_warning() {
             "without a route every request is answered with 404",
             "no route leads to the upstream `app`"
         ]
+    );
+}
+
+/// One warning for each, and none for its good neighbour.
+#[test]
+fn what_does_nothing_or_more_than_it_seems_to_is_a_warning() {
+    let check = |listener: &str, endpoints: &str, rest: &str, expected: &[&str]| {
+        let text = format!(
+            "[listener.web]\nbind = [\"127.0.0.1:80\"]\n{listener}\n[upstream.app]\nendpoints = [{endpoints}]\n[[route]]\nto = \"app\"\n{rest}"
+        );
+        let text = match listener.strip_prefix("bind") {
+            Some(_) => text.replacen("bind = [\"127.0.0.1:80\"]\n", "", 1),
+            None => text,
+        };
+        let warnings = load_text(&text).unwrap().warnings;
+        let told = warnings.iter().map(|warning| {
+            let place = &warning.location;
+            format!("{}:{} {}", place.line, place.column, warning.message)
+        });
+        assert_eq!(told.collect::<Vec<_>>(), expected, "{text}");
+    };
+    let one = "\"127.0.0.1:1\"";
+    check("", one, "", &[]);
+    check(
+        "bind = [\"127.0.0.1:80\", \"0.0.0.0:80\", \"[::]:80\", \"127.0.0.1:81\"]",
+        one,
+        "",
+        &["2:9 127.0.0.1:80 is part of 0.0.0.0:80"],
+    );
+    check(
+        "trusted_proxies = [\"10.0.0.0/8\", \"::/0\"]",
+        one,
+        "",
+        &[
+            "3:34 every client is believed what it says of its own address: limits, bans and `client` conditions hold for nobody",
+        ],
+    );
+    check(
+        "",
+        "\"127.0.0.1:1\", \"127.0.0.1:2\", { address = \"127.0.0.1:1\", weight = 2 }",
+        "",
+        &["5:44 this endpoint is named twice"],
+    );
+    check(
+        "",
+        one,
+        "[autoban]\nafter = { waf = 3, auth = 2, limit = 5, protocol = 1 }\n",
+        &[
+            "9:17 `waf` bans nobody: nothing gives waf.* verdicts yet",
+            "9:27 `auth` bans nobody: nothing gives auth.* verdicts yet",
+            "9:38 `limit` bans nobody: no route has a `limit`",
+        ],
+    );
+    check(
+        "",
+        one,
+        "limit = { rate = \"1/s\" }\n[autoban]\nafter = { limit = 5 }\n",
+        &[],
+    );
+    check(
+        "",
+        one,
+        "[[route]]\nname = \"late\"\nmatch = { path = \"/\" }\nrespond = {}\n",
+        &["8:1 no request comes to the route `late`: `route-1` takes all that it would take"],
     );
 }
 

@@ -115,11 +115,11 @@ fn a_syntax_error_is_told_where_it_stands() {
     2 | workers = = 2
       |           ^
 
-    error: unclosed table, expected `]`
-     --> openclaw.toml:3:5
+    error: this `[` is not closed
+     --> openclaw.toml:3:1
       |
     3 | [log
-      |     ^
+      | ^ write `]` on this line
     "#);
 }
 
@@ -205,6 +205,41 @@ fn what_is_missing_is_told_where_it_belongs() {
     9 | redirect = {}
       |            ^^ add to = "https://www.example.com/new"
       = key: route[1].redirect
+    "#);
+}
+
+/// One forgotten bracket is one problem, whatever it makes of the lines behind it; what is wrong before it is told, too.
+#[test]
+fn a_forgotten_bracket_is_told_where_it_opens() {
+    let text = "[server]\nworkers == 2\n\n[listener.web]\nbind = [\n  \"127.0.0.1:80\",\n\nmax_header = \"8k\"\n\n[upstream.app]\nendpoints = [\"127.0.0.1:1\"]\n\n[[route]]\nmatch = { path = \"/a\" }\nto = \"app\"\n";
+    assert_snapshot!(rejected(text), @r#"
+    error: extra `=`
+     --> openclaw.toml:2:10
+      |
+    2 | workers == 2
+      |          ^
+
+    error: this `[` is not closed
+     --> openclaw.toml:5:8
+      |
+    5 | bind = [
+      |        ^ write `]` before what begins on line 8
+    "#);
+    let text = "[listener.web]\nbind = [\"127.0.0.1:80\"]\n\n[[route]]\nlimit = { rate = \"1/s\", key = \"client_ip\"\nto = \"app\"\n\n[[route]]\nrespond = {}\n";
+    assert_snapshot!(rejected(text), @r#"
+    error: this `{` is not closed
+     --> openclaw.toml:5:9
+      |
+    5 | limit = { rate = "1/s", key = "client_ip"
+      |         ^ write `}` before what begins on line 6
+    "#);
+    let text = "[listener.web]\nbind = [\"127.0.0.1:80]\n\n[[route]]\nrespond = {}\n";
+    assert_snapshot!(rejected(text), @r#"
+    error: this `"` is not closed
+     --> openclaw.toml:2:9
+      |
+    2 | bind = ["127.0.0.1:80]
+      |         ^ write `"` on this line
     "#);
 }
 

@@ -13,7 +13,7 @@ use crate::message::field::{is_token, is_value};
 use crate::message::h1::{Asked, parse_request, parse_response};
 use crate::message::render::{Hop, request_head};
 use crate::message::request::from_list;
-use crate::message::{Fields, HeaderList, Request};
+use crate::message::{Fields, HeaderList, Request, websocket};
 
 /// A request that was accepted has clean parts, and reads the same after this hop has written it anew.
 pub(super) fn fuzz_request(input: &[u8]) {
@@ -57,7 +57,16 @@ pub(super) fn fuzz_list(input: &[u8]) {
 pub(super) fn fuzz_response(input: &[u8]) {
     for (head, upgrade) in [(false, false), (true, false), (false, true)] {
         let mut fields = Fields::new();
-        let read = parse_response(input, 4096, Asked { head, upgrade }, &mut fields);
+        let read = parse_response(
+            input,
+            4096,
+            Asked {
+                head,
+                upgrade,
+                websocket: upgrade.then(|| websocket::key(0)),
+            },
+            &mut fields,
+        );
         if let Ok(Some((response, length))) = read {
             assert!(length <= input.len());
             assert!((100..1000).contains(&response.status));
@@ -124,6 +133,7 @@ fn assert_sound(request: &Request<'_>) {
             traceparent: "t",
             target: request.target,
             early: true,
+            websocket_key: None,
             edits: &HeaderEdit::default(),
         },
     );

@@ -6,6 +6,7 @@ use crate::message::request::from_list;
 
 /// The fields that a row is not about.
 const GET: &str = ":method=GET ; :scheme=https ; :path=/ ; :authority=a";
+const CONNECT: &str = ":method=CONNECT ; :scheme=https ; :authority=a";
 const POST: &str = ":method=POST ; :scheme=https ; :path=/ ; :authority=a";
 
 fn read(row: &str) -> String {
@@ -13,7 +14,11 @@ fn read(row: &str) -> String {
     let (row, ended) = row
         .strip_suffix(" …")
         .map_or((row, true), |row| (row, false));
-    let list = list(&row.replace("GET!", GET).replace("POST!", POST));
+    let list = list(
+        &row.replace("GET!", GET)
+            .replace("POST!", POST)
+            .replace("CONNECT!", CONNECT),
+    );
     let mut fields = Fields::new();
     match from_list(&list, ended, &mut fields) {
         Ok(request) => reading(&request),
@@ -64,6 +69,20 @@ fn pseudo_header_fields() {
         # RFC 9113 §8.5: CONNECT is for forward proxies, in either form
         405 http.method      | :method=CONNECT ; :authority=a:443
         405 http.method      | :method=CONNECT ; :scheme=https ; :path=/ ; :authority=a
+        # RFC 8441 §4, RFC 9220 §3: the extended form is for WebSocket
+        GET a /x none upgrade | CONNECT! ; :path=/x ; :protocol=websocket
+        GET a /x none upgrade | CONNECT! ; :path=/x ; :protocol=WebSocket …
+        GET a /x none upgrade | CONNECT! ; :path=/x ; :protocol=websocket ; expect=100-continue …
+        501 http.method      | CONNECT! ; :path=/x ; :protocol=connect-udp …
+        501 http.method      | CONNECT! ; :path=/x ; :protocol= …
+        400 http.malformed   | CONNECT! ; :protocol=websocket …
+        400 http.malformed   | :method=CONNECT ; :authority=a ; :protocol=websocket …
+        400 http.malformed   | CONNECT! ; :path=/x ; :protocol=websocket ; :protocol=websocket …
+        400 http.malformed   | CONNECT! ; :path=x ; :protocol=websocket …
+        400 http.malformed   | POST! ; :protocol=websocket …
+        400 http.smuggling   | CONNECT! ; :path=/x ; :protocol=websocket ; content-length=5 …
+        400 http.smuggling   | CONNECT! ; :path=/x ; :protocol=websocket ; upgrade=websocket …
+        400 http.smuggling   | CONNECT! ; :path=/x ; :protocol=websocket ; host=b …
         ",
         read,
     );

@@ -6,11 +6,11 @@ use super::{bytes, check, list};
 use crate::config::HeaderEdit;
 use crate::message::h1::parse_request;
 use crate::message::render::{
-    Hop, is_named, named, passes, request_head, response_field, response_fields,
-    switches_as_offered,
+    Hop, is_named, named, request_head, response_field, response_fields, switches_as_offered,
 };
 use crate::message::request::from_list;
-use crate::message::{Field, Fields, Request};
+use crate::message::via::passes;
+use crate::message::{Field, Fields, Request, websocket};
 
 fn hop<'a>(target: &'a [u8], trusted: bool, edits: &'a HeaderEdit) -> Hop<'a> {
     Hop {
@@ -23,6 +23,7 @@ fn hop<'a>(target: &'a [u8], trusted: bool, edits: &'a HeaderEdit) -> Hop<'a> {
         traceparent: "TP",
         target,
         early: false,
+        websocket_key: None,
         edits,
     }
 }
@@ -268,6 +269,28 @@ fn the_endpoint_cannot_tell_by_which_wire_a_request_came() {
         "PUT / HTTP/1.1↵Host: a↵proxy-authorization: x↵http2-settings: x↵↵",
         ":method=PUT ; :path=/ ; proxy-authorization=x ; http2-settings=x",
         true,
+    );
+}
+
+#[test]
+fn an_extended_connect_becomes_the_upgrade_that_it_stands_for() {
+    let list = list(
+        ":method=CONNECT ; :protocol=websocket ; :scheme=https ; :authority=a ; :path=/chat ; sec-websocket-version=13 ; sec-websocket-key=theirs ; sec-websocket-protocol=p ; origin=o",
+    );
+    let mut fields = Fields::new();
+    let request = from_list(&list, false, &mut fields).unwrap();
+    let key = websocket::key(0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10);
+    let edits = HeaderEdit::default();
+    let mut out = Vec::new();
+    let hop = Hop {
+        websocket_key: Some(&key),
+        ..hop(request.target, false, &edits)
+    };
+    request_head(&mut out, &request, &hop);
+    let got = String::from_utf8_lossy(&out).replace("\r\n", "↵");
+    assert_eq!(
+        got.replace("Via: 2.0", "Via: 1.1").replace(OWN, "…"),
+        "GET /chat HTTP/1.1↵Host: a↵sec-websocket-version: 13↵sec-websocket-protocol: p↵origin: o↵…Upgrade: websocket↵Sec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEA==↵Connection: upgrade↵↵"
     );
 }
 

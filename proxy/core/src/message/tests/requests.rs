@@ -259,10 +259,19 @@ fn heads_larger_than_their_limit() {
         format!("GET / HTTP/1.1↵X: {}", "x".repeat(MAX)),
         "431 http.header_too_large",
     );
-    check(
-        format!("GET /{} HTTP/1.1↵↵", "x".repeat(MAX)),
-        "414 http.uri_too_long",
-    );
+    let line = |size: usize| {
+        let target = "x".repeat(size - "GET / HTTP/1.1\r\n".len());
+        format!("GET /{target} HTTP/1.1↵")
+    };
+    // It makes no difference how much of what is too large has arrived.
+    for rest in ["", "Host: a↵", "Host: a↵↵"] {
+        let long = format!("{}{rest}", line(MAX + 1));
+        check(long, "414 http.uri_too_long");
+        let long = format!("↵↵{}{rest}", line(MAX + 1));
+        check(long, "414 http.uri_too_long");
+        let fits = format!("{}{rest}", line(MAX));
+        check(fits, "431 http.header_too_large");
+    }
 
     let fields = |count: usize| {
         let message = bytes(&format!(

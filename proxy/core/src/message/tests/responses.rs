@@ -125,7 +125,7 @@ fn bodies() {
         ",
         read_as(Asked {
             head: true,
-            upgrade: false,
+            ..Asked::default()
         }),
     );
     check(
@@ -134,8 +134,28 @@ fn bodies() {
         200 5                | HTTP/1.1 200 OK↵Content-Length: 5↵↵
         ",
         read_as(Asked {
-            head: false,
             upgrade: true,
+            ..Asked::default()
+        }),
+    );
+    // RFC 6455 §1.3 has this key and this answer; RFC 8441 §5: what is no switch is no tunnel for the client either.
+    check(
+        r"
+        101 tunnel close     | HTTP/1.1 101 Switching Protocols↵Upgrade: WebSocket↵Connection: upgrade↵Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=↵↵
+        refused              | HTTP/1.1 101 Switching Protocols↵Upgrade: websocket↵Connection: upgrade↵Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOO=↵↵
+        refused              | HTTP/1.1 101 Switching Protocols↵Upgrade: websocket↵Connection: upgrade↵↵
+        refused              | HTTP/1.1 101 Switching Protocols↵Upgrade: h2c↵Connection: upgrade↵Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=↵↵
+        refused              | HTTP/1.1 101 Switching Protocols↵Connection: upgrade↵Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=↵↵
+        refused              | HTTP/1.1 200 OK↵Content-Length: 5↵↵
+        refused              | HTTP/1.1 204 No Content↵↵
+        103 none             | HTTP/1.1 103 Early Hints↵↵
+        403 5                | HTTP/1.1 403 Forbidden↵Content-Length: 5↵↵
+        302 0                | HTTP/1.1 302 Found↵Content-Length: 0↵↵
+        ",
+        read_as(Asked {
+            upgrade: true,
+            websocket: Some(*b"dGhlIHNhbXBsZSBub25jZQ=="),
+            ..Asked::default()
         }),
     );
 }

@@ -11,6 +11,7 @@ mod stage;
 
 use std::time::{Duration, Instant};
 
+use openclaw_core::reason::Reason;
 use quinn_proto::{ConnectionError, Event, VarInt};
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
@@ -226,6 +227,34 @@ fn a_closed_listener_lets_exchanges_end_and_takes_nobody() {
             received.extend_from_slice(&chunk.bytes);
         }
         assert_eq!(received, b"half and half");
+        wait("the end", || stage.local.connections.count() == 0).await;
+    });
+}
+
+#[test]
+fn whoever_does_not_go_is_closed_when_the_grace_is_over() {
+    run(async {
+        let stage = Stage::with(1, true, |_| {});
+        let mut client = Client::connect(stage.address).await;
+        let id = client.open();
+        client.quic.send_stream(id).write(b"half").unwrap();
+        wait("the stream", || started() == 1).await;
+        stage.close();
+        client.until(Client::is_lost).await;
+        wait("the end", || stage.local.connections.count() == 0).await;
+    });
+}
+
+#[test]
+fn a_peer_that_is_turned_away_is_closed() {
+    run(async {
+        let stage = Stage::new(1);
+        let mut client = Client::connect(stage.address).await;
+        let _silent = half_open(&stage, 1).await;
+        wait("both", || stage.local.connections.count() == 2).await;
+        let closed = stage.local.connections.close(|_| Some(Reason::ShieldBan));
+        assert_eq!(closed, 2);
+        client.until(Client::is_lost).await;
         wait("the end", || stage.local.connections.count() == 0).await;
     });
 }

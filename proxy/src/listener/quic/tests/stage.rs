@@ -5,6 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use openclaw_core::config::{self, NoFiles, Protocols, Source};
 use openclaw_core::route::Router;
@@ -63,7 +64,8 @@ impl Stage {
             files: &NoFiles,
             variable: &|_| None,
         };
-        let config = config::load(&source).unwrap().config;
+        let mut config = config::load(&source).unwrap().config;
+        config.server.shutdown_grace = Duration::from_secs(1);
         let mut listener = config
             .listeners
             .iter()

@@ -142,6 +142,16 @@ async fn exchange(target: &[u8], fault: Option<Fault>, mut wire: impl Wire, log:
             send(&mut wire, b"part").await.unwrap();
             wire.abort(Reason::UpstreamReset);
         }
+        b"/tunnel" => {
+            wire.respond(&head(200, ResponseBody::Tunnel));
+            wire.finish(&[]);
+            let body = poll_fn(|cx| wire.poll_body(cx)).await;
+            log.body_errors.borrow_mut().extend(body.err());
+        }
+        b"/torn" => {
+            wire.respond(&head(200, ResponseBody::Tunnel));
+            wire.abort(Reason::UpstreamReset);
+        }
         b"/short" => {
             wire.respond(&head(200, ResponseBody::Length(100)));
             wire.finish(&[]);

@@ -9,6 +9,7 @@
     reason = "tests may panic"
 )]
 
+mod connect;
 mod ending;
 mod errors;
 mod exchanges;

@@ -26,6 +26,7 @@ fn rendered(list: &HeaderList, version: Version, ended: bool) -> Result<Vec<u8>,
         traceparent: "trace",
         target: request.target,
         early: false,
+        websocket_key: None,
         edits: &HeaderEdit::default(),
     };
     request_head(&mut out, &request, &hop);

@@ -1,0 +1,209 @@
+//! The registry as a JSON Schema, for editors that complete and check a configuration while it is written.
+
+use serde_json::{Map, Value, json};
+
+use super::keys::{Key, Presence, Section};
+use super::load::ROOT;
+
+/// JSON Schema, draft 2020-12.
+pub fn schema() -> Value {
+    let mut schema = object(&ROOT);
+    let draft = "https://json-schema.org/draft/2020-12/schema";
+    schema.insert("$schema".to_owned(), draft.into());
+    schema.insert("title".to_owned(), "OpenClaw configuration".into());
+    schema.into()
+}
+
+fn object(section: &Section) -> Map<String, Value> {
+    let properties: Map<String, Value> = section
+        .keys
+        .iter()
+        .map(|key| (key.name.to_owned(), property(key).into()))
+        .collect();
+    let required = section.keys.iter();
+    let required = required.filter(|key| key.presence == Presence::Required);
+    let required: Vec<&str> = required.map(|key| key.name).collect();
+    let mut object = members([
+        ("type", "object".into()),
+        ("properties", properties.into()),
+        ("additionalProperties", false.into()),
+    ]);
+    if !required.is_empty() {
+        object.insert("required".to_owned(), required.into());
+    }
+    describe(&mut object, section.doc);
+    object
+}
+
+fn property(key: &Key) -> Map<String, Value> {
+    let mut property = shape(key);
+    describe(&mut property, key.doc);
+    // What a table has is told key by key.
+    if key.fields.is_some() {
+        return property;
+    }
+    if let Presence::Default(text) = key.presence
+        && let Some(value) = value(text)
+    {
+        property.insert("default".to_owned(), value);
+    }
+    if let Some(example) = value(key.example) {
+        property.insert("examples".to_owned(), vec![example].into());
+    }
+    property
+}
+
+fn describe(schema: &mut Map<String, Value>, doc: &str) {
+    if !doc.is_empty() {
+        schema.insert("description".to_owned(), doc.into());
+    }
+}
+
+fn members<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
+    let members = members.into_iter();
+    members
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+fn shape(key: &Key) -> Map<String, Value> {
+    match (key.kind, key.fields) {
+        ("table", Some(fields)) => object(fields),
+        ("tables by name", Some(fields)) => by_name(object(fields).into()),
+        ("list of tables", Some(fields)) => one_or_more(&object(fields).into()),
+        // One name, or tables that say more about each.
+        (_, Some(fields)) => {
+            one_or_more(&json!({ "anyOf": [{ "type": "string" }, object(fields)] }))
+        }
+        ("table of strings", None) => by_name(one_or_more(&json!({ "type": "string" })).into()),
+        (kind, None) if kind.starts_with("list of ") => one_or_more(&json!({ "type": "string" })),
+        (kind, None) => members([("type", scalar(kind))]),
+    }
+}
+
+fn by_name(each: Value) -> Map<String, Value> {
+    members([("type", "object".into()), ("additionalProperties", each)])
+}
+
+/// A list of one may go without its brackets.
+fn one_or_more(item: &Value) -> Map<String, Value> {
+    let more = json!({ "type": "array", "items": item });
+    members([("anyOf", vec![item.clone(), more].into())])
+}
+
+fn scalar(kind: &str) -> Value {
+    match kind {
+        "boolean" => "boolean".into(),
+        "integer" => "integer".into(),
+        "number" => "number".into(),
+        // Bytes may go without a unit.
+        "size" | "size or \"none\"" => json!(["string", "integer"]),
+        _ => "string".into(),
+    }
+}
+
+/// A TOML value as JSON.
+fn value(text: &str) -> Option<Value> {
+    let table: toml::Table = format!("value = {text}").parse().ok()?;
+    serde_json::to_value(table.get("value")?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+    use super::*;
+
+    /// As much of JSON Schema as the schema uses.
+    fn accepts(schema: &Value, value: &Value) -> bool {
+        let types = match schema.get("type") {
+            None => vec![],
+            Some(types) => types.as_array().cloned().unwrap_or(vec![types.clone()]),
+        };
+        let is_of = |name: &Value| match name.as_str().unwrap() {
+            "object" => value.is_object(),
+            "array" => value.is_array(),
+            "string" => value.is_string(),
+            "boolean" => value.is_boolean(),
+            "integer" => value.is_i64(),
+            "number" => value.is_number(),
+            other => unreachable!("{other}"),
+        };
+        let any_of = schema["anyOf"].as_array();
+        (types.is_empty() || types.iter().any(is_of))
+            && any_of.is_none_or(|any| any.iter().any(|one| accepts(one, value)))
+            && value.as_array().is_none_or(|items| {
+                let item = &schema["items"];
+                items.iter().all(|one| accepts(item, one))
+            })
+            && value
+                .as_object()
+                .is_none_or(|members| has_members(schema, members))
+    }
+
+    fn has_members(schema: &Value, members: &Map<String, Value>) -> bool {
+        let required = schema["required"].as_array();
+        let mut required = required.into_iter().flatten();
+        let rest = &schema["additionalProperties"];
+        required.all(|name| members.contains_key(name.as_str().unwrap()))
+            && members.iter().all(|(name, value)| {
+                let property = schema["properties"].get(name).unwrap_or(rest);
+                // Behind `anyOf` there is nothing to say of members.
+                *property != Value::Bool(false) && accepts(property, value)
+            })
+    }
+
+    fn is_accepted(text: &str) -> bool {
+        let table: toml::Table = text.parse().unwrap();
+        accepts(&schema(), &serde_json::to_value(table).unwrap())
+    }
+
+    #[test]
+    fn what_loads_is_accepted_and_a_wrong_key_or_type_is_not() {
+        assert!(is_accepted(&crate::config::reference()));
+        assert!(is_accepted(crate::config::DEFAULT));
+        for (text, expected) in [
+            ("[listener.web]\nbind = \"127.0.0.1:80\"\n", true),
+            ("[listener.web]\nbind = [\"127.0.0.1:80\"]\n", true),
+            ("[listener.web]\nbind = 80\n", false),
+            ("[listener.web]\n", false),
+            ("[listener.web]\nbind = []\nbnid = []\n", false),
+            ("[listner.web]\n", false),
+            ("[server]\nworkers = 2\n", true),
+            ("[server]\nworkers = \"2\"\n", false),
+            (
+                "[upstream.a]\nendpoints = [\"a:1\", { address = \"b:2\", weight = 3 }]\n",
+                true,
+            ),
+            ("[upstream.a]\nendpoints = [{ weight = 3 }]\n", false),
+            (
+                "[[route]]\nto = \"a\"\nmatch = { header = { a = \"1\" } }\n",
+                true,
+            ),
+            ("[[route]]\nto = [{ upstream = \"a\", weight = 9 }]\n", true),
+            ("[[route]]\nto = [{ upstraem = \"a\" }]\n", false),
+            ("[[route]]\nmax_body = 100\n", true),
+            ("[[route]]\nmatch = { method = 5 }\n", false),
+        ] {
+            assert_eq!(is_accepted(text), expected, "{text}");
+        }
+    }
+
+    /// Every kind has a shape that takes the examples of its keys.
+    #[test]
+    fn each_example_is_accepted_by_the_shape_of_its_key() {
+        fn check(section: &Section) {
+            for key in section.keys {
+                let example = value(key.example).unwrap();
+                assert!(
+                    accepts(&shape(key).into(), &example),
+                    "{} {}",
+                    section.name,
+                    key.name
+                );
+                key.fields.into_iter().for_each(check);
+            }
+        }
+        check(&ROOT);
+    }
+}
