@@ -168,12 +168,12 @@ fn a_client_that_reads_slowly_gets_everything_and_the_proxy_holds_little() {
     }
 }
 
-/// Bytes of memory that a process holds.
-fn resident(pid: u32) -> usize {
+/// Bytes of memory that a process holds, without the pages of its program that it has come by.
+pub(super) fn resident(pid: u32) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .find_map(|line| line.strip_prefix("RssAnon:"))
         .unwrap();
     line.trim()
         .trim_end_matches(" kB")

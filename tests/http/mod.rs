@@ -1,6 +1,7 @@
 //! HTTP through the proxy: every byte that a client sends, and every byte that an origin answers.
 
 mod bodies;
+mod conduct;
 mod drain;
 mod grpc;
 mod h2;
@@ -16,6 +17,7 @@ mod rates;
 mod real;
 mod retries;
 mod routes;
+mod streaming;
 mod streams;
 mod tls;
 mod tunnels;

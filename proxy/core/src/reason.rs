@@ -16,6 +16,7 @@ pub enum Reason {
     Timeout,
     ClientAborted,
     Shutdown,
+    Loop,
     TlsHandshake,
     TlsNoCertificate,
     H2Abuse,
@@ -92,12 +93,13 @@ table! {
     HeaderTooLarge, "http.header_too_large", Client, "The request head is larger than `max_header`, or has more than 100 fields (431).", "Raise `max_header` of the listener if the client is right, for example with large cookies.";
     BodyTooLarge, "http.body_too_large", Client, "The request body is larger than the route's `max_body`.", "Raise `max_body` of the route if such uploads are wanted.";
     UriTooLong, "http.uri_too_long", Client, "The request line alone is larger than `max_header` (414); over HTTP/2 a target counts with the fields, `http.header_too_large`.", "Raise `max_header` of the listener if the client is right.";
-    MethodRefused, "http.method", Client, "The method is CONNECT, which a reverse proxy does not forward.", "Nothing to do: CONNECT asks for a forward proxy.";
+    MethodRefused, "http.method", Client, "The method is CONNECT, which a reverse proxy does not forward, or a TRACE that is to be answered here (`Max-Forwards: 0`).", "Nothing to do: CONNECT asks for a forward proxy, and TRACE may tell secrets.";
     VersionRefused, "http.version", Client, "The HTTP version is neither 1.0, 1.1, 2 nor 3.", "Look at the client.";
     TooEarly, "http.too_early", Client, "A request that is not safe to repeat came as early data of a QUIC handshake, which somebody may have recorded and sent again (425, RFC 8470).", "Nothing to do: clients send it again when the handshake is complete.";
     Timeout, "http.timeout", Client, "The client was too slow to send its head or body, or to take the response.", "Raise `header_timeout` or `idle_timeout` of the listener, or lower its `min_body_rate`, if clients are slow but honest.";
     ClientAborted, "http.client_aborted", Client, "The client went away before the exchange was over.", "Nothing to do; many of these together point at slow responses.";
     Shutdown, "http.shutdown", Operator, "The proxy ended before the exchange was over: `shutdown_grace` had passed.", "Raise `shutdown_grace` of the server, or that of `openclaw stop`, if such exchanges are worth waiting for.";
+    Loop, "http.loop", Operator, "The request has been through OpenClaw more than eight times: some endpoint leads back to a listener (RFC 9110 §7.6).", "Look for an upstream whose endpoint is a listener of this proxy, or of one behind it.";
     TlsHandshake, "tls.handshake", Client, "The TLS handshake failed or took too long, or the client's certificate is not one of `client_ca`.", "The log says which; compare the client's TLS versions and ciphers with the listener's `min`.";
     TlsNoCertificate, "tls.no_certificate", Client, "The client showed no certificate, and the listener's `client_ca` asks for one.", "Give the client a certificate that an authority in `client_ca` has signed.";
     H2Abuse, "h2.abuse", Client, "The connection spent its budget of resets, pings, settings or empty frames (RFC 9113 §10.5).", "Treat the sender as hostile.";

@@ -17,6 +17,9 @@ use super::wire::Wire;
 use crate::filter::Allowance;
 use crate::time::Deadline;
 
+/// The methods that go through here whatever the endpoint makes of them.
+const ALLOWED: &[u8] = b"GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS";
+
 /// Sends what the route says. Returns status and payload bytes.
 pub(super) async fn of_route<W: Wire>(
     local: &Local,
@@ -34,6 +37,17 @@ pub(super) async fn of_route<W: Wire>(
     let told = (downstream.alt_svc.as_deref(), allowance);
     let body = queue_route_head(local, route, told, (status, body), method, wire);
     (status, send(body, wire, deadline, downstream).await)
+}
+
+/// Says what may be asked for here, to a client that asks this hop alone.
+pub(super) async fn of_options<W: Wire>(
+    local: &Local,
+    downstream: &Downstream,
+    wire: &mut W,
+    deadline: &Deadline,
+) -> Result<u64, Error> {
+    queue_options_head(local, wire);
+    send(&[], wire, deadline, downstream).await
 }
 
 /// Tells the client in a few fixed words that it is refused, and under which id the log knows more.
@@ -95,6 +109,12 @@ fn queue_route_head<'a, W: Wire>(
     queue_head(status, &fields, body, method, wire)
 }
 
+fn queue_options_head<W: Wire>(local: &Local, wire: &mut W) {
+    let date = local.date(Instant::now());
+    let fields = [Field::new(b"Date", &date), Field::new(b"Allow", ALLOWED)];
+    queue_head(200, &fields, &[], Method::Options, wire);
+}
+
 fn queue_refusal_head<'a, W: Wire>(
     local: &Local,
     fault: Fault,
@@ -121,10 +141,7 @@ fn queue_refusal_head<'a, W: Wire>(
     }
     match fault.status {
         503 => fields.push(Field::new(b"Retry-After", b"5")),
-        405 => fields.push(Field::new(
-            b"Allow",
-            b"GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS",
-        )),
+        405 => fields.push(Field::new(b"Allow", ALLOWED)),
         _ => {}
     }
     if let Some(limit) = &limit {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use openclaw_core::message::body::Decoder;
 use openclaw_core::message::h1::{Asked, bad_response, parse_response};
-use openclaw_core::message::{Field, Fields, ResponseBody};
+use openclaw_core::message::{Field, Fields, ResponseBody, render};
 use tokio_util::io::poll_read_buf;
 
 use super::Edits;
@@ -14,6 +14,7 @@ use super::context::Local;
 use super::error::Error;
 use super::forward::Passage;
 use super::head::{self, MAX_INTERIM};
+use super::prepare::Outbound;
 use super::wire::Wire;
 use crate::upstream::Connection;
 
@@ -23,6 +24,11 @@ const MAX_HEAD: usize = 64 * 1024;
 pub(super) struct Download<'a> {
     local: &'a Local,
     asked: Asked,
+    knows_upgrade: bool,
+    /// What the client offers to switch to.
+    protocols: &'a [u8],
+    /// Names of trailers that go no further.
+    named: Vec<u8>,
     edits: Edits<'a>,
     state: State,
     /// Lent from the pool while there is something in it.
@@ -46,10 +52,13 @@ enum State {
 }
 
 impl<'a> Download<'a> {
-    pub(super) fn new(local: &'a Local, asked: Asked, edits: Edits<'a>) -> Self {
+    pub(super) fn new(local: &'a Local, outbound: &'a Outbound, edits: Edits<'a>) -> Self {
         Self {
             local,
-            asked,
+            asked: outbound.asked,
+            knows_upgrade: outbound.knows_upgrade,
+            protocols: &outbound.protocols,
+            named: Vec::new(),
             edits,
             state: State::Head,
             buffer: Vec::new(),
@@ -137,7 +146,10 @@ impl<'a> Download<'a> {
                 return Ok(());
             };
             let tunnel = response.body == ResponseBody::Tunnel;
+            check_switch(tunnel, response.fields, self.protocols)?;
             let interim = response.status < 200 && !tunnel;
+            // 426 has to say what to upgrade to (RFC 9110 §15.5.22).
+            let upgrade = tunnel || (response.status == 426 && self.knows_upgrade);
             self.raw += length;
             if interim {
                 self.interim += 1;
@@ -145,13 +157,17 @@ impl<'a> Download<'a> {
                     return Err(Error::BadResponse(head::TOO_MANY_INTERIM));
                 }
             }
-            let status = head::pass_on(self.local, self.edits, &response, self.asked, wire);
+            let status =
+                head::pass_on(self.local, self.edits, &response, self.asked, upgrade, wire);
             if interim {
                 continue;
             }
             passage.status = status;
             passage.answered = Some(Instant::now());
             self.keep_alive = response.keep_alive;
+            if response.body == ResponseBody::Chunked {
+                self.named = render::named(response.fields);
+            }
             self.tunnel = tunnel;
             self.state = State::Body(Decoder::for_response(response.body));
             return Ok(());
@@ -208,6 +224,9 @@ impl<'a> Download<'a> {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             if let Some(colon) = memchr::memchr(b':', line) {
                 let (name, value) = line.split_at_checked(colon).unwrap_or_default();
+                if render::is_named(&self.named, name) {
+                    continue;
+                }
                 let value = value.get(1..).unwrap_or_default().trim_ascii();
                 // More than fit are dropped, as a proxy may (RFC 9110 §6.5.1).
                 let _ = trailers.try_push(Field::new(name, value));
@@ -244,6 +263,15 @@ impl<'a> Download<'a> {
             Err(error) => Err(closed(error)),
         })
     }
+}
+
+/// A tunnel is of a protocol that the client has offered (RFC 9110 §7.8).
+fn check_switch(tunnel: bool, fields: &[Field<'_>], offered: &[u8]) -> Result<(), Error> {
+    if !tunnel || render::switches_as_offered(fields, offered) {
+        return Ok(());
+    }
+    let fault = bad_response("a switch to a protocol that the client did not offer");
+    Err(Error::BadResponse(fault))
 }
 
 impl Drop for Download<'_> {

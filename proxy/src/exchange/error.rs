@@ -9,6 +9,20 @@ use openclaw_core::reason::Reason;
 use super::wire::WireError;
 use crate::filter::Refusal;
 
+/// A TRACE that is to be answered here: what it would reflect may be secret.
+pub(super) const NOT_REFLECTED: Fault = Fault {
+    reason: Reason::MethodRefused,
+    status: 405,
+    detail: "a TRACE with Max-Forwards 0 (RFC 9110 §7.6.2)",
+};
+
+/// The request has come round in a circle.
+pub(super) const LOOP: Fault = Fault {
+    reason: Reason::Loop,
+    status: 508,
+    detail: "the request has been through OpenClaw more than eight times, as its Via has it",
+};
+
 /// What went wrong while an exchange was under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Error {

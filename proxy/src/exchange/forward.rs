@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use openclaw_core::message::Framing;
+use openclaw_core::message::{Framing, render};
 use tokio::io::AsyncWrite;
 
 use super::Edits;
@@ -74,7 +74,7 @@ impl<'a, W: Wire> Forward<'a, W> {
             complete: outbound.framing == Framing::None && !outbound.asked.upgrade,
             broken: false,
         };
-        let download = Download::new(local, outbound.asked, edits);
+        let download = Download::new(local, outbound, edits);
         Self {
             wire,
             connection,
@@ -162,7 +162,8 @@ impl<'a, W: Wire> Forward<'a, W> {
                             return Ok(self.end_tunnel(cx));
                         }
                         if self.outbound.framing == Framing::Stream {
-                            self.upload.stage_end(self.wire.trailers());
+                            self.upload
+                                .stage_end(self.wire.trailers(), &self.outbound.named);
                         }
                     }
                     Poll::Ready(BodyPart::Data) => direct = self.take_body(tunnel)?,
@@ -264,10 +265,19 @@ impl Upload<'_> {
         self.staged.extend_from_slice(b"\r\n");
     }
 
-    fn stage_end(&mut self, trailers: &[u8]) {
+    fn stage_end(&mut self, trailers: &[u8], named: &[u8]) {
         self.staged = self.buffers.head();
         self.staged.extend_from_slice(b"0\r\n");
-        self.staged.extend_from_slice(trailers);
+        if named.is_empty() {
+            self.staged.extend_from_slice(trailers);
+        } else {
+            for line in trailers.split_inclusive(|byte| *byte == b'\n') {
+                let name = line.split(|byte| *byte == b':').next();
+                if !render::is_named(named, name.unwrap_or_default()) {
+                    self.staged.extend_from_slice(line);
+                }
+            }
+        }
         self.staged.extend_from_slice(b"\r\n");
     }
 }

@@ -16,12 +16,13 @@ pub(super) const MAX_INTERIM: u32 = 32;
 pub(super) const TOO_MANY_INTERIM: Fault =
     bad_response("the endpoint sent more than 32 interim responses");
 
-/// Queues the head, interim or final, with what this hop changes in it. Returns the status that the client gets.
+/// Queues the head, interim or final, with what this hop changes in it; `upgrade`: the client is to learn of Upgrade. Returns the status that the client gets.
 pub(super) fn pass_on<W: Wire>(
     local: &Local,
     edits: Edits<'_>,
     response: &Response<'_>,
     asked: Asked,
+    upgrade: bool,
     wire: &mut W,
 ) -> u16 {
     let tunnel = response.body == ResponseBody::Tunnel;
@@ -30,7 +31,7 @@ pub(super) fn pass_on<W: Wire>(
     let limit = edits.allowance.filter(|_| !interim);
     let limit = limit.map(|known| known.fields());
     let mut kept = Fields::new();
-    render::response_fields(response.fields, edits.of_route, tunnel, &mut kept);
+    render::response_fields(response.fields, edits.of_route, upgrade, &mut kept);
     if let Some(limit) = &limit {
         limit.put(&mut kept);
     }

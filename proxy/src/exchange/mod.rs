@@ -156,6 +156,11 @@ pub async fn run<W: Wire>(
             story.passage.bytes_out = *sent.as_ref().unwrap_or(&0);
             sent.err().map(Error::fault)
         }
+        (Plan::Options, _) => {
+            let sent = answer::of_options(local, downstream, wire, deadline).await;
+            story.passage.status = 200;
+            sent.err().map(Error::fault)
+        }
         (Plan::Refuse(fault), _) => Some(*fault),
         (Plan::Forward(_) | Plan::Answer, None) => Some(Error::NoEndpoint.fault()),
     };

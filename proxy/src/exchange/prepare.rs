@@ -11,16 +11,19 @@ use openclaw_core::config::{Action, Balance, Route, UpstreamProtocol};
 use openclaw_core::message::h1::Asked;
 use openclaw_core::message::render::{self, Hop};
 use openclaw_core::message::{
-    Fault, Framing, Kind, Method, Request, Version, authority, grpc, path, websocket,
+    Fault, Framing, Kind, Method, Request, Version, authority, grpc, path, via, websocket,
 };
 use openclaw_core::route;
 use openclaw_core::trace::{self, RequestId};
 
 use super::context::{Downstream, Local, Serving};
-use super::error::Error;
+use super::error::{Error, LOOP, NOT_REFLECTED};
 use super::seen::Seen;
 use crate::filter::{self, Allowance};
 use crate::telemetry::LogFields;
+
+/// How often a request may have been through a proxy of this kind.
+const MAX_PASSES: usize = 8;
 
 /// A request ready to be carried out; owns all it needs.
 #[derive(Debug)]
@@ -44,6 +47,8 @@ pub(super) enum Plan {
     Forward(Outbound),
     /// The route's own answer: `respond` or `redirect`.
     Answer,
+    /// OPTIONS with `Max-Forwards: 0`: we are whom it asks (RFC 9110 §7.6.2).
+    Options,
     Refuse(Fault),
 }
 
@@ -56,6 +61,12 @@ pub(super) struct Outbound {
     pub head: Vec<u8>,
     pub framing: Framing,
     pub asked: Asked,
+    /// The client's wire knows upgrades: it is HTTP/1.1.
+    pub knows_upgrade: bool,
+    /// The protocols that the client offers to switch to; empty when it asks for none.
+    pub protocols: Vec<u8>,
+    /// Names of trailers that go no further, see [`render::named`].
+    pub named: Vec<u8>,
     pub max_body: u64,
     /// A call of gRPC, whose streams may be silent once they have begun.
     pub is_grpc: bool,
@@ -96,7 +107,8 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
         (None, _) if misdirected => Plan::Refuse(Error::Misdirected.fault()),
         (None, _) => Plan::Refuse(Error::NoRoute.fault()),
         (Some(_), Some(refusal)) => Plan::Refuse(Error::Filtered(refusal).fault()),
-        (Some(route), None) => plan(local, downstream, request, route, &serving, (&id, client)),
+        (Some(route), None) => goes_no_further(request)
+            .unwrap_or_else(|| plan(local, downstream, request, route, &serving, (&id, client))),
     };
     let log = local
         .recorder
@@ -204,6 +216,9 @@ fn plan(
             upgrade: request.upgrade && speaks_h1 && render::may_upgrade(request),
             websocket,
         },
+        knows_upgrade: request.version == Version::H11,
+        protocols: offered(request),
+        named: render::named(request.fields),
         max_body,
         is_grpc: grpc::is_call(request),
         idempotent: Method::of(request.method).is_idempotent(),
@@ -220,14 +235,7 @@ fn head(
     (id, client): (&RequestId, IpAddr),
     websocket_key: Option<&websocket::Key>,
 ) -> Vec<u8> {
-    let traceparent = {
-        let mut random = local.random.borrow_mut();
-        trace::traceparent(
-            request.known(Kind::Traceparent),
-            random.u128(..),
-            random.u64(..),
-        )
-    };
+    let traceparent = traced(local, request);
     let mut head = local.buffers.head();
     render::request_head(
         &mut head,
@@ -249,6 +257,40 @@ fn head(
     head
 }
 
+/// The trace that the request belongs to, or a new one, with a span of ours.
+fn traced(local: &Local, request: &Request<'_>) -> trace::Traceparent {
+    let mut random = local.random.borrow_mut();
+    trace::traceparent(
+        request.known(Kind::Traceparent),
+        random.u128(..),
+        random.u64(..),
+    )
+}
+
+/// What the client offers to switch to, if that may go on.
+fn offered(request: &Request<'_>) -> Vec<u8> {
+    if request.extended_connect {
+        return b"websocket".to_vec();
+    }
+    let upgrade = request.upgrade && render::may_upgrade(request);
+    let protocols = request.known(Kind::Upgrade).filter(|_| upgrade);
+    protocols.unwrap_or_default().to_vec()
+}
+
+/// Requests that no endpoint gets, whatever the route: they are for this hop, or go round in circles.
+fn goes_no_further(request: &Request<'_>) -> Option<Plan> {
+    if request.max_forwards == Some(0) {
+        let options = Method::of(request.method) == Method::Options;
+        return Some(if options {
+            Plan::Options
+        } else {
+            Plan::Refuse(NOT_REFLECTED)
+        });
+    }
+    let is_loop = via::passes(request.fields) > MAX_PASSES;
+    is_loop.then_some(Plan::Refuse(LOOP))
+}
+
 /// The challenge that this hop makes in place of a client on a stream.
 fn websocket_key(local: &Local, request: &Request<'_>) -> Option<websocket::Key> {
     let is_asked = request.extended_connect;
@@ -266,8 +308,11 @@ fn balance_key(balance: Balance, client: IpAddr, target: &[u8]) -> Key {
 }
 
 /// The target without the route's prefix, if it has it in the form in which it was received; what is left begins with
-/// a slash.
+/// a slash, also where an absolute-form had a query alone.
 fn stripped<'a>(target: &'a [u8], prefix: Option<&str>) -> Cow<'a, [u8]> {
+    if target.first() == Some(&b'?') {
+        return Cow::Owned([b"/", target].concat());
+    }
     let prefix = prefix.map(|prefix| prefix.trim_end_matches('/').as_bytes());
     match prefix.and_then(|prefix| target.strip_prefix(prefix)) {
         Some([]) => Cow::Borrowed(b"/"),
@@ -332,5 +377,6 @@ mod tests {
         check("/api/", "/api/", "/");
         check("/apix", "/api", "/apix");
         check("/x", "/", "/x");
+        check("?q", "/api", "/?q");
     }
 }

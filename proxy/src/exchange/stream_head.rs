@@ -3,7 +3,7 @@
 use hyper::http::uri::{Authority, PathAndQuery, Scheme};
 use hyper::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use openclaw_core::message::h1::bad_response;
-use openclaw_core::message::{Fault, Field, Fields, Kind};
+use openclaw_core::message::{Fault, Field, Fields, Kind, render};
 
 /// A rendered head, which is ours and well-formed, as a request of HTTP/2. Nothing if it has something in it that this
 /// form cannot express.
@@ -37,10 +37,11 @@ pub(super) fn request(head: &[u8]) -> Option<Request<()>> {
     Some(request)
 }
 
-/// Trailer lines; nothing if there are none.
-pub(super) fn trailers(lines: &[u8]) -> Option<HeaderMap> {
+/// Trailer lines but those in `named`, see [`render::named`]; nothing if there are none.
+pub(super) fn trailers(lines: &[u8], named: &[u8]) -> Option<HeaderMap> {
     let mut fields = HeaderMap::new();
-    for (name, value) in split(lines) {
+    let kept = split(lines).filter(|(name, _)| !render::is_named(named, name));
+    for (name, value) in kept {
         // Both were checked when they came, and a proxy may leave trailers out (RFC 9110 §6.5.1).
         if let Ok(name) = HeaderName::from_bytes(name)
             && let Ok(value) = HeaderValue::from_bytes(value)

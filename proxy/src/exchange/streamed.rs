@@ -134,10 +134,11 @@ impl<'a, W: Wire> Streamed<'a, W> {
             match self.wire.poll_body(cx).map_err(Error::Wire)? {
                 Poll::Pending => return Ok(Waiting::Client),
                 Poll::Ready(BodyPart::End) => {
-                    let sent = match stream_head::trailers(self.wire.trailers()) {
-                        Some(trailers) => stream.send_trailers(trailers),
-                        None => stream.send_data(Bytes::new(), true),
-                    };
+                    let sent =
+                        match stream_head::trailers(self.wire.trailers(), &self.outbound.named) {
+                            Some(trailers) => stream.send_trailers(trailers),
+                            None => stream.send_data(Bytes::new(), true),
+                        };
                     self.upload = sent.map_or(Upload::Broken, |()| Upload::Sent);
                 }
                 Poll::Ready(BodyPart::Data) => {
@@ -226,6 +227,7 @@ impl<'a, W: Wire> Streamed<'a, W> {
                 self.edits,
                 &response,
                 self.outbound.asked,
+                false,
                 self.wire,
             );
         }
@@ -247,6 +249,8 @@ impl<'a, W: Wire> Streamed<'a, W> {
             self.edits,
             &response,
             self.outbound.asked,
+            // HTTP/2 knows no Upgrade (RFC 9113 §8.6).
+            false,
             self.wire,
         );
         self.passage.status = status;

@@ -3,10 +3,12 @@
 
 use super::Fault;
 use super::body::Decoded;
-use super::field::{Kind, is_token, is_value};
+use super::field::{Kind, is_alias, is_token, is_value};
 
 const MAX_SIZE_DIGITS: u8 = 15;
 const MAX_EXTENSION: u16 = 256;
+/// All extensions of a message, beyond as many bytes as it has payload.
+const MAX_EXTENSIONS: u64 = 16 * 1024;
 const MAX_TRAILERS: usize = 8192;
 
 /// Reads one chunked body.
@@ -16,6 +18,9 @@ pub struct Chunked {
     left: u64,
     digits: u8,
     extension: u16,
+    /// Bytes of extensions in all, and of payload: the former may not outgrow the latter by much.
+    extensions: u64,
+    payload: u64,
     line: Vec<u8>,
     trailers: Vec<u8>,
     trailer_bytes: usize,
@@ -25,6 +30,8 @@ pub struct Chunked {
 enum State {
     #[default]
     Size,
+    /// White space behind the size, where only an extension may follow.
+    Bws,
     Extension,
     SizeLf,
     Data,
@@ -58,6 +65,7 @@ impl Chunked {
                 read += take;
                 written += take;
                 self.left -= take as u64;
+                self.payload += take as u64;
                 if self.left > 0 {
                     break;
                 }
@@ -80,7 +88,17 @@ impl Chunked {
     fn step(&mut self, byte: u8) -> Result<(), Fault> {
         self.state = match (self.state, byte) {
             (State::Size, b'\r') if self.digits > 0 => State::SizeLf,
-            (State::Size, b';') if self.digits > 0 => State::Extension,
+            (State::Size | State::Bws, b';') if self.digits > 0 => State::Extension,
+            (State::Size, b' ' | b'\t') if self.digits > 0 => State::Bws,
+            (State::Bws, b' ' | b'\t') => {
+                self.extension_byte(byte)?;
+                State::Bws
+            }
+            (State::Bws, _) => {
+                return Err(Fault::smuggling(
+                    "white space behind a chunk size (RFC 9112 §7.1.1)",
+                ));
+            }
             (State::Size, _) => self.size_digit(byte)?,
             (State::Extension, b'\r') => State::SizeLf,
             (State::Extension, _) => self.extension_byte(byte)?,
@@ -128,8 +146,12 @@ impl Chunked {
 
     fn extension_byte(&mut self, byte: u8) -> Result<State, Fault> {
         self.extension += 1;
+        self.extensions += 1;
         if self.extension > MAX_EXTENSION {
             return Err(Fault::malformed("chunk extensions of more than 256 bytes"));
+        }
+        if self.extensions > MAX_EXTENSIONS + self.payload {
+            return Err(Fault::malformed("more of chunk extensions than of payload"));
         }
         if byte == b'\n' || (byte < 0x20 && byte != b'\t') || byte == 0x7f {
             return Err(Fault::smuggling("a control character in a chunk extension"));
@@ -176,21 +198,30 @@ impl Chunked {
 
 /// Fields that say how to frame, route, authenticate or control a message mean nothing behind it (RFC 9110 §6.5.1).
 pub fn is_safe_trailer(name: &[u8]) -> bool {
-    const REFUSED: [&[u8]; 12] = [
+    const REFUSED: [&[u8]; 20] = [
+        b"age",
         b"authorization",
         b"cache-control",
         b"content-encoding",
         b"content-range",
         b"content-type",
+        b"expires",
         b"if-match",
+        b"if-modified-since",
         b"if-none-match",
-        b"max-forwards",
+        b"if-range",
+        b"if-unmodified-since",
+        b"location",
         b"pragma",
         b"range",
+        b"retry-after",
         b"set-cookie",
+        b"vary",
+        b"warning",
         b"www-authenticate",
     ];
     Kind::of(name) == Kind::Other
+        && !is_alias(name)
         && !REFUSED
             .iter()
             .any(|refused| name.eq_ignore_ascii_case(refused))
@@ -244,6 +275,10 @@ mod tests {
             Some(("hello!", "", 3)),
         );
         check(
+            "5 \t ;a = b\r\nhello\r\n0 ;x\r\n\r\n",
+            Some(("hello", "", 0)),
+        );
+        check(
             "A\r\n0123456789\r\n0\r\nX-T: v \r\nHost: evil\r\nContent-Length: 1\r\n\r\n",
             Some(("0123456789", "X-T: v\r\n", 0)),
         );
@@ -260,6 +295,8 @@ mod tests {
             "\r\nhello",
             ";a\r\n",
             "5 \r\nhello\r\n0\r\n\r\n",
+            "5 5\r\nhello\r\n0\r\n\r\n",
+            " ;a\r\nhello\r\n0\r\n\r\n",
             " 5\r\nhello\r\n",
             "3\r\nhello\r\n0\r\n\r\n",
             "10000000000000005\r\nhello\r\n",
@@ -274,6 +311,9 @@ mod tests {
             check(bad, None);
         }
         check(&format!("1;{}\r\nx\r\n0\r\n\r\n", "a".repeat(300)), None);
+        check(&format!("1{};\r\nx\r\n0\r\n\r\n", " ".repeat(300)), None);
+        let crumbs = format!("1;{}\r\nx\r\n", "a".repeat(100));
+        check(&(crumbs.repeat(200) + "0\r\n\r\n"), None);
         check(&format!("0\r\nX: {}\r\n\r\n", "a".repeat(9000)), None);
     }
 }

@@ -61,6 +61,8 @@ pub enum Kind {
     Referer,
     Server,
     Date,
+    Via,
+    MaxForwards,
     Http2Settings,
     WebSocketKey,
     WebSocketAccept,
@@ -76,6 +78,7 @@ impl Kind {
         let is = |known: &[u8]| known.first() == Some(&first) && name.eq_ignore_ascii_case(known);
         match name.len() {
             2 if is(b"te") => Self::Te,
+            3 if is(b"via") => Self::Via,
             4 if is(b"host") => Self::Host,
             4 if is(b"date") => Self::Date,
             6 if is(b"cookie") => Self::Cookie,
@@ -91,6 +94,7 @@ impl Kind {
             10 if is(b"keep-alive") => Self::KeepAlive,
             11 if is(b"traceparent") => Self::Traceparent,
             12 if is(b"x-request-id") => Self::XRequestId,
+            12 if is(b"max-forwards") => Self::MaxForwards,
             14 if is(b"content-length") => Self::ContentLength,
             14 if is(b"http2-settings") => Self::Http2Settings,
             15 if is(b"x-forwarded-for") => Self::XForwardedFor,
@@ -117,7 +121,6 @@ impl Kind {
                 | Self::ProxyAuthenticate
                 | Self::ProxyAuthorization
                 | Self::Te
-                | Self::Trailer
                 | Self::TransferEncoding
                 | Self::ContentLength
                 | Self::Upgrade
@@ -161,6 +164,21 @@ pub fn is_lower_token(text: &[u8]) -> bool {
 pub fn is_value(text: &[u8]) -> bool {
     let is_space = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_whitespace);
     !is_space(text.first()) && !is_space(text.last()) && !bytes::has_control(text)
+}
+
+/// CGI-style origins read `X_Forwarded_For` and `X-Forwarded-For` as one name.
+pub fn is_alias(name: &[u8]) -> bool {
+    if memchr::memchr(b'_', name).is_none() {
+        return false;
+    }
+    let mut plain = [0u8; 24];
+    let Some(copy) = plain.get_mut(..name.len()) else {
+        return false;
+    };
+    for (to, from) in copy.iter_mut().zip(name) {
+        *to = if *from == b'_' { b'-' } else { *from };
+    }
+    Kind::of(copy) != Kind::Other
 }
 
 /// The members of a comma-separated list, trimmed, empty ones left out (RFC 9110 §5.6.1).

@@ -3,7 +3,8 @@
 use std::mem::MaybeUninit;
 
 use super::field::members;
-use super::request::{FieldFacts, check_method, check_target, parse_length};
+use super::line::{check_method, check_query, check_target};
+use super::request::{FieldFacts, parse_length};
 use super::{
     Fault, Field, Fields, Framing, Kind, MAX_FIELDS, Request, Response, ResponseBody, Version,
     authority, websocket,
@@ -68,6 +69,7 @@ pub fn parse_request<'f, 'a: 'f>(
             extended_connect: false,
             upgrade: h11 && facts.upgrade_option && facts.upgrade_field && framing == Framing::None,
             accepts_trailers: facts.accepts_trailers,
+            max_forwards: facts.max_forwards(method.as_bytes())?,
         },
         length,
     )))
@@ -101,7 +103,7 @@ fn effective_target<'a>(
     if raw == b"*" && method == "OPTIONS" {
         return Ok((host, raw));
     }
-    let rest = strip_scheme(raw).ok_or(Fault::malformed(
+    let (scheme, rest) = split_scheme(raw).ok_or(Fault::malformed(
         "the request target is no path (RFC 9112 §3.2)",
     ))?;
     let end = rest
@@ -110,7 +112,7 @@ fn effective_target<'a>(
         .unwrap_or(rest.len());
     let (named, path) = rest.split_at_checked(end).unwrap_or((rest, b""));
     authority::check(named)?;
-    if !host.is_empty() && !host.eq_ignore_ascii_case(named) {
+    if !host.is_empty() && !authority::is_same(host, named, scheme) {
         return Err(Fault::smuggling(
             "the target names another host than Host (RFC 9112 §3.2.2)",
         ));
@@ -120,17 +122,21 @@ fn effective_target<'a>(
         let whole: &[u8] = if method == "OPTIONS" { b"*" } else { b"/" };
         return Ok((named, whole));
     }
-    check_target(path)?;
+    if path.first() == Some(&b'?') {
+        check_query(path)?;
+    } else {
+        check_target(path)?;
+    }
     Ok((named, path))
 }
 
-fn strip_scheme(raw: &[u8]) -> Option<&[u8]> {
-    [&b"http://"[..], b"https://"]
-        .into_iter()
-        .find_map(|scheme| {
-            let (head, rest) = raw.split_at_checked(scheme.len())?;
-            head.eq_ignore_ascii_case(scheme).then_some(rest)
-        })
+/// The scheme, as far as it is one of ours, and what stands behind `://`.
+fn split_scheme(raw: &[u8]) -> Option<(&[u8], &[u8])> {
+    [&b"http"[..], b"https"].into_iter().find_map(|known| {
+        let (scheme, rest) = raw.split_at_checked(known.len())?;
+        let rest = rest.strip_prefix(b"://")?;
+        scheme.eq_ignore_ascii_case(known).then_some((scheme, rest))
+    })
 }
 
 fn request_framing(version: Version, facts: &FieldFacts<'_>) -> Result<Framing, Fault> {
@@ -217,7 +223,9 @@ pub fn parse_response<'f, 'a: 'f>(
 ) -> Result<Option<(Response<'f>, usize)>, Fault> {
     let mut headers = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut parsed = httparse::Response::new(&mut []);
-    let config = httparse::ParserConfig::default();
+    let mut config = httparse::ParserConfig::default();
+    // To be taken off, whatever the endpoint means by it (RFC 9112 §5.1).
+    config.allow_spaces_after_header_name_in_responses(true);
     let length = match config.parse_response_with_uninit_headers(&mut parsed, buffer, &mut headers)
     {
         Ok(httparse::Status::Complete(length)) if length <= max => length,

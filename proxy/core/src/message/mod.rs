@@ -16,6 +16,7 @@ mod client;
 pub mod field;
 pub mod grpc;
 pub mod h1;
+mod line;
 pub mod lines;
 pub mod list;
 mod method;
@@ -26,6 +27,7 @@ pub mod request;
 pub mod response;
 #[cfg(test)]
 mod tests;
+pub mod via;
 pub mod websocket;
 
 use arrayvec::ArrayVec;

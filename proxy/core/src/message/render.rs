@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::field::members;
+use super::field::{is_alias, members};
 use super::lines::{Lines, push_field};
-use super::{Field, Fields, Framing, Kind, Request, bytes, websocket};
+use super::{Field, Fields, Framing, Kind, Request, bytes, via, websocket};
 use crate::config::HeaderEdit;
 
 /// Room for what this hop adds to a head.
@@ -65,6 +65,7 @@ pub fn request_head(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
             Kind::Forwarded if request.known(Kind::XForwardedFor).is_some() => {}
             Kind::XRealIp if !names(field.value, hop.client) => {}
             Kind::Expect if !request.expects_continue => {}
+            Kind::MaxForwards if request.max_forwards.is_some() => {}
             Kind::WebSocketKey if request.extended_connect => {}
             Kind::Cookie => push_cookies(&mut lines, field, request.fields),
             _ => lines.push(field),
@@ -86,6 +87,8 @@ pub fn request_head(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
         b"traceparent: ",
         hop.traceparent.as_bytes(),
     );
+    push_own(out, hop, "via", b"Via: ", via::entry(request.version));
+    push_hops(out, request, hop);
     if hop.early && request.field(b"early-data").is_none() {
         push_own(out, hop, "early-data", b"Early-Data: ", b"1");
     }
@@ -126,6 +129,21 @@ fn push_framing(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
     }
 }
 
+/// The names in Connection beyond the usual options, as one list; empty, as it mostly is, if there are none.
+pub fn named(fields: &[Field<'_>]) -> Vec<u8> {
+    let options = Options::of(fields);
+    let mut list = Vec::new();
+    for value in options.values().filter(|_| options.any) {
+        push_all(&mut list, &[value, b","]);
+    }
+    list
+}
+
+/// Whether a list made by [`named`] has this name: then the trailer of that name goes no further (RFC 9110 §7.6.1).
+pub fn is_named(list: &[u8], name: &[u8]) -> bool {
+    members(list).any(|option| option.eq_ignore_ascii_case(name))
+}
+
 /// An upgrade to h2c would carry requests past this proxy's checks, so it is not passed on.
 pub fn may_upgrade(request: &Request<'_>) -> bool {
     request.known(Kind::Upgrade).is_some_and(|protocols| {
@@ -163,18 +181,6 @@ fn names(value: &[u8], client: IpAddr) -> bool {
         .ok()
         .and_then(|text| text.parse().ok());
     address.is_some_and(|address: IpAddr| address.to_canonical() == client)
-}
-
-/// CGI-style origins read `X_Forwarded_For` and `X-Forwarded-For` as one name.
-fn is_alias(name: &[u8]) -> bool {
-    let mut plain = [0u8; 24];
-    let Some(copy) = plain.get_mut(..name.len()) else {
-        return false;
-    };
-    for (to, from) in copy.iter_mut().zip(name) {
-        *to = if *from == b'_' { b'-' } else { *from };
-    }
-    Kind::of(copy) != Kind::Other
 }
 
 /// The Connection options of a message beyond `close`, `keep-alive` and `upgrade`: names of hop-by-hop fields.
@@ -234,6 +240,15 @@ fn push_cookies(lines: &mut Lines<'_, '_>, field: &Field<'_>, fields: &[Field<'_
         push_all(out, &[b"; ", crumb.value]);
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// What is left of the hops that the request may take (RFC 9110 §7.6.2).
+fn push_hops(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
+    if let Some(hops) = request.max_forwards {
+        let mut digits = itoa::Buffer::new();
+        let left = digits.format(hops.saturating_sub(1)).as_bytes();
+        push_own(out, hop, "max-forwards", b"Max-Forwards: ", left);
+    }
 }
 
 /// A field that this hop writes, unless the route's edits say otherwise. `start` is its name as it is written, with the colon.
@@ -297,19 +312,29 @@ fn push_forwarded_for(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Chooses the response fields that go on to the client; framing and connection fields are the wire's own.
+/// Whether a 101 names a protocol, and none but what was offered (RFC 9110 §7.8).
+pub fn switches_as_offered(received: &[Field<'_>], offered: &[u8]) -> bool {
+    let mut chosen = received
+        .iter()
+        .filter(|field| field.kind == Kind::Upgrade)
+        .flat_map(|field| members(field.value))
+        .peekable();
+    chosen.peek().is_some() && chosen.all(|protocol| is_named(offered, protocol))
+}
+
+/// Chooses the response fields that go on to the client; framing and connection fields are the wire's own. `upgrade`: the client
+/// is to learn of Upgrade.
 pub fn response_fields<'a>(
     received: &[Field<'a>],
     edits: &'a HeaderEdit,
-    tunnel: bool,
+    upgrade: bool,
     kept: &mut Fields<'a>,
 ) {
     let options = Options::of(received);
     for field in received {
-        let of_tunnel = tunnel && field.kind == Kind::Upgrade;
+        let told = upgrade && field.kind == Kind::Upgrade;
         let hop_by_hop = field.kind.is_hop_by_hop() || options.list(field);
-        if (hop_by_hop && !of_tunnel) || field.kind == Kind::Server || edits_name(edits, field.name)
-        {
+        if (hop_by_hop && !told) || field.kind == Kind::Server || edits_name(edits, field.name) {
             continue;
         }
         // `kept` has room for every received field; only additions can overflow it.
@@ -335,10 +360,10 @@ pub fn response_field<'a>(kept: &mut Fields<'a>, edits: &HeaderEdit, field: Fiel
 
 #[inline]
 fn edits_name(edits: &HeaderEdit, name: &[u8]) -> bool {
-    !(edits.set.is_empty() && edits.remove.is_empty()) && is_named(edits, name)
+    !(edits.set.is_empty() && edits.remove.is_empty()) && has_edit(edits, name)
 }
 
-fn is_named(edits: &HeaderEdit, name: &[u8]) -> bool {
+fn has_edit(edits: &HeaderEdit, name: &[u8]) -> bool {
     let is = |known: &str| known.as_bytes().eq_ignore_ascii_case(name);
     edits.set.iter().any(|(known, _)| is(known)) || edits.remove.iter().any(|known| is(known))
 }

@@ -1,8 +1,9 @@
 //! A request head, checked: the same for HTTP/1 bytes and for an HTTP/2 header list.
 
-use super::field::{is_lower_token, is_token, is_value, members};
+use super::field::{is_lower_token, is_value, members};
+use super::line::{check_method, check_target, coding_fault, split_query};
 use super::list::HeaderList;
-use super::{Fault, Field, Fields, Framing, Kind, Version, authority, bytes};
+use super::{Fault, Field, Fields, Framing, Kind, Version, authority};
 use crate::reason::Reason;
 
 /// A valid request head. Routing, filters and the head for the endpoint are made from this view.
@@ -12,7 +13,7 @@ pub struct Request<'a> {
     pub method: &'a [u8],
     /// Host and optional port; empty only in HTTP/1.0 without Host.
     pub authority: &'a [u8],
-    /// Path and query as received, or `*`.
+    /// Path and query as received, or `*`. An absolute-form may have had a query and no path: then there is none here.
     pub target: &'a [u8],
     /// Of the wire it came over.
     pub version: Version,
@@ -33,12 +34,17 @@ pub struct Request<'a> {
     pub extended_connect: bool,
     /// The client said `TE: trailers`.
     pub accepts_trailers: bool,
+    /// How many more hops a TRACE or OPTIONS may go, if it says so (RFC 9110 §7.6.2).
+    pub max_forwards: Option<u8>,
 }
 
 impl<'a> Request<'a> {
     /// The path without the query.
     pub fn path(&self) -> &'a [u8] {
-        split_query(self.target).0
+        match split_query(self.target).0 {
+            [] => b"/",
+            path => path,
+        }
     }
 
     /// The query without its question mark; empty when there is none.
@@ -75,6 +81,8 @@ pub(super) struct FieldFacts<'a> {
     pub upgrade_field: bool,
     pub expects_continue: bool,
     pub accepts_trailers: bool,
+    max_forwards: Option<&'a [u8]>,
+    max_forwards_again: bool,
 }
 
 impl<'a> FieldFacts<'a> {
@@ -87,9 +95,7 @@ impl<'a> FieldFacts<'a> {
             Kind::ContentLength => self.note_length(field.value)?,
             Kind::TransferEncoding => {
                 if self.chunked || !field.value.eq_ignore_ascii_case(b"chunked") {
-                    return Err(Fault::smuggling(
-                        "Transfer-Encoding is not exactly `chunked` (RFC 9112 §6.1)",
-                    ));
+                    return Err(coding_fault(field.value));
                 }
                 self.chunked = true;
             }
@@ -101,6 +107,9 @@ impl<'a> FieldFacts<'a> {
                 }
             }
             Kind::Upgrade => self.upgrade_field = true,
+            Kind::MaxForwards => {
+                self.max_forwards_again = self.max_forwards.replace(field.value).is_some();
+            }
             Kind::Expect => {
                 if !field.value.eq_ignore_ascii_case(b"100-continue") {
                     return Err(Fault {
@@ -118,6 +127,26 @@ impl<'a> FieldFacts<'a> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// How far a request of this method may still go (RFC 9110 §7.6.2).
+    pub(super) fn max_forwards(&self, method: &[u8]) -> Result<Option<u8>, Fault> {
+        let Some(value) = self.max_forwards else {
+            return Ok(None);
+        };
+        if !matches!(method, b"TRACE" | b"OPTIONS") {
+            return Ok(None);
+        }
+        let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+        if self.max_forwards_again || !is_number {
+            return Err(Fault::malformed(
+                "Max-Forwards is not one number (RFC 9110 §7.6.2)",
+            ));
+        }
+        let number = value.iter().fold(0u8, |sum, digit| {
+            sum.saturating_mul(10).saturating_add(digit - b'0')
+        });
+        Ok(Some(number))
     }
 
     /// One value of digits; a second field must not differ, and lists are refused (RFC 9112 §6.3).
@@ -144,55 +173,6 @@ pub(super) fn parse_length(value: &[u8]) -> Option<u64> {
         sum.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'))
     });
     i64::try_from(number).is_ok().then_some(number)
-}
-
-/// An origin-form target (RFC 9112 §3.2.1), whatever the wire.
-pub(super) fn check_target(target: &[u8]) -> Result<(), Fault> {
-    if target.first() != Some(&b'/') {
-        return Err(Fault::malformed(
-            "the request target is not a path (RFC 9112 §3.2)",
-        ));
-    }
-    let classes = bytes::common(target);
-    let is_plain = |text: &[u8]| bytes::common(text) & bytes::NO_BACKSLASH != 0;
-    // Some origins read a backslash in a path as a slash.
-    if classes & bytes::TARGET != 0
-        && (classes & bytes::NO_BACKSLASH != 0 || is_plain(split_query(target).0))
-    {
-        Ok(())
-    } else {
-        Err(Fault::malformed(
-            "a character that no request target may hold (RFC 3986 §2)",
-        ))
-    }
-}
-
-/// Path and query, without the question mark.
-fn split_query(target: &[u8]) -> (&[u8], &[u8]) {
-    match target.iter().position(|byte| *byte == b'?') {
-        Some(at) => (
-            target.get(..at).unwrap_or_default(),
-            target.get(at + 1..).unwrap_or_default(),
-        ),
-        None => (target, b""),
-    }
-}
-
-/// Methods that a reverse proxy does not forward.
-pub(super) fn check_method(method: &[u8]) -> Result<(), Fault> {
-    if !is_token(method) {
-        return Err(Fault::malformed(
-            "the method is not a token (RFC 9110 §9.1)",
-        ));
-    }
-    if method == b"CONNECT" {
-        return Err(Fault {
-            reason: Reason::MethodRefused,
-            status: 405,
-            detail: "CONNECT asks for a forward proxy (RFC 9110 §9.3.6)",
-        });
-    }
-    Ok(())
 }
 
 /// Makes a request of an HTTP/2 header list (RFC 9113 §8.2, §8.3). `ended`: no DATA follows.
@@ -239,6 +219,7 @@ pub fn from_list<'f, 'a: 'f>(
         upgrade: extended_connect,
         extended_connect,
         accepts_trailers: facts.accepts_trailers,
+        max_forwards: facts.max_forwards(method)?,
     })
 }
 
@@ -311,7 +292,9 @@ impl<'a> Pseudo<'a> {
 
     fn effective_authority(&self, host: Option<&'a [u8]>) -> Result<&'a [u8], Fault> {
         let authority = match (self.authority, host) {
-            (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
+            (Some(authority), Some(host))
+                if !authority::is_same(authority, host, self.scheme.unwrap_or_default()) =>
+            {
                 return Err(Fault::smuggling(
                     "Host differs from :authority (RFC 9113 §8.3.1)",
                 ));
@@ -336,13 +319,7 @@ fn note_list_field<'a>(facts: &mut FieldFacts<'a>, field: &Field<'a>) -> Result<
             Ok(())
         }
         Kind::ContentLength => facts.note_length(field.value),
-        Kind::Connection
-        | Kind::KeepAlive
-        | Kind::ProxyConnection
-        | Kind::TransferEncoding
-        | Kind::Upgrade => Err(Fault::smuggling(
-            "a connection-specific field in HTTP/2 (RFC 9113 §8.2.2)",
-        )),
+        kind if is_connection_specific(kind) => Err(CONNECTION_SPECIFIC),
         _ => facts.note(field),
     }
 }
@@ -387,3 +364,30 @@ pub fn checked_list_field<'a>(name: &'a [u8], value: &'a [u8]) -> Result<Field<'
     }
     Ok(Field::new(name, value))
 }
+
+/// A trailer of a header list: a regular field that is not about a connection, which no part of a message may have
+/// (RFC 9113 §8.2.2).
+///
+/// # Errors
+/// `Malformed` or `Smuggling`, to be treated as a stream error.
+pub fn checked_list_trailer<'a>(name: &'a [u8], value: &'a [u8]) -> Result<Field<'a>, Fault> {
+    let field = checked_list_field(name, value)?;
+    if is_connection_specific(field.kind) {
+        return Err(CONNECTION_SPECIFIC);
+    }
+    Ok(field)
+}
+
+const fn is_connection_specific(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Connection
+            | Kind::KeepAlive
+            | Kind::ProxyConnection
+            | Kind::TransferEncoding
+            | Kind::Upgrade
+    )
+}
+
+const CONNECTION_SPECIFIC: Fault =
+    Fault::smuggling("a connection-specific field in HTTP/2 (RFC 9113 §8.2.2)");

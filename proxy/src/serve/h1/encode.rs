@@ -43,10 +43,20 @@ pub(super) fn final_head(
             return (Coding::Raw, false);
         }
     }
-    if !keep_alive {
-        out.extend_from_slice(b"Connection: close\r\n");
+    let option: &[u8] = if !keep_alive {
+        b"close"
     } else if terms.version == Version::H10 {
-        out.extend_from_slice(b"Connection: keep-alive\r\n");
+        b"keep-alive"
+    } else {
+        b""
+    };
+    // Upgrade is never sent without its option (RFC 9110 §7.8).
+    let upgrade = head.fields.iter().any(|field| field.kind == Kind::Upgrade);
+    match (option, upgrade) {
+        (b"", true) => out.extend_from_slice(b"Connection: upgrade\r\n"),
+        (b"", false) => {}
+        (option, true) => push_field(out, b"Connection", &[option, b", upgrade"].concat()),
+        (option, false) => push_field(out, b"Connection", option),
     }
     out.extend_from_slice(b"\r\n");
     (coding, keep_alive)

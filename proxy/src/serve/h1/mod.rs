@@ -61,6 +61,9 @@ async fn next_request(
     });
     let mut began = first.then_some(downstream.accepted);
     loop {
+        if looked_at == 0 {
+            wire.skip_empty_lines();
+        }
         if wire.has_line_beyond(looked_at) || wire.input().len() >= listener.max_header {
             looked_at = wire.input().len();
             if let Some(prepared) = parse(local, downstream, wire) {

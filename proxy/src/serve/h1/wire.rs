@@ -103,6 +103,13 @@ impl H1Wire {
         self.input.get(self.unread..).unwrap_or_default()
     }
 
+    /// Drops empty lines before a request (RFC 9112 §2.2): they begin nothing.
+    pub(super) fn skip_empty_lines(&mut self) {
+        while self.input().starts_with(b"\r\n") {
+            self.unread += 2;
+        }
+    }
+
     /// Whether parsing may get further than last time: only a line end can complete anything.
     pub(super) fn has_line_beyond(&self, looked_at: usize) -> bool {
         self.input()
@@ -362,7 +369,9 @@ impl Wire for H1Wire {
             output.extend_from_slice(b"\r\n");
         }
         self.closing = self.tunnel;
-        self.hold = self.keep_alive && self.unread < self.input.len();
+        // Whoever reads nothing must not make us collect answers, not even those without payload.
+        let room = self.output.len() < OUTPUT_LIMIT;
+        self.hold = room && self.keep_alive && self.unread < self.input.len();
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WireError>> {

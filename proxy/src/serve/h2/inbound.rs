@@ -1,7 +1,7 @@
 //! Requests: header blocks, payload and resets from the client.
 
 use openclaw_core::message::chunked::is_safe_trailer;
-use openclaw_core::message::request::checked_list_field;
+use openclaw_core::message::request::checked_list_trailer;
 use openclaw_core::message::{Fault, Framing, HeaderList, Request};
 
 use super::connection::{Arrival, Connection, Life, OpenBlock};
@@ -346,7 +346,7 @@ const WRONG_LENGTH: Fault =
 /// Writes trailers as field lines; those that mean nothing behind a body are left out, as on every wire.
 fn note_trailers(list: &HeaderList, out: &mut Vec<u8>) -> Result<(), Fault> {
     for (name, value) in list.iter() {
-        let field = checked_list_field(name, value)?;
+        let field = checked_list_trailer(name, value)?;
         if is_safe_trailer(field.name) {
             for part in [field.name, b": ", field.value, b"\r\n"] {
                 out.extend_from_slice(part);

@@ -5,8 +5,11 @@ use std::net::SocketAddr;
 use super::{bytes, check, list};
 use crate::config::HeaderEdit;
 use crate::message::h1::parse_request;
-use crate::message::render::{Hop, request_head, response_field, response_fields};
+use crate::message::render::{
+    Hop, is_named, named, request_head, response_field, response_fields, switches_as_offered,
+};
 use crate::message::request::from_list;
+use crate::message::via::passes;
 use crate::message::{Field, Fields, Request, websocket};
 
 fn hop<'a>(target: &'a [u8], trusted: bool, edits: &'a HeaderEdit) -> Hop<'a> {
@@ -46,7 +49,7 @@ fn of_h2(row: &str, ended: bool, edits: &HeaderEdit) -> String {
 }
 
 /// What this hop says of itself to an endpoint, when nobody else says anything.
-const OWN: &str = "X-Forwarded-For: 192.0.2.1↵X-Forwarded-Proto: https↵X-Forwarded-Host: a↵X-Request-Id: ID↵traceparent: TP↵";
+const OWN: &str = "X-Forwarded-For: 192.0.2.1↵X-Forwarded-Proto: https↵X-Forwarded-Host: a↵X-Request-Id: ID↵traceparent: TP↵Via: 1.1 openclaw↵";
 
 /// Rows of fields after `GET / HTTP/1.1, Host: a`; left are the fields that the endpoint gets, OWN included as `…`.
 fn check_fields(trusted: bool, edits: &HeaderEdit, table: &str) {
@@ -68,7 +71,7 @@ fn fields_of_one_hop_stay_on_it() {
         x-Y: z↵x-Y: a↵…        | x-Y: z↵x-Y: a↵
         …                      | Connection: close↵
         …                      | Keep-Alive: timeout=5↵Proxy-Connection: x↵Proxy-Authenticate: x↵Proxy-Authorization: x↵
-        …                      | Trailer: x↵Upgrade: x↵HTTP2-Settings: AA↵TE: gzip↵
+        Trailer: x↵…           | Trailer: x↵Upgrade: x↵HTTP2-Settings: AA↵TE: gzip↵
         # Connection names fields of this hop, on as many lines as it likes
         Z: 3↵…                 | Connection: x, Y↵X: 1↵y: 2↵Z: 3↵
         Z: 3↵…                 | X: 1↵Connection: x↵y: 2↵Connection: close, y↵Z: 3↵
@@ -105,7 +108,7 @@ fn fields_of_one_hop_stay_on_it() {
 
 #[test]
 fn a_trusted_proxy_is_believed_and_its_list_extended() {
-    let tail = "X-Request-Id: ID↵traceparent: TP↵";
+    let tail = "X-Request-Id: ID↵traceparent: TP↵Via: 1.1 openclaw↵";
     check_fields(
         true,
         &HeaderEdit::default(),
@@ -161,7 +164,7 @@ fn edits_have_the_last_word() {
     );
     assert_eq!(
         of_h1("GET / HTTP/1.1↵Host: a↵↵", false, &host),
-        "GET / HTTP/1.1↵X-Forwarded-For: 192.0.2.1↵X-Forwarded-Host: a↵X-Request-Id: ID↵traceparent: TP↵\
+        "GET / HTTP/1.1↵X-Forwarded-For: 192.0.2.1↵X-Forwarded-Host: a↵X-Request-Id: ID↵traceparent: TP↵Via: 1.1 openclaw↵\
          host: inner↵x-forwarded-proto: http↵↵"
     );
     let none = edits(
@@ -172,6 +175,7 @@ fn edits_have_the_last_word() {
             "x-request-id",
             "traceparent",
             "x-forwarded-host",
+            "via",
         ],
     );
     assert_eq!(
@@ -205,7 +209,7 @@ fn an_http_1_0_request_without_host_gets_the_address_it_came_to() {
     assert_eq!(
         of_h1("GET / HTTP/1.0↵↵", false, &HeaderEdit::default()),
         "GET / HTTP/1.1↵Host: 192.0.2.9:8443↵X-Forwarded-For: 192.0.2.1↵X-Forwarded-Proto: https↵\
-         X-Request-Id: ID↵traceparent: TP↵↵"
+         X-Request-Id: ID↵traceparent: TP↵Via: 1.0 openclaw↵↵"
     );
 }
 
@@ -213,12 +217,16 @@ fn an_http_1_0_request_without_host_gets_the_address_it_came_to() {
 fn cookie_crumbs_become_one_field() {
     let row = ":method=GET ; :scheme=https ; :path=/ ; :authority=a ; cookie=a=1 ; x=y ; cookie=b=2 ; cookie=c=3";
     assert_eq!(
-        of_h2(row, true, &HeaderEdit::default()).replace(OWN, "…"),
+        of_h2(row, true, &HeaderEdit::default())
+            .replace("Via: 2.0", "Via: 1.1")
+            .replace(OWN, "…"),
         "GET / HTTP/1.1↵Host: a↵cookie: a=1; b=2; c=3↵x: y↵…↵"
     );
     let edit = edits(&[("cookie", "own")], &[], &[]);
     assert_eq!(
-        of_h2(row, true, &edit).replace(OWN, "…"),
+        of_h2(row, true, &edit)
+            .replace("Via: 2.0", "Via: 1.1")
+            .replace(OWN, "…"),
         "GET / HTTP/1.1↵Host: a↵x: y↵…cookie: own↵↵"
     );
 }
@@ -228,7 +236,9 @@ fn the_endpoint_cannot_tell_by_which_wire_a_request_came() {
     let same = |h1: &str, h2: &str, ended: bool| {
         let none = HeaderEdit::default();
         let h2 = format!(":scheme=https ; :authority=a ; {h2}");
-        assert_eq!(of_h1(h1, false, &none), of_h2(&h2, ended, &none));
+        // But for Via, which says it.
+        let of_h2 = of_h2(&h2, ended, &none).replace("Via: 2.0", "Via: 1.1");
+        assert_eq!(of_h1(h1, false, &none), of_h2);
     };
     same(
         "GET /x?y=z HTTP/1.1↵Host: a↵user-agent: t↵x: 1↵x: 2↵↵",
@@ -279,7 +289,7 @@ fn an_extended_connect_becomes_the_upgrade_that_it_stands_for() {
     request_head(&mut out, &request, &hop);
     let got = String::from_utf8_lossy(&out).replace("\r\n", "↵");
     assert_eq!(
-        got.replace(OWN, "…"),
+        got.replace("Via: 2.0", "Via: 1.1").replace(OWN, "…"),
         "GET /chat HTTP/1.1↵Host: a↵sec-websocket-version: 13↵sec-websocket-protocol: p↵origin: o↵…Upgrade: websocket↵Sec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEA==↵Connection: upgrade↵↵"
     );
 }
@@ -308,7 +318,7 @@ fn responses_lose_what_belongs_to_the_hop() {
         r"
         X: y↵Date: d↵Set-Cookie: a↵Set-Cookie: b↵ | X: y↵Date: d↵Set-Cookie: a↵Set-Cookie: b↵
         X: y↵                  | Connection: close↵Keep-Alive: timeout=5↵X: y↵Content-Length: 5↵
-        X: y↵                  | Transfer-Encoding: chunked↵Trailer: t↵Upgrade: h2c↵Server: origin/1↵X: y↵
+        Trailer: t↵X: y↵       | Transfer-Encoding: chunked↵Trailer: t↵Upgrade: h2c↵Server: origin/1↵X: y↵
         Z: 3↵                  | Connection: x↵X: 1↵connection: close, Y↵y: 2↵Z: 3↵
         Z: 3↵                  | Proxy-Authenticate: x↵Proxy-Connection: x↵Z: 3↵
         ",
@@ -381,4 +391,46 @@ fn additions_to_a_full_response_head_are_left_out() {
     let mut kept = Fields::new();
     response_fields(&received, &edit, false, &mut kept);
     assert_eq!(kept.len(), 100);
+}
+
+#[test]
+fn passes_through_our_kind_are_counted_in_every_via() {
+    let count = |values: &[&'static str]| {
+        let field = |value: &&'static str| Field::new(b"via", value.as_bytes());
+        passes(&values.iter().map(field).collect::<Vec<_>>())
+    };
+    assert_eq!(count(&[]), 0);
+    assert_eq!(count(&["1.1 openclaw"]), 1);
+    assert_eq!(count(&["1.0 fred, 1.1 openclaw (x)", "2.0\topenclaw,,"]), 2);
+    assert_eq!(count(&["1.1 openclaws", "openclaw", "1.1 x openclaw"]), 0);
+}
+
+#[test]
+fn trailers_that_connection_names_are_known() {
+    let fields = |values: &'static [&'static str]| -> Vec<Field<'static>> {
+        let field = |value: &&'static str| Field::new(b"connection", value.as_bytes());
+        values.iter().map(field).collect()
+    };
+    assert!(named(&fields(&["close", "keep-alive, upgrade"])).is_empty());
+    let list = named(&fields(&["close, X-A", "x-b"]));
+    for (name, expected) in [("x-a", true), ("X-B", true), ("x-c", false)] {
+        assert_eq!(is_named(&list, name.as_bytes()), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_switch_is_one_of_those_that_were_offered() {
+    for (chosen, expected) in [
+        (&["websocket"][..], true),
+        (&["WebSocket"], true),
+        (&["foo/2, websocket"], true),
+        (&["websocket", "h2c"], false),
+        (&[""], false),
+        (&[], false),
+    ] {
+        let field = |value: &&'static str| Field::new(b"upgrade", value.as_bytes());
+        let fields: Vec<Field<'_>> = chosen.iter().map(field).collect();
+        let got = switches_as_offered(&fields, b"foo/2, websocket");
+        assert_eq!(got, expected, "{chosen:?}");
+    }
 }

@@ -189,7 +189,10 @@ fn framing() {
         400 http.smuggling             | POST / HTTP/1.0↵Host: a↵Transfer-Encoding: chunked↵↵
         400 http.smuggling             | POST / HTTP/1.1↵Host: a↵Transfer-Encoding: chunked↵Transfer-Encoding: chunked↵↵
         400 http.smuggling             | POST / HTTP/1.1↵Host: a↵Transfer-Encoding: chunked↵Transfer-Encoding: identity↵↵
-        400 http.smuggling             | POST / HTTP/1.1↵Host: a↵Transfer-Encoding: gzip, chunked↵↵
+        # RFC 9112 §6.1: a coding that is not understood, where the end of the body is clear
+        501 http.smuggling             | POST / HTTP/1.1↵Host: a↵Transfer-Encoding: gzip, chunked↵↵
+        400 http.smuggling             | POST / HTTP/1.1↵Host: a↵Transfer-Encoding: ,chunked↵↵
+        400 http.smuggling             | POST / HTTP/1.1↵Host: a↵Transfer-Encoding: a b, chunked↵↵
         400 http.smuggling             | POST / HTTP/1.1↵Host: a↵Transfer-Encoding: chunked, chunked↵↵
         400 http.smuggling             | POST / HTTP/1.1↵Host: a↵Transfer-Encoding: chunked, identity↵↵
         400 http.smuggling             | POST / HTTP/1.1↵Host: a↵Transfer-Encoding: identity↵↵

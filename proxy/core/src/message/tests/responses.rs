@@ -67,7 +67,8 @@ fn status_lines_and_fields() {
         refused              | GET / HTTP/1.1↵Host: a↵↵
         refused              | \0\0\0\0
         # RFC 9112 §5.1, §5.2: what a proxy would have to repair is refused
-        refused              | HTTP/1.1 200 OK↵Content-Length : 5↵↵
+        # RFC 9112 §5.1: white space before the colon is taken off
+        200 5                | HTTP/1.1 200 OK↵Content-Length : 5↵↵
         refused              | HTTP/1.1 200 OK↵X: y↵ z↵↵
         refused              | HTTP/1.1 200 OK↵X: \0↵↵
         refused              | HTTP/1.1 200 OK↵X: a\rb↵↵
