@@ -189,12 +189,17 @@ impl<A: Application> Core<A> {
             }
         }
         let complete_by = slot.as_ref().and_then(|slot| slot.complete_by);
-        if quic.is_drained() {
-            *slot = None;
-            self.timers.arm(key, None);
-        } else {
+        if !quic.is_drained() {
             let due = quic.poll_timeout().into_iter().chain(complete_by).min();
             self.timers.arm(key, due);
+            return;
+        }
+        drop(quic);
+        // The endpoint gives the handle to another: whoever has yet to hear of the end hears of it now.
+        self.run(key);
+        self.timers.arm(key, None);
+        if let Some(slot) = self.slots.get_mut(key) {
+            *slot = None;
         }
     }
 }
