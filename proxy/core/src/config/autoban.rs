@@ -142,12 +142,6 @@ fn thresholds(section: &Section<'_>) -> Option<Thresholds> {
     let threshold = |key| section.optional(key, values::count(1, 1_000_000)).ok();
     let (waf, auth) = (threshold("waf"), threshold("auth"));
     let (limit, protocol) = (threshold("limit"), threshold("protocol"));
-    for key in ["waf", "auth"].into_iter().filter(|key| section.has(key)) {
-        let complaint = Complaint::new("this bans nobody: nothing gives such a verdict yet");
-        section
-            .reader
-            .warn(section.place_of(key), &section.key_path(key), complaint);
-    }
     Some(Thresholds {
         waf: waf?,
         auth: auth?,

@@ -419,8 +419,7 @@ fn what_does_nothing_or_more_than_it_seems_to_is_a_warning() {
 fn keys_of_the_shield_that_are_right_and_still_not_meant_are_warned_of() {
     let text = format!(
         "{SMALL}[[route]]\nto = \"app\"\n[shield]\ninterfaces = [\"eth0\", \"eth1\", \"eth0\"]\n\
-         lists = [{{ name = \"a\", url = \"http://a\", every = \"5s\" }}, {{ name = \"b\", url = \"http://b\", every = \"1m\" }}]\n\
-         [autoban]\nafter = {{ waf = 3, limit = 2 }}\n"
+         lists = [{{ name = \"a\", url = \"http://a\", every = \"5s\" }}, {{ name = \"b\", url = \"http://b\", every = \"1m\" }}]\n"
     );
     let loaded = load_text(&text).unwrap();
     assert_eq!(loaded.config.shield.interfaces, ["eth0", "eth1"]);
@@ -435,10 +434,6 @@ fn keys_of_the_shield_that_are_right_and_still_not_meant_are_warned_of() {
             (
                 "shield.lists[0].every",
                 "the url is fetched more than once a minute"
-            ),
-            (
-                "autoban.after.waf",
-                "this bans nobody: nothing gives such a verdict yet"
             ),
         ]
     );
