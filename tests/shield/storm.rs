@@ -168,7 +168,7 @@ fn clients_are_served_while_a_flood_from_forged_sources_is_answered_with_cookies
     let proxy = field.start(&format!(
         "interfaces = [\"{INTERFACE}\"]\nsyn = {{ mode = \"always\", variant = \"raw\" }}"
     ));
-    proxy.wait_for("an attack has begun");
+    proxy.wait_for("every SYN is answered with a cookie");
     let maps = Maps::open(&Pins::new(&field.pins.0)).unwrap();
     let server = field.address();
     let before = inside(&field.net.client, forged_answers);
@@ -232,7 +232,7 @@ impl Outcome {
         let pins = PinDir::new();
         let mut idle = load(&pins);
         if is_shielded {
-            proxy.wait_for("an attack has begun");
+            proxy.wait_for("every SYN is answered with a cookie");
         } else {
             idle.maps().set_config(&Config::OFF).unwrap();
             inside(&field.net.server, || idle.attach(INTERFACE, Mode::Native)).unwrap();

@@ -6,7 +6,7 @@ use std::fs;
 use serde_json::Value;
 
 use super::ledger::{Asked, Fate, Ledger};
-use crate::support::{Proxy, curl};
+use crate::support::{Proxy, curl, wait_until};
 
 /// A line of the access log that is about a request of ours.
 struct Line {
@@ -17,7 +17,15 @@ struct Line {
 /// Every request that was answered stands in the log once, with that answer; each that broke off stands there with a reason; nothing
 /// else stands there, and the metrics count the same.
 pub(super) fn check(proxy: &Proxy, ledger: &Ledger) {
-    let text = fs::read_to_string(proxy.folder().path().join("access.log")).unwrap();
+    let log = proxy.folder().path().join("access.log");
+    let read = || fs::read_to_string(&log).unwrap();
+    // Workers hand their lines to the writer now and then.
+    wait_until("every line is written", || {
+        let text = read();
+        let exchanges = text.lines().filter(|line| !line.contains("\"id\":null"));
+        i64::try_from(exchanges.count()).unwrap() >= total(proxy, "openclaw_requests_total")
+    });
+    let text = read();
     let mut lines: HashMap<u64, Vec<Line>> = HashMap::new();
     let mut exchanges = 0;
     for line in text.lines() {
