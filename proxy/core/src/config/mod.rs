@@ -7,6 +7,7 @@ mod admin;
 mod autoban;
 mod document;
 mod doubts;
+mod endpoint;
 mod format;
 mod geo;
 mod headers;
@@ -41,6 +42,7 @@ mod variables;
 
 pub use admin::Admin;
 pub use autoban::{Autoban, Thresholds};
+pub use endpoint::{Endpoint, EndpointAddress, endpoint_address};
 pub use format::format;
 pub use geo::{Geo, GeoRule};
 pub use headers::{HeaderEdit, HeaderEdits};
@@ -63,9 +65,7 @@ pub use shield::{OnExit, PacketAction, Prefix, Shield, ShieldAction, ShieldMode}
 pub use syn::{Syn, SynMode, SynVariant};
 pub use tls::{Certificate, Tls, TlsVersion};
 pub use udp::Udp;
-pub use upstream::{
-    Balance, Endpoint, EndpointAddress, Upstream, UpstreamProtocol, endpoint_address,
-};
+pub use upstream::{Balance, Upstream, UpstreamProtocol};
 
 /// What is served when there is no file.
 pub const DEFAULT: &str = include_str!("../../../../config/default.toml");
