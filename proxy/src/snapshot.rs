@@ -1,5 +1,6 @@
 //! A configuration made ready to serve: compiled once by the control plane, immutable, shared by all workers.
 
+mod queue;
 mod standing;
 
 use std::collections::HashMap;
@@ -12,6 +13,7 @@ use openclaw_core::certificates::ByName;
 use openclaw_core::config::Config;
 use openclaw_core::limit::Table;
 
+pub use self::queue::{Queue, Waiter};
 pub use self::standing::{Standing, UnderWay};
 
 /// What every worker serves from until the next one arrives.
@@ -47,9 +49,11 @@ pub struct TlsSetup {
 }
 
 /// An upstream with its names resolved.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct UpstreamSetup {
     pub endpoints: Vec<ResolvedEndpoint>,
+    /// Goes on from snapshot to snapshot while the upstream keeps its name.
+    pub queue: Arc<Queue>,
 }
 
 /// What a limit counts with. It goes on from snapshot to snapshot while the route keeps its name.
@@ -96,6 +100,15 @@ impl PartialEq for ResolvedEndpoint {
 }
 
 impl Eq for ResolvedEndpoint {}
+
+/// The same if its endpoints are; who waits for them is no difference.
+impl PartialEq for UpstreamSetup {
+    fn eq(&self, other: &Self) -> bool {
+        self.endpoints == other.endpoints
+    }
+}
+
+impl Eq for UpstreamSetup {}
 
 impl Permits {
     /// A place within both limits. IPv6 addresses count by their /64, which is what one client has.

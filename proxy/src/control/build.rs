@@ -17,7 +17,7 @@ use super::error::Trouble;
 use super::names::Names;
 use crate::listener::quic;
 use crate::snapshot::{
-    LimitSetup, ListenerSetup, Permits, ResolvedEndpoint, Standing, TlsSetup, UpstreamSetup,
+    LimitSetup, ListenerSetup, Permits, Queue, ResolvedEndpoint, Standing, TlsSetup, UpstreamSetup,
 };
 use crate::tls::{CertificateFacts, Keeper, Validity};
 
@@ -33,6 +33,8 @@ pub(super) struct Builder {
     limits: HashMap<Arc<str>, LimitSetup>,
     names: Names,
     standings: Standings,
+    /// By upstream.
+    queues: HashMap<Arc<str>, Arc<Queue>>,
 }
 
 /// By upstream, label and address.
@@ -163,6 +165,7 @@ impl Builder {
         let failures = self.names.ask(upstreams).await;
         let mut resolved = Resolved::default();
         let mut standings = Standings::new();
+        let mut queues = HashMap::new();
         for upstream in upstreams {
             let mut endpoints = Vec::new();
             for (index, endpoint) in upstream.endpoints.iter().enumerate() {
@@ -206,9 +209,12 @@ impl Builder {
                     }
                 }));
             }
-            resolved.upstreams.push(UpstreamSetup { endpoints });
+            let queue = self.queues.remove(&upstream.name).unwrap_or_default();
+            queues.insert(Arc::clone(&upstream.name), Arc::clone(&queue));
+            resolved.upstreams.push(UpstreamSetup { endpoints, queue });
         }
         self.standings = standings;
+        self.queues = queues;
         resolved
     }
 
