@@ -12,6 +12,7 @@ use std::time::Instant;
 use openclaw_core::certificates::ByName;
 use openclaw_core::config::Config;
 use openclaw_core::limit::Table;
+use openclaw_core::overlay::Origin;
 
 pub use self::queue::{Queue, Waiter};
 pub use self::standing::{Standing, UnderWay};
@@ -74,6 +75,10 @@ pub struct ResolvedEndpoint {
     pub weight: u32,
     /// As written in the configuration, for logs and metrics.
     pub label: Arc<str>,
+    /// Who names it.
+    pub origin: Origin,
+    /// It gets nothing new.
+    pub is_draining: bool,
     /// Goes on from snapshot to snapshot while the upstream has the endpoint.
     pub standing: Arc<Standing>,
 }
@@ -95,7 +100,9 @@ pub struct Permit {
 /// The same for who connects to it; what is known of it meanwhile is no difference.
 impl PartialEq for ResolvedEndpoint {
     fn eq(&self, other: &Self) -> bool {
-        (self.address, self.weight, &self.label) == (other.address, other.weight, &other.label)
+        let all = |one: &Self| (one.address, one.weight, one.is_draining);
+        let names = (&self.label, &self.origin) == (&other.label, &other.origin);
+        names && all(self) == all(other)
     }
 }
 
@@ -109,6 +116,13 @@ impl PartialEq for UpstreamSetup {
 }
 
 impl Eq for UpstreamSetup {}
+
+impl ResolvedEndpoint {
+    /// The weight that a choice goes by.
+    pub fn share(&self) -> u32 {
+        if self.is_draining { 0 } else { self.weight }
+    }
+}
 
 impl Permits {
     /// A place within both limits. IPv6 addresses count by their /64, which is what one client has.

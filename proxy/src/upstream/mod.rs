@@ -115,7 +115,7 @@ impl Upstream {
             .zip(&setup.endpoints)
             .map(|(name, endpoint)| Member {
                 name,
-                weight: endpoint.weight,
+                weight: endpoint.share(),
             })
             .collect();
         Self {
