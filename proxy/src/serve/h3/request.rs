@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use openclaw_core::message::chunked::is_safe_trailer;
-use openclaw_core::message::request::checked_list_field;
+use openclaw_core::message::request::checked_list_trailer;
 use openclaw_core::message::{Fault, HeaderList};
 use quinn_proto::ReadError;
 
@@ -240,7 +240,7 @@ fn is_connect(list: &HeaderList) -> bool {
 /// Writes trailers as field lines; those that mean nothing behind a body are left out, as on every wire.
 fn note_trailers(list: &HeaderList, out: &mut Vec<u8>) -> Result<(), Fault> {
     for (name, value) in list.iter() {
-        let field = checked_list_field(name, value)?;
+        let field = checked_list_trailer(name, value)?;
         if is_safe_trailer(field.name) {
             for part in [field.name, b": ", field.value, b"\r\n"] {
                 out.extend_from_slice(part);

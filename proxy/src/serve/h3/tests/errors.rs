@@ -385,7 +385,13 @@ fn a_request_without_its_head_is_incomplete() {
 
 #[test]
 fn trailers_are_checked_like_heads() {
-    for wrong in [("Upper", "x"), (":path", "/"), ("a", "b\n")] {
+    for wrong in [
+        ("Upper", "x"),
+        (":path", "/"),
+        ("a", "b\n"),
+        ("connection", "close"),
+        ("transfer-encoding", "chunked"),
+    ] {
         let trailers = f(HEADERS, &section(&[wrong]));
         let (_, reset, _) = reset_by(&[request("POST", "/echo", &[]), trailers].concat(), true);
         assert_eq!(reset, Some(Code::MessageError as u64), "{wrong:?}");
