@@ -2,6 +2,7 @@
 
 mod balance;
 mod health;
+mod tls;
 
 use std::net::SocketAddr;
 
