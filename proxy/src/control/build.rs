@@ -17,7 +17,9 @@ use super::endpoints::{Beside, Standings};
 use super::error::Trouble;
 use super::names::{Ask, Names};
 use crate::listener::quic;
-use crate::snapshot::{ClientTls, LimitSetup, ListenerSetup, Permits, TlsSetup, UpstreamSetup};
+use crate::snapshot::{
+    ClientTls, LimitSetup, ListenerSetup, Permits, Queue, TlsSetup, UpstreamSetup,
+};
 use crate::tls::{CertificateFacts, ClientKeeper, Keeper, Validity};
 
 /// What builds need again and again.
@@ -33,6 +35,8 @@ pub(super) struct Builder {
     limits: HashMap<Arc<str>, LimitSetup>,
     pub(super) names: Names,
     pub(super) standings: Standings,
+    /// By upstream.
+    pub(super) queues: HashMap<Arc<str>, Arc<Queue>>,
 }
 
 /// All of a snapshot that does not depend on the sockets.

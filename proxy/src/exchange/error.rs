@@ -39,6 +39,8 @@ pub(super) enum Error {
     Protocol,
     /// The upstream has no endpoint to offer.
     NoEndpoint,
+    /// All endpoints have as many exchanges as they may have.
+    Saturated,
     /// No connection to an endpoint; nothing was sent. `TimedOut` is ours as well as the kernel's.
     Connect(io::ErrorKind),
     /// The endpoint and the proxy did not come to TLS. `sent_body`: payload had been taken from the client by then.
@@ -118,6 +120,11 @@ impl Error {
                 Reason::UpstreamUnhealthy,
                 "the upstream has no endpoint",
             ),
+            Self::Saturated => fault(
+                503,
+                Reason::UpstreamSaturated,
+                "all endpoints have as many requests as max_connections allows",
+            ),
             Self::Connect(kind) => fault(502, Reason::UpstreamConnect, connect_detail(kind)),
             Self::Tls { fault: tls, .. } => fault(502, Reason::UpstreamTls, tls.detail()),
             Self::Closed { .. } | Self::Unprocessed { .. } | Self::Reset | Self::Truncated => {
@@ -190,6 +197,7 @@ impl Error {
             | Self::Protocol
             | Self::Unspeakable
             | Self::NoEndpoint
+            | Self::Saturated
             | Self::ClientTimeout
             | Self::TurnedAway(_)
             | Self::Filtered(_)
@@ -225,6 +233,7 @@ impl Error {
             | Self::NoRoute
             | Self::Protocol
             | Self::NoEndpoint
+            | Self::Saturated
             | Self::Truncated
             | Self::BadResponse(_)
             | Self::UpstreamTimeout
