@@ -3,6 +3,7 @@
 mod balance;
 mod health;
 mod queue;
+mod tls;
 
 use std::net::SocketAddr;
 
