@@ -108,7 +108,7 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
         (None, _) => Plan::Refuse(Error::NoRoute.fault()),
         (Some(_), Some(refusal)) => Plan::Refuse(Error::Filtered(refusal).fault()),
         (Some(route), None) => goes_no_further(request)
-            .unwrap_or_else(|| plan(local, downstream, request, route, &serving, (&id, client))),
+            .unwrap_or_else(|| plan(local, downstream, &seen, route, &serving, &id)),
     };
     let log = local
         .recorder
@@ -173,11 +173,12 @@ pub fn refuse(
 fn plan(
     local: &Local,
     downstream: &Downstream,
-    request: &Request<'_>,
+    seen: &Seen<'_>,
     route: &Route,
     serving: &Serving,
-    (id, client): (&RequestId, IpAddr),
+    id: &RequestId,
 ) -> Plan {
+    let (request, client) = (seen.request, seen.client);
     let targets = match &route.action {
         Action::Forward(targets) => targets,
         Action::Respond(_) | Action::Redirect(_) => return Plan::Answer,
@@ -188,7 +189,10 @@ fn plan(
     }
     let choice = match targets.as_slice() {
         [only] => only.upstream,
-        several => route::pick_target(several, local.random.borrow_mut().u32(..)),
+        several => {
+            let random = local.random.borrow_mut().u64(..);
+            route::pick(several, &route.split_by, seen, random)
+        }
     };
     let Some(upstream) = serving.upstreams.get(choice) else {
         return Plan::Refuse(Error::NoEndpoint.fault());

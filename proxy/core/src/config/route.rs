@@ -6,13 +6,18 @@ use super::keys::{self, Key};
 use super::problem::Complaint;
 use super::reader::{Item, Section, Unread};
 use super::tree::{Node, Place, Value};
-use super::{HeaderEdits, Limit, Matcher, Respond, headers, limit, matcher, respond, values};
+use super::{
+    HeaderEdits, Limit, Matcher, Respond, SplitBy, headers, limit, matcher, respond, split, values,
+};
+use crate::balance;
 
 #[derive(Clone, Debug)]
 pub struct Route {
     pub name: Arc<str>,
     pub matcher: Matcher,
     pub action: Action,
+    /// Among the upstreams of a forwarding action.
+    pub split_by: SplitBy,
     pub limit: Option<Limit>,
     /// The largest request body; `None`: no limit.
     pub max_body: Option<u64>,
@@ -33,6 +38,8 @@ pub struct Target {
     /// Index into `Config::upstreams`.
     pub upstream: usize,
     pub weight: u32,
+    /// Of its name, by which clients are split: they stay where they are when others come before it in the file.
+    pub name: balance::Key,
 }
 
 #[derive(Clone, Debug)]
@@ -61,6 +68,12 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "The upstream, or several with weights: [{ upstream = \"v1\", weight = 95 }, { upstream = \"v2\", weight = 5 }]. A route has exactly one of to, respond and redirect.",
         )
         .fields(&TARGET),
+        Key::default(
+            "split_by",
+            "word",
+            "\"client_ip\"",
+            "Who sees the same of several upstreams: client_ip (IPv6 by /64), cookie:NAME or header:NAME (without it: by client_ip), or random for each request anew. A changed weight moves no more clients than it has to.",
+        ),
         Key::optional(
             "respond",
             "table",
@@ -148,6 +161,7 @@ pub(super) fn read(number: usize, section: &Section<'_>, upstreams: &[String]) -
         .section("match")
         .and_then(|section| matcher::read(&section));
     let action = read_action(section, upstreams);
+    let split_by = section.value("split_by", split::read);
     let headers = section
         .section("headers")
         .and_then(|section| headers::read(&section));
@@ -166,6 +180,7 @@ pub(super) fn read(number: usize, section: &Section<'_>, upstreams: &[String]) -
             name: Arc::from(name),
             matcher: matcher?,
             action: action?,
+            split_by: split_by?,
             limit: match limit {
                 Some(limit) => Some(limit?),
                 None if section.has("limit") => return None,
@@ -239,18 +254,21 @@ fn read_target(section: &Section<'_>, item: Item, upstreams: &[String]) -> Optio
     let find = |node: &Node| find_upstream(values::string(node)?, upstreams);
     if !matches!(item.node.value, Value::Table(_)) {
         let upstream = section.parse(&item.path, &item.node, find)?;
-        return Some(Target {
-            upstream,
-            weight: 1,
-        });
+        return Some(target(upstream, 1, upstreams));
     }
     let section = section.item_section("to", item)?;
     let upstream = section.value("upstream", find);
     let weight = section.value("weight", values::count(0, 65_535));
-    Some(Target {
-        upstream: upstream?,
-        weight: weight?,
-    })
+    Some(target(upstream?, weight?, upstreams))
+}
+
+fn target(upstream: usize, weight: u32, upstreams: &[String]) -> Target {
+    let name = upstreams.get(upstream).map_or("", String::as_str);
+    Target {
+        upstream,
+        weight,
+        name: balance::Key::of_bytes(name.as_bytes()),
+    }
 }
 
 fn find_upstream(name: &str, upstreams: &[String]) -> Result<usize, Unread> {
