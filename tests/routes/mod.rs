@@ -1,5 +1,9 @@
 //! What routes do with requests, seen from both ends.
 
+mod edits;
+mod explain;
+mod matching;
+mod paths;
 mod split;
 
 use std::net::SocketAddr;

@@ -16,4 +16,5 @@ pub mod message;
 pub mod pace;
 pub mod reason;
 pub mod route;
+pub mod template;
 pub mod trace;

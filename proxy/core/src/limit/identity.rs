@@ -107,6 +107,9 @@ mod tests {
         fn client(&self) -> IpAddr {
             self.client.parse().unwrap()
         }
+        fn scheme(&self) -> &'static str {
+            "http"
+        }
     }
 
     #[test]

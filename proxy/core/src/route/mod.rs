@@ -42,6 +42,8 @@ pub trait Request {
     fn cookies(&self) -> impl Iterator<Item = &[u8]>;
     /// The address that `client` conditions look at.
     fn client(&self) -> IpAddr;
+    /// `http` or `https`.
+    fn scheme(&self) -> &'static str;
 }
 
 /// The routes of a configuration, compiled; built once and never changed.

@@ -71,6 +71,9 @@ mod tests {
         fn client(&self) -> IpAddr {
             std::net::Ipv4Addr::from_bits(self.client).into()
         }
+        fn scheme(&self) -> &'static str {
+            "http"
+        }
     }
 
     fn client(client: u32) -> Asked {

@@ -85,6 +85,14 @@ impl Request for Asked {
     fn client(&self) -> IpAddr {
         self.client.unwrap_or_else(|| [192, 0, 2, 1].into())
     }
+
+    fn scheme(&self) -> &'static str {
+        if self.host.starts_with("tls.") {
+            "https"
+        } else {
+            "http"
+        }
+    }
 }
 
 fn route(matcher: Matcher) -> Route {
@@ -101,6 +109,8 @@ fn route(matcher: Matcher) -> Route {
         max_body: None,
         headers: HeaderEdits::default(),
         strip_prefix: None,
+        add_prefix: None,
+        rewrite: None,
     }
 }
 
