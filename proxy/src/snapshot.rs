@@ -1,5 +1,6 @@
 //! A configuration made ready to serve: compiled once by the control plane, immutable, shared by all workers.
 
+mod queue;
 mod standing;
 
 use std::collections::HashMap;
@@ -11,7 +12,9 @@ use std::time::Instant;
 use openclaw_core::certificates::ByName;
 use openclaw_core::config::Config;
 use openclaw_core::limit::Table;
+use openclaw_core::overlay::Origin;
 
+pub use self::queue::{Queue, Waiter};
 pub use self::standing::{Standing, UnderWay};
 
 /// What every worker serves from until the next one arrives.
@@ -47,9 +50,11 @@ pub struct TlsSetup {
 }
 
 /// An upstream with its names resolved.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct UpstreamSetup {
     pub endpoints: Vec<ResolvedEndpoint>,
+    /// Goes on from snapshot to snapshot while the upstream keeps its name.
+    pub queue: Arc<Queue>,
 }
 
 /// What a limit counts with. It goes on from snapshot to snapshot while the route keeps its name.
@@ -70,6 +75,10 @@ pub struct ResolvedEndpoint {
     pub weight: u32,
     /// As written in the configuration, for logs and metrics.
     pub label: Arc<str>,
+    /// Who names it.
+    pub origin: Origin,
+    /// It gets nothing new.
+    pub is_draining: bool,
     /// Goes on from snapshot to snapshot while the upstream has the endpoint.
     pub standing: Arc<Standing>,
 }
@@ -91,11 +100,29 @@ pub struct Permit {
 /// The same for who connects to it; what is known of it meanwhile is no difference.
 impl PartialEq for ResolvedEndpoint {
     fn eq(&self, other: &Self) -> bool {
-        (self.address, self.weight, &self.label) == (other.address, other.weight, &other.label)
+        let all = |one: &Self| (one.address, one.weight, one.is_draining);
+        let names = (&self.label, &self.origin) == (&other.label, &other.origin);
+        names && all(self) == all(other)
     }
 }
 
 impl Eq for ResolvedEndpoint {}
+
+/// The same if its endpoints are; who waits for them is no difference.
+impl PartialEq for UpstreamSetup {
+    fn eq(&self, other: &Self) -> bool {
+        self.endpoints == other.endpoints
+    }
+}
+
+impl Eq for UpstreamSetup {}
+
+impl ResolvedEndpoint {
+    /// The weight that a choice goes by.
+    pub fn share(&self) -> u32 {
+        if self.is_draining { 0 } else { self.weight }
+    }
+}
 
 impl Permits {
     /// A place within both limits. IPv6 addresses count by their /64, which is what one client has.

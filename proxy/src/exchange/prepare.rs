@@ -356,7 +356,8 @@ fn balance_key(balance: Balance, client: IpAddr, target: &[u8]) -> Key {
     }
 }
 
-fn protocol(version: Version) -> &'static str {
+/// The name of a version, for logs.
+pub(crate) fn protocol(version: Version) -> &'static str {
     match version {
         Version::H10 => "HTTP/1.0",
         Version::H11 => "HTTP/1.1",

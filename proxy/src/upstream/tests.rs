@@ -27,10 +27,13 @@ fn upstream(keepalive: usize, addresses: &[SocketAddr], former: Option<&Upstream
         address: *address,
         weight: 1,
         label: address.to_string().into(),
+        origin: openclaw_core::overlay::Origin::File(0),
+        is_draining: false,
         standing: Arc::default(),
     });
     let setup = UpstreamSetup {
         endpoints: endpoints.collect(),
+        ..UpstreamSetup::default()
     };
     Upstream::new(&config(keepalive), &setup, 0, &[], former, (0, 1))
 }
