@@ -18,4 +18,5 @@ pub mod pace;
 pub mod proxy_protocol;
 pub mod reason;
 pub mod route;
+pub mod template;
 pub mod trace;

@@ -24,6 +24,7 @@ breaker = {}
 [[route]]
 to = [{ upstream = "app" }]
 limit = { rate = "1/s" }
+rewrite = { regex = "a", to = "/" }
 [[route]]
 respond = {}
 [[route]]
@@ -127,6 +128,9 @@ fn document(section: &Section, key: &Key) -> String {
         "route.match" => format!("{listener}{app}[[route]]\n{action}\nmatch = {{ {inline} }}\n"),
         "route.to" => format!("{listener}{app}[[route]]\nto = [{{ {inline} }}]"),
         "route.limit" => format!("{listener}{app}[[route]]\n{action}\nlimit = {{ {inline} }}\n"),
+        "route.rewrite" => format!(
+            "{listener}{app}[[route]]\nto = \"app\"\nmatch = {{ path_regex = '^/v1/(.*)$' }}\nrewrite = {{ {inline} }}\n"
+        ),
         "route.respond" => format!("{listener}[[route]]\nrespond = {{ {inline} }}"),
         "route.redirect" => format!("{listener}[[route]]\nredirect = {{ {inline} }}"),
         "route.headers" => format!("{listener}{app}[[route]]\n{action}\nheaders = {{ {inline} }}"),
