@@ -142,6 +142,19 @@ fn a_client_says_how_urgent_its_requests_are() {
     assert_eq!(pair.close_code(), None);
 }
 
+#[test]
+fn a_head_larger_than_the_client_takes_is_a_reset_and_others_are_answered() {
+    let mut pair = Pair::new();
+    // SETTINGS_MAX_FIELD_SECTION_SIZE of 4096 (RFC 9114 §7.2.4.1).
+    pair.open(Dir::Uni, &[0, 4, 3, 6, 0x50, 0], false);
+    pair.run();
+    let large = pair.ask(&request("GET", "/fields", &[]));
+    assert_eq!(pair.seen[&large].reset, Some(Code::InternalError as u64));
+    let small = pair.ask(&request("GET", "/", &[]));
+    assert_eq!(pair.answer(small).status(), "200");
+    assert_eq!(pair.log.alive.get(), 0);
+}
+
 /// How much has come of each of two responses when half of the larger part has.
 fn shares(priorities: [&str; 2]) -> [usize; 2] {
     let mut pair = Pair::with(Setup {
