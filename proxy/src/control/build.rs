@@ -13,9 +13,9 @@ use openclaw_core::limit::Table;
 use openclaw_core::route::Router;
 
 use super::demo;
+use super::discover::{Ask, Discovery};
 use super::endpoints::{Beside, Standings};
 use super::error::Trouble;
-use super::names::{Ask, Names};
 use crate::listener::quic;
 use crate::snapshot::{LimitSetup, ListenerSetup, Permits, TlsSetup, UpstreamSetup};
 use crate::tls::{CertificateFacts, Keeper, Validity};
@@ -30,7 +30,7 @@ pub(super) struct Builder {
     permits: HashMap<Arc<str>, Arc<Permits>>,
     /// By route.
     limits: HashMap<Arc<str>, LimitSetup>,
-    pub(super) names: Names,
+    pub(super) discovery: Discovery,
     pub(super) standings: Standings,
 }
 
@@ -128,7 +128,7 @@ impl Builder {
 
     /// What was built last serves from now, so the next one that fails goes back to it.
     pub(super) fn taken(&mut self) {
-        self.names.take();
+        self.discovery.take();
     }
 
     fn permits(&mut self, listener: &Arc<str>) -> Arc<Permits> {

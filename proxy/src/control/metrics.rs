@@ -46,6 +46,9 @@ pub(super) async fn page(control: &Control) -> String {
         }
     }
     summary.render(&mut text);
+    control
+        .discovery
+        .collect(&snapshot.config.upstreams, &mut text);
     control.shield.collect(&mut text);
     if let Some(autoban) = &*control.autoban.borrow() {
         autoban.collect(&mut text);

@@ -18,6 +18,7 @@ geo = { database = "c", deny = "ZZ" }
 lists = [{ name = "drop", file = "a" }]
 [upstream.app]
 endpoints = [{ address = "127.0.0.1:80" }]
+discover = { dns = "a:80" }
 health = {}
 breaker = {}
 [[route]]
@@ -112,6 +113,12 @@ fn document(section: &Section, key: &Key) -> String {
             format!("{listener}tls = {{ certificates = [{{ {inline} }}] }}")
         }
         "upstream" => format!("{listener}[upstream.app]\n{lines}\n"),
+        "upstream.discover" if matches!(key.name, "dns" | "srv") => {
+            format!("{listener}[upstream.app]\ndiscover = {{ {inline} }}\n")
+        }
+        "upstream.discover" => {
+            format!("{listener}[upstream.app]\ndiscover = {{ dns = \"a:80\", {inline} }}\n")
+        }
         "upstream.health" if matches!(key.name, "host" | "status" | "body") => {
             format!("{listener}{app}health = {{ path = \"/\", {inline} }}\n")
         }
