@@ -58,6 +58,7 @@ impl Builder {
                 }));
         }
         let mut standings = Standings::new();
+        let mut queues = HashMap::new();
         for upstream in upstreams {
             let mut endpoints = Vec::new();
             for member in overlay.members(upstream, &discovered) {
@@ -80,9 +81,12 @@ impl Builder {
                     });
                 }
             }
-            resolved.upstreams.push(UpstreamSetup { endpoints });
+            let queue = self.queues.remove(&upstream.name).unwrap_or_default();
+            queues.insert(Arc::clone(&upstream.name), Arc::clone(&queue));
+            resolved.upstreams.push(UpstreamSetup { endpoints, queue });
         }
         self.standings = standings;
+        self.queues = queues;
         resolved
     }
 

@@ -13,6 +13,7 @@ mod keys;
 mod problems;
 mod reference;
 mod rejected;
+mod upstream_policy;
 
 use std::collections::BTreeMap;
 
