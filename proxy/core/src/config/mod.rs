@@ -65,7 +65,7 @@ pub use shield::{OnExit, PacketAction, Prefix, Shield, ShieldAction, ShieldMode}
 pub use syn::{Syn, SynMode, SynVariant};
 pub use tls::{Certificate, Tls, TlsVersion};
 pub use udp::Udp;
-pub use upstream::{Balance, Upstream, UpstreamProtocol};
+pub use upstream::{Balance, RetryOn, Upstream, UpstreamProtocol};
 
 /// What is served when there is no file.
 pub const DEFAULT: &str = include_str!("../../../../config/default.toml");
