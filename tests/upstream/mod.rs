@@ -2,6 +2,7 @@
 
 mod balance;
 mod health;
+mod proxy_protocol;
 mod queue;
 mod tls;
 
