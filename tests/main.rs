@@ -16,6 +16,7 @@ mod control;
 mod discovery;
 mod h3;
 mod http;
+mod routes;
 mod shield;
 mod soak;
 mod support;

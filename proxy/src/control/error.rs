@@ -13,7 +13,7 @@ use super::discover::Failure;
 use crate::privilege::{PrivilegeError, Privileges};
 use crate::shield::{GeoError, LockError};
 use crate::telemetry::chain;
-use crate::tls::{TlsError, TlsPart};
+use crate::tls::{ClientPart, TlsError, TlsPart};
 
 /// One thing that stands between a configuration and serving it.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +33,12 @@ pub enum Trouble {
     Tls {
         listener: Arc<str>,
         part: TlsPart,
+        source: Box<TlsError>,
+    },
+    #[error("upstream {upstream}: tls")]
+    UpstreamTls {
+        upstream: Arc<str>,
+        part: ClientPart,
         source: Box<TlsError>,
     },
     /// Not fatal: the upstream works without that endpoint.
@@ -128,6 +134,12 @@ impl Trouble {
                     path(&["listener", listener, "tls", "certificates", &index, "key"])
                 }
             },
+            Self::UpstreamTls { upstream, part, .. } => match part {
+                ClientPart::All => path(&["upstream", upstream, "tls"]),
+                ClientPart::Ca => path(&["upstream", upstream, "tls", "ca"]),
+                ClientPart::Cert => path(&["upstream", upstream, "tls", "certificate", "cert"]),
+                ClientPart::Key => path(&["upstream", upstream, "tls", "certificate", "key"]),
+            },
             Self::Resolve {
                 upstream, endpoint, ..
             }
@@ -155,6 +167,7 @@ impl Trouble {
             Self::Read { .. }
             | Self::Config { .. }
             | Self::Tls { .. }
+            | Self::UpstreamTls { .. }
             | Self::Resolve { .. }
             | Self::Discover { .. }
             | Self::Demo { .. }
@@ -170,6 +183,7 @@ impl Trouble {
             Self::Config { problem } | Self::Placed { problem, .. } => Some(problem),
             Self::Read { .. }
             | Self::Tls { .. }
+            | Self::UpstreamTls { .. }
             | Self::Resolve { .. }
             | Self::Discover { .. }
             | Self::Demo { .. }

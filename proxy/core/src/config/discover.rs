@@ -73,7 +73,7 @@ pub struct Kubernetes {
 
 pub(super) static KEYS: keys::Section = keys::Section {
     name: "upstream.discover",
-    doc: "Where endpoints come from. Exactly one of dns, srv, file, consul, kubernetes and eureka.",
+    doc: "Where endpoints come from. Exactly one of dns, srv, file, consul, kubernetes and eureka. Endpoints that are found are addresses: `tls` needs its `server_name`.",
     keys: &[
         Key::optional(
             "dns",
@@ -140,7 +140,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
         Key::optional("app", "name", "\"APP\"", "The application in Eureka."),
         Key::default(
             "keep_on_empty",
-            "true or false",
+            "boolean",
             "false",
             "Whether to go on with the last endpoints when a source says that there are none; else requests are answered with 503.",
         ),
