@@ -5,6 +5,7 @@ mod drills;
 mod health;
 mod load;
 mod queue;
+mod tls;
 
 use std::net::SocketAddr;
 

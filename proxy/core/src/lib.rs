@@ -15,6 +15,8 @@ pub mod limit;
 pub mod message;
 pub mod overlay;
 pub mod pace;
+pub mod proxy_protocol;
 pub mod reason;
 pub mod route;
+pub mod template;
 pub mod trace;

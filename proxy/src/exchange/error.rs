@@ -9,6 +9,7 @@ use openclaw_core::reason::Reason;
 
 use super::wire::WireError;
 use crate::filter::Refusal;
+use crate::tls::TlsFault;
 
 /// A TRACE that is to be answered here: what it would reflect may be secret.
 pub(super) const NOT_REFLECTED: Fault = Fault {
@@ -43,6 +44,8 @@ pub(super) enum Error {
     Saturated,
     /// No connection to an endpoint; nothing was sent. `TimedOut` is ours as well as the kernel's.
     Connect(io::ErrorKind),
+    /// The endpoint and the proxy did not come to TLS.
+    Tls(TlsFault),
     /// The endpoint closed before the first byte of a response.
     Closed,
     /// The endpoint closed inside the head of its response.
@@ -126,6 +129,7 @@ impl Error {
                 "all endpoints have as many requests as max_connections allows",
             ),
             Self::Connect(kind) => fault(502, Reason::UpstreamConnect, connect_detail(kind)),
+            Self::Tls(tls) => fault(502, Reason::UpstreamTls, tls.detail()),
             Self::Closed | Self::HeadCut | Self::Unprocessed | Self::Reset | Self::Truncated => {
                 fault(502, Reason::UpstreamReset, self.broken_off())
             }
@@ -182,6 +186,7 @@ impl Error {
     pub(super) fn is_of_endpoint(self) -> bool {
         match self {
             Self::Connect(_)
+            | Self::Tls(_)
             | Self::Closed
             | Self::HeadCut
             | Self::Unprocessed
@@ -209,7 +214,7 @@ impl Error {
     /// What another endpoint may be asked for; nothing where no other could do better.
     pub(super) fn retry_on(self) -> Option<RetryOn> {
         match self {
-            Self::Connect(_) => Some(RetryOn::Connect),
+            Self::Connect(_) | Self::Tls(_) => Some(RetryOn::Connect),
             Self::Closed | Self::HeadCut | Self::Unprocessed | Self::Reset => Some(RetryOn::Reset),
             Self::BadResponse(_) => Some(RetryOn::BadResponse),
             Self::UpstreamTimeout => Some(RetryOn::Timeout),
@@ -233,7 +238,7 @@ impl Error {
 
     /// No endpoint has done anything with the request, whatever it asks for.
     pub(super) fn is_without_effect(self) -> bool {
-        matches!(self, Self::Connect(_) | Self::Unprocessed)
+        matches!(self, Self::Connect(_) | Self::Tls(_) | Self::Unprocessed)
     }
 }
 
