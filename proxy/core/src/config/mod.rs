@@ -5,6 +5,7 @@
 
 mod admin;
 mod autoban;
+mod discover;
 mod document;
 mod doubts;
 mod endpoint;
@@ -46,6 +47,7 @@ mod variables;
 
 pub use admin::Admin;
 pub use autoban::{Autoban, Thresholds};
+pub use discover::Discover;
 pub use endpoint::{Endpoint, EndpointAddress, endpoint_address};
 pub use format::format;
 pub use geo::{Geo, GeoRule};
