@@ -10,6 +10,7 @@ pub mod certificates;
 )]
 pub mod config;
 pub mod country;
+pub mod discovery;
 pub mod health;
 pub mod limit;
 pub mod message;

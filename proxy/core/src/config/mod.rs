@@ -5,6 +5,7 @@
 
 mod admin;
 mod autoban;
+mod discover;
 mod document;
 mod doubts;
 mod endpoint;
@@ -46,6 +47,7 @@ mod variables;
 
 pub use admin::Admin;
 pub use autoban::{Autoban, Thresholds};
+pub use discover::{Consul, Discover, Kubernetes, Registry};
 pub use endpoint::{Endpoint, EndpointAddress, endpoint_address};
 pub use format::format;
 pub use geo::{Geo, GeoRule};
@@ -72,7 +74,7 @@ pub use split::SplitBy;
 pub use syn::{Syn, SynMode, SynVariant};
 pub use tls::{Certificate, Tls, TlsVersion};
 pub use udp::Udp;
-pub use upstream::{Balance, Upstream, UpstreamProtocol};
+pub use upstream::{Balance, RetryOn, Upstream, UpstreamProtocol};
 pub use upstream_tls::UpstreamTls;
 
 /// What is served when there is no file.

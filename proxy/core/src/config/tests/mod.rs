@@ -7,6 +7,7 @@
 )]
 
 mod accepted;
+mod discover;
 mod fuzz;
 mod keys;
 mod problems;
