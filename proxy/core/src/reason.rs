@@ -17,6 +17,7 @@ pub enum Reason {
     ClientAborted,
     Shutdown,
     Loop,
+    ProxyProtocol,
     TlsHandshake,
     TlsNoCertificate,
     H2Abuse,
@@ -29,6 +30,7 @@ pub enum Reason {
     ShieldBlock,
     ShieldGeo,
     UpstreamConnect,
+    UpstreamTls,
     UpstreamTimeout,
     UpstreamReset,
     UpstreamBadResponse,
@@ -101,6 +103,7 @@ table! {
     ClientAborted, "http.client_aborted", Client, "The client went away before the exchange was over.", "Nothing to do; many of these together point at slow responses.";
     Shutdown, "http.shutdown", Operator, "The proxy ended before the exchange was over: `shutdown_grace` had passed.", "Raise `shutdown_grace` of the server, or that of `openclaw stop`, if such exchanges are worth waiting for.";
     Loop, "http.loop", Operator, "The request has been through OpenClaw more than eight times: some endpoint leads back to a listener (RFC 9110 §7.6).", "Look for an upstream whose endpoint is a listener of this proxy, or of one behind it.";
+    ProxyProtocol, "http.proxy_protocol", Operator, "A peer that has to announce its clients (`proxy_protocol`) began with something else, with a broken PROXY header, or with none in time.", "Have the peer send the PROXY protocol to this listener, or take it out of the listener's `proxy_protocol`.";
     TlsHandshake, "tls.handshake", Client, "The TLS handshake failed or took too long, or the client's certificate is not one of `client_ca`.", "The log says which; compare the client's TLS versions and ciphers with the listener's `min`.";
     TlsNoCertificate, "tls.no_certificate", Client, "The client showed no certificate, and the listener's `client_ca` asks for one.", "Give the client a certificate that an authority in `client_ca` has signed.";
     H2Abuse, "h2.abuse", Client, "The connection spent its budget of resets, pings, settings or empty frames (RFC 9113 §10.5).", "Treat the sender as hostile.";
@@ -113,6 +116,7 @@ table! {
     ShieldBlock, "shield.block", Policy, "The address is on a block list.", "`openclaw blocklist test ADDR` names the list.";
     ShieldGeo, "shield.geo", Policy, "The country of the address is not admitted.", "`openclaw blocklist test ADDR` names the country, `openclaw shield status` what is admitted; an allow list goes before it.";
     UpstreamConnect, "upstream.connect", Origin, "No endpoint of the upstream took a connection within `connect_timeout`.", "Is the origin up, and is the address right?";
+    UpstreamTls, "upstream.tls", Operator, "No endpoint of the upstream agreed to TLS: its certificate is not believed, or it does not believe ours, or they have nothing in common.", "The log names the cause; compare `ca`, `server_name`, `certificate` and `min` of the upstream's `tls`, and its `protocol`, with what the endpoint shows (`openssl s_client -connect`).";
     UpstreamTimeout, "upstream.timeout", Origin, "The endpoint did not answer within `response_timeout`.", "Look at the origin, or raise `response_timeout`.";
     UpstreamReset, "upstream.reset", Origin, "The endpoint closed the connection before its answer was whole.", "Look at the origin's log: it crashed, restarted or limits connections.";
     UpstreamBadResponse, "upstream.bad_response", Origin, "The endpoint's answer breaks HTTP: framing, head size or field syntax.", "Look at the origin; the log has the first fault.";

@@ -6,14 +6,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use openclaw_core::autoban::Kind;
+use openclaw_core::autoban;
 use openclaw_core::certificates::ByName;
 use openclaw_core::config;
-use openclaw_core::message::{Field, client};
+use openclaw_core::message::{Field, Kind, Request, client};
+use openclaw_core::proxy_protocol::Ends;
 use openclaw_core::reason::Reason;
 use openclaw_core::route::Router;
+use regex::bytes::Regex;
 
 use super::connections::{Connections, Cut};
+use super::target;
 use crate::filter::{self, Busy, Filter};
 use crate::net::Buffers;
 use crate::shield::PeerFilter;
@@ -55,6 +58,8 @@ pub struct Serving {
     pub upstreams: Vec<Upstream>,
     /// Beside the routes.
     pub filters: Vec<Vec<Filter>>,
+    /// Beside the routes: the expression whose groups a target is made of; copies of this worker's own, as in the router.
+    pub groups: Vec<Option<Regex>>,
 }
 
 /// What the limit of a route has refused on this worker since the snapshot came.
@@ -72,6 +77,15 @@ pub struct Refused {
 pub struct Accepted {
     pub peer: SocketAddr,
     pub at: Instant,
+    /// Whose connection the peer says that it is (PROXY protocol).
+    pub announced: Option<Ends>,
+}
+
+impl Accepted {
+    /// The announced client, or else the peer.
+    pub fn client(&self) -> SocketAddr {
+        self.announced.map_or(self.peer, |ends| ends.source)
+    }
 }
 
 /// The fixed facts of a client's connection.
@@ -79,10 +93,13 @@ pub struct Accepted {
 pub struct Downstream {
     pub listener: Rc<config::Listener>,
     pub listener_slot: u32,
+    /// Who connected, or who is announced as that.
     pub peer: SocketAddr,
+    is_announced: bool,
     pub accepted: Instant,
     /// The peer's address as text, made once.
     pub peer_text: String,
+    /// Where the client connected to.
     pub local: SocketAddr,
     pub trusted: bool,
     pub tls: Option<TlsFacts>,
@@ -155,7 +172,8 @@ impl Local {
 
     /// Tells of a refusal that may lead to a ban, if the peer of the connection is the client itself.
     pub fn accuse(&self, downstream: &Downstream, reason: Reason) {
-        let Some(kind) = Kind::of(reason).filter(|_| !downstream.trusted) else {
+        let is_client = !downstream.trusted && !downstream.is_announced;
+        let Some(kind) = autoban::Kind::of(reason).filter(|_| is_client) else {
             return;
         };
         let after = self.serving.borrow().snapshot.config.autoban.after;
@@ -234,13 +252,14 @@ impl Serving {
                         .iter()
                         .find(|known| known.config.name == config.name)
                 });
+                let tls = snapshot.secured.get(index).and_then(Option::as_ref);
                 let slot = slots.upstreams.get(index).copied().unwrap_or_default();
                 let endpoint_slots = slots
                     .endpoints
                     .get(index)
                     .map(Vec::as_slice)
                     .unwrap_or_default();
-                Upstream::new(config, setup, slot, endpoint_slots, former, place)
+                Upstream::new(config, (setup, tls), slot, endpoint_slots, former, place)
             })
             .collect();
         let routes = snapshot.config.routes.iter();
@@ -248,7 +267,10 @@ impl Serving {
             .zip(&snapshot.limits)
             .map(|(route, limit)| filter::of_route(route, limit.as_ref()))
             .collect();
+        let routes = snapshot.config.routes.iter();
+        let groups = routes.map(|route| target::groups(route).cloned()).collect();
         Self {
+            groups,
             router: snapshot.router.clone(),
             snapshot,
             slots,
@@ -281,11 +303,12 @@ impl Downstream {
     pub fn new(
         listener: Rc<config::Listener>,
         listener_slot: u32,
-        Accepted { peer, at }: Accepted,
+        accepted: Accepted,
         local: SocketAddr,
         tls: Option<TlsFacts>,
         cut: Cut,
     ) -> Self {
+        let peer = accepted.client();
         let address = peer.ip().to_canonical();
         let trusted = listener
             .trusted_proxies
@@ -298,9 +321,10 @@ impl Downstream {
             listener,
             listener_slot,
             peer,
-            accepted: at,
+            is_announced: accepted.announced.is_some(),
+            accepted: accepted.at,
             peer_text: address.to_string(),
-            local,
+            local: accepted.announced.map_or(local, |ends| ends.destination),
             trusted,
             tls,
             cut,
@@ -331,6 +355,25 @@ impl Downstream {
 
     pub fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// What endpoints are told of the connection. The port is known where nobody stands between.
+    pub fn ends(&self, client: IpAddr) -> Ends {
+        let is_peer = client == self.peer.ip().to_canonical();
+        Ends {
+            source: SocketAddr::new(client, if is_peer { self.peer.port() } else { 0 }),
+            destination: self.local,
+        }
+    }
+
+    /// How the client came, also where a trusted proxy ends its TLS.
+    pub fn scheme_of(&self, request: &Request<'_>) -> &'static str {
+        let said = request.known(Kind::XForwardedProto);
+        match said.filter(|_| self.trusted) {
+            Some(said) if said.eq_ignore_ascii_case(b"https") => "https",
+            Some(said) if said.eq_ignore_ascii_case(b"http") => "http",
+            Some(_) | None => self.scheme(),
+        }
     }
 
     /// Whether the host is another certificate's than the one this connection was opened with.

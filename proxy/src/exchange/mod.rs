@@ -8,11 +8,13 @@ mod download;
 mod error;
 mod forward;
 mod head;
+mod kept;
 mod prepare;
 mod queued;
 mod seen;
 mod stream_head;
 mod streamed;
+pub mod target;
 mod tries;
 mod watch;
 pub mod wire;
@@ -127,34 +129,33 @@ pub async fn run<W: Wire>(
         .route
         .and_then(|index| serving.snapshot.config.routes.get(index));
     let fault = match (&prepared.plan, route) {
-        (Plan::Forward(outbound), Some(route)) => {
-            let upstream = serving.upstreams.get(outbound.upstream);
-            match upstream {
-                Some(upstream) => {
-                    story.upstream = Some(upstream.slot);
-                    story.sent = Some(prepared.started);
-                    let edits = Edits {
-                        of_route: &route.headers.response,
-                        allowance: prepared.allowance,
-                        alt_svc: downstream.alt_svc.as_deref(),
-                    };
-                    let limits = Limits {
-                        client: downstream.listener.idle_timeout,
-                        min_body_rate: downstream.listener.min_body_rate,
-                        upstream: upstream.config.response_timeout,
-                        tunnel: upstream.config.tunnel_timeout,
-                    };
-                    Tries::new(local, upstream, outbound, edits, (deadline, limits))
-                        .run(wire, story)
-                        .await
-                }
-                None => Some(Error::NoEndpoint.fault()),
+        (Plan::Forward(outbound), Some(route)) => match serving.upstreams.get(outbound.upstream) {
+            Some(upstream) => {
+                story.upstream = Some(upstream.slot);
+                story.sent = Some(prepared.started);
+                let edits = Edits {
+                    of_route: prepared.edits.as_deref().unwrap_or(&route.headers.response),
+                    allowance: prepared.allowance,
+                    alt_svc: downstream.alt_svc.as_deref(),
+                };
+                let limits = Limits::new(&downstream.listener, &upstream.config);
+                Tries::new(local, upstream, outbound, edits, (deadline, limits))
+                    .run(wire, story)
+                    .await
             }
-        }
-        (Plan::Answer, Some(route)) => {
-            let told = (prepared.method, prepared.allowance);
-            let (status, sent) =
-                answer::of_route(local, downstream, route, told, wire, deadline).await;
+            None => Some(Error::NoEndpoint.fault()),
+        },
+        (Plan::Answer(location), Some(route)) => {
+            let location = location.as_deref();
+            let (status, sent) = answer::of_route(
+                local,
+                downstream,
+                (route, location),
+                prepared,
+                wire,
+                deadline,
+            )
+            .await;
             story.passage.status = status;
             story.passage.bytes_out = *sent.as_ref().unwrap_or(&0);
             sent.err().map(Error::fault)
@@ -165,7 +166,7 @@ pub async fn run<W: Wire>(
             sent.err().map(Error::fault)
         }
         (Plan::Refuse(fault), _) => Some(*fault),
-        (Plan::Forward(_) | Plan::Answer, None) => Some(Error::NoEndpoint.fault()),
+        (Plan::Forward(_) | Plan::Answer(_), None) => Some(Error::NoEndpoint.fault()),
     };
     if let Some(fault) = fault {
         local.accuse(downstream, fault.reason);

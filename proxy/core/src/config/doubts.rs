@@ -19,6 +19,7 @@ pub(super) fn find(config: &Config, places: &Places) -> Vec<Problem> {
     } = config;
     let doubts = listeners.iter().flat_map(of_listener);
     let doubts = doubts.chain(upstreams.iter().flat_map(twice));
+    let doubts = doubts.chain(upstreams.iter().filter_map(insecure));
     let unread = doubts.chain(of_autoban(autoban, routes));
     let mut problems: Vec<Problem> = unread
         .filter_map(|(path, complaint)| places.problem(Severity::Warning, &path, complaint))
@@ -34,9 +35,16 @@ fn path(steps: &[&str]) -> Vec<String> {
 fn of_listener(listener: &Listener) -> Vec<Doubt> {
     let name = &*listener.name;
     let mut doubts = covered(listener);
-    for (index, prefix) in listener.trusted_proxies.iter().enumerate() {
+    let believed = [
+        ("trusted_proxies", &listener.trusted_proxies),
+        ("proxy_protocol", &listener.proxy_protocol),
+    ];
+    let believed = believed
+        .iter()
+        .flat_map(|(key, prefixes)| prefixes.iter().enumerate().map(move |it| (*key, it)));
+    for (key, (index, prefix)) in believed {
         if prefix.length == 0 {
-            let at = path(&["listener", name, "trusted_proxies", &index.to_string()]);
+            let at = path(&["listener", name, key, &index.to_string()]);
             let complaint = Complaint::new(
                 "every client is believed what it says of its own address: limits, bans and `client` conditions hold for nobody",
             );
@@ -80,6 +88,19 @@ fn twice(upstream: &Upstream) -> Vec<Doubt> {
         Some((at, complaint.hint("for a larger share, give it a `weight`")))
     });
     doubts.collect()
+}
+
+/// TLS that hides nothing from whoever is on the way.
+fn insecure(upstream: &Upstream) -> Option<Doubt> {
+    upstream.tls.as_ref().filter(|tls| tls.insecure)?;
+    let at = path(&["upstream", &upstream.name, "tls", "insecure"]);
+    let complaint = Complaint::new(
+        "INSECURE: any certificate is taken, so anybody on the way to the endpoints can read and change everything",
+    );
+    Some((
+        at,
+        complaint.hint("name their authority instead: tls = { ca = \"ca.pem\" }"),
+    ))
 }
 
 fn of_autoban(autoban: &Autoban, routes: &[Route]) -> Vec<Doubt> {

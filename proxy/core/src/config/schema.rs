@@ -69,6 +69,9 @@ fn members<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
 fn shape(key: &Key) -> Map<String, Value> {
     match (key.kind, key.fields) {
         ("table", Some(fields)) => object(fields),
+        ("table or boolean", Some(fields)) => {
+            members([("anyOf", json!([{ "type": "boolean" }, object(fields)]))])
+        }
         ("tables by name", Some(fields)) => by_name(object(fields).into()),
         ("list of tables", Some(fields)) => one_or_more(&object(fields).into()),
         // One name, or tables that say more about each.
@@ -76,6 +79,9 @@ fn shape(key: &Key) -> Map<String, Value> {
             one_or_more(&json!({ "anyOf": [{ "type": "string" }, object(fields)] }))
         }
         ("table of strings", None) => by_name(one_or_more(&json!({ "type": "string" })).into()),
+        ("table of conditions", None) => {
+            by_name(members([("type", json!(["string", "boolean"]))]).into())
+        }
         ("list of numbers", None) => one_or_more(&json!({ "type": "number" })),
         (kind, None) if kind.starts_with("list of ") => one_or_more(&json!({ "type": "string" })),
         (kind, None) => members([("type", scalar(kind))]),

@@ -18,11 +18,14 @@ geo = { database = "c", deny = "ZZ" }
 lists = [{ name = "drop", file = "a" }]
 [upstream.app]
 endpoints = [{ address = "127.0.0.1:80" }]
+discover = { kubernetes = { service = "a" } }
+tls = { certificate = { cert = "a", key = "b" } }
 health = {}
 breaker = {}
 [[route]]
 to = [{ upstream = "app" }]
 limit = { rate = "1/s" }
+rewrite = { regex = "a", to = "/" }
 [[route]]
 respond = {}
 [[route]]
@@ -112,6 +115,25 @@ fn document(section: &Section, key: &Key) -> String {
             format!("{listener}tls = {{ certificates = [{{ {inline} }}] }}")
         }
         "upstream" => format!("{listener}[upstream.app]\n{lines}\n"),
+        "upstream.tls" => format!("{listener}{app}tls = {{ {inline} }}\n"),
+        "upstream.tls.certificate" => {
+            format!("{listener}{app}tls = {{ certificate = {{ {inline} }} }}\n")
+        }
+        "upstream.discover" => {
+            let beside = match key.name {
+                "dns" | "srv" | "file" | "kubernetes" => "",
+                "consul" => "service = \"a\", ",
+                "service" => "consul = \"http://a\", ",
+                "tag" | "token" | "datacenter" => "consul = \"http://a\", service = \"a\", ",
+                "eureka" => "app = \"A\", ",
+                "app" => "eureka = \"http://a\", ",
+                _ => "dns = \"a:80\", ",
+            };
+            format!("{listener}[upstream.app]\ndiscover = {{ {beside}{inline} }}\n")
+        }
+        "upstream.discover.kubernetes" => {
+            format!("{listener}[upstream.app]\ndiscover = {{ kubernetes = {{ {inline} }} }}\n")
+        }
         "upstream.health" if matches!(key.name, "host" | "status" | "body") => {
             format!("{listener}{app}health = {{ path = \"/\", {inline} }}\n")
         }
@@ -122,6 +144,9 @@ fn document(section: &Section, key: &Key) -> String {
         "route.match" => format!("{listener}{app}[[route]]\n{action}\nmatch = {{ {inline} }}\n"),
         "route.to" => format!("{listener}{app}[[route]]\nto = [{{ {inline} }}]"),
         "route.limit" => format!("{listener}{app}[[route]]\n{action}\nlimit = {{ {inline} }}\n"),
+        "route.rewrite" => format!(
+            "{listener}{app}[[route]]\nto = \"app\"\nmatch = {{ path_regex = '^/v1/(.*)$' }}\nrewrite = {{ {inline} }}\n"
+        ),
         "route.respond" => format!("{listener}[[route]]\nrespond = {{ {inline} }}"),
         "route.redirect" => format!("{listener}[[route]]\nredirect = {{ {inline} }}"),
         "route.headers" => format!("{listener}{app}[[route]]\n{action}\nheaders = {{ {inline} }}"),

@@ -273,7 +273,7 @@ fn listeners_are_checked() {
     listener("max_header = \"2m\"", "out of range");
     listener("max_header = -1", "cannot be negative");
     listener("max_header = 99999999999999999999", "too large an integer");
-    for key in ["proxy_protocol", "to", "sni"] {
+    for key in ["to", "sni"] {
         listener(&format!("{key} = 1"), "this version does not support");
     }
 }
@@ -281,10 +281,6 @@ fn listeners_are_checked() {
 #[test]
 fn upstreams_are_checked() {
     upstream("endpoints = []", "at least one endpoint");
-    upstream(
-        "endpoints = [\"https://a\"]",
-        "does not support TLS to endpoints",
-    );
     upstream("endpoints = [\"a\"]", "it has no port");
     upstream("endpoints = [{ weight = 1 }]", "missing key `address`");
     upstream(
@@ -309,9 +305,7 @@ fn upstreams_are_checked() {
     upstream("health = { every = \"0s\" }", "longer than zero");
     upstream("breaker = { failures = 0 }", "out of range");
     upstream("breaker = { half_open = 1 }", "unknown key `half_open`");
-    for key in ["tls", "sticky", "send_proxy_protocol"] {
-        upstream(&format!("{key} = 1"), "this version does not support");
-    }
+    upstream("sticky = 1", "this version does not support");
 }
 
 #[test]
@@ -329,7 +323,7 @@ fn routes_are_checked() {
     );
     route("to = \"app\"\nname = \"a b\"", "cannot be a name");
     route("to = \"app\"\nmax_body = \"lots\"", "not a size");
-    route("to = \"app\"\nstrip_prefix = \"/\"", "nothing to strip");
+    route("to = \"app\"\nstrip_prefix = \"/\"", "no prefix");
     for (limit, message) in [
         ("{}", "missing key `rate`"),
         ("{ rate = 10 }", "a rate needs a period"),
