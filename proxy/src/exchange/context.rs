@@ -111,7 +111,7 @@ pub struct Downstream {
 }
 
 /// What the handshake settled.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct TlsFacts {
     pub version: &'static str,
     pub server_name: Option<String>,
@@ -331,6 +331,26 @@ impl Downstream {
             alt_svc,
             early: Cell::new(false),
         }
+    }
+
+    /// The same connection with its client at another address.
+    #[must_use]
+    pub fn moved_to(&self, peer: SocketAddr) -> Self {
+        let accepted = Accepted {
+            peer,
+            at: self.accepted,
+        };
+        let mut moved = Self::new(
+            self.listener.clone(),
+            self.listener_slot,
+            accepted,
+            self.local,
+            self.tls.clone(),
+            self.cut.clone(),
+        );
+        moved.alt_svc.clone_from(&self.alt_svc);
+        moved.early.set(self.early.get());
+        moved
     }
 
     pub fn scheme(&self) -> &'static str {
