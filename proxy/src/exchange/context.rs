@@ -339,6 +339,8 @@ impl Downstream {
         let accepted = Accepted {
             peer,
             at: self.accepted,
+            // Only HTTP/3 moves, and no QUIC connection is announced.
+            announced: None,
         };
         let mut moved = Self::new(
             self.listener.clone(),
