@@ -34,6 +34,7 @@ pub enum Reason {
     UpstreamBadResponse,
     UpstreamUnhealthy,
     UpstreamProtocol,
+    UpstreamDrained,
 }
 
 /// Who has to do something about a refusal.
@@ -117,6 +118,7 @@ table! {
     UpstreamBadResponse, "upstream.bad_response", Origin, "The endpoint's answer breaks HTTP: framing, head size or field syntax.", "Look at the origin; the log has the first fault.";
     UpstreamUnhealthy, "upstream.unhealthy", Origin, "No endpoint of the upstream is usable.", "Does one of its endpoints have an address, and a weight above 0?";
     UpstreamProtocol, "upstream.protocol", Operator, "The endpoints speak HTTP/2, over which this build opens no WebSocket.", "Send WebSocket by a route of its own to an upstream with `protocol = \"h1\"`.";
+    UpstreamDrained, "upstream.drained", Operator, "`openclaw upstream drain` took the endpoint out, and the exchange was not over when the time for that was (503).", "Give `--timeout` as long as your longest requests take.";
 }
 
 impl Reason {

@@ -13,6 +13,7 @@ use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::time::timeout;
 
 use super::build::Builder;
+use super::drain::Drains;
 use super::endpoints::Beside;
 use super::error::{ControlError, Refused};
 use super::load::{self, Origin};
@@ -78,6 +79,8 @@ pub struct Control {
     pub(super) draining: Cell<Option<Duration>>,
     /// What serves beside the file.
     pub(super) beside: RefCell<Beside>,
+    /// Endpoints that drain, each with its clock.
+    pub(super) drains: RefCell<Drains>,
     /// Registries have found something else.
     pub(super) discovered: Notify,
     /// Whether names of endpoints have no address.
@@ -85,7 +88,7 @@ pub struct Control {
     /// Wakes the main task when a stop is asked for.
     pub(super) stop: Notify,
     pub(super) shield: Shield,
-    probes: RefCell<Probes>,
+    pub(super) probes: RefCell<Probes>,
     /// Until the end, which saves what it knows.
     pub(super) autoban: RefCell<Option<Autoban>>,
     /// Where the admin socket and the metrics are, once they are open.
@@ -110,7 +113,9 @@ impl Control {
         level: LevelSwitch,
     ) -> Result<Rc<Self>, ControlError> {
         let mut builder = Builder::default();
-        let beside = Beside::default();
+        let nothing = Beside::default();
+        let state_dir = loaded.config.server.state_dir.clone();
+        let (beside, doubts) = nothing.after_reload(&state_dir, &loaded.config);
         let prepared = prepare(&options, loaded, &mut builder, &beside)
             .await
             .map_err(ControlError::Refused)?;
@@ -121,7 +126,7 @@ impl Control {
             warnings,
             places,
         } = prepared;
-        for warning in &warnings {
+        for warning in warnings.iter().chain(&doubts) {
             tracing::warn!("{warning}");
         }
         let worker_count = worker_count(&config);
@@ -136,7 +141,8 @@ impl Control {
             AccessWriter::start(output).map_err(|source| ControlError::Runtime { source })?;
         let (shield, _) = Shield::start(&snapshot.config, !options.shield);
         let (workers, autoban) = spawn(&snapshot, sockets, &access_log, &shield)?;
-        let probes = Probes::of(&snapshot);
+        let mut probes = Probes::default();
+        probes.follow(&snapshot);
         let now = SystemTime::now();
         Ok(Rc::new(Self {
             options,
@@ -155,6 +161,7 @@ impl Control {
             access_log: RefCell::new(Some(access_log)),
             draining: Cell::new(None),
             beside: RefCell::new(beside),
+            drains: RefCell::default(),
             discovered: Notify::new(),
             unresolved: Cell::new(unresolved),
             stop: Notify::new(),
@@ -197,8 +204,9 @@ impl Control {
 
     async fn replace(&self, builder: &mut Builder) -> Result<Taken, Refused> {
         let loaded = load::load(&self.options.origin)?;
-        let mut beside = self.beside.borrow().clone();
-        beside.overlay = beside.overlay.after_reload();
+        let state_dir = self.snapshot().config.server.state_dir.clone();
+        let before = self.beside.borrow().clone();
+        let (beside, doubts) = before.after_reload(&state_dir, &loaded.config);
         let Prepared {
             mut config,
             built,
@@ -207,6 +215,7 @@ impl Control {
             places,
         } = prepare(&self.options, loaded, builder, &beside).await?;
         let old = Arc::clone(&self.snapshot.borrow());
+        warnings.extend(doubts);
         warnings.extend(kept_until_restart(&old.config, &config, self.worker_count));
         let bound = self.bound.borrow().clone();
         let Binding { bound, sockets } = bound
@@ -245,7 +254,7 @@ impl Control {
         snapshot: &Arc<Snapshot>,
         sockets: Vec<Vec<BoundSocket>>,
     ) -> Vec<String> {
-        *self.probes.borrow_mut() = Probes::of(snapshot);
+        self.probes.borrow_mut().follow(snapshot);
         let mut given = Vec::new();
         for (worker, sockets) in self.workers.borrow().iter().zip(sockets) {
             let snapshot = Arc::clone(snapshot);
@@ -358,6 +367,15 @@ impl Control {
             }
         }
         answers
+    }
+
+    /// Says something to every worker that has room for it.
+    pub(super) fn tell_workers(&self, command: impl Fn() -> Command) {
+        for worker in &*self.workers.borrow() {
+            if !worker.send(command()) {
+                tracing::warn!("a worker is too busy to be told something");
+            }
+        }
     }
 
     /// Has the connections of peers closed that are turned away now: those inside the range, or all.

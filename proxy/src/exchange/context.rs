@@ -21,7 +21,7 @@ use crate::shield::autoban::Informer;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{Recorder, Slots};
 use crate::time::Wheel;
-use crate::upstream::Upstream;
+use crate::upstream::{Figures, Upstream};
 
 /// How long a client may remember where HTTP/3 is.
 const ALT_SVC_SECONDS: u32 = 86_400;
@@ -50,11 +50,11 @@ pub struct Local {
 pub struct Serving {
     pub snapshot: Arc<Snapshot>,
     /// A copy of its own: a shared regex takes a lock for its scratch space.
-    pub router: Router,
+    pub router: Rc<Router>,
     pub slots: Slots,
-    pub upstreams: Vec<Upstream>,
+    pub upstreams: Vec<Rc<Upstream>>,
     /// Beside the routes.
-    pub filters: Vec<Vec<Filter>>,
+    pub filters: Rc<[Vec<Filter>]>,
 }
 
 /// What the limit of a route has refused on this worker since the snapshot came.
@@ -142,14 +142,14 @@ impl Local {
     pub fn adopt(&self, snapshot: Arc<Snapshot>) {
         let before = self.serving();
         // A long exchange may hold on to what was before for hours, and the sweep sees only what is served now.
-        before.upstreams.iter().for_each(Upstream::retire);
+        before.upstreams.iter().for_each(|one| one.retire());
         let serving = Rc::new(Serving::new(
             snapshot,
             &self.recorder,
             Some(&before),
             self.place,
         ));
-        before.upstreams.iter().for_each(Upstream::close_retired);
+        before.upstreams.iter().for_each(|one| one.close_retired());
         *self.serving.borrow_mut() = serving;
     }
 
@@ -221,6 +221,8 @@ impl Serving {
         place: (usize, usize),
     ) -> Self {
         let slots = recorder.adopt(&snapshot);
+        // Of the same configuration: only endpoints, and weights of targets, are different.
+        let same = before.filter(|before| before.snapshot.generation == snapshot.generation);
         let upstreams = snapshot
             .config
             .upstreams
@@ -228,29 +230,45 @@ impl Serving {
             .zip(&snapshot.upstreams)
             .enumerate()
             .map(|(index, (config, setup))| {
-                let former = before.and_then(|before| {
-                    before
-                        .upstreams
-                        .iter()
-                        .find(|known| known.config.name == config.name)
-                });
                 let slot = slots.upstreams.get(index).copied().unwrap_or_default();
                 let endpoint_slots = slots
                     .endpoints
                     .get(index)
                     .map(Vec::as_slice)
                     .unwrap_or_default();
-                Upstream::new(config, setup, slot, endpoint_slots, former, place)
+                let untouched =
+                    same.filter(|same| same.snapshot.upstreams.get(index) == Some(setup));
+                if let Some(known) = untouched.and_then(|same| same.upstreams.get(index)) {
+                    known.revive(setup, endpoint_slots);
+                    return Rc::clone(known);
+                }
+                let former = before.and_then(|before| {
+                    before
+                        .upstreams
+                        .iter()
+                        .find(|known| known.config.name == config.name)
+                });
+                let former = former.map(|former| &**former);
+                Rc::new(Upstream::new(
+                    config,
+                    setup,
+                    slot,
+                    endpoint_slots,
+                    former,
+                    place,
+                ))
             })
             .collect();
-        let routes = snapshot.config.routes.iter();
-        let filters = routes
-            .zip(&snapshot.limits)
-            .map(|(route, limit)| filter::of_route(route, limit.as_ref()))
-            .collect();
+        let (router, filters) = if let Some(same) = same {
+            (Rc::clone(&same.router), Rc::clone(&same.filters))
+        } else {
+            let routes = snapshot.config.routes.iter().zip(&snapshot.limits);
+            let filters = routes.map(|(route, limit)| filter::of_route(route, limit.as_ref()));
+            (Rc::new(snapshot.router.clone()), filters.collect())
+        };
         Self {
-            router: snapshot.router.clone(),
             snapshot,
+            router,
             slots,
             upstreams,
             filters,
@@ -259,6 +277,13 @@ impl Serving {
 }
 
 impl Serving {
+    /// What this worker knows of every endpoint.
+    pub fn figures(&self) -> Vec<Figures> {
+        let now = Instant::now();
+        let upstreams = self.upstreams.iter();
+        upstreams.flat_map(|one| one.figures(now)).collect()
+    }
+
     /// What limits have refused, route by route.
     pub fn refused(&self) -> Vec<Refused> {
         let mut all = Vec::new();

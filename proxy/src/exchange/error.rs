@@ -50,6 +50,9 @@ pub(super) enum Error {
     Unspeakable,
     /// The endpoint closed inside its response.
     Truncated,
+    /// The endpoint drains, and the time for what ran was over. `unanswered`: neither an answer had begun nor was payload
+    /// taken from the client.
+    Drained { unanswered: bool },
     /// The endpoint's response breaks HTTP.
     BadResponse(Fault),
     /// The endpoint was silent for `response_timeout`.
@@ -119,6 +122,11 @@ impl Error {
             Self::Closed { .. } | Self::Unprocessed { .. } | Self::Reset | Self::Truncated => {
                 fault(502, Reason::UpstreamReset, self.broken_off())
             }
+            Self::Drained { .. } => fault(
+                503,
+                Reason::UpstreamDrained,
+                "the endpoint was drained, and the exchange took longer than the time for that",
+            ),
             Self::Unspeakable => {
                 Fault::malformed("a host, target or field that HTTP/2 cannot express")
             }
@@ -185,6 +193,7 @@ impl Error {
             | Self::Protocol
             | Self::Unspeakable
             | Self::NoEndpoint
+            | Self::Drained { .. }
             | Self::ClientTimeout
             | Self::TurnedAway(_)
             | Self::Filtered(_)
@@ -205,6 +214,8 @@ impl Error {
             Self::Connect(_) | Self::Unprocessed { sent_body: false } => true,
             // A kept connection that dies at once was most likely closed while idle.
             Self::Closed { sent_body: false } => idempotent && reused,
+            // Another endpoint can do it.
+            Self::Drained { unanswered } => idempotent && unanswered,
             Self::Closed { .. }
             | Self::Unprocessed { .. }
             | Self::Reset

@@ -1,5 +1,6 @@
 //! Connections to endpoints: who is next, the idle ones kept by this worker, and new ones within their deadline.
 
+mod figures;
 mod streams;
 
 use std::cell::{Cell, RefCell};
@@ -15,6 +16,7 @@ use openclaw_core::config::{self, Balance};
 use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
 
+pub use self::figures::{Busy, Figures};
 use self::streams::Streams;
 pub use self::streams::{Lease, Room, Turn};
 use crate::net::descriptors;
@@ -24,6 +26,8 @@ use crate::snapshot::{ResolvedEndpoint, Standing, UnderWay, UpstreamSetup};
 const PASS_OVER: Duration = Duration::from_secs(2);
 /// Idle connections older than this are closed: most origins close them at 60 s or 75 s themselves.
 const MAX_IDLE: Duration = Duration::from_secs(55);
+/// Counts nowhere.
+const GONE: u32 = u32::MAX;
 
 /// One worker's view of an upstream.
 #[derive(Debug)]
@@ -46,11 +50,13 @@ pub struct Endpoint {
     idle: RefCell<Vec<Idle>>,
     /// Of its upstream.
     kept: Rc<Cell<usize>>,
-    /// The snapshot in use does not have it any more, so that nothing is kept for it.
+    /// The snapshot in use does not have it any more, or has it drain, so that nothing is kept for it.
     is_retired: Cell<bool>,
     /// Where the endpoint speaks HTTP/2.
     streams: Streams,
     passed_over_until: Cell<Option<Instant>>,
+    /// What it has to do with on this worker.
+    active: Cell<usize>,
 }
 
 #[derive(Debug)]
@@ -88,11 +94,11 @@ impl Upstream {
             .endpoints
             .iter()
             .enumerate()
-            .map(|(index, endpoint)| {
-                let endpoint = known(endpoint)
+            .map(|(index, setup_of)| {
+                let endpoint = known(setup_of)
                     .cloned()
-                    .unwrap_or_else(|| Rc::new(Endpoint::new(endpoint, kept.clone())));
-                endpoint.is_retired.set(false);
+                    .unwrap_or_else(|| Rc::new(Endpoint::new(setup_of, kept.clone())));
+                endpoint.is_retired.set(setup_of.is_draining);
                 endpoint
                     .slot
                     .set(endpoint_slots.get(index).copied().unwrap_or_default());
@@ -127,6 +133,17 @@ impl Upstream {
     pub fn retire(&self) {
         for endpoint in &self.endpoints {
             endpoint.is_retired.set(true);
+            // Its place among the counters may be another's soon.
+            endpoint.slot.set(GONE);
+        }
+    }
+
+    /// It is served from after all, as it was set up.
+    pub fn revive(&self, setup: &UpstreamSetup, slots: &[u32]) {
+        let setups = setup.endpoints.iter().zip(slots);
+        for (endpoint, (of, slot)) in self.endpoints.iter().zip(setups) {
+            endpoint.is_retired.set(of.is_draining);
+            endpoint.slot.set(*slot);
         }
     }
 
@@ -310,6 +327,7 @@ impl Endpoint {
             is_retired: Cell::new(false),
             streams: Streams::default(),
             passed_over_until: Cell::new(None),
+            active: Cell::new(0),
         }
     }
 

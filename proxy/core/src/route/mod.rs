@@ -8,6 +8,7 @@
 mod conditions;
 mod hash;
 mod misses;
+mod order;
 mod paths;
 mod shadow;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use crate::config::{HostPattern, Matcher, Route, Target};
 use conditions::holds;
 use hash::Fast;
 pub use misses::misses;
+pub use order::order;
 use paths::Paths;
 pub use shadow::shadowed;
 
