@@ -1,6 +1,7 @@
 //! HTTP/3 through the proxy, by clients that were not written for it.
 
-mod client;
+mod chromium;
+pub(crate) mod client;
 mod early;
 mod ending;
 mod foreign;

@@ -15,6 +15,7 @@ pub mod limit;
 pub mod message;
 pub mod overlay;
 pub mod pace;
+pub mod proxy_protocol;
 pub mod reason;
 pub mod route;
 pub mod trace;

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use openclaw_core::config::{Config, Places, Severity};
+use openclaw_core::config::{Config, Places, Severity, Upstream};
 use openclaw_core::limit::Table;
 use openclaw_core::route::Router;
 
@@ -17,13 +17,16 @@ use super::endpoints::{Beside, Standings};
 use super::error::Trouble;
 use super::names::{Ask, Names};
 use crate::listener::quic;
-use crate::snapshot::{LimitSetup, ListenerSetup, Permits, TlsSetup, UpstreamSetup};
-use crate::tls::{CertificateFacts, Keeper, Validity};
+use crate::snapshot::{
+    ClientTls, LimitSetup, ListenerSetup, Permits, Queue, TlsSetup, UpstreamSetup,
+};
+use crate::tls::{CertificateFacts, ClientKeeper, Keeper, Validity};
 
 /// What builds need again and again.
 #[derive(Debug, Default)]
 pub(super) struct Builder {
     keeper: Keeper,
+    clients: ClientKeeper,
     pub(super) quic: quic::Settings,
     demo: Option<SocketAddr>,
     /// By listener: connections that go on under a new snapshot keep their places.
@@ -32,6 +35,8 @@ pub(super) struct Builder {
     limits: HashMap<Arc<str>, LimitSetup>,
     pub(super) names: Names,
     pub(super) standings: Standings,
+    /// By upstream.
+    pub(super) queues: HashMap<Arc<str>, Arc<Queue>>,
 }
 
 /// All of a snapshot that does not depend on the sockets.
@@ -40,6 +45,7 @@ pub(super) struct Built {
     pub(super) router: Router,
     pub(super) listeners: Vec<ListenerSetup>,
     pub(super) upstreams: Vec<UpstreamSetup>,
+    pub(super) secured: Vec<Option<ClientTls>>,
     pub(super) limits: Vec<Option<LimitSetup>>,
     /// Of every listener, by its name.
     pub(super) certificates: Vec<(Arc<str>, CertificateFacts)>,
@@ -113,6 +119,7 @@ impl Builder {
         }
         let resolved = self.upstreams(&config.upstreams, beside, Ask::All).await;
         troubles.extend(resolved.troubles);
+        let secured = self.secured(&config.upstreams, &mut troubles);
         if !troubles.is_empty() {
             return Err(troubles);
         }
@@ -121,6 +128,7 @@ impl Builder {
             listeners,
             limits: self.limits(config),
             upstreams: resolved.upstreams,
+            secured,
             certificates,
             unresolved: resolved.unresolved,
         })
@@ -129,6 +137,29 @@ impl Builder {
     /// What was built last serves from now, so the next one that fails goes back to it.
     pub(super) fn taken(&mut self) {
         self.names.take();
+    }
+
+    /// What endpoints are met with, upstream by upstream.
+    fn secured(
+        &mut self,
+        upstreams: &[Upstream],
+        troubles: &mut Vec<Trouble>,
+    ) -> Vec<Option<ClientTls>> {
+        let each = upstreams.iter().map(|upstream| {
+            let ready = self.clients.prepare(upstream, upstream.tls.as_ref()?);
+            ready
+                .map_err(|errors| {
+                    troubles.extend(errors.into_iter().map(|(part, source)| {
+                        Trouble::UpstreamTls {
+                            upstream: Arc::clone(&upstream.name),
+                            part,
+                            source: Box::new(source),
+                        }
+                    }));
+                })
+                .ok()
+        });
+        each.collect()
     }
 
     fn permits(&mut self, listener: &Arc<str>) -> Arc<Permits> {

@@ -58,6 +58,7 @@ impl Control {
             router: old.router.clone(),
             listeners: old.listeners.clone(),
             upstreams: resolved.upstreams,
+            secured: old.secured.clone(),
             limits: old.limits.clone(),
         });
         *self.snapshot.borrow_mut() = Arc::clone(&snapshot);

@@ -12,7 +12,7 @@ use openclaw_core::config::{Complaint, Places, Problem, Problems, Severity};
 use crate::privilege::{PrivilegeError, Privileges};
 use crate::shield::{GeoError, LockError};
 use crate::telemetry::chain;
-use crate::tls::{TlsError, TlsPart};
+use crate::tls::{ClientPart, TlsError, TlsPart};
 
 /// One thing that stands between a configuration and serving it.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +32,12 @@ pub enum Trouble {
     Tls {
         listener: Arc<str>,
         part: TlsPart,
+        source: Box<TlsError>,
+    },
+    #[error("upstream {upstream}: tls")]
+    UpstreamTls {
+        upstream: Arc<str>,
+        part: ClientPart,
         source: Box<TlsError>,
     },
     /// Not fatal: the upstream works without that endpoint.
@@ -125,6 +131,12 @@ impl Trouble {
                     path(&["listener", listener, "tls", "certificates", &index, "key"])
                 }
             },
+            Self::UpstreamTls { upstream, part, .. } => match part {
+                ClientPart::All => path(&["upstream", upstream, "tls"]),
+                ClientPart::Ca => path(&["upstream", upstream, "tls", "ca"]),
+                ClientPart::Cert => path(&["upstream", upstream, "tls", "certificate", "cert"]),
+                ClientPart::Key => path(&["upstream", upstream, "tls", "certificate", "key"]),
+            },
             Self::Resolve {
                 upstream, endpoint, ..
             }
@@ -151,6 +163,7 @@ impl Trouble {
             Self::Read { .. }
             | Self::Config { .. }
             | Self::Tls { .. }
+            | Self::UpstreamTls { .. }
             | Self::Resolve { .. }
             | Self::Demo { .. }
             | Self::Geo { .. }
@@ -165,6 +178,7 @@ impl Trouble {
             Self::Config { problem } | Self::Placed { problem, .. } => Some(problem),
             Self::Read { .. }
             | Self::Tls { .. }
+            | Self::UpstreamTls { .. }
             | Self::Resolve { .. }
             | Self::Demo { .. }
             | Self::Bind { .. }

@@ -10,6 +10,7 @@ use openclaw_core::autoban::Kind;
 use openclaw_core::certificates::ByName;
 use openclaw_core::config;
 use openclaw_core::message::{Field, client};
+use openclaw_core::proxy_protocol::Ends;
 use openclaw_core::reason::Reason;
 use openclaw_core::route::Router;
 
@@ -249,9 +250,10 @@ impl Serving {
                         .find(|known| known.config.name == config.name)
                 });
                 let former = former.map(|former| &**former);
+                let tls = snapshot.secured.get(index).and_then(Option::as_ref);
                 Rc::new(Upstream::new(
                     config,
-                    setup,
+                    (setup, tls),
                     slot,
                     endpoint_slots,
                     former,
@@ -336,6 +338,15 @@ impl Downstream {
 
     pub fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// What endpoints are told of the connection. The port is known where nobody stands between.
+    pub fn ends(&self, client: IpAddr) -> Ends {
+        let is_peer = client == self.peer.ip().to_canonical();
+        Ends {
+            source: SocketAddr::new(client, if is_peer { self.peer.port() } else { 0 }),
+            destination: self.local,
+        }
     }
 
     /// Whether the host is another certificate's than the one this connection was opened with.

@@ -1,13 +1,11 @@
 //! The way back of an exchange: the endpoint's response head, then its body, into the wire.
 
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use openclaw_core::message::body::Decoder;
 use openclaw_core::message::h1::{Asked, bad_response, parse_response};
 use openclaw_core::message::{Field, Fields, ResponseBody, render};
-use tokio_util::io::poll_read_buf;
 
 use super::Edits;
 use super::context::Local;
@@ -245,12 +243,12 @@ impl<'a> Download<'a> {
     ) -> Poll<Result<usize, Error>> {
         let closed = |_error| Error::Closed { sent_body: false };
         if self.buffer.is_empty() {
-            ready!(connection.tcp.poll_read_ready(cx)).map_err(closed)?;
+            ready!(connection.stream.poll_readable(cx)).map_err(closed)?;
             if self.buffer.capacity() == 0 {
                 self.buffer = self.local.buffers.body();
             }
         }
-        let read = poll_read_buf(Pin::new(&mut connection.tcp), cx, &mut self.buffer);
+        let read = connection.stream.poll_read_vec(cx, &mut self.buffer);
         if read.is_pending() && self.buffer.is_empty() {
             self.local
                 .buffers
@@ -260,7 +258,13 @@ impl<'a> Download<'a> {
             Ok(count) => Ok(count),
             // A reset before any byte is a stale connection; later it cuts the response.
             Err(_) if self.has_begun() || !self.buffer.is_empty() => Err(Error::Truncated),
-            Err(error) => Err(closed(error)),
+            Err(error) => Err(match connection.refused(error) {
+                Some(fault) => Error::Tls {
+                    fault,
+                    sent_body: false,
+                },
+                None => Error::Closed { sent_body: false },
+            }),
         })
     }
 }

@@ -8,6 +8,7 @@ use openclaw_core::reason::Reason;
 
 use super::wire::WireError;
 use crate::filter::Refusal;
+use crate::tls::TlsFault;
 
 /// A TRACE that is to be answered here: what it would reflect may be secret.
 pub(super) const NOT_REFLECTED: Fault = Fault {
@@ -38,8 +39,12 @@ pub(super) enum Error {
     Protocol,
     /// The upstream has no endpoint to offer.
     NoEndpoint,
+    /// All endpoints have as many exchanges as they may have.
+    Saturated,
     /// No connection to an endpoint; nothing was sent. `TimedOut` is ours as well as the kernel's.
     Connect(io::ErrorKind),
+    /// The endpoint and the proxy did not come to TLS. `sent_body`: payload had been taken from the client by then.
+    Tls { fault: TlsFault, sent_body: bool },
     /// The endpoint closed before the first byte of a response. `sent_body`: payload had been taken from the client.
     Closed { sent_body: bool },
     /// The endpoint refused the stream, or closes the connection, without having looked at the request.
@@ -118,7 +123,13 @@ impl Error {
                 Reason::UpstreamUnhealthy,
                 "the upstream has no endpoint",
             ),
+            Self::Saturated => fault(
+                503,
+                Reason::UpstreamSaturated,
+                "all endpoints have as many requests as max_connections allows",
+            ),
             Self::Connect(kind) => fault(502, Reason::UpstreamConnect, connect_detail(kind)),
+            Self::Tls { fault: tls, .. } => fault(502, Reason::UpstreamTls, tls.detail()),
             Self::Closed { .. } | Self::Unprocessed { .. } | Self::Reset | Self::Truncated => {
                 fault(502, Reason::UpstreamReset, self.broken_off())
             }
@@ -180,6 +191,7 @@ impl Error {
     pub(super) fn is_of_endpoint(self) -> bool {
         match self {
             Self::Connect(_)
+            | Self::Tls { .. }
             | Self::Closed { .. }
             | Self::Unprocessed { .. }
             | Self::Reset
@@ -194,6 +206,7 @@ impl Error {
             | Self::Unspeakable
             | Self::NoEndpoint
             | Self::Drained { .. }
+            | Self::Saturated
             | Self::ClientTimeout
             | Self::TurnedAway(_)
             | Self::Filtered(_)
@@ -211,12 +224,17 @@ impl Error {
     /// Whether another connection may be tried without the request having an effect twice (RFC 9110 §9.2.2).
     pub(super) fn is_retriable(self, idempotent: bool, reused: bool) -> bool {
         match self {
-            Self::Connect(_) | Self::Unprocessed { sent_body: false } => true,
+            Self::Connect(_)
+            | Self::Tls {
+                sent_body: false, ..
+            }
+            | Self::Unprocessed { sent_body: false } => true,
             // A kept connection that dies at once was most likely closed while idle.
             Self::Closed { sent_body: false } => idempotent && reused,
             // Another endpoint can do it.
             Self::Drained { unanswered } => idempotent && unanswered,
             Self::Closed { .. }
+            | Self::Tls { .. }
             | Self::Unprocessed { .. }
             | Self::Reset
             | Self::Unspeakable
@@ -226,6 +244,7 @@ impl Error {
             | Self::NoRoute
             | Self::Protocol
             | Self::NoEndpoint
+            | Self::Saturated
             | Self::Truncated
             | Self::BadResponse(_)
             | Self::UpstreamTimeout

@@ -13,6 +13,7 @@ use openclaw_core::message::render::{self, Hop};
 use openclaw_core::message::{
     Fault, Framing, Kind, Method, Request, Version, authority, grpc, path, via, websocket,
 };
+use openclaw_core::proxy_protocol::Ends;
 use openclaw_core::route;
 use openclaw_core::trace::{self, RequestId};
 
@@ -71,6 +72,8 @@ pub(super) struct Outbound {
     /// A call of gRPC, whose streams may be silent once they have begun.
     pub is_grpc: bool,
     pub idempotent: bool,
+    /// Whose connection the endpoint is told that it gets, where it is told.
+    pub ends: Option<Ends>,
     /// What stays at one endpoint, where the balancer goes by that.
     pub key: Key,
 }
@@ -222,6 +225,10 @@ fn plan(
         max_body,
         is_grpc: grpc::is_call(request),
         idempotent: Method::of(request.method).is_idempotent(),
+        ends: upstream
+            .config
+            .send_proxy_protocol
+            .map(|_| downstream.ends(client)),
         key: balance_key(upstream.config.balance, client, request.target),
     })
 }
@@ -322,7 +329,8 @@ fn stripped<'a>(target: &'a [u8], prefix: Option<&str>) -> Cow<'a, [u8]> {
     }
 }
 
-fn protocol(version: Version) -> &'static str {
+/// The name of a version, for logs.
+pub(crate) fn protocol(version: Version) -> &'static str {
     match version {
         Version::H10 => "HTTP/1.0",
         Version::H11 => "HTTP/1.1",

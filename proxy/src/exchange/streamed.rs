@@ -67,7 +67,8 @@ impl<'a, W: Wire> Streamed<'a, W> {
         watch: Watch<'a>,
         passage: &'a mut Passage,
     ) -> Result<Self, Error> {
-        let request = stream_head::request(&outbound.head).ok_or(Error::Unspeakable)?;
+        let request = stream_head::request(&outbound.head, lease.is_secured());
+        let request = request.ok_or(Error::Unspeakable)?;
         let ends = outbound.framing == Framing::None;
         let (response, stream) = lease
             .send

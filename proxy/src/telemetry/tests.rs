@@ -48,6 +48,7 @@ fn snapshot(listeners: &[&str], routes: &[&str], upstreams: &[(&str, &[&str])]) 
                 standing: std::sync::Arc::default(),
             })
             .collect(),
+        ..UpstreamSetup::default()
     });
     Snapshot {
         generation: 1,
@@ -55,6 +56,7 @@ fn snapshot(listeners: &[&str], routes: &[&str], upstreams: &[(&str, &[&str])]) 
         router: Router::new(&[]),
         listeners: Vec::new(),
         upstreams: setups.collect(),
+        secured: Vec::new(),
         limits: Vec::new(),
     }
 }

@@ -1,26 +1,27 @@
 //! Connections to endpoints: who is next, the idle ones kept by this worker, and new ones within their deadline.
 
+mod choice;
+mod connect;
 mod figures;
 mod streams;
 
 use std::cell::{Cell, RefCell};
-use std::io;
-use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use openclaw_core::balance::{Balancer, Key, Load, Member, View};
+use openclaw_core::balance::{Balancer, Member};
 use openclaw_core::config::{self, Balance};
-use socket2::SockRef;
-use tokio::net::{TcpSocket, TcpStream};
 
+pub use self::choice::{Choice, Chosen};
+pub use self::connect::ConnectError;
+use self::connect::Manner;
 pub use self::figures::{Busy, Figures};
 use self::streams::Streams;
 pub use self::streams::{Lease, Room, Turn};
-use crate::net::descriptors;
-use crate::snapshot::{ResolvedEndpoint, Standing, UnderWay, UpstreamSetup};
+use crate::net::Stream;
+use crate::snapshot::{ClientTls, Queue, ResolvedEndpoint, Standing, UpstreamSetup};
 
 /// How long an endpoint that refused a connection is passed over while others are left.
 const PASS_OVER: Duration = Duration::from_secs(2);
@@ -35,7 +36,10 @@ pub struct Upstream {
     pub config: config::Upstream,
     pub slot: u32,
     pub endpoints: Vec<Rc<Endpoint>>,
+    /// Beside the endpoints.
+    weights: Vec<u32>,
     balancer: RefCell<Balancer>,
+    queue: Arc<Queue>,
     /// Idle connections of all endpoints together. Goes on from snapshot to snapshot, as they do.
     kept: Rc<Cell<usize>>,
 }
@@ -46,6 +50,7 @@ pub struct Endpoint {
     pub address: SocketAddr,
     pub label: Arc<str>,
     pub slot: Cell<u32>,
+    manner: Manner,
     standing: Arc<Standing>,
     idle: RefCell<Vec<Idle>>,
     /// Of its upstream.
@@ -57,18 +62,20 @@ pub struct Endpoint {
     passed_over_until: Cell<Option<Instant>>,
     /// What it has to do with on this worker.
     active: Cell<usize>,
+    /// When it was last said that there is no TLS with it.
+    told: Cell<Option<Instant>>,
 }
 
 #[derive(Debug)]
 struct Idle {
-    tcp: TcpStream,
+    stream: Stream,
     since: Instant,
 }
 
 /// A connection to an endpoint, for one exchange.
 #[derive(Debug)]
 pub struct Connection {
-    pub tcp: TcpStream,
+    pub stream: Stream,
     pub endpoint: Rc<Endpoint>,
     /// It has carried a request before, so that the endpoint may have closed it meanwhile.
     pub reused: bool,
@@ -79,16 +86,21 @@ impl Upstream {
     /// `place` is which of how many workers this is.
     pub fn new(
         config: &config::Upstream,
-        setup: &UpstreamSetup,
+        (setup, tls): (&UpstreamSetup, Option<&ClientTls>),
         slot: u32,
         endpoint_slots: &[u32],
         former: Option<&Self>,
         place: (usize, usize),
     ) -> Self {
         let kept = former.map(|former| former.kept.clone()).unwrap_or_default();
+        let manner = Manner::new(config, tls);
         let known = |wanted: &ResolvedEndpoint| {
             let mut known = former?.endpoints.iter();
-            known.find(|known| known.address == wanted.address && known.label == wanted.label)
+            known.find(|known| {
+                known.address == wanted.address
+                    && known.label == wanted.label
+                    && known.manner == manner
+            })
         };
         let endpoints = setup
             .endpoints
@@ -97,7 +109,7 @@ impl Upstream {
             .map(|(index, setup_of)| {
                 let endpoint = known(setup_of)
                     .cloned()
-                    .unwrap_or_else(|| Rc::new(Endpoint::new(setup_of, kept.clone())));
+                    .unwrap_or_else(|| Rc::new(Endpoint::new(setup_of, &manner, kept.clone())));
                 endpoint.is_retired.set(setup_of.is_draining);
                 endpoint
                     .slot
@@ -123,6 +135,8 @@ impl Upstream {
             config: config.clone(),
             slot,
             endpoints,
+            weights: members.iter().map(|member| member.weight).collect(),
+            queue: Arc::clone(&setup.queue),
             balancer: RefCell::new(Balancer::new(config.balance, &members, place)),
             kept,
         }
@@ -157,49 +171,12 @@ impl Upstream {
         }
     }
 
-    /// The balancer's next choice, leaving out those in `tried` and those whose breaker is open. While others are left it
-    /// leaves out those that took no connection just now, and those that probes call unwell; when probes call all of them
-    /// unwell, the probes are probably wrong.
-    pub fn choose(
-        &self,
-        tried: &[SocketAddr],
-        (key, random): (Key, u64),
-        now: Instant,
-    ) -> Option<Rc<Endpoint>> {
-        let mut balancer = self.balancer.borrow_mut();
-        let mut among = |among| {
-            let candidates = Candidates {
-                endpoints: &self.endpoints,
-                tried,
-                now,
-                among,
-            };
-            balancer.next(key, random, &candidates)
-        };
-        loop {
-            let index = among(Among::Fit)
-                .or_else(|| among(Among::Well))
-                .or_else(|| among(Among::All))?;
-            let endpoint = self.endpoints.get(index)?;
-            let rules = self.config.breaker.as_ref();
-            // Whoever loses the place of the one that tries finds the breaker open at the next look.
-            if rules.is_none_or(|rules| endpoint.standing.take(rules, now)) {
-                return Some(Rc::clone(endpoint));
-            }
-        }
-    }
-
     /// Whether the balancer goes by what endpoints have to do; only then is it counted, since workers share the counters.
     fn counts(&self) -> bool {
         match self.config.balance {
             Balance::LeastConnections | Balance::LeastTime | Balance::Random => true,
             Balance::RoundRobin | Balance::IpHash | Balance::UrlHash | Balance::Maglev => false,
         }
-    }
-
-    /// The endpoint has an exchange more, until what is returned is dropped.
-    pub fn begin(&self, endpoint: &Endpoint) -> Option<UnderWay> {
-        self.counts().then(|| endpoint.standing.begin())
     }
 
     /// The endpoint was asked at `sent`, and began to answer at that time, with this status.
@@ -246,13 +223,15 @@ impl Upstream {
         }
     }
 
-    /// Keeps a connection for the next exchange, within `keepalive`.
+    /// Keeps a connection for the next exchange, within `keepalive`; one that was announced as a client's is nobody else's.
     pub fn keep(&self, connection: Connection, since: Instant) {
         let endpoint = &connection.endpoint;
-        if self.kept.get() < self.config.keepalive && !endpoint.is_retired.get() {
+        let is_anybodys = self.config.send_proxy_protocol.is_none();
+        let is_wanted = is_anybodys && !endpoint.is_retired.get();
+        if is_wanted && self.kept.get() < self.config.keepalive {
             self.kept.set(self.kept.get() + 1);
             endpoint.idle.borrow_mut().push(Idle {
-                tcp: connection.tcp,
+                stream: connection.stream,
                 since,
             });
         }
@@ -273,54 +252,17 @@ impl Upstream {
 impl Connection {
     /// The endpoint will see a reset and no clean end.
     pub fn reset_on_close(&self) {
-        // Where the option cannot be set the socket is gone already.
-        let _ = SockRef::from(&self.tcp).set_linger(Some(Duration::ZERO));
-    }
-}
-
-/// The endpoints as a balancer sees them for one choice.
-struct Candidates<'a> {
-    endpoints: &'a [Rc<Endpoint>],
-    tried: &'a [SocketAddr],
-    now: Instant,
-    among: Among,
-}
-
-/// Who may be picked, of those whose breaker lets them.
-#[derive(Clone, Copy)]
-enum Among {
-    /// Well, and took the last connection.
-    Fit,
-    /// Well, as far as probes can tell.
-    Well,
-    All,
-}
-
-impl View for Candidates<'_> {
-    fn is_usable(&self, index: usize) -> bool {
-        self.endpoints.get(index).is_some_and(|endpoint| {
-            let standing = &endpoint.standing;
-            let fits = match self.among {
-                Among::Fit => standing.is_well() && !endpoint.is_passed_over(self.now),
-                Among::Well => standing.is_well(),
-                Among::All => true,
-            };
-            fits && standing.allows(self.now) && !self.tried.contains(&endpoint.address)
-        })
-    }
-
-    fn load(&self, index: usize) -> Load {
-        let endpoint = self.endpoints.get(index);
-        endpoint.map_or_else(Load::default, |endpoint| endpoint.standing.load(self.now))
+        self.stream.reset_on_close();
     }
 }
 
 impl Endpoint {
-    fn new(resolved: &ResolvedEndpoint, kept: Rc<Cell<usize>>) -> Self {
+    fn new(resolved: &ResolvedEndpoint, manner: &Manner, kept: Rc<Cell<usize>>) -> Self {
         Self {
             address: resolved.address,
             label: resolved.label.clone(),
             slot: Cell::new(0),
+            manner: manner.clone(),
             standing: Arc::clone(&resolved.standing),
             idle: RefCell::default(),
             kept,
@@ -328,6 +270,7 @@ impl Endpoint {
             streams: Streams::default(),
             passed_over_until: Cell::new(None),
             active: Cell::new(0),
+            told: Cell::new(None),
         }
     }
 
@@ -345,44 +288,20 @@ impl Endpoint {
             .is_some_and(|until| now < until)
     }
 
-    /// The youngest idle connection at which nothing has arrived since its last response. The kernel is asked, not the
-    /// runtime's readiness flag, which is as old as the last turn of the event loop: bytes behind a response would be
+    /// The youngest idle connection at which nothing has arrived since its last response: bytes behind a response would be
     /// taken for the answer to somebody else's request.
     pub fn idle_connection(self: &Rc<Self>) -> Option<Connection> {
         loop {
-            let idle = self.idle.borrow_mut().pop()?;
+            let mut idle = self.idle.borrow_mut().pop()?;
             self.kept.set(self.kept.get() - 1);
-            let peek = SockRef::from(&idle.tcp).peek(&mut [MaybeUninit::uninit()]);
-            let silent = peek.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
-            if silent {
+            if idle.stream.is_silent() {
                 return Some(Connection {
-                    tcp: idle.tcp,
+                    stream: idle.stream,
                     endpoint: self.clone(),
                     reused: true,
                 });
             }
         }
-    }
-
-    /// Opens a new connection.
-    ///
-    /// # Errors
-    /// Of the socket; the caller bounds the time.
-    pub async fn connect(self: &Rc<Self>) -> io::Result<Connection> {
-        let socket = if self.address.is_ipv4() {
-            TcpSocket::new_v4()?
-        } else {
-            TcpSocket::new_v6()?
-        };
-        let socket = descriptors::spend(socket)?;
-        socket.set_nodelay(true)?;
-        let tcp = socket.connect(self.address).await?;
-        self.passed_over_until.set(None);
-        Ok(Connection {
-            tcp,
-            endpoint: self.clone(),
-            reused: false,
-        })
     }
 
     /// Notes that no connection could be had.

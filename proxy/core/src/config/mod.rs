@@ -37,6 +37,7 @@ mod udp;
 mod unclosed;
 pub mod units;
 mod upstream;
+mod upstream_tls;
 mod values;
 mod variables;
 
@@ -66,6 +67,7 @@ pub use syn::{Syn, SynMode, SynVariant};
 pub use tls::{Certificate, Tls, TlsVersion};
 pub use udp::Udp;
 pub use upstream::{Balance, Upstream, UpstreamProtocol};
+pub use upstream_tls::UpstreamTls;
 
 /// What is served when there is no file.
 pub const DEFAULT: &str = include_str!("../../../../config/default.toml");

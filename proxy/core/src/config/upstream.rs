@@ -6,9 +6,12 @@ use std::time::Duration;
 use super::endpoint::{self, Endpoint};
 use super::health::{self, Health};
 use super::keys::{self, Key};
-use super::reader::Section;
+use super::problem::Complaint;
+use super::reader::{Section, Told};
+use super::upstream_tls::{self, UpstreamTls};
 use super::values;
 use crate::health::Rules;
+use crate::proxy_protocol::Version;
 
 #[derive(Clone, Debug)]
 pub struct Upstream {
@@ -16,6 +19,10 @@ pub struct Upstream {
     pub endpoints: Vec<Endpoint>,
     pub balance: Balance,
     pub protocol: UpstreamProtocol,
+    /// Absent: in the clear.
+    pub tls: Option<UpstreamTls>,
+    /// How endpoints are told whose connection it is; absent: they are not.
+    pub send_proxy_protocol: Option<Version>,
     pub connect_timeout: Duration,
     /// From the request being sent to the response head, and between two reads of its body.
     pub response_timeout: Duration,
@@ -24,6 +31,11 @@ pub struct Upstream {
     pub retries: u32,
     /// Idle connections kept per worker.
     pub keepalive: usize,
+    /// How many exchanges an endpoint has at once, over all workers.
+    pub max_connections: Option<u32>,
+    /// How many exchanges wait for a place, over all workers, and how long.
+    pub queue: usize,
+    pub queue_timeout: Duration,
     pub health: Option<Health>,
     pub breaker: Option<Rules>,
 }
@@ -63,7 +75,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "endpoints",
             "list of endpoints",
             "[\"127.0.0.1:9001\", { address = \"127.0.0.1:9002\", weight = 3 }, \"http://app.internal:8080\"]",
-            "Addresses, host names, http:// URLs, or \"builtin:demo\". A table gives an endpoint a weight.",
+            "Addresses, host names, http:// or https:// URLs, or \"builtin:demo\". A table gives an endpoint a weight.",
         )
         .fields(&endpoint::KEYS),
         Key::default(
@@ -76,7 +88,20 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "protocol",
             "word",
             "\"h1\"",
-            "What the endpoints speak: h1, or h2 (in the clear, with prior knowledge), which gRPC needs.",
+            "What the endpoints speak: h1, or h2, which gRPC needs: agreed upon where there is `tls` (ALPN), with prior knowledge in the clear.",
+        ),
+        Key::optional(
+            "tls",
+            "table or boolean",
+            "{ ca = \"ca.pem\", server_name = \"app.internal\" }",
+            "TLS to the endpoints. `true` is the same as an empty table. Absent: in the clear, unless all endpoints are https:// URLs.",
+        )
+        .fields(&upstream_tls::KEYS),
+        Key::optional(
+            "send_proxy_protocol",
+            "word",
+            "\"v2\"",
+            "Tells endpoints the client's address ahead of everything else, TLS too: v1 is a line of text, v2 octets. Each connection is one client's then, so none is kept for the next request; not with `protocol = \"h2\"`, where clients share them. Probes say that they are the proxy's own.",
         ),
         Key::default(
             "connect_timeout",
@@ -109,6 +134,24 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "Idle connections kept per worker.",
         ),
         Key::optional(
+            "max_connections",
+            "number",
+            "1000",
+            "How many requests an endpoint is given at once, over all workers: with h1 so many connections at work, with h2 so many streams. Idle connections are not counted. When all endpoints have as many, requests wait. Absent: as many as come.",
+        ),
+        Key::default(
+            "queue",
+            "number",
+            "1024",
+            "So many requests may wait for an endpoint, over all workers; the next one is refused at once with 503, upstream.saturated.",
+        ),
+        Key::default(
+            "queue_timeout",
+            "duration",
+            "\"1s\"",
+            "How long a request waits for an endpoint before it is refused with 503, upstream.saturated.",
+        ),
+        Key::optional(
             "health",
             "table",
             "{ path = \"/health\", every = \"5s\", timeout = \"1s\", fall = 3, rise = 2 }",
@@ -124,11 +167,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
         .fields(&health::BREAKER),
     ],
     later: &[
-        ("tls", "TLS to endpoints (`tls`)"),
-        ("max_connections", "a limit of connections per endpoint (`max_connections`)"),
-        ("queue_timeout", "waiting for a free connection (`queue_timeout`)"),
         ("sticky", "sticky sessions (`sticky`)"),
-        ("send_proxy_protocol", "the PROXY protocol to endpoints (`send_proxy_protocol`)"),
     ],
 };
 
@@ -139,11 +178,16 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Upstream> {
         "protocol",
         values::choice(&[("h1", UpstreamProtocol::H1), ("h2", UpstreamProtocol::H2)]),
     );
+    let tls = upstream_tls::read(section, endpoints.as_deref().unwrap_or_default());
+    let send_proxy_protocol = read_send_proxy_protocol(section, protocol);
     let connect_timeout = section.value("connect_timeout", values::duration);
     let response_timeout = section.value("response_timeout", values::duration);
     let tunnel_timeout = section.value("tunnel_timeout", values::duration);
     let retries = section.value("retries", values::count(0, 10));
     let keepalive = section.value("keepalive", values::count(0, 65_536));
+    let max_connections = section.optional("max_connections", values::count(1, 1_000_000));
+    let queue = section.value("queue", values::count(0, 1_000_000));
+    let queue_timeout = section.value("queue_timeout", values::duration);
     let health = section
         .section("health")
         .map(|section| health::read(&section));
@@ -155,11 +199,16 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Upstream> {
         endpoints: endpoints?,
         balance: balance?,
         protocol: protocol?,
+        tls: tls.ok()?,
+        send_proxy_protocol: send_proxy_protocol.ok()?,
         connect_timeout: connect_timeout?,
         response_timeout: response_timeout?,
         tunnel_timeout: tunnel_timeout?,
         retries: retries?,
         keepalive: keepalive? as usize,
+        max_connections: max_connections.ok()?,
+        queue: queue? as usize,
+        queue_timeout: queue_timeout?,
         health: match health {
             Some(read) => Some(read?),
             None => None,
@@ -169,6 +218,29 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Upstream> {
             None => None,
         },
     })
+}
+
+fn read_send_proxy_protocol(
+    section: &Section<'_>,
+    protocol: Option<UpstreamProtocol>,
+) -> Result<Option<Version>, Told> {
+    let key = "send_proxy_protocol";
+    let version = section.optional(
+        key,
+        values::choice(&[("v1", Version::V1), ("v2", Version::V2)]),
+    );
+    let version = version?;
+    if version.is_some() && protocol == Some(UpstreamProtocol::H2) {
+        let complaint = Complaint::new(
+            "over HTTP/2 clients share a connection, which this can name one client for only",
+        );
+        section.complain(
+            key,
+            complaint.hint("leave it out: X-Forwarded-For names the client"),
+        );
+        return Err(Told);
+    }
+    Ok(version)
 }
 
 #[cfg(test)]

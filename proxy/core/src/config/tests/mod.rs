@@ -12,6 +12,8 @@ mod keys;
 mod problems;
 mod reference;
 mod rejected;
+mod secure;
+mod upstream_policy;
 
 use std::collections::BTreeMap;
 
