@@ -88,6 +88,12 @@ const ENDED: Fault = Fault {
     detail: "the proxy ended before the exchange was over",
 };
 
+const DRAINED: Fault = Fault {
+    reason: Reason::UpstreamDrained,
+    status: 503,
+    detail: "the endpoint was drained, and the exchange took longer than the time for that",
+};
+
 const MISDIRECTED: Fault = Fault {
     reason: Reason::RouteMisdirected,
     status: 421,
@@ -133,11 +139,7 @@ impl Error {
             Self::Closed { .. } | Self::Unprocessed { .. } | Self::Reset | Self::Truncated => {
                 fault(502, Reason::UpstreamReset, self.broken_off())
             }
-            Self::Drained { .. } => fault(
-                503,
-                Reason::UpstreamDrained,
-                "the endpoint was drained, and the exchange took longer than the time for that",
-            ),
+            Self::Drained { .. } => DRAINED,
             Self::Unspeakable => {
                 Fault::malformed("a host, target or field that HTTP/2 cannot express")
             }
