@@ -13,8 +13,10 @@
 
 mod clauses;
 mod control;
+mod discovery;
 mod h3;
 mod http;
+mod routes;
 mod shield;
 mod soak;
 mod support;

@@ -49,6 +49,10 @@ impl route::Request for Seen {
     fn client(&self) -> IpAddr {
         Ipv4Addr::new(198, 51, 100, 7).into()
     }
+
+    fn scheme(&self) -> &'static str {
+        "https"
+    }
 }
 
 pub(crate) fn find() -> Box<dyn FnMut()> {

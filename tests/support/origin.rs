@@ -2,10 +2,11 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
+use std::{iter, process};
 
 use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
 
@@ -61,6 +62,14 @@ impl Origin {
         script: impl Fn(&mut Peer) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+        Self::listening(listener, script)
+    }
+
+    /// The same on a listener of the test's own.
+    pub fn listening(
+        listener: TcpListener,
+        script: impl Fn(&mut Peer) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().expect("it is bound");
         let state = Arc::new(State::default());
         let own = Arc::clone(&state);
@@ -87,13 +96,7 @@ impl Origin {
 
     /// Answers every request on every connection with these bytes, and keeps the connection.
     pub fn answering(response: impl Into<Vec<u8>>) -> Self {
-        let response = response.into();
-        Self::start(move |peer| {
-            while peer.request()?.is_some() {
-                peer.send(&response)?;
-            }
-            Ok(())
-        })
+        Self::start(repeating(response.into()))
     }
 
     /// The same over TLS with status 200 and this body.
@@ -111,10 +114,37 @@ impl Origin {
 
     /// Answers every request with status 200 and this body.
     pub fn serving(body: &str) -> Self {
-        Self::answering(format!(
-            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        ))
+        Self::answering(ok(body))
+    }
+
+    /// Origins of one port on addresses of their own, as a name has them that has no ports: each answers its number, from 0.
+    pub fn siblings(count: u8) -> Vec<Self> {
+        static NEXT: AtomicU16 = AtomicU16::new(0);
+        // No two tests of this process share them, and hardly two processes.
+        let [high, low] = NEXT.fetch_add(1, Ordering::AcqRel).to_be_bytes();
+        let group = [
+            127,
+            process::id().to_be_bytes()[3] | 1,
+            low.wrapping_add(high),
+        ];
+        let address = |host, port| {
+            let [a, b, c] = group;
+            SocketAddr::from(([a, b, c, host], port))
+        };
+        let listeners = (0..100).find_map(|_| {
+            let first = TcpListener::bind(address(1, 0)).ok()?;
+            let port = first.local_addr().ok()?.port();
+            let others = (2..=count).map(|host| TcpListener::bind(address(host, port)).ok());
+            let all = iter::once(Some(first)).chain(others);
+            all.collect::<Option<Vec<_>>>()
+        });
+        let listeners = listeners.expect("a port is free on a few addresses");
+        let numbered = (0..).zip(listeners);
+        numbered
+            .map(|(number, listener): (u8, _)| {
+                Self::listening(listener, repeating(ok(&number.to_string()).into_bytes()))
+            })
+            .collect()
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -156,6 +186,22 @@ impl Origin {
             );
             thread::sleep(Duration::from_millis(2));
         }
+    }
+}
+
+fn ok(body: &str) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+fn repeating(response: Vec<u8>) -> impl Fn(&mut Peer) -> io::Result<()> + Send + Sync + 'static {
+    move |peer| {
+        while peer.request()?.is_some() {
+            peer.send(&response)?;
+        }
+        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ pub mod certificates;
 )]
 pub mod config;
 pub mod country;
+pub mod discovery;
 pub mod health;
 pub mod limit;
 pub mod message;
@@ -18,4 +19,5 @@ pub mod pace;
 pub mod proxy_protocol;
 pub mod reason;
 pub mod route;
+pub mod template;
 pub mod trace;

@@ -4,18 +4,19 @@ use std::fmt::Write;
 use std::net::IpAddr;
 
 use clap::Args;
-use openclaw_core::config::{Action, Config, Route};
+use openclaw_core::config::{Action, Config, Route, SplitBy, Target};
 use openclaw_core::message::h1::parse_request;
 use openclaw_core::message::{Fault, Fields, Request, authority, path};
 use openclaw_core::reason::Reason;
-use openclaw_core::route::{Router, misses};
+use openclaw_core::route::{Router, misses, pick};
+use openclaw_core::template::Facts;
 use serde_json::{Value, json};
 
 use super::Context;
 use super::error::CliError;
 use super::output::Outcome;
 use crate::control::load;
-use crate::exchange::Seen;
+use crate::exchange::{Seen, target};
 
 /// The largest head; what listeners allow differs from one to the other.
 const MAX_HEAD: usize = 1 << 20;
@@ -121,6 +122,11 @@ fn explained(config: &Config, arguments: &Arguments, request: &Request<'_>) -> O
         request,
         path: path::normalised(request.path(), &mut written),
         client: arguments.from.to_canonical(),
+        scheme: if arguments.url.starts_with("https://") {
+            "https"
+        } else {
+            "http"
+        },
     };
     let found = Router::new(&config.routes).find(&seen);
     let taker = found.and_then(|index| config.routes.get(index));
@@ -130,11 +136,14 @@ fn explained(config: &Config, arguments: &Arguments, request: &Request<'_>) -> O
         "{} {host}{path} from {}\n",
         arguments.method, arguments.from
     );
-    let action = taker.map(|route| action(config, route));
+    let action = taker.map(|route| action(config, route, &seen));
     match (taker, &action) {
         (Some(route), Some(action)) => {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "  route {}: {}", route.name, action.text);
+            for line in &action.more {
+                let _ = writeln!(text, "  {line}");
+            }
             if let Some(limit) = limit(route) {
                 let _ = writeln!(text, "  limit: {limit}");
             }
@@ -183,39 +192,72 @@ fn explained(config: &Config, arguments: &Arguments, request: &Request<'_>) -> O
 /// What a route does.
 struct Does {
     text: String,
+    /// Lines of what becomes of this request.
+    more: Vec<String>,
     json: Value,
 }
 
-fn action(config: &Config, route: &Route) -> Does {
+fn action(config: &Config, route: &Route, seen: &Seen<'_>) -> Does {
     match &route.action {
-        Action::Forward(targets) => {
-            let named = targets.iter().filter_map(|target| {
-                let upstream = config.upstreams.get(target.upstream)?;
-                Some((&*upstream.name, target.weight))
-            });
-            let named: Vec<(&str, u32)> = named.collect();
-            let text = match named.as_slice() {
-                [(name, _)] => format!("to {name}"),
-                many => {
-                    let parts = many
-                        .iter()
-                        .map(|(name, weight)| format!("{name} ({weight})"));
-                    format!("to one of {}", parts.collect::<Vec<_>>().join(", "))
-                }
-            };
-            let to = named.iter();
-            let to = to.map(|(name, weight)| json!({ "upstream": name, "weight": weight }));
-            let json = json!({ "verdict": "forward", "to": to.collect::<Vec<_>>() });
-            Does { text, json }
-        }
+        Action::Forward(targets) => forward(config, (route, targets), seen),
         Action::Respond(respond) => Does {
             text: format!("answers {} itself", respond.status),
+            more: Vec::new(),
             json: json!({ "verdict": "respond", "status": respond.status }),
         },
-        Action::Redirect(redirect) => Does {
-            text: format!("redirects to {} with {}", redirect.to, redirect.status),
-            json: json!({ "verdict": "redirect", "status": redirect.status, "to": redirect.to }),
-        },
+        Action::Redirect(redirect) => {
+            let made = target::for_client(redirect, target::groups(route), &facts(route, seen, ""));
+            let made = made.map(|made| String::from_utf8_lossy(&made).into_owned());
+            let to = made.unwrap_or_else(|| redirect.written.clone());
+            let status = redirect.status;
+            Does {
+                text: format!("redirects to {to} with {status}"),
+                more: Vec::new(),
+                json: json!({ "verdict": "redirect", "status": status, "to": to }),
+            }
+        }
+    }
+}
+
+fn forward(config: &Config, (route, targets): (&Route, &[Target]), seen: &Seen<'_>) -> Does {
+    let name = |index: usize| {
+        let upstream = config.upstreams.get(index);
+        upstream.map_or("", |upstream| &*upstream.name)
+    };
+    let mut more = Vec::new();
+    let mut to = Vec::new();
+    let mut parts = Vec::new();
+    for target in targets {
+        let (upstream, weight) = (name(target.upstream), target.weight);
+        parts.push(format!("{upstream} ({weight})"));
+        to.push(json!({ "upstream": upstream, "weight": weight }));
+    }
+    let is_drawn = targets.len() > 1 && route.split_by == SplitBy::Random;
+    let chosen = (!is_drawn).then(|| name(pick(targets, &route.split_by, seen, 0)));
+    let text = if let [only] = targets {
+        format!("to {}", name(only.upstream))
+    } else {
+        more.extend(chosen.map(|chosen| format!("for this client: {chosen}")));
+        format!("to one of {}", parts.join(", "))
+    };
+    let facts = facts(route, seen, chosen.unwrap_or_default());
+    let target = target::for_endpoint(route, target::groups(route), &facts);
+    let target = String::from_utf8_lossy(&target);
+    if target.as_bytes() != seen.request.target {
+        more.push(format!("as {target}"));
+    }
+    let json = json!({ "verdict": "forward", "to": to, "upstream": chosen, "target": target });
+    Does { text, more, json }
+}
+
+fn facts<'a>(route: &'a Route, seen: &'a Seen<'a>, upstream: &'a str) -> Facts<'a, Seen<'a>> {
+    Facts {
+        request: seen,
+        target: seen.request.target,
+        id: "ID",
+        route: &route.name,
+        upstream,
+        local: (seen.client, 0).into(),
     }
 }
 

@@ -146,8 +146,10 @@ fn conditions(route: &Value) -> String {
     let named = |name: &str| {
         let all = route.get(name).and_then(Value::as_object);
         let all = all.into_iter().flatten();
-        let one = |(key, value): (&String, &Value)| {
-            format!("{name} {key}={}", value.as_str().unwrap_or_default())
+        let one = |(key, value): (&String, &Value)| match (value.as_str(), value.as_bool()) {
+            (Some(value), _) => format!("{name} {key}={value}"),
+            (None, Some(true)) => format!("{name} {key}"),
+            (None, _) => format!("no {name} {key}"),
         };
         all.map(one).collect::<Vec<String>>()
     };

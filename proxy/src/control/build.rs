@@ -13,9 +13,9 @@ use openclaw_core::limit::Table;
 use openclaw_core::route::Router;
 
 use super::demo;
+use super::discover::{Ask, Discovery};
 use super::endpoints::{Beside, Standings};
 use super::error::Trouble;
-use super::names::{Ask, Names};
 use crate::listener::quic;
 use crate::snapshot::{
     ClientTls, LimitSetup, ListenerSetup, Permits, Queue, TlsSetup, UpstreamSetup,
@@ -33,7 +33,7 @@ pub(super) struct Builder {
     permits: HashMap<Arc<str>, Arc<Permits>>,
     /// By route.
     limits: HashMap<Arc<str>, LimitSetup>,
-    pub(super) names: Names,
+    pub(super) discovery: Discovery,
     pub(super) standings: Standings,
     /// By upstream.
     pub(super) queues: HashMap<Arc<str>, Arc<Queue>>,
@@ -136,7 +136,7 @@ impl Builder {
 
     /// What was built last serves from now, so the next one that fails goes back to it.
     pub(super) fn taken(&mut self) {
-        self.names.take();
+        self.discovery.take();
     }
 
     /// What endpoints are met with, upstream by upstream.

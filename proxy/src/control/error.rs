@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use openclaw_core::config::{Complaint, Places, Problem, Problems, Severity};
 
+use super::discover::Failure;
 use crate::privilege::{PrivilegeError, Privileges};
 use crate::shield::{GeoError, LockError};
 use crate::telemetry::chain;
@@ -47,9 +48,15 @@ pub enum Trouble {
         /// Which of the file's.
         endpoint: Option<usize>,
         name: String,
-        /// Whether it has addresses from an earlier answer.
-        kept: bool,
-        source: io::Error,
+        #[source]
+        failure: Failure,
+    },
+    /// Not fatal: what was found last serves on.
+    #[error("upstream {upstream}: its endpoints are not found")]
+    Discover {
+        upstream: Arc<str>,
+        #[source]
+        failure: Failure,
     },
     #[error("upstream {upstream}: the demo origin does not start")]
     Demo {
@@ -100,12 +107,8 @@ impl Trouble {
     fn locate(&self, severity: Severity, places: &Places) -> Option<Problem> {
         let path = self.path()?;
         let mut complaint = Complaint::new(chain(self));
-        if let Self::Resolve { kept, .. } = self {
-            complaint = complaint.hint(if *kept {
-                "the addresses that it had serve on"
-            } else {
-                "it has no address until the name is known; it is asked for again every few seconds"
-            });
+        if let Self::Resolve { failure, .. } | Self::Discover { failure, .. } = self {
+            complaint = complaint.hint(failure.hint());
         }
         if let Some(hint) = hint(self) {
             complaint = complaint.hint(hint);
@@ -146,6 +149,7 @@ impl Trouble {
                 let index = (*endpoint)?.to_string();
                 path(&["upstream", upstream, "endpoints", &index, "address"])
             }
+            Self::Discover { upstream, .. } => path(&["upstream", upstream, "discover"]),
             Self::Bind { listener, bind, .. } => {
                 path(&["listener", listener, "bind", &bind.to_string()])
             }
@@ -165,6 +169,7 @@ impl Trouble {
             | Self::Tls { .. }
             | Self::UpstreamTls { .. }
             | Self::Resolve { .. }
+            | Self::Discover { .. }
             | Self::Demo { .. }
             | Self::Geo { .. }
             | Self::List { .. }
@@ -180,6 +185,7 @@ impl Trouble {
             | Self::Tls { .. }
             | Self::UpstreamTls { .. }
             | Self::Resolve { .. }
+            | Self::Discover { .. }
             | Self::Demo { .. }
             | Self::Bind { .. }
             | Self::Geo { .. }

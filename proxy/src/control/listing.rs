@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use openclaw_core::config::{Action, Balance, HostPattern, PathPattern, Upstream};
+use openclaw_core::config::{Action, Balance, HostPattern, PathPattern, Upstream, Wanted};
 use openclaw_core::overlay::{Layer, Overlay, Presence};
 use openclaw_core::route::order;
 use serde_json::{Map, Value, json};
@@ -63,6 +63,7 @@ async fn upstreams(control: Rc<Control>, call: Call) -> Answer {
     let sums = sums(control.ask_workers(Command::Endpoints).await);
     let snapshot = control.snapshot();
     let beside = control.beside.borrow().clone();
+    let discovered = control.discovery.discovered(&snapshot.config.upstreams);
     let mut listed = Vec::new();
     for (config, setup) in snapshot.config.upstreams.iter().zip(&snapshot.upstreams) {
         if only.as_ref().is_some_and(|only| **only != *config.name) {
@@ -89,7 +90,7 @@ async fn upstreams(control: Rc<Control>, call: Call) -> Answer {
         rows.extend(unresolved(
             config,
             setup,
-            &beside.overlay.members(config, &beside.discovered),
+            &beside.overlay.members(config, &discovered),
         ));
         listed.push(json!({
             "upstream": &*config.name,
@@ -285,7 +286,7 @@ fn routes(control: &Control) -> Answer {
                 Action::Respond(respond) => ("respond", json!(respond.status)),
                 Action::Redirect(redirect) => (
                     "redirect",
-                    json!({ "to": redirect.to, "status": redirect.status }),
+                    json!({ "to": redirect.written, "status": redirect.status }),
                 ),
             };
             if let Value::Object(row) = &mut row {
@@ -297,13 +298,17 @@ fn routes(control: &Control) -> Answer {
     Answer::json(200, &json!({ "routes": listed }))
 }
 
-fn pairs(pairs: &[(String, String)]) -> Value {
-    let pairs = pairs.iter();
-    Value::Object(
-        pairs
-            .map(|(name, value)| (name.clone(), value.as_str().into()))
-            .collect(),
-    )
+/// The value, or whether there is to be one.
+fn pairs(pairs: &[(String, Wanted)]) -> Value {
+    let one = |(name, wanted): &(String, Wanted)| {
+        let wanted = match wanted {
+            Wanted::Is(value) => value.as_str().into(),
+            Wanted::Present => true.into(),
+            Wanted::Absent => false.into(),
+        };
+        (name.clone(), wanted)
+    };
+    Value::Object(pairs.iter().map(one).collect())
 }
 
 fn certificates(control: &Control) -> Answer {

@@ -29,6 +29,7 @@ mod build;
 mod change;
 mod check;
 mod demo;
+mod discover;
 mod drain;
 mod endpoints;
 mod error;
@@ -40,7 +41,6 @@ mod listing;
 mod load;
 pub mod log;
 mod metrics;
-mod names;
 mod notify;
 mod orders;
 mod prepare;
@@ -99,8 +99,7 @@ async fn live(options: Options, loaded: Loaded, level: LevelSwitch) -> Result<En
         tokio::task::spawn_local(metrics::serve(Rc::clone(&control), listener));
     }
     shield::attend(&control);
-    names::attend(&control);
-    change::attend(&control);
+    discover::attend(&control);
     let listeners = control.snapshot().config.listeners.len();
     let room = process::share_files(listeners).inspect_err(|_| control.shield.shutdown())?;
     banner::print(&control, room);

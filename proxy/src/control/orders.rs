@@ -11,10 +11,9 @@ use serde_json::{Map, Value, json};
 
 use super::admin::table::{Call, Route};
 use super::build::Builder;
-use super::endpoints::Beside;
+use super::discover::Ask;
 use super::http::Answer;
 use super::kept;
-use super::names::Ask;
 use super::state::Control;
 use crate::snapshot::{ResolvedEndpoint, Snapshot};
 use crate::worker::Command;
@@ -108,7 +107,7 @@ async fn change(control: Rc<Control>, call: Call) -> Answer {
     let mut overlay = control.beside.borrow().overlay.clone();
     let upstreams = before.config.upstreams.iter();
     let names: Vec<&str> = upstreams.map(|one| &*one.name).collect();
-    let served = served(&control.beside.borrow(), &before, &asked.upstream);
+    let served = served(&control, &before, &asked.upstream);
     let label = match overlay.order(&asked.order(), &names, served.as_deref()) {
         Ok(label) => label,
         Err(refused) => return refuse(&refused),
@@ -257,7 +256,7 @@ impl Control {
 }
 
 /// The endpoints of an upstream, those whose name has no address as well; `None`: there is no such upstream.
-fn served(beside: &Beside, snapshot: &Snapshot, upstream: &str) -> Option<Vec<Served>> {
+fn served(control: &Control, snapshot: &Snapshot, upstream: &str) -> Option<Vec<Served>> {
     let mut all = snapshot.config.upstreams.iter().zip(&snapshot.upstreams);
     let (config, setup): (&Upstream, _) = all.find(|(config, _)| *config.name == *upstream)?;
     let resolved = setup.endpoints.iter().map(|one| Served {
@@ -268,7 +267,9 @@ fn served(beside: &Beside, snapshot: &Snapshot, upstream: &str) -> Option<Vec<Se
         is_draining: one.is_draining,
     });
     let mut served: Vec<Served> = resolved.collect();
-    for member in beside.overlay.members(config, &beside.discovered) {
+    let discovered = control.discovery.discovered(&snapshot.config.upstreams);
+    let overlay = &control.beside.borrow().overlay;
+    for member in overlay.members(config, &discovered) {
         let label = member.endpoint.address.to_string();
         if served.iter().all(|one| one.label != label) {
             served.push(Served {

@@ -13,6 +13,7 @@ use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::time::timeout;
 
 use super::build::Builder;
+use super::discover::Discovery;
 use super::drain::Drains;
 use super::endpoints::Beside;
 use super::error::{ControlError, Refused};
@@ -77,14 +78,11 @@ pub struct Control {
     pub(super) worker_count: usize,
     access_log: RefCell<Option<AccessWriter>>,
     pub(super) draining: Cell<Option<Duration>>,
+    pub(super) discovery: Discovery,
     /// What serves beside the file.
     pub(super) beside: RefCell<Beside>,
     /// Endpoints that drain, each with its clock.
     pub(super) drains: RefCell<Drains>,
-    /// Registries have found something else.
-    pub(super) discovered: Notify,
-    /// Whether names of endpoints have no address.
-    pub(super) unresolved: Cell<bool>,
     /// Wakes the main task when a stop is asked for.
     pub(super) stop: Notify,
     pub(super) shield: Shield,
@@ -113,6 +111,8 @@ impl Control {
         level: LevelSwitch,
     ) -> Result<Rc<Self>, ControlError> {
         let mut builder = Builder::default();
+        builder.discovery = Discovery::open(&loaded.config.server.state_dir);
+        let discovery = builder.discovery.clone();
         let nothing = Beside::default();
         let state_dir = loaded.config.server.state_dir.clone();
         let (beside, doubts) = nothing.after_reload(&state_dir, &loaded.config);
@@ -135,7 +135,6 @@ impl Control {
             .map_err(|troubles| ControlError::Refused(Refused::placed(troubles, &places)))?;
         builder.taken();
         let certificates = built.certificates.clone();
-        let unresolved = !built.unresolved.is_empty();
         let snapshot = snapshot(1, config, built);
         let access_log =
             AccessWriter::start(output).map_err(|source| ControlError::Runtime { source })?;
@@ -160,10 +159,9 @@ impl Control {
             worker_count,
             access_log: RefCell::new(Some(access_log)),
             draining: Cell::new(None),
+            discovery,
             beside: RefCell::new(beside),
             drains: RefCell::default(),
-            discovered: Notify::new(),
-            unresolved: Cell::new(unresolved),
             stop: Notify::new(),
             shield,
             probes: RefCell::new(probes),
@@ -195,6 +193,7 @@ impl Control {
                 }
             }
             Err(refused) => {
+                builder.discovery.forget();
                 tracing::error!("configuration refused, the old one serves on\n{refused}");
                 self.reopen_log();
             }
@@ -229,7 +228,6 @@ impl Control {
         self.certificates
             .borrow_mut()
             .clone_from(&built.certificates);
-        self.unresolved.set(!built.unresolved.is_empty());
         let snapshot = snapshot(generation, config, built);
         if let Some(log) = &*self.access_log.borrow() {
             log.switch(output);

@@ -4,11 +4,12 @@ use std::future::poll_fn;
 use std::task::{Poll, ready};
 use std::time::Instant;
 
-use openclaw_core::config::{Action, Route};
+use openclaw_core::config::{Action, HeaderEdit, Route};
 use openclaw_core::message::{
     Fault, Field, Fields, Method, ResponseBody, ResponseHead, grpc, phrase, render,
 };
 use openclaw_core::pace::Pace;
+use openclaw_core::template::Status;
 
 use super::context::{Downstream, Local};
 use super::error::Error;
@@ -20,12 +21,21 @@ use crate::time::Deadline;
 /// The methods that go through here whatever the endpoint makes of them.
 const ALLOWED: &[u8] = b"GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS";
 
+/// What stands in the head of a route's answer beside what the route has written.
+struct Told<'a> {
+    /// All of it filled in.
+    edits: &'a HeaderEdit,
+    location: Option<&'a [u8]>,
+    alt_svc: Option<&'a str>,
+    allowance: Option<Allowance>,
+}
+
 /// Sends what the route says. Returns status and payload bytes.
 pub(super) async fn of_route<W: Wire>(
     local: &Local,
     downstream: &Downstream,
-    route: &Route,
-    (method, allowance): (Method, Option<Allowance>),
+    (route, location): (&Route, Option<&[u8]>),
+    prepared: &Prepared,
     wire: &mut W,
     deadline: &Deadline,
 ) -> (u16, Result<u64, Error>) {
@@ -34,8 +44,16 @@ pub(super) async fn of_route<W: Wire>(
         Action::Redirect(redirect) => (redirect.status, &[][..]),
         Action::Forward(_) => (500, &[][..]),
     };
-    let told = (downstream.alt_svc.as_deref(), allowance);
-    let body = queue_route_head(local, route, told, (status, body), method, wire);
+    let edits = prepared.edits.as_deref();
+    let edits = edits.unwrap_or(&route.headers.response);
+    let filled = edits.has_variables().then(|| edits.filled(&Status(status)));
+    let told = Told {
+        edits: filled.as_ref().unwrap_or(edits),
+        location,
+        alt_svc: downstream.alt_svc.as_deref(),
+        allowance: prepared.allowance,
+    };
+    let body = queue_route_head(local, route, &told, (status, body), prepared.method, wire);
     (status, send(body, wire, deadline, downstream).await)
 }
 
@@ -76,13 +94,13 @@ pub(super) async fn refusal<W: Wire>(
 fn queue_route_head<'a, W: Wire>(
     local: &Local,
     route: &Route,
-    (alt_svc, allowance): (Option<&str>, Option<Allowance>),
+    told: &Told<'_>,
     (status, body): (u16, &'a [u8]),
     method: Method,
     wire: &mut W,
 ) -> &'a [u8] {
     let date = local.date(Instant::now());
-    let limit = allowance.map(|known| known.fields());
+    let limit = told.allowance.map(|known| known.fields());
     let mut fields = Fields::new();
     fields.push(Field::new(b"Date", &date));
     match &route.action {
@@ -90,16 +108,20 @@ fn queue_route_head<'a, W: Wire>(
             fields.push(Field::new(b"Content-Type", respond.content_type.as_bytes()));
         }
         Action::Redirect(redirect) => {
-            fields.push(Field::new(b"Location", redirect.to.as_bytes()));
+            let written = redirect.to.plain().unwrap_or_default();
+            fields.push(Field::new(b"Location", told.location.unwrap_or(written)));
         }
         Action::Respond(_) | Action::Forward(_) => {}
     }
-    let edits = &route.headers.response;
+    let edits = told.edits;
     for (name, value) in edits.set.iter().chain(&edits.add) {
         // More than fit are left out; the configuration check bounds them far below.
-        let _ = fields.try_push(Field::new(name.as_bytes(), value.as_bytes()));
+        let _ = fields.try_push(Field::new(
+            name.as_bytes(),
+            value.plain().unwrap_or_default(),
+        ));
     }
-    if let Some(alt_svc) = alt_svc {
+    if let Some(alt_svc) = told.alt_svc {
         let field = Field::new(b"Alt-Svc", alt_svc.as_bytes());
         render::response_field(&mut fields, edits, field);
     }

@@ -6,15 +6,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use openclaw_core::autoban::Kind;
+use openclaw_core::autoban;
 use openclaw_core::certificates::ByName;
 use openclaw_core::config;
-use openclaw_core::message::{Field, client};
+use openclaw_core::message::{Field, Kind, Request, client};
 use openclaw_core::proxy_protocol::Ends;
 use openclaw_core::reason::Reason;
 use openclaw_core::route::Router;
+use regex::bytes::Regex;
 
 use super::connections::{Connections, Cut};
+use super::target;
 use crate::filter::{self, Busy, Filter};
 use crate::net::Buffers;
 use crate::shield::PeerFilter;
@@ -56,6 +58,8 @@ pub struct Serving {
     pub upstreams: Vec<Rc<Upstream>>,
     /// Beside the routes.
     pub filters: Rc<[Vec<Filter>]>,
+    /// Beside the routes: the expression whose groups a target is made of; copies of this worker's own, as in the router.
+    pub groups: Rc<[Option<Regex>]>,
 }
 
 /// What the limit of a route has refused on this worker since the snapshot came.
@@ -156,7 +160,7 @@ impl Local {
 
     /// Tells of a refusal that may lead to a ban, if the peer of the connection is the client itself.
     pub fn accuse(&self, downstream: &Downstream, reason: Reason) {
-        let Some(kind) = Kind::of(reason).filter(|_| !downstream.trusted) else {
+        let Some(kind) = autoban::Kind::of(reason).filter(|_| !downstream.trusted) else {
             return;
         };
         let after = self.serving.borrow().snapshot.config.autoban.after;
@@ -261,12 +265,16 @@ impl Serving {
                 ))
             })
             .collect();
-        let (router, filters) = if let Some(same) = same {
-            (Rc::clone(&same.router), Rc::clone(&same.filters))
+        let routes = snapshot.config.routes.iter();
+        let (router, filters, groups) = if let Some(same) = same {
+            let (filters, groups) = (Rc::clone(&same.filters), Rc::clone(&same.groups));
+            (Rc::clone(&same.router), filters, groups)
         } else {
-            let routes = snapshot.config.routes.iter().zip(&snapshot.limits);
-            let filters = routes.map(|(route, limit)| filter::of_route(route, limit.as_ref()));
-            (Rc::new(snapshot.router.clone()), filters.collect())
+            let with_limits = routes.clone().zip(&snapshot.limits);
+            let filters = with_limits.map(|(route, limit)| filter::of_route(route, limit.as_ref()));
+            let groups = routes.map(|route| target::groups(route).cloned());
+            let router = Rc::new(snapshot.router.clone());
+            (router, filters.collect(), groups.collect())
         };
         Self {
             snapshot,
@@ -274,6 +282,7 @@ impl Serving {
             slots,
             upstreams,
             filters,
+            groups,
         }
     }
 }
@@ -346,6 +355,16 @@ impl Downstream {
         Ends {
             source: SocketAddr::new(client, if is_peer { self.peer.port() } else { 0 }),
             destination: self.local,
+        }
+    }
+
+    /// How the client came, also where a trusted proxy ends its TLS.
+    pub fn scheme_of(&self, request: &Request<'_>) -> &'static str {
+        let said = request.known(Kind::XForwardedProto);
+        match said.filter(|_| self.trusted) {
+            Some(said) if said.eq_ignore_ascii_case(b"https") => "https",
+            Some(said) if said.eq_ignore_ascii_case(b"http") => "http",
+            Some(_) | None => self.scheme(),
         }
     }
 

@@ -6,6 +6,7 @@ use openclaw_core::message::h1::{Asked, bad_response};
 use openclaw_core::message::{
     Fault, Field, Fields, Kind, Response, ResponseBody, ResponseHead, render, websocket,
 };
+use openclaw_core::template::Status;
 
 use super::Edits;
 use super::context::Local;
@@ -30,14 +31,19 @@ pub(super) fn pass_on<W: Wire>(
     let date = local.date(Instant::now());
     let limit = edits.allowance.filter(|_| !interim);
     let limit = limit.map(|known| known.fields());
+    let of_route = edits.of_route;
+    let filled = of_route
+        .has_variables()
+        .then(|| of_route.filled(&Status(response.status)));
+    let of_route = filled.as_ref().unwrap_or(of_route);
     let mut kept = Fields::new();
-    render::response_fields(response.fields, edits.of_route, upgrade, &mut kept);
+    render::response_fields(response.fields, of_route, upgrade, &mut kept);
     if let Some(limit) = &limit {
         limit.put(&mut kept);
     }
     if let Some(alt_svc) = edits.alt_svc.filter(|_| !interim && !tunnel) {
         let field = Field::new(b"Alt-Svc", alt_svc.as_bytes());
-        render::response_field(&mut kept, edits.of_route, field);
+        render::response_field(&mut kept, of_route, field);
     }
     if !interim && !kept.iter().any(|field| field.kind == Kind::Date) {
         // A full list goes without: a date is not worth a refusal.

@@ -13,6 +13,7 @@ mod queued;
 mod seen;
 mod stream_head;
 mod streamed;
+pub mod target;
 mod tries;
 mod watch;
 pub mod wire;
@@ -134,7 +135,7 @@ pub async fn run<W: Wire>(
                     story.upstream = Some(upstream.slot);
                     story.sent = Some(prepared.started);
                     let edits = Edits {
-                        of_route: &route.headers.response,
+                        of_route: prepared.edits.as_deref().unwrap_or(&route.headers.response),
                         allowance: prepared.allowance,
                         alt_svc: downstream.alt_svc.as_deref(),
                     };
@@ -151,10 +152,17 @@ pub async fn run<W: Wire>(
                 None => Some(Error::NoEndpoint.fault()),
             }
         }
-        (Plan::Answer, Some(route)) => {
-            let told = (prepared.method, prepared.allowance);
-            let (status, sent) =
-                answer::of_route(local, downstream, route, told, wire, deadline).await;
+        (Plan::Answer(location), Some(route)) => {
+            let location = location.as_deref();
+            let (status, sent) = answer::of_route(
+                local,
+                downstream,
+                (route, location),
+                prepared,
+                wire,
+                deadline,
+            )
+            .await;
             story.passage.status = status;
             story.passage.bytes_out = *sent.as_ref().unwrap_or(&0);
             sent.err().map(Error::fault)
@@ -165,7 +173,7 @@ pub async fn run<W: Wire>(
             sent.err().map(Error::fault)
         }
         (Plan::Refuse(fault), _) => Some(*fault),
-        (Plan::Forward(_) | Plan::Answer, None) => Some(Error::NoEndpoint.fault()),
+        (Plan::Forward(_) | Plan::Answer(_), None) => Some(Error::NoEndpoint.fault()),
     };
     if let Some(fault) = fault {
         local.accuse(downstream, fault.reason);

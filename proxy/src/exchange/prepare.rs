@@ -1,13 +1,12 @@
 //! From a checked request head to everything the exchange needs, while the head's bytes are still where the wire put
 //! them: route, endpoint head, log fields. Nothing here waits.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
 use openclaw_core::balance::Key;
-use openclaw_core::config::{Action, Balance, Route, UpstreamProtocol};
+use openclaw_core::config::{Action, Balance, HeaderEdit, Route, UpstreamProtocol};
 use openclaw_core::message::h1::Asked;
 use openclaw_core::message::render::{self, Hop};
 use openclaw_core::message::{
@@ -15,11 +14,14 @@ use openclaw_core::message::{
 };
 use openclaw_core::proxy_protocol::Ends;
 use openclaw_core::route;
+use openclaw_core::template::Facts;
 use openclaw_core::trace::{self, RequestId};
+use regex::bytes::Regex;
 
 use super::context::{Downstream, Local, Serving};
 use super::error::{Error, LOOP, NOT_REFLECTED};
 use super::seen::Seen;
+use super::target;
 use crate::filter::{self, Allowance};
 use crate::telemetry::LogFields;
 
@@ -34,6 +36,8 @@ pub struct Prepared {
     pub(super) plan: Plan,
     /// What the client is told of its limit.
     pub(super) allowance: Option<Allowance>,
+    /// The route's edits of the response, where they have variables, filled in as far as the request goes.
+    pub(super) edits: Option<Box<HeaderEdit>>,
     pub(super) id: RequestId,
     pub(super) method: Method,
     /// The client knows refusals by gRPC's own status alone.
@@ -46,8 +50,8 @@ pub struct Prepared {
 #[derive(Debug)]
 pub(super) enum Plan {
     Forward(Outbound),
-    /// The route's own answer: `respond` or `redirect`.
-    Answer,
+    /// The route's own answer: `respond`, or `redirect` with the place where that is not as it is written.
+    Answer(Option<Vec<u8>>),
     /// OPTIONS with `Max-Forwards: 0`: we are whom it asks (RFC 9110 §7.6.2).
     Options,
     Refuse(Fault),
@@ -97,6 +101,7 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
         request,
         path,
         client,
+        scheme: downstream.scheme_of(request),
     };
     let index = (!misdirected).then(|| serving.router.find(&seen)).flatten();
     let route = index.and_then(|index| serving.snapshot.config.routes.get(index));
@@ -111,8 +116,13 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
         (None, _) => Plan::Refuse(Error::NoRoute.fault()),
         (Some(_), Some(refusal)) => Plan::Refuse(Error::Filtered(refusal).fault()),
         (Some(route), None) => goes_no_further(request)
-            .unwrap_or_else(|| plan(local, downstream, request, route, &serving, (&id, client))),
+            .unwrap_or_else(|| plan(local, downstream, &seen, (index, route), &serving, &id)),
     };
+    let edits = route.filter(|route| route.headers.response.has_variables());
+    let edits = edits.map(|route| {
+        let facts = facts(downstream, &seen, route, &id, upstream_of(&plan, &serving));
+        Box::new(route.headers.response.filled(&facts))
+    });
     let log = local
         .recorder
         .wants_log()
@@ -122,6 +132,7 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
         route: index,
         plan,
         allowance: filtered.allowance,
+        edits,
         id,
         method: Method::of(request.method),
         is_grpc: grpc::is_call(request),
@@ -165,6 +176,7 @@ pub fn refuse(
         route: None,
         plan: Plan::Refuse(fault),
         allowance: None,
+        edits: None,
         id,
         method: Method::Other,
         is_grpc: false,
@@ -176,14 +188,20 @@ pub fn refuse(
 fn plan(
     local: &Local,
     downstream: &Downstream,
-    request: &Request<'_>,
-    route: &Route,
+    seen: &Seen<'_>,
+    (index, route): (Option<usize>, &Route),
     serving: &Serving,
-    (id, client): (&RequestId, IpAddr),
+    id: &RequestId,
 ) -> Plan {
+    let (request, client) = (seen.request, seen.client);
+    let regex = index.and_then(|index| serving.groups.get(index)?.as_ref());
     let targets = match &route.action {
         Action::Forward(targets) => targets,
-        Action::Respond(_) | Action::Redirect(_) => return Plan::Answer,
+        Action::Respond(_) => return Plan::Answer(None),
+        Action::Redirect(redirect) => {
+            let facts = facts(downstream, seen, route, id, "");
+            return Plan::Answer(target::for_client(redirect, regex, &facts));
+        }
     };
     let max_body = route.max_body.unwrap_or(u64::MAX);
     if matches!(request.framing, Framing::Length(length) if length > max_body) {
@@ -191,7 +209,10 @@ fn plan(
     }
     let choice = match targets.as_slice() {
         [only] => only.upstream,
-        several => route::pick_target(several, local.random.borrow_mut().u32(..)),
+        several => {
+            let random = local.random.borrow_mut().u64(..);
+            route::pick(several, &route.split_by, seen, random)
+        }
     };
     let Some(upstream) = serving.upstreams.get(choice) else {
         return Plan::Refuse(Error::NoEndpoint.fault());
@@ -201,12 +222,12 @@ fn plan(
         return Plan::Refuse(Error::Protocol.fault());
     }
     let websocket = websocket_key(local, request);
+    let facts = facts(downstream, seen, route, id, &upstream.config.name);
     let head = head(
         local,
         downstream,
-        request,
-        route,
-        (id, client),
+        &facts,
+        (route, regex),
         websocket.as_ref(),
     );
     Plan::Forward(Outbound {
@@ -233,32 +254,60 @@ fn plan(
     })
 }
 
+/// What templates of the route may ask.
+fn facts<'a>(
+    downstream: &Downstream,
+    seen: &'a Seen<'a>,
+    route: &'a Route,
+    id: &'a RequestId,
+    upstream: &'a str,
+) -> Facts<'a, Seen<'a>> {
+    Facts {
+        request: seen,
+        target: seen.request.target,
+        id,
+        route: &route.name,
+        upstream,
+        local: downstream.local,
+    }
+}
+
+fn upstream_of<'a>(plan: &Plan, serving: &'a Serving) -> &'a str {
+    let upstream = match plan {
+        Plan::Forward(outbound) => serving.upstreams.get(outbound.upstream),
+        Plan::Answer(_) | Plan::Options | Plan::Refuse(_) => None,
+    };
+    upstream.map_or("", |upstream| &upstream.config.name)
+}
+
 /// The request's head as the endpoint gets it.
 fn head(
     local: &Local,
     downstream: &Downstream,
-    request: &Request<'_>,
-    route: &Route,
-    (id, client): (&RequestId, IpAddr),
+    facts: &Facts<'_, Seen<'_>>,
+    (route, regex): (&Route, Option<&Regex>),
     websocket_key: Option<&websocket::Key>,
 ) -> Vec<u8> {
+    let request = facts.request.request;
     let traceparent = traced(local, request);
     let mut head = local.buffers.head();
+    let edits = &route.headers.request;
+    let filled = edits.has_variables().then(|| edits.filled(facts));
     render::request_head(
         &mut head,
         request,
         &Hop {
             peer: &downstream.peer_text,
             trusted: downstream.trusted,
-            client,
+            client: facts.request.client,
             scheme: downstream.scheme(),
             local: downstream.local,
-            request_id: id,
+            request_id: facts.id,
             traceparent: &traceparent,
             websocket_key,
-            target: &stripped(request.target, route.strip_prefix.as_deref()),
+            target: &target::for_endpoint(route, regex, facts),
             early: downstream.early.get(),
-            edits: &route.headers.request,
+            edits: filled.as_ref().unwrap_or(edits),
         },
     );
     head
@@ -314,21 +363,6 @@ fn balance_key(balance: Balance, client: IpAddr, target: &[u8]) -> Key {
     }
 }
 
-/// The target without the route's prefix, if it has it in the form in which it was received; what is left begins with
-/// a slash, also where an absolute-form had a query alone.
-fn stripped<'a>(target: &'a [u8], prefix: Option<&str>) -> Cow<'a, [u8]> {
-    if target.first() == Some(&b'?') {
-        return Cow::Owned([b"/", target].concat());
-    }
-    let prefix = prefix.map(|prefix| prefix.trim_end_matches('/').as_bytes());
-    match prefix.and_then(|prefix| target.strip_prefix(prefix)) {
-        Some([]) => Cow::Borrowed(b"/"),
-        Some(rest @ [b'/', ..]) => Cow::Borrowed(rest),
-        Some(query @ [b'?', ..]) => Cow::Owned([b"/", query].concat()),
-        Some(_) | None => Cow::Borrowed(target),
-    }
-}
-
 /// The name of a version, for logs.
 pub(crate) fn protocol(version: Version) -> &'static str {
     match version {
@@ -362,29 +396,4 @@ fn log_fields(
         referer: request.known(Kind::Referer).map(text).unwrap_or_default(),
         ..LogFields::default()
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::stripped;
-
-    #[test]
-    fn a_prefix_is_stripped_at_a_segment_and_never_leaves_an_empty_path() {
-        let check = |target: &str, prefix: &str, expected: &str| {
-            assert_eq!(
-                stripped(target.as_bytes(), Some(prefix)),
-                expected.as_bytes(),
-                "{target} {prefix}"
-            );
-        };
-        check("/api/x?q", "/api", "/x?q");
-        check("/api", "/api", "/");
-        check("/api?q", "/api", "/?q");
-        check("/api/?q", "/api", "/?q");
-        check("/apix?q", "/api", "/apix?q");
-        check("/api/", "/api/", "/");
-        check("/apix", "/api", "/apix");
-        check("/x", "/", "/x");
-        check("?q", "/api", "/?q");
-    }
 }

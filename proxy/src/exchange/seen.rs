@@ -12,6 +12,8 @@ pub struct Seen<'a> {
     /// In its one form, see [`openclaw_core::message::path::normalised`].
     pub path: &'a [u8],
     pub client: IpAddr,
+    /// `http` or `https`.
+    pub scheme: &'static str,
 }
 
 impl route::Request for Seen<'_> {
@@ -44,5 +46,9 @@ impl route::Request for Seen<'_> {
 
     fn client(&self) -> IpAddr {
         self.client
+    }
+
+    fn scheme(&self) -> &'static str {
+        self.scheme
     }
 }

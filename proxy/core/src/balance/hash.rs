@@ -37,6 +37,17 @@ impl Key {
         mixed(self.0 ^ other.0.rotate_left(32))
     }
 
+    /// What a member of this name and weight bids for the key; the highest bid has it. Shares are exactly by weight when the
+    /// rank is the weight over an exponentially distributed number.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "53 bits are as many as fit exactly"
+    )]
+    pub(crate) fn rank(self, name: Self, weight: u32) -> f64 {
+        let unit = ((mixed(self.with(name)) >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
+        f64::from(weight) / -unit.ln()
+    }
+
     pub(super) fn bits(self) -> u64 {
         self.0
     }

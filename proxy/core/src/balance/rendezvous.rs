@@ -1,7 +1,7 @@
 //! Highest random weight: every endpoint draws a number from the key, the highest one serves it. When an endpoint goes, only
 //! its own keys move, to all others by their weights; nothing has to be built or kept.
 
-use super::hash::{Key, mixed};
+use super::hash::Key;
 use super::{Member, View};
 
 /// Endpoints that rank themselves for a key.
@@ -26,21 +26,11 @@ impl Rendezvous {
             if *weight == 0 || !view.is_usable(index) {
                 continue;
             }
-            let rank = rank(key.with(*name), *weight);
+            let rank = key.rank(*name, *weight);
             if best.is_none_or(|(_, highest)| rank > highest) {
                 best = Some((index, rank));
             }
         }
         best.map(|(index, _)| index)
     }
-}
-
-/// Shares are exactly by weight when the rank is the weight over an exponentially distributed number.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "53 bits are as many as fit exactly"
-)]
-fn rank(hash: u64, weight: u32) -> f64 {
-    let unit = ((mixed(hash) >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
-    f64::from(weight) / -unit.ln()
 }

@@ -17,7 +17,7 @@ pub struct Endpoint {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum EndpointAddress {
     Ip(SocketAddr),
-    /// Resolved when the configuration is loaded.
+    /// Resolved when the configuration is loaded, and again when the answer has grown old.
     Name {
         host: String,
         port: u16,
@@ -47,7 +47,15 @@ pub(super) static KEYS: keys::Section = keys::Section {
 };
 
 pub(super) fn read_all(section: &Section<'_>) -> Option<Vec<Endpoint>> {
-    let items = section.items("endpoints")?;
+    // Beside a source of endpoints there need be none here.
+    let items = if section.has("discover") {
+        section.items_if_present("endpoints")
+    } else {
+        section.items("endpoints")?
+    };
+    if items.is_empty() && section.has("discover") {
+        return Some(Vec::new());
+    }
     if items.is_empty() {
         let hint = "write endpoints = [\"127.0.0.1:3000\"]";
         let complaint = Complaint::new("an upstream needs at least one endpoint").hint(hint);

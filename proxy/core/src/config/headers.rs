@@ -2,9 +2,11 @@
 
 use super::keys::{self, Key};
 use super::problem::Complaint;
-use super::reader::Section;
+use super::reader::{Section, Unread};
 use super::tree::Node;
 use super::{matcher, names, values};
+use crate::message::field::is_value;
+use crate::template::{self, Source, Template, Variable};
 
 #[derive(Clone, Debug, Default)]
 pub struct HeaderEdits {
@@ -16,17 +18,48 @@ pub struct HeaderEdits {
 #[derive(Clone, Debug, Default)]
 pub struct HeaderEdit {
     /// Replaces every field of that name.
-    pub set: Vec<(String, String)>,
-    pub add: Vec<(String, String)>,
+    pub set: Vec<(String, Template)>,
+    pub add: Vec<(String, Template)>,
     pub remove: Vec<String>,
+}
+
+impl HeaderEdit {
+    /// Whether a request has to say something first.
+    pub fn has_variables(&self) -> bool {
+        let mut values = self.set.iter().chain(&self.add);
+        values.any(|(_, value)| value.plain().is_none())
+    }
+
+    /// The same with what is known filled in. A field whose value comes out empty, or as none that a field can have, is not
+    /// there.
+    #[must_use]
+    pub fn filled(&self, source: &impl Source) -> Self {
+        let mut remove = self.remove.clone();
+        let fill = |(name, value): &(String, Template)| (name.clone(), value.filled(source));
+        let stays = |value: &Template| value.plain().is_none_or(is_something);
+        let mut set: Vec<_> = self.set.iter().map(fill).collect();
+        let mut add: Vec<_> = self.add.iter().map(fill).collect();
+        for (edits, own) in [(&mut set, &self.set), (&mut add, &self.add)] {
+            let mut own = own.iter().map(|(_, value)| value.plain().is_some());
+            edits.retain(|(_, value)| own.next() == Some(true) || stays(value));
+        }
+        let gone = self.set.iter().map(|(name, _)| name);
+        let gone = gone.filter(|name| !set.iter().any(|(known, _)| known == *name));
+        remove.extend(gone.cloned());
+        Self { set, add, remove }
+    }
+}
+
+fn is_something(value: &[u8]) -> bool {
+    !value.is_empty() && is_value(value)
 }
 
 pub(super) static KEYS: keys::Section = keys::Section {
     name: "route.headers",
-    doc: "Edits of header fields.",
+    doc: "Edits of header fields. A value may have variables: {client_ip}, {host}, {method}, {path}, {query}, {request_id}, {route}, {scheme}, {upstream}, {uri} (path and query), {header.NAME}, {cookie.NAME}, {query.NAME}, and {status} in responses; a field that comes out empty is left out, and {{word} is the text {word}.",
     keys: &[
         Key::default("request", "table", "{}", "On the way to the endpoint.")
-            .example("{ set = { \"X-Api\" = \"1\" }, remove = [\"Cookie\"] }")
+            .example("{ set = { \"X-Api\" = \"1\", \"X-Client\" = \"{client_ip}\" }, remove = [\"Cookie\"] }")
             .fields(&REQUEST),
         Key::default("response", "table", "{}", "On the way to the client.")
             .example("{ set = { \"Strict-Transport-Security\" = \"max-age=31536000\" } }")
@@ -98,11 +131,15 @@ pub(super) fn read(section: &Section<'_>) -> Option<HeaderEdits> {
     })
 }
 
-fn read_edit(section: &Section<'_>, may_set_host: bool) -> Option<HeaderEdit> {
+fn read_edit(section: &Section<'_>, of_request: bool) -> Option<HeaderEdit> {
     let pair = |may_be_host: bool| {
-        move |key: &str, node: &Node| Ok((name(key, may_be_host)?, matcher::field_value(node)?))
+        move |key: &str, node: &Node| {
+            let name = name(key, may_be_host)?;
+            let value = value(&name, node, of_request)?;
+            Ok((name, value))
+        }
     };
-    let set = section.pairs("set", pair(may_set_host));
+    let set = section.pairs("set", pair(of_request));
     let add = section.pairs("add", pair(false));
     let remove = section.list("remove", |node| Ok(name(values::string(node)?, false)?));
     Some(HeaderEdit {
@@ -110,6 +147,23 @@ fn read_edit(section: &Section<'_>, may_set_host: bool) -> Option<HeaderEdit> {
         add: add?,
         remove: remove?,
     })
+}
+
+fn value(name: &str, node: &Node, of_request: bool) -> Result<Template, Unread> {
+    let text = matcher::field_value(node)?;
+    let template = template::parse(&text, None)?;
+    for variable in template.variables() {
+        if of_request && *variable == Variable::Status {
+            let complaint = Complaint::new("a request has no `{status}`");
+            return Err(complaint.hint("only edits of responses know it").into());
+        }
+        // Any other is whatever the client likes.
+        if name == "host" && *variable != Variable::Host {
+            let complaint = Complaint::new("`Host` may have no variable but `{host}`");
+            return Err(complaint.into());
+        }
+    }
+    Ok(template)
 }
 
 fn name(text: &str, may_be_host: bool) -> Result<String, Complaint> {

@@ -3,7 +3,7 @@
 use super::keys::{self, Key};
 use super::problem::Complaint;
 use super::reader::{Section, Told, Unread};
-use super::tree::Node;
+use super::tree::{Node, Value};
 use super::{Prefix, names, values};
 
 /// What a request must be for the route to take it; all that is present must hold.
@@ -13,11 +13,33 @@ pub struct Matcher {
     pub path: Option<PathPattern>,
     /// Upper-case names; empty: any.
     pub method: Vec<String>,
-    /// Lower-case name, exact value.
-    pub header: Vec<(String, String)>,
-    pub cookie: Vec<(String, String)>,
-    pub query: Vec<(String, String)>,
+    /// By lower-case name.
+    pub header: Vec<(String, Wanted)>,
+    pub cookie: Vec<(String, Wanted)>,
+    pub query: Vec<(String, Wanted)>,
     pub client: Vec<Prefix>,
+    /// `http` or `https`.
+    pub scheme: Option<&'static str>,
+}
+
+impl Matcher {
+    /// The expression of the path, where it has one.
+    pub fn path_regex(&self) -> Option<&regex::bytes::Regex> {
+        match &self.path {
+            Some(PathPattern::Regex(regex)) => Some(regex),
+            Some(PathPattern::Prefix(_) | PathPattern::Exact(_)) | None => None,
+        }
+    }
+}
+
+/// What is asked of a header, cookie or query parameter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// It has this value.
+    Is(String),
+    /// It is there, whatever its value.
+    Present,
+    Absent,
 }
 
 /// Lower-case, without port.
@@ -68,16 +90,16 @@ pub(super) static KEYS: keys::Section = keys::Section {
         .example("[\"GET\", \"POST\"]"),
         Key::default(
             "header",
-            "table of strings",
+            "table of conditions",
             "{}",
-            "Each of these request headers has exactly this value.",
+            "Each of these request headers has exactly this value; true: any value; false: it is not there.",
         )
         .example("{ \"X-Beta\" = \"1\" }"),
-        Key::default("cookie", "table of strings", "{}", "The same of cookies.")
+        Key::default("cookie", "table of conditions", "{}", "The same of cookies.")
             .example("{ version = \"2\" }"),
         Key::default(
             "query",
-            "table of strings",
+            "table of conditions",
             "{}",
             "The same of query parameters, compared as they stand in the URL.",
         )
@@ -89,6 +111,12 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "The client's address is in one of these; empty: any.",
         )
         .example("[\"10.0.0.0/8\"]"),
+        Key::optional(
+            "scheme",
+            "word",
+            "\"http\"",
+            "http or https, as the client came, or as a trusted proxy says in X-Forwarded-Proto. Absent: either.",
+        ),
     ],
     later: &[],
 };
@@ -101,6 +129,10 @@ pub(super) fn read(section: &Section<'_>) -> Option<Matcher> {
     let cookie = section.pairs("cookie", cookie);
     let query = section.pairs("query", query);
     let client = section.list("client", values::prefix);
+    let scheme = section.optional(
+        "scheme",
+        values::choice(&[("http", "http"), ("https", "https")]),
+    );
     Some(Matcher {
         host: host.ok()?.flatten(),
         path: path.ok()?,
@@ -109,6 +141,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<Matcher> {
         cookie: cookie?,
         query: query?,
         client: client?,
+        scheme: scheme.ok()?,
     })
 }
 
@@ -184,7 +217,7 @@ pub(super) fn path(node: &Node) -> Result<String, Unread> {
     Ok(path)
 }
 
-fn regex(node: &Node) -> Result<regex::bytes::Regex, Unread> {
+pub(super) fn regex(node: &Node) -> Result<regex::bytes::Regex, Unread> {
     let text = values::text(node)?;
     regex::bytes::Regex::new(&text).map_err(|error| {
         // The crate draws several lines; the last names the fault.
@@ -209,11 +242,24 @@ fn method(node: &Node) -> Result<String, Unread> {
     Ok(method)
 }
 
-fn header(name: &str, value: &Node) -> Result<(String, String), Unread> {
+/// A value, or whether there is one at all.
+fn wanted(node: &Node, read: impl FnOnce() -> Result<String, Unread>) -> Result<Wanted, Unread> {
+    if let Value::Boolean(is_there) = node.value {
+        return Ok(if is_there {
+            Wanted::Present
+        } else {
+            Wanted::Absent
+        });
+    }
+    read().map(Wanted::Is)
+}
+
+fn header(name: &str, value: &Node) -> Result<(String, Wanted), Unread> {
     if !names::is_token(name) {
         return Err(Complaint::new(format!("`{name}` is not a field name")).into());
     }
-    Ok((name.to_ascii_lowercase(), field_value(value)?))
+    let wanted = wanted(value, || field_value(value))?;
+    Ok((name.to_ascii_lowercase(), wanted))
 }
 
 pub(super) fn field_value(node: &Node) -> Result<String, Unread> {
@@ -225,24 +271,37 @@ pub(super) fn field_value(node: &Node) -> Result<String, Unread> {
     Ok(value.to_owned())
 }
 
-fn cookie(name: &str, value: &Node) -> Result<(String, String), Unread> {
-    let text = field_value(value)?;
-    if !names::is_token(name) || text.contains(';') {
-        return Err(Complaint::new(format!("no cookie looks like `{name}={text}`")).into());
+fn cookie(name: &str, value: &Node) -> Result<(String, Wanted), Unread> {
+    let no_cookie = |text: &str| {
+        Unread::from(Complaint::new(format!(
+            "no cookie looks like `{name}={text}`"
+        )))
+    };
+    if !names::is_token(name) {
+        return Err(no_cookie("…"));
     }
-    Ok((name.to_owned(), text))
+    let read = || match field_value(value)? {
+        text if text.contains(';') => Err(no_cookie(&text)),
+        text => Ok(text),
+    };
+    Ok((name.to_owned(), wanted(value, read)?))
 }
 
-fn query(name: &str, value: &Node) -> Result<(String, String), Unread> {
-    let text = values::string(value)?;
+fn query(name: &str, value: &Node) -> Result<(String, Wanted), Unread> {
     let odd = |part: &str| {
         part.bytes()
             .any(|byte| byte <= b' ' || b"&#".contains(&byte))
     };
-    if name.is_empty() || name.contains('=') || odd(name) || odd(text) {
-        return Err(Complaint::new(format!("no query holds `{name}={text}`"))
-            .hint("write it as it stands in the URL, percent-encoded")
-            .into());
+    let no_query = |text: &str| {
+        let complaint = Complaint::new(format!("no query holds `{name}={text}`"));
+        Unread::from(complaint.hint("write it as it stands in the URL, percent-encoded"))
+    };
+    if name.is_empty() || name.contains('=') || odd(name) {
+        return Err(no_query("…"));
     }
-    Ok((name.to_owned(), text.to_owned()))
+    let read = || match values::string(value)? {
+        text if odd(text) => Err(no_query(text)),
+        text => Ok(text.to_owned()),
+    };
+    Ok((name.to_owned(), wanted(value, read)?))
 }

@@ -2,22 +2,32 @@
 
 use std::sync::Arc;
 
+use regex::bytes::Regex;
+
 use super::keys::{self, Key};
 use super::problem::Complaint;
 use super::reader::{Item, Section, Unread};
 use super::tree::{Node, Place, Value};
-use super::{HeaderEdits, Limit, Matcher, Respond, headers, limit, matcher, respond, values};
+use super::{
+    HeaderEdits, Limit, Matcher, Redirect, Respond, Rewrite, SplitBy, headers, limit, matcher,
+    redirect, respond, rewrite, split, values,
+};
+use crate::balance;
 
 #[derive(Clone, Debug)]
 pub struct Route {
     pub name: Arc<str>,
     pub matcher: Matcher,
     pub action: Action,
+    /// Among the upstreams of a forwarding action.
+    pub split_by: SplitBy,
     pub limit: Option<Limit>,
     /// The largest request body; `None`: no limit.
     pub max_body: Option<u64>,
     pub headers: HeaderEdits,
     pub strip_prefix: Option<String>,
+    pub add_prefix: Option<String>,
+    pub rewrite: Option<Rewrite>,
 }
 
 #[derive(Clone, Debug)]
@@ -33,12 +43,8 @@ pub struct Target {
     /// Index into `Config::upstreams`.
     pub upstream: usize,
     pub weight: u32,
-}
-
-#[derive(Clone, Debug)]
-pub struct Redirect {
-    pub to: String,
-    pub status: u16,
+    /// Of its name, by which clients are split: they stay where they are when others come before it in the file.
+    pub name: balance::Key,
 }
 
 pub(super) static KEYS: keys::Section = keys::Section {
@@ -61,6 +67,12 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "The upstream, or several with weights: [{ upstream = \"v1\", weight = 95 }, { upstream = \"v2\", weight = 5 }]. A route has exactly one of to, respond and redirect.",
         )
         .fields(&TARGET),
+        Key::default(
+            "split_by",
+            "word",
+            "\"client_ip\"",
+            "Who sees the same of several upstreams: client_ip (IPv6 by /64), cookie:NAME or header:NAME (without it: by client_ip), or random for each request anew. A changed weight moves no more clients than it has to.",
+        ),
         Key::optional(
             "respond",
             "table",
@@ -74,7 +86,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "{ to = \"https://www.example.com/new\", status = 308 }",
             "Sends the client elsewhere.",
         )
-        .fields(&REDIRECT),
+        .fields(&redirect::KEYS),
         Key::default("headers", "table", "{}", "Edits of header fields.")
             .example("{ response = { set = { \"X-Frame-Options\" = \"DENY\" } } }")
             .fields(&headers::KEYS),
@@ -84,6 +96,19 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "\"/api\"",
             "Taken off the path before the request goes on: /api/x becomes /x.",
         ),
+        Key::optional(
+            "add_prefix",
+            "path",
+            "\"/v2\"",
+            "Put before the path before the request goes on, after strip_prefix: /x becomes /v2/x.",
+        ),
+        Key::optional(
+            "rewrite",
+            "table",
+            "{ regex = '^/v1/(.*)$', to = \"/api/$1\" }",
+            "Another path for the endpoint, in place of strip_prefix and add_prefix.",
+        )
+        .fields(&rewrite::KEYS),
         Key::optional(
             "limit",
             "table",
@@ -120,21 +145,6 @@ static TARGET: keys::Section = keys::Section {
     later: &[],
 };
 
-static REDIRECT: keys::Section = keys::Section {
-    name: "route.redirect",
-    doc: "Where the client is sent.",
-    keys: &[
-        Key::required(
-            "to",
-            "URL",
-            "\"https://www.example.com/new\"",
-            "An absolute URL, or a path on the same host.",
-        ),
-        Key::default("status", "number", "307", "301, 302, 303, 307 or 308."),
-    ],
-    later: &[],
-};
-
 /// A route, and where its name stands for the check of duplicates.
 pub(super) struct Named {
     pub(super) route: Route,
@@ -147,14 +157,18 @@ pub(super) fn read(number: usize, section: &Section<'_>, upstreams: &[String]) -
     let matcher = section
         .section("match")
         .and_then(|section| matcher::read(&section));
-    let action = read_action(section, upstreams);
+    let groups = matcher.as_ref().and_then(Matcher::path_regex);
+    let action = read_action(section, upstreams, groups);
+    let split_by = section.value("split_by", split::read);
     let headers = section
         .section("headers")
         .and_then(|section| headers::read(&section));
     let limit = section
         .section("limit")
         .map(|section| limit::read(&section));
-    let strip_prefix = section.optional("strip_prefix", strip_prefix);
+    let strip_prefix = section.optional("strip_prefix", rewrite::prefix);
+    let add_prefix = section.optional("add_prefix", rewrite::prefix);
+    let rewrite = read_rewrite(section, groups);
     let max_body = section.value("max_body", |node| match values::string(node) {
         Ok("none") => Ok(None),
         Ok(_) | Err(_) => values::size(node).map(Some),
@@ -166,6 +180,7 @@ pub(super) fn read(number: usize, section: &Section<'_>, upstreams: &[String]) -
             name: Arc::from(name),
             matcher: matcher?,
             action: action?,
+            split_by: split_by?,
             limit: match limit {
                 Some(limit) => Some(limit?),
                 None if section.has("limit") => return None,
@@ -174,11 +189,38 @@ pub(super) fn read(number: usize, section: &Section<'_>, upstreams: &[String]) -
             max_body: max_body?,
             headers: headers?,
             strip_prefix: strip_prefix.ok()?,
+            add_prefix: add_prefix.ok()?,
+            rewrite: rewrite?,
         },
     })
 }
 
-fn read_action(section: &Section<'_>, upstreams: &[String]) -> Option<Action> {
+/// `Some(None)`: there is none.
+#[expect(clippy::option_option, reason = "absent, or wrong and told")]
+fn read_rewrite(section: &Section<'_>, groups: Option<&Regex>) -> Option<Option<Rewrite>> {
+    if !section.has("rewrite") {
+        section.reader.ask(section.keys.name, "rewrite");
+        return Some(None);
+    }
+    if !section.has("to") {
+        let complaint = Complaint::new("only what goes to an upstream is rewritten");
+        section.complain("rewrite", complaint);
+    }
+    for other in ["strip_prefix", "add_prefix"] {
+        if section.has(other) {
+            let complaint = Complaint::new(format!("`{other}` and `rewrite` exclude each other"));
+            section.complain("rewrite", complaint);
+        }
+    }
+    let table = section.section("rewrite")?;
+    rewrite::read(&table, groups).map(Some)
+}
+
+fn read_action(
+    section: &Section<'_>,
+    upstreams: &[String],
+    groups: Option<&Regex>,
+) -> Option<Action> {
     let forward = section
         .items("to")
         .map(|items| read_targets(section, items, upstreams));
@@ -187,7 +229,7 @@ fn read_action(section: &Section<'_>, upstreams: &[String]) -> Option<Action> {
         .map(|section| respond::read(&section));
     let redirect = section
         .section("redirect")
-        .map(|section| read_redirect(&section));
+        .map(|section| redirect::read(&section, groups));
     let written: Vec<&str> = ["to", "respond", "redirect"]
         .into_iter()
         .filter(|key| section.has(key))
@@ -239,18 +281,21 @@ fn read_target(section: &Section<'_>, item: Item, upstreams: &[String]) -> Optio
     let find = |node: &Node| find_upstream(values::string(node)?, upstreams);
     if !matches!(item.node.value, Value::Table(_)) {
         let upstream = section.parse(&item.path, &item.node, find)?;
-        return Some(Target {
-            upstream,
-            weight: 1,
-        });
+        return Some(target(upstream, 1, upstreams));
     }
     let section = section.item_section("to", item)?;
     let upstream = section.value("upstream", find);
     let weight = section.value("weight", values::count(0, 65_535));
-    Some(Target {
-        upstream: upstream?,
-        weight: weight?,
-    })
+    Some(target(upstream?, weight?, upstreams))
+}
+
+fn target(upstream: usize, weight: u32, upstreams: &[String]) -> Target {
+    let name = upstreams.get(upstream).map_or("", String::as_str);
+    Target {
+        upstream,
+        weight,
+        name: balance::Key::of_bytes(name.as_bytes()),
+    }
 }
 
 fn find_upstream(name: &str, upstreams: &[String]) -> Result<usize, Unread> {
@@ -266,41 +311,4 @@ fn find_upstream(name: &str, upstreams: &[String]) -> Result<usize, Unread> {
                 ))
                 .into()
         })
-}
-
-fn read_redirect(section: &Section<'_>) -> Option<Redirect> {
-    let to = section.value("to", |node| {
-        let to = values::text(node)?;
-        let absolute = ["http://", "https://", "/"];
-        let valid = to.bytes().all(|byte| byte > b' ' && byte < 0x7f);
-        if !valid || !absolute.iter().any(|start| to.starts_with(start)) {
-            return Err(Complaint::new(format!("`{to}` is not a URL"))
-                .hint("write \"https://host/path\" or \"/path\"")
-                .into());
-        }
-        Ok(to)
-    });
-    let status = section.value("status", |node| {
-        let status = values::integer(i64::MIN, i64::MAX)(node)?;
-        [301_u16, 302, 303, 307, 308]
-            .into_iter()
-            .find(|redirect| i64::from(*redirect) == status)
-            .ok_or_else(|| {
-                Complaint::new(format!("{status} does not redirect"))
-                    .hint("write 301, 302, 303, 307 or 308")
-                    .into()
-            })
-    });
-    Some(Redirect {
-        to: to?,
-        status: status?,
-    })
-}
-
-fn strip_prefix(node: &Node) -> Result<String, Unread> {
-    let path = matcher::path(node)?;
-    match path.trim_end_matches('/') {
-        "" => Err(Complaint::new("there is nothing to strip").into()),
-        trimmed => Ok(trimmed.to_owned()),
-    }
 }

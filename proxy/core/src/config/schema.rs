@@ -79,6 +79,9 @@ fn shape(key: &Key) -> Map<String, Value> {
             one_or_more(&json!({ "anyOf": [{ "type": "string" }, object(fields)] }))
         }
         ("table of strings", None) => by_name(one_or_more(&json!({ "type": "string" })).into()),
+        ("table of conditions", None) => {
+            by_name(members([("type", json!(["string", "boolean"]))]).into())
+        }
         ("list of numbers", None) => one_or_more(&json!({ "type": "number" })),
         (kind, None) if kind.starts_with("list of ") => one_or_more(&json!({ "type": "string" })),
         (kind, None) => members([("type", scalar(kind))]),

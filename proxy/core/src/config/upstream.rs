@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::discover::{self, Discover};
 use super::endpoint::{self, Endpoint};
 use super::health::{self, Health};
 use super::keys::{self, Key};
@@ -16,7 +17,10 @@ use crate::proxy_protocol::Version;
 #[derive(Clone, Debug)]
 pub struct Upstream {
     pub name: Arc<str>,
+    /// Empty only beside `discover`.
     pub endpoints: Vec<Endpoint>,
+    /// Where more of them come from.
+    pub discover: Option<Discover>,
     pub balance: Balance,
     pub protocol: UpstreamProtocol,
     /// Absent: in the clear.
@@ -75,9 +79,16 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "endpoints",
             "list of endpoints",
             "[\"127.0.0.1:9001\", { address = \"127.0.0.1:9002\", weight = 3 }, \"http://app.internal:8080\"]",
-            "Addresses, host names, http:// or https:// URLs, or \"builtin:demo\". A table gives an endpoint a weight.",
+            "Addresses, host names, http:// or https:// URLs, or \"builtin:demo\". A table gives an endpoint a weight. Names are looked up again when the time to live of their addresses is over. May be left out beside `discover`.",
         )
         .fields(&endpoint::KEYS),
+        Key::optional(
+            "discover",
+            "table",
+            "{ dns = \"app.internal:8080\" }",
+            "Where endpoints come from that are not written here. What was learnt last is kept while a source does not answer, over restarts as well.",
+        )
+        .fields(&discover::KEYS),
         Key::default(
             "balance",
             "word",
@@ -173,6 +184,9 @@ pub(super) static KEYS: keys::Section = keys::Section {
 
 pub(super) fn read(name: String, section: &Section<'_>) -> Option<Upstream> {
     let endpoints = endpoint::read_all(section);
+    let discover = section
+        .section("discover")
+        .map(|section| discover::read(&section));
     let balance = section.value("balance", values::choice(&BALANCES));
     let protocol = section.value(
         "protocol",
@@ -197,6 +211,10 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Upstream> {
     Some(Upstream {
         name: Arc::from(name),
         endpoints: endpoints?,
+        discover: match discover {
+            Some(read) => Some(read?),
+            None => None,
+        },
         balance: balance?,
         protocol: protocol?,
         tls: tls.ok()?,

@@ -43,7 +43,8 @@ pub fn network_of(address: IpAddr) -> IpAddr {
     }
 }
 
-fn cookie<'a>(text: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
+/// The value of a cookie among those of one field.
+pub(crate) fn cookie<'a>(text: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
     text.split(|byte| *byte == b';').find_map(|pair| {
         let pair = pair.trim_ascii();
         let (name, value) = pair.split_at_checked(memchr::memchr(b'=', pair)?)?;
@@ -105,6 +106,9 @@ mod tests {
 
         fn client(&self) -> IpAddr {
             self.client.parse().unwrap()
+        }
+        fn scheme(&self) -> &'static str {
+            "http"
         }
     }
 

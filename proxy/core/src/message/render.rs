@@ -33,7 +33,7 @@ pub struct Hop<'a> {
     pub early: bool,
     /// For an extended CONNECT: the challenge that this hop makes in place of the client.
     pub websocket_key: Option<&'a websocket::Key>,
-    /// What the route does to the fields, after everything else.
+    /// What the route does to the fields, after everything else; all of it filled in.
     pub edits: &'a HeaderEdit,
 }
 
@@ -323,7 +323,7 @@ pub fn switches_as_offered(received: &[Field<'_>], offered: &[u8]) -> bool {
 }
 
 /// Chooses the response fields that go on to the client; framing and connection fields are the wire's own. `upgrade`: the client
-/// is to learn of Upgrade.
+/// is to learn of Upgrade. Nothing in the edits is left to be filled in.
 pub fn response_fields<'a>(
     received: &[Field<'a>],
     edits: &'a HeaderEdit,
@@ -341,10 +341,8 @@ pub fn response_fields<'a>(
         kept.push(*field);
     }
     for (name, value) in edits.set.iter().chain(&edits.add) {
-        if kept
-            .try_push(Field::new(name.as_bytes(), value.as_bytes()))
-            .is_err()
-        {
+        let value = value.plain().unwrap_or_default();
+        if kept.try_push(Field::new(name.as_bytes(), value)).is_err() {
             return;
         }
     }
@@ -370,7 +368,7 @@ fn has_edit(edits: &HeaderEdit, name: &[u8]) -> bool {
 
 fn push_edits(out: &mut Vec<u8>, edits: &HeaderEdit) {
     for (name, value) in edits.set.iter().chain(&edits.add) {
-        push_field(out, name.as_bytes(), value.as_bytes());
+        push_field(out, name.as_bytes(), value.plain().unwrap_or_default());
     }
 }
 

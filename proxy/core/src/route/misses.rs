@@ -30,6 +30,7 @@ fn parts(matcher: &Matcher) -> Vec<(String, Matcher)> {
         cookie,
         query,
         client,
+        scheme,
     } = matcher.clone();
     let none = Matcher::default;
     let whole = [
@@ -37,6 +38,7 @@ fn parts(matcher: &Matcher) -> Vec<(String, Matcher)> {
         ("path", Matcher { path, ..none() }),
         ("method", Matcher { method, ..none() }),
         ("client", Matcher { client, ..none() }),
+        ("scheme", Matcher { scheme, ..none() }),
     ];
     let mut parts: Vec<(String, Matcher)> = whole
         .into_iter()

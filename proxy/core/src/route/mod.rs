@@ -11,13 +11,14 @@ mod misses;
 mod order;
 mod paths;
 mod shadow;
+mod split;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use crate::config::{HostPattern, Matcher, Route, Target};
+use crate::config::{HostPattern, Matcher, Route};
 
 use conditions::holds;
 use hash::Fast;
@@ -25,6 +26,7 @@ pub use misses::misses;
 pub use order::order;
 use paths::Paths;
 pub use shadow::shadowed;
+pub use split::pick;
 
 /// What a route can ask of a request.
 pub trait Request {
@@ -42,6 +44,8 @@ pub trait Request {
     fn cookies(&self) -> impl Iterator<Item = &[u8]>;
     /// The address that `client` conditions look at.
     fn client(&self) -> IpAddr;
+    /// `http` or `https`.
+    fn scheme(&self) -> &'static str;
 }
 
 /// The routes of a configuration, compiled; built once and never changed.
@@ -135,21 +139,4 @@ fn lower_case<'b>(host: &[u8], buffer: &'b mut [u8; LONGEST_HOST]) -> &'b [u8] {
     lower.copy_from_slice(host);
     lower.make_ascii_lowercase();
     lower
-}
-
-/// The upstream (an index into `Config::upstreams`) that a random number falls on, each by its weight.
-pub fn pick_target(targets: &[Target], random: u32) -> usize {
-    if let [only] = targets {
-        return only.upstream;
-    }
-    let total: u64 = targets.iter().map(|target| u64::from(target.weight)).sum();
-    // Maps the whole range of `random` evenly on 0..total.
-    let mut ticket = (u64::from(random) * total) >> 32;
-    for target in targets {
-        match ticket.checked_sub(target.weight.into()) {
-            Some(left) => ticket = left,
-            None => return target.upstream,
-        }
-    }
-    targets.last().map_or(0, |target| target.upstream)
 }

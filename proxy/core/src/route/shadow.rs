@@ -53,6 +53,7 @@ fn takes_all(wide: &Matcher, narrow: &Matcher) -> bool {
     is_within(&wide.header, &narrow.header)
         && is_within(&wide.cookie, &narrow.cookie)
         && is_within(&wide.query, &narrow.query)
+        && (wide.scheme.is_none() || wide.scheme == narrow.scheme)
         && (wide.method.is_empty()
             || !narrow.method.is_empty() && is_within(&narrow.method, &wide.method))
         && (wide.client.is_empty() || !narrow.client.is_empty() && narrow.client.iter().all(covers))

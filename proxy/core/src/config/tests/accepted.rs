@@ -194,7 +194,13 @@ fn a_route_is_read_whole() {
         Some(HostPattern::Suffix(".example.com".to_owned()))
     );
     assert!(matches!(&api.matcher.path, Some(PathPattern::Prefix(path)) if path == "/api"));
-    assert_eq!(api.matcher.header, [("x-beta".to_owned(), "1".to_owned())]);
+    assert_eq!(
+        api.matcher.header,
+        [(
+            "x-beta".to_owned(),
+            crate::config::Wanted::Is("1".to_owned())
+        )]
+    );
     let Action::Forward(targets) = &api.action else {
         panic!("{:?}", api.action);
     };
@@ -210,7 +216,7 @@ fn a_route_is_read_whole() {
     assert_eq!(set, ["x-api", "host"]);
     assert_eq!(
         api.headers.response.add,
-        [("x-tag".to_owned(), "a".to_owned())]
+        [("x-tag".to_owned(), crate::template::Template::from("a"))]
     );
     let limit = api.limit.as_ref().unwrap();
     assert_eq!((limit.quota.allowance(), limit.quota.window()), (15, 60));

@@ -19,11 +19,13 @@ lists = [{ name = "drop", file = "a" }]
 [upstream.app]
 endpoints = [{ address = "127.0.0.1:80" }]
 tls = { certificate = { cert = "a", key = "b" } }
+discover = { dns = "a:80" }
 health = {}
 breaker = {}
 [[route]]
 to = [{ upstream = "app" }]
 limit = { rate = "1/s" }
+rewrite = { regex = "a", to = "/" }
 [[route]]
 respond = {}
 [[route]]
@@ -117,6 +119,12 @@ fn document(section: &Section, key: &Key) -> String {
         "upstream.tls.certificate" => {
             format!("{listener}{app}tls = {{ certificate = {{ {inline} }} }}\n")
         }
+        "upstream.discover" if matches!(key.name, "dns" | "srv") => {
+            format!("{listener}[upstream.app]\ndiscover = {{ {inline} }}\n")
+        }
+        "upstream.discover" => {
+            format!("{listener}[upstream.app]\ndiscover = {{ dns = \"a:80\", {inline} }}\n")
+        }
         "upstream.health" if matches!(key.name, "host" | "status" | "body") => {
             format!("{listener}{app}health = {{ path = \"/\", {inline} }}\n")
         }
@@ -127,6 +135,9 @@ fn document(section: &Section, key: &Key) -> String {
         "route.match" => format!("{listener}{app}[[route]]\n{action}\nmatch = {{ {inline} }}\n"),
         "route.to" => format!("{listener}{app}[[route]]\nto = [{{ {inline} }}]"),
         "route.limit" => format!("{listener}{app}[[route]]\n{action}\nlimit = {{ {inline} }}\n"),
+        "route.rewrite" => format!(
+            "{listener}{app}[[route]]\nto = \"app\"\nmatch = {{ path_regex = '^/v1/(.*)$' }}\nrewrite = {{ {inline} }}\n"
+        ),
         "route.respond" => format!("{listener}[[route]]\nrespond = {{ {inline} }}"),
         "route.redirect" => format!("{listener}[[route]]\nredirect = {{ {inline} }}"),
         "route.headers" => format!("{listener}{app}[[route]]\n{action}\nheaders = {{ {inline} }}"),

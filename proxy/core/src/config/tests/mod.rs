@@ -7,11 +7,13 @@
 )]
 
 mod accepted;
+mod discover;
 mod fuzz;
 mod keys;
 mod problems;
 mod reference;
 mod rejected;
+mod routes;
 mod secure;
 mod upstream_policy;
 

@@ -323,7 +323,7 @@ fn routes_are_checked() {
     );
     route("to = \"app\"\nname = \"a b\"", "cannot be a name");
     route("to = \"app\"\nmax_body = \"lots\"", "not a size");
-    route("to = \"app\"\nstrip_prefix = \"/\"", "nothing to strip");
+    route("to = \"app\"\nstrip_prefix = \"/\"", "no prefix");
     for (limit, message) in [
         ("{}", "missing key `rate`"),
         ("{ rate = 10 }", "a rate needs a period"),

@@ -12,10 +12,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::config::{
-    Action, HeaderEdits, HostPattern, Matcher, PathPattern, Respond, Route, Target,
+    Action, HeaderEdits, HostPattern, Matcher, PathPattern, Respond, Route, SplitBy,
 };
 
-use super::{Request, Router, pick_target};
+use super::{Request, Router};
 
 /// `GET www.example.com/a?q=1 x-beta:1 @10.0.0.1` — method, target, then headers and the client in any order.
 #[derive(Clone, Debug, Default)]
@@ -85,6 +85,14 @@ impl Request for Asked {
     fn client(&self) -> IpAddr {
         self.client.unwrap_or_else(|| [192, 0, 2, 1].into())
     }
+
+    fn scheme(&self) -> &'static str {
+        if self.host.starts_with("tls.") {
+            "https"
+        } else {
+            "http"
+        }
+    }
 }
 
 fn route(matcher: Matcher) -> Route {
@@ -96,10 +104,13 @@ fn route(matcher: Matcher) -> Route {
             body: Arc::from([]),
             content_type: String::new(),
         }),
+        split_by: SplitBy::default(),
         limit: None,
         max_body: None,
         headers: HeaderEdits::default(),
         strip_prefix: None,
+        add_prefix: None,
+        rewrite: None,
     }
 }
 
@@ -282,21 +293,6 @@ fn without_a_fitting_route_there_is_none() {
     assert_eq!(router.find(&long), Some(0));
     long.host = "a".repeat(300);
     assert_eq!(router.find(&long), None);
-}
-
-#[test]
-fn targets_are_picked_by_weight() {
-    let targets: Vec<Target> = [(7, 95), (8, 0), (9, 5)]
-        .map(|(upstream, weight)| Target { upstream, weight })
-        .into();
-    let mut counts = [0; 10];
-    for step in 0..100_u32 {
-        counts[pick_target(&targets, step * (u32::MAX / 100) + 1000)] += 1;
-    }
-    assert_eq!(counts, [0, 0, 0, 0, 0, 0, 0, 95, 0, 5]);
-    assert_eq!(pick_target(&targets, 0), 7);
-    assert_eq!(pick_target(&targets, u32::MAX), 9);
-    assert_eq!(pick_target(&targets[..1], u32::MAX), 7);
 }
 
 #[test]

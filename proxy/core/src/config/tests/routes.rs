@@ -1,0 +1,209 @@
+//! What routes and their kin accept, and what they do not.
+
+use super::{accepted, rejected};
+use crate::config::{Route, SplitBy, Wanted};
+
+const BEFORE: &str = "[listener.web]\nbind = [\"127.0.0.1:80\"]\n[upstream.app]\nendpoints = [\"127.0.0.1:80\"]\n[upstream.next]\nendpoints = [\"127.0.0.1:81\"]\n[[route]]\n";
+
+fn route(keys: &str) -> Route {
+    accepted(&format!("{BEFORE}{keys}\n")).routes.remove(0)
+}
+
+/// Each row of keys must give exactly one problem, with this message and hint.
+fn wrong(rows: &[(&str, &str, &str)]) {
+    for (keys, message, hint) in rows {
+        let problems = rejected(&format!("{BEFORE}{keys}\n")).0;
+        let told: Vec<_> = problems.iter().map(|problem| &*problem.message).collect();
+        assert!(
+            told.len() == 1 && told[0].contains(message),
+            "{keys}\n{told:#?}"
+        );
+        let given = problems[0].hint.as_deref().unwrap_or_default();
+        assert!(given.contains(hint), "{keys}\n{given}");
+    }
+}
+
+#[test]
+fn a_split_goes_by_address_unless_it_is_told() {
+    let split = |keys: &str| route(&format!("to = [\"app\", \"next\"]\n{keys}")).split_by;
+    assert_eq!(split(""), SplitBy::ClientIp);
+    for (word, expected) in [
+        ("client_ip", SplitBy::ClientIp),
+        ("random", SplitBy::Random),
+        ("header:X-User", SplitBy::Header("x-user".to_owned())),
+        ("cookie:User", SplitBy::Cookie("User".to_owned())),
+    ] {
+        assert_eq!(split(&format!("split_by = \"{word}\"")), expected);
+    }
+    wrong(&[
+        (
+            "to = \"app\"\nsplit_by = \"ip\"",
+            "nothing is split by `ip`",
+            "write client_ip",
+        ),
+        (
+            "to = \"app\"\nsplit_by = \"cookie\"",
+            "nothing is split",
+            "name it",
+        ),
+        (
+            "to = \"app\"\nsplit_by = \"cookie:\"",
+            "nothing is split",
+            "write",
+        ),
+        ("to = \"app\"\nsplit_by = 5", "expected a string", ""),
+    ]);
+}
+
+#[test]
+fn conditions_ask_for_a_value_or_for_being_there() {
+    let matcher = route("to = \"app\"\nmatch = { scheme = \"https\", header = { X-A = true, X-B = false, X-C = \"1\" }, cookie = { a = true }, query = { b = false } }").matcher;
+    let named = |name: &str, wanted| (name.to_owned(), wanted);
+    let expected = [
+        named("x-a", Wanted::Present),
+        named("x-b", Wanted::Absent),
+        named("x-c", Wanted::Is("1".to_owned())),
+    ];
+    assert_eq!(matcher.header, expected);
+    assert_eq!(matcher.cookie, [named("a", Wanted::Present)]);
+    assert_eq!(matcher.query, [named("b", Wanted::Absent)]);
+    assert_eq!(matcher.scheme, Some("https"));
+    wrong(&[
+        (
+            "to = \"app\"\nmatch = { header = { X-A = 1 } }",
+            "expected a string",
+            "",
+        ),
+        (
+            "to = \"app\"\nmatch = { header = { \"X A\" = true } }",
+            "not a field name",
+            "",
+        ),
+        (
+            "to = \"app\"\nmatch = { cookie = { \"a b\" = true } }",
+            "no cookie looks like",
+            "",
+        ),
+        (
+            "to = \"app\"\nmatch = { query = { \"a&b\" = true } }",
+            "no query holds",
+            "",
+        ),
+        (
+            "to = \"app\"\nmatch = { scheme = \"ftp\" }",
+            "`ftp` is not known",
+            "`http`",
+        ),
+    ]);
+}
+
+#[test]
+fn variables_are_known_and_stand_where_they_can() {
+    let edits = route("to = \"app\"\nheaders = { request = { set = { X-A = \"{client_ip}\", X-B = \"plain\" } }, response = { add = { X-C = \"{status}\" } } }").headers;
+    assert!(edits.request.has_variables() && edits.response.has_variables());
+    assert_eq!(edits.request.set[1].1.plain(), Some(&b"plain"[..]));
+    let set = |side: &str, pair: &str| {
+        format!("to = \"app\"\nheaders = {{ {side} = {{ set = {{ {pair} }} }} }}")
+    };
+    wrong(&[
+        (
+            &set("request", "X-A = \"{clientip}\""),
+            "no variable `clientip`",
+            "`client_ip`",
+        ),
+        (
+            &set("request", "X-A = \"{status}\""),
+            "a request has no `{status}`",
+            "responses",
+        ),
+        (
+            &set("request", "Host = \"{header.x-a}\""),
+            "`Host` may have no variable",
+            "",
+        ),
+        (
+            &set("response", "X-A = \"a{b}\\r\\n\""),
+            "no control characters",
+            "",
+        ),
+    ]);
+}
+
+#[test]
+fn paths_are_rewritten_by_what_is_an_expression_and_a_path() {
+    let rewrite =
+        route("to = \"app\"\nmatch = { path_regex = '^/(a)/' }\nrewrite = { to = \"/$1\" }")
+            .rewrite;
+    assert_eq!(rewrite.unwrap().regex.as_str(), "^/(a)/");
+    let both = route("to = \"app\"\nstrip_prefix = \"/a/\"\nadd_prefix = \"/b/\"");
+    assert_eq!(both.strip_prefix.as_deref(), Some("/a"));
+    assert_eq!(both.add_prefix.as_deref(), Some("/b"));
+    wrong(&[
+        (
+            "to = \"app\"\nrewrite = { to = \"/x\" }",
+            "no expression",
+            "path_regex",
+        ),
+        (
+            "to = \"app\"\nrewrite = { regex = '(', to = \"/x\" }",
+            "not a regular expression",
+            "",
+        ),
+        (
+            "to = \"app\"\nrewrite = { regex = 'a', to = \"x\" }",
+            "`x` is not a path",
+            "/path",
+        ),
+        (
+            "to = \"app\"\nrewrite = { regex = 'a', to = \"/$1\" }",
+            "no group `1`",
+            "$$",
+        ),
+        (
+            "to = \"app\"\nrewrite = { regex = 'a', to = \"/{status}\" }",
+            "no `{status}`",
+            "",
+        ),
+        (
+            "to = \"app\"\nadd_prefix = \"/x\"\nrewrite = { regex = 'a', to = \"/\" }",
+            "`add_prefix` and `rewrite`",
+            "",
+        ),
+        (
+            "respond = {}\nrewrite = { regex = 'a', to = \"/\" }",
+            "only what goes to an upstream",
+            "",
+        ),
+        ("to = \"app\"\nadd_prefix = \"/\"", "this is no prefix", ""),
+    ]);
+}
+
+#[test]
+fn a_redirect_leaves_the_host_to_whoever_writes_it() {
+    let to =
+        |to: &str| format!("match = {{ path_regex = '^/a(.*)$' }}\nredirect = {{ to = \"{to}\" }}");
+    for right in [
+        "https://{host}{uri}",
+        "{scheme}://{host}/x$1",
+        "https://b.test/$1?{query}",
+        "/x/$1",
+        "/x$1",
+        "https://{host}?a=$1",
+    ] {
+        route(&to(right));
+    }
+    let choose = "a request could choose the host";
+    wrong(&[
+        (&to("https://b.test$1"), choose, "put a slash"),
+        (&to("https://{header.x}/"), choose, "slash"),
+        (&to("https://{host}{query}"), choose, "slash"),
+        (&to("{host}/a"), "`{host}/a` is not a URL", ""),
+        (&to("https://{hots}/a"), "no variable `hots`", "`host`"),
+        (&to("/{status}"), "no `{status}`", ""),
+        (&to("/$2"), "no group `2`", ""),
+    ]);
+    assert_eq!(
+        route("redirect = { to = \"/$1\" }").split_by,
+        SplitBy::ClientIp
+    );
+}

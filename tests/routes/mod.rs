@@ -1,0 +1,43 @@
+//! What routes do with requests, seen from both ends.
+
+mod edits;
+mod explain;
+mod matching;
+mod paths;
+mod split;
+
+use std::net::SocketAddr;
+
+use crate::control::address;
+use crate::support::{Message, Origin, Proxy, RawClient};
+
+/// The proxy with a listener that believes this host about clients.
+struct Stage {
+    _proxy: Proxy,
+    web: SocketAddr,
+}
+
+impl Stage {
+    /// With these upstreams and routes.
+    fn start(rest: &str) -> Self {
+        let proxy = Proxy::start(&format!(
+            "[listener.web]\nbind = [\"127.0.0.1:0\"]\ntrusted_proxies = [\"127.0.0.1/32\"]\n{rest}"
+        ));
+        Self {
+            web: address(&proxy, "web"),
+            _proxy: proxy,
+        }
+    }
+
+    /// One request on a connection of its own, with these header lines more.
+    fn ask(&self, target: &str, lines: &str) -> Message {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: a.test\r\n{lines}\r\n");
+        RawClient::connect(self.web).exchange(request)
+    }
+}
+
+/// An upstream of one origin, with more keys.
+fn upstream(name: &str, origin: &Origin, keys: &str) -> String {
+    let address = origin.address();
+    format!("[upstream.{name}]\nendpoints = [\"{address}\"]\n{keys}\n")
+}
