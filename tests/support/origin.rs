@@ -62,12 +62,20 @@ impl Origin {
         script: impl Fn(&mut Peer) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
-        Self::listening(listener, script)
+        Self::serve(listener, tls, script)
     }
 
     /// The same on a listener of the test's own.
     pub fn listening(
         listener: TcpListener,
+        script: impl Fn(&mut Peer) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        Self::serve(listener, None, script)
+    }
+
+    fn serve(
+        listener: TcpListener,
+        tls: Option<Arc<ServerConfig>>,
         script: impl Fn(&mut Peer) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
         let address = listener.local_addr().expect("it is bound");

@@ -103,9 +103,7 @@ impl Attempt<'_> {
             Some(Room::Stream(lease)) => Ok(lease),
             Some(Room::Connect(turn)) => {
                 let connection = self.connect().await?;
-                turn.open(connection)
-                    .await
-                    .map_err(|_error| Error::Closed { sent_body: false })
+                turn.open(connection).await.map_err(|_error| Error::Closed)
             }
             None => Err(Error::Connect(io::ErrorKind::TimedOut)),
         }
@@ -134,10 +132,7 @@ impl Attempt<'_> {
             }
             match error {
                 ConnectError::Connect(error) => Error::Connect(error.kind()),
-                ConnectError::Tls { fault, .. } => Error::Tls {
-                    fault,
-                    sent_body: false,
-                },
+                ConnectError::Tls { fault, .. } => Error::Tls(fault),
             }
         })
     }

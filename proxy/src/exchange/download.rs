@@ -102,9 +102,9 @@ impl<'a> Download<'a> {
                 State::Head => {
                     if ready!(self.poll_fill(cx, connection))? == 0 {
                         let error = if self.buffer.is_empty() {
-                            Error::Closed { sent_body: false }
+                            Error::Closed
                         } else {
-                            Error::Truncated
+                            Error::HeadCut
                         };
                         return Poll::Ready(Err(error));
                     }
@@ -241,7 +241,7 @@ impl<'a> Download<'a> {
         cx: &mut Context<'_>,
         connection: &mut Connection,
     ) -> Poll<Result<usize, Error>> {
-        let closed = |_error| Error::Closed { sent_body: false };
+        let closed = |_error| Error::Closed;
         if self.buffer.is_empty() {
             ready!(connection.stream.poll_readable(cx)).map_err(closed)?;
             if self.buffer.capacity() == 0 {
@@ -257,14 +257,9 @@ impl<'a> Download<'a> {
         read.map(|read| match read {
             Ok(count) => Ok(count),
             // A reset before any byte is a stale connection; later it cuts the response.
-            Err(_) if self.has_begun() || !self.buffer.is_empty() => Err(Error::Truncated),
-            Err(error) => Err(match connection.refused(error) {
-                Some(fault) => Error::Tls {
-                    fault,
-                    sent_body: false,
-                },
-                None => Error::Closed { sent_body: false },
-            }),
+            Err(_) if self.has_begun() => Err(Error::Truncated),
+            Err(_) if !self.buffer.is_empty() => Err(Error::HeadCut),
+            Err(error) => Err(connection.refused(error).map_or(Error::Closed, Error::Tls)),
         })
     }
 }

@@ -113,17 +113,6 @@ impl<'a, W: Wire> Forward<'a, W> {
                 return Poll::Ready(Ok(()));
             }
             Poll::Ready(Ok(())) => Waiting::Client,
-            Poll::Ready(Err(Error::Closed { .. })) => {
-                return Poll::Ready(Err(Error::Closed {
-                    sent_body: self.passage.bytes_in > 0,
-                }));
-            }
-            Poll::Ready(Err(Error::Tls { fault, .. })) => {
-                return Poll::Ready(Err(Error::Tls {
-                    fault,
-                    sent_body: self.passage.bytes_in > 0,
-                }));
-            }
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             Poll::Pending if self.download.waits_for_client() => Waiting::Client,
             Poll::Pending => Waiting::Upstream,

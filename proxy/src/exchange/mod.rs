@@ -8,6 +8,7 @@ mod download;
 mod error;
 mod forward;
 mod head;
+mod kept;
 mod prepare;
 mod queued;
 mod seen;

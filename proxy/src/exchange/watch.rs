@@ -79,8 +79,7 @@ impl<'a> Watch<'a> {
         is_tunnel: bool,
     ) -> Result<(), Error> {
         if self.busy.is_cut() {
-            let unanswered = !progress.answered && progress.bytes_in == 0;
-            return Err(Error::Drained { unanswered });
+            return Err(Error::Drained);
         }
         let waiting = progress.waiting;
         let moved = progress.bytes_in.saturating_add(progress.bytes_out);

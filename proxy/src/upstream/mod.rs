@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use openclaw_core::balance::{Balancer, Member};
 use openclaw_core::config::{self, Balance};
+use openclaw_core::health::Budget;
 
 pub use self::choice::{Choice, Chosen};
 pub use self::connect::ConnectError;
@@ -40,6 +41,8 @@ pub struct Upstream {
     weights: Vec<u32>,
     balancer: RefCell<Balancer>,
     queue: Arc<Queue>,
+    /// Of this worker. Goes on from snapshot to snapshot.
+    budget: Rc<Cell<Budget>>,
     /// Idle connections of all endpoints together. Goes on from snapshot to snapshot, as they do.
     kept: Rc<Cell<usize>>,
 }
@@ -137,6 +140,9 @@ impl Upstream {
             endpoints,
             weights: members.iter().map(|member| member.weight).collect(),
             queue: Arc::clone(&setup.queue),
+            budget: former
+                .map(|former| former.budget.clone())
+                .unwrap_or_default(),
             balancer: RefCell::new(Balancer::new(config.balance, &members, place)),
             kept,
         }
@@ -177,6 +183,21 @@ impl Upstream {
             Balance::LeastConnections | Balance::LeastTime | Balance::Random => true,
             Balance::RoundRobin | Balance::IpHash | Balance::UrlHash | Balance::Maglev => false,
         }
+    }
+
+    /// A request is going to be asked, for the first time.
+    pub fn will_ask(&self) {
+        let mut budget = self.budget.get();
+        budget.asked(self.config.retry_budget);
+        self.budget.set(budget);
+    }
+
+    /// Whether one more request may be asked again: if so, it counts.
+    pub fn may_retry(&self, now: Instant) -> bool {
+        let mut budget = self.budget.get();
+        let may = budget.spend(now);
+        self.budget.set(budget);
+        may
     }
 
     /// The endpoint was asked at `sent`, and began to answer at that time, with this status.

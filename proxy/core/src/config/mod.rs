@@ -74,7 +74,7 @@ pub use split::SplitBy;
 pub use syn::{Syn, SynMode, SynVariant};
 pub use tls::{Certificate, Tls, TlsVersion};
 pub use udp::Udp;
-pub use upstream::{Balance, Upstream, UpstreamProtocol};
+pub use upstream::{Balance, RetryOn, Upstream, UpstreamProtocol};
 pub use upstream_tls::UpstreamTls;
 
 /// What is served when there is no file.

@@ -40,6 +40,10 @@ pub struct Upstream {
     /// How many exchanges wait for a place, over all workers, and how long.
     pub queue: usize,
     pub queue_timeout: Duration,
+    /// After which failures another endpoint is asked.
+    pub retry_on: Vec<RetryOn>,
+    /// How many retries there may be for a hundred requests.
+    pub retry_budget: u32,
     pub health: Option<Health>,
     pub breaker: Option<Rules>,
 }
@@ -54,6 +58,26 @@ pub enum Balance {
     UrlHash,
     Maglev,
 }
+
+/// What another endpoint may do better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryOn {
+    /// No connection came to be.
+    Connect,
+    /// The endpoint closed, reset or refused before its answer had begun.
+    Reset,
+    /// What it answered is no HTTP.
+    BadResponse,
+    /// Its answer did not begin in time.
+    Timeout,
+}
+
+const RETRY_ON: [(&str, RetryOn); 4] = [
+    ("connect", RetryOn::Connect),
+    ("reset", RetryOn::Reset),
+    ("bad_response", RetryOn::BadResponse),
+    ("timeout", RetryOn::Timeout),
+];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpstreamProtocol {
@@ -135,8 +159,8 @@ pub(super) static KEYS: keys::Section = keys::Section {
         Key::default(
             "retries",
             "number",
-            "1",
-            "How often a request is tried again when that is safe.",
+            "3",
+            "How many more endpoints are asked when one has failed and asking again is safe: nothing was sent, or the method may be repeated (GET, HEAD, OPTIONS, TRACE, PUT, DELETE), the client has seen nothing of an answer, and the body, if there is one, has not gone beyond 64 KiB.",
         ),
         Key::default(
             "keepalive",
@@ -161,6 +185,18 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "duration",
             "\"1s\"",
             "How long a request waits for an endpoint before it is refused with 503, upstream.saturated.",
+        ),
+        Key::default(
+            "retry_on",
+            "list of words",
+            "[\"connect\", \"reset\", \"bad_response\", \"timeout\"]",
+            "After which failures another endpoint is asked: connect, no connection; reset, the endpoint closed before its answer had begun; bad_response, its answer is no HTTP; timeout, it did not answer within `response_timeout`. After all but connect only if the method may be repeated, or the endpoint says that it has not looked at the request.",
+        ),
+        Key::default(
+            "retry_budget",
+            "percent",
+            "\"20%\"",
+            "So many of a worker's requests may be asked again, besides ten a second: what fails everywhere is not asked everywhere. What is not used up stays, up to a thousand.",
         ),
         Key::optional(
             "health",
@@ -202,6 +238,8 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Upstream> {
     let max_connections = section.optional("max_connections", values::count(1, 1_000_000));
     let queue = section.value("queue", values::count(0, 1_000_000));
     let queue_timeout = section.value("queue_timeout", values::duration);
+    let retry_on = section.list("retry_on", values::choice(&RETRY_ON));
+    let retry_budget = section.value("retry_budget", values::percent);
     let health = section
         .section("health")
         .map(|section| health::read(&section));
@@ -227,6 +265,8 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Upstream> {
         max_connections: max_connections.ok()?,
         queue: queue? as usize,
         queue_timeout: queue_timeout?,
+        retry_on: retry_on?,
+        retry_budget: retry_budget?,
         health: match health {
             Some(read) => Some(read?),
             None => None,
@@ -265,13 +305,18 @@ fn read_send_proxy_protocol(
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
-    use super::{BALANCES, KEYS};
+    use super::{BALANCES, KEYS, RETRY_ON};
 
-    #[test]
-    fn every_way_to_balance_is_told() {
-        let key = KEYS.keys.iter().find(|key| key.name == "balance").unwrap();
-        for (word, _) in BALANCES {
+    fn check<'a>(name: &str, words: impl IntoIterator<Item = &'a str>) {
+        let key = KEYS.keys.iter().find(|key| key.name == name).unwrap();
+        for word in words {
             assert!(key.doc.contains(word), "{word}");
         }
+    }
+
+    #[test]
+    fn every_word_is_told() {
+        check("balance", BALANCES.map(|(word, _)| word));
+        check("retry_on", RETRY_ON.map(|(word, _)| word));
     }
 }
