@@ -5,6 +5,8 @@ mod explain;
 mod matching;
 mod paths;
 mod split;
+mod sticky;
+mod times;
 
 use std::net::SocketAddr;
 
@@ -13,7 +15,7 @@ use crate::support::{Message, Origin, Proxy, RawClient};
 
 /// The proxy with a listener that believes this host about clients.
 struct Stage {
-    _proxy: Proxy,
+    proxy: Proxy,
     web: SocketAddr,
 }
 
@@ -25,7 +27,7 @@ impl Stage {
         ));
         Self {
             web: address(&proxy, "web"),
-            _proxy: proxy,
+            proxy,
         }
     }
 

@@ -16,6 +16,7 @@ use super::demo;
 use super::endpoints::{Beside, Standings};
 use super::error::Trouble;
 use super::names::{Ask, Names};
+use super::sticky::Stickies;
 use crate::listener::quic;
 use crate::snapshot::{LimitSetup, ListenerSetup, Permits, Queue, TlsSetup, UpstreamSetup};
 use crate::tls::{CertificateFacts, Keeper, Validity};
@@ -31,6 +32,7 @@ pub(super) struct Builder {
     /// By route.
     limits: HashMap<Arc<str>, LimitSetup>,
     pub(super) names: Names,
+    pub(super) stickies: Stickies,
     pub(super) standings: Standings,
     /// By upstream.
     pub(super) queues: HashMap<Arc<str>, Arc<Queue>>,
@@ -113,6 +115,8 @@ impl Builder {
                 permits: self.permits(&listener.name),
             });
         }
+        self.stickies
+            .prepare(&config.upstreams, &config.server.state_dir);
         let resolved = self.upstreams(&config.upstreams, beside, Ask::All).await;
         troubles.extend(resolved.troubles);
         if !troubles.is_empty() {
@@ -131,6 +135,7 @@ impl Builder {
     /// What was built last serves from now, so the next one that fails goes back to it.
     pub(super) fn taken(&mut self) {
         self.names.take();
+        self.stickies.keep();
     }
 
     fn permits(&mut self, listener: &Arc<str>) -> Arc<Permits> {

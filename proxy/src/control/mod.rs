@@ -47,6 +47,7 @@ mod shield;
 mod slots;
 mod sockets;
 mod state;
+mod sticky;
 mod workers;
 
 /// How a run ended.

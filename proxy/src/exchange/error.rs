@@ -56,6 +56,8 @@ pub(super) enum Error {
     BadResponse(Fault),
     /// The endpoint was silent for `response_timeout`.
     UpstreamTimeout,
+    /// The exchange took longer than the `timeout` of the route.
+    RouteTimeout,
     /// The client was silent, or took nothing, for `idle_timeout`, or was slower than `min_body_rate`.
     ClientTimeout,
     /// The peer is banned or blocked since.
@@ -135,6 +137,11 @@ impl Error {
                 Reason::UpstreamTimeout,
                 "the endpoint did not answer in time",
             ),
+            Self::RouteTimeout => fault(
+                504,
+                Reason::UpstreamTimeout,
+                "the exchange took longer than the timeout of the route",
+            ),
             Self::TurnedAway(reason) => fault(
                 499,
                 reason,
@@ -184,7 +191,8 @@ impl Error {
             | Self::Reset
             | Self::Truncated
             | Self::BadResponse(_)
-            | Self::UpstreamTimeout => true,
+            | Self::UpstreamTimeout
+            | Self::RouteTimeout => true,
             Self::Misdirected
             | Self::LateHead
             | Self::TooEarly
@@ -227,6 +235,7 @@ impl Error {
             | Self::Truncated
             | Self::BadResponse(_)
             | Self::UpstreamTimeout
+            | Self::RouteTimeout
             | Self::ClientTimeout
             | Self::TurnedAway(_)
             | Self::Filtered(_)

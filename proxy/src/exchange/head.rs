@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use openclaw_core::balance::set_cookie;
 use openclaw_core::message::h1::{Asked, bad_response};
 use openclaw_core::message::{
     Fault, Field, Fields, Kind, Response, ResponseBody, ResponseHead, render, websocket,
@@ -36,8 +37,15 @@ pub(super) fn pass_on<W: Wire>(
         .has_variables()
         .then(|| of_route.filled(&Status(response.status)));
     let of_route = filled.as_ref().unwrap_or(of_route);
+    let cookie = edits.cookie.filter(|_| !interim);
+    let cookie = cookie
+        .map(|(sticky, pin, is_secure)| set_cookie(&sticky.cookie, pin, sticky.max_age, is_secure));
     let mut kept = Fields::new();
     render::response_fields(response.fields, of_route, upgrade, &mut kept);
+    if let Some(cookie) = &cookie {
+        // A full list goes without: the client is spread anew next time.
+        let _ = kept.try_push(Field::new(b"Set-Cookie", cookie.as_bytes()));
+    }
     if let Some(limit) = &limit {
         limit.put(&mut kept);
     }

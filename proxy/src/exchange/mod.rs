@@ -21,7 +21,8 @@ pub mod wire;
 use std::rc::Rc;
 use std::time::Instant;
 
-use openclaw_core::config::HeaderEdit;
+use openclaw_core::balance::Pin;
+use openclaw_core::config::{HeaderEdit, Sticky};
 use openclaw_core::message::Fault;
 use openclaw_core::reason::Reason;
 
@@ -47,6 +48,8 @@ struct Edits<'a> {
     of_route: &'a HeaderEdit,
     allowance: Option<Allowance>,
     alt_svc: Option<&'a str>,
+    /// Where the client is to stay, and whether it came over TLS.
+    cookie: Option<(&'a Sticky, Pin, bool)>,
 }
 
 /// What is known at the end, for counters and log.
@@ -138,16 +141,21 @@ pub async fn run<W: Wire>(
                         of_route: prepared.edits.as_deref().unwrap_or(&route.headers.response),
                         allowance: prepared.allowance,
                         alt_svc: downstream.alt_svc.as_deref(),
+                        cookie: None,
                     };
                     let limits = Limits {
                         client: downstream.listener.idle_timeout,
                         min_body_rate: downstream.listener.min_body_rate,
-                        upstream: upstream.config.response_timeout,
+                        upstream: route
+                            .response_timeout
+                            .unwrap_or(upstream.config.response_timeout),
                         tunnel: upstream.config.tunnel_timeout,
                     };
-                    Tries::new(local, upstream, outbound, edits, (deadline, limits))
+                    deadline.cap(route.timeout);
+                    let fault = Tries::new(local, upstream, outbound, edits, (deadline, limits))
                         .run(wire, story)
-                        .await
+                        .await;
+                    in_time(fault, deadline)
                 }
                 None => Some(Error::NoEndpoint.fault()),
             }
@@ -181,6 +189,21 @@ pub async fn run<W: Wire>(
         tell(local, downstream, fault, prepared, wire, deadline, story).await;
     }
     running.is_over = true;
+}
+
+/// What an exchange with an endpoint came to, when it had a time for all of it: another failure that was found when that time
+/// was up, such as a connection that was not there yet, is not what went wrong.
+fn in_time(fault: Option<Fault>, deadline: &Deadline) -> Option<Fault> {
+    let is_over = deadline.is_over();
+    deadline.cap(None);
+    let is_of_time = |reason| matches!(reason, Reason::UpstreamConnect | Reason::UpstreamSaturated);
+    fault.map(|fault| {
+        if is_over && is_of_time(fault.reason) {
+            Error::RouteTimeout.fault()
+        } else {
+            fault
+        }
+    })
 }
 
 /// Answers with a refusal if the client can still take one; otherwise makes sure that it sees no clean end.

@@ -5,14 +5,14 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
-use openclaw_core::balance::Key;
+use openclaw_core::balance::{Key, Pin};
 use openclaw_core::config::{Action, Balance, HeaderEdit, Route, UpstreamProtocol};
 use openclaw_core::message::h1::Asked;
 use openclaw_core::message::render::{self, Hop};
 use openclaw_core::message::{
     Fault, Framing, Kind, Method, Request, Version, authority, grpc, path, via, websocket,
 };
-use openclaw_core::route;
+use openclaw_core::route::{self, Request as _};
 use openclaw_core::template::Facts;
 use openclaw_core::trace::{self, RequestId};
 use regex::bytes::Regex;
@@ -77,6 +77,16 @@ pub(super) struct Outbound {
     pub idempotent: bool,
     /// What stays at one endpoint, where the balancer goes by that.
     pub key: Key,
+    /// Where clients stay with their endpoint.
+    pub came: Option<Came>,
+}
+
+/// How a client came to an upstream whose clients stay with their endpoint.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Came {
+    /// What its cookie says.
+    pub with: Option<Pin>,
+    pub is_secure: bool,
 }
 
 /// Decides what to do with a request.
@@ -244,6 +254,10 @@ fn plan(
         is_grpc: grpc::is_call(request),
         idempotent: Method::of(request.method).is_idempotent(),
         key: balance_key(upstream.config.balance, client, request.target),
+        came: upstream.config.sticky.as_ref().map(|sticky| Came {
+            with: Pin::of(seen.cookies(), &sticky.cookie),
+            is_secure: seen.scheme == "https",
+        }),
     })
 }
 

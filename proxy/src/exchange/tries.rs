@@ -1,6 +1,7 @@
 //! Trying endpoints until one has answered or nothing may be tried any more.
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Instant;
 
 use openclaw_core::message::Fault;
@@ -13,7 +14,7 @@ use super::watch::Limits;
 use super::wire::Wire;
 use super::{Edits, Story, queued};
 use crate::time::Deadline;
-use crate::upstream::{Choice, Chosen, Upstream};
+use crate::upstream::{Choice, Chosen, Endpoint, Upstream};
 
 /// How often a kept connection that turned out dead is replaced, or a stream that was refused unseen is opened again,
 /// before that counts as a try.
@@ -72,7 +73,7 @@ impl<'a> Tries<'a> {
                 upstream: self.upstream,
                 endpoint: &endpoint,
                 outbound: self.outbound,
-                edits: self.edits,
+                edits: self.edits_of(&endpoint),
                 deadline: self.deadline,
                 limits: self.limits,
                 may_reuse: self.stale < STALE_TRIES,
@@ -107,6 +108,10 @@ impl<'a> Tries<'a> {
 
     /// Who is next, with a place there; `now` moves on where that took time.
     async fn chosen<W: Wire>(&self, wire: &mut W, now: &mut Instant) -> Result<Chosen, Error> {
+        let came = self.outbound.came.filter(|_| self.tried.is_empty());
+        if let Some(chosen) = came.and_then(|came| self.upstream.pinned(came.with?, *now)) {
+            return Ok(chosen);
+        }
         let random = self.local.random.borrow_mut().u64(..);
         let choice = (self.outbound.key, random);
         let error = match self.upstream.choose(&self.tried, choice, *now) {
@@ -127,6 +132,19 @@ impl<'a> Tries<'a> {
         };
         // What came before says more.
         Err(self.failure.unwrap_or(error))
+    }
+
+    /// A client that is to stay with another endpoint than it did is told.
+    fn edits_of(&self, endpoint: &Rc<Endpoint>) -> Edits<'a> {
+        let sticky = self.upstream.config.sticky.as_ref().zip(self.outbound.came);
+        let cookie = sticky.and_then(|(sticky, came)| {
+            let pin = self.upstream.pin_of(endpoint)?;
+            (came.with != Some(pin)).then_some((sticky, pin, came.is_secure))
+        });
+        Edits {
+            cookie,
+            ..self.edits
+        }
     }
 
     /// Whether the try failed for its kept connection or its stream alone, so that it does not count.

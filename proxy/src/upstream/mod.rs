@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use openclaw_core::balance::{Balancer, Member};
+use openclaw_core::balance::{Balancer, Member, Pin};
 use openclaw_core::config::{self, Balance};
 use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
@@ -35,6 +35,8 @@ pub struct Upstream {
     pub endpoints: Vec<Rc<Endpoint>>,
     /// Beside the endpoints.
     weights: Vec<u32>,
+    /// Beside the endpoints, where clients stay with theirs.
+    pins: Vec<Pin>,
     balancer: RefCell<Balancer>,
     queue: Arc<Queue>,
     /// Idle connections of all endpoints together. Goes on from snapshot to snapshot, as they do.
@@ -123,6 +125,7 @@ impl Upstream {
             slot,
             endpoints,
             weights: members.iter().map(|member| member.weight).collect(),
+            pins: setup.pins.clone(),
             queue: Arc::clone(&setup.queue),
             balancer: RefCell::new(Balancer::new(config.balance, &members, place)),
             kept,

@@ -1,6 +1,7 @@
 //! `[[route]]`: which request goes where, and what happens to it on the way.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use regex::bytes::Regex;
 
@@ -24,6 +25,10 @@ pub struct Route {
     pub limit: Option<Limit>,
     /// The largest request body; `None`: no limit.
     pub max_body: Option<u64>,
+    /// For the whole exchange.
+    pub timeout: Option<Duration>,
+    /// In place of the upstream's.
+    pub response_timeout: Option<Duration>,
     pub headers: HeaderEdits,
     pub strip_prefix: Option<String>,
     pub add_prefix: Option<String>,
@@ -123,6 +128,18 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "The largest request body.",
         )
         .example("\"10m\""),
+        Key::optional(
+            "timeout",
+            "duration",
+            "\"10s\"",
+            "How long an exchange with an endpoint may take in all, tries and body included; then 504 upstream.timeout. What has become a tunnel has tunnel_timeout instead. Absent: no limit.",
+        ),
+        Key::optional(
+            "response_timeout",
+            "duration",
+            "\"5m\"",
+            "In place of the upstream's.",
+        ),
     ],
     later: &[
         ("cache", "caching (`cache`)"),
@@ -173,6 +190,8 @@ pub(super) fn read(number: usize, section: &Section<'_>, upstreams: &[String]) -
         Ok("none") => Ok(None),
         Ok(_) | Err(_) => values::size(node).map(Some),
     });
+    let timeout = section.optional("timeout", values::duration);
+    let response_timeout = section.optional("response_timeout", values::duration);
     let name = name.ok()?.unwrap_or_else(|| format!("route-{number}"));
     Some(Named {
         place: section.place_of("name"),
@@ -187,6 +206,8 @@ pub(super) fn read(number: usize, section: &Section<'_>, upstreams: &[String]) -
                 None => None,
             },
             max_body: max_body?,
+            timeout: timeout.ok()?,
+            response_timeout: response_timeout.ok()?,
             headers: headers?,
             strip_prefix: strip_prefix.ok()?,
             add_prefix: add_prefix.ok()?,

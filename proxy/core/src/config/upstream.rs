@@ -7,6 +7,7 @@ use super::endpoint::{self, Endpoint};
 use super::health::{self, Health};
 use super::keys::{self, Key};
 use super::reader::Section;
+use super::sticky::{self, Sticky};
 use super::values;
 use crate::health::Rules;
 
@@ -31,6 +32,7 @@ pub struct Upstream {
     pub queue_timeout: Duration,
     pub health: Option<Health>,
     pub breaker: Option<Rules>,
+    pub sticky: Option<Sticky>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,10 +147,16 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "Leaves endpoints alone that fail. Absent: after a connection that could not be made, for 2 s.",
         )
         .fields(&health::BREAKER),
+        Key::optional(
+            "sticky",
+            "table",
+            "{ cookie = \"oc_app\" }",
+            "Clients stay with their endpoint by a cookie, as long as it is there, well and not drained; `balance` is for those without one.",
+        )
+        .fields(&sticky::KEYS),
     ],
     later: &[
         ("tls", "TLS to endpoints (`tls`)"),
-        ("sticky", "sticky sessions (`sticky`)"),
         ("send_proxy_protocol", "the PROXY protocol to endpoints (`send_proxy_protocol`)"),
     ],
 };
@@ -174,6 +182,9 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Upstream> {
     let breaker = section
         .section("breaker")
         .map(|section| health::read_breaker(&section));
+    let sticky = section
+        .section("sticky")
+        .map(|section| sticky::read(&section));
     Some(Upstream {
         name: Arc::from(name),
         endpoints: endpoints?,
@@ -192,6 +203,10 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Upstream> {
             None => None,
         },
         breaker: match breaker {
+            Some(read) => Some(read?),
+            None => None,
+        },
+        sticky: match sticky {
             Some(read) => Some(read?),
             None => None,
         },

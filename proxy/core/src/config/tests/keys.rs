@@ -20,6 +20,7 @@ lists = [{ name = "drop", file = "a" }]
 endpoints = [{ address = "127.0.0.1:80" }]
 health = {}
 breaker = {}
+sticky = { cookie = "c" }
 [[route]]
 to = [{ upstream = "app" }]
 limit = { rate = "1/s" }
@@ -118,6 +119,7 @@ fn document(section: &Section, key: &Key) -> String {
         }
         "upstream.health" => format!("{listener}{app}health = {{ {inline} }}\n"),
         "upstream.breaker" => format!("{listener}{app}breaker = {{ {inline} }}\n"),
+        "upstream.sticky" => format!("{listener}{app}sticky = {{ {inline} }}\n"),
         "upstream.endpoints" => format!("{listener}[upstream.app]\nendpoints = [{{ {inline} }}]"),
         "route" => format!("{listener}{app}[[route]]\n{action}\n{lines}\n"),
         "route.match" => format!("{listener}{app}[[route]]\n{action}\nmatch = {{ {inline} }}\n"),

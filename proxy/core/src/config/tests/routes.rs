@@ -1,5 +1,7 @@
 //! What routes and their kin accept, and what they do not.
 
+use std::time::Duration;
+
 use super::{accepted, rejected};
 use crate::config::{Route, SplitBy, Wanted};
 
@@ -206,4 +208,58 @@ fn a_redirect_leaves_the_host_to_whoever_writes_it() {
         route("redirect = { to = \"/$1\" }").split_by,
         SplitBy::ClientIp
     );
+}
+
+#[test]
+fn a_route_has_times_of_its_own() {
+    let route = route("to = \"app\"\ntimeout = \"2s\"\nresponse_timeout = \"5m\"");
+    assert_eq!(route.timeout, Some(Duration::from_secs(2)));
+    assert_eq!(route.response_timeout, Some(Duration::from_mins(5)));
+    wrong(&[
+        ("to = \"app\"\ntimeout = \"0s\"", "longer than zero", ""),
+        (
+            "to = \"app\"\nresponse_timeout = 5",
+            "needs a unit",
+            "\"5s\"",
+        ),
+    ]);
+}
+
+#[test]
+fn a_sticky_upstream_names_its_cookie() {
+    let sticky = |keys: &str| {
+        let text = BEFORE.replacen("81\"]", &format!("81\"]\nsticky = {{ {keys} }}"), 1);
+        text + "to = \"app\"\n"
+    };
+    let read = accepted(&sticky("cookie = \"oc\", max_age = \"1h\""))
+        .upstreams
+        .remove(1)
+        .sticky
+        .unwrap();
+    assert_eq!(
+        (&*read.cookie, read.max_age),
+        ("oc", Some(Duration::from_hours(1)))
+    );
+    assert_eq!(read.secret, None);
+    let read = accepted(&sticky("cookie = \"oc\", secret = \"0123456789abcdef\""))
+        .upstreams
+        .remove(1)
+        .sticky
+        .unwrap();
+    assert_eq!(
+        read.secret.as_ref().unwrap().as_bytes(),
+        b"0123456789abcdef"
+    );
+    assert!(!format!("{read:?}").contains("0123"), "{read:?}");
+    for (keys, message) in [
+        ("max_age = \"1h\"", "missing key `cookie`"),
+        ("cookie = \"a b\"", "no name of a cookie"),
+        ("cookie = \"a\", secret = \"short\"", "can be guessed"),
+    ] {
+        let problems = rejected(&sticky(keys)).0;
+        assert!(
+            problems.len() == 1 && problems[0].message.contains(message),
+            "{keys}\n{problems:?}"
+        );
+    }
 }
