@@ -1,8 +1,10 @@
 //! What routes do with requests, seen from both ends.
 
 mod edits;
+mod examples;
 mod explain;
 mod matching;
+mod mirror;
 mod paths;
 mod split;
 mod sticky;

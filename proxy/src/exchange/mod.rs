@@ -8,6 +8,7 @@ mod download;
 mod error;
 mod forward;
 mod head;
+pub mod mirror;
 mod prepare;
 mod queued;
 mod seen;
@@ -152,9 +153,19 @@ pub async fn run<W: Wire>(
                         tunnel: upstream.config.tunnel_timeout,
                     };
                     deadline.cap(route.timeout);
-                    let fault = Tries::new(local, upstream, outbound, edits, (deadline, limits))
-                        .run(wire, story)
-                        .await;
+                    let tries = Tries::new(local, upstream, outbound, edits, (deadline, limits));
+                    let mirror = route.mirror.as_ref().zip(prepared.route);
+                    let mirror =
+                        mirror.filter(|(mirror, _)| mirror::is_drawn(mirror, outbound, local));
+                    let fault = match mirror {
+                        None => tries.run(wire, story).await,
+                        Some((mirror, index)) => {
+                            let ours = (local, &serving);
+                            let of = (index, mirror);
+                            // Boxed, so that exchanges without a copy need not have room for it.
+                            Box::pin(mirror::beside(tries, ours, of, outbound, wire, story)).await
+                        }
+                    };
                     in_time(fault, deadline)
                 }
                 None => Some(Error::NoEndpoint.fault()),

@@ -10,8 +10,8 @@ use super::problem::Complaint;
 use super::reader::{Item, Section, Unread};
 use super::tree::{Node, Place, Value};
 use super::{
-    HeaderEdits, Limit, Matcher, Redirect, Respond, Rewrite, SplitBy, headers, limit, matcher,
-    redirect, respond, rewrite, split, values,
+    HeaderEdits, Limit, Matcher, Mirror, Redirect, Respond, Rewrite, SplitBy, headers, limit,
+    matcher, mirror, redirect, respond, rewrite, split, values,
 };
 use crate::balance;
 
@@ -33,6 +33,7 @@ pub struct Route {
     pub strip_prefix: Option<String>,
     pub add_prefix: Option<String>,
     pub rewrite: Option<Rewrite>,
+    pub mirror: Option<Mirror>,
 }
 
 #[derive(Clone, Debug)]
@@ -115,6 +116,13 @@ pub(super) static KEYS: keys::Section = keys::Section {
         )
         .fields(&rewrite::KEYS),
         Key::optional(
+            "mirror",
+            "table",
+            "{ to = \"next\", percent = 10 }",
+            "Copies requests for another upstream, whose answers nobody sees.",
+        )
+        .fields(&mirror::KEYS),
+        Key::optional(
             "limit",
             "table",
             "{ rate = \"10/min\", burst = 5, key = \"client_ip\" }",
@@ -186,6 +194,9 @@ pub(super) fn read(number: usize, section: &Section<'_>, upstreams: &[String]) -
     let strip_prefix = section.optional("strip_prefix", rewrite::prefix);
     let add_prefix = section.optional("add_prefix", rewrite::prefix);
     let rewrite = read_rewrite(section, groups);
+    let mirror = section
+        .section("mirror")
+        .map(|section| mirror::read(&section, upstreams));
     let max_body = section.value("max_body", |node| match values::string(node) {
         Ok("none") => Ok(None),
         Ok(_) | Err(_) => values::size(node).map(Some),
@@ -212,6 +223,11 @@ pub(super) fn read(number: usize, section: &Section<'_>, upstreams: &[String]) -
             strip_prefix: strip_prefix.ok()?,
             add_prefix: add_prefix.ok()?,
             rewrite: rewrite?,
+            mirror: match mirror {
+                Some(mirror) => Some(mirror?),
+                None if section.has("mirror") => return None,
+                None => None,
+            },
         },
     })
 }
@@ -319,7 +335,7 @@ fn target(upstream: usize, weight: u32, upstreams: &[String]) -> Target {
     }
 }
 
-fn find_upstream(name: &str, upstreams: &[String]) -> Result<usize, Unread> {
+pub(super) fn find_upstream(name: &str, upstreams: &[String]) -> Result<usize, Unread> {
     upstreams
         .iter()
         .position(|upstream| upstream == name)

@@ -25,6 +25,7 @@ sticky = { cookie = "c" }
 to = [{ upstream = "app" }]
 limit = { rate = "1/s" }
 rewrite = { regex = "a", to = "/" }
+mirror = { to = "app" }
 [[route]]
 respond = {}
 [[route]]
@@ -121,12 +122,18 @@ fn document(section: &Section, key: &Key) -> String {
         "upstream.breaker" => format!("{listener}{app}breaker = {{ {inline} }}\n"),
         "upstream.sticky" => format!("{listener}{app}sticky = {{ {inline} }}\n"),
         "upstream.endpoints" => format!("{listener}[upstream.app]\nendpoints = [{{ {inline} }}]"),
+        "route" if key.name == "mirror" => format!(
+            "{listener}{app}[upstream.next]\nendpoints = \"127.0.0.1:81\"\n[[route]]\n{action}\n{lines}\n"
+        ),
         "route" => format!("{listener}{app}[[route]]\n{action}\n{lines}\n"),
         "route.match" => format!("{listener}{app}[[route]]\n{action}\nmatch = {{ {inline} }}\n"),
         "route.to" => format!("{listener}{app}[[route]]\nto = [{{ {inline} }}]"),
         "route.limit" => format!("{listener}{app}[[route]]\n{action}\nlimit = {{ {inline} }}\n"),
         "route.rewrite" => format!(
             "{listener}{app}[[route]]\nto = \"app\"\nmatch = {{ path_regex = '^/v1/(.*)$' }}\nrewrite = {{ {inline} }}\n"
+        ),
+        "route.mirror" => format!(
+            "{listener}{app}[upstream.next]\nendpoints = \"127.0.0.1:81\"\n[[route]]\nto = \"app\"\nmirror = {{ {inline} }}\n"
         ),
         "route.respond" => format!("{listener}[[route]]\nrespond = {{ {inline} }}"),
         "route.redirect" => format!("{listener}[[route]]\nredirect = {{ {inline} }}"),

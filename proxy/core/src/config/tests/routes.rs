@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{accepted, rejected};
-use crate::config::{Route, SplitBy, Wanted};
+use crate::config::{Mirror, Route, SplitBy, Wanted};
 
 const BEFORE: &str = "[listener.web]\nbind = [\"127.0.0.1:80\"]\n[upstream.app]\nendpoints = [\"127.0.0.1:80\"]\n[upstream.next]\nendpoints = [\"127.0.0.1:81\"]\n[[route]]\n";
 
@@ -262,4 +262,49 @@ fn a_sticky_upstream_names_its_cookie() {
             "{keys}\n{problems:?}"
         );
     }
+}
+
+#[test]
+fn a_mirror_is_an_upstream_and_a_part_of_a_hundred() {
+    let mirror =
+        |keys: &str| route(&format!("to = \"app\"\nmirror = {{ to = \"next\"{keys} }}")).mirror;
+    let expected = Mirror {
+        to: 1,
+        percent: 100.0,
+        max_body: 65_536,
+        max_in_flight: 64,
+    };
+    assert_eq!(mirror("").unwrap(), expected);
+    assert_eq!(
+        mirror(", percent = 0.5, max_body = \"1k\", max_in_flight = 1").unwrap(),
+        Mirror {
+            percent: 0.5,
+            max_body: 1024,
+            max_in_flight: 1,
+            ..expected
+        }
+    );
+    wrong(&[
+        ("to = \"app\"\nmirror = {}", "missing key `to`", ""),
+        (
+            "to = \"app\"\nmirror = { to = \"nxt\" }",
+            "no upstream `nxt`",
+            "`next`",
+        ),
+        (
+            "to = \"app\"\nmirror = { to = \"next\", percent = 0 }",
+            "not a part of a hundred",
+            "above 0",
+        ),
+        (
+            "to = \"app\"\nmirror = { to = \"next\", percent = \"9\" }",
+            "expected a number",
+            "",
+        ),
+        (
+            "to = \"app\"\nmirror = { to = \"next\", max_in_flight = 0 }",
+            "out of range",
+            "",
+        ),
+    ]);
 }

@@ -113,6 +113,7 @@ fn route(matcher: Matcher) -> Route {
         strip_prefix: None,
         add_prefix: None,
         rewrite: None,
+        mirror: None,
     }
 }
 
