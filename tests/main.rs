@@ -13,6 +13,7 @@
 
 mod clauses;
 mod control;
+mod discovery;
 mod h3;
 mod http;
 mod routes;

@@ -1,5 +1,6 @@
 //! A configuration made ready to serve: compiled once by the control plane, immutable, shared by all workers.
 
+mod client_tls;
 mod queue;
 mod standing;
 
@@ -15,6 +16,7 @@ use openclaw_core::config::Config;
 use openclaw_core::limit::Table;
 use openclaw_core::overlay::Origin;
 
+pub use self::client_tls::ClientTls;
 pub use self::queue::{Queue, Waiter};
 pub use self::standing::{Standing, UnderWay};
 
@@ -29,6 +31,8 @@ pub struct Snapshot {
     pub listeners: Vec<ListenerSetup>,
     /// Beside `config.upstreams`.
     pub upstreams: Vec<UpstreamSetup>,
+    /// Beside `config.upstreams`; nothing where endpoints are spoken with in the clear.
+    pub secured: Vec<Option<ClientTls>>,
     /// Beside `config.routes`; nothing where a route has no limit.
     pub limits: Vec<Option<LimitSetup>>,
 }

@@ -1,10 +1,11 @@
-//! What RFC 9110, 9112 and 9113 ask of a gateway, clause by clause, as tables over the real binary: the bytes that a client or an
+//! What RFC 9110, 9112, 9113 and 9114 (with 9204, QPACK) ask of a gateway, clause by clause, as tables over the real binary: the bytes that a client or an
 //! origin sends, and what must come of them. `table` says how a table is written.
 //!
 //! Clauses about what this proxy is not (an origin, a cache, a user agent) have no rows. Where the specification leaves a choice,
 //! the row says which one was made.
 
 mod http1;
+mod http3;
 mod lists;
 mod origin;
 mod table;
@@ -15,14 +16,15 @@ use std::path::Path;
 
 use self::table::Row;
 
-const TABLES: [&str; 3] = [
+const TABLES: [&str; 4] = [
     include_str!("rfc9110.txt"),
     include_str!("rfc9112.txt"),
     include_str!("rfc9113.txt"),
+    include_str!("rfc9114.txt"),
 ];
 
 /// Sections with a clause for a gateway: a table that loses the last row of one fails.
-const REQUIRED: [(&str, &[&str]); 3] = [
+const REQUIRED: [(&str, &[&str]); 5] = [
     (
         "9110",
         &[
@@ -47,6 +49,19 @@ const REQUIRED: [(&str, &[&str]); 3] = [
             "8.1", "8.1.1", "8.2.1", "8.2.2", "8.2.3", "8.3", "8.3.1", "8.3.2", "8.4", "8.5",
             "8.8", "10.3", "10.5.1",
         ],
+    ),
+    (
+        "9114",
+        &[
+            "3.1.1", "3.2", "3.3", "4.1", "4.1.1", "4.1.2", "4.2", "4.2.1", "4.2.2", "4.3",
+            "4.3.1", "4.3.2", "4.4", "4.5", "4.6", "5.2", "6.1", "6.2", "6.2.1", "6.2.2", "7.1",
+            "7.2.1", "7.2.2", "7.2.3", "7.2.4", "7.2.4.1", "7.2.5", "7.2.6", "7.2.7", "7.2.8",
+            "8.1", "9", "10.3", "10.5", "10.8", "10.9", "10.10",
+        ],
+    ),
+    (
+        "9204",
+        &["2.2.3", "3.1", "4.2", "4.3.1", "4.3.2", "4.4.1", "4.4.3"],
     ),
 ];
 

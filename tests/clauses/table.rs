@@ -5,12 +5,17 @@
 //!
 //! - `rule`: the clause in our own words;
 //! - `send`: bytes of the client, all such lines in one; `eof`: then the client ends its direction;
-//! - `list NAME: VALUE`, `data BYTES`, `last NAME: VALUE`: a request of HTTP/2 instead: fields, body, trailers;
+//! - `list NAME: VALUE`, `data BYTES`, `last NAME: VALUE`: a request of HTTP/2 and HTTP/3 instead: fields, body, trailers;
+//! - `frame TYPE BYTES`: one more frame of HTTP/3 at that place of the request, its type in hexadecimal; `tail BYTES`: what ends the
+//!   stream; `settings BYTES`, `control TYPE BYTES`: the payload of SETTINGS, and frames behind it; `silent`: no control stream;
+//!   `uni BYTES`, `uni-end BYTES`: a stream of one direction, that stays open or ends;
+//! - `only h2`: a request of HTTP/2 and of no other version;
 //! - `reply`: what the origin answers, in place of a short 200; `reply-end`: the same, and closes;
 //! - `got`, `gone`: text that the request has, or has not, when it reaches the origin, in any case of letters;
 //! - `sees`, `never`: text that the client's answer has or has not;
 //! - `refused STATUS REASON`: the answer is this refusal, and the origin has heard nothing;
-//! - `reset CODE`: so is the stream of HTTP/2; `cut`: the client sees that its answer is not whole;
+//! - `reset CODE`: so is the stream of HTTP/2 or HTTP/3; `cut`: the client sees that its answer is not whole;
+//! - `closed CODE`: the connection of HTTP/3 is closed;
 //! - `served N`: so many requests of the row reach the origin;
 //! - `test FILE NAME`: nothing of the above: that test holds the clause.
 //!
@@ -26,15 +31,28 @@ pub struct Row {
     pub send: Vec<u8>,
     pub eof: bool,
     pub list: Vec<(Vec<u8>, Vec<u8>)>,
-    pub data: Vec<Vec<u8>>,
+    /// Frames between the two lists: DATA, and others.
+    pub data: Vec<(u64, Vec<u8>)>,
     pub last: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Frames around all that.
+    pub before: Vec<(u64, Vec<u8>)>,
+    pub after: Vec<(u64, Vec<u8>)>,
+    pub tail: Vec<u8>,
+    pub settings: Vec<u8>,
+    pub control: Vec<(u64, Vec<u8>)>,
+    pub is_silent: bool,
+    /// The one version that the list is for.
+    pub only: Option<&'static str>,
+    /// Each with whether it ends.
+    pub uni: Vec<(Vec<u8>, bool)>,
     pub reply: Option<(Vec<u8>, bool)>,
     pub got: Vec<Vec<u8>>,
     pub gone: Vec<Vec<u8>>,
     pub sees: Vec<Vec<u8>>,
     pub never: Vec<Vec<u8>>,
     pub refused: Option<(u16, &'static str)>,
-    pub reset: Option<u32>,
+    pub reset: Option<u64>,
+    pub closed: Option<u64>,
     pub cut: bool,
     pub served: Option<usize>,
     pub test: Option<(&'static str, &'static str)>,
@@ -44,6 +62,24 @@ impl Row {
     /// The name in `{id}`, such that none is the beginning of another.
     pub fn id(&self) -> String {
         format!("row{}x", self.line)
+    }
+
+    /// Whether this is about streams and frames that HTTP/3 alone has.
+    fn has_frames(&self) -> bool {
+        let frames = [&self.before, &self.after, &self.control];
+        let is_other = |(kind, _): &(u64, Vec<u8>)| *kind != 0;
+        frames.into_iter().any(|frames| !frames.is_empty())
+            || self.data.iter().any(is_other)
+            || !(self.tail.is_empty() && self.settings.is_empty() && self.uni.is_empty())
+    }
+
+    pub fn is_for_http2(&self) -> bool {
+        let is_other = self.has_frames() || self.clause.starts_with("9114");
+        !self.list.is_empty() && !is_other
+    }
+
+    pub fn is_for_http3(&self) -> bool {
+        (!self.list.is_empty() && self.only.is_none()) || self.has_frames()
     }
 }
 
@@ -82,7 +118,23 @@ fn note(row: &mut Row, word: &str, rest: &'static str) {
         "send" => row.send.extend(bytes()),
         "eof" => row.eof = true,
         "list" => row.list.push(field(&bytes())),
-        "data" => row.data.push(bytes()),
+        "data" => row.data.push((0, bytes())),
+        "frame" => {
+            let frame = frame(rest, &id);
+            let place = match (row.list.is_empty(), row.last.is_empty()) {
+                (true, _) => &mut row.before,
+                (false, true) => &mut row.data,
+                (false, false) => &mut row.after,
+            };
+            place.push(frame);
+        }
+        "tail" => row.tail = bytes(),
+        "settings" => row.settings = bytes(),
+        "control" => row.control.push(frame(rest, &id)),
+        "only" => row.only = Some(rest),
+        "silent" => row.is_silent = true,
+        "uni" => row.uni.push((bytes(), false)),
+        "uni-end" => row.uni.push((bytes(), true)),
         "last" => row.last.push(field(&bytes())),
         "reply" => row.reply = Some((bytes(), false)),
         "reply-end" => row.reply = Some((bytes(), true)),
@@ -94,13 +146,48 @@ fn note(row: &mut Row, word: &str, rest: &'static str) {
             let (status, reason) = rest.split_once(' ').expect("a status and a reason");
             row.refused = Some((status.parse().expect("a status"), reason));
         }
-        "reset" => row.reset = Some(rest.parse().expect("a code")),
+        "reset" => row.reset = Some(code(rest)),
+        "closed" => row.closed = Some(code(rest)),
         "cut" => row.cut = true,
         "served" => row.served = Some(rest.parse().expect("a number")),
         "test" => row.test = rest.split_once(' '),
         other => panic!("line {} and on: no word {other:?}", row.line),
     }
 }
+
+/// A type in hexadecimal, then a payload.
+fn frame(text: &str, id: &str) -> (u64, Vec<u8>) {
+    let (kind, payload) = text.split_once(' ').unwrap_or((text, ""));
+    let kind = u64::from_str_radix(kind, 16).expect("a type");
+    (kind, bytes(payload, id))
+}
+
+/// An error code: its number, or its name in HTTP/3 and QPACK.
+pub fn code(text: &str) -> u64 {
+    let names = CODES.iter().find(|(name, _)| *name == text);
+    names.map_or_else(
+        || text.parse().unwrap_or_else(|_| panic!("no code {text}")),
+        |(_, code)| *code,
+    )
+}
+
+const CODES: [(&str, u64); 15] = [
+    ("H3_NO_ERROR", 0x100),
+    ("H3_STREAM_CREATION_ERROR", 0x103),
+    ("H3_CLOSED_CRITICAL_STREAM", 0x104),
+    ("H3_FRAME_UNEXPECTED", 0x105),
+    ("H3_FRAME_ERROR", 0x106),
+    ("H3_EXCESSIVE_LOAD", 0x107),
+    ("H3_ID_ERROR", 0x108),
+    ("H3_SETTINGS_ERROR", 0x109),
+    ("H3_MISSING_SETTINGS", 0x10a),
+    ("H3_REQUEST_CANCELLED", 0x10c),
+    ("H3_REQUEST_INCOMPLETE", 0x10d),
+    ("H3_MESSAGE_ERROR", 0x10e),
+    ("QPACK_DECOMPRESSION_FAILED", 0x200),
+    ("QPACK_ENCODER_STREAM_ERROR", 0x201),
+    ("QPACK_DECODER_STREAM_ERROR", 0x202),
+];
 
 /// `NAME: VALUE`; the colon of a pseudo-header field belongs to its name.
 fn field(line: &[u8]) -> (Vec<u8>, Vec<u8>) {

@@ -24,12 +24,13 @@ pub(crate) fn run<T>(work: impl Future<Output = T>) -> T {
 }
 
 pub(crate) type Stream = RequestStream<BidiStream<Bytes>, Bytes>;
+pub(crate) type Sender = SendRequest<OpenStreams, Bytes>;
 
 /// One connection.
 pub(crate) struct Client {
     pub(crate) endpoint: Endpoint,
     pub(crate) quic: Connection,
-    pub(crate) sender: SendRequest<OpenStreams, Bytes>,
+    pub(crate) sender: Sender,
 }
 
 /// A client's configuration; it may be used for several connections, which then resume.

@@ -1,5 +1,6 @@
 //! HTTP/3 through the proxy, by clients that were not written for it.
 
+mod chromium;
 pub(crate) mod client;
 mod early;
 mod ending;

@@ -7,7 +7,8 @@ use hyper::{HeaderMap, Method};
 use tokio::net::TcpStream;
 
 use super::h2_client::{get, in_the_clear, over, read, request, run, send, with_tls};
-use super::{Stage, app, listeners};
+use super::h2_frames::{ACK, DATA, PING, PREFACE, SETTINGS, frame, goaway, next};
+use super::{Stage, app, h2_frames, listeners};
 use crate::support::{Origin, PATIENCE, RawClient};
 
 /// Answers a GET with its path and everything else with its body.
@@ -282,11 +283,9 @@ fn a_draining_proxy_says_goaway_and_finishes_its_streams() {
     });
     let mut stage = Stage::before(&origin);
     let mut client = stage.client();
-    client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    client.send(PREFACE);
     client.send(frame(SETTINGS, 0, 0, &[]));
-    // GET, https, and / of the static table; the authority as a literal (RFC 7541 Appendix A, section 6.2.2).
-    let head = [&[0x82, 0x87, 0x84, 0x01, 6][..], b"a.test"].concat();
-    client.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, &head));
+    client.send(h2_frames::get(1));
     origin.wait_for_requests(1);
     stage.proxy.signal("TERM");
     // First any stream may still come (RFC 9113, section 6.8), until the PING is answered.
@@ -302,52 +301,6 @@ fn a_draining_proxy_says_goaway_and_finishes_its_streams() {
     assert_eq!(stage.proxy.wait().code(), Some(0));
 }
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const ACK: u8 = 1;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-
-struct Frame {
-    kind: u8,
-    stream: u32,
-    payload: Vec<u8>,
-}
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
-    [&head, payload].concat()
-}
-
-/// The next frame of a kind; others are passed over.
-fn next(client: &mut RawClient, kind: u8) -> Frame {
-    loop {
-        let head = client.read_exact(9);
-        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-        let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-        let payload = client.read_exact(length as usize);
-        let frame = Frame {
-            kind: head[3],
-            stream,
-            payload,
-        };
-        if frame.kind == kind {
-            return frame;
-        }
-    }
-}
-
-/// The last stream and the code of the next GOAWAY.
-fn goaway(client: &mut RawClient) -> (u32, u32) {
-    let payload = next(client, GOAWAY).payload;
-    let number = |at: usize| u32::from_be_bytes(payload[at..at + 4].try_into().unwrap());
-    (number(0), number(4))
-}
-
 #[test]
 fn each_listener_speaks_what_it_is_told_to() {
     let origin = echo();
@@ -356,7 +309,7 @@ fn each_listener_speaks_what_it_is_told_to() {
     let client = RawClient::connect_tls(stage.webs, "a.test", &["h2", "http/1.1"]);
     assert_eq!(client.alpn(), Some(&b"http/1.1"[..]));
     let mut client = stage.client();
-    client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    client.send(PREFACE);
     assert_eq!(client.response().status(), 505);
 
     let config = listeners("protocols = [\"h2\"]") + &app(origin.address(), "");

@@ -1,15 +1,14 @@
 //! What a TLS handshake settles: whose certificate a client shows, and which hosts a connection may be asked for.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::ClientConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::h2_client::{Sender, request, run, with_tls};
 use super::{GET, Stage, app, assert_refused};
-use crate::support::{Folder, Origin, RawClient, believing, certificate};
+use crate::support::{Authority, Folder, Origin, RawClient, believing, certificate};
 
 /// A listener `webs` with these keys of `tls`, and one in the clear that nobody uses.
 fn stage(origin: &Origin, tls: &str) -> Stage {
@@ -123,34 +122,14 @@ fn http_2_clients_are_told_as_well() {
     });
 }
 
-/// An authority that signs clients' certificates.
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-    file: PathBuf,
+fn client_of(authority: &Authority) -> ClientConfig {
+    let (certificate, key) = authority.sign(&["client.test"]);
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    believing(&["http/1.1"], Some((vec![certificate.der().clone()], key))).unwrap()
 }
 
-impl Authority {
-    fn new(folder: &Folder, name: &str) -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let issuer = CertifiedIssuer::self_signed(params, key).unwrap();
-        let file = folder.write(name, issuer.pem());
-        Self { issuer, file }
-    }
-
-    /// A client with a certificate of this authority.
-    fn client(&self) -> ClientConfig {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["client.test".to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        believing(&["http/1.1"], Some((vec![certificate.der().clone()], key))).unwrap()
-    }
-
-    fn keys(&self) -> String {
-        client_ca(&self.file)
-    }
+fn keys_of(authority: &Authority) -> String {
+    client_ca(&authority.file)
 }
 
 fn client_ca(file: &Path) -> String {
@@ -184,12 +163,12 @@ fn with_client_ca_only_clients_with_a_certificate_of_it_are_let_in() {
         Authority::new(&folder, "ca.pem"),
         Authority::new(&folder, "other.pem"),
     );
-    let stage = stage(&origin, &ours.keys());
-    assert_eq!(ask(&stage, ours.client()).unwrap(), 200);
+    let stage = stage(&origin, &keys_of(&ours));
+    assert_eq!(ask(&stage, client_of(&ours)).unwrap(), 200);
     refusal(&stage, nobody());
     let line = stage.proxy.wait_for_access("tls.no_certificate");
     assert!(line.contains("\"listener\":\"webs\""), "{line}");
-    refusal(&stage, other.client());
+    refusal(&stage, client_of(&other));
     let line = stage.proxy.wait_for_access("not one of `client_ca`");
     assert!(line.contains("\"reason\":\"tls.handshake\""), "{line}");
     assert_eq!(origin.requests().len(), 1);
@@ -204,18 +183,18 @@ fn a_reload_asks_for_another_authority_and_old_sessions_are_of_no_use() {
         Authority::new(&folder, "other.pem"),
     );
     let stage = stage(&origin, "self_signed = [\"a.test\"]");
-    let (anybody, member) = (nobody(), ours.client());
+    let (anybody, member) = (nobody(), client_of(&ours));
     assert_eq!(ask(&stage, anybody.clone()).unwrap(), 200);
     let reload = |keys: &str| {
         stage.proxy.rewrite(&config(&origin, keys));
         assert_eq!(stage.proxy.cli(&["reload"]).code, 0);
     };
-    reload(&ours.keys());
+    reload(&keys_of(&ours));
     refusal(&stage, anybody);
     assert_eq!(ask(&stage, member.clone()).unwrap(), 200);
-    reload(&other.keys());
+    reload(&keys_of(&other));
     refusal(&stage, member);
-    assert_eq!(ask(&stage, other.client()).unwrap(), 200);
+    assert_eq!(ask(&stage, client_of(&other)).unwrap(), 200);
 }
 
 #[test]

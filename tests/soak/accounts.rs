@@ -14,9 +14,9 @@ struct Line {
     reason: Option<String>,
 }
 
-/// Every request that was answered stands in the log once, with that answer; each that broke off stands there with a reason; nothing
-/// else stands there, and the metrics count the same.
-pub(super) fn check(proxy: &Proxy, ledger: &Ledger) {
+/// Every request that was answered, or that an origin has seen, stands in the log once, with its answer; each that broke off stands there with a
+/// reason; nothing else stands there, and the metrics count the same.
+pub(super) fn check(proxy: &Proxy, ledger: &Ledger, seen: &HashMap<u64, u32>) {
     let log = proxy.folder().path().join("access.log");
     let read = || fs::read_to_string(&log).unwrap();
     // Workers hand their lines to the writer now and then.
@@ -40,6 +40,12 @@ pub(super) fn check(proxy: &Proxy, ledger: &Ledger) {
             reason: line["reason"].as_str().map(str::to_owned),
         });
     }
+    for protocol in ["HTTP/1.1", "HTTP/2", "HTTP/3"] {
+        let count = text
+            .matches(&format!("\"protocol\":\"{protocol}\""))
+            .count();
+        assert!(count >= 100, "that was no storm: {protocol} {count} times");
+    }
     let fates = ledger.fates();
     for (fate, least) in [
         (Fate::Answered(200), 100),
@@ -57,7 +63,8 @@ pub(super) fn check(proxy: &Proxy, ledger: &Ledger) {
                 line.status == *status && (*status < 500 || line.reason.is_some())
             }
             (Fate::Broken, [line]) => line.reason.is_some(),
-            (Fate::Left, [] | [_]) => true,
+            (Fate::Left, []) => !seen.contains_key(&asked.number),
+            (Fate::Left, [_]) => true,
             _ => false,
         };
         if !is_right {

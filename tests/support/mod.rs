@@ -15,6 +15,7 @@ mod certificate;
 mod child;
 mod client;
 mod curl;
+mod dns;
 mod mmdb;
 mod namespace;
 mod net;
@@ -27,15 +28,16 @@ mod wire;
 
 use std::time::{Duration, Instant};
 
-pub use certificate::certificate;
+pub use certificate::{Authority, certificate, server};
 pub use child::{Child, Said};
 pub use client::{RawClient, believing};
 pub use curl::{Output, curl};
+pub use dns::Dns;
 pub use mmdb::{Shape, mmdb};
 pub use namespace::{Namespace, inside, ip};
 pub use net::Net;
 pub use nginx::Nginx;
-pub use origin::{Origin, Peer};
+pub use origin::{Handshake, Origin, Peer};
 pub use place::{Folder, free_port};
 pub use proxy::{Proxy, openclaw};
 pub use streams::{Call, StreamOrigin};

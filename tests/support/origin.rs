@@ -2,10 +2,13 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
+use std::{iter, process};
+
+use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
 
 use super::PATIENCE;
 use super::wire::{Message, Wire};
@@ -22,6 +25,15 @@ struct State {
     /// What each connection has brought, in the order of accepting.
     received: Mutex<Vec<Vec<u8>>>,
     requests: Mutex<Vec<Message>>,
+    handshakes: Mutex<Vec<Handshake>>,
+}
+
+/// What came of TLS on a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Handshake {
+    Full,
+    Resumed,
+    Failed,
 }
 
 /// The origin's side of one connection.
@@ -34,7 +46,38 @@ pub struct Peer {
 impl Origin {
     /// Runs `script` for each connection. What the script leaves open is closed at its end; an error ends it, too.
     pub fn start(script: impl Fn(&mut Peer) -> io::Result<()> + Send + Sync + 'static) -> Self {
+        Self::launch(None, script)
+    }
+
+    /// The same over TLS.
+    pub fn secured(
+        config: ServerConfig,
+        script: impl Fn(&mut Peer) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        Self::launch(Some(Arc::new(config)), script)
+    }
+
+    fn launch(
+        tls: Option<Arc<ServerConfig>>,
+        script: impl Fn(&mut Peer) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+        Self::serve(listener, tls, script)
+    }
+
+    /// The same on a listener of the test's own.
+    pub fn listening(
+        listener: TcpListener,
+        script: impl Fn(&mut Peer) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        Self::serve(listener, None, script)
+    }
+
+    fn serve(
+        listener: TcpListener,
+        tls: Option<Arc<ServerConfig>>,
+        script: impl Fn(&mut Peer) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().expect("it is bound");
         let state = Arc::new(State::default());
         let own = Arc::clone(&state);
@@ -44,11 +87,15 @@ impl Origin {
                 if own.stopped.load(Ordering::Acquire) {
                     return;
                 }
-                let mut peer = Peer::new(stream, &own);
-                let script = Arc::clone(&script);
+                let (own, script, tls) = (Arc::clone(&own), Arc::clone(&script), tls.clone());
+                let number = own.connection();
                 thread::spawn(move || {
+                    let peer = match tls {
+                        Some(tls) => Peer::secured(stream, tls, number, &own),
+                        None => Ok(Peer::new(stream, number, &own)),
+                    };
                     // The other side may well go away in the middle: that is what some tests are about.
-                    drop(script(&mut peer));
+                    drop(peer.and_then(|mut peer| script(&mut peer)));
                 });
             }
         });
@@ -57,10 +104,17 @@ impl Origin {
 
     /// Answers every request on every connection with these bytes, and keeps the connection.
     pub fn answering(response: impl Into<Vec<u8>>) -> Self {
-        let response = response.into();
-        Self::start(move |peer| {
+        Self::start(repeating(response.into()))
+    }
+
+    /// The same over TLS with status 200 and this body.
+    pub fn serving_secured(config: ServerConfig, body: &'static str) -> Self {
+        Self::secured(config, move |peer| {
             while peer.request()?.is_some() {
-                peer.send(&response)?;
+                let length = body.len();
+                peer.send(format!(
+                    "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}"
+                ))?;
             }
             Ok(())
         })
@@ -68,10 +122,37 @@ impl Origin {
 
     /// Answers every request with status 200 and this body.
     pub fn serving(body: &str) -> Self {
-        Self::answering(format!(
-            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        ))
+        Self::answering(ok(body))
+    }
+
+    /// Origins of one port on addresses of their own, as a name has them that has no ports: each answers its number, from 0.
+    pub fn siblings(count: u8) -> Vec<Self> {
+        static NEXT: AtomicU16 = AtomicU16::new(0);
+        // No two tests of this process share them, and hardly two processes.
+        let [high, low] = NEXT.fetch_add(1, Ordering::AcqRel).to_be_bytes();
+        let group = [
+            127,
+            process::id().to_be_bytes()[3] | 1,
+            low.wrapping_add(high),
+        ];
+        let address = |host, port| {
+            let [a, b, c] = group;
+            SocketAddr::from(([a, b, c, host], port))
+        };
+        let listeners = (0..100).find_map(|_| {
+            let first = TcpListener::bind(address(1, 0)).ok()?;
+            let port = first.local_addr().ok()?.port();
+            let others = (2..=count).map(|host| TcpListener::bind(address(host, port)).ok());
+            let all = iter::once(Some(first)).chain(others);
+            all.collect::<Option<Vec<_>>>()
+        });
+        let listeners = listeners.expect("a port is free on a few addresses");
+        let numbered = (0..).zip(listeners);
+        numbered
+            .map(|(number, listener): (u8, _)| {
+                Self::listening(listener, repeating(ok(&number.to_string()).into_bytes()))
+            })
+            .collect()
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -93,6 +174,11 @@ impl Origin {
         self.state.requests.lock().unwrap().clone()
     }
 
+    /// What came of TLS on each connection so far, in the order of their ends.
+    pub fn handshakes(&self) -> Vec<Handshake> {
+        self.state.handshakes.lock().unwrap().clone()
+    }
+
     /// Waits for this many requests to have come.
     pub fn wait_for_requests(&self, count: usize) -> Vec<Message> {
         let end = Instant::now() + PATIENCE;
@@ -111,6 +197,22 @@ impl Origin {
     }
 }
 
+fn ok(body: &str) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+fn repeating(response: Vec<u8>) -> impl Fn(&mut Peer) -> io::Result<()> + Send + Sync + 'static {
+    move |peer| {
+        while peer.request()?.is_some() {
+            peer.send(&response)?;
+        }
+        Ok(())
+    }
+}
+
 impl Drop for Origin {
     fn drop(&mut self) {
         self.state.stopped.store(true, Ordering::Release);
@@ -119,17 +221,51 @@ impl Drop for Origin {
     }
 }
 
+impl State {
+    /// One more; its number.
+    fn connection(&self) -> usize {
+        let mut received = self.received.lock().unwrap();
+        received.push(Vec::new());
+        received.len() - 1
+    }
+}
+
 impl Peer {
-    fn new(stream: TcpStream, state: &Arc<State>) -> Self {
+    fn new(stream: TcpStream, number: usize, state: &Arc<State>) -> Self {
         stream.set_nodelay(true).expect("a TCP socket");
         let socket = stream.try_clone().expect("a descriptor is free");
-        let mut received = state.received.lock().unwrap();
-        received.push(Vec::new());
         Self {
             wire: Wire::new(Box::new(stream), socket),
-            number: received.len() - 1,
+            number,
             state: Arc::clone(state),
         }
+    }
+
+    fn secured(
+        mut stream: TcpStream,
+        config: Arc<ServerConfig>,
+        number: usize,
+        state: &Arc<State>,
+    ) -> io::Result<Self> {
+        let mut tls = ServerConnection::new(config).expect("a configuration that serves");
+        stream.set_read_timeout(Some(PATIENCE))?;
+        while tls.is_handshaking() {
+            if let Err(error) = tls.complete_io(&mut stream) {
+                state.handshakes.lock().unwrap().push(Handshake::Failed);
+                return Err(error);
+            }
+        }
+        let came = match tls.handshake_kind() {
+            Some(HandshakeKind::Resumed) => Handshake::Resumed,
+            _ => Handshake::Full,
+        };
+        state.handshakes.lock().unwrap().push(came);
+        let socket = stream.try_clone()?;
+        Ok(Self {
+            wire: Wire::new(Box::new(StreamOwned::new(tls, stream)), socket),
+            number,
+            state: Arc::clone(state),
+        })
     }
 
     /// The number of this connection, from 0.

@@ -1,8 +1,11 @@
 //! Which endpoint serves what.
 
 mod balance;
+mod drills;
 mod health;
+mod load;
 mod queue;
+mod tls;
 
 use std::net::SocketAddr;
 
@@ -18,11 +21,11 @@ struct Group {
 impl Group {
     /// An upstream of these endpoints, written as in TOML, with more keys.
     fn start(endpoints: &[String], keys: &str) -> Self {
-        let proxy = Proxy::start(&format!(
-            "[listener.web]\nbind = [\"127.0.0.1:0\"]\ntrusted_proxies = [\"127.0.0.1/32\"]\n\
-             [upstream.app]\nendpoints = [{}]\n{keys}\n[[route]]\nto = \"app\"\n",
-            endpoints.join(", ")
-        ));
+        Self::with(&config(endpoints, keys))
+    }
+
+    fn with(config: &str) -> Self {
+        let proxy = Proxy::start(config);
         Self {
             web: address(&proxy, "web"),
             proxy,
@@ -52,6 +55,14 @@ impl Group {
         assert_eq!(response.status(), 200, "{}", response.text());
         response.text()
     }
+}
+
+fn config(endpoints: &[String], keys: &str) -> String {
+    format!(
+        "[listener.web]\nbind = [\"127.0.0.1:0\"]\ntrusted_proxies = [\"127.0.0.1/32\"]\n\
+         [upstream.app]\nendpoints = [{}]\n{keys}\n[[route]]\nto = \"app\"\n",
+        endpoints.join(", ")
+    )
 }
 
 /// The request of somebody else, whom the proxy believes to be `client`.

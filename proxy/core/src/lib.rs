@@ -10,11 +10,13 @@ pub mod certificates;
 )]
 pub mod config;
 pub mod country;
+pub mod discovery;
 pub mod health;
 pub mod limit;
 pub mod message;
 pub mod overlay;
 pub mod pace;
+pub mod proxy_protocol;
 pub mod reason;
 pub mod route;
 pub mod template;

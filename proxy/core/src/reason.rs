@@ -29,6 +29,7 @@ pub enum Reason {
     ShieldBlock,
     ShieldGeo,
     UpstreamConnect,
+    UpstreamTls,
     UpstreamTimeout,
     UpstreamReset,
     UpstreamBadResponse,
@@ -113,6 +114,7 @@ table! {
     ShieldBlock, "shield.block", Policy, "The address is on a block list.", "`openclaw blocklist test ADDR` names the list.";
     ShieldGeo, "shield.geo", Policy, "The country of the address is not admitted.", "`openclaw blocklist test ADDR` names the country, `openclaw shield status` what is admitted; an allow list goes before it.";
     UpstreamConnect, "upstream.connect", Origin, "No endpoint of the upstream took a connection within `connect_timeout`.", "Is the origin up, and is the address right?";
+    UpstreamTls, "upstream.tls", Operator, "No endpoint of the upstream agreed to TLS: its certificate is not believed, or it does not believe ours, or they have nothing in common.", "The log names the cause; compare `ca`, `server_name`, `certificate` and `min` of the upstream's `tls`, and its `protocol`, with what the endpoint shows (`openssl s_client -connect`).";
     UpstreamTimeout, "upstream.timeout", Origin, "The endpoint did not answer within `response_timeout`.", "Look at the origin, or raise `response_timeout`.";
     UpstreamReset, "upstream.reset", Origin, "The endpoint closed the connection before its answer was whole.", "Look at the origin's log: it crashed, restarted or limits connections.";
     UpstreamBadResponse, "upstream.bad_response", Origin, "The endpoint's answer breaks HTTP: framing, head size or field syntax.", "Look at the origin; the log has the first fault.";

@@ -8,30 +8,33 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use openclaw_core::config::{Config, Places, Severity};
+use openclaw_core::config::{Config, Places, Severity, Upstream};
 use openclaw_core::limit::Table;
 use openclaw_core::route::Router;
 
 use super::demo;
+use super::discover::{Ask, Discovery};
 use super::endpoints::{Beside, Standings};
 use super::error::Trouble;
-use super::names::{Ask, Names};
 use super::sticky::Stickies;
 use crate::listener::quic;
-use crate::snapshot::{LimitSetup, ListenerSetup, Permits, Queue, TlsSetup, UpstreamSetup};
-use crate::tls::{CertificateFacts, Keeper, Validity};
+use crate::snapshot::{
+    ClientTls, LimitSetup, ListenerSetup, Permits, Queue, TlsSetup, UpstreamSetup,
+};
+use crate::tls::{CertificateFacts, ClientKeeper, Keeper, Validity};
 
 /// What builds need again and again.
 #[derive(Debug, Default)]
 pub(super) struct Builder {
     keeper: Keeper,
+    clients: ClientKeeper,
     pub(super) quic: quic::Settings,
     demo: Option<SocketAddr>,
     /// By listener: connections that go on under a new snapshot keep their places.
     permits: HashMap<Arc<str>, Arc<Permits>>,
     /// By route.
     limits: HashMap<Arc<str>, LimitSetup>,
-    pub(super) names: Names,
+    pub(super) discovery: Discovery,
     pub(super) stickies: Stickies,
     pub(super) standings: Standings,
     /// By upstream.
@@ -44,6 +47,7 @@ pub(super) struct Built {
     pub(super) router: Router,
     pub(super) listeners: Vec<ListenerSetup>,
     pub(super) upstreams: Vec<UpstreamSetup>,
+    pub(super) secured: Vec<Option<ClientTls>>,
     pub(super) limits: Vec<Option<LimitSetup>>,
     /// Of every listener, by its name.
     pub(super) certificates: Vec<(Arc<str>, CertificateFacts)>,
@@ -119,6 +123,7 @@ impl Builder {
             .prepare(&config.upstreams, &config.server.state_dir);
         let resolved = self.upstreams(&config.upstreams, beside, Ask::All).await;
         troubles.extend(resolved.troubles);
+        let secured = self.secured(&config.upstreams, &mut troubles);
         if !troubles.is_empty() {
             return Err(troubles);
         }
@@ -127,6 +132,7 @@ impl Builder {
             listeners,
             limits: self.limits(config),
             upstreams: resolved.upstreams,
+            secured,
             certificates,
             unresolved: resolved.unresolved,
         })
@@ -134,8 +140,31 @@ impl Builder {
 
     /// What was built last serves from now, so the next one that fails goes back to it.
     pub(super) fn taken(&mut self) {
-        self.names.take();
+        self.discovery.take();
         self.stickies.keep();
+    }
+
+    /// What endpoints are met with, upstream by upstream.
+    fn secured(
+        &mut self,
+        upstreams: &[Upstream],
+        troubles: &mut Vec<Trouble>,
+    ) -> Vec<Option<ClientTls>> {
+        let each = upstreams.iter().map(|upstream| {
+            let ready = self.clients.prepare(upstream, upstream.tls.as_ref()?);
+            ready
+                .map_err(|errors| {
+                    troubles.extend(errors.into_iter().map(|(part, source)| {
+                        Trouble::UpstreamTls {
+                            upstream: Arc::clone(&upstream.name),
+                            part,
+                            source: Box::new(source),
+                        }
+                    }));
+                })
+                .ok()
+        });
+        each.collect()
     }
 
     fn permits(&mut self, listener: &Arc<str>) -> Arc<Permits> {

@@ -1,7 +1,6 @@
 //! The endpoints of upstreams, from whoever names them to addresses: the file, registries, the operator at run time.
 
 use std::collections::HashMap;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -9,8 +8,8 @@ use openclaw_core::config::{EndpointAddress, Upstream};
 use openclaw_core::overlay::{Discovered, Member, Origin, Overlay, Presence};
 
 use super::build::Builder;
+use super::discover::{Ask, named};
 use super::error::Trouble;
-use super::names::{Ask, Failures};
 use crate::snapshot::{ResolvedEndpoint, Standing, UpstreamSetup};
 
 /// By upstream, label and address.
@@ -20,7 +19,6 @@ pub(super) type Standings = HashMap<(Arc<str>, Arc<str>, SocketAddr), Arc<Standi
 #[derive(Clone, Debug, Default)]
 pub(super) struct Beside {
     pub(super) overlay: Overlay,
-    pub(super) discovered: Discovered,
 }
 
 /// What came of the upstreams of a configuration.
@@ -39,27 +37,33 @@ impl Builder {
         beside: &Beside,
         ask: Ask,
     ) -> Resolved {
-        let Beside {
-            overlay,
-            discovered,
-        } = beside;
-        let members: Vec<Vec<Member>> = upstreams
-            .iter()
-            .map(|upstream| overlay.members(upstream, discovered))
-            .collect();
-        let names = members.iter().flatten();
-        let failures = self
-            .names
-            .ask(names.map(|member| &member.endpoint.address), ask)
-            .await;
+        let overlay = &beside.overlay;
+        let nothing = Discovered::default();
+        let written = upstreams.iter().flat_map(|upstream| {
+            let members = overlay.members(upstream, &nothing).into_iter();
+            let names = members.filter_map(|member| named(&member.endpoint.address));
+            names.chain(upstream.discover.clone())
+        });
+        self.discovery.follow(written.collect(), ask).await;
+        let discovered = self.discovery.discovered(upstreams);
         let mut resolved = Resolved::default();
+        for upstream in upstreams {
+            let failure = upstream.discover.as_ref();
+            let failure = failure.and_then(|source| self.discovery.failure(source));
+            resolved
+                .unresolved
+                .extend(failure.map(|failure| Trouble::Discover {
+                    upstream: Arc::clone(&upstream.name),
+                    failure,
+                }));
+        }
         let mut standings = Standings::new();
         let mut queues = HashMap::new();
-        for (upstream, members) in upstreams.iter().zip(members) {
+        for upstream in upstreams {
             let mut endpoints = Vec::new();
-            for member in members {
+            for member in overlay.members(upstream, &discovered) {
                 let label: Arc<str> = member.endpoint.address.to_string().into();
-                for address in self.addresses(upstream, &member, &failures, &mut resolved) {
+                for address in self.addresses(upstream, &member, &mut resolved) {
                     let change = overlay.change(&upstream.name, &label, address);
                     if change.presence == Some(Presence::Deleted) {
                         continue;
@@ -95,7 +99,6 @@ impl Builder {
         &mut self,
         upstream: &Upstream,
         member: &Member,
-        failures: &Failures,
         resolved: &mut Resolved,
     ) -> Vec<SocketAddr> {
         let endpoint = match member.origin {
@@ -105,14 +108,13 @@ impl Builder {
         match &member.endpoint.address {
             EndpointAddress::Ip(address) => vec![*address],
             EndpointAddress::Name { host, port } => {
-                let addresses = self.names.addresses(host, *port);
-                if let Some(source) = failures.get(&(host.clone(), *port)) {
+                let (addresses, failure) = self.discovery.name(host, *port);
+                if let Some(failure) = failure {
                     resolved.unresolved.push(Trouble::Resolve {
                         upstream: Arc::clone(&upstream.name),
                         endpoint,
                         name: host.clone(),
-                        kept: !addresses.is_empty(),
-                        source: copy(source),
+                        failure,
                     });
                 }
                 addresses
@@ -130,9 +132,4 @@ impl Builder {
             },
         }
     }
-}
-
-/// One failure for each endpoint of that name.
-fn copy(error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), error.to_string())
 }

@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use openclaw_core::config::{Complaint, Places, Problem, Problems, Severity};
 
+use super::discover::Failure;
 use crate::privilege::{PrivilegeError, Privileges};
 use crate::shield::{GeoError, LockError};
 use crate::telemetry::chain;
-use crate::tls::{TlsError, TlsPart};
+use crate::tls::{ClientPart, TlsError, TlsPart};
 
 /// One thing that stands between a configuration and serving it.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +35,12 @@ pub enum Trouble {
         part: TlsPart,
         source: Box<TlsError>,
     },
+    #[error("upstream {upstream}: tls")]
+    UpstreamTls {
+        upstream: Arc<str>,
+        part: ClientPart,
+        source: Box<TlsError>,
+    },
     /// Not fatal: the upstream works without that endpoint.
     #[error("upstream {upstream}: cannot resolve {name}")]
     Resolve {
@@ -41,9 +48,15 @@ pub enum Trouble {
         /// Which of the file's.
         endpoint: Option<usize>,
         name: String,
-        /// Whether it has addresses from an earlier answer.
-        kept: bool,
-        source: io::Error,
+        #[source]
+        failure: Failure,
+    },
+    /// Not fatal: what was found last serves on.
+    #[error("upstream {upstream}: its endpoints are not found")]
+    Discover {
+        upstream: Arc<str>,
+        #[source]
+        failure: Failure,
     },
     #[error("upstream {upstream}: the demo origin does not start")]
     Demo {
@@ -94,12 +107,8 @@ impl Trouble {
     fn locate(&self, severity: Severity, places: &Places) -> Option<Problem> {
         let path = self.path()?;
         let mut complaint = Complaint::new(chain(self));
-        if let Self::Resolve { kept, .. } = self {
-            complaint = complaint.hint(if *kept {
-                "the addresses that it had serve on"
-            } else {
-                "it has no address until the name is known; it is asked for again every few seconds"
-            });
+        if let Self::Resolve { failure, .. } | Self::Discover { failure, .. } = self {
+            complaint = complaint.hint(failure.hint());
         }
         if let Some(hint) = hint(self) {
             complaint = complaint.hint(hint);
@@ -125,6 +134,12 @@ impl Trouble {
                     path(&["listener", listener, "tls", "certificates", &index, "key"])
                 }
             },
+            Self::UpstreamTls { upstream, part, .. } => match part {
+                ClientPart::All => path(&["upstream", upstream, "tls"]),
+                ClientPart::Ca => path(&["upstream", upstream, "tls", "ca"]),
+                ClientPart::Cert => path(&["upstream", upstream, "tls", "certificate", "cert"]),
+                ClientPart::Key => path(&["upstream", upstream, "tls", "certificate", "key"]),
+            },
             Self::Resolve {
                 upstream, endpoint, ..
             }
@@ -134,6 +149,7 @@ impl Trouble {
                 let index = (*endpoint)?.to_string();
                 path(&["upstream", upstream, "endpoints", &index, "address"])
             }
+            Self::Discover { upstream, .. } => path(&["upstream", upstream, "discover"]),
             Self::Bind { listener, bind, .. } => {
                 path(&["listener", listener, "bind", &bind.to_string()])
             }
@@ -151,7 +167,9 @@ impl Trouble {
             Self::Read { .. }
             | Self::Config { .. }
             | Self::Tls { .. }
+            | Self::UpstreamTls { .. }
             | Self::Resolve { .. }
+            | Self::Discover { .. }
             | Self::Demo { .. }
             | Self::Geo { .. }
             | Self::List { .. }
@@ -165,7 +183,9 @@ impl Trouble {
             Self::Config { problem } | Self::Placed { problem, .. } => Some(problem),
             Self::Read { .. }
             | Self::Tls { .. }
+            | Self::UpstreamTls { .. }
             | Self::Resolve { .. }
+            | Self::Discover { .. }
             | Self::Demo { .. }
             | Self::Bind { .. }
             | Self::Geo { .. }

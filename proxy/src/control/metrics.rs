@@ -52,6 +52,9 @@ pub(super) async fn page(control: &Control) -> String {
             text.sample(&metrics::UPSTREAM_WAITING, &[&upstream.name], waiting);
         }
     }
+    control
+        .discovery
+        .collect(&snapshot.config.upstreams, &mut text);
     control.shield.collect(&mut text);
     if let Some(autoban) = &*control.autoban.borrow() {
         autoban.collect(&mut text);

@@ -29,6 +29,7 @@ mod build;
 mod change;
 mod check;
 mod demo;
+mod discover;
 mod endpoints;
 mod error;
 mod fetch;
@@ -37,7 +38,6 @@ mod limits;
 mod load;
 pub mod log;
 mod metrics;
-mod names;
 mod notify;
 mod prepare;
 mod privileges;
@@ -96,8 +96,7 @@ async fn live(options: Options, loaded: Loaded, level: LevelSwitch) -> Result<En
         tokio::task::spawn_local(metrics::serve(Rc::clone(&control), listener));
     }
     shield::attend(&control);
-    names::attend(&control);
-    change::attend(&control);
+    discover::attend(&control);
     let listeners = control.snapshot().config.listeners.len();
     let room = process::share_files(listeners).inspect_err(|_| control.shield.shutdown())?;
     banner::print(&control, room);

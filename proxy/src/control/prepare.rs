@@ -72,6 +72,7 @@ pub(super) fn snapshot(generation: u64, config: Config, built: Built) -> Arc<Sna
         router: built.router,
         listeners: built.listeners,
         upstreams: built.upstreams,
+        secured: built.secured,
         limits: built.limits,
     })
 }

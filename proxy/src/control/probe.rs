@@ -1,6 +1,7 @@
 //! Asks endpoints whether they are well, on the control plane: one task an endpoint.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
@@ -11,11 +12,15 @@ use hyper::{Request, Response, Uri};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use openclaw_core::config::{Health, HttpQuestion, Question, Upstream, UpstreamProtocol};
 use openclaw_core::health::Streak;
+use openclaw_core::proxy_protocol::{self, Version};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsConnector;
 
-use crate::snapshot::{ResolvedEndpoint, Snapshot};
+use crate::net::Stream;
+use crate::snapshot::{ClientTls, ResolvedEndpoint, Snapshot};
 use crate::telemetry::chain;
 
 /// So much of a body is looked at.
@@ -26,6 +31,12 @@ const MAX_BODY: usize = 64 << 10;
 enum ProbeError {
     #[error("no connection")]
     Connect { source: io::Error },
+    #[error("no TLS")]
+    Tls { source: io::Error },
+    #[error("its host is no name that a certificate could bear")]
+    Name,
+    #[error("it does not agree to HTTP/2")]
+    Protocol,
     #[error("no answer")]
     Http { source: hyper::Error },
     #[error("the question cannot be put")]
@@ -49,11 +60,11 @@ impl Probes {
     pub(super) fn of(snapshot: &Snapshot) -> Self {
         let mut tasks = JoinSet::new();
         let upstreams = snapshot.config.upstreams.iter().zip(&snapshot.upstreams);
-        for (upstream, setup) in upstreams {
+        for ((upstream, setup), tls) in upstreams.zip(&snapshot.secured) {
             for endpoint in &setup.endpoints {
                 match &upstream.health {
                     Some(health) => {
-                        let probe = Probe::new(upstream, health, endpoint);
+                        let probe = Probe::new(upstream, health, endpoint, tls.as_ref());
                         tasks.spawn_local(probe.repeat());
                     }
                     // Nobody will say that it is well again.
@@ -68,15 +79,24 @@ impl Probes {
 struct Probe {
     upstream: String,
     protocol: UpstreamProtocol,
+    tls: Option<ClientTls>,
+    announces: Option<Version>,
     health: Health,
     endpoint: ResolvedEndpoint,
 }
 
 impl Probe {
-    fn new(upstream: &Upstream, health: &Health, endpoint: &ResolvedEndpoint) -> Self {
+    fn new(
+        upstream: &Upstream,
+        health: &Health,
+        endpoint: &ResolvedEndpoint,
+        tls: Option<&ClientTls>,
+    ) -> Self {
         Self {
             upstream: upstream.name.to_string(),
             protocol: upstream.protocol,
+            tls: tls.cloned(),
+            announces: upstream.send_proxy_protocol,
             health: health.clone(),
             endpoint: endpoint.clone(),
         }
@@ -111,9 +131,7 @@ impl Probe {
     async fn ask(&self) -> Result<(), ProbeError> {
         let within = self.health.timeout;
         timeout(within, async {
-            let stream = TcpStream::connect(self.endpoint.address)
-                .await
-                .map_err(|source| ProbeError::Connect { source })?;
+            let stream = self.connect().await?;
             match &self.health.question {
                 Question::Tcp => Ok(()),
                 Question::Http(question) => self.get(question, stream).await,
@@ -123,7 +141,31 @@ impl Probe {
         .unwrap_or(Err(ProbeError::Slow(within)))
     }
 
-    async fn get(&self, question: &HttpQuestion, stream: TcpStream) -> Result<(), ProbeError> {
+    /// A connection of the kind that requests go over, the proxy's own.
+    async fn connect(&self) -> Result<Stream, ProbeError> {
+        let broken = |source| ProbeError::Connect { source };
+        let mut tcp = TcpStream::connect(self.endpoint.address)
+            .await
+            .map_err(broken)?;
+        if let Some(version) = self.announces {
+            let header = proxy_protocol::write(version, None);
+            tcp.write_all(&header).await.map_err(broken)?;
+        }
+        let Some(tls) = &self.tls else {
+            return Ok(Stream::plain(tcp));
+        };
+        let name = tls.name_of(&self.endpoint.label).ok_or(ProbeError::Name)?;
+        let connector = TlsConnector::from(Arc::clone(&tls.config));
+        let secured = connector.connect(name, tcp).await;
+        let secured = secured.map_err(|source| ProbeError::Tls { source })?;
+        let (tcp, session) = secured.into_inner();
+        if self.protocol == UpstreamProtocol::H2 && session.alpn_protocol() != Some(b"h2") {
+            return Err(ProbeError::Protocol);
+        }
+        Ok(Stream::tls(tcp, session))
+    }
+
+    async fn get(&self, question: &HttpQuestion, stream: Stream) -> Result<(), ProbeError> {
         let failed = |source| ProbeError::Http { source };
         let stream = TokioIo::new(stream);
         // The connection is driven beside the question, and dropped with it.
@@ -152,7 +194,8 @@ impl Probe {
         let request = match self.protocol {
             UpstreamProtocol::H1 => Request::get(path).header(HOST, host),
             UpstreamProtocol::H2 => {
-                let uri = Uri::builder().scheme("http").authority(host);
+                let scheme = self.tls.as_ref().map_or("http", |_| "https");
+                let uri = Uri::builder().scheme(scheme).authority(host);
                 Request::get(uri.path_and_query(path).build().map_err(wrong)?)
             }
         };

@@ -13,6 +13,7 @@ use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::time::timeout;
 
 use super::build::Builder;
+use super::discover::Discovery;
 use super::endpoints::Beside;
 use super::error::{ControlError, Refused};
 use super::load::{self, Origin};
@@ -76,12 +77,9 @@ pub struct Control {
     pub(super) worker_count: usize,
     access_log: RefCell<Option<AccessWriter>>,
     pub(super) draining: Cell<Option<Duration>>,
+    pub(super) discovery: Discovery,
     /// What serves beside the file.
     pub(super) beside: RefCell<Beside>,
-    /// Registries have found something else.
-    pub(super) discovered: Notify,
-    /// Whether names of endpoints have no address.
-    pub(super) unresolved: Cell<bool>,
     /// Wakes the main task when a stop is asked for.
     pub(super) stop: Notify,
     pub(super) shield: Shield,
@@ -110,6 +108,8 @@ impl Control {
         level: LevelSwitch,
     ) -> Result<Rc<Self>, ControlError> {
         let mut builder = Builder::default();
+        builder.discovery = Discovery::open(&loaded.config.server.state_dir);
+        let discovery = builder.discovery.clone();
         let beside = Beside::default();
         let prepared = prepare(&options, loaded, &mut builder, &beside)
             .await
@@ -130,7 +130,6 @@ impl Control {
             .map_err(|troubles| ControlError::Refused(Refused::placed(troubles, &places)))?;
         builder.taken();
         let certificates = built.certificates.clone();
-        let unresolved = !built.unresolved.is_empty();
         let snapshot = snapshot(1, config, built);
         let access_log =
             AccessWriter::start(output).map_err(|source| ControlError::Runtime { source })?;
@@ -154,9 +153,8 @@ impl Control {
             worker_count,
             access_log: RefCell::new(Some(access_log)),
             draining: Cell::new(None),
+            discovery,
             beside: RefCell::new(beside),
-            discovered: Notify::new(),
-            unresolved: Cell::new(unresolved),
             stop: Notify::new(),
             shield,
             probes: RefCell::new(probes),
@@ -188,6 +186,7 @@ impl Control {
                 }
             }
             Err(refused) => {
+                builder.discovery.forget();
                 tracing::error!("configuration refused, the old one serves on\n{refused}");
                 self.reopen_log();
             }
@@ -220,7 +219,6 @@ impl Control {
         self.certificates
             .borrow_mut()
             .clone_from(&built.certificates);
-        self.unresolved.set(!built.unresolved.is_empty());
         let snapshot = snapshot(generation, config, built);
         if let Some(log) = &*self.access_log.borrow() {
             log.switch(output);

@@ -16,7 +16,7 @@ use super::watch::{Limits, Watch};
 use super::wire::Wire;
 use crate::net::descriptors;
 use crate::time::Deadline;
-use crate::upstream::{Connection, Endpoint, Lease, Room, Upstream};
+use crate::upstream::{ConnectError, Connection, Endpoint, Lease, Room, Upstream};
 
 /// What a try needs.
 #[derive(Clone, Copy)]
@@ -103,9 +103,7 @@ impl Attempt<'_> {
             Some(Room::Stream(lease)) => Ok(lease),
             Some(Room::Connect(turn)) => {
                 let connection = self.connect().await?;
-                turn.open(connection)
-                    .await
-                    .map_err(|_error| Error::Closed { sent_body: false })
+                turn.open(connection).await.map_err(|_error| Error::Closed)
             }
             None => Err(Error::Connect(io::ErrorKind::TimedOut)),
         }
@@ -114,16 +112,16 @@ impl Attempt<'_> {
     /// A new connection within `connect_timeout`.
     async fn connect(&self) -> Result<Connection, Error> {
         let endpoint = self.endpoint;
-        let mut connecting = Box::pin(endpoint.connect());
+        let mut connecting = Box::pin(endpoint.connect(self.outbound.ends));
         let result = self
             .deadline
             .within(self.upstream.config.connect_timeout, |cx| {
                 connecting.as_mut().poll(cx)
             })
             .await
-            .unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()));
+            .unwrap_or_else(|| Err(ConnectError::Connect(io::ErrorKind::TimedOut.into())));
         // An endpoint that nobody asked is neither unhealthy nor passed over.
-        let is_asked = !result.as_ref().is_err_and(descriptors::are_exhausted);
+        let is_asked = !matches!(&result, Err(ConnectError::Connect(error)) if descriptors::are_exhausted(error));
         if is_asked {
             let slot = endpoint.slot.get();
             self.local.recorder.upstream_connect(slot, result.is_ok());
@@ -132,7 +130,10 @@ impl Attempt<'_> {
             if is_asked {
                 endpoint.failed(Instant::now());
             }
-            Error::Connect(error.kind())
+            match error {
+                ConnectError::Connect(error) => Error::Connect(error.kind()),
+                ConnectError::Tls { fault, .. } => Error::Tls(fault),
+            }
         })
     }
 }

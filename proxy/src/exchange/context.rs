@@ -10,6 +10,7 @@ use openclaw_core::autoban;
 use openclaw_core::certificates::ByName;
 use openclaw_core::config;
 use openclaw_core::message::{Field, Kind, Request, client};
+use openclaw_core::proxy_protocol::Ends;
 use openclaw_core::reason::Reason;
 use openclaw_core::route::Router;
 use regex::bytes::Regex;
@@ -251,13 +252,14 @@ impl Serving {
                         .iter()
                         .find(|known| known.config.name == config.name)
                 });
+                let tls = snapshot.secured.get(index).and_then(Option::as_ref);
                 let slot = slots.upstreams.get(index).copied().unwrap_or_default();
                 let endpoint_slots = slots
                     .endpoints
                     .get(index)
                     .map(Vec::as_slice)
                     .unwrap_or_default();
-                Upstream::new(config, setup, slot, endpoint_slots, former, place)
+                Upstream::new(config, (setup, tls), slot, endpoint_slots, former, place)
             })
             .collect();
         let routes = snapshot.config.routes.iter();
@@ -337,6 +339,15 @@ impl Downstream {
 
     pub fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// What endpoints are told of the connection. The port is known where nobody stands between.
+    pub fn ends(&self, client: IpAddr) -> Ends {
+        let is_peer = client == self.peer.ip().to_canonical();
+        Ends {
+            source: SocketAddr::new(client, if is_peer { self.peer.port() } else { 0 }),
+            destination: self.local,
+        }
     }
 
     /// How the client came, also where a trusted proxy ends its TLS.

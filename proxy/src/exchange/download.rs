@@ -1,13 +1,11 @@
 //! The way back of an exchange: the endpoint's response head, then its body, into the wire.
 
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use openclaw_core::message::body::Decoder;
 use openclaw_core::message::h1::{Asked, bad_response, parse_response};
 use openclaw_core::message::{Field, Fields, ResponseBody, render};
-use tokio_util::io::poll_read_buf;
 
 use super::Edits;
 use super::context::Local;
@@ -104,9 +102,9 @@ impl<'a> Download<'a> {
                 State::Head => {
                     if ready!(self.poll_fill(cx, connection))? == 0 {
                         let error = if self.buffer.is_empty() {
-                            Error::Closed { sent_body: false }
+                            Error::Closed
                         } else {
-                            Error::Truncated
+                            Error::HeadCut
                         };
                         return Poll::Ready(Err(error));
                     }
@@ -243,14 +241,14 @@ impl<'a> Download<'a> {
         cx: &mut Context<'_>,
         connection: &mut Connection,
     ) -> Poll<Result<usize, Error>> {
-        let closed = |_error| Error::Closed { sent_body: false };
+        let closed = |_error| Error::Closed;
         if self.buffer.is_empty() {
-            ready!(connection.tcp.poll_read_ready(cx)).map_err(closed)?;
+            ready!(connection.stream.poll_readable(cx)).map_err(closed)?;
             if self.buffer.capacity() == 0 {
                 self.buffer = self.local.buffers.body();
             }
         }
-        let read = poll_read_buf(Pin::new(&mut connection.tcp), cx, &mut self.buffer);
+        let read = connection.stream.poll_read_vec(cx, &mut self.buffer);
         if read.is_pending() && self.buffer.is_empty() {
             self.local
                 .buffers
@@ -259,8 +257,9 @@ impl<'a> Download<'a> {
         read.map(|read| match read {
             Ok(count) => Ok(count),
             // A reset before any byte is a stale connection; later it cuts the response.
-            Err(_) if self.has_begun() || !self.buffer.is_empty() => Err(Error::Truncated),
-            Err(error) => Err(closed(error)),
+            Err(_) if self.has_begun() => Err(Error::Truncated),
+            Err(_) if !self.buffer.is_empty() => Err(Error::HeadCut),
+            Err(error) => Err(connection.refused(error).map_or(Error::Closed, Error::Tls)),
         })
     }
 }

@@ -3,11 +3,13 @@
 
 use std::io;
 
+use openclaw_core::config::RetryOn;
 use openclaw_core::message::Fault;
 use openclaw_core::reason::Reason;
 
 use super::wire::WireError;
 use crate::filter::Refusal;
+use crate::tls::TlsFault;
 
 /// A TRACE that is to be answered here: what it would reflect may be secret.
 pub(super) const NOT_REFLECTED: Fault = Fault {
@@ -42,15 +44,19 @@ pub(super) enum Error {
     Saturated,
     /// No connection to an endpoint; nothing was sent. `TimedOut` is ours as well as the kernel's.
     Connect(io::ErrorKind),
-    /// The endpoint closed before the first byte of a response. `sent_body`: payload had been taken from the client.
-    Closed { sent_body: bool },
+    /// The endpoint and the proxy did not come to TLS.
+    Tls(TlsFault),
+    /// The endpoint closed before the first byte of a response.
+    Closed,
+    /// The endpoint closed inside the head of its response.
+    HeadCut,
     /// The endpoint refused the stream, or closes the connection, without having looked at the request.
-    Unprocessed { sent_body: bool },
+    Unprocessed,
     /// The endpoint reset the stream before it answered.
     Reset,
     /// The request has something in it that HTTP/2 towards the endpoint cannot express.
     Unspeakable,
-    /// The endpoint closed inside its response.
+    /// The endpoint closed inside its response, of which the client has the head.
     Truncated,
     /// The endpoint's response breaks HTTP.
     BadResponse(Fault),
@@ -125,7 +131,8 @@ impl Error {
                 "all endpoints have as many requests as max_connections allows",
             ),
             Self::Connect(kind) => fault(502, Reason::UpstreamConnect, connect_detail(kind)),
-            Self::Closed { .. } | Self::Unprocessed { .. } | Self::Reset | Self::Truncated => {
+            Self::Tls(tls) => fault(502, Reason::UpstreamTls, tls.detail()),
+            Self::Closed | Self::HeadCut | Self::Unprocessed | Self::Reset | Self::Truncated => {
                 fault(502, Reason::UpstreamReset, self.broken_off())
             }
             Self::Unspeakable => {
@@ -171,11 +178,11 @@ impl Error {
 
     /// What the endpoint did instead of answering to the end.
     fn broken_off(self) -> &'static str {
-        if self.is_unprocessed() {
+        if self == Self::Unprocessed {
             "the endpoint refused the request without looking at it"
         } else if self == Self::Reset {
             "the endpoint reset the stream before it answered"
-        } else if self == Self::Truncated {
+        } else if matches!(self, Self::Truncated | Self::HeadCut) {
             "the endpoint closed inside its response"
         } else {
             "the endpoint closed before it answered"
@@ -186,8 +193,10 @@ impl Error {
     pub(super) fn is_of_endpoint(self) -> bool {
         match self {
             Self::Connect(_)
-            | Self::Closed { .. }
-            | Self::Unprocessed { .. }
+            | Self::Tls(_)
+            | Self::Closed
+            | Self::HeadCut
+            | Self::Unprocessed
             | Self::Reset
             | Self::Truncated
             | Self::BadResponse(_)
@@ -210,20 +219,15 @@ impl Error {
         }
     }
 
-    /// The endpoint has not looked at the request: it may be asked again at once.
-    pub(super) fn is_unprocessed(self) -> bool {
-        matches!(self, Self::Unprocessed { .. })
-    }
-
-    /// Whether another connection may be tried without the request having an effect twice (RFC 9110 §9.2.2).
-    pub(super) fn is_retriable(self, idempotent: bool, reused: bool) -> bool {
+    /// What another endpoint may be asked for; nothing where no other could do better.
+    pub(super) fn retry_on(self) -> Option<RetryOn> {
         match self {
-            Self::Connect(_) | Self::Unprocessed { sent_body: false } => true,
-            // A kept connection that dies at once was most likely closed while idle.
-            Self::Closed { sent_body: false } => idempotent && reused,
-            Self::Closed { .. }
-            | Self::Unprocessed { .. }
-            | Self::Reset
+            Self::Connect(_) | Self::Tls(_) => Some(RetryOn::Connect),
+            Self::Closed | Self::HeadCut | Self::Unprocessed | Self::Reset => Some(RetryOn::Reset),
+            Self::BadResponse(_) => Some(RetryOn::BadResponse),
+            Self::UpstreamTimeout => Some(RetryOn::Timeout),
+            Self::Truncated
+            | Self::RouteTimeout
             | Self::Unspeakable
             | Self::Misdirected
             | Self::LateHead
@@ -232,17 +236,18 @@ impl Error {
             | Self::Protocol
             | Self::NoEndpoint
             | Self::Saturated
-            | Self::Truncated
-            | Self::BadResponse(_)
-            | Self::UpstreamTimeout
-            | Self::RouteTimeout
             | Self::ClientTimeout
             | Self::TurnedAway(_)
             | Self::Filtered(_)
             | Self::BodyTooLarge
             | Self::Wire(_)
-            | Self::Ended => false,
+            | Self::Ended => None,
         }
+    }
+
+    /// No endpoint has done anything with the request, whatever it asks for.
+    pub(super) fn is_without_effect(self) -> bool {
+        matches!(self, Self::Connect(_) | Self::Unprocessed)
     }
 }
 

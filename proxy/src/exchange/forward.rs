@@ -5,12 +5,10 @@
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use openclaw_core::message::{Framing, render};
-use tokio::io::AsyncWrite;
 
 use super::Edits;
 use super::context::Local;
@@ -116,17 +114,15 @@ impl<'a, W: Wire> Forward<'a, W> {
                 return Poll::Ready(Ok(()));
             }
             Poll::Ready(Ok(())) => Waiting::Client,
-            Poll::Ready(Err(Error::Closed { .. })) => {
-                return Poll::Ready(Err(Error::Closed {
-                    sent_body: self.passage.bytes_in > 0,
-                }));
-            }
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             Poll::Pending if self.download.waits_for_client() => Waiting::Client,
             Poll::Pending => Waiting::Upstream,
         };
         if let Poll::Ready(Err(error)) = self.wire.poll_flush(cx) {
             return Poll::Ready(Err(Error::Wire(error)));
+        }
+        if let Poll::Ready(Err(_)) = self.connection.stream.poll_push(cx) {
+            self.upload.broken = true;
         }
         let progress = Progress {
             bytes_in: self.passage.bytes_in,
@@ -231,8 +227,8 @@ impl<'a, W: Wire> Forward<'a, W> {
 
     /// The client ended its direction of a tunnel: so do we.
     fn end_tunnel(&mut self, cx: &mut Context<'_>) -> Waiting {
-        // Shutting down a TCP socket never waits.
-        let _ = Pin::new(&mut self.connection.tcp).poll_shutdown(cx);
+        // What is left of it is pushed out with the rest.
+        let _ = self.connection.stream.poll_end(cx);
         Waiting::Upstream
     }
 }
@@ -295,11 +291,11 @@ fn poll_write(
     staged: &[u8],
     body: &[u8],
 ) -> Poll<io::Result<usize>> {
-    let tcp = Pin::new(&mut connection.tcp);
+    let stream = &mut connection.stream;
     if staged.is_empty() && body.is_empty() {
-        return tcp.poll_write(cx, head);
+        return stream.poll_send(cx, &[IoSlice::new(head)]);
     }
-    tcp.poll_write_vectored(
+    stream.poll_send(
         cx,
         &[IoSlice::new(head), IoSlice::new(staged), IoSlice::new(body)],
     )

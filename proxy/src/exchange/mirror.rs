@@ -10,6 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use openclaw_core::config::{HeaderEdit, Mirror};
 use openclaw_core::message::h1::Asked;
 use openclaw_core::message::{Fault, Field, Framing, ResponseHead};
+use openclaw_core::proxy_protocol::Ends;
 use openclaw_core::reason::Reason;
 use tokio::sync::mpsc;
 
@@ -85,11 +86,16 @@ pub(super) async fn beside<W: Wire>(
     };
     // What has no body need not wait for the answer.
     let early = tee.is_whole.then(Vec::new);
+    let shadow = serving.upstreams.get(mirror.to);
+    // Only if the one that serves is told of the client, too: it is not known here any more.
+    let ends = outbound
+        .ends
+        .filter(|_| shadow.is_some_and(|shadow| shadow.config.send_proxy_protocol.is_some()));
     let send = |body| {
         local.mirror(Copied {
             serving: Rc::clone(serving),
             route: slot,
-            outbound: copied(outbound, mirror.to),
+            outbound: copied(outbound, mirror.to, ends),
             body,
             _place: place,
         });
@@ -107,7 +113,7 @@ pub(super) async fn beside<W: Wire>(
     fault
 }
 
-fn copied(outbound: &Outbound, upstream: usize) -> Outbound {
+fn copied(outbound: &Outbound, upstream: usize, ends: Option<Ends>) -> Outbound {
     Outbound {
         upstream,
         head: outbound.head.clone(),
@@ -123,6 +129,7 @@ fn copied(outbound: &Outbound, upstream: usize) -> Outbound {
         max_body: u64::MAX,
         is_grpc: outbound.is_grpc,
         idempotent: outbound.idempotent,
+        ends,
         key: outbound.key,
         came: None,
     }

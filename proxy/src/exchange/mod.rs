@@ -8,6 +8,7 @@ mod download;
 mod error;
 mod forward;
 mod head;
+mod kept;
 pub mod mirror;
 mod prepare;
 mod queued;

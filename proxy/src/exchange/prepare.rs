@@ -12,6 +12,7 @@ use openclaw_core::message::render::{self, Hop};
 use openclaw_core::message::{
     Fault, Framing, Kind, Method, Request, Version, authority, grpc, path, via, websocket,
 };
+use openclaw_core::proxy_protocol::Ends;
 use openclaw_core::route::{self, Request as _};
 use openclaw_core::template::Facts;
 use openclaw_core::trace::{self, RequestId};
@@ -75,6 +76,8 @@ pub(super) struct Outbound {
     /// A call of gRPC, whose streams may be silent once they have begun.
     pub is_grpc: bool,
     pub idempotent: bool,
+    /// Whose connection the endpoint is told that it gets, where it is told.
+    pub ends: Option<Ends>,
     /// What stays at one endpoint, where the balancer goes by that.
     pub key: Key,
     /// Where clients stay with their endpoint.
@@ -253,6 +256,10 @@ fn plan(
         max_body,
         is_grpc: grpc::is_call(request),
         idempotent: Method::of(request.method).is_idempotent(),
+        ends: upstream
+            .config
+            .send_proxy_protocol
+            .map(|_| downstream.ends(client)),
         key: balance_key(upstream.config.balance, client, request.target),
         came: upstream.config.sticky.as_ref().map(|sticky| Came {
             with: Pin::of(seen.cookies(), &sticky.cookie),

@@ -7,7 +7,7 @@ use openclaw_core::message::{Fault, Field, Fields, Kind, render};
 
 /// A rendered head, which is ours and well-formed, as a request of HTTP/2. Nothing if it has something in it that this
 /// form cannot express.
-pub(super) fn request(head: &[u8]) -> Option<Request<()>> {
+pub(super) fn request(head: &[u8], is_secured: bool) -> Option<Request<()>> {
     let (start, lines) = head.split_at_checked(memchr::memchr(b'\n', head)? + 1)?;
     let mut start = start.trim_ascii_end().split(|byte| *byte == b' ');
     let (method, target) = (start.next()?, start.next()?);
@@ -25,7 +25,11 @@ pub(super) fn request(head: &[u8]) -> Option<Request<()>> {
         }
     }
     let uri = Uri::builder()
-        .scheme(Scheme::HTTP)
+        .scheme(if is_secured {
+            Scheme::HTTPS
+        } else {
+            Scheme::HTTP
+        })
         .authority(authority?)
         .path_and_query(PathAndQuery::try_from(target).ok()?)
         .build()

@@ -67,12 +67,13 @@ impl<'a, W: Wire> Streamed<'a, W> {
         watch: Watch<'a>,
         passage: &'a mut Passage,
     ) -> Result<Self, Error> {
-        let request = stream_head::request(&outbound.head).ok_or(Error::Unspeakable)?;
+        let request = stream_head::request(&outbound.head, lease.is_secured());
+        let request = request.ok_or(Error::Unspeakable)?;
         let ends = outbound.framing == Framing::None;
         let (response, stream) = lease
             .send
             .send_request(request, ends)
-            .map_err(|error| failed(&error, false, false))?;
+            .map_err(|error| failed(&error, false))?;
         Ok(Self {
             wire,
             local,
@@ -204,9 +205,8 @@ impl<'a, W: Wire> Streamed<'a, W> {
         let Reply::Head(response) = &mut self.reply else {
             return Poll::Ready(Ok(()));
         };
-        let sent_body = self.passage.bytes_in > 0;
         while let Poll::Ready(Some(interim)) = response.poll_informational(cx) {
-            let interim = interim.map_err(|error| failed(&error, false, sent_body))?;
+            let interim = interim.map_err(|error| failed(&error, false))?;
             self.interim += 1;
             if self.interim > MAX_INTERIM {
                 return Poll::Ready(Err(Error::BadResponse(head::TOO_MANY_INTERIM)));
@@ -232,7 +232,7 @@ impl<'a, W: Wire> Streamed<'a, W> {
             );
         }
         let (parts, stream) = ready!(Pin::new(response).poll(cx))
-            .map_err(|error| failed(&error, false, sent_body))?
+            .map_err(|error| failed(&error, false))?
             .into_parts();
         self.lease.has_served();
         let mut fields = Fields::new();
@@ -265,15 +265,14 @@ impl<'a, W: Wire> Streamed<'a, W> {
             return Poll::Ready(Ok(()));
         };
         if let Some(data) = ready!(stream.poll_data(cx)) {
-            *payload = data.map_err(|error| failed(&error, true, true))?;
+            *payload = data.map_err(|error| failed(&error, true))?;
             if matches!(body, ResponseBody::None { .. }) && !payload.is_empty() {
                 let fault = bad_response("a body in a response that has none (RFC 9110 §6.4.1)");
                 return Poll::Ready(Err(Error::BadResponse(fault)));
             }
             return Poll::Ready(Ok(()));
         }
-        let trailers =
-            ready!(stream.poll_trailers(cx)).map_err(|error| failed(&error, true, true))?;
+        let trailers = ready!(stream.poll_trailers(cx)).map_err(|error| failed(&error, true))?;
         let mut kept = Fields::new();
         for (name, value) in trailers.iter().flatten() {
             if is_safe_trailer(name.as_str().as_bytes()) {
@@ -304,18 +303,18 @@ fn poll_room(stream: &mut SendStream<Bytes>, cx: &mut Context<'_>, wanted: usize
 }
 
 /// What an error of a stream means. `has_begun`: the client has the response head.
-fn failed(error: &h2::Error, has_begun: bool, sent_body: bool) -> Error {
+fn failed(error: &h2::Error, has_begun: bool) -> Error {
     let is_refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
     if has_begun && !error.is_library() {
         Error::Truncated
     } else if error.is_remote() && (error.is_go_away() || is_refused) && !has_begun {
         // Only streams that the endpoint has not looked at get this (RFC 9113 §6.8, §8.7).
-        Error::Unprocessed { sent_body }
+        Error::Unprocessed
     } else if error.is_library() {
         Error::BadResponse(bad_response("the endpoint breaks HTTP/2 (RFC 9113)"))
     } else if error.is_reset() {
         Error::Reset
     } else {
-        Error::Closed { sent_body }
+        Error::Closed
     }
 }

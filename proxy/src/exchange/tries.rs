@@ -9,6 +9,8 @@ use openclaw_core::message::Fault;
 use super::attempt::{Attempt, Failure};
 use super::context::Local;
 use super::error::Error;
+use super::forward::Passage;
+use super::kept::Kept;
 use super::prepare::Outbound;
 use super::watch::Limits;
 use super::wire::Wire;
@@ -56,6 +58,9 @@ impl<'a> Tries<'a> {
 
     /// Gives what went wrong in the end, if it did.
     pub(super) async fn run<W: Wire>(mut self, wire: &mut W, story: &mut Story) -> Option<Fault> {
+        self.upstream.will_ask();
+        let keeps = self.outbound.idempotent && self.upstream.config.retries > 0;
+        let wire = &mut Kept::new(wire, keeps);
         // The first try begins when the request was read: one look at the clock less.
         let mut now = story.sent.unwrap_or_else(Instant::now);
         loop {
@@ -67,6 +72,7 @@ impl<'a> Tries<'a> {
                 Err(error) => return Some(error.fault()),
             };
             story.sent = Some(now);
+            story.retries = self.retries();
             story.endpoint = Some(endpoint.clone());
             let attempt = Attempt {
                 local: self.local,
@@ -87,22 +93,22 @@ impl<'a> Tries<'a> {
                 }
                 Err(failure) => failure,
             };
-            if self.was_stale(error, reused) {
+            let may_repeat = self.may_repeat(error, wire);
+            if may_repeat && self.was_stale(error, reused) {
                 self.stale += 1;
-                continue;
+            } else {
+                if error.is_of_endpoint() {
+                    self.upstream.failed(&endpoint, now.elapsed());
+                }
+                if !may_repeat || !self.is_worth_another(error) {
+                    return Some(error.fault());
+                }
+                self.failure = Some(error);
+                self.tried.push(endpoint.address);
+                now = Instant::now();
             }
-            if error.is_of_endpoint() {
-                self.upstream.failed(&endpoint, now.elapsed());
-            }
-            if !error.is_retriable(self.outbound.idempotent, false)
-                || story.retries >= self.upstream.config.retries
-            {
-                return Some(error.fault());
-            }
-            story.retries += 1;
-            self.failure = Some(error);
-            self.tried.push(endpoint.address);
-            now = Instant::now();
+            wire.rewind();
+            story.passage = Passage::default();
         }
     }
 
@@ -147,9 +153,30 @@ impl<'a> Tries<'a> {
         }
     }
 
-    /// Whether the try failed for its kept connection or its stream alone, so that it does not count.
+    /// Whether the request may be sent once more without having an effect twice (RFC 9110 §9.2.2), and without the client
+    /// getting two answers.
+    fn may_repeat<W: Wire>(&self, error: Error, wire: &Kept<'_, W>) -> bool {
+        let is_safe = error.is_without_effect() || self.outbound.idempotent;
+        is_safe && wire.can_respond() && wire.is_whole()
+    }
+
+    /// Whether the try failed for its kept connection, which was most likely closed while idle, or for its stream alone: it
+    /// does not count then.
     fn was_stale(&self, error: Error, reused: bool) -> bool {
-        (reused || (error.is_unprocessed() && self.stale < STALE_TRIES))
-            && error.is_retriable(self.outbound.idempotent, reused)
+        let is_refused = error == Error::Unprocessed && self.stale < STALE_TRIES;
+        is_refused || (reused && matches!(error, Error::Closed | Error::Unprocessed))
+    }
+
+    /// Whether the operator wants another endpoint to be asked after this.
+    fn is_worth_another(&self, error: Error) -> bool {
+        let config = &self.upstream.config;
+        let is_wanted = error
+            .retry_on()
+            .is_some_and(|on| config.retry_on.contains(&on));
+        is_wanted && self.retries() < config.retries && self.upstream.may_retry(Instant::now())
+    }
+
+    fn retries(&self) -> u32 {
+        u32::try_from(self.tried.len()).unwrap_or(u32::MAX)
     }
 }

@@ -83,6 +83,7 @@ pub use self::lock::{LockError, ProxyLock};
 pub use self::news::{EventCounts, ListEvent};
 pub use self::peers::PeerFilter;
 use self::peers::Shared;
+pub use self::persist::save_as;
 use self::state::State;
 pub use self::status::{GeoStatus, InterfaceStatus, Status};
 pub use self::syn::SynStatus;

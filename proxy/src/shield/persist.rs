@@ -212,7 +212,7 @@ fn replace(state_dir: &Path, name: &str, bytes: &[u8]) -> Result<(), PersistErro
 }
 
 /// Writes beside the file and moves it into place, so that a crash leaves the old or the new one.
-pub(super) fn save_as(state_dir: &Path, file: &str, bytes: &[u8]) -> io::Result<()> {
+pub fn save_as(state_dir: &Path, file: &str, bytes: &[u8]) -> io::Result<()> {
     let path = state_dir.join(file);
     let beside = state_dir.join(format!(".{file}.{}", std::process::id()));
     let written = fs::create_dir_all(state_dir)

@@ -67,6 +67,8 @@ metrics! {
     UPSTREAM_REQUESTS_TOTAL Counter "openclaw_upstream_requests_total" "" ["upstream", "endpoint", "code"] "Requests sent to an endpoint, by the class of its answer; `none` when there was no usable answer.";
     UPSTREAM_CONNECTS_TOTAL Counter "openclaw_upstream_connects_total" "" ["upstream", "endpoint", "result"] "Connections tried to an endpoint; result is ok or failed.";
     UPSTREAM_RETRIES_TOTAL Counter "openclaw_upstream_retries_total" "" ["upstream"] "Requests sent again after the first attempt failed.";
+    DISCOVERY_LAST_SUCCESS Gauge "openclaw_discovery_last_success_timestamp_seconds" "seconds" ["upstream"] "When the sources of an upstream's endpoints, its names among them, last gave a good answer, as Unix time; the oldest of several. Absent before the first.";
+    DISCOVERY_ERRORS_TOTAL Counter "openclaw_discovery_errors_total" "" ["upstream"] "Questions to the sources of an upstream's endpoints that failed; what was found last serves on.";
     UPSTREAM_WAITING Gauge "openclaw_upstream_waiting" "" ["upstream"] "Requests that wait for an endpoint to have room, where `max_connections` says how much that is.";
     UPSTREAM_RESPONSE_TIME Histogram "openclaw_upstream_response_seconds" "seconds" ["upstream", "endpoint"] "From a request being sent to the head of the response.";
     MIRRORED_TOTAL Counter "openclaw_mirrored_requests_total" "" ["route", "result"] "Copies of requests for the mirror of a route; result is sent, failed, dropped (max_in_flight were under way, or the request was cut off) or too_large (max_body).";

@@ -56,6 +56,7 @@ fn snapshot(listeners: &[&str], routes: &[&str], upstreams: &[(&str, &[&str])]) 
         router: Router::new(&[]),
         listeners: Vec::new(),
         upstreams: setups.collect(),
+        secured: Vec::new(),
         limits: Vec::new(),
     }
 }

@@ -22,9 +22,13 @@ use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 use self::certificate::Loaded;
 pub use self::certificate::{CertificateFacts, Validity};
+pub use self::client::{ClientKeeper, ClientPart};
+pub use self::fault::TlsFault;
 use self::resolver::Resolver;
 
 mod certificate;
+mod client;
+mod fault;
 mod resolver;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -62,6 +66,15 @@ pub enum TlsError {
         path: PathBuf,
         source: rustls::Error,
     },
+    #[error("{} holds no certificate that endpoints' could be checked against", path.display())]
+    Authority {
+        path: PathBuf,
+        source: rustls::Error,
+    },
+    #[error(
+        "this system trusts no authority that an endpoint's certificate could be checked against; name one: `ca`"
+    )]
+    NoAuthorities,
     #[error("cannot set TLS up")]
     Setup { source: rustls::Error },
 }
@@ -80,15 +93,33 @@ impl TlsError {
     /// Which of the two files of a certificate is to blame.
     fn part(&self, index: usize, files: &Certificate) -> TlsPart {
         match self {
-            Self::Read { path, .. } if *path != files.cert => TlsPart::Key(index),
-            Self::KeyPem { .. } | Self::Mismatch { .. } | Self::Key { .. } => TlsPart::Key(index),
+            _ if self.is_of_key(files) => TlsPart::Key(index),
             Self::Read { .. }
+            | Self::KeyPem { .. }
+            | Self::Mismatch { .. }
+            | Self::Key { .. }
             | Self::CertificatePem { .. }
             | Self::NoCertificate { .. }
             | Self::CertificateSyntax { .. } => TlsPart::Cert(index),
             Self::ClientCa { .. } => TlsPart::ClientCa,
             Self::SelfSigned { .. } => TlsPart::SelfSigned,
-            Self::Setup { .. } => TlsPart::All,
+            Self::Authority { .. } | Self::NoAuthorities | Self::Setup { .. } => TlsPart::All,
+        }
+    }
+
+    /// Whether it is the key's file that is wrong, and not the certificate's.
+    fn is_of_key(&self, files: &Certificate) -> bool {
+        match self {
+            Self::Read { path, .. } => *path != files.cert,
+            Self::KeyPem { .. } | Self::Mismatch { .. } | Self::Key { .. } => true,
+            Self::CertificatePem { .. }
+            | Self::NoCertificate { .. }
+            | Self::CertificateSyntax { .. }
+            | Self::SelfSigned { .. }
+            | Self::ClientCa { .. }
+            | Self::Authority { .. }
+            | Self::NoAuthorities
+            | Self::Setup { .. } => false,
         }
     }
 }

@@ -1,11 +1,10 @@
 //! Connections to endpoints: who is next, the idle ones kept by this worker, and new ones within their deadline.
 
 mod choice;
+mod connect;
 mod streams;
 
 use std::cell::{Cell, RefCell};
-use std::io;
-use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,14 +12,15 @@ use std::time::{Duration, Instant};
 
 use openclaw_core::balance::{Balancer, Member, Pin};
 use openclaw_core::config::{self, Balance};
-use socket2::SockRef;
-use tokio::net::{TcpSocket, TcpStream};
+use openclaw_core::health::Budget;
 
 pub use self::choice::{Choice, Chosen};
+pub use self::connect::ConnectError;
+use self::connect::Manner;
 use self::streams::Streams;
 pub use self::streams::{Lease, Room, Turn};
-use crate::net::descriptors;
-use crate::snapshot::{Queue, ResolvedEndpoint, Standing, UpstreamSetup};
+use crate::net::Stream;
+use crate::snapshot::{ClientTls, Queue, ResolvedEndpoint, Standing, UpstreamSetup};
 
 /// How long an endpoint that refused a connection is passed over while others are left.
 const PASS_OVER: Duration = Duration::from_secs(2);
@@ -39,6 +39,8 @@ pub struct Upstream {
     pins: Vec<Pin>,
     balancer: RefCell<Balancer>,
     queue: Arc<Queue>,
+    /// Of this worker. Goes on from snapshot to snapshot.
+    budget: Rc<Cell<Budget>>,
     /// Idle connections of all endpoints together. Goes on from snapshot to snapshot, as they do.
     kept: Rc<Cell<usize>>,
 }
@@ -49,6 +51,7 @@ pub struct Endpoint {
     pub address: SocketAddr,
     pub label: Arc<str>,
     pub slot: Cell<u32>,
+    manner: Manner,
     standing: Arc<Standing>,
     idle: RefCell<Vec<Idle>>,
     /// Of its upstream.
@@ -58,18 +61,20 @@ pub struct Endpoint {
     /// Where the endpoint speaks HTTP/2.
     streams: Streams,
     passed_over_until: Cell<Option<Instant>>,
+    /// When it was last said that there is no TLS with it.
+    told: Cell<Option<Instant>>,
 }
 
 #[derive(Debug)]
 struct Idle {
-    tcp: TcpStream,
+    stream: Stream,
     since: Instant,
 }
 
 /// A connection to an endpoint, for one exchange.
 #[derive(Debug)]
 pub struct Connection {
-    pub tcp: TcpStream,
+    pub stream: Stream,
     pub endpoint: Rc<Endpoint>,
     /// It has carried a request before, so that the endpoint may have closed it meanwhile.
     pub reused: bool,
@@ -80,16 +85,21 @@ impl Upstream {
     /// `place` is which of how many workers this is.
     pub fn new(
         config: &config::Upstream,
-        setup: &UpstreamSetup,
+        (setup, tls): (&UpstreamSetup, Option<&ClientTls>),
         slot: u32,
         endpoint_slots: &[u32],
         former: Option<&Self>,
         place: (usize, usize),
     ) -> Self {
         let kept = former.map(|former| former.kept.clone()).unwrap_or_default();
+        let manner = Manner::new(config, tls);
         let known = |wanted: &ResolvedEndpoint| {
             let mut known = former?.endpoints.iter();
-            known.find(|known| known.address == wanted.address && known.label == wanted.label)
+            known.find(|known| {
+                known.address == wanted.address
+                    && known.label == wanted.label
+                    && known.manner == manner
+            })
         };
         let endpoints = setup
             .endpoints
@@ -98,7 +108,7 @@ impl Upstream {
             .map(|(index, endpoint)| {
                 let endpoint = known(endpoint)
                     .cloned()
-                    .unwrap_or_else(|| Rc::new(Endpoint::new(endpoint, kept.clone())));
+                    .unwrap_or_else(|| Rc::new(Endpoint::new(endpoint, &manner, kept.clone())));
                 endpoint.is_retired.set(false);
                 endpoint
                     .slot
@@ -127,6 +137,9 @@ impl Upstream {
             weights: members.iter().map(|member| member.weight).collect(),
             pins: setup.pins.clone(),
             queue: Arc::clone(&setup.queue),
+            budget: former
+                .map(|former| former.budget.clone())
+                .unwrap_or_default(),
             balancer: RefCell::new(Balancer::new(config.balance, &members, place)),
             kept,
         }
@@ -156,6 +169,21 @@ impl Upstream {
             Balance::LeastConnections | Balance::LeastTime | Balance::Random => true,
             Balance::RoundRobin | Balance::IpHash | Balance::UrlHash | Balance::Maglev => false,
         }
+    }
+
+    /// A request is going to be asked, for the first time.
+    pub fn will_ask(&self) {
+        let mut budget = self.budget.get();
+        budget.asked(self.config.retry_budget);
+        self.budget.set(budget);
+    }
+
+    /// Whether one more request may be asked again: if so, it counts.
+    pub fn may_retry(&self, now: Instant) -> bool {
+        let mut budget = self.budget.get();
+        let may = budget.spend(now);
+        self.budget.set(budget);
+        may
     }
 
     /// The endpoint was asked at `sent`, and began to answer at that time, with this status.
@@ -202,13 +230,15 @@ impl Upstream {
         }
     }
 
-    /// Keeps a connection for the next exchange, within `keepalive`.
+    /// Keeps a connection for the next exchange, within `keepalive`; one that was announced as a client's is nobody else's.
     pub fn keep(&self, connection: Connection, since: Instant) {
         let endpoint = &connection.endpoint;
-        if self.kept.get() < self.config.keepalive && !endpoint.is_retired.get() {
+        let is_anybodys = self.config.send_proxy_protocol.is_none();
+        let is_wanted = is_anybodys && !endpoint.is_retired.get();
+        if is_wanted && self.kept.get() < self.config.keepalive {
             self.kept.set(self.kept.get() + 1);
             endpoint.idle.borrow_mut().push(Idle {
-                tcp: connection.tcp,
+                stream: connection.stream,
                 since,
             });
         }
@@ -229,23 +259,24 @@ impl Upstream {
 impl Connection {
     /// The endpoint will see a reset and no clean end.
     pub fn reset_on_close(&self) {
-        // Where the option cannot be set the socket is gone already.
-        let _ = SockRef::from(&self.tcp).set_linger(Some(Duration::ZERO));
+        self.stream.reset_on_close();
     }
 }
 
 impl Endpoint {
-    fn new(resolved: &ResolvedEndpoint, kept: Rc<Cell<usize>>) -> Self {
+    fn new(resolved: &ResolvedEndpoint, manner: &Manner, kept: Rc<Cell<usize>>) -> Self {
         Self {
             address: resolved.address,
             label: resolved.label.clone(),
             slot: Cell::new(0),
+            manner: manner.clone(),
             standing: Arc::clone(&resolved.standing),
             idle: RefCell::default(),
             kept,
             is_retired: Cell::new(false),
             streams: Streams::default(),
             passed_over_until: Cell::new(None),
+            told: Cell::new(None),
         }
     }
 
@@ -263,44 +294,20 @@ impl Endpoint {
             .is_some_and(|until| now < until)
     }
 
-    /// The youngest idle connection at which nothing has arrived since its last response. The kernel is asked, not the
-    /// runtime's readiness flag, which is as old as the last turn of the event loop: bytes behind a response would be
+    /// The youngest idle connection at which nothing has arrived since its last response: bytes behind a response would be
     /// taken for the answer to somebody else's request.
     pub fn idle_connection(self: &Rc<Self>) -> Option<Connection> {
         loop {
-            let idle = self.idle.borrow_mut().pop()?;
+            let mut idle = self.idle.borrow_mut().pop()?;
             self.kept.set(self.kept.get() - 1);
-            let peek = SockRef::from(&idle.tcp).peek(&mut [MaybeUninit::uninit()]);
-            let silent = peek.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
-            if silent {
+            if idle.stream.is_silent() {
                 return Some(Connection {
-                    tcp: idle.tcp,
+                    stream: idle.stream,
                     endpoint: self.clone(),
                     reused: true,
                 });
             }
         }
-    }
-
-    /// Opens a new connection.
-    ///
-    /// # Errors
-    /// Of the socket; the caller bounds the time.
-    pub async fn connect(self: &Rc<Self>) -> io::Result<Connection> {
-        let socket = if self.address.is_ipv4() {
-            TcpSocket::new_v4()?
-        } else {
-            TcpSocket::new_v6()?
-        };
-        let socket = descriptors::spend(socket)?;
-        socket.set_nodelay(true)?;
-        let tcp = socket.connect(self.address).await?;
-        self.passed_over_until.set(None);
-        Ok(Connection {
-            tcp,
-            endpoint: self.clone(),
-            reused: false,
-        })
     }
 
     /// Notes that no connection could be had.

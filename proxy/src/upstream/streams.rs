@@ -146,7 +146,7 @@ impl Turn {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buffer_size(SEND_BUFFER)
             .initial_max_send_streams(self.0.streams.usual.get())
-            .handshake(connection.tcp)
+            .handshake(connection.stream)
             .await?;
         let shared = Rc::new(Shared {
             send,
@@ -186,6 +186,11 @@ impl Lease {
             shared: shared.clone(),
             endpoint: endpoint.clone(),
         }
+    }
+
+    /// Whether the connection is over TLS.
+    pub fn is_secured(&self) -> bool {
+        self.endpoint.is_secured()
     }
 
     /// The endpoint has answered on this connection.

@@ -35,7 +35,7 @@ fn upstream(keepalive: usize, addresses: &[SocketAddr], former: Option<&Upstream
         endpoints: endpoints.collect(),
         ..UpstreamSetup::default()
     };
-    Upstream::new(&config(keepalive), &setup, 0, &[], former, (0, 1))
+    Upstream::new(&config(keepalive), (&setup, None), 0, &[], former, (0, 1))
 }
 
 fn run(work: impl Future<Output = ()>) {
@@ -60,7 +60,7 @@ fn the_bound_holds_for_all_endpoints_together_and_places_come_back() {
         let now = Instant::now();
         let [a, b] = [&upstream.endpoints[0], &upstream.endpoints[1]];
         for endpoint in [a, b, a, b] {
-            let connection = endpoint.connect().await.unwrap();
+            let connection = endpoint.connect(None).await.unwrap();
             upstream.keep(connection, now);
         }
         assert_eq!(upstream.kept.get(), 2);
@@ -80,9 +80,9 @@ fn what_a_reload_leaves_out_is_closed_and_kept_no_more() {
         let ((_one, gone), (_other, stays)) = (origin().await, origin().await);
         let before = upstream(8, &[gone, stays], None);
         let now = Instant::now();
-        let under_way = before.endpoints[0].connect().await.unwrap();
+        let under_way = before.endpoints[0].connect(None).await.unwrap();
         for endpoint in &before.endpoints {
-            before.keep(endpoint.connect().await.unwrap(), now);
+            before.keep(endpoint.connect(None).await.unwrap(), now);
         }
         before.retire();
         let after = upstream(8, &[stays], Some(&before));
@@ -91,7 +91,7 @@ fn what_a_reload_leaves_out_is_closed_and_kept_no_more() {
         before.keep(under_way, now);
         assert_eq!(after.kept.get(), 1, "an old exchange leaves nothing behind");
         assert!(before.endpoints[0].idle_connection().is_none());
-        let still = before.endpoints[1].connect().await.unwrap();
+        let still = before.endpoints[1].connect(None).await.unwrap();
         before.keep(still, now);
         assert_eq!(
             after.kept.get(),

@@ -139,6 +139,7 @@ mod tests {
             config,
             listeners: Vec::new(),
             upstreams: Vec::new(),
+            secured: Vec::new(),
             limits: Vec::new(),
         });
         let sockets = vec![BoundSocket {

@@ -26,6 +26,9 @@ pub(crate) struct Arguments {
     /// Take this toolchain for the kernel program, and look again even if one was found before
     #[arg(long)]
     toolchain: Option<Kind>,
+    /// Install Chromium as well, 300 MB, for the tests that are ignored without it
+    #[arg(long)]
+    with_browser: bool,
 }
 
 /// Where a toolchain for the kernel program comes from.
@@ -55,7 +58,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if counts.is_ok() {
         say("counts of instructions: valgrind is here");
     }
-    let packages = both(both(compiler, tests), counts);
+    let mut packages = both(both(compiler, tests), counts);
+    if arguments.with_browser {
+        packages = both(packages, install_packages(packages::BROWSER));
+    }
     match (toolchain, packages) {
         (Ok(toolchain), packages) => {
             say(format!("kernel program: {}", toolchain.name));

@@ -37,6 +37,9 @@ pub(crate) const BUILD: Set = &[
 /// What counts instructions.
 pub(crate) const COUNTS: Set = &[("valgrind", "valgrind")];
 
+/// What is too large to be installed without being asked for.
+pub(crate) const BROWSER: Set = &[("chromium", "chromium")];
+
 /// What puts proxies under load, and checks their answers before.
 pub(crate) const LOADS: Set = &[
     ("curl", "curl"),

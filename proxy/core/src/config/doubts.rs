@@ -19,6 +19,7 @@ pub(super) fn find(config: &Config, places: &Places) -> Vec<Problem> {
     } = config;
     let doubts = listeners.iter().flat_map(of_listener);
     let doubts = doubts.chain(upstreams.iter().flat_map(twice));
+    let doubts = doubts.chain(upstreams.iter().filter_map(insecure));
     let unread = doubts.chain(of_autoban(autoban, routes));
     let mut problems: Vec<Problem> = unread
         .filter_map(|(path, complaint)| places.problem(Severity::Warning, &path, complaint))
@@ -80,6 +81,19 @@ fn twice(upstream: &Upstream) -> Vec<Doubt> {
         Some((at, complaint.hint("for a larger share, give it a `weight`")))
     });
     doubts.collect()
+}
+
+/// TLS that hides nothing from whoever is on the way.
+fn insecure(upstream: &Upstream) -> Option<Doubt> {
+    upstream.tls.as_ref().filter(|tls| tls.insecure)?;
+    let at = path(&["upstream", &upstream.name, "tls", "insecure"]);
+    let complaint = Complaint::new(
+        "INSECURE: any certificate is taken, so anybody on the way to the endpoints can read and change everything",
+    );
+    Some((
+        at,
+        complaint.hint("name their authority instead: tls = { ca = \"ca.pem\" }"),
+    ))
 }
 
 fn of_autoban(autoban: &Autoban, routes: &[Route]) -> Vec<Doubt> {

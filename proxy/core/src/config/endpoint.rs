@@ -17,7 +17,7 @@ pub struct Endpoint {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum EndpointAddress {
     Ip(SocketAddr),
-    /// Resolved when the configuration is loaded.
+    /// Resolved when the configuration is loaded, and again when the answer has grown old.
     Name {
         host: String,
         port: u16,
@@ -47,7 +47,15 @@ pub(super) static KEYS: keys::Section = keys::Section {
 };
 
 pub(super) fn read_all(section: &Section<'_>) -> Option<Vec<Endpoint>> {
-    let items = section.items("endpoints")?;
+    // Beside a source of endpoints there need be none here.
+    let items = if section.has("discover") {
+        section.items_if_present("endpoints")
+    } else {
+        section.items("endpoints")?
+    };
+    if items.is_empty() && section.has("discover") {
+        return Some(Vec::new());
+    }
     if items.is_empty() {
         let hint = "write endpoints = [\"127.0.0.1:3000\"]";
         let complaint = Complaint::new("an upstream needs at least one endpoint").hint(hint);
@@ -84,7 +92,7 @@ fn endpoint(node: &Node) -> Result<EndpointAddress, Unread> {
     Ok(endpoint_address(values::string(node)?)?)
 }
 
-/// Reads `127.0.0.1:9001`, `[::1]:9001`, `app.internal:8080`, `http://app.internal` or `builtin:demo`.
+/// Reads `127.0.0.1:9001`, `[::1]:9001`, `app.internal:8080`, `http://app.internal`, `https://app.internal` or `builtin:demo`.
 pub fn endpoint_address(text: &str) -> Result<EndpointAddress, Complaint> {
     let wrong = |why: &str| {
         Complaint::new(format!("`{text}` is not an endpoint: {why}"))
@@ -96,13 +104,10 @@ pub fn endpoint_address(text: &str) -> Result<EndpointAddress, Complaint> {
             _ => Err(wrong("no such builtin").hint("did you mean \"builtin:demo\"?")),
         };
     }
-    if text.starts_with("https://") {
-        return Err(Complaint::new(
-            "this version does not support TLS to endpoints (`https://`)",
-        ));
-    }
-    let (authority, default_port) = match text.strip_prefix("http://") {
-        Some(rest) => (rest.strip_suffix('/').unwrap_or(rest), Some(80)),
+    let url = text.strip_prefix("http://").map(|rest| (rest, 80));
+    let url = url.or_else(|| text.strip_prefix("https://").map(|rest| (rest, 443)));
+    let (authority, default_port) = match url {
+        Some((rest, port)) => (rest.strip_suffix('/').unwrap_or(rest), Some(port)),
         None => (text, None),
     };
     if authority.contains(['/', '?', '#', '@']) {
@@ -159,6 +164,12 @@ mod tests {
         check("http://127.0.0.1/", Some("127.0.0.1:80"));
         check("http://127.0.0.1:3000", Some("127.0.0.1:3000"));
         check("http://[::1]", Some("[::1]:80"));
+        check("https://127.0.0.1", Some("127.0.0.1:443"));
+        check("https://App.internal/", Some("app.internal:443 by name"));
+        check(
+            "https://app.internal:8443",
+            Some("app.internal:8443 by name"),
+        );
         check("App.internal:8080", Some("app.internal:8080 by name"));
         check("http://app.internal", Some("app.internal:80 by name"));
         check("localhost:3000", Some("localhost:3000 by name"));
@@ -174,7 +185,8 @@ mod tests {
             "app:x",
             "http://",
             "http://app/path",
-            "https://app",
+            "https://app/path",
+            "https://",
             "http://user@app",
             "ftp://app:80",
             "builtin:other",

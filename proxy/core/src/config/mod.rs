@@ -5,6 +5,7 @@
 
 mod admin;
 mod autoban;
+mod discover;
 mod document;
 mod doubts;
 mod endpoint;
@@ -42,11 +43,13 @@ mod udp;
 mod unclosed;
 pub mod units;
 mod upstream;
+mod upstream_tls;
 mod values;
 mod variables;
 
 pub use admin::Admin;
 pub use autoban::{Autoban, Thresholds};
+pub use discover::Discover;
 pub use endpoint::{Endpoint, EndpointAddress, endpoint_address};
 pub use format::format;
 pub use geo::{Geo, GeoRule};
@@ -75,7 +78,8 @@ pub use sticky::{Secret, Sticky};
 pub use syn::{Syn, SynMode, SynVariant};
 pub use tls::{Certificate, Tls, TlsVersion};
 pub use udp::Udp;
-pub use upstream::{Balance, Upstream, UpstreamProtocol};
+pub use upstream::{Balance, RetryOn, Upstream, UpstreamProtocol};
+pub use upstream_tls::UpstreamTls;
 
 /// What is served when there is no file.
 pub const DEFAULT: &str = include_str!("../../../../config/default.toml");

@@ -69,6 +69,9 @@ fn members<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
 fn shape(key: &Key) -> Map<String, Value> {
     match (key.kind, key.fields) {
         ("table", Some(fields)) => object(fields),
+        ("table or boolean", Some(fields)) => {
+            members([("anyOf", json!([{ "type": "boolean" }, object(fields)]))])
+        }
         ("tables by name", Some(fields)) => by_name(object(fields).into()),
         ("list of tables", Some(fields)) => one_or_more(&object(fields).into()),
         // One name, or tables that say more about each.

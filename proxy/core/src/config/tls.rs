@@ -18,7 +18,7 @@ pub struct Tls {
     pub client_ca: Option<PathBuf>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
     pub cert: PathBuf,
     pub key: PathBuf,
@@ -88,10 +88,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<Tls> {
             .collect();
         read.into_iter().collect()
     });
-    let min = section.value(
-        "min",
-        values::choice(&[("1.2", TlsVersion::V1_2), ("1.3", TlsVersion::V1_3)]),
-    );
+    let min = section.value("min", version);
     let self_signed = section.list("self_signed", subject);
     let client_ca = section.optional("client_ca", |node| section.reader.path(node));
     let tls = Tls {
@@ -113,7 +110,11 @@ pub(super) fn read(section: &Section<'_>) -> Option<Tls> {
     Some(tls)
 }
 
-fn read_certificate(section: &Section<'_>) -> Option<Certificate> {
+pub(super) fn version(node: &Node) -> Result<TlsVersion, Unread> {
+    values::choice(&[("1.2", TlsVersion::V1_2), ("1.3", TlsVersion::V1_3)])(node)
+}
+
+pub(super) fn read_certificate(section: &Section<'_>) -> Option<Certificate> {
     let cert = section.value("cert", |node| section.reader.path(node));
     let key = section.value("key", |node| section.reader.path(node));
     Some(Certificate {

@@ -33,6 +33,19 @@ pub fn duration(text: &str) -> Result<Duration, Complaint> {
         })
 }
 
+/// Reads `"20%"`, from 0 to 100.
+pub fn percent(text: &str) -> Result<u32, Complaint> {
+    let wrong = || {
+        Complaint::new(format!("`{text}` is not a share"))
+            .hint("write a number from 0 to 100 and a percent sign, such as \"20%\"")
+    };
+    let (number, unit) = split_number(text).ok_or_else(wrong)?;
+    let share = u32::try_from(number).ok();
+    share
+        .filter(|share| *share <= 100 && unit == "%")
+        .ok_or_else(wrong)
+}
+
 /// Reads `"64k"`, `"10m"`, `"10g"` or a plain number of bytes; k is 1024.
 pub fn size(text: &str) -> Result<u64, Complaint> {
     let hint = "write a number of bytes, or one with k, m or g, such as \"64k\"";
@@ -210,7 +223,7 @@ mod tests {
     use std::fmt::Debug;
     use std::time::Duration;
 
-    use super::{Rate, bind_address, duration, prefix, rate, size};
+    use super::{Rate, bind_address, duration, percent, prefix, rate, size};
     use crate::config::problem::Complaint;
 
     /// `Err("")` accepts any hint.
@@ -243,6 +256,16 @@ mod tests {
         }
         check(duration, "99999999999d", Err("36600d"));
         check(duration, "18446744073709551615d", Err("36600d"));
+    }
+
+    #[test]
+    fn shares_are_in_hundredths_and_at_most_the_whole() {
+        check(percent, "0%", Ok(0));
+        check(percent, "20%", Ok(20));
+        check(percent, "100%", Ok(100));
+        for wrong in ["", "%", "20", "101%", "-1%", "2.5%", "20 %", "20percent"] {
+            check(percent, wrong, Err("20%"));
+        }
     }
 
     #[test]

@@ -3,20 +3,31 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::discover::{self, Discover};
 use super::endpoint::{self, Endpoint};
 use super::health::{self, Health};
 use super::keys::{self, Key};
-use super::reader::Section;
+use super::problem::Complaint;
+use super::reader::{Section, Told};
 use super::sticky::{self, Sticky};
+use super::upstream_tls::{self, UpstreamTls};
 use super::values;
 use crate::health::Rules;
+use crate::proxy_protocol::Version;
 
 #[derive(Clone, Debug)]
 pub struct Upstream {
     pub name: Arc<str>,
+    /// Empty only beside `discover`.
     pub endpoints: Vec<Endpoint>,
+    /// Where more of them come from.
+    pub discover: Option<Discover>,
     pub balance: Balance,
     pub protocol: UpstreamProtocol,
+    /// Absent: in the clear.
+    pub tls: Option<UpstreamTls>,
+    /// How endpoints are told whose connection it is; absent: they are not.
+    pub send_proxy_protocol: Option<Version>,
     pub connect_timeout: Duration,
     /// From the request being sent to the response head, and between two reads of its body.
     pub response_timeout: Duration,
@@ -30,6 +41,10 @@ pub struct Upstream {
     /// How many exchanges wait for a place, over all workers, and how long.
     pub queue: usize,
     pub queue_timeout: Duration,
+    /// After which failures another endpoint is asked.
+    pub retry_on: Vec<RetryOn>,
+    /// How many retries there may be for a hundred requests.
+    pub retry_budget: u32,
     pub health: Option<Health>,
     pub breaker: Option<Rules>,
     pub sticky: Option<Sticky>,
@@ -45,6 +60,26 @@ pub enum Balance {
     UrlHash,
     Maglev,
 }
+
+/// What another endpoint may do better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryOn {
+    /// No connection came to be.
+    Connect,
+    /// The endpoint closed, reset or refused before its answer had begun.
+    Reset,
+    /// What it answered is no HTTP.
+    BadResponse,
+    /// Its answer did not begin in time.
+    Timeout,
+}
+
+const RETRY_ON: [(&str, RetryOn); 4] = [
+    ("connect", RetryOn::Connect),
+    ("reset", RetryOn::Reset),
+    ("bad_response", RetryOn::BadResponse),
+    ("timeout", RetryOn::Timeout),
+];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpstreamProtocol {
@@ -70,9 +105,16 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "endpoints",
             "list of endpoints",
             "[\"127.0.0.1:9001\", { address = \"127.0.0.1:9002\", weight = 3 }, \"http://app.internal:8080\"]",
-            "Addresses, host names, http:// URLs, or \"builtin:demo\". A table gives an endpoint a weight.",
+            "Addresses, host names, http:// or https:// URLs, or \"builtin:demo\". A table gives an endpoint a weight. Names are looked up again when the time to live of their addresses is over. May be left out beside `discover`.",
         )
         .fields(&endpoint::KEYS),
+        Key::optional(
+            "discover",
+            "table",
+            "{ dns = \"app.internal:8080\" }",
+            "Where endpoints come from that are not written here. What was learnt last is kept while a source does not answer, over restarts as well.",
+        )
+        .fields(&discover::KEYS),
         Key::default(
             "balance",
             "word",
@@ -83,7 +125,20 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "protocol",
             "word",
             "\"h1\"",
-            "What the endpoints speak: h1, or h2 (in the clear, with prior knowledge), which gRPC needs.",
+            "What the endpoints speak: h1, or h2, which gRPC needs: agreed upon where there is `tls` (ALPN), with prior knowledge in the clear.",
+        ),
+        Key::optional(
+            "tls",
+            "table or boolean",
+            "{ ca = \"ca.pem\", server_name = \"app.internal\" }",
+            "TLS to the endpoints. `true` is the same as an empty table. Absent: in the clear, unless all endpoints are https:// URLs.",
+        )
+        .fields(&upstream_tls::KEYS),
+        Key::optional(
+            "send_proxy_protocol",
+            "word",
+            "\"v2\"",
+            "Tells endpoints the client's address ahead of everything else, TLS too: v1 is a line of text, v2 octets. Each connection is one client's then, so none is kept for the next request; not with `protocol = \"h2\"`, where clients share them. Probes say that they are the proxy's own.",
         ),
         Key::default(
             "connect_timeout",
@@ -106,8 +161,8 @@ pub(super) static KEYS: keys::Section = keys::Section {
         Key::default(
             "retries",
             "number",
-            "1",
-            "How often a request is tried again when that is safe.",
+            "3",
+            "How many more endpoints are asked when one has failed and asking again is safe: nothing was sent, or the method may be repeated (GET, HEAD, OPTIONS, TRACE, PUT, DELETE), the client has seen nothing of an answer, and the body, if there is one, has not gone beyond 64 KiB.",
         ),
         Key::default(
             "keepalive",
@@ -133,6 +188,18 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "\"1s\"",
             "How long a request waits for an endpoint before it is refused with 503, upstream.saturated.",
         ),
+        Key::default(
+            "retry_on",
+            "list of words",
+            "[\"connect\", \"reset\", \"bad_response\", \"timeout\"]",
+            "After which failures another endpoint is asked: connect, no connection; reset, the endpoint closed before its answer had begun; bad_response, its answer is no HTTP; timeout, it did not answer within `response_timeout`. After all but connect only if the method may be repeated, or the endpoint says that it has not looked at the request.",
+        ),
+        Key::default(
+            "retry_budget",
+            "percent",
+            "\"20%\"",
+            "So many of a worker's requests may be asked again, besides ten a second: what fails everywhere is not asked everywhere. What is not used up stays, up to a thousand.",
+        ),
         Key::optional(
             "health",
             "table",
@@ -156,18 +223,21 @@ pub(super) static KEYS: keys::Section = keys::Section {
         .fields(&sticky::KEYS),
     ],
     later: &[
-        ("tls", "TLS to endpoints (`tls`)"),
-        ("send_proxy_protocol", "the PROXY protocol to endpoints (`send_proxy_protocol`)"),
     ],
 };
 
 pub(super) fn read(name: String, section: &Section<'_>) -> Option<Upstream> {
     let endpoints = endpoint::read_all(section);
+    let discover = section
+        .section("discover")
+        .map(|section| discover::read(&section));
     let balance = section.value("balance", values::choice(&BALANCES));
     let protocol = section.value(
         "protocol",
         values::choice(&[("h1", UpstreamProtocol::H1), ("h2", UpstreamProtocol::H2)]),
     );
+    let tls = upstream_tls::read(section, endpoints.as_deref().unwrap_or_default());
+    let send_proxy_protocol = read_send_proxy_protocol(section, protocol);
     let connect_timeout = section.value("connect_timeout", values::duration);
     let response_timeout = section.value("response_timeout", values::duration);
     let tunnel_timeout = section.value("tunnel_timeout", values::duration);
@@ -176,6 +246,8 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Upstream> {
     let max_connections = section.optional("max_connections", values::count(1, 1_000_000));
     let queue = section.value("queue", values::count(0, 1_000_000));
     let queue_timeout = section.value("queue_timeout", values::duration);
+    let retry_on = section.list("retry_on", values::choice(&RETRY_ON));
+    let retry_budget = section.value("retry_budget", values::percent);
     let health = section
         .section("health")
         .map(|section| health::read(&section));
@@ -188,8 +260,14 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Upstream> {
     Some(Upstream {
         name: Arc::from(name),
         endpoints: endpoints?,
+        discover: match discover {
+            Some(read) => Some(read?),
+            None => None,
+        },
         balance: balance?,
         protocol: protocol?,
+        tls: tls.ok()?,
+        send_proxy_protocol: send_proxy_protocol.ok()?,
         connect_timeout: connect_timeout?,
         response_timeout: response_timeout?,
         tunnel_timeout: tunnel_timeout?,
@@ -198,6 +276,8 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Upstream> {
         max_connections: max_connections.ok()?,
         queue: queue? as usize,
         queue_timeout: queue_timeout?,
+        retry_on: retry_on?,
+        retry_budget: retry_budget?,
         health: match health {
             Some(read) => Some(read?),
             None => None,
@@ -213,17 +293,45 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Upstream> {
     })
 }
 
+fn read_send_proxy_protocol(
+    section: &Section<'_>,
+    protocol: Option<UpstreamProtocol>,
+) -> Result<Option<Version>, Told> {
+    let key = "send_proxy_protocol";
+    let version = section.optional(
+        key,
+        values::choice(&[("v1", Version::V1), ("v2", Version::V2)]),
+    );
+    let version = version?;
+    if version.is_some() && protocol == Some(UpstreamProtocol::H2) {
+        let complaint = Complaint::new(
+            "over HTTP/2 clients share a connection, which this can name one client for only",
+        );
+        section.complain(
+            key,
+            complaint.hint("leave it out: X-Forwarded-For names the client"),
+        );
+        return Err(Told);
+    }
+    Ok(version)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
-    use super::{BALANCES, KEYS};
+    use super::{BALANCES, KEYS, RETRY_ON};
 
-    #[test]
-    fn every_way_to_balance_is_told() {
-        let key = KEYS.keys.iter().find(|key| key.name == "balance").unwrap();
-        for (word, _) in BALANCES {
+    fn check<'a>(name: &str, words: impl IntoIterator<Item = &'a str>) {
+        let key = KEYS.keys.iter().find(|key| key.name == name).unwrap();
+        for word in words {
             assert!(key.doc.contains(word), "{word}");
         }
+    }
+
+    #[test]
+    fn every_word_is_told() {
+        check("balance", BALANCES.map(|(word, _)| word));
+        check("retry_on", RETRY_ON.map(|(word, _)| word));
     }
 }

@@ -82,6 +82,20 @@ pub(super) fn rate(node: &Node) -> Result<units::Rate, Unread> {
     Ok(units::rate(text)?)
 }
 
+/// A share in hundredths.
+pub(super) fn percent(node: &Node) -> Result<u32, Unread> {
+    if let Value::Integer(number) = &node.value {
+        let hint = format!("did you mean \"{number}%\"?");
+        return Err(Complaint::new("a share needs a percent sign")
+            .hint(hint)
+            .into());
+    }
+    let Value::String(text) = &node.value else {
+        return Err(expected("a share such as \"20%\"", node));
+    };
+    Ok(units::percent(text)?)
+}
+
 /// A duration that is not zero: a deadline of zero would refuse everything.
 pub(super) fn duration(node: &Node) -> Result<Duration, Unread> {
     let duration = any_duration(node)?;

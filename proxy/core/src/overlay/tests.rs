@@ -175,7 +175,7 @@ fn targets_of_routes_have_other_weights() {
 }
 
 #[test]
-fn a_registry_tells_when_something_is_different() {
+fn a_registry_replaces_its_own_set_only() {
     let endpoint = |text: &str| Endpoint {
         address: config::endpoint_address(text).unwrap(),
         weight: 1,
@@ -183,12 +183,14 @@ fn a_registry_tells_when_something_is_different() {
     let mut discovered = Discovered::default();
     let (app, dns, file): (Arc<str>, Arc<str>, Arc<str>) =
         ("app".into(), "dns".into(), "file".into());
-    assert!(discovered.set(&app, &dns, vec![endpoint("10.0.0.1:80")]));
-    assert!(!discovered.set(&app, &dns, vec![endpoint("10.0.0.1:80")]));
-    assert!(discovered.set(&app, &file, vec![endpoint("10.0.0.2:80")]));
-    assert_eq!(discovered.of("app").count(), 2);
-    assert!(!discovered.retain(|_, _| true));
-    assert!(discovered.retain(|_, registry| registry == "file"));
-    let left: Vec<_> = discovered.of("app").collect();
-    assert_eq!(left, [(&file, &endpoint("10.0.0.2:80"))]);
+    discovered.set(&app, &dns, vec![endpoint("10.0.0.3:80")]);
+    discovered.set(&app, &file, vec![endpoint("10.0.0.2:80")]);
+    discovered.set(&app, &dns, vec![endpoint("10.0.0.1:80")]);
+    let found: Vec<_> = discovered.of("app").collect();
+    let expected = [
+        (&dns, &endpoint("10.0.0.1:80")),
+        (&file, &endpoint("10.0.0.2:80")),
+    ];
+    assert_eq!(found, expected);
+    assert_eq!(discovered.of("other").count(), 0);
 }

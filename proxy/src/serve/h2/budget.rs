@@ -1,6 +1,7 @@
 //! How many `WINDOW_UPDATE` frames a client may send.
 
 use super::connection::Connection;
+use super::flow::Outbound;
 use super::frame::{Code, Violation};
 use crate::serve::multiplexed::Spent;
 
@@ -30,10 +31,18 @@ impl Updates {
     }
 }
 
+/// A window below this is starved, and an update below this feeds it by crumbs.
+const CRUMB: u32 = 256;
+
+/// Whether an update opens a starved window by next to nothing, which makes us send DATA frames that are mostly head.
+pub(super) fn dribbles(window: &Outbound, increment: u32) -> bool {
+    window.available() < CRUMB as usize && increment < CRUMB
+}
+
 impl Connection {
-    /// A `WINDOW_UPDATE` came; `dribble`: it opened a starved window by next to nothing.
-    pub(super) fn window_updated(&mut self, dribble: bool) -> Result<(), Violation> {
-        if dribble || !self.updates.spend() {
+    /// A `WINDOW_UPDATE` came, one that dribbles or another.
+    pub(super) fn window_updated(&mut self, dribbles: bool) -> Result<(), Violation> {
+        if dribbles || !self.updates.spend() {
             self.budget.glitch(1)?;
         }
         Ok(())

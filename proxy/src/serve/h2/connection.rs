@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use openclaw_core::message::HeaderList;
 
-use super::budget::Updates;
+use super::budget::{Updates, dribbles};
 use super::farewell::{self, Farewell};
 use super::flow::{CONNECTION_WINDOW, Inbound, Outbound, STREAM_WINDOW};
 use super::frame::{self, Code, Frame, PREFACE, Violation};
@@ -187,7 +187,7 @@ impl Connection {
             }
             Frame::GoAway => {
                 self.leave();
-                Ok(())
+                Ok(self.budget.glitch(1)?)
             }
             Frame::SettingsAck | Frame::Priority | Frame::Unknown => Ok(self.budget.glitch(1)?),
         }
@@ -219,7 +219,7 @@ impl Connection {
         if increment == 0 {
             return Err(Violation::protocol("WINDOW_UPDATE of 0 on the connection"));
         }
-        self.window_updated(false)?;
+        self.window_updated(dribbles(&self.outbound, increment))?;
         if !self.outbound.shift(i64::from(increment)) {
             return Err(Violation {
                 code: Code::FlowControl,

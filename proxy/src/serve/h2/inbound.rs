@@ -2,14 +2,13 @@
 
 use openclaw_core::message::{Fault, HeaderList};
 
+use super::budget::dribbles;
 use super::connection::{Connection, Life, OpenBlock};
 use super::frame::{Code, Violation};
 use super::hpack::Decoded;
 use super::stream::Own;
 use crate::serve::multiplexed::{Arrival, Cut, Response, Stream, WRONG_LENGTH, spare};
 
-/// A window below this is starved, and an update below this feeds it by crumbs.
-const CRUMB: u32 = 256;
 /// Room for a header block beyond what its decoded size may be.
 const BLOCK_SLACK: usize = 16 * 1024;
 
@@ -92,6 +91,9 @@ impl Connection {
         let mut list = spare::list();
         let decoded = self.decode(octets, &mut list)?;
         self.last = block.stream;
+        if decoded == Decoded::TooLarge {
+            self.budget.oversize()?;
+        }
         if self.life == Life::Leaving || self.streams.is_full(self.limits.max_streams) {
             spare::give_list(list);
             self.send_reset(block.stream, Code::RefusedStream);
@@ -134,6 +136,9 @@ impl Connection {
                 "trailers without END_STREAM (RFC 9113 §8.1)",
             ))
         };
+        if decoded == Decoded::TooLarge {
+            self.budget.oversize()?;
+        }
         if let Some(fault) = fault {
             return self.stream_error(slot, Code::Protocol, Cut::Fault(fault));
         }
@@ -167,7 +172,7 @@ impl Connection {
                 if ends {
                     self.farewell_over(id);
                 }
-                return Ok(());
+                return self.too_late(payload);
             }
             self.send_reset(id, Code::StreamClosed);
             return Ok(self.budget.reset()?);
@@ -177,7 +182,7 @@ impl Connection {
         };
         let error = if !stream.is_live() {
             self.credit_connection(flow);
-            return Ok(());
+            return self.too_late(payload);
         } else if stream.request_ended {
             Some((Code::StreamClosed, Cut::Gone))
         } else if !stream.own.inbound.take(flow) {
@@ -196,6 +201,14 @@ impl Connection {
         stream.wake();
         if padding > 0 {
             self.credit(slot, padding);
+        }
+        Ok(())
+    }
+
+    /// DATA of a stream that we have reset may have been under way; what carries nothing is of no use all the same.
+    fn too_late(&mut self, payload: &[u8]) -> Result<(), Violation> {
+        if payload.is_empty() {
+            self.budget.glitch(1)?;
         }
         Ok(())
     }
@@ -225,12 +238,12 @@ impl Connection {
         let Some((slot, stream)) = live else {
             return self.window_updated(false);
         };
-        let starved = stream.own.outbound.available() < CRUMB as usize;
+        let dribbles = dribbles(&stream.own.outbound, increment);
         let fits = stream.own.outbound.shift(i64::from(increment));
         if fits && increment > 0 && stream.response != Response::Ended {
             stream.wake();
         }
-        self.window_updated(starved && increment < CRUMB)?;
+        self.window_updated(dribbles)?;
         if increment == 0 {
             self.stream_error(slot, Code::Protocol, Cut::Gone)
         } else if !fits {

@@ -25,6 +25,12 @@ impl multiplexed::Connection for Connection {
         &mut self.streams
     }
 
+    fn blame(&mut self) {
+        if let Err(spent) = self.budget.reset() {
+            self.fail(spent.into());
+        }
+    }
+
     fn refuse(&mut self, slot: u32, fault: Fault) {
         if let Err(violation) = self.stream_error(slot, Code::Protocol, Cut::Fault(fault)) {
             self.fail(violation);
@@ -153,9 +159,7 @@ impl multiplexed::Connection for Connection {
             self.send_reset(stream.id, Code::Internal);
         } else if !stream.request_ended {
             self.bid_farewell(stream.id);
-            if let Err(spent) = self.budget.reset() {
-                self.fail(spent.into());
-            }
+            self.blame();
         }
     }
 }

@@ -40,6 +40,12 @@ impl multiplexed::Connection for State {
         &mut self.streams
     }
 
+    fn blame(&mut self) {
+        if let Err(spent) = self.budget.reset() {
+            self.fail(spent.into());
+        }
+    }
+
     fn refuse(&mut self, slot: u32, fault: Fault) {
         if let Err(violation) = self.stream_error(slot, Code::MessageError, Cut::Fault(fault)) {
             self.fail(violation);

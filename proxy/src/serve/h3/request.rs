@@ -153,6 +153,9 @@ impl State {
                 )
             })?;
         }
+        if decoded == Decoded::TooLarge {
+            self.budget.oversize()?;
+        }
         if stream.own.part == Part::Nothing {
             stream.own.part = Part::Head;
             stream.own.is_connect = is_connect(&list);

@@ -9,6 +9,8 @@ pub(in crate::serve) const MAX_RESETS: u32 = 200;
 pub(in crate::serve) const MAX_GLITCHES: u32 = 1000;
 /// How many glitches an answered request makes good.
 const EARNED_GLITCHES: u32 = 16;
+/// What a header list over the limit counts as: a few octets may unfold into all of it.
+const OVERSIZE_GLITCHES: u32 = 100;
 /// How often time makes some of it good: ten resets a second are a map that is dragged about, or a video that is searched.
 pub(in crate::serve) const FORGIVE: Duration = Duration::from_secs(10);
 const FORGIVEN_RESETS: u32 = 100;
@@ -40,6 +42,12 @@ impl Budget {
     /// Frames that were of no use, or one that costs as much as so many.
     pub(in crate::serve) fn glitch(&mut self, cost: u32) -> Result<(), Spent> {
         spend(&mut self.glitches, cost, "too many frames without use")
+    }
+
+    /// A header list was larger than its limit.
+    pub(in crate::serve) fn oversize(&mut self) -> Result<(), Spent> {
+        let detail = "too many header lists over the limit";
+        spend(&mut self.glitches, OVERSIZE_GLITCHES, detail)
     }
 
     /// A request got its whole answer.

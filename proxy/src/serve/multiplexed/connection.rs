@@ -27,6 +27,9 @@ pub(in crate::serve) trait Connection {
 
     fn streams(&mut self) -> &mut Streams<Self::Id, Self::Own>;
 
+    /// A stream was cut because its client let us wait too long: that counts like a reset.
+    fn blame(&mut self);
+
     /// A request is malformed: an error of its stream (RFC 9113 §8.1.1, RFC 9114 §4.1.2).
     fn refuse(&mut self, slot: u32, fault: Fault);
 

@@ -75,6 +75,9 @@ fn abort<C: Connection>(connection: &mut C, slot: u32, reason: Reason) {
         Failure::Internal
     };
     connection.abort(slot, failure);
+    if reason == Reason::Timeout {
+        connection.blame();
+    }
 }
 
 impl<C: Connection> Wire for StreamWire<C> {

@@ -18,6 +18,8 @@ geo = { database = "c", deny = "ZZ" }
 lists = [{ name = "drop", file = "a" }]
 [upstream.app]
 endpoints = [{ address = "127.0.0.1:80" }]
+tls = { certificate = { cert = "a", key = "b" } }
+discover = { dns = "a:80" }
 health = {}
 breaker = {}
 sticky = { cookie = "c" }
@@ -115,6 +117,16 @@ fn document(section: &Section, key: &Key) -> String {
             format!("{listener}tls = {{ certificates = [{{ {inline} }}] }}")
         }
         "upstream" => format!("{listener}[upstream.app]\n{lines}\n"),
+        "upstream.tls" => format!("{listener}{app}tls = {{ {inline} }}\n"),
+        "upstream.tls.certificate" => {
+            format!("{listener}{app}tls = {{ certificate = {{ {inline} }} }}\n")
+        }
+        "upstream.discover" if matches!(key.name, "dns" | "srv") => {
+            format!("{listener}[upstream.app]\ndiscover = {{ {inline} }}\n")
+        }
+        "upstream.discover" => {
+            format!("{listener}[upstream.app]\ndiscover = {{ dns = \"a:80\", {inline} }}\n")
+        }
         "upstream.health" if matches!(key.name, "host" | "status" | "body") => {
             format!("{listener}{app}health = {{ path = \"/\", {inline} }}\n")
         }

@@ -7,12 +7,14 @@
 )]
 
 mod accepted;
+mod discover;
 mod fuzz;
 mod keys;
 mod problems;
 mod reference;
 mod rejected;
 mod routes;
+mod secure;
 mod upstream_policy;
 
 use std::collections::BTreeMap;

@@ -281,10 +281,6 @@ fn listeners_are_checked() {
 #[test]
 fn upstreams_are_checked() {
     upstream("endpoints = []", "at least one endpoint");
-    upstream(
-        "endpoints = [\"https://a\"]",
-        "does not support TLS to endpoints",
-    );
     upstream("endpoints = [\"a\"]", "it has no port");
     upstream("endpoints = [{ weight = 1 }]", "missing key `address`");
     upstream(
@@ -309,9 +305,6 @@ fn upstreams_are_checked() {
     upstream("health = { every = \"0s\" }", "longer than zero");
     upstream("breaker = { failures = 0 }", "out of range");
     upstream("breaker = { half_open = 1 }", "unknown key `half_open`");
-    for key in ["tls", "send_proxy_protocol"] {
-        upstream(&format!("{key} = 1"), "this version does not support");
-    }
 }
 
 #[test]

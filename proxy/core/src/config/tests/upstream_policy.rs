@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{accepted, rejected};
-use crate::config::Upstream;
+use crate::config::{RetryOn, Upstream};
 
 fn text(keys: &str) -> String {
     format!(
@@ -34,4 +34,26 @@ fn an_endpoint_may_have_a_limit_and_requests_wait_within_bounds() {
     refused("queue = -1", "out of range");
     refused("queue_timeout = \"0s\"", "longer than zero");
     refused("queue_timeout = 5", "a duration needs a unit");
+}
+
+#[test]
+fn what_is_asked_again_has_kinds_and_a_budget() {
+    let absent = read("");
+    assert_eq!((absent.retries, absent.retry_budget), (3, 20));
+    assert_eq!(
+        absent.retry_on,
+        [
+            RetryOn::Connect,
+            RetryOn::Reset,
+            RetryOn::BadResponse,
+            RetryOn::Timeout
+        ]
+    );
+    let given = read("retry_on = \"connect\"\nretry_budget = \"0%\"");
+    assert_eq!(given.retry_on, [RetryOn::Connect]);
+    assert_eq!(given.retry_budget, 0);
+    assert_eq!(read("retry_on = []").retry_on, []);
+    refused("retry_on = [\"conect\"]", "did you mean `connect`?");
+    refused("retry_budget = \"120%\"", "is not a share");
+    refused("retry_budget = 20", "a share needs a percent sign");
 }

@@ -84,6 +84,7 @@ impl Stage {
             config,
             listeners: Vec::new(),
             upstreams: Vec::new(),
+            secured: Vec::new(),
             limits: Vec::new(),
         });
         let local = Rc::new(Local::new(

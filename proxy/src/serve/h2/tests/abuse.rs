@@ -7,22 +7,23 @@ use super::server::{MAX_HEADER, run};
 use crate::serve::h2::End;
 use crate::serve::h2::flow::CONNECTION_WINDOW;
 use crate::serve::h2::frame::{
-    CONTINUATION, Code, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PADDED, PING, PRIORITY,
-    RST_STREAM,
+    ACK, CONTINUATION, Code, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PADDED, PING,
+    PRIORITY, RST_STREAM, SETTINGS,
 };
 
-/// Sends the frames of `flood` until the server says GOAWAY, at most 20 000 of them.
+const FRAMES: u32 = 4000;
+
+/// Sends the frames of `flood` until the server says GOAWAY, at most [`FRAMES`] of them.
 fn check_flood(why: &str, first: &[u8], mut flood: impl FnMut(u32) -> Vec<u8>, most: u32) {
     run(async {
         let mut raw = Raw::open().await;
         raw.send(first).await;
         let mut octets = Vec::new();
-        for at in 0..20_000 {
+        for at in 0..FRAMES {
             octets.extend(flood(at));
         }
         let log = std::rc::Rc::clone(&raw.served.log);
-        let frames = 20_000;
-        assert!(most < frames);
+        assert!(most < FRAMES);
         let (mut read, mut write) = tokio::io::split(raw.served.pipe);
         let writer = tokio::task::spawn_local(async move {
             tokio::io::AsyncWriteExt::write_all(&mut write, &octets)
@@ -66,21 +67,18 @@ fn floods_end_in_goaway() {
         |at| [get(id(at), "/hold"), reset(id(at))].concat(),
         210,
     );
-    check_flood(
-        "resets made by us",
-        b"",
-        |at| [get(id(at), "/hold"), update(id(at), 0)].concat(),
-        450,
-    );
-    check_flood(
-        "malformed requests",
-        b"",
-        |at| f(HEADERS, END_HEADERS, id(at), &block(&[("A", "b")])),
-        450,
-    );
     check_flood("too many streams", b"", |at| get(id(at), "/hold"), 400);
     check_flood("pings", b"", |_| f(PING, 0, 0, &[0; 8]), 1100);
     check_flood("settings", b"", |_| settings(&[]), 120);
+    let sizes = |at: u32| settings(&[(1, 4096 * (at % 2))]);
+    check_flood("table sizes to and fro", b"", sizes, 120);
+    let acks = |_| f(SETTINGS, ACK, 0, b"");
+    check_flood("acknowledgements of nothing", b"", acks, 10);
+    let goaways = |_| f(GOAWAY, 0, 0, &[0; 8]);
+    check_flood("farewells", &get(1, "/hold"), goaways, 10);
+    check_flood("resets of closed streams", &get(1, "/"), |_| reset(1), 10);
+    let unfolding = |at| f(HEADERS, END_HEADERS | END_STREAM, id(at), &[0x82; 1000]);
+    check_flood("header lists that unfold", b"", unfolding, 100);
     check_flood("priorities", b"", |_| f(PRIORITY, 0, 1, &[0; 5]), 10);
     check_flood("unknown frames", b"", |_| f(0xee, 0, 1, b""), 10);
     check_flood("empty DATA", &post(1, "/hold"), |_| f(DATA, 0, 1, b""), 10);
@@ -108,6 +106,8 @@ fn floods_end_in_goaway() {
         |_| update(1, 1),
         10,
     );
+    let ends = |_| f(DATA, END_STREAM, 1, b"");
+    check_flood("more than one end", &post(1, "/hold"), ends, 10);
     check_flood("updates of the connection", b"", |_| update(0, 1), 10);
     let crumbs = [settings(&[(4, 0)]), get(1, "/length/1000000")].concat();
     check_flood(
@@ -116,6 +116,52 @@ fn floods_end_in_goaway() {
         |_| update(1, 1),
         1010,
     );
+    let wide = [settings(&[(4, 0x7fff_ffff)]), get(1, "/length/1000000")].concat();
+    let why = "a connection that opens by one octet";
+    check_flood(why, &wide, |_| update(0, 1), 1020);
+}
+
+/// The frames of a stream that is wrong.
+type Breach<'a> = &'a dyn Fn(u32) -> Vec<u8>;
+
+/// Frames after which we have to reset a stream that the client need not reset itself (CVE-2025-8671).
+#[test]
+fn a_client_that_makes_us_reset_its_streams_pays_for_it() {
+    let trailers = block(&[("a", "b")]);
+    let short = block(&[
+        (":method", "POST"),
+        (":scheme", "https"),
+        (":path", "/hold"),
+        (":authority", "test"),
+        ("content-length", "1"),
+    ]);
+    let breaches: [(&str, Breach<'_>); 7] = [
+        ("WINDOW_UPDATE of 0", &|id| {
+            [get(id, "/hold"), update(id, 0)].concat()
+        }),
+        ("a window that overflows", &|id| {
+            [get(id, "/hold"), update(id, 0x7fff_ffff)].concat()
+        }),
+        ("DATA behind the end", &|id| {
+            [get(id, "/hold"), f(DATA, 0, id, b"x")].concat()
+        }),
+        ("HEADERS behind the end", &|id| {
+            let more = f(HEADERS, END_HEADERS | END_STREAM, id, &trailers);
+            [get(id, "/hold"), more].concat()
+        }),
+        ("trailers that do not end the stream", &|id| {
+            [post(id, "/hold"), f(HEADERS, END_HEADERS, id, &trailers)].concat()
+        }),
+        ("more DATA than was declared", &|id| {
+            [f(HEADERS, END_HEADERS, id, &short), f(DATA, 0, id, b"xx")].concat()
+        }),
+        ("malformed requests", &|id| {
+            f(HEADERS, END_HEADERS, id, &block(&[("A", "b")]))
+        }),
+    ];
+    for (why, breach) in breaches {
+        check_flood(why, b"", |at| breach(2 * at + 1), 450);
+    }
 }
 
 #[test]

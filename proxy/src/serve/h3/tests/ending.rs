@@ -9,7 +9,7 @@ use super::messages::{f, request};
 use super::pair::Pair;
 use super::setup::Setup;
 use crate::serve::h3::code::Code;
-use crate::serve::h3::frame::DATA;
+use crate::serve::h3::frame::{DATA, HEADERS};
 use crate::serve::h3::{End, Pending};
 use crate::serve::multiplexed::{MAX_GLITCHES, MAX_RESETS};
 
@@ -94,6 +94,20 @@ fn cancelling_without_end_ends_the_connection() {
     assert_eq!(pair.close_code(), Some(Code::ExcessiveLoad as u64));
     assert_eq!(pair.log.started.borrow().len(), MAX_RESETS as usize + 1);
     assert_eq!((pair.log.alive.get(), pair.log.most.get()), (0, 1));
+}
+
+#[test]
+fn header_lists_over_the_limit_end_the_connection() {
+    let mut pair = Pair::new();
+    // 42 octets each, decoded (RFC 9204 §3.2.1): `:method: GET` of the static table.
+    let unfolding = f(HEADERS, &[&[0, 0][..], &[0xd1; 1000]].concat());
+    let mut asked = 0;
+    while pair.end.is_none() && asked < 100 {
+        pair.ask(&unfolding);
+        asked += 1;
+    }
+    assert_eq!(pair.close_code(), Some(Code::ExcessiveLoad as u64));
+    assert!(asked < 20, "{asked}");
 }
 
 #[test]

@@ -1,0 +1,113 @@
+//! SRV records as endpoints (RFC 2782), and the time an answer is good for.
+
+use std::time::Duration;
+
+use super::{Endpoint, Target, TooMany, set};
+
+/// One SRV record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// The lowest is used first.
+    pub priority: u16,
+    /// The share among those of one priority.
+    pub weight: u16,
+    /// Where it listens.
+    pub port: u16,
+    /// As the record has it, with or without the final dot.
+    pub target: String,
+}
+
+/// What is wrong with an answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ServiceError {
+    /// A record that nothing can be connected to.
+    #[error("the record of `{target}` has port 0")]
+    Port {
+        /// Its target.
+        target: String,
+    },
+    /// More records than are taken.
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
+}
+
+/// The endpoints of the records. A lone record whose target is the root says that the service is not offered: the set is empty.
+///
+/// A weight of 0 counts as 1, beside weights that are meant a small share.
+///
+/// # Errors
+/// A record that makes no sense, or too many of them.
+pub fn services(records: Vec<Service>) -> Result<Vec<Endpoint>, ServiceError> {
+    let mut endpoints = Vec::with_capacity(records.len());
+    for record in records {
+        let host = record.target.trim_end_matches('.').to_ascii_lowercase();
+        if host.is_empty() {
+            continue;
+        }
+        if record.port == 0 {
+            return Err(ServiceError::Port { target: host });
+        }
+        endpoints.push(Endpoint {
+            priority: record.priority,
+            target: Target::Name {
+                host,
+                port: record.port,
+            },
+            weight: u32::from(record.weight.max(1)),
+            zone: None,
+        });
+    }
+    Ok(set(endpoints)?)
+}
+
+/// The time that all of an answer is good for, by the times to live of its records.
+pub fn time_to_live(records: impl IntoIterator<Item = u32>) -> Duration {
+    let shortest = records.into_iter().min().unwrap_or_default();
+    Duration::from_secs(shortest.into())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    fn record(priority: u16, weight: u16, port: u16, target: &str) -> Service {
+        Service {
+            priority,
+            weight,
+            port,
+            target: target.to_owned(),
+        }
+    }
+
+    #[test]
+    fn records_become_endpoints() {
+        let records = vec![
+            record(10, 0, 8081, "B.internal."),
+            record(0, 5, 8080, "a.internal"),
+        ];
+        let endpoints = services(records).unwrap();
+        let told: Vec<String> = endpoints
+            .iter()
+            .map(|one| format!("{} {} {}", one.priority, one.weight, one.target))
+            .collect();
+        assert_eq!(told, ["0 5 a.internal:8080", "10 1 b.internal:8081"]);
+    }
+
+    #[test]
+    fn a_service_that_is_not_offered_has_no_endpoints() {
+        assert_eq!(services(vec![record(0, 0, 0, ".")]).unwrap(), []);
+        let error = services(vec![record(0, 0, 0, "a.")]).unwrap_err();
+        assert_eq!(error.to_string(), "the record of `a` has port 0");
+        let many = (0..5000).map(|n| record(0, 0, 80, &format!("h{n}")));
+        let error = services(many.collect()).unwrap_err();
+        assert_eq!(error, ServiceError::TooMany(TooMany(5000)));
+    }
+
+    #[test]
+    fn the_shortest_time_to_live_counts() {
+        assert_eq!(time_to_live([300, 5, 60]), Duration::from_secs(5));
+        assert_eq!(time_to_live([]), Duration::ZERO);
+    }
+}

@@ -1,0 +1,183 @@
+//! One source that is followed: what it said last, since when it says nothing, and the task that asks it.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+use openclaw_core::config::Discover;
+use openclaw_core::discovery::{Endpoint, difference, rhythm, set};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::error::DiscoverError;
+use super::name_of;
+use crate::telemetry::chain;
+
+/// What is known of a source.
+#[derive(Debug)]
+pub(super) struct Follower {
+    pub(super) source: Discover,
+    last: RefCell<Option<Last>>,
+    failing: RefCell<Option<Failing>>,
+    errors: Cell<u64>,
+    /// How often it has been asked to the end.
+    rounds: watch::Sender<u64>,
+    /// Whoever loads a configuration tells what came of the first round.
+    is_told: Cell<bool>,
+    /// Ends a rest early.
+    wanted: Notify,
+    /// That of all followers: something is to be served differently.
+    changed: Rc<Notify>,
+}
+
+/// The last good answer.
+#[derive(Clone, Debug)]
+pub(super) struct Last {
+    pub(super) endpoints: Rc<[Endpoint]>,
+    pub(super) at: SystemTime,
+}
+
+/// What went wrong, and how often one behind the other.
+#[derive(Clone, Debug)]
+pub(super) struct Failing {
+    pub(super) why: String,
+    count: u32,
+}
+
+/// A follower with the task that asks for it, which ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Followed {
+    pub(super) follower: Rc<Follower>,
+    task: JoinSet<()>,
+}
+
+impl Followed {
+    pub(super) fn new(follower: Follower) -> Self {
+        Self {
+            follower: Rc::new(follower),
+            task: JoinSet::new(),
+        }
+    }
+
+    pub(super) fn run<Task: Future<Output = ()> + 'static>(
+        &mut self,
+        task: impl FnOnce(Rc<Follower>) -> Task,
+    ) {
+        self.task.spawn_local(task(Rc::clone(&self.follower)));
+    }
+}
+
+impl Follower {
+    /// `last` is what was kept on the disk.
+    pub(super) fn new(
+        source: Discover,
+        last: Option<Last>,
+        is_told: bool,
+        changed: &Rc<Notify>,
+    ) -> Self {
+        Self {
+            source,
+            last: RefCell::new(last),
+            failing: RefCell::default(),
+            errors: Cell::default(),
+            rounds: watch::channel(0).0,
+            is_told: Cell::new(is_told),
+            wanted: Notify::new(),
+            changed: Rc::clone(changed),
+        }
+    }
+
+    /// The last good answer.
+    pub(super) fn last(&self) -> Option<Last> {
+        self.last.borrow().clone()
+    }
+
+    /// What went wrong since.
+    pub(super) fn failing(&self) -> Option<Failing> {
+        self.failing.borrow().clone()
+    }
+
+    pub(super) fn errors(&self) -> u64 {
+        self.errors.get()
+    }
+
+    /// How often it has been asked.
+    pub(super) fn round(&self) -> u64 {
+        *self.rounds.borrow()
+    }
+
+    /// Waits until it has been asked more often than that.
+    pub(super) async fn after(&self, round: u64) {
+        let mut rounds = self.rounds.subscribe();
+        // The sender is here, so that there is no end to the waiting but that.
+        let _ = rounds.wait_for(|now| *now > round).await;
+    }
+
+    /// Asks now rather than later.
+    pub(super) fn want(&self) {
+        self.wanted.notify_one();
+    }
+
+    /// Waits before it is asked again; less if somebody wants it.
+    pub(super) async fn rest(&self, time: Duration) {
+        // Whichever comes first.
+        let _ = timeout(time, self.wanted.notified()).await;
+    }
+
+    /// Takes what came of a question; gives back how long to wait after an error.
+    pub(super) fn learn(
+        &self,
+        answer: Result<Vec<Endpoint>, DiscoverError>,
+    ) -> Result<(), Duration> {
+        let answer = answer.and_then(|endpoints| Ok(set(endpoints)?));
+        let outcome = match answer {
+            Ok(endpoints) => {
+                self.took(endpoints);
+                Ok(())
+            }
+            Err(error) => Err(self.failed(&error)),
+        };
+        self.is_told.set(false);
+        self.rounds.send_modify(|rounds| *rounds += 1);
+        outcome
+    }
+
+    fn took(&self, endpoints: Vec<Endpoint>) {
+        let before = self.last.borrow().clone();
+        let known = before.as_ref().map_or(&[][..], |last| &*last.endpoints);
+        let change = difference(known, &endpoints);
+        let source = name_of(&self.source);
+        if self.failing.take().is_some() {
+            let endpoints = endpoints.len();
+            tracing::info!(source, endpoints, "endpoints are found again");
+        }
+        let is_new = before.is_none() || change != difference(&[], &[]);
+        if is_new && before.is_some() {
+            let (added, removed, changed) = (change.added, change.removed, change.changed);
+            tracing::info!(source, added, removed, changed, "endpoints have changed");
+        }
+        *self.last.borrow_mut() = Some(Last {
+            endpoints: endpoints.into(),
+            at: SystemTime::now(),
+        });
+        if is_new {
+            self.changed.notify_one();
+        }
+    }
+
+    fn failed(&self, error: &DiscoverError) -> Duration {
+        self.errors.set(self.errors.get() + 1);
+        let mut failing = self.failing.borrow_mut();
+        let count = failing.as_ref().map_or(1, |failing| failing.count + 1);
+        let why = chain(error);
+        if count == 1 && !self.is_told.get() {
+            let source = name_of(&self.source);
+            let kept = self.last().map_or(0, |last| last.endpoints.len());
+            tracing::warn!(source, kept, "endpoints are not found: {why}");
+        }
+        *failing = Some(Failing { why, count });
+        rhythm::back_off(count, fastrand::f64())
+    }
+}

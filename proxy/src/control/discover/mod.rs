@@ -1,0 +1,391 @@
+//! Finds endpoints that are not written down, on the control plane: one task a source, whose last good answer is what serves. Names of
+//! endpoints that are written down are followed the same way.
+//!
+//! A source that fails costs nothing but news: what it said last is kept, over reloads and, in the state directory, over restarts.
+
+mod dns;
+mod error;
+mod follower;
+mod kept;
+mod status;
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use openclaw_core::config::{self, Discover, EndpointAddress, Upstream};
+use openclaw_core::discovery::{Endpoint, Target, in_use};
+use openclaw_core::overlay::Discovered;
+use tokio::sync::Notify;
+use tokio::task::spawn_local;
+use tokio::time::{sleep, timeout};
+
+use self::dns::Resolvers;
+use self::follower::{Followed, Follower, Last};
+use self::kept::Kept;
+use super::state::Control;
+use crate::shield::show_seconds;
+
+/// A load waits so long for sources that are new to it, and for names to be looked up again.
+const WITHIN: Duration = Duration::from_secs(10);
+/// A change waits so long for names that are new in it.
+const SOON: Duration = Duration::from_secs(2);
+/// Changes that come closer together are served as one.
+const GATHER: Duration = Duration::from_millis(200);
+/// How old the times on the disk grow.
+const KEEP_EVERY: Duration = Duration::from_mins(1);
+
+/// Everything that is followed. A clone is the same.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Discovery(Rc<Hub>);
+
+#[derive(Debug, Default)]
+struct Hub {
+    followed: RefCell<HashMap<Discover, Followed>>,
+    /// What the configuration that serves wants; a refused one must not cost it its endpoints.
+    serving: RefCell<HashSet<Discover>>,
+    /// What was wanted last.
+    latest: RefCell<HashSet<Discover>>,
+    resolvers: Rc<Resolvers>,
+    changed: Rc<Notify>,
+    kept: RefCell<Option<Kept>>,
+}
+
+/// How eager a load is for news.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ask {
+    /// Names are looked up now, whatever is known of them, and what comes of it is told by the one who asks.
+    All,
+    /// Only what is not known is asked for.
+    Unknown,
+}
+
+/// What cannot be found out now.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{why}")]
+pub struct Failure {
+    why: String,
+    /// How many endpoints it goes on with, and how old they are.
+    kept: usize,
+    age: Option<Duration>,
+}
+
+impl Failure {
+    /// What serves meanwhile.
+    pub(super) fn hint(&self) -> String {
+        match (self.kept, self.age) {
+            (0, _) | (_, None) => {
+                "it has no address until somebody knows it; it is asked for again every few seconds"
+                    .to_owned()
+            }
+            (1, Some(age)) => format!(
+                "the one that it had {} ago serves on",
+                show_seconds(age.as_secs())
+            ),
+            (kept, Some(age)) => format!(
+                "the {kept} that it had {} ago serve on",
+                show_seconds(age.as_secs())
+            ),
+        }
+    }
+}
+
+impl Discovery {
+    /// One that follows, and that begins with what an earlier process learnt.
+    pub(super) fn open(state_dir: &Path) -> Self {
+        Self(Rc::new(Hub {
+            kept: RefCell::new(Some(Kept::read(state_dir))),
+            ..Hub::default()
+        }))
+    }
+
+    /// Whether sources are followed; else names are looked up once, and nobody else is asked.
+    fn follows(&self) -> bool {
+        self.0.kept.borrow().is_some()
+    }
+
+    /// Follows these, and waits for what is not known yet.
+    pub(super) async fn follow(&self, written: HashSet<Discover>, ask: Ask) {
+        if !self.follows() {
+            return self.look_up_once(written).await;
+        }
+        let within = match ask {
+            Ask::All => WITHIN,
+            Ask::Unknown => SOON,
+        };
+        // What does not answer in time goes on being asked, and changes are served when it does.
+        let _ = timeout(within, async {
+            self.start(&written, ask).await;
+            let named = self.names_within(&written);
+            self.start(&named, ask).await;
+        })
+        .await;
+        let mut latest = self.names_within(&written);
+        latest.extend(written);
+        *self.0.latest.borrow_mut() = latest;
+    }
+
+    async fn start(&self, wanted: &HashSet<Discover>, ask: Ask) {
+        let mut waiting = Vec::new();
+        for source in wanted {
+            let follower = self.follower(source, ask);
+            let round = follower.round();
+            let again = ask == Ask::All && matches!(source, Discover::Dns { .. });
+            if again && round > 0 {
+                follower.want();
+            }
+            if again || round == 0 {
+                waiting.push(async move { follower.after(round).await });
+            }
+        }
+        join_all(waiting).await;
+    }
+
+    fn follower(&self, source: &Discover, ask: Ask) -> Rc<Follower> {
+        let mut followed = self.0.followed.borrow_mut();
+        let followed = followed.entry(source.clone()).or_insert_with(|| {
+            let kept = self.0.kept.borrow();
+            let last = kept.as_ref().and_then(|kept| kept.of(source));
+            let follower = Follower::new(source.clone(), last, ask == Ask::All, &self.0.changed);
+            let mut followed = Followed::new(follower);
+            if self.follows() {
+                self.run(&mut followed, source.clone());
+            }
+            followed
+        });
+        Rc::clone(&followed.follower)
+    }
+
+    fn run(&self, followed: &mut Followed, source: Discover) {
+        let resolvers = Rc::clone(&self.0.resolvers);
+        match source {
+            Discover::Dns {
+                host,
+                port,
+                resolver,
+            } => followed
+                .run(|follower| dns::follow_name(follower, resolvers, (host, port, resolver))),
+            Discover::Srv { name, resolver } => {
+                followed.run(|follower| dns::follow_service(follower, resolvers, (name, resolver)));
+            }
+        }
+    }
+
+    async fn look_up_once(&self, written: HashSet<Discover>) {
+        let names = written.into_iter().filter_map(|source| {
+            let follower = self.follower(&source, Ask::All);
+            let Discover::Dns {
+                host,
+                port,
+                resolver: None,
+            } = source
+            else {
+                return None;
+            };
+            Some(async move {
+                let answer = self.0.resolvers.addresses(&host, port, None).await;
+                // There is no next time.
+                let _ = follower.learn(answer.map(|(endpoints, _)| endpoints));
+            })
+        });
+        join_all(names).await;
+    }
+
+    /// The names that the answers of sources consist of.
+    fn names_within(&self, written: &HashSet<Discover>) -> HashSet<Discover> {
+        let followed = self.0.followed.borrow();
+        let mut names = HashSet::new();
+        for source in written {
+            let last = followed.get(source).and_then(|one| one.follower.last());
+            for endpoint in last.iter().flat_map(|last| last.endpoints.iter()) {
+                names.extend(name(source, &endpoint.target));
+            }
+        }
+        names
+    }
+
+    /// What was asked for last serves from now: what it does not want is followed no more.
+    pub(super) fn take(&self) {
+        *self.0.serving.borrow_mut() = self.0.latest.take();
+        self.forget();
+    }
+
+    /// What was asked for last does not serve.
+    pub(super) fn forget(&self) {
+        let serving = self.0.serving.borrow();
+        self.0
+            .followed
+            .borrow_mut()
+            .retain(|source, _| serving.contains(source));
+    }
+
+    /// What is known of a name that is written down.
+    pub(super) fn name(&self, host: &str, port: u16) -> (Vec<SocketAddr>, Option<Failure>) {
+        let source = Discover::Dns {
+            host: host.to_owned(),
+            port,
+            resolver: None,
+        };
+        let last = self.last(&source);
+        let found = last.iter().flat_map(|last| last.endpoints.iter());
+        (found.filter_map(address).collect(), self.failure(&source))
+    }
+
+    /// The endpoints of upstreams that are not written down.
+    pub(super) fn discovered(&self, upstreams: &[Upstream]) -> Discovered {
+        let mut discovered = Discovered::default();
+        for upstream in upstreams {
+            if let Some(source) = &upstream.discover {
+                discovered.set(&upstream.name, &kind_of(source).into(), self.found(source));
+            }
+        }
+        discovered
+    }
+
+    /// The endpoints that a source has now, with the addresses of their names.
+    fn found(&self, source: &Discover) -> Vec<config::Endpoint> {
+        let Some(answer) = self.last(source) else {
+            return Vec::new();
+        };
+        let resolved = answer.endpoints.iter().flat_map(|endpoint| {
+            let addresses = match (&endpoint.target, name(source, &endpoint.target)) {
+                (Target::Ip(address), _) => vec![*address],
+                (Target::Name { .. }, Some(name)) => {
+                    let last = self.last(&name);
+                    let found = last.iter().flat_map(|last| last.endpoints.iter());
+                    found.filter_map(address).collect()
+                }
+                (Target::Name { .. }, None) => Vec::new(),
+            };
+            addresses.into_iter().map(|address| {
+                let found = config::Endpoint {
+                    address: EndpointAddress::Ip(address),
+                    weight: endpoint.weight,
+                };
+                (endpoint.priority, found)
+            })
+        });
+        in_use(resolved)
+    }
+
+    /// Writes what is known to the disk.
+    fn keep(&self) {
+        let followed = self.0.followed.borrow();
+        if let Some(kept) = &mut *self.0.kept.borrow_mut()
+            && !followed.is_empty()
+        {
+            kept.write(followed.values().map(|one| &*one.follower));
+        }
+    }
+
+    fn last(&self, source: &Discover) -> Option<Last> {
+        let followed = self.0.followed.borrow();
+        followed.get(source)?.follower.last()
+    }
+
+    /// Why a source says nothing now.
+    pub(super) fn failure(&self, source: &Discover) -> Option<Failure> {
+        let followed = self.0.followed.borrow();
+        let follower = &followed.get(source)?.follower;
+        let last = follower.last();
+        let why = match follower.failing() {
+            Some(failing) => failing.why,
+            // It was given no time.
+            None if follower.round() == 0 && self.follows() => "no answer yet".to_owned(),
+            None => return None,
+        };
+        Some(Failure {
+            why,
+            kept: last.as_ref().map_or(0, |last| last.endpoints.len()),
+            age: last.map(|last| last.at.elapsed().unwrap_or_default()),
+        })
+    }
+}
+
+/// The word for a kind of source.
+pub(super) fn kind_of(source: &Discover) -> &'static str {
+    match source {
+        Discover::Dns { .. } => "dns",
+        Discover::Srv { .. } => "srv",
+    }
+}
+
+/// What tells a source from all others, on the disk. No token is in it.
+fn key_of(source: &Discover) -> String {
+    let name = name_of(source);
+    match source {
+        Discover::Dns {
+            resolver: Some(resolver),
+            ..
+        }
+        | Discover::Srv {
+            resolver: Some(resolver),
+            ..
+        } => format!("{name} at {resolver}"),
+        Discover::Dns { resolver: None, .. } | Discover::Srv { resolver: None, .. } => name,
+    }
+}
+
+/// What a source is called in logs. No token is in it.
+fn name_of(source: &Discover) -> String {
+    match source {
+        Discover::Dns { host, port, .. } => format!("dns {host}:{port}"),
+        Discover::Srv { name, .. } => format!("srv {name}"),
+    }
+}
+
+/// A name that is written down, as a source.
+pub(super) fn named(address: &EndpointAddress) -> Option<Discover> {
+    match address {
+        EndpointAddress::Name { host, port } => Some(Discover::Dns {
+            host: host.clone(),
+            port: *port,
+            resolver: None,
+        }),
+        EndpointAddress::Ip(_) | EndpointAddress::Demo => None,
+    }
+}
+
+fn address(endpoint: &Endpoint) -> Option<SocketAddr> {
+    match endpoint.target {
+        Target::Ip(address) => Some(address),
+        Target::Name { .. } => None,
+    }
+}
+
+/// The name in an answer as a source of its own, asked for where the answer came from.
+fn name(source: &Discover, target: &Target) -> Option<Discover> {
+    let Target::Name { host, port } = target else {
+        return None;
+    };
+    let resolver = match source {
+        Discover::Dns { .. } => return None,
+        Discover::Srv { resolver, .. } => *resolver,
+    };
+    Some(Discover::Dns {
+        host: host.clone(),
+        port: *port,
+        resolver,
+    })
+}
+
+/// Serves what is found and keeps it on the disk, for as long as the proxy runs.
+pub(super) fn attend(control: &Rc<Control>) {
+    let control = Rc::clone(control);
+    spawn_local(async move {
+        let discovery = control.discovery.clone();
+        loop {
+            // A set that does not change grows older on the disk only.
+            let changed = timeout(KEEP_EVERY, discovery.0.changed.notified()).await;
+            if changed.is_ok() {
+                control.serve_found().await;
+            }
+            discovery.keep();
+            sleep(GATHER).await;
+        }
+    });
+}

@@ -1,0 +1,133 @@
+//! A wire that remembers the beginning of a request's body, so that another endpoint can be given the whole of it.
+
+use std::task::{Context, Poll};
+
+use openclaw_core::message::{Field, ResponseHead};
+use openclaw_core::reason::Reason;
+
+use super::wire::{BodyPart, Wire, WireError};
+
+/// A longer body is sent once.
+const MAX_KEPT: usize = 64 * 1024;
+
+/// See the module.
+pub(super) struct Kept<'a, W> {
+    wire: &'a mut W,
+    /// What has been taken from the wire, while it is all of it.
+    bytes: Vec<u8>,
+    /// So much of that has been taken by the try at hand.
+    taken: usize,
+    keeps: bool,
+    /// More has been taken than is kept.
+    is_lost: bool,
+}
+
+impl<'a, W: Wire> Kept<'a, W> {
+    pub(super) fn new(wire: &'a mut W, keeps: bool) -> Self {
+        Self {
+            wire,
+            bytes: Vec::new(),
+            taken: 0,
+            keeps,
+            is_lost: false,
+        }
+    }
+
+    /// Whether all of the body can be had once more.
+    pub(super) fn is_whole(&self) -> bool {
+        !self.is_lost
+    }
+
+    /// Begins anew.
+    pub(super) fn rewind(&mut self) {
+        self.taken = 0;
+    }
+
+    fn again(&self) -> &[u8] {
+        self.bytes.get(self.taken..).unwrap_or_default()
+    }
+
+    fn forget(&mut self) {
+        self.keeps = false;
+        if self.again().is_empty() {
+            self.bytes = Vec::new();
+            self.taken = 0;
+        }
+    }
+}
+
+impl<W: Wire> Wire for Kept<'_, W> {
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyPart, WireError>> {
+        if self.again().is_empty() {
+            self.wire.poll_body(cx)
+        } else {
+            Poll::Ready(Ok(BodyPart::Data))
+        }
+    }
+
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.wire.poll_gone(cx)
+    }
+
+    fn body(&self) -> &[u8] {
+        match self.again() {
+            [] => self.wire.body(),
+            again => again,
+        }
+    }
+
+    fn consume(&mut self, count: usize) {
+        if !self.again().is_empty() {
+            self.taken = (self.taken + count).min(self.bytes.len());
+            return;
+        }
+        if self.keeps && self.bytes.len() + count <= MAX_KEPT {
+            let fresh = self.wire.body();
+            self.bytes
+                .extend_from_slice(fresh.get(..count).unwrap_or(fresh));
+            self.taken = self.bytes.len();
+        } else if count > 0 {
+            self.is_lost = true;
+            self.forget();
+        }
+        self.wire.consume(count);
+    }
+
+    fn trailers(&self) -> &[u8] {
+        self.wire.trailers()
+    }
+
+    fn inform(&mut self, head: &ResponseHead<'_>) {
+        self.wire.inform(head);
+    }
+
+    fn respond(&mut self, head: &ResponseHead<'_>) {
+        // Nobody else is asked any more.
+        self.forget();
+        self.wire.respond(head);
+    }
+
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        payload: &[u8],
+    ) -> Poll<Result<usize, WireError>> {
+        self.wire.poll_send(cx, payload)
+    }
+
+    fn finish(&mut self, trailers: &[Field<'_>]) {
+        self.wire.finish(trailers);
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WireError>> {
+        self.wire.poll_flush(cx)
+    }
+
+    fn abort(&mut self, reason: Reason) {
+        self.wire.abort(reason);
+    }
+
+    fn can_respond(&self) -> bool {
+        self.wire.can_respond()
+    }
+}

@@ -1,0 +1,174 @@
+//! Names as sources: A, AAAA and SRV records, their times to live, and name servers that fail.
+
+use std::fs;
+use std::net::TcpListener;
+
+use super::{answering, config, ip, proxy, sample, wait_for};
+use crate::control::address;
+use crate::support::{Dns, Folder, Origin, Proxy, openclaw, wait_until};
+
+fn discover(dns: &Dns, name: &str) -> String {
+    let resolver = dns.address();
+    format!("discover = {{ dns = \"{name}\", resolver = \"{resolver}\" }}")
+}
+
+#[test]
+fn a_name_is_asked_for_again_when_its_answer_is_old() {
+    let origins = Origin::siblings(3);
+    let port = origins[0].address().port();
+    let dns = Dns::start();
+    dns.alias("app.internal", 300, "pool.internal");
+    dns.addresses("pool.internal", 1, &[ip(&origins[0]), ip(&origins[1])]);
+    let proxy = proxy(&discover(&dns, &format!("app.internal:{port}")));
+    assert_eq!(answering(address(&proxy, "web")).len(), 2);
+    dns.addresses("pool.internal", 1, &[ip(&origins[1]), ip(&origins[2])]);
+    wait_for(&proxy, &["1", "2"]);
+    proxy.wait_for("endpoints have changed");
+    assert!(!proxy.stderr().contains("not found"), "{}", proxy.stderr());
+}
+
+#[test]
+fn what_was_found_last_serves_while_the_name_server_is_silent_or_denies_the_name() {
+    let origins = Origin::siblings(2);
+    let port = origins[0].address().port();
+    let dns = Dns::start();
+    dns.addresses("app.internal", 1, &[ip(&origins[0])]);
+    let keys = discover(&dns, &format!("app.internal:{port}"));
+    let proxy = proxy(&keys);
+    let errors = || {
+        let name = "openclaw_discovery_errors_total{upstream=\"app\"}";
+        sample(&proxy, name).unwrap().parse::<u64>().unwrap()
+    };
+    dns.addresses("app.internal", 1, &[]);
+    wait_until("the name is asked for in vain", || errors() > 1);
+    wait_for(&proxy, &["0"]);
+    dns.silence(true);
+    let before = errors();
+    // A silent server is asked three times, a second each.
+    wait_until("nobody answers", || errors() > before);
+    wait_for(&proxy, &["0"]);
+    // One line for all of it, and a reload changes nothing.
+    assert_eq!(proxy.stderr().matches("are not found").count(), 1);
+    dns.silence(false);
+    dns.addresses("app.internal", 1, &[ip(&origins[1])]);
+    wait_for(&proxy, &["1"]);
+    proxy.wait_for("endpoints are found again");
+    let last = "openclaw_discovery_last_success_timestamp_seconds{upstream=\"app\"}";
+    assert!(sample(&proxy, last).unwrap().parse::<u64>().unwrap() > 1_700_000_000);
+}
+
+#[test]
+fn what_was_found_last_outlives_reloads_and_restarts() {
+    let origins = Origin::siblings(1);
+    let port = origins[0].address().port();
+    let dns = Dns::start();
+    dns.addresses("app.internal", 1, &[ip(&origins[0])]);
+    let keys = discover(&dns, &format!("app.internal:{port}"));
+    let mut proxy = proxy(&keys);
+    wait_until("it is on the disk", || {
+        fs::read_to_string(proxy.folder().path().join("state/discovered.json"))
+            .is_ok_and(|text| text.contains("app.internal"))
+    });
+    dns.addresses("app.internal", 1, &[]);
+    proxy.cli(&["reload"]).ok();
+    proxy.wait_for("upstream app: its endpoints are not found");
+    proxy.wait_for("the one that it had");
+    wait_for(&proxy, &["0"]);
+    proxy.signal("TERM");
+    proxy.wait();
+    proxy.start_again();
+    let told = proxy.wait_for("its endpoints are not found");
+    assert!(told.contains("app.internal has no addresses"), "{told}");
+    wait_for(&proxy, &["0"]);
+}
+
+#[test]
+fn a_service_gives_hosts_ports_and_weights() {
+    let [a, b, c] = ["a", "b", "c"].map(Origin::serving);
+    let port = |origin: &Origin| origin.address().port();
+    let dns = Dns::start();
+    let service = "_http._tcp.app.internal";
+    for host in ["h1.internal", "h2.internal"] {
+        dns.addresses(host, 1, &[ip(&a)]);
+    }
+    dns.services(
+        service,
+        1,
+        &[
+            (0, 3, port(&a), "h1.internal"),
+            (0, 1, port(&b), "h2.internal"),
+            (9, 1, port(&c), "h2.internal"),
+        ],
+    );
+    let resolver = dns.address();
+    let proxy = proxy(&format!(
+        "discover = {{ srv = \"{service}\", resolver = \"{resolver}\" }}"
+    ));
+    wait_for(&proxy, &["a", "b"]);
+    // Those of the next priority wait until nothing of the first has an address.
+    dns.services(
+        service,
+        1,
+        &[
+            (0, 1, port(&a), "gone.internal"),
+            (9, 1, port(&c), "h2.internal"),
+        ],
+    );
+    wait_for(&proxy, &["c"]);
+    // The root as target: the service is not offered (RFC 2782).
+    dns.services(service, 1, &[(0, 0, 0, ".")]);
+    wait_for(&proxy, &["503"]);
+    dns.services(service, 1, &[(0, 0, port(&b), "h1.internal")]);
+    wait_for(&proxy, &["b"]);
+}
+
+#[test]
+fn an_answer_that_does_not_fit_is_asked_for_over_tcp() {
+    let origins = Origin::siblings(1);
+    let port = origins[0].address().port();
+    let dns = Dns::start();
+    dns.truncate();
+    dns.addresses("app.internal", 60, &[ip(&origins[0])]);
+    let proxy = proxy(&discover(&dns, &format!("app.internal:{port}")));
+    wait_for(&proxy, &["0"]);
+    assert!(dns.over_tcp() > 0, "{}", dns.questions());
+}
+
+#[test]
+fn a_plain_name_is_looked_up_again_where_the_system_does() {
+    let origins = Origin::siblings(2);
+    let port = origins[0].address().port();
+    let folder = Folder::new();
+    let line = |origin: &Origin| format!("{} app.internal\n", ip(origin));
+    let hosts = folder.write("hosts", line(&origins[0]));
+    let mount = format!(
+        "mount --bind {} /etc/hosts && exec \"$0\" \"$@\"",
+        hosts.display()
+    );
+    let proxy = Proxy::start_through(
+        &config(&format!("endpoints = [\"app.internal:{port}\"]")),
+        0,
+        &["unshare", "--mount", "sh", "-c", &mount],
+        &[],
+    );
+    wait_for(&proxy, &["0"]);
+    folder.write("hosts", line(&origins[1]));
+    wait_for(&proxy, &["1"]);
+    assert!(!proxy.stderr().contains("WARN"), "{}", proxy.stderr());
+}
+
+#[test]
+fn a_check_asks_no_registry() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let resolver = silent.local_addr().unwrap();
+    let folder = Folder::new();
+    let keys = format!("discover = {{ srv = \"_http._tcp.a\", resolver = \"{resolver}\" }}");
+    let path = folder.write("openclaw.toml", config(&keys));
+    let output = openclaw(&["check", &path.display().to_string()]).ok();
+    assert!(
+        output
+            .text()
+            .contains("ok (1 listener, 1 route, 1 upstream)")
+    );
+    assert!(!output.text().contains("warning"), "{}", output.text());
+}
