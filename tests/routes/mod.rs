@@ -3,6 +3,7 @@
 mod edits;
 mod examples;
 mod explain;
+mod forwarding;
 mod matching;
 mod mirror;
 mod paths;

@@ -168,6 +168,7 @@ async fn send(local: &Local, copy: Copied) {
         allowance: None,
         alt_svc: None,
         cookie: None,
+        own: None,
     };
     let mut shadow = Shadow {
         body: copy.body,

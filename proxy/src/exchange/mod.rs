@@ -9,6 +9,7 @@ mod error;
 mod forward;
 mod head;
 mod kept;
+mod log;
 pub mod mirror;
 mod prepare;
 mod queued;
@@ -24,11 +25,11 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use openclaw_core::balance::Pin;
-use openclaw_core::config::{HeaderEdit, Sticky};
+use openclaw_core::config::{HeaderEdit, Route, Sticky};
 use openclaw_core::message::Fault;
 use openclaw_core::reason::Reason;
 
-pub(crate) use self::prepare::protocol;
+pub(crate) use self::log::protocol;
 pub use self::prepare::{Prepared, prepare, refuse, refuse_late};
 pub use self::seen::Seen;
 
@@ -52,6 +53,17 @@ struct Edits<'a> {
     alt_svc: Option<&'a str>,
     /// Where the client is to stay, and whether it came over TLS.
     cookie: Option<(&'a Sticky, Pin, bool)>,
+    /// Who the endpoint is, where it may name itself.
+    own: Option<Own<'a>>,
+}
+
+/// How an endpoint knows itself.
+#[derive(Clone, Copy, Debug)]
+struct Own<'a> {
+    route: &'a Route,
+    endpoint: &'a Endpoint,
+    /// The head that it got.
+    head: &'a [u8],
 }
 
 /// What is known at the end, for counters and log.
@@ -144,6 +156,7 @@ pub async fn run<W: Wire>(
                         allowance: prepared.allowance,
                         alt_svc: downstream.alt_svc.as_deref(),
                         cookie: None,
+                        own: None,
                     };
                     let limits = Limits {
                         client: downstream.listener.idle_timeout,
@@ -154,7 +167,8 @@ pub async fn run<W: Wire>(
                         tunnel: upstream.config.tunnel_timeout,
                     };
                     deadline.cap(route.timeout);
-                    let tries = Tries::new(local, upstream, outbound, edits, (deadline, limits));
+                    let tries = Tries::new(local, upstream, outbound, edits, (deadline, limits))
+                        .of_route(route);
                     let mirror = route.mirror.as_ref().zip(prepared.route);
                     let mirror =
                         mirror.filter(|(mirror, _)| mirror::is_drawn(mirror, outbound, local));

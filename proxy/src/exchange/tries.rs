@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
+use openclaw_core::config::Route;
 use openclaw_core::message::Fault;
 
 use super::attempt::{Attempt, Failure};
@@ -14,7 +15,7 @@ use super::kept::Kept;
 use super::prepare::Outbound;
 use super::watch::Limits;
 use super::wire::Wire;
-use super::{Edits, Story, queued};
+use super::{Edits, Own, Story, queued};
 use crate::time::Deadline;
 use crate::upstream::{Choice, Chosen, Endpoint, Upstream};
 
@@ -28,6 +29,8 @@ pub(super) struct Tries<'a> {
     upstream: &'a Upstream,
     outbound: &'a Outbound,
     edits: Edits<'a>,
+    /// Whose prefixes are put back where an endpoint names itself.
+    route: Option<&'a Route>,
     deadline: &'a Deadline,
     limits: Limits,
     tried: Vec<SocketAddr>,
@@ -48,11 +51,20 @@ impl<'a> Tries<'a> {
             upstream,
             outbound,
             edits,
+            route: None,
             deadline,
             limits,
             tried: Vec::new(),
             failure: None,
             stale: 0,
+        }
+    }
+
+    /// Where the client is told what the endpoint says of itself, as seen from outside.
+    pub(super) fn of_route(self, route: &'a Route) -> Self {
+        Self {
+            route: Some(route).filter(|route| route.rewrite_location),
+            ..self
         }
     }
 
@@ -114,7 +126,11 @@ impl<'a> Tries<'a> {
 
     /// Who is next, with a place there; `now` moves on where that took time.
     async fn chosen<W: Wire>(&self, wire: &mut W, now: &mut Instant) -> Result<Chosen, Error> {
-        let came = self.outbound.came.filter(|_| self.tried.is_empty());
+        let came = self
+            .outbound
+            .came
+            .as_deref()
+            .filter(|_| self.tried.is_empty());
         if let Some(chosen) = came.and_then(|came| self.upstream.pinned(came.with?, *now)) {
             return Ok(chosen);
         }
@@ -141,14 +157,28 @@ impl<'a> Tries<'a> {
     }
 
     /// A client that is to stay with another endpoint than it did is told.
-    fn edits_of(&self, endpoint: &Rc<Endpoint>) -> Edits<'a> {
-        let sticky = self.upstream.config.sticky.as_ref().zip(self.outbound.came);
+    fn edits_of<'e>(&self, endpoint: &'e Rc<Endpoint>) -> Edits<'e>
+    where
+        'a: 'e,
+    {
+        let sticky = self
+            .upstream
+            .config
+            .sticky
+            .as_ref()
+            .zip(self.outbound.came.as_deref());
         let cookie = sticky.and_then(|(sticky, came)| {
             let pin = self.upstream.pin_of(endpoint)?;
             (came.with != Some(pin)).then_some((sticky, pin, came.is_secure))
         });
+        let own = self.route.map(|route| Own {
+            route,
+            endpoint,
+            head: &self.outbound.head,
+        });
         Edits {
             cookie,
+            own,
             ..self.edits
         }
     }

@@ -22,7 +22,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
     name: "route.mirror",
     doc: "Copies of requests for another upstream. Its answers are thrown away; it never delays a request, nor fails one.",
     keys: &[
-        Key::required("to", "upstream", "\"next\"", "Who gets the copies."),
+        Key::required("to", "upstream", "\"app\"", "Who gets the copies."),
         Key::default(
             "percent",
             "number",

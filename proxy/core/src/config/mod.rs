@@ -78,7 +78,7 @@ pub use sticky::{Secret, Sticky};
 pub use syn::{Syn, SynMode, SynVariant};
 pub use tls::{Certificate, Tls, TlsVersion};
 pub use udp::Udp;
-pub use upstream::{Balance, RetryOn, Upstream, UpstreamProtocol};
+pub use upstream::{Balance, Forwarded, RetryOn, Upstream, UpstreamProtocol};
 pub use upstream_tls::UpstreamTls;
 
 /// What is served when there is no file.

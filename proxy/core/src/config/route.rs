@@ -34,6 +34,8 @@ pub struct Route {
     pub add_prefix: Option<String>,
     pub rewrite: Option<Rewrite>,
     pub mirror: Option<Mirror>,
+    /// Locations in which an endpoint names itself are as seen from outside.
+    pub rewrite_location: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -118,10 +120,16 @@ pub(super) static KEYS: keys::Section = keys::Section {
         Key::optional(
             "mirror",
             "table",
-            "{ to = \"next\", percent = 10 }",
+            "{ to = \"app\", percent = 10 }",
             "Copies requests for another upstream, whose answers nobody sees.",
         )
         .fields(&mirror::KEYS),
+        Key::default(
+            "rewrite_location",
+            "boolean",
+            "true",
+            "A Location in which an endpoint names itself, by its address or by the Host that the route sets, becomes a path on the host that the client asked, with the prefixes put back.",
+        ),
         Key::optional(
             "limit",
             "table",
@@ -197,6 +205,7 @@ pub(super) fn read(number: usize, section: &Section<'_>, upstreams: &[String]) -
     let mirror = section
         .section("mirror")
         .map(|section| mirror::read(&section, upstreams));
+    let rewrite_location = section.value("rewrite_location", values::boolean);
     let max_body = section.value("max_body", |node| match values::string(node) {
         Ok("none") => Ok(None),
         Ok(_) | Err(_) => values::size(node).map(Some),
@@ -223,6 +232,7 @@ pub(super) fn read(number: usize, section: &Section<'_>, upstreams: &[String]) -
             strip_prefix: strip_prefix.ok()?,
             add_prefix: add_prefix.ok()?,
             rewrite: rewrite?,
+            rewrite_location: rewrite_location?,
             mirror: match mirror {
                 Some(mirror) => Some(mirror?),
                 None if section.has("mirror") => return None,

@@ -48,6 +48,7 @@ pub struct Upstream {
     pub health: Option<Health>,
     pub breaker: Option<Rules>,
     pub sticky: Option<Sticky>,
+    pub forwarded: Forwarded,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +87,20 @@ pub enum UpstreamProtocol {
     H1,
     H2,
 }
+
+/// The fields that tell endpoints of the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forwarded {
+    X,
+    Rfc7239,
+    Both,
+}
+
+const FORWARDED: [(&str, Forwarded); 3] = [
+    ("x", Forwarded::X),
+    ("rfc7239", Forwarded::Rfc7239),
+    ("both", Forwarded::Both),
+];
 
 const BALANCES: [(&str, Balance); 7] = [
     ("round_robin", Balance::RoundRobin),
@@ -221,6 +236,12 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "Clients stay with their endpoint by a cookie, as long as it is there, well and not drained; `balance` is for those without one.",
         )
         .fields(&sticky::KEYS),
+        Key::default(
+            "forwarded",
+            "word",
+            "\"x\"",
+            "What tells endpoints of the client: x (X-Forwarded-For, -Proto and -Host), rfc7239 (Forwarded), or both. What trusted_proxies of the listener said goes on; of a proxy that sends both fields, X-Forwarded-For counts. What anybody else said is replaced.",
+        ),
     ],
     later: &[
     ],
@@ -254,6 +275,7 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Upstream> {
     let breaker = section
         .section("breaker")
         .map(|section| health::read_breaker(&section));
+    let forwarded = section.value("forwarded", values::choice(&FORWARDED));
     let sticky = section
         .section("sticky")
         .map(|section| sticky::read(&section));
@@ -286,6 +308,7 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Upstream> {
             Some(read) => Some(read?),
             None => None,
         },
+        forwarded: forwarded?,
         sticky: match sticky {
             Some(read) => Some(read?),
             None => None,

@@ -134,9 +134,6 @@ fn document(section: &Section, key: &Key) -> String {
         "upstream.breaker" => format!("{listener}{app}breaker = {{ {inline} }}\n"),
         "upstream.sticky" => format!("{listener}{app}sticky = {{ {inline} }}\n"),
         "upstream.endpoints" => format!("{listener}[upstream.app]\nendpoints = [{{ {inline} }}]"),
-        "route" if key.name == "mirror" => format!(
-            "{listener}{app}[upstream.next]\nendpoints = \"127.0.0.1:81\"\n[[route]]\n{action}\n{lines}\n"
-        ),
         "route" => format!("{listener}{app}[[route]]\n{action}\n{lines}\n"),
         "route.match" => format!("{listener}{app}[[route]]\n{action}\nmatch = {{ {inline} }}\n"),
         "route.to" => format!("{listener}{app}[[route]]\nto = [{{ {inline} }}]"),
@@ -144,9 +141,7 @@ fn document(section: &Section, key: &Key) -> String {
         "route.rewrite" => format!(
             "{listener}{app}[[route]]\nto = \"app\"\nmatch = {{ path_regex = '^/v1/(.*)$' }}\nrewrite = {{ {inline} }}\n"
         ),
-        "route.mirror" => format!(
-            "{listener}{app}[upstream.next]\nendpoints = \"127.0.0.1:81\"\n[[route]]\nto = \"app\"\nmirror = {{ {inline} }}\n"
-        ),
+        "route.mirror" => format!("{listener}{app}[[route]]\nto = \"app\"\nmirror = {{ {inline} }}\n"),
         "route.respond" => format!("{listener}[[route]]\nrespond = {{ {inline} }}"),
         "route.redirect" => format!("{listener}[[route]]\nredirect = {{ {inline} }}"),
         "route.headers" => format!("{listener}{app}[[route]]\n{action}\nheaders = {{ {inline} }}"),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{accepted, rejected};
-use crate::config::{Mirror, Route, SplitBy, Wanted};
+use crate::config::{Forwarded, Mirror, Route, SplitBy, Wanted};
 
 const BEFORE: &str = "[listener.web]\nbind = [\"127.0.0.1:80\"]\n[upstream.app]\nendpoints = [\"127.0.0.1:80\"]\n[upstream.next]\nendpoints = [\"127.0.0.1:81\"]\n[[route]]\n";
 
@@ -307,4 +307,23 @@ fn a_mirror_is_an_upstream_and_a_part_of_a_hundred() {
             "",
         ),
     ]);
+}
+
+#[test]
+fn an_upstream_is_told_of_clients_in_its_own_way() {
+    let forwarded = |keys: &str| {
+        let text = BEFORE.replacen("81\"]", &format!("81\"]\n{keys}"), 1);
+        text + "to = \"app\"\n"
+    };
+    let read = |keys: &str| accepted(&forwarded(keys)).upstreams[1].forwarded;
+    assert_eq!(read(""), Forwarded::X);
+    assert_eq!(read("forwarded = \"rfc7239\""), Forwarded::Rfc7239);
+    assert_eq!(read("forwarded = \"both\""), Forwarded::Both);
+    let problems = rejected(&forwarded("forwarded = \"none\"")).0;
+    assert!(
+        problems[0].message.contains("`none` is not known"),
+        "{problems:?}"
+    );
+    assert!(route("to = \"app\"").rewrite_location);
+    assert!(!route("to = \"app\"\nrewrite_location = false").rewrite_location);
 }

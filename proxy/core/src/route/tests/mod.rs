@@ -114,6 +114,7 @@ fn route(matcher: Matcher) -> Route {
         add_prefix: None,
         rewrite: None,
         mirror: None,
+        rewrite_location: true,
     }
 }
 
