@@ -4,6 +4,7 @@ mod balance;
 mod drills;
 mod health;
 mod load;
+mod proxy_protocol;
 mod queue;
 mod tls;
 

@@ -145,47 +145,37 @@ pub async fn run<W: Wire>(
         .route
         .and_then(|index| serving.snapshot.config.routes.get(index));
     let fault = match (&prepared.plan, route) {
-        (Plan::Forward(outbound), Some(route)) => {
-            let upstream = serving.upstreams.get(outbound.upstream);
-            match upstream {
-                Some(upstream) => {
-                    story.upstream = Some(upstream.slot);
-                    story.sent = Some(prepared.started);
-                    let edits = Edits {
-                        of_route: prepared.edits.as_deref().unwrap_or(&route.headers.response),
-                        allowance: prepared.allowance,
-                        alt_svc: downstream.alt_svc.as_deref(),
-                        cookie: None,
-                        own: None,
-                    };
-                    let limits = Limits {
-                        client: downstream.listener.idle_timeout,
-                        min_body_rate: downstream.listener.min_body_rate,
-                        upstream: route
-                            .response_timeout
-                            .unwrap_or(upstream.config.response_timeout),
-                        tunnel: upstream.config.tunnel_timeout,
-                    };
-                    deadline.cap(route.timeout);
-                    let tries = Tries::new(local, upstream, outbound, edits, (deadline, limits))
-                        .of_route(route);
-                    let mirror = route.mirror.as_ref().zip(prepared.route);
-                    let mirror =
-                        mirror.filter(|(mirror, _)| mirror::is_drawn(mirror, outbound, local));
-                    let fault = match mirror {
-                        None => tries.run(wire, story).await,
-                        Some((mirror, index)) => {
-                            let ours = (local, &serving);
-                            let of = (index, mirror);
-                            // Boxed, so that exchanges without a copy need not have room for it.
-                            Box::pin(mirror::beside(tries, ours, of, outbound, wire, story)).await
-                        }
-                    };
-                    in_time(fault, deadline)
-                }
-                None => Some(Error::NoEndpoint.fault()),
+        (Plan::Forward(outbound), Some(route)) => match serving.upstreams.get(outbound.upstream) {
+            Some(upstream) => {
+                story.upstream = Some(upstream.slot);
+                story.sent = Some(prepared.started);
+                let edits = Edits {
+                    of_route: prepared.edits.as_deref().unwrap_or(&route.headers.response),
+                    allowance: prepared.allowance,
+                    alt_svc: downstream.alt_svc.as_deref(),
+                    cookie: None,
+                    own: None,
+                };
+                let mut limits = Limits::new(&downstream.listener, &upstream.config);
+                limits.upstream = route.response_timeout.unwrap_or(limits.upstream);
+                deadline.cap(route.timeout);
+                let tries = Tries::new(local, upstream, outbound, edits, (deadline, limits));
+                let tries = tries.of_route(route);
+                let mirror = route.mirror.as_ref().zip(prepared.route);
+                let mirror = mirror.filter(|(mirror, _)| mirror::is_drawn(mirror, outbound, local));
+                let fault = match mirror {
+                    None => tries.run(wire, story).await,
+                    Some((mirror, index)) => {
+                        let ours = (local, &serving);
+                        let of = (index, mirror);
+                        // Boxed, so that exchanges without a copy need not have room for it.
+                        Box::pin(mirror::beside(tries, ours, of, outbound, wire, story)).await
+                    }
+                };
+                in_time(fault, deadline)
             }
-        }
+            None => Some(Error::NoEndpoint.fault()),
+        },
         (Plan::Answer(location), Some(route)) => {
             let location = location.as_deref();
             let (status, sent) = answer::of_route(
