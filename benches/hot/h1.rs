@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use openclaw_core::config::HeaderEdit;
+use openclaw_core::config::{Forwarded, HeaderEdit};
 use openclaw_core::message::h1::{Asked, parse_request, parse_response};
 use openclaw_core::message::render::{self, Hop};
 use openclaw_core::message::{Fields, ResponseHead, Version};
@@ -36,6 +36,7 @@ pub(crate) fn render() -> Box<dyn FnMut()> {
     let hop = Hop {
         peer: "198.51.100.7",
         trusted: false,
+        forwarded: Forwarded::X,
         client,
         scheme: "https",
         local: SocketAddr::from(([192, 0, 2, 1], 443)),

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use openclaw_core::balance::Pin;
 use openclaw_core::certificates::ByName;
 use openclaw_core::config::Config;
 use openclaw_core::limit::Table;
@@ -59,6 +60,8 @@ pub struct UpstreamSetup {
     pub endpoints: Vec<ResolvedEndpoint>,
     /// Goes on from snapshot to snapshot while the upstream keeps its name.
     pub queue: Arc<Queue>,
+    /// Beside the endpoints, where clients stay with theirs.
+    pub pins: Vec<Pin>,
 }
 
 /// What a limit counts with. It goes on from snapshot to snapshot while the route keeps its name.

@@ -3,7 +3,7 @@
 //! Arming only writes the entry's due tick. The entry sits in the slot of the earliest tick it was ever filed for and
 //! moves on when that slot comes up, so a keep-alive connection is filed about once per timeout, not once per request.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -110,6 +110,8 @@ impl Inner {
 pub struct Deadline {
     wheel: Rc<Wheel>,
     key: usize,
+    /// The tick at which everything is due, whatever is armed.
+    end: Cell<u64>,
 }
 
 impl Deadline {
@@ -122,17 +124,26 @@ impl Deadline {
         Self {
             wheel: wheel.clone(),
             key,
+            end: Cell::new(NEVER),
         }
+    }
+
+    /// From now on everything is due after `whole` at the latest; nothing: no more than is armed.
+    pub fn cap(&self, whole: Option<Duration>) {
+        let now = self.wheel.0.borrow().now;
+        self.end
+            .set(whole.map_or(NEVER, |whole| now + ticks(whole) + 1));
+    }
+
+    /// Whether the time of [`Self::cap`] is up.
+    pub fn is_over(&self) -> bool {
+        self.end.get() <= self.wheel.0.borrow().now
     }
 
     /// Due after `timeout`, rounded up to ticks.
     pub fn arm(&self, timeout: Duration) {
         let mut inner = self.wheel.0.borrow_mut();
-        let ticks = timeout
-            .as_millis()
-            .div_ceil(TICK.as_millis())
-            .min(u128::from(u32::MAX)) as u64;
-        let due = inner.now + ticks + 1;
+        let due = (inner.now + ticks(timeout) + 1).min(self.end.get());
         let Some(timer) = inner.timers.get_mut(self.key) else {
             return;
         };
@@ -195,6 +206,11 @@ impl Deadline {
         self.disarm();
         result
     }
+}
+
+fn ticks(timeout: Duration) -> u64 {
+    let ticks = timeout.as_millis().div_ceil(TICK.as_millis());
+    ticks.min(u128::from(u32::MAX)) as u64
 }
 
 impl Drop for Deadline {

@@ -1,10 +1,15 @@
 //! What routes do with requests, seen from both ends.
 
 mod edits;
+mod examples;
 mod explain;
+mod forwarding;
 mod matching;
+mod mirror;
 mod paths;
 mod split;
+mod sticky;
+mod times;
 
 use std::net::SocketAddr;
 
@@ -13,7 +18,7 @@ use crate::support::{Message, Origin, Proxy, RawClient};
 
 /// The proxy with a listener that believes this host about clients.
 struct Stage {
-    _proxy: Proxy,
+    proxy: Proxy,
     web: SocketAddr,
 }
 
@@ -25,7 +30,7 @@ impl Stage {
         ));
         Self {
             web: address(&proxy, "web"),
-            _proxy: proxy,
+            proxy,
         }
     }
 

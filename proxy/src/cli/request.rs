@@ -246,7 +246,15 @@ fn forward(config: &Config, (route, targets): (&Route, &[Target]), seen: &Seen<'
     if target.as_bytes() != seen.request.target {
         more.push(format!("as {target}"));
     }
-    let json = json!({ "verdict": "forward", "to": to, "upstream": chosen, "target": target });
+    let mirror = route.mirror.as_ref();
+    more.extend(mirror.map(|mirror| format!("{} % copied to {}", mirror.percent, name(mirror.to))));
+    let json = json!({
+        "verdict": "forward",
+        "to": to,
+        "upstream": chosen,
+        "target": target,
+        "mirror": mirror.map(|mirror| name(mirror.to)),
+    });
     Does { text, more, json }
 }
 

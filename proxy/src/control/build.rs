@@ -16,6 +16,7 @@ use super::demo;
 use super::discover::{Ask, Discovery};
 use super::endpoints::{Beside, Standings};
 use super::error::Trouble;
+use super::sticky::Stickies;
 use crate::listener::quic;
 use crate::snapshot::{
     ClientTls, LimitSetup, ListenerSetup, Permits, Queue, TlsSetup, UpstreamSetup,
@@ -34,6 +35,7 @@ pub(super) struct Builder {
     /// By route.
     limits: HashMap<Arc<str>, LimitSetup>,
     pub(super) discovery: Discovery,
+    pub(super) stickies: Stickies,
     pub(super) standings: Standings,
     /// By upstream.
     pub(super) queues: HashMap<Arc<str>, Arc<Queue>>,
@@ -117,6 +119,8 @@ impl Builder {
                 permits: self.permits(&listener.name),
             });
         }
+        self.stickies
+            .prepare(&config.upstreams, &config.server.state_dir);
         let resolved = self.upstreams(&config.upstreams, beside, Ask::All).await;
         troubles.extend(resolved.troubles);
         let secured = self.secured(&config.upstreams, &mut troubles);
@@ -137,6 +141,7 @@ impl Builder {
     /// What was built last serves from now, so the next one that fails goes back to it.
     pub(super) fn taken(&mut self) {
         self.discovery.take();
+        self.stickies.keep();
     }
 
     /// What endpoints are met with, upstream by upstream.

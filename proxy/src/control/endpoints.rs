@@ -92,7 +92,12 @@ impl Builder {
             }
             let queue = self.queues.remove(&upstream.name).unwrap_or_default();
             queues.insert(Arc::clone(&upstream.name), Arc::clone(&queue));
-            resolved.upstreams.push(UpstreamSetup { endpoints, queue });
+            let pins = self.stickies.pins(upstream, &endpoints);
+            resolved.upstreams.push(UpstreamSetup {
+                endpoints,
+                queue,
+                pins,
+            });
         }
         self.standings = standings;
         self.queues = queues;

@@ -51,6 +51,7 @@ mod shield;
 mod slots;
 mod sockets;
 mod state;
+mod sticky;
 mod workers;
 
 /// How a run ended.

@@ -14,8 +14,10 @@ use openclaw_core::proxy_protocol::Ends;
 use openclaw_core::reason::Reason;
 use openclaw_core::route::Router;
 use regex::bytes::Regex;
+use tokio::sync::mpsc;
 
 use super::connections::{Connections, Cut};
+use super::mirror::Copied;
 use super::target;
 use crate::filter::{self, Busy, Filter};
 use crate::net::Buffers;
@@ -40,6 +42,7 @@ pub struct Local {
     /// Open client connections of this worker.
     pub connections: Connections,
     informer: Informer,
+    copies: mpsc::UnboundedSender<Copied>,
     /// Which of how many workers this is.
     place: (usize, usize),
     serving: RefCell<Rc<Serving>>,
@@ -60,6 +63,8 @@ pub struct Serving {
     pub filters: Rc<[Vec<Filter>]>,
     /// Beside the routes: the expression whose groups a target is made of; copies of this worker's own, as in the router.
     pub groups: Rc<[Option<Regex>]>,
+    /// Beside the routes: how many copies of requests are under way.
+    pub mirrors: Vec<Rc<Cell<usize>>>,
 }
 
 /// What the limit of a route has refused on this worker since the snapshot came.
@@ -131,6 +136,7 @@ impl Local {
         recorder: Recorder,
         peers: PeerFilter,
         informer: Informer,
+        copies: mpsc::UnboundedSender<Copied>,
         place: (usize, usize),
     ) -> Self {
         let serving = Rc::new(Serving::new(snapshot, &recorder, None, place));
@@ -142,6 +148,7 @@ impl Local {
             random: RefCell::new(fastrand::Rng::new()),
             connections: Connections::default(),
             informer,
+            copies,
             place,
             serving: RefCell::new(serving),
             draining: Cell::new(false),
@@ -180,6 +187,12 @@ impl Local {
         if after.of(kind).is_some() {
             self.informer.tell(downstream.peer.ip(), kind, reason);
         }
+    }
+
+    /// Has a request sent once more, behind everything else.
+    pub(super) fn mirror(&self, copy: Copied) {
+        // Nobody takes it when the worker is at its end.
+        let _ = self.copies.send(copy);
     }
 
     /// Whether connections should end after their current exchange.
@@ -290,6 +303,12 @@ impl Serving {
             (router, filters.collect(), groups.collect())
         };
         Self {
+            mirrors: snapshot
+                .config
+                .routes
+                .iter()
+                .map(|_| Rc::default())
+                .collect(),
             snapshot,
             router,
             slots,
@@ -397,8 +416,10 @@ impl Downstream {
 
     /// How the client came, also where a trusted proxy ends its TLS.
     pub fn scheme_of(&self, request: &Request<'_>) -> &'static str {
-        let said = request.known(Kind::XForwardedProto);
-        match said.filter(|_| self.trusted) {
+        if !self.trusted {
+            return self.scheme();
+        }
+        match request.known(Kind::XForwardedProto) {
             Some(said) if said.eq_ignore_ascii_case(b"https") => "https",
             Some(said) if said.eq_ignore_ascii_case(b"http") => "http",
             Some(_) | None => self.scheme(),

@@ -64,6 +64,8 @@ pub(super) enum Error {
     BadResponse(Fault),
     /// The endpoint was silent for `response_timeout`.
     UpstreamTimeout,
+    /// The exchange took longer than the `timeout` of the route.
+    RouteTimeout,
     /// The client was silent, or took nothing, for `idle_timeout`, or was slower than `min_body_rate`.
     ClientTimeout,
     /// The peer is banned or blocked since.
@@ -151,6 +153,11 @@ impl Error {
                 Reason::UpstreamTimeout,
                 "the endpoint did not answer in time",
             ),
+            Self::RouteTimeout => fault(
+                504,
+                Reason::UpstreamTimeout,
+                "the exchange took longer than the timeout of the route",
+            ),
             Self::TurnedAway(reason) => fault(
                 499,
                 reason,
@@ -202,7 +209,8 @@ impl Error {
             | Self::Reset
             | Self::Truncated
             | Self::BadResponse(_)
-            | Self::UpstreamTimeout => true,
+            | Self::UpstreamTimeout
+            | Self::RouteTimeout => true,
             Self::Misdirected
             | Self::LateHead
             | Self::TooEarly
@@ -231,6 +239,7 @@ impl Error {
             Self::BadResponse(_) => Some(RetryOn::BadResponse),
             Self::UpstreamTimeout => Some(RetryOn::Timeout),
             Self::Truncated
+            | Self::RouteTimeout
             | Self::Unspeakable
             | Self::Misdirected
             | Self::LateHead

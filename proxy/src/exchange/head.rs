@@ -2,15 +2,16 @@
 
 use std::time::Instant;
 
+use openclaw_core::balance::set_cookie;
 use openclaw_core::message::h1::{Asked, bad_response};
 use openclaw_core::message::{
-    Fault, Field, Fields, Kind, Response, ResponseBody, ResponseHead, render, websocket,
+    Fault, Field, Fields, Kind, Response, ResponseBody, ResponseHead, location, render, websocket,
 };
 use openclaw_core::template::Status;
 
-use super::Edits;
 use super::context::Local;
 use super::wire::Wire;
+use super::{Edits, Own};
 
 /// How many interim responses one request may get: each is queued for the client before the next is read.
 pub(super) const MAX_INTERIM: u32 = 32;
@@ -36,8 +37,22 @@ pub(super) fn pass_on<W: Wire>(
         .has_variables()
         .then(|| of_route.filled(&Status(response.status)));
     let of_route = filled.as_ref().unwrap_or(of_route);
+    let cookie = edits.cookie.filter(|_| !interim);
+    let cookie = cookie
+        .map(|(sticky, pin, is_secure)| set_cookie(&sticky.cookie, pin, sticky.max_age, is_secure));
+    let place = edits
+        .own
+        .and_then(|own| seen_from_outside(own, response.fields));
     let mut kept = Fields::new();
     render::response_fields(response.fields, of_route, upgrade, &mut kept);
+    if let Some(place) = &place {
+        let locations = kept.iter_mut().filter(|field| field.is(b"location"));
+        locations.for_each(|field| field.value = place);
+    }
+    if let Some(cookie) = &cookie {
+        // A full list goes without: the client is spread anew next time.
+        let _ = kept.try_push(Field::new(b"Set-Cookie", cookie.as_bytes()));
+    }
     if let Some(limit) = &limit {
         limit.put(&mut kept);
     }
@@ -70,4 +85,24 @@ pub(super) fn pass_on<W: Wire>(
         wire.respond(&head);
     }
     head.status
+}
+
+/// The Location of a response, where the endpoint names itself in it: by its address, by the name that the configuration has
+/// for it, or by the Host that the route has set.
+fn seen_from_outside(own: Own<'_>, fields: &[Field<'_>]) -> Option<Vec<u8>> {
+    let place = fields.iter().find(|field| field.is(b"location"))?;
+    let address = own.endpoint.address.to_string();
+    let edits = &own.route.headers.request.set;
+    let sets_host = edits.iter().any(|(name, _)| name == "host");
+    let mut lines = own.head.split(|byte| *byte == b'\n');
+    let host = lines.find_map(|line| line.strip_prefix(b"host: "));
+    let host = host.filter(|_| sets_host).unwrap_or_default();
+    let names = [
+        address.as_bytes(),
+        own.endpoint.label.as_bytes(),
+        host.trim_ascii(),
+    ];
+    location::from_outside(place.value, own.route, |scheme, authority| {
+        !authority.is_empty() && location::is_one_of(authority, scheme, &names)
+    })
 }

@@ -9,6 +9,8 @@ mod error;
 mod forward;
 mod head;
 mod kept;
+mod log;
+pub mod mirror;
 mod prepare;
 mod queued;
 mod seen;
@@ -22,11 +24,12 @@ pub mod wire;
 use std::rc::Rc;
 use std::time::Instant;
 
-use openclaw_core::config::HeaderEdit;
+use openclaw_core::balance::Pin;
+use openclaw_core::config::{HeaderEdit, Route, Sticky};
 use openclaw_core::message::Fault;
 use openclaw_core::reason::Reason;
 
-pub(crate) use self::prepare::protocol;
+pub(crate) use self::log::protocol;
 pub use self::prepare::{Prepared, prepare, refuse, refuse_late};
 pub use self::seen::Seen;
 
@@ -48,6 +51,19 @@ struct Edits<'a> {
     of_route: &'a HeaderEdit,
     allowance: Option<Allowance>,
     alt_svc: Option<&'a str>,
+    /// Where the client is to stay, and whether it came over TLS.
+    cookie: Option<(&'a Sticky, Pin, bool)>,
+    /// Who the endpoint is, where it may name itself.
+    own: Option<Own<'a>>,
+}
+
+/// How an endpoint knows itself.
+#[derive(Clone, Copy, Debug)]
+struct Own<'a> {
+    route: &'a Route,
+    endpoint: &'a Endpoint,
+    /// The head that it got.
+    head: &'a [u8],
 }
 
 /// What is known at the end, for counters and log.
@@ -137,11 +153,26 @@ pub async fn run<W: Wire>(
                     of_route: prepared.edits.as_deref().unwrap_or(&route.headers.response),
                     allowance: prepared.allowance,
                     alt_svc: downstream.alt_svc.as_deref(),
+                    cookie: None,
+                    own: None,
                 };
-                let limits = Limits::new(&downstream.listener, &upstream.config);
-                Tries::new(local, upstream, outbound, edits, (deadline, limits))
-                    .run(wire, story)
-                    .await
+                let mut limits = Limits::new(&downstream.listener, &upstream.config);
+                limits.upstream = route.response_timeout.unwrap_or(limits.upstream);
+                deadline.cap(route.timeout);
+                let tries = Tries::new(local, upstream, outbound, edits, (deadline, limits));
+                let tries = tries.of_route(route);
+                let mirror = route.mirror.as_ref().zip(prepared.route);
+                let mirror = mirror.filter(|(mirror, _)| mirror::is_drawn(mirror, outbound, local));
+                let fault = match mirror {
+                    None => tries.run(wire, story).await,
+                    Some((mirror, index)) => {
+                        let ours = (local, &serving);
+                        let of = (index, mirror);
+                        // Boxed, so that exchanges without a copy need not have room for it.
+                        Box::pin(mirror::beside(tries, ours, of, outbound, wire, story)).await
+                    }
+                };
+                in_time(fault, deadline)
             }
             None => Some(Error::NoEndpoint.fault()),
         },
@@ -174,6 +205,21 @@ pub async fn run<W: Wire>(
         tell(local, downstream, fault, prepared, wire, deadline, story).await;
     }
     running.is_over = true;
+}
+
+/// What an exchange with an endpoint came to, when it had a time for all of it: another failure that was found when that time
+/// was up, such as a connection that was not there yet, is not what went wrong.
+fn in_time(fault: Option<Fault>, deadline: &Deadline) -> Option<Fault> {
+    let is_over = deadline.is_over();
+    deadline.cap(None);
+    let is_of_time = |reason| matches!(reason, Reason::UpstreamConnect | Reason::UpstreamSaturated);
+    fault.map(|fault| {
+        if is_over && is_of_time(fault.reason) {
+            Error::RouteTimeout.fault()
+        } else {
+            fault
+        }
+    })
 }
 
 /// Answers with a refusal if the client can still take one; otherwise makes sure that it sees no clean end.

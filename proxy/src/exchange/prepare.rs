@@ -5,21 +5,22 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
-use openclaw_core::balance::Key;
-use openclaw_core::config::{Action, Balance, HeaderEdit, Route, UpstreamProtocol};
+use openclaw_core::balance::{Key, Pin};
+use openclaw_core::config::{Action, Balance, Forwarded, HeaderEdit, Route, UpstreamProtocol};
 use openclaw_core::message::h1::Asked;
 use openclaw_core::message::render::{self, Hop};
 use openclaw_core::message::{
     Fault, Framing, Kind, Method, Request, Version, authority, grpc, path, via, websocket,
 };
 use openclaw_core::proxy_protocol::Ends;
-use openclaw_core::route;
+use openclaw_core::route::{self, Request as _};
 use openclaw_core::template::Facts;
 use openclaw_core::trace::{self, RequestId};
 use regex::bytes::Regex;
 
 use super::context::{Downstream, Local, Serving};
 use super::error::{Error, LOOP, NOT_REFLECTED};
+use super::log::{log_fields, protocol};
 use super::seen::Seen;
 use super::target;
 use crate::filter::{self, Allowance};
@@ -80,6 +81,16 @@ pub(super) struct Outbound {
     pub ends: Option<Ends>,
     /// What stays at one endpoint, where the balancer goes by that.
     pub key: Key,
+    /// Where clients stay with their endpoint.
+    pub came: Option<Box<Came>>,
+}
+
+/// How a client came to an upstream whose clients stay with their endpoint.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Came {
+    /// What its cookie says.
+    pub with: Option<Pin>,
+    pub is_secure: bool,
 }
 
 /// Decides what to do with a request.
@@ -228,6 +239,7 @@ fn plan(
         downstream,
         &facts,
         (route, regex),
+        upstream.config.forwarded,
         websocket.as_ref(),
     );
     Plan::Forward(Outbound {
@@ -251,6 +263,12 @@ fn plan(
             .send_proxy_protocol
             .map(|_| downstream.ends(client)),
         key: balance_key(upstream.config.balance, client, request.target),
+        came: upstream.config.sticky.as_ref().map(|sticky| {
+            Box::new(Came {
+                with: Pin::of(seen.cookies(), &sticky.cookie),
+                is_secure: seen.scheme == "https",
+            })
+        }),
     })
 }
 
@@ -286,6 +304,7 @@ fn head(
     downstream: &Downstream,
     facts: &Facts<'_, Seen<'_>>,
     (route, regex): (&Route, Option<&Regex>),
+    forwarded: Forwarded,
     websocket_key: Option<&websocket::Key>,
 ) -> Vec<u8> {
     let request = facts.request.request;
@@ -299,6 +318,7 @@ fn head(
         &Hop {
             peer: &downstream.peer_text,
             trusted: downstream.trusted,
+            forwarded,
             client: facts.request.client,
             scheme: downstream.scheme(),
             local: downstream.local,
@@ -361,39 +381,4 @@ fn balance_key(balance: Balance, client: IpAddr, target: &[u8]) -> Key {
             Key::default()
         }
     }
-}
-
-/// The name of a version, for logs.
-pub(crate) fn protocol(version: Version) -> &'static str {
-    match version {
-        Version::H10 => "HTTP/1.0",
-        Version::H11 => "HTTP/1.1",
-        Version::H2 => "HTTP/2",
-        Version::H3 => "HTTP/3",
-    }
-}
-
-fn log_fields(
-    downstream: &Downstream,
-    request: &Request<'_>,
-    route: Option<&Route>,
-    (id, client): (&RequestId, IpAddr),
-) -> Box<LogFields> {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Box::new(LogFields {
-        id: id.as_str().to_owned(),
-        listener: downstream.listener.name.to_string(),
-        route: route
-            .map(|route| route.name.to_string())
-            .unwrap_or_default(),
-        client: client.to_string(),
-        method: text(request.method),
-        host: text(request.authority),
-        path: text(request.target),
-        protocol: protocol(request.version),
-        tls: downstream.tls.as_ref().map_or("", |tls| tls.version),
-        user_agent: request.known(Kind::UserAgent).map(text).unwrap_or_default(),
-        referer: request.known(Kind::Referer).map(text).unwrap_or_default(),
-        ..LogFields::default()
-    })
 }

@@ -1,8 +1,10 @@
 //! Trying endpoints until one has answered or nothing may be tried any more.
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Instant;
 
+use openclaw_core::config::Route;
 use openclaw_core::message::Fault;
 
 use super::attempt::{Attempt, Failure};
@@ -13,9 +15,9 @@ use super::kept::Kept;
 use super::prepare::Outbound;
 use super::watch::Limits;
 use super::wire::Wire;
-use super::{Edits, Story, queued};
+use super::{Edits, Own, Story, queued};
 use crate::time::Deadline;
-use crate::upstream::{Choice, Chosen, Upstream};
+use crate::upstream::{Choice, Chosen, Endpoint, Upstream};
 
 /// How often a kept connection that turned out dead is replaced, or a stream that was refused unseen is opened again,
 /// before that counts as a try.
@@ -27,6 +29,8 @@ pub(super) struct Tries<'a> {
     upstream: &'a Upstream,
     outbound: &'a Outbound,
     edits: Edits<'a>,
+    /// Whose prefixes are put back where an endpoint names itself.
+    route: Option<&'a Route>,
     deadline: &'a Deadline,
     limits: Limits,
     tried: Vec<SocketAddr>,
@@ -47,11 +51,20 @@ impl<'a> Tries<'a> {
             upstream,
             outbound,
             edits,
+            route: None,
             deadline,
             limits,
             tried: Vec::new(),
             failure: None,
             stale: 0,
+        }
+    }
+
+    /// Where the client is told what the endpoint says of itself, as seen from outside.
+    pub(super) fn of_route(self, route: &'a Route) -> Self {
+        Self {
+            route: Some(route).filter(|route| route.rewrite_location),
+            ..self
         }
     }
 
@@ -78,7 +91,7 @@ impl<'a> Tries<'a> {
                 upstream: self.upstream,
                 endpoint: &endpoint,
                 outbound: self.outbound,
-                edits: self.edits,
+                edits: self.edits_of(&endpoint),
                 deadline: self.deadline,
                 limits: self.limits,
                 may_reuse: self.stale < STALE_TRIES,
@@ -113,6 +126,14 @@ impl<'a> Tries<'a> {
 
     /// Who is next, with a place there; `now` moves on where that took time.
     async fn chosen<W: Wire>(&self, wire: &mut W, now: &mut Instant) -> Result<Chosen, Error> {
+        let came = self
+            .outbound
+            .came
+            .as_deref()
+            .filter(|_| self.tried.is_empty());
+        if let Some(chosen) = came.and_then(|came| self.upstream.pinned(came.with?, *now)) {
+            return Ok(chosen);
+        }
         let random = self.local.random.borrow_mut().u64(..);
         let choice = (self.outbound.key, random);
         let error = match self.upstream.choose(&self.tried, choice, *now) {
@@ -133,6 +154,33 @@ impl<'a> Tries<'a> {
         };
         // What came before says more.
         Err(self.failure.unwrap_or(error))
+    }
+
+    /// A client that is to stay with another endpoint than it did is told.
+    fn edits_of<'e>(&self, endpoint: &'e Rc<Endpoint>) -> Edits<'e>
+    where
+        'a: 'e,
+    {
+        let sticky = self
+            .upstream
+            .config
+            .sticky
+            .as_ref()
+            .zip(self.outbound.came.as_deref());
+        let cookie = sticky.and_then(|(sticky, came)| {
+            let pin = self.upstream.pin_of(endpoint)?;
+            (came.with != Some(pin)).then_some((sticky, pin, came.is_secure))
+        });
+        let own = self.route.map(|route| Own {
+            route,
+            endpoint,
+            head: &self.outbound.head,
+        });
+        Edits {
+            cookie,
+            own,
+            ..self.edits
+        }
     }
 
     /// Whether the request may be sent once more without having an effect twice (RFC 9110 §9.2.2), and without the client

@@ -101,6 +101,9 @@ impl<'a> Watch<'a> {
         };
         if self.timed != Some(progress) {
             self.timed = Some(progress);
+            if is_tunnel {
+                self.deadline.cap(None);
+            }
             self.deadline.arm(match waiting {
                 _ if is_tunnel => self.limits.tunnel,
                 Waiting::Client => slack,
@@ -113,6 +116,7 @@ impl<'a> Watch<'a> {
         }
         Err(match waiting {
             Waiting::Client => Error::ClientTimeout,
+            Waiting::Upstream | Waiting::Both if self.deadline.is_over() => Error::RouteTimeout,
             // A client without slack has been told already.
             Waiting::Upstream | Waiting::Both => Error::UpstreamTimeout,
         })

@@ -44,6 +44,22 @@ pub struct Slots {
     pub endpoints: Vec<Vec<u32>>,
 }
 
+/// What became of the copy of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mirrored {
+    Sent,
+    Failed,
+    /// Not made: as many as may be are under way, or the request never came to its end.
+    Dropped,
+    /// Not made: the body is larger than `max_body`.
+    TooLarge,
+}
+
+impl Mirrored {
+    /// The labels, in the order of the variants.
+    const NAMES: [&'static str; 4] = ["sent", "failed", "dropped", "too_large"];
+}
+
 /// One finished exchange. Indexes are slots.
 #[derive(Debug)]
 pub struct Record<'a> {

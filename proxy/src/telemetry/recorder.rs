@@ -10,7 +10,7 @@ use super::access::AccessLog;
 use super::line::{self, Stamp};
 use super::report::Report;
 use super::shard::Shard;
-use super::{LogFields, Record, Slots};
+use super::{LogFields, Mirrored, Record, Slots};
 use crate::snapshot::Snapshot;
 
 /// A buffer of this size is handed over at once, a smaller one at the next tick.
@@ -87,6 +87,11 @@ impl Recorder {
         if let (Some(log), Some(fields)) = (&self.log, record.log) {
             log.write(record, fields);
         }
+    }
+
+    /// Counts what became of the copy of a request.
+    pub fn mirrored(&self, route: u32, result: Mirrored) {
+        self.shard.borrow_mut().mirrored(route, result);
     }
 
     /// Counts a refusal of whom a line would say nothing: a sender whose address is not known to be its own.

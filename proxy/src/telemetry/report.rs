@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use openclaw_core::reason::ALL as REASONS;
 
+use super::Mirrored;
 use super::metrics::{self, MetricsText};
 use super::shard::{Counts, EndpointCounts, Flow, ListenerCounts, SeriesKey};
 
@@ -38,6 +39,7 @@ pub struct Summary<'a> {
     retries: BTreeMap<&'a str, u64>,
     endpoints: BTreeMap<Pair<'a>, EndpointCounts>,
     refusals: Vec<u64>,
+    mirrored: BTreeMap<&'a str, [u64; 4]>,
     log_dropped: u64,
 }
 
@@ -110,6 +112,12 @@ impl<'a> Summary<'a> {
                 sum.duration.add(&flow.duration);
                 sum.bytes_in += flow.bytes_in;
                 sum.bytes_out += flow.bytes_out;
+            }
+        }
+        for (name, mirrored) in counts.route_names.iter().zip(&counts.mirrored) {
+            let sum = self.mirrored.entry(name).or_default();
+            for (sum, more) in sum.iter_mut().zip(mirrored) {
+                *sum += more;
             }
         }
         for (name, retries) in counts.upstream_names.iter().zip(&counts.retries) {
@@ -197,6 +205,12 @@ impl<'a> Summary<'a> {
         for ((upstream, endpoint), counts) in &self.endpoints {
             let labels = [*upstream, *endpoint];
             text.histogram(&metrics::UPSTREAM_RESPONSE_TIME, &labels, &counts.time);
+        }
+        let copied = self.mirrored.iter();
+        for (route, counts) in copied.filter(|(_, counts)| counts.iter().any(|count| *count > 0)) {
+            for (result, count) in Mirrored::NAMES.iter().zip(counts) {
+                text.sample(&metrics::MIRRORED_TOTAL, &[route, result], count);
+            }
         }
     }
 }

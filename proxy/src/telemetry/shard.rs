@@ -9,7 +9,7 @@ use openclaw_core::reason::Reason;
 
 use super::histogram::Histogram;
 use super::recent::Recent;
-use super::{Record, Slots};
+use super::{Mirrored, Record, Slots};
 use crate::snapshot::Snapshot;
 
 /// Names ever seen of one kind. Reloads with ever new names end in one shared slot rather than in ever more memory.
@@ -165,6 +165,8 @@ pub(super) struct Counts {
     pub(super) retries: Vec<u64>,
     pub(super) endpoints: Vec<EndpointCounts>,
     pub(super) refusals: Vec<u64>,
+    /// By route slot, then as [`Mirrored`] has them.
+    pub(super) mirrored: Vec<[u64; 4]>,
 }
 
 impl Shard {
@@ -253,6 +255,7 @@ impl Shard {
         counts.listeners.resize_with(listeners, Default::default);
         let routes = counts.route_names.len() + 1;
         counts.routes.resize_with(routes, Default::default);
+        counts.mirrored.resize(counts.route_names.len(), [0; 4]);
         counts.retries.resize(counts.upstream_names.len(), 0);
         let endpoints = counts.endpoint_names.len();
         counts.endpoints.resize_with(endpoints, Default::default);
@@ -300,6 +303,13 @@ impl Shard {
         let class = if answered { record.status / 100 } else { 0 };
         let class = if class > 5 { 0 } else { class };
         if let Some(count) = endpoint.classes.get_mut(usize::from(class)) {
+            *count += 1;
+        }
+    }
+
+    pub(super) fn mirrored(&mut self, route: u32, result: Mirrored) {
+        let route = self.counts.mirrored.get_mut(route as usize);
+        if let Some(count) = route.and_then(|route| route.get_mut(result as usize)) {
             *count += 1;
         }
     }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use openclaw_core::balance::{Key, Load, View};
+use openclaw_core::balance::{Key, Load, Pin, View};
 
 use super::{Endpoint, Upstream};
 use crate::snapshot::{UnderWay, Waiter};
@@ -67,6 +67,23 @@ impl Upstream {
             }
         }
         Choice::Nobody
+    }
+
+    /// The endpoint that a client stays with, if it is fit, takes new exchanges and has room.
+    pub fn pinned(&self, pin: Pin, now: Instant) -> Option<Chosen> {
+        let index = self.pins.iter().position(|known| *known == pin)?;
+        let candidates = self.candidates(&[], now, Among::Fit);
+        let takes_new = self.weights.get(index).is_some_and(|weight| *weight > 0);
+        (takes_new && candidates.is_usable(index))
+            .then(|| self.take(index, now))
+            .flatten()
+    }
+
+    /// What a client that was at this endpoint is to come back with.
+    pub fn pin_of(&self, endpoint: &Rc<Endpoint>) -> Option<Pin> {
+        let mut endpoints = self.endpoints.iter();
+        let index = endpoints.position(|known| Rc::ptr_eq(known, endpoint))?;
+        self.pins.get(index).copied()
     }
 
     /// Joins those who wait for a place at an endpoint that would do; nothing if as many wait as may. Whoever has joined has

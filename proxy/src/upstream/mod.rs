@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use openclaw_core::balance::{Balancer, Member};
+use openclaw_core::balance::{Balancer, Member, Pin};
 use openclaw_core::config::{self, Balance};
 use openclaw_core::health::Budget;
 
@@ -39,6 +39,8 @@ pub struct Upstream {
     pub endpoints: Vec<Rc<Endpoint>>,
     /// Beside the endpoints.
     weights: Vec<u32>,
+    /// Beside the endpoints, where clients stay with theirs.
+    pins: Vec<Pin>,
     balancer: RefCell<Balancer>,
     queue: Arc<Queue>,
     /// Of this worker. Goes on from snapshot to snapshot.
@@ -139,6 +141,7 @@ impl Upstream {
             slot,
             endpoints,
             weights: members.iter().map(|member| member.weight).collect(),
+            pins: setup.pins.clone(),
             queue: Arc::clone(&setup.queue),
             budget: former
                 .map(|former| former.budget.clone())

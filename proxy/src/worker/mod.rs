@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use self::latest::{Adoption, Taken};
 use self::latest::{Giver, Taker};
 use crate::exchange::context::{Local, Refused};
+use crate::exchange::mirror;
 use crate::listener::{Listening, Terms, Transport, accept, quic};
 use crate::serve::h3;
 use crate::shield::PeerFilter;
@@ -195,13 +196,17 @@ async fn run(
     mut adoptions: Taker,
     missed: &AtomicBool,
 ) {
+    // Each route bounds what of it is under way.
+    let (copies, copied) = mpsc::unbounded_channel();
     let local = Rc::new(Local::new(
         seed.snapshot.clone(),
         Recorder::new(seed.access_log),
         seed.peers,
         seed.informer,
+        copies,
         (seed.index, seed.workers),
     ));
+    tokio::task::spawn_local(mirror::serve(local.clone(), copied));
     let mut listeners = Listeners {
         local: local.clone(),
         open: Vec::new(),

@@ -11,10 +11,12 @@ mod maglev;
 mod random;
 mod rendezvous;
 mod round_robin;
+mod sticky;
 
 pub use self::hash::Key;
 pub use self::load::{Latency, Load};
 pub use self::round_robin::RoundRobin;
+pub use self::sticky::{Pin, set_cookie};
 
 use self::least::Least;
 use self::maglev::Maglev;

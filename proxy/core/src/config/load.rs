@@ -246,8 +246,9 @@ fn warn_of_unused(root: &Section<'_>, config: &Config, upstreams: &[(String, Pla
             Action::Forward(targets) => targets,
             Action::Respond(_) | Action::Redirect(_) => &[],
         };
-        for target in targets {
-            if let Some(used) = used.get_mut(target.upstream) {
+        let mirror = route.mirror.iter().map(|mirror| mirror.to);
+        for upstream in targets.iter().map(|target| target.upstream).chain(mirror) {
+            if let Some(used) = used.get_mut(upstream) {
                 *used = true;
             }
         }

@@ -1,6 +1,7 @@
 //! `[[route]]`: which request goes where, and what happens to it on the way.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use regex::bytes::Regex;
 
@@ -9,8 +10,8 @@ use super::problem::Complaint;
 use super::reader::{Item, Section, Unread};
 use super::tree::{Node, Place, Value};
 use super::{
-    HeaderEdits, Limit, Matcher, Redirect, Respond, Rewrite, SplitBy, headers, limit, matcher,
-    redirect, respond, rewrite, split, values,
+    HeaderEdits, Limit, Matcher, Mirror, Redirect, Respond, Rewrite, SplitBy, headers, limit,
+    matcher, mirror, redirect, respond, rewrite, split, values,
 };
 use crate::balance;
 
@@ -24,10 +25,17 @@ pub struct Route {
     pub limit: Option<Limit>,
     /// The largest request body; `None`: no limit.
     pub max_body: Option<u64>,
+    /// For the whole exchange.
+    pub timeout: Option<Duration>,
+    /// In place of the upstream's.
+    pub response_timeout: Option<Duration>,
     pub headers: HeaderEdits,
     pub strip_prefix: Option<String>,
     pub add_prefix: Option<String>,
     pub rewrite: Option<Rewrite>,
+    pub mirror: Option<Mirror>,
+    /// Locations in which an endpoint names itself are as seen from outside.
+    pub rewrite_location: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -110,6 +118,19 @@ pub(super) static KEYS: keys::Section = keys::Section {
         )
         .fields(&rewrite::KEYS),
         Key::optional(
+            "mirror",
+            "table",
+            "{ to = \"app\", percent = 10 }",
+            "Copies requests for another upstream, whose answers nobody sees.",
+        )
+        .fields(&mirror::KEYS),
+        Key::default(
+            "rewrite_location",
+            "boolean",
+            "true",
+            "A Location in which an endpoint names itself, by its address or by the Host that the route sets, becomes a path on the host that the client asked, with the prefixes put back.",
+        ),
+        Key::optional(
             "limit",
             "table",
             "{ rate = \"10/min\", burst = 5, key = \"client_ip\" }",
@@ -123,6 +144,18 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "The largest request body.",
         )
         .example("\"10m\""),
+        Key::optional(
+            "timeout",
+            "duration",
+            "\"10s\"",
+            "How long an exchange with an endpoint may take in all, tries and body included; then 504 upstream.timeout. What has become a tunnel has tunnel_timeout instead. Absent: no limit.",
+        ),
+        Key::optional(
+            "response_timeout",
+            "duration",
+            "\"5m\"",
+            "In place of the upstream's.",
+        ),
     ],
     later: &[
         ("cache", "caching (`cache`)"),
@@ -169,10 +202,16 @@ pub(super) fn read(number: usize, section: &Section<'_>, upstreams: &[String]) -
     let strip_prefix = section.optional("strip_prefix", rewrite::prefix);
     let add_prefix = section.optional("add_prefix", rewrite::prefix);
     let rewrite = read_rewrite(section, groups);
+    let mirror = section
+        .section("mirror")
+        .map(|section| mirror::read(&section, upstreams));
+    let rewrite_location = section.value("rewrite_location", values::boolean);
     let max_body = section.value("max_body", |node| match values::string(node) {
         Ok("none") => Ok(None),
         Ok(_) | Err(_) => values::size(node).map(Some),
     });
+    let timeout = section.optional("timeout", values::duration);
+    let response_timeout = section.optional("response_timeout", values::duration);
     let name = name.ok()?.unwrap_or_else(|| format!("route-{number}"));
     Some(Named {
         place: section.place_of("name"),
@@ -187,10 +226,18 @@ pub(super) fn read(number: usize, section: &Section<'_>, upstreams: &[String]) -
                 None => None,
             },
             max_body: max_body?,
+            timeout: timeout.ok()?,
+            response_timeout: response_timeout.ok()?,
             headers: headers?,
             strip_prefix: strip_prefix.ok()?,
             add_prefix: add_prefix.ok()?,
             rewrite: rewrite?,
+            rewrite_location: rewrite_location?,
+            mirror: match mirror {
+                Some(mirror) => Some(mirror?),
+                None if section.has("mirror") => return None,
+                None => None,
+            },
         },
     })
 }
@@ -298,7 +345,7 @@ fn target(upstream: usize, weight: u32, upstreams: &[String]) -> Target {
     }
 }
 
-fn find_upstream(name: &str, upstreams: &[String]) -> Result<usize, Unread> {
+pub(super) fn find_upstream(name: &str, upstreams: &[String]) -> Result<usize, Unread> {
     upstreams
         .iter()
         .position(|upstream| upstream == name)

@@ -9,6 +9,7 @@ use super::health::{self, Health};
 use super::keys::{self, Key};
 use super::problem::Complaint;
 use super::reader::{Section, Told};
+use super::sticky::{self, Sticky};
 use super::upstream_tls::{self, UpstreamTls};
 use super::values;
 use crate::health::Rules;
@@ -46,6 +47,8 @@ pub struct Upstream {
     pub retry_budget: u32,
     pub health: Option<Health>,
     pub breaker: Option<Rules>,
+    pub sticky: Option<Sticky>,
+    pub forwarded: Forwarded,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +87,20 @@ pub enum UpstreamProtocol {
     H1,
     H2,
 }
+
+/// The fields that tell endpoints of the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forwarded {
+    X,
+    Rfc7239,
+    Both,
+}
+
+const FORWARDED: [(&str, Forwarded); 3] = [
+    ("x", Forwarded::X),
+    ("rfc7239", Forwarded::Rfc7239),
+    ("both", Forwarded::Both),
+];
 
 const BALANCES: [(&str, Balance); 7] = [
     ("round_robin", Balance::RoundRobin),
@@ -212,9 +229,21 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "Leaves endpoints alone that fail. Absent: after a connection that could not be made, for 2 s.",
         )
         .fields(&health::BREAKER),
+        Key::optional(
+            "sticky",
+            "table",
+            "{ cookie = \"oc_app\" }",
+            "Clients stay with their endpoint by a cookie, as long as it is there, well and not drained; `balance` is for those without one.",
+        )
+        .fields(&sticky::KEYS),
+        Key::default(
+            "forwarded",
+            "word",
+            "\"x\"",
+            "What tells endpoints of the client: x (X-Forwarded-For, -Proto and -Host), rfc7239 (Forwarded), or both. What trusted_proxies of the listener said goes on; of a proxy that sends both fields, X-Forwarded-For counts. What anybody else said is replaced.",
+        ),
     ],
     later: &[
-        ("sticky", "sticky sessions (`sticky`)"),
     ],
 };
 
@@ -246,6 +275,10 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Upstream> {
     let breaker = section
         .section("breaker")
         .map(|section| health::read_breaker(&section));
+    let forwarded = section.value("forwarded", values::choice(&FORWARDED));
+    let sticky = section
+        .section("sticky")
+        .map(|section| sticky::read(&section));
     Some(Upstream {
         name: Arc::from(name),
         endpoints: endpoints?,
@@ -272,6 +305,11 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Upstream> {
             None => None,
         },
         breaker: match breaker {
+            Some(read) => Some(read?),
+            None => None,
+        },
+        forwarded: forwarded?,
+        sticky: match sticky {
             Some(read) => Some(read?),
             None => None,
         },

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::field::{is_alias, members};
 use super::lines::{Lines, push_field};
-use super::{Field, Fields, Framing, Kind, Request, bytes, via, websocket};
-use crate::config::HeaderEdit;
+use super::{Field, Fields, Framing, Kind, Request, bytes, forwarded, via, websocket};
+use crate::config::{Forwarded, HeaderEdit};
 
 /// Room for what this hop adds to a head.
 const OWN_FIELDS: usize = 512;
@@ -17,6 +17,8 @@ pub struct Hop<'a> {
     pub peer: &'a str,
     /// The peer is one of `trusted_proxies`: what it says about the client is believed and extended.
     pub trusted: bool,
+    /// Which fields tell the endpoint of the client.
+    pub forwarded: Forwarded,
     /// Whose request it is, as far as the trusted say so: see `client`.
     pub client: IpAddr,
     /// `http` or `https`, as the client came.
@@ -56,7 +58,7 @@ pub fn request_head(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
     let options = Options::of(request.fields);
     let mut lines = Lines::new(out, request.head);
     for field in request.fields {
-        if !is_forwarded(field, options, hop.trusted) || edits_name(hop.edits, field.name) {
+        if !is_forwarded(field, options, hop) || edits_name(hop.edits, field.name) {
             continue;
         }
         match field.kind {
@@ -72,7 +74,7 @@ pub fn request_head(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
         }
     }
     lines.end();
-    push_client(out, request, hop);
+    forwarded::push(out, request, hop);
     push_own(
         out,
         hop,
@@ -156,7 +158,7 @@ pub fn may_upgrade(request: &Request<'_>) -> bool {
 }
 
 /// End-to-end, not listed in Connection, not something only a trusted proxy may say, not an alias of such a field.
-fn is_forwarded(field: &Field<'_>, options: Options<'_, '_>, trusted: bool) -> bool {
+fn is_forwarded(field: &Field<'_>, options: Options<'_, '_>, hop: &Hop<'_>) -> bool {
     match field.kind {
         // Proxy-Authorization is for this hop, though this proxy asks for no credentials of its own.
         Kind::Host
@@ -165,7 +167,7 @@ fn is_forwarded(field: &Field<'_>, options: Options<'_, '_>, trusted: bool) -> b
         | Kind::Traceparent
         | Kind::ProxyAuthorization => return false,
         Kind::XForwardedHost | Kind::XForwardedProto | Kind::Forwarded | Kind::XRealIp => {
-            return trusted;
+            return forwarded::passes(field.kind, hop);
         }
         kind if kind.is_hop_by_hop() => return false,
         _ => {}
@@ -253,7 +255,7 @@ fn push_hops(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
 
 /// A field that this hop writes, unless the route's edits say otherwise. `start` is its name as it is written, with the colon.
 #[inline]
-fn push_own<const N: usize>(
+pub(super) fn push_own<const N: usize>(
     out: &mut Vec<u8>,
     hop: &Hop<'_>,
     name: &str,
@@ -265,51 +267,6 @@ fn push_own<const N: usize>(
         out.extend_from_slice(value);
         out.extend_from_slice(b"\r\n");
     }
-}
-
-/// X-Forwarded-For, -Proto and -Host: extended for a trusted peer, written anew for any other.
-fn push_client(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
-    if !edits_name(hop.edits, b"x-forwarded-for") {
-        push_forwarded_for(out, request, hop);
-    }
-    if !(hop.trusted && request.known(Kind::XForwardedProto).is_some()) {
-        let scheme = hop.scheme.as_bytes();
-        push_own(
-            out,
-            hop,
-            "x-forwarded-proto",
-            b"X-Forwarded-Proto: ",
-            scheme,
-        );
-    }
-    let host_is_said = hop.trusted && request.known(Kind::XForwardedHost).is_some();
-    if !host_is_said && !request.authority.is_empty() {
-        let host = request.authority;
-        push_own(out, hop, "x-forwarded-host", b"X-Forwarded-Host: ", host);
-    }
-}
-
-fn push_forwarded_for(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
-    out.extend_from_slice(b"X-Forwarded-For: ");
-    if hop.trusted {
-        for field in request
-            .fields
-            .iter()
-            .filter(|field| field.kind == Kind::XForwardedFor && !field.value.is_empty())
-        {
-            push_all(out, &[field.value, b", "]);
-        }
-        // A proxy that speaks of its client in Forwarded alone is understood by endpoints that know the older field alone.
-        if request.known(Kind::XForwardedFor).is_none() && request.known(Kind::Forwarded).is_some()
-        {
-            let client = hop.client.to_string();
-            if client != hop.peer {
-                push_all(out, &[client.as_bytes(), b", "]);
-            }
-        }
-    }
-    out.extend_from_slice(hop.peer.as_bytes());
-    out.extend_from_slice(b"\r\n");
 }
 
 /// Whether a 101 names a protocol, and none but what was offered (RFC 9110 §7.8).
@@ -357,7 +314,7 @@ pub fn response_field<'a>(kept: &mut Fields<'a>, edits: &HeaderEdit, field: Fiel
 }
 
 #[inline]
-fn edits_name(edits: &HeaderEdit, name: &[u8]) -> bool {
+pub(super) fn edits_name(edits: &HeaderEdit, name: &[u8]) -> bool {
     !(edits.set.is_empty() && edits.remove.is_empty()) && has_edit(edits, name)
 }
 

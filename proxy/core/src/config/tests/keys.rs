@@ -22,10 +22,12 @@ discover = { kubernetes = { service = "a" } }
 tls = { certificate = { cert = "a", key = "b" } }
 health = {}
 breaker = {}
+sticky = { cookie = "c" }
 [[route]]
 to = [{ upstream = "app" }]
 limit = { rate = "1/s" }
 rewrite = { regex = "a", to = "/" }
+mirror = { to = "app" }
 [[route]]
 respond = {}
 [[route]]
@@ -139,6 +141,7 @@ fn document(section: &Section, key: &Key) -> String {
         }
         "upstream.health" => format!("{listener}{app}health = {{ {inline} }}\n"),
         "upstream.breaker" => format!("{listener}{app}breaker = {{ {inline} }}\n"),
+        "upstream.sticky" => format!("{listener}{app}sticky = {{ {inline} }}\n"),
         "upstream.endpoints" => format!("{listener}[upstream.app]\nendpoints = [{{ {inline} }}]"),
         "route" => format!("{listener}{app}[[route]]\n{action}\n{lines}\n"),
         "route.match" => format!("{listener}{app}[[route]]\n{action}\nmatch = {{ {inline} }}\n"),
@@ -147,6 +150,9 @@ fn document(section: &Section, key: &Key) -> String {
         "route.rewrite" => format!(
             "{listener}{app}[[route]]\nto = \"app\"\nmatch = {{ path_regex = '^/v1/(.*)$' }}\nrewrite = {{ {inline} }}\n"
         ),
+        "route.mirror" => {
+            format!("{listener}{app}[[route]]\nto = \"app\"\nmirror = {{ {inline} }}\n")
+        }
         "route.respond" => format!("{listener}[[route]]\nrespond = {{ {inline} }}"),
         "route.redirect" => format!("{listener}[[route]]\nredirect = {{ {inline} }}"),
         "route.headers" => format!("{listener}{app}[[route]]\n{action}\nheaders = {{ {inline} }}"),

@@ -305,7 +305,6 @@ fn upstreams_are_checked() {
     upstream("health = { every = \"0s\" }", "longer than zero");
     upstream("breaker = { failures = 0 }", "out of range");
     upstream("breaker = { half_open = 1 }", "unknown key `half_open`");
-    upstream("sticky = 1", "this version does not support");
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! What routes and their kin accept, and what they do not.
 
+use std::time::Duration;
+
 use super::{accepted, rejected};
-use crate::config::{Route, SplitBy, Wanted};
+use crate::config::{Forwarded, Mirror, Route, SplitBy, Wanted};
 
 const BEFORE: &str = "[listener.web]\nbind = [\"127.0.0.1:80\"]\n[upstream.app]\nendpoints = [\"127.0.0.1:80\"]\n[upstream.next]\nendpoints = [\"127.0.0.1:81\"]\n[[route]]\n";
 
@@ -206,4 +208,122 @@ fn a_redirect_leaves_the_host_to_whoever_writes_it() {
         route("redirect = { to = \"/$1\" }").split_by,
         SplitBy::ClientIp
     );
+}
+
+#[test]
+fn a_route_has_times_of_its_own() {
+    let route = route("to = \"app\"\ntimeout = \"2s\"\nresponse_timeout = \"5m\"");
+    assert_eq!(route.timeout, Some(Duration::from_secs(2)));
+    assert_eq!(route.response_timeout, Some(Duration::from_mins(5)));
+    wrong(&[
+        ("to = \"app\"\ntimeout = \"0s\"", "longer than zero", ""),
+        (
+            "to = \"app\"\nresponse_timeout = 5",
+            "needs a unit",
+            "\"5s\"",
+        ),
+    ]);
+}
+
+#[test]
+fn a_sticky_upstream_names_its_cookie() {
+    let sticky = |keys: &str| {
+        let text = BEFORE.replacen("81\"]", &format!("81\"]\nsticky = {{ {keys} }}"), 1);
+        text + "to = \"app\"\n"
+    };
+    let read = accepted(&sticky("cookie = \"oc\", max_age = \"1h\""))
+        .upstreams
+        .remove(1)
+        .sticky
+        .unwrap();
+    assert_eq!(
+        (&*read.cookie, read.max_age),
+        ("oc", Some(Duration::from_hours(1)))
+    );
+    assert_eq!(read.secret, None);
+    let read = accepted(&sticky("cookie = \"oc\", secret = \"0123456789abcdef\""))
+        .upstreams
+        .remove(1)
+        .sticky
+        .unwrap();
+    assert_eq!(
+        read.secret.as_ref().unwrap().as_bytes(),
+        b"0123456789abcdef"
+    );
+    assert!(!format!("{read:?}").contains("0123"), "{read:?}");
+    for (keys, message) in [
+        ("max_age = \"1h\"", "missing key `cookie`"),
+        ("cookie = \"a b\"", "no name of a cookie"),
+        ("cookie = \"a\", secret = \"short\"", "can be guessed"),
+    ] {
+        let problems = rejected(&sticky(keys)).0;
+        assert!(
+            problems.len() == 1 && problems[0].message.contains(message),
+            "{keys}\n{problems:?}"
+        );
+    }
+}
+
+#[test]
+fn a_mirror_is_an_upstream_and_a_part_of_a_hundred() {
+    let mirror =
+        |keys: &str| route(&format!("to = \"app\"\nmirror = {{ to = \"next\"{keys} }}")).mirror;
+    let expected = Mirror {
+        to: 1,
+        percent: 100.0,
+        max_body: 65_536,
+        max_in_flight: 64,
+    };
+    assert_eq!(mirror("").unwrap(), expected);
+    assert_eq!(
+        mirror(", percent = 0.5, max_body = \"1k\", max_in_flight = 1").unwrap(),
+        Mirror {
+            percent: 0.5,
+            max_body: 1024,
+            max_in_flight: 1,
+            ..expected
+        }
+    );
+    wrong(&[
+        ("to = \"app\"\nmirror = {}", "missing key `to`", ""),
+        (
+            "to = \"app\"\nmirror = { to = \"nxt\" }",
+            "no upstream `nxt`",
+            "`next`",
+        ),
+        (
+            "to = \"app\"\nmirror = { to = \"next\", percent = 0 }",
+            "not a part of a hundred",
+            "above 0",
+        ),
+        (
+            "to = \"app\"\nmirror = { to = \"next\", percent = \"9\" }",
+            "expected a number",
+            "",
+        ),
+        (
+            "to = \"app\"\nmirror = { to = \"next\", max_in_flight = 0 }",
+            "out of range",
+            "",
+        ),
+    ]);
+}
+
+#[test]
+fn an_upstream_is_told_of_clients_in_its_own_way() {
+    let forwarded = |keys: &str| {
+        let text = BEFORE.replacen("81\"]", &format!("81\"]\n{keys}"), 1);
+        text + "to = \"app\"\n"
+    };
+    let read = |keys: &str| accepted(&forwarded(keys)).upstreams[1].forwarded;
+    assert_eq!(read(""), Forwarded::X);
+    assert_eq!(read("forwarded = \"rfc7239\""), Forwarded::Rfc7239);
+    assert_eq!(read("forwarded = \"both\""), Forwarded::Both);
+    let problems = rejected(&forwarded("forwarded = \"none\"")).0;
+    assert!(
+        problems[0].message.contains("`none` is not known"),
+        "{problems:?}"
+    );
+    assert!(route("to = \"app\"").rewrite_location);
+    assert!(!route("to = \"app\"\nrewrite_location = false").rewrite_location);
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::bytes;
-use crate::config::HeaderEdit;
+use crate::config::{Forwarded, HeaderEdit};
 use crate::message::chunked::Chunked;
 use crate::message::field::{is_token, is_value};
 use crate::message::h1::{Asked, parse_request, parse_response};
@@ -126,6 +126,7 @@ fn assert_sound(request: &Request<'_>) {
         &Hop {
             peer: "192.0.2.1",
             trusted: false,
+            forwarded: Forwarded::X,
             client: [192, 0, 2, 1].into(),
             scheme: "http",
             local: ([192, 0, 2, 9], 80).into(),

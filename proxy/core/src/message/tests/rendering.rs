@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{bytes, check, list};
-use crate::config::HeaderEdit;
+use crate::config::{Forwarded, HeaderEdit};
 use crate::message::h1::parse_request;
 use crate::message::render::{
     Hop, is_named, named, request_head, response_field, response_fields, switches_as_offered,
@@ -16,6 +16,7 @@ fn hop<'a>(target: &'a [u8], trusted: bool, edits: &'a HeaderEdit) -> Hop<'a> {
     Hop {
         peer: "192.0.2.1",
         trusted,
+        forwarded: Forwarded::X,
         client: [1, 1, 1, 1].into(),
         scheme: "https",
         local: SocketAddr::from(([192, 0, 2, 9], 8443)),
@@ -128,6 +129,56 @@ fn a_trusted_proxy_is_believed_and_its_list_extended() {
         "
         .replace('^', tail),
     );
+}
+
+#[test]
+fn the_standard_field_says_the_same_where_an_upstream_wants_it() {
+    let check = |forwarded: Forwarded, trusted: bool, row: &str, expected: &str| {
+        let message = bytes(&format!("GET / HTTP/1.1↵Host: a↵{row}↵"));
+        let mut fields = Fields::new();
+        let (request, _) = parse_request(&message, 4096, &mut fields).unwrap().unwrap();
+        let edits = HeaderEdit::default();
+        let hop = Hop {
+            forwarded,
+            ..hop(request.target, trusted, &edits)
+        };
+        let mut out = Vec::new();
+        request_head(&mut out, &request, &hop);
+        let got = String::from_utf8_lossy(&out).replace("\r\n", "↵");
+        let got = got.strip_prefix("GET / HTTP/1.1↵Host: a↵").unwrap();
+        let got = got.split("X-Request-Id").next().unwrap();
+        assert_eq!(got, expected, "{row}");
+    };
+    let own = "for=192.0.2.1;host=\"a\";proto=https↵";
+    let older = "X-Forwarded-For: 192.0.2.1↵X-Forwarded-Proto: https↵X-Forwarded-Host: a↵";
+    let lies = "Forwarded: for=6.6.6.6↵X-Forwarded-For: 6.6.6.6↵X-Forwarded-Proto: http↵X-Forwarded-Host: evil↵";
+    let only = Forwarded::Rfc7239;
+    check(only, false, "", &format!("Forwarded: {own}"));
+    check(only, false, lies, &format!("Forwarded: {own}"));
+    check(
+        Forwarded::Both,
+        false,
+        lies,
+        &format!("{older}Forwarded: {own}"),
+    );
+    let said = "Forwarded: for=1.1.1.1;proto=http↵Forwarded: for=_x↵";
+    check(
+        only,
+        true,
+        said,
+        &format!("Forwarded: for=1.1.1.1;proto=http, for=_x, {own}"),
+    );
+    let said = "X-Forwarded-For: 1.1.1.1, 2001:db8::1↵X-Forwarded-For: x\"y, 2.2.2.2↵X-Forwarded-Proto: http↵X-Forwarded-Host: b↵Forwarded: for=6.6.6.6↵";
+    check(
+        only,
+        true,
+        said,
+        &format!(
+            "Forwarded: for=1.1.1.1, for=\"[2001:db8::1]\", for=unknown, for=2.2.2.2;host=\"b\";proto=\"http\", {own}"
+        ),
+    );
+    let said = "X-Forwarded-For: 1.1.1.1↵X-Forwarded-Host: b\"c↵";
+    check(only, true, said, &format!("Forwarded: for=1.1.1.1, {own}"));
 }
 
 fn edits(set: &[(&str, &str)], add: &[(&str, &str)], remove: &[&str]) -> HeaderEdit {

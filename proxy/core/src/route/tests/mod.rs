@@ -107,10 +107,14 @@ fn route(matcher: Matcher) -> Route {
         split_by: SplitBy::default(),
         limit: None,
         max_body: None,
+        timeout: None,
+        response_timeout: None,
         headers: HeaderEdits::default(),
         strip_prefix: None,
         add_prefix: None,
         rewrite: None,
+        mirror: None,
+        rewrite_location: true,
     }
 }
 

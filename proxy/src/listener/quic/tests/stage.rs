@@ -98,6 +98,7 @@ impl Stage {
             Recorder::new(None),
             PeerFilter::default(),
             Queue::default().informer(),
+            tokio::sync::mpsc::unbounded_channel().0,
             (0, 1),
         ));
         let mut keeper = Keeper::default();

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use openclaw_core::config::HeaderEdit;
+use openclaw_core::config::{Forwarded, HeaderEdit};
 use openclaw_core::message::render::{Hop, request_head};
 use openclaw_core::message::{Fault, Fields, HeaderList, Request, Version, request};
 
@@ -19,6 +19,7 @@ fn rendered(list: &HeaderList, version: Version, ended: bool) -> Result<Vec<u8>,
     let hop = Hop {
         peer: "192.0.2.1",
         trusted: false,
+        forwarded: Forwarded::X,
         client: Ipv4Addr::new(192, 0, 2, 1).into(),
         scheme: "https",
         local: SocketAddr::from(([127, 0, 0, 1], 443)),
