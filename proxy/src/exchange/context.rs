@@ -339,6 +339,7 @@ impl Downstream {
         let accepted = Accepted {
             peer,
             at: self.accepted,
+            announced: None,
         };
         let mut moved = Self::new(
             self.listener.clone(),
