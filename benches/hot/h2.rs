@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use openclaw_core::message::{Fields, HeaderList, request};
 
-use crate::hpack::encode as hpack;
+use super::hpack::encode as hpack;
 use crate::{h1, heads};
 
 pub(crate) fn request() -> Box<dyn FnMut()> {

@@ -15,9 +15,7 @@
 )]
 
 mod h1;
-mod h2;
 mod heads;
-mod hpack;
 mod router;
 mod serve;
 
@@ -26,7 +24,7 @@ use std::env;
 /// Sets the stage; what it gives is counted.
 type Question = fn() -> Box<dyn FnMut()>;
 
-const QUESTIONS: [(&str, Question); 7] = [
+const QUESTIONS: [(&str, Question); 9] = [
     // A head as browsers send it, from bytes to a checked request.
     ("h1-request", h1::request),
     // The host and path of it among 300 routes.
@@ -38,9 +36,13 @@ const QUESTIONS: [(&str, Question); 7] = [
     // The same fields as the head of an HTTP/1 response.
     ("h1-encode", h1::encode),
     // The request's fields as a header list, to a checked request.
-    ("h2-request", h2::request),
+    ("h2-request", serve::h2::request),
     // The response's fields as a header block.
-    ("h2-encode", h2::encode),
+    ("h2-encode", serve::h2::encode),
+    // The request's fields as a field section of HTTP/3, to a checked request.
+    ("h3-request", serve::h3::request),
+    // The response's fields as such a section.
+    ("h3-encode", serve::h3::encode),
 ];
 
 fn main() {

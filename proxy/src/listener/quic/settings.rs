@@ -12,8 +12,9 @@ use super::ids::IdKey;
 const STREAM_WINDOW: u32 = 1 << 20;
 /// The same for all streams of a connection, which bounds what one connection can have waiting here.
 const CONNECTION_WINDOW: u32 = 4 << 20;
-/// What of responses waits to be acknowledged, for all streams of a connection.
-const SEND_WINDOW: u64 = 4 << 20;
+/// What of responses waits to be acknowledged, for all streams of a connection: 1 MiB a round trip, too. A client that takes responses and
+/// acknowledges nothing has so much held here, and `max_connections` of them that many times as much.
+const SEND_WINDOW: u64 = 1 << 20;
 /// Requests at one time, as with HTTP/2.
 const STREAMS: u32 = 128;
 /// A control stream, two of QPACK, and room for some that nobody knows (RFC 9114 §6.2).
