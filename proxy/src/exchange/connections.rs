@@ -67,6 +67,13 @@ impl Connections {
         }
     }
 
+    /// Its client has another address now.
+    pub fn moved(&self, key: usize, peer: IpAddr) {
+        if let Some(entry) = self.0.borrow_mut().get_mut(key) {
+            entry.peer = peer;
+        }
+    }
+
     pub fn leave(&self, key: usize) {
         self.0.borrow_mut().try_remove(key);
     }

@@ -24,7 +24,7 @@ use crate::shield::autoban::Informer;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{Recorder, Slots};
 use crate::time::Wheel;
-use crate::upstream::Upstream;
+use crate::upstream::{Figures, Upstream};
 
 /// How long a client may remember where HTTP/3 is.
 const ALT_SVC_SECONDS: u32 = 86_400;
@@ -53,13 +53,13 @@ pub struct Local {
 pub struct Serving {
     pub snapshot: Arc<Snapshot>,
     /// A copy of its own: a shared regex takes a lock for its scratch space.
-    pub router: Router,
+    pub router: Rc<Router>,
     pub slots: Slots,
-    pub upstreams: Vec<Upstream>,
+    pub upstreams: Vec<Rc<Upstream>>,
     /// Beside the routes.
-    pub filters: Vec<Vec<Filter>>,
+    pub filters: Rc<[Vec<Filter>]>,
     /// Beside the routes: the expression whose groups a target is made of; copies of this worker's own, as in the router.
-    pub groups: Vec<Option<Regex>>,
+    pub groups: Rc<[Option<Regex>]>,
 }
 
 /// What the limit of a route has refused on this worker since the snapshot came.
@@ -111,7 +111,7 @@ pub struct Downstream {
 }
 
 /// What the handshake settled.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct TlsFacts {
     pub version: &'static str,
     pub server_name: Option<String>,
@@ -159,14 +159,14 @@ impl Local {
     pub fn adopt(&self, snapshot: Arc<Snapshot>) {
         let before = self.serving();
         // A long exchange may hold on to what was before for hours, and the sweep sees only what is served now.
-        before.upstreams.iter().for_each(Upstream::retire);
+        before.upstreams.iter().for_each(|one| one.retire());
         let serving = Rc::new(Serving::new(
             snapshot,
             &self.recorder,
             Some(&before),
             self.place,
         ));
-        before.upstreams.iter().for_each(Upstream::close_retired);
+        before.upstreams.iter().for_each(|one| one.close_retired());
         *self.serving.borrow_mut() = serving;
     }
 
@@ -239,6 +239,8 @@ impl Serving {
         place: (usize, usize),
     ) -> Self {
         let slots = recorder.adopt(&snapshot);
+        // Of the same configuration: only endpoints, and weights of targets, are different.
+        let same = before.filter(|before| before.snapshot.generation == snapshot.generation);
         let upstreams = snapshot
             .config
             .upstreams
@@ -246,41 +248,66 @@ impl Serving {
             .zip(&snapshot.upstreams)
             .enumerate()
             .map(|(index, (config, setup))| {
-                let former = before.and_then(|before| {
-                    before
-                        .upstreams
-                        .iter()
-                        .find(|known| known.config.name == config.name)
-                });
-                let tls = snapshot.secured.get(index).and_then(Option::as_ref);
                 let slot = slots.upstreams.get(index).copied().unwrap_or_default();
                 let endpoint_slots = slots
                     .endpoints
                     .get(index)
                     .map(Vec::as_slice)
                     .unwrap_or_default();
-                Upstream::new(config, (setup, tls), slot, endpoint_slots, former, place)
+                let untouched =
+                    same.filter(|same| same.snapshot.upstreams.get(index) == Some(setup));
+                if let Some(known) = untouched.and_then(|same| same.upstreams.get(index)) {
+                    known.revive(setup, endpoint_slots);
+                    return Rc::clone(known);
+                }
+                let former = before.and_then(|before| {
+                    before
+                        .upstreams
+                        .iter()
+                        .find(|known| known.config.name == config.name)
+                });
+                let former = former.map(|former| &**former);
+                let tls = snapshot.secured.get(index).and_then(Option::as_ref);
+                Rc::new(Upstream::new(
+                    config,
+                    (setup, tls),
+                    slot,
+                    endpoint_slots,
+                    former,
+                    place,
+                ))
             })
             .collect();
         let routes = snapshot.config.routes.iter();
-        let filters = routes
-            .zip(&snapshot.limits)
-            .map(|(route, limit)| filter::of_route(route, limit.as_ref()))
-            .collect();
-        let routes = snapshot.config.routes.iter();
-        let groups = routes.map(|route| target::groups(route).cloned()).collect();
+        let (router, filters, groups) = if let Some(same) = same {
+            let (filters, groups) = (Rc::clone(&same.filters), Rc::clone(&same.groups));
+            (Rc::clone(&same.router), filters, groups)
+        } else {
+            let with_limits = routes.clone().zip(&snapshot.limits);
+            let filters = with_limits.map(|(route, limit)| filter::of_route(route, limit.as_ref()));
+            let groups = routes.map(|route| target::groups(route).cloned());
+            let router = Rc::new(snapshot.router.clone());
+            (router, filters.collect(), groups.collect())
+        };
         Self {
-            groups,
-            router: snapshot.router.clone(),
             snapshot,
+            router,
             slots,
             upstreams,
             filters,
+            groups,
         }
     }
 }
 
 impl Serving {
+    /// What this worker knows of every endpoint.
+    pub fn figures(&self) -> Vec<Figures> {
+        let now = Instant::now();
+        let upstreams = self.upstreams.iter();
+        upstreams.flat_map(|one| one.figures(now)).collect()
+    }
+
     /// What limits have refused, route by route.
     pub fn refused(&self) -> Vec<Refused> {
         let mut all = Vec::new();
@@ -331,6 +358,28 @@ impl Downstream {
             alt_svc,
             early: Cell::new(false),
         }
+    }
+
+    /// The same connection with its client at another address.
+    #[must_use]
+    pub fn moved_to(&self, peer: SocketAddr) -> Self {
+        let accepted = Accepted {
+            peer,
+            at: self.accepted,
+            // Only HTTP/3 moves, and no QUIC connection is announced.
+            announced: None,
+        };
+        let mut moved = Self::new(
+            self.listener.clone(),
+            self.listener_slot,
+            accepted,
+            self.local,
+            self.tls.clone(),
+            self.cut.clone(),
+        );
+        moved.alt_svc.clone_from(&self.alt_svc);
+        moved.early.set(self.early.get());
+        moved
     }
 
     pub fn scheme(&self) -> &'static str {
