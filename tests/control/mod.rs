@@ -1,10 +1,12 @@
 //! What an operator does: checks, starts, reloads, asks and stops.
 
 mod admin;
+mod changes;
 mod check;
 mod files;
 mod metrics;
 mod reload;
+mod shifts;
 mod stop;
 mod unit;
 mod verbs;

@@ -36,6 +36,7 @@ pub enum Reason {
     UpstreamBadResponse,
     UpstreamUnhealthy,
     UpstreamProtocol,
+    UpstreamDrained,
     UpstreamSaturated,
 }
 
@@ -122,6 +123,7 @@ table! {
     UpstreamBadResponse, "upstream.bad_response", Origin, "The endpoint's answer breaks HTTP: framing, head size or field syntax.", "Look at the origin; the log has the first fault.";
     UpstreamUnhealthy, "upstream.unhealthy", Origin, "No endpoint of the upstream is usable.", "Does one of its endpoints have an address, and a weight above 0?";
     UpstreamProtocol, "upstream.protocol", Operator, "The endpoints speak HTTP/2, over which this build opens no WebSocket.", "Send WebSocket by a route of its own to an upstream with `protocol = \"h1\"`.";
+    UpstreamDrained, "upstream.drained", Operator, "`openclaw upstream drain` took the endpoint out, and the exchange was not over when the time for that was (503).", "Give `--timeout` as long as your longest requests take.";
     UpstreamSaturated, "upstream.saturated", Policy, "All endpoints of the upstream have as many requests as `max_connections` allows, and none had a place within `queue_timeout`, or `queue` others waited already (503).", "Add endpoints, or raise `max_connections` if they can take more.";
 }
 

@@ -3,7 +3,6 @@
 use std::fmt::Write;
 
 use clap::{Args, Subcommand};
-use hyper::body::Bytes;
 use serde::Deserialize;
 
 use super::Context;
@@ -66,7 +65,7 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Outcome, Cl
     match arguments.verb {
         Verb::List { route, limit } => {
             let route = route.map_or_else(String::new, |name| format!("&route={}", encode(&name)));
-            let reply = ask(context, "GET", &format!("/limits?limit={limit}{route}"))?;
+            let reply = context.answer("GET", &format!("/limits?limit={limit}{route}"))?;
             let limits: Limits = serde_json::from_slice(&reply)
                 .map_err(|source| CliError::ShieldAnswer { source })?;
             let json = serde_json::from_slice(&reply).unwrap_or_default();
@@ -79,11 +78,7 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Outcome, Cl
                 .into_iter()
                 .filter_map(|(name, value)| Some(format!("{name}={}", encode(&value?))))
                 .collect();
-            let reply = ask(
-                context,
-                "POST",
-                &format!("/limits/reset?{}", query.join("&")),
-            )?;
+            let reply = context.answer("POST", &format!("/limits/reset?{}", query.join("&")))?;
             let json: serde_json::Value = serde_json::from_slice(&reply).unwrap_or_default();
             let count = json.get("reset").and_then(serde_json::Value::as_u64);
             let text = match count.unwrap_or_default() {
@@ -94,19 +89,6 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Outcome, Cl
             Ok(Outcome::new(text, json))
         }
     }
-}
-
-fn ask(context: &Context, method: &str, target: &str) -> Result<Bytes, CliError> {
-    let reply = context.call(method, target, &Bytes::new())?;
-    if reply.is_success() {
-        return Ok(reply.body);
-    }
-    let message = reply.error();
-    Err(if reply.status == 400 {
-        CliError::Usage { message }
-    } else {
-        CliError::Answer { message }
-    })
 }
 
 fn text(limits: &[Limit]) -> String {

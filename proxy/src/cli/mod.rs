@@ -14,6 +14,7 @@ use crate::control::Origin;
 use crate::shield::Kind;
 
 mod blocklist;
+mod cert;
 mod check;
 mod doctor;
 mod drops;
@@ -29,6 +30,7 @@ mod output;
 mod reasons;
 mod reload;
 mod request;
+mod route;
 mod run;
 mod schema;
 mod shell;
@@ -38,6 +40,7 @@ mod standing;
 mod status;
 mod stop;
 mod switch;
+mod upstream;
 mod version;
 
 /// An eBPF-accelerated L4/L7 reverse proxy.
@@ -81,6 +84,12 @@ enum Verb {
     Allowlist(blocklist::Arguments),
     /// Work the XDP shield
     Shield(shield::Arguments),
+    /// See the endpoints of upstreams, and change them while the proxy runs
+    Upstream(upstream::Arguments),
+    /// See the routes, and shift traffic between their upstreams while the proxy runs
+    Route(route::Arguments),
+    /// See the certificates of listeners
+    Cert(cert::Arguments),
     /// See whom the limits of routes refuse, and let them begin anew
     Limit(limit::Arguments),
     /// Say what touches something, and why it comes out as it does
@@ -172,6 +181,9 @@ fn obey(context: &Context, verb: Verb, format: Format) -> Result<Outcome, CliErr
             blocklist::run(context, Kind::Allow, arguments, format == Format::Json)
         }
         Verb::Shield(arguments) => shield::run(context, arguments, format),
+        Verb::Upstream(arguments) => upstream::run(context, arguments),
+        Verb::Route(arguments) => route::run(context, arguments),
+        Verb::Cert(arguments) => cert::run(context, &arguments),
         Verb::Limit(arguments) => limit::run(context, arguments),
         Verb::Explain(arguments) => explain::run(context, arguments),
         Verb::Version => Ok(version::version()),

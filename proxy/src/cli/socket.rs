@@ -44,6 +44,20 @@ impl Context {
         Err(first.unwrap_or(CallError::NotRunning { path }).into())
     }
 
+    /// The body of what the running proxy answers, a refusal being an error: of usage where it is the call that is wrong.
+    pub(super) fn answer(&self, method: &str, target: &str) -> Result<Bytes, CliError> {
+        let reply = self.call(method, target, &Bytes::new())?;
+        if reply.is_success() {
+            return Ok(reply.body);
+        }
+        let message = reply.error();
+        Err(if reply.status == 400 {
+            CliError::Usage { message }
+        } else {
+            CliError::Answer { message }
+        })
+    }
+
     /// Follows lines that the running proxy sends, until it ends or `take` has had enough; a refusal is a reply.
     pub(super) fn follow(
         &self,

@@ -71,12 +71,21 @@ impl Builder {
                     let key = (Arc::clone(&upstream.name), Arc::clone(&label), address);
                     let known = self.standings.get(&key).cloned().unwrap_or_default();
                     let standing = standings.entry(key).or_insert(known);
+                    let is_draining = change.draining == Some(true);
+                    if !is_draining {
+                        standing.set_cut(false);
+                    }
+                    // It may have been deleted under its name, and added by itself.
+                    let mut others = endpoints.iter().map(|one: &ResolvedEndpoint| one.address);
+                    if member.origin == Origin::Runtime && others.any(|other| other == address) {
+                        continue;
+                    }
                     endpoints.push(ResolvedEndpoint {
                         address,
                         weight: change.weight.unwrap_or(member.endpoint.weight),
                         label: Arc::clone(&label),
                         origin: member.origin.clone(),
-                        is_draining: change.draining == Some(true),
+                        is_draining,
                         standing: Arc::clone(standing),
                     });
                 }

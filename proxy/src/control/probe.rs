@@ -1,8 +1,12 @@
 //! Asks endpoints whether they are well, on the control plane: one task an endpoint.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -49,30 +53,81 @@ enum ProbeError {
     Slow(Duration),
 }
 
+/// Upstream, label and address.
+type Key = (Arc<str>, Arc<str>, SocketAddr);
+
 /// The probes of a snapshot. They end when it is dropped.
 #[derive(Debug, Default)]
 pub(super) struct Probes {
-    _tasks: JoinSet<()>,
+    generation: u64,
+    all: HashMap<Key, Repeated>,
+}
+
+/// What the last probes of an endpoint came to.
+#[derive(Clone, Debug)]
+pub(super) struct Note {
+    /// Since when it is called well, or not.
+    pub(super) since: SystemTime,
+    /// What was wrong the last time.
+    pub(super) error: Option<String>,
+}
+
+#[derive(Debug)]
+struct Repeated {
+    note: Rc<RefCell<Note>>,
+    _task: JoinSet<()>,
 }
 
 impl Probes {
-    /// Probes what the snapshot says. What is believed of endpoints that stay goes on.
-    pub(super) fn of(snapshot: &Snapshot) -> Self {
-        let mut tasks = JoinSet::new();
+    /// Probes what the snapshot says. What is believed of endpoints that stay goes on, and so do their probes unless the
+    /// configuration is another.
+    pub(super) fn follow(&mut self, snapshot: &Snapshot) {
+        let same = self.generation == snapshot.generation;
+        self.generation = snapshot.generation;
+        let mut before = std::mem::take(&mut self.all);
         let upstreams = snapshot.config.upstreams.iter().zip(&snapshot.upstreams);
         for ((upstream, setup), tls) in upstreams.zip(&snapshot.secured) {
             for endpoint in &setup.endpoints {
-                match &upstream.health {
-                    Some(health) => {
-                        let probe = Probe::new(upstream, health, endpoint, tls.as_ref());
-                        tasks.spawn_local(probe.repeat());
-                    }
+                let Some(health) = &upstream.health else {
                     // Nobody will say that it is well again.
-                    None => endpoint.standing.set_well(true),
-                }
+                    endpoint.standing.set_well(true);
+                    continue;
+                };
+                let label = Arc::clone(&endpoint.label);
+                let key = (Arc::clone(&upstream.name), label, endpoint.address);
+                let known = before.remove(&key);
+                let repeated = match known {
+                    Some(known) if same => known,
+                    known => {
+                        let note = known.map(|known| known.note).unwrap_or_default();
+                        let probe =
+                            Probe::new(upstream, health, endpoint, tls.as_ref(), Rc::clone(&note));
+                        let mut task = JoinSet::new();
+                        task.spawn_local(probe.repeat());
+                        Repeated { note, _task: task }
+                    }
+                };
+                self.all.insert(key, repeated);
             }
         }
-        Self { _tasks: tasks }
+    }
+
+    /// What is known of an endpoint, if it is asked.
+    pub(super) fn note(&self, upstream: &Arc<str>, endpoint: &ResolvedEndpoint) -> Option<Note> {
+        let label = Arc::clone(&endpoint.label);
+        let repeated = self
+            .all
+            .get(&(Arc::clone(upstream), label, endpoint.address));
+        repeated.map(|repeated| repeated.note.borrow().clone())
+    }
+}
+
+impl Default for Note {
+    fn default() -> Self {
+        Self {
+            since: SystemTime::now(),
+            error: None,
+        }
     }
 }
 
@@ -83,6 +138,7 @@ struct Probe {
     announces: Option<Version>,
     health: Health,
     endpoint: ResolvedEndpoint,
+    note: Rc<RefCell<Note>>,
 }
 
 impl Probe {
@@ -91,6 +147,7 @@ impl Probe {
         health: &Health,
         endpoint: &ResolvedEndpoint,
         tls: Option<&ClientTls>,
+        note: Rc<RefCell<Note>>,
     ) -> Self {
         Self {
             upstream: upstream.name.to_string(),
@@ -99,6 +156,7 @@ impl Probe {
             announces: upstream.send_proxy_protocol,
             health: health.clone(),
             endpoint: endpoint.clone(),
+            note,
         }
     }
 
@@ -112,8 +170,10 @@ impl Probe {
         sleep(every.mul_f64(fastrand::f64() * 0.1)).await;
         loop {
             let outcome = self.ask().await;
+            self.note.borrow_mut().error = outcome.as_ref().err().map(|error| chain(error));
             if let Some(well) = streak.probed(outcome.is_ok(), fall, rise) {
                 standing.set_well(well);
+                self.note.borrow_mut().since = SystemTime::now();
                 self.tell(&outcome);
             }
             sleep(every.mul_f64(0.9 + fastrand::f64() * 0.2)).await;

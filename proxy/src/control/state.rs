@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use super::build::Builder;
 use super::discover::Discovery;
+use super::drain::Drains;
 use super::endpoints::Beside;
 use super::error::{ControlError, Refused};
 use super::load::{self, Origin};
@@ -80,10 +81,12 @@ pub struct Control {
     pub(super) discovery: Discovery,
     /// What serves beside the file.
     pub(super) beside: RefCell<Beside>,
+    /// Endpoints that drain, each with its clock.
+    pub(super) drains: RefCell<Drains>,
     /// Wakes the main task when a stop is asked for.
     pub(super) stop: Notify,
     pub(super) shield: Shield,
-    probes: RefCell<Probes>,
+    pub(super) probes: RefCell<Probes>,
     /// Until the end, which saves what it knows.
     pub(super) autoban: RefCell<Option<Autoban>>,
     /// Where the admin socket and the metrics are, once they are open.
@@ -110,7 +113,9 @@ impl Control {
         let mut builder = Builder::default();
         builder.discovery = Discovery::open(&loaded.config.server.state_dir);
         let discovery = builder.discovery.clone();
-        let beside = Beside::default();
+        let nothing = Beside::default();
+        let state_dir = loaded.config.server.state_dir.clone();
+        let (beside, doubts) = nothing.after_reload(&state_dir, &loaded.config);
         let prepared = prepare(&options, loaded, &mut builder, &beside)
             .await
             .map_err(ControlError::Refused)?;
@@ -121,7 +126,7 @@ impl Control {
             warnings,
             places,
         } = prepared;
-        for warning in &warnings {
+        for warning in warnings.iter().chain(&doubts) {
             tracing::warn!("{warning}");
         }
         let worker_count = worker_count(&config);
@@ -135,7 +140,8 @@ impl Control {
             AccessWriter::start(output).map_err(|source| ControlError::Runtime { source })?;
         let (shield, _) = Shield::start(&snapshot.config, !options.shield);
         let (workers, autoban) = spawn(&snapshot, sockets, &access_log, &shield)?;
-        let probes = Probes::of(&snapshot);
+        let mut probes = Probes::default();
+        probes.follow(&snapshot);
         let now = SystemTime::now();
         Ok(Rc::new(Self {
             options,
@@ -155,6 +161,7 @@ impl Control {
             draining: Cell::new(None),
             discovery,
             beside: RefCell::new(beside),
+            drains: RefCell::default(),
             stop: Notify::new(),
             shield,
             probes: RefCell::new(probes),
@@ -196,8 +203,9 @@ impl Control {
 
     async fn replace(&self, builder: &mut Builder) -> Result<Taken, Refused> {
         let loaded = load::load(&self.options.origin)?;
-        let mut beside = self.beside.borrow().clone();
-        beside.overlay = beside.overlay.after_reload();
+        let state_dir = self.snapshot().config.server.state_dir.clone();
+        let before = self.beside.borrow().clone();
+        let (beside, doubts) = before.after_reload(&state_dir, &loaded.config);
         let Prepared {
             mut config,
             built,
@@ -206,6 +214,7 @@ impl Control {
             places,
         } = prepare(&self.options, loaded, builder, &beside).await?;
         let old = Arc::clone(&self.snapshot.borrow());
+        warnings.extend(doubts);
         warnings.extend(kept_until_restart(&old.config, &config, self.worker_count));
         let bound = self.bound.borrow().clone();
         let Binding { bound, sockets } = bound
@@ -243,7 +252,7 @@ impl Control {
         snapshot: &Arc<Snapshot>,
         sockets: Vec<Vec<BoundSocket>>,
     ) -> Vec<String> {
-        *self.probes.borrow_mut() = Probes::of(snapshot);
+        self.probes.borrow_mut().follow(snapshot);
         let mut given = Vec::new();
         for (worker, sockets) in self.workers.borrow().iter().zip(sockets) {
             let snapshot = Arc::clone(snapshot);
@@ -356,6 +365,15 @@ impl Control {
             }
         }
         answers
+    }
+
+    /// Says something to every worker that has room for it.
+    pub(super) fn tell_workers(&self, command: impl Fn() -> Command) {
+        for worker in &*self.workers.borrow() {
+            if !worker.send(command()) {
+                tracing::warn!("a worker is too busy to be told something");
+            }
+        }
     }
 
     /// Has the connections of peers closed that are turned away now: those inside the range, or all.

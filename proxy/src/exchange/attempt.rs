@@ -65,7 +65,7 @@ impl Attempt<'_> {
             connection,
             self.outbound,
             self.edits,
-            (self.deadline, self.limits),
+            Watch::new(self.deadline, self.limits, self.endpoint.busy()),
             passage,
         );
         let result = forward.run(self.upstream).await;
@@ -76,7 +76,7 @@ impl Attempt<'_> {
         let lease = self.lease().await.map_err(Failure::of_new)?;
         // A connection that is not trusted any more is as good as a new one: the try counts.
         let reused = lease.reused && self.may_reuse;
-        let watch = Watch::new(self.deadline, self.limits);
+        let watch = Watch::new(self.deadline, self.limits, self.endpoint.busy());
         let result = match Streamed::new(
             wire,
             self.local,

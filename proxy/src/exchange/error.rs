@@ -58,6 +58,8 @@ pub(super) enum Error {
     Unspeakable,
     /// The endpoint closed inside its response, of which the client has the head.
     Truncated,
+    /// The endpoint drains, and the time for what ran was over.
+    Drained,
     /// The endpoint's response breaks HTTP.
     BadResponse(Fault),
     /// The endpoint was silent for `response_timeout`.
@@ -86,6 +88,12 @@ const ENDED: Fault = Fault {
     reason: Reason::Shutdown,
     status: 503,
     detail: "the proxy ended before the exchange was over",
+};
+
+const DRAINED: Fault = Fault {
+    reason: Reason::UpstreamDrained,
+    status: 503,
+    detail: "the endpoint was drained, and the exchange took longer than the time for that",
 };
 
 const MISDIRECTED: Fault = Fault {
@@ -133,6 +141,7 @@ impl Error {
             Self::Closed | Self::HeadCut | Self::Unprocessed | Self::Reset | Self::Truncated => {
                 fault(502, Reason::UpstreamReset, self.broken_off())
             }
+            Self::Drained => DRAINED,
             Self::Unspeakable => {
                 Fault::malformed("a host, target or field that HTTP/2 cannot express")
             }
@@ -201,6 +210,7 @@ impl Error {
             | Self::Protocol
             | Self::Unspeakable
             | Self::NoEndpoint
+            | Self::Drained
             | Self::Saturated
             | Self::ClientTimeout
             | Self::TurnedAway(_)
@@ -215,7 +225,9 @@ impl Error {
     pub(super) fn retry_on(self) -> Option<RetryOn> {
         match self {
             Self::Connect(_) | Self::Tls(_) => Some(RetryOn::Connect),
-            Self::Closed | Self::HeadCut | Self::Unprocessed | Self::Reset => Some(RetryOn::Reset),
+            Self::Closed | Self::HeadCut | Self::Unprocessed | Self::Reset | Self::Drained => {
+                Some(RetryOn::Reset)
+            }
             Self::BadResponse(_) => Some(RetryOn::BadResponse),
             Self::UpstreamTimeout => Some(RetryOn::Timeout),
             Self::Truncated

@@ -15,10 +15,9 @@ use super::context::Local;
 use super::download::Download;
 use super::error::Error;
 use super::prepare::Outbound;
-use super::watch::{Limits, Progress, Waiting, Watch};
+use super::watch::{Progress, Waiting, Watch};
 use super::wire::{BodyPart, Wire};
 use crate::net::Buffers;
-use crate::time::Deadline;
 use crate::upstream::{Connection, Upstream};
 
 /// What an exchange with an endpoint came to.
@@ -61,7 +60,7 @@ impl<'a, W: Wire> Forward<'a, W> {
         connection: Connection,
         outbound: &'a Outbound,
         edits: Edits<'a>,
-        (deadline, limits): (&'a Deadline, Limits),
+        watch: Watch<'a>,
         passage: &'a mut Passage,
     ) -> Self {
         let upload = Upload {
@@ -77,7 +76,7 @@ impl<'a, W: Wire> Forward<'a, W> {
             wire,
             connection,
             outbound,
-            watch: Watch::new(deadline, limits),
+            watch,
             upload,
             download,
             passage,

@@ -8,6 +8,7 @@ use openclaw_core::pace::Pace;
 
 use super::error::Error;
 use crate::time::Deadline;
+use crate::upstream::Busy;
 
 /// What is allowed.
 #[derive(Clone, Copy, Debug)]
@@ -68,15 +69,17 @@ pub(super) struct Watch<'a> {
     limits: Limits,
     pace: Pace,
     timed: Option<Progress>,
+    busy: Busy,
 }
 
 impl<'a> Watch<'a> {
-    pub(super) fn new(deadline: &'a Deadline, limits: Limits) -> Self {
+    pub(super) fn new(deadline: &'a Deadline, limits: Limits, busy: Busy) -> Self {
         Self {
             deadline,
             limits,
             pace: Pace::new(limits.min_body_rate, limits.client),
             timed: None,
+            busy,
         }
     }
 
@@ -87,6 +90,9 @@ impl<'a> Watch<'a> {
         progress: Progress,
         is_tunnel: bool,
     ) -> Result<(), Error> {
+        if self.busy.is_cut() {
+            return Err(Error::Drained);
+        }
         let waiting = progress.waiting;
         let moved = progress.bytes_in.saturating_add(progress.bytes_out);
         let waits = waiting != Waiting::Upstream && !is_tunnel;

@@ -20,6 +20,8 @@ pub struct Standing {
     /// Whether the breaker is not closed.
     is_open: AtomicBool,
     circuit: Mutex<Circuit>,
+    /// What runs is to end: the time that a drain gave has passed.
+    is_cut: AtomicBool,
 }
 
 /// An exchange that an endpoint has to do with; over when dropped.
@@ -39,6 +41,7 @@ impl Default for Standing {
             is_unwell: AtomicBool::new(false),
             is_open: AtomicBool::new(false),
             circuit: Mutex::default(),
+            is_cut: AtomicBool::new(false),
         }
     }
 }
@@ -91,6 +94,20 @@ impl Standing {
 
     pub fn set_well(&self, well: bool) {
         self.is_unwell.store(!well, Ordering::Relaxed);
+    }
+
+    /// Whether exchanges that run are to end now.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut.load(Ordering::Relaxed)
+    }
+
+    pub fn set_cut(&self, cut: bool) {
+        self.is_cut.store(cut, Ordering::Relaxed);
+    }
+
+    /// Since when the endpoint is known.
+    pub fn began(&self) -> Instant {
+        self.began
     }
 
     /// Whether the breaker is closed.

@@ -9,12 +9,13 @@ use openclaw_core::reason::Reason;
 pub use self::access::{AccessLog, AccessWriter, Output};
 pub use self::metrics::{Metric, MetricsText};
 pub use self::recorder::Recorder;
-pub use self::report::{Report, Summary};
+pub use self::report::{EndpointSum, Report, Summary};
 
 mod access;
 pub mod histogram;
 mod line;
 pub mod metrics;
+mod recent;
 mod recorder;
 mod report;
 mod shard;

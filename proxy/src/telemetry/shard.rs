@@ -8,6 +8,7 @@ use std::time::Instant;
 use openclaw_core::reason::Reason;
 
 use super::histogram::Histogram;
+use super::recent::Recent;
 use super::{Record, Slots};
 use crate::snapshot::Snapshot;
 
@@ -124,6 +125,8 @@ pub(super) struct EndpointCounts {
     /// When a connection was last tried, and whether it came to be.
     pub(super) last_connect: Option<(Instant, bool)>,
     pub(super) time: Histogram,
+    /// The same lately.
+    pub(super) recent: Recent,
     /// Probes or a breaker say so; known to the control plane alone.
     pub(super) is_unfit: bool,
 }
@@ -142,6 +145,8 @@ pub(super) struct Shard {
     upstream_names: Names,
     /// Endpoint slots by (upstream slot, label).
     endpoint_slots: HashMap<(u32, Arc<str>), u32>,
+    /// Slots of endpoints that are gone: another may have them.
+    free: Vec<u32>,
     pub(super) counts: Counts,
 }
 
@@ -185,6 +190,13 @@ impl Shard {
             );
         }
         self.grow();
+        self.free_all_but(&slots);
+        slots
+    }
+
+    /// Endpoints come and go all day where a registry names them: what is gone leaves its place. An exchange that ends there
+    /// later is not counted for an endpoint any more.
+    fn free_all_but(&mut self, slots: &Slots) {
         for endpoint in &mut self.counts.endpoints {
             endpoint.is_configured = false;
         }
@@ -193,12 +205,24 @@ impl Shard {
                 endpoint.is_configured = true;
             }
         }
-        slots
+        let (endpoints, free) = (&mut self.counts.endpoints, &mut self.free);
+        self.endpoint_slots.retain(|_, slot| {
+            let endpoint = endpoints.get_mut(*slot as usize);
+            let gone = endpoint.filter(|endpoint| !endpoint.is_configured);
+            let Some(gone) = gone else { return true };
+            *gone = EndpointCounts::default();
+            free.push(*slot);
+            false
+        });
     }
 
     fn endpoint_slot(&mut self, upstream: u32, label: &Arc<str>) -> u32 {
         let names = &mut self.counts.endpoint_names;
-        let label = if names.len() < MAX_NAMES {
+        let free = &mut self.free;
+        let is_known = self
+            .endpoint_slots
+            .contains_key(&(upstream, Arc::clone(label)));
+        let label = if is_known || !free.is_empty() || names.len() < MAX_NAMES {
             Arc::clone(label)
         } else {
             OTHER.into()
@@ -207,6 +231,13 @@ impl Shard {
             .endpoint_slots
             .entry((upstream, label))
             .or_insert_with_key(|key| {
+                let left = free.pop();
+                if let Some((slot, name)) =
+                    left.and_then(|slot| Some((slot, names.get_mut(slot as usize)?)))
+                {
+                    *name = key.clone();
+                    return slot;
+                }
                 names.push(key.clone());
                 names.len() as u32 - 1
             })
@@ -262,6 +293,7 @@ impl Shard {
         };
         if let Some(time) = record.upstream_time {
             endpoint.time.observe(time);
+            endpoint.recent.observe(time);
         }
         // A status that we wrote ourselves is not the endpoint's.
         let answered = record.upstream_time.is_some() && !is_upstream_failure(record);

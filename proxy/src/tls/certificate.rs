@@ -27,6 +27,8 @@ pub struct CertificateFacts {
     pub label: String,
     /// DNS names, lower-case, with wildcards as written.
     pub names: Vec<String>,
+    /// Who signed it.
+    pub issuer: String,
     /// Unix seconds.
     pub not_before: i64,
     pub not_after: i64,
@@ -169,6 +171,7 @@ pub(super) fn facts(
     Ok(CertificateFacts {
         label: path.display().to_string(),
         names: names.collect(),
+        issuer: leaf.issuer().to_string(),
         not_before: leaf.validity().not_before.timestamp(),
         not_after: leaf.validity().not_after.timestamp(),
     })

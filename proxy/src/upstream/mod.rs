@@ -2,6 +2,7 @@
 
 mod choice;
 mod connect;
+mod figures;
 mod streams;
 
 use std::cell::{Cell, RefCell};
@@ -17,6 +18,7 @@ use openclaw_core::health::Budget;
 pub use self::choice::{Choice, Chosen};
 pub use self::connect::ConnectError;
 use self::connect::Manner;
+pub use self::figures::{Busy, Figures};
 use self::streams::Streams;
 pub use self::streams::{Lease, Room, Turn};
 use crate::net::Stream;
@@ -26,6 +28,8 @@ use crate::snapshot::{ClientTls, Queue, ResolvedEndpoint, Standing, UpstreamSetu
 const PASS_OVER: Duration = Duration::from_secs(2);
 /// Idle connections older than this are closed: most origins close them at 60 s or 75 s themselves.
 const MAX_IDLE: Duration = Duration::from_secs(55);
+/// Counts nowhere.
+const GONE: u32 = u32::MAX;
 
 /// One worker's view of an upstream.
 #[derive(Debug)]
@@ -54,11 +58,13 @@ pub struct Endpoint {
     idle: RefCell<Vec<Idle>>,
     /// Of its upstream.
     kept: Rc<Cell<usize>>,
-    /// The snapshot in use does not have it any more, so that nothing is kept for it.
+    /// The snapshot in use does not have it any more, or has it drain, so that nothing is kept for it.
     is_retired: Cell<bool>,
     /// Where the endpoint speaks HTTP/2.
     streams: Streams,
     passed_over_until: Cell<Option<Instant>>,
+    /// What it has to do with on this worker.
+    active: Cell<usize>,
     /// When it was last said that there is no TLS with it.
     told: Cell<Option<Instant>>,
 }
@@ -103,11 +109,11 @@ impl Upstream {
             .endpoints
             .iter()
             .enumerate()
-            .map(|(index, endpoint)| {
-                let endpoint = known(endpoint)
+            .map(|(index, setup_of)| {
+                let endpoint = known(setup_of)
                     .cloned()
-                    .unwrap_or_else(|| Rc::new(Endpoint::new(endpoint, &manner, kept.clone())));
-                endpoint.is_retired.set(false);
+                    .unwrap_or_else(|| Rc::new(Endpoint::new(setup_of, &manner, kept.clone())));
+                endpoint.is_retired.set(setup_of.is_draining);
                 endpoint
                     .slot
                     .set(endpoint_slots.get(index).copied().unwrap_or_default());
@@ -147,6 +153,17 @@ impl Upstream {
     pub fn retire(&self) {
         for endpoint in &self.endpoints {
             endpoint.is_retired.set(true);
+            // Its place among the counters may be another's soon.
+            endpoint.slot.set(GONE);
+        }
+    }
+
+    /// It is served from after all, as it was set up.
+    pub fn revive(&self, setup: &UpstreamSetup, slots: &[u32]) {
+        let setups = setup.endpoints.iter().zip(slots);
+        for (endpoint, (of, slot)) in self.endpoints.iter().zip(setups) {
+            endpoint.is_retired.set(of.is_draining);
+            endpoint.slot.set(*slot);
         }
     }
 
@@ -273,6 +290,7 @@ impl Endpoint {
             is_retired: Cell::new(false),
             streams: Streams::default(),
             passed_over_until: Cell::new(None),
+            active: Cell::new(0),
             told: Cell::new(None),
         }
     }

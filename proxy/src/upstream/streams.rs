@@ -115,6 +115,14 @@ impl Streams {
             .retain(|shared| shared.active.get() > 0 || wanted(shared.idle_since.get()));
     }
 
+    /// Connections without a stream.
+    pub(super) fn idle(&self) -> usize {
+        let open = self.open.borrow();
+        open.iter()
+            .filter(|shared| shared.active.get() == 0)
+            .count()
+    }
+
     /// Takes no new streams on any connection; those that run go on.
     pub(super) fn leave(&self) {
         self.open.borrow_mut().clear();

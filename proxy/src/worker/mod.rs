@@ -23,6 +23,7 @@ use crate::shield::autoban::Informer;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{AccessLog, Recorder, Report};
 use crate::time::TICK;
+use crate::upstream::Figures;
 
 mod latest;
 
@@ -72,6 +73,10 @@ impl Bind {
 #[derive(Debug)]
 pub enum Command {
     Report(oneshot::Sender<Report>),
+    /// What is known of endpoints.
+    Endpoints(oneshot::Sender<Vec<Figures>>),
+    /// Whoever waits looks at the world anew: an endpoint's exchanges are to end.
+    Wake,
     /// Who was refused by a limit, route by route.
     Limits(oneshot::Sender<Vec<Refused>>),
     /// Close the connections of peers that are turned away now: those inside the range, or all.
@@ -231,19 +236,12 @@ async fn run(
                 adoptions.done();
             }
             command = commands.recv() => match command {
-                Some(Command::Report(reply)) => {
-                    // Whoever asked may have given up.
-                    let _ = reply.send(local.recorder.report());
-                }
-                Some(Command::Close(range)) => close(&local, range),
-                Some(Command::Limits(reply)) => {
-                    let _ = reply.send(local.serving().refused());
-                }
                 Some(Command::Drain { deadline }) => {
                     drain = Some(deadline);
                     listeners.close_all();
                     local.start_draining();
                 }
+                Some(command) => obey(&local, command),
                 None => break,
             },
         }
@@ -251,6 +249,20 @@ async fn run(
     // Exchanges that are cut off now, when the runtime drops their tasks, still leave their lines.
     local.start_ending();
     local.recorder.tick();
+}
+
+/// All but the end.
+fn obey(local: &Local, command: Command) {
+    // Whoever asked may have given up.
+    match command {
+        Command::Report(reply) => drop(reply.send(local.recorder.report())),
+        Command::Endpoints(reply) => drop(reply.send(local.serving().figures())),
+        Command::Limits(reply) => drop(reply.send(local.serving().refused())),
+        Command::Close(range) => close(local, range),
+        Command::Wake => local.wheel.wake_all(),
+        // The end is the loop's own.
+        Command::Drain { .. } => {}
+    }
 }
 
 /// Closes the connections of those who would not be let in any more.

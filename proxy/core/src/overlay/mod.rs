@@ -7,12 +7,15 @@
 mod discovered;
 #[cfg(test)]
 mod tests;
+mod text;
+mod verbs;
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub use self::discovered::Discovered;
+pub use self::verbs::{Order, Refused, Served, Verb, Weighed};
 use crate::config::{Action, Config, Endpoint, EndpointAddress, Upstream};
 
 /// All changes that are in force.
@@ -86,15 +89,6 @@ impl Origin {
 }
 
 impl Overlay {
-    /// What is left after a reload.
-    #[must_use]
-    pub fn after_reload(&self) -> Self {
-        Self {
-            kept: self.kept.clone(),
-            passing: Layer::default(),
-        }
-    }
-
     /// Gives the targets of routes their weights. A route whose targets would all have the weight 0, since the file has others
     /// than when it was changed, keeps those of the file.
     pub fn apply(&self, config: &mut Config) {
@@ -196,6 +190,20 @@ impl Layer {
     pub fn endpoint(&self, upstream: &str, label: &str) -> EndpointChange {
         let known = self.endpoints.get(upstream).and_then(|all| all.get(label));
         known.copied().unwrap_or_default()
+    }
+}
+
+impl Layer {
+    /// Upstreams and routes with changes that a configuration does not have.
+    pub fn strangers(&self, config: &Config) -> impl Iterator<Item = String> {
+        let has_upstream = |name: &str| config.upstreams.iter().any(|one| *one.name == *name);
+        let has_route = |name: &str| config.routes.iter().any(|one| *one.name == *name);
+        let upstreams = self.endpoints.keys();
+        let upstreams = upstreams.filter(move |name| !has_upstream(name));
+        let routes = self.routes.keys().filter(move |name| !has_route(name));
+        upstreams
+            .map(|name| format!("upstream {name}"))
+            .chain(routes.map(|name| format!("route {name}")))
     }
 }
 

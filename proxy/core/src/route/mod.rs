@@ -8,6 +8,7 @@
 mod conditions;
 mod hash;
 mod misses;
+mod order;
 mod paths;
 mod shadow;
 mod split;
@@ -22,6 +23,7 @@ use crate::config::{HostPattern, Matcher, Route};
 use conditions::holds;
 use hash::Fast;
 pub use misses::misses;
+pub use order::order;
 use paths::Paths;
 pub use shadow::shadowed;
 pub use split::pick;

@@ -19,7 +19,7 @@ use super::slots::{Slot, Slots};
 use super::state::Control;
 
 pub mod client;
-pub(super) use self::status::protocols;
+pub(super) use self::status::{protocols, rfc3339, unix_time};
 
 mod status;
 pub mod table;
@@ -87,8 +87,10 @@ pub(super) async fn serve(control: Rc<Control>, listener: &UnixListener) {
             Ok((stream, _)) => {
                 let control = Rc::clone(&control);
                 let slot = calls.take().await;
+                // A kernel that does not say leaves the name out of the log, and nothing else.
+                let uid = stream.peer_cred().ok().map(|peer| peer.uid());
                 http::spawn(stream, slot, move |request, slot| {
-                    answer(Rc::clone(&control), request, slot)
+                    answer(Rc::clone(&control), request, slot, uid)
                 });
             }
             Err(error) => {
@@ -99,7 +101,12 @@ pub(super) async fn serve(control: Rc<Control>, listener: &UnixListener) {
     }
 }
 
-async fn answer(control: Rc<Control>, request: Request<Incoming>, slot: Rc<Slot>) -> Answer {
+async fn answer(
+    control: Rc<Control>,
+    request: Request<Incoming>,
+    slot: Rc<Slot>,
+    uid: Option<u32>,
+) -> Answer {
     let (head, body) = request.into_parts();
     let path = head.uri.path().to_owned();
     let mut routes = TABLES.iter().flat_map(|table| table.iter());
@@ -112,7 +119,13 @@ async fn answer(control: Rc<Control>, request: Request<Incoming>, slot: Rc<Slot>
     };
     slot.working();
     let query = head.uri.query().unwrap_or_default().to_owned();
-    (route.run)(control, Call { path, query, body }).await
+    let call = Call {
+        path,
+        query,
+        body,
+        uid,
+    };
+    (route.run)(control, call).await
 }
 
 async fn read(mut body: Incoming, limit: usize) -> Result<Bytes, Answer> {

@@ -123,11 +123,11 @@ pub(in crate::control) fn protocols(listener: &Listener) -> Vec<&'static str> {
         .collect()
 }
 
-fn rfc3339(time: SystemTime) -> String {
+pub(in crate::control) fn rfc3339(time: SystemTime) -> String {
     format_time(OffsetDateTime::from(time))
 }
 
-fn unix_time(seconds: i64) -> Option<String> {
+pub(in crate::control) fn unix_time(seconds: i64) -> Option<String> {
     OffsetDateTime::from_unix_timestamp(seconds)
         .ok()
         .map(format_time)

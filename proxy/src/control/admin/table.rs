@@ -11,7 +11,9 @@ use serde_json::json;
 use super::{SMALL, status};
 use crate::control::http::Answer;
 use crate::control::limits;
+use crate::control::listing;
 use crate::control::metrics;
+use crate::control::orders;
 use crate::control::shield;
 use crate::control::state::Control;
 
@@ -35,6 +37,8 @@ pub struct Call {
     pub path: String,
     pub query: String,
     pub body: Bytes,
+    /// The user who calls, as the kernel knows him.
+    pub uid: Option<u32>,
 }
 
 impl Call {
@@ -60,7 +64,13 @@ impl Route {
 }
 
 /// All tables; the first route that fits answers.
-pub static TABLES: &[&[Route]] = &[CONTROL, shield::ROUTES, limits::ROUTES];
+pub static TABLES: &[&[Route]] = &[
+    CONTROL,
+    shield::ROUTES,
+    limits::ROUTES,
+    listing::ROUTES,
+    orders::ROUTES,
+];
 
 static CONTROL: &[Route] = &[
     Route {
@@ -176,6 +186,7 @@ mod tests {
                 path: String::new(),
                 query: format!("x=1&text={}&y=2", encode(text)),
                 body: Bytes::new(),
+                uid: None,
             };
             assert_eq!(call.parameter("text").as_deref(), Some(text));
             assert_eq!(call.parameter("none"), None);

@@ -1,0 +1,226 @@
+use super::*;
+
+const UPSTREAMS: [&str; 2] = ["app", "blue"];
+
+/// Endpoints of `app`: `:1*2` is at port 1 with a weight of 2, `d` drains, `r` was added at run time.
+fn served(words: &str) -> Vec<Served> {
+    let one = |word: &str| {
+        let (place, words) = word.split_once('*').unwrap();
+        let weight = words.trim_end_matches(['d', 'r']);
+        let address = format!("127.0.0.1{place}");
+        Served {
+            label: address.clone(),
+            address: Some(address.parse().unwrap()),
+            origin: if words.contains('r') {
+                Origin::Runtime
+            } else {
+                Origin::File(0)
+            },
+            weight: weight.parse().unwrap(),
+            is_draining: words.contains('d'),
+        }
+    };
+    words.split(' ').map(one).collect()
+}
+
+fn order(verb: Verb, place: &str) -> (Verb, String) {
+    (verb, format!("127.0.0.1{place}"))
+}
+
+fn ask(overlay: &mut Overlay, now: &str, (verb, endpoint): (Verb, String), flags: &str) -> String {
+    let order = Order {
+        upstream: "app",
+        endpoint: &endpoint,
+        verb,
+        persist: flags.contains('p'),
+        force: flags.contains('f'),
+    };
+    match overlay.order(&order, &UPSTREAMS, Some(&served(now))) {
+        Ok(label) => label,
+        Err(refused) => refused.to_string(),
+    }
+}
+
+#[test]
+fn orders_that_make_no_sense_are_refused() {
+    let check = |now: &str, order: (Verb, String), expected: &str| {
+        let mut overlay = Overlay::default();
+        let told = ask(&mut overlay, now, order, "");
+        assert!(told.contains(expected), "{told}");
+        assert_eq!(overlay, Overlay::default());
+    };
+    let last = "is the last endpoint that serves upstream app; --force";
+    check(
+        ":1*1 :2*1",
+        order(Verb::Add(None), ":1"),
+        "upstream app has 127.0.0.1:1 already",
+    );
+    check(":1*1 :2*1d", order(Verb::Add(None), ":2"), "it drains");
+    check(
+        ":9001*1 :2*1",
+        order(Verb::Drain, ":9011"),
+        "there is no endpoint of upstream app `127.0.0.1:9011`; did you mean `127.0.0.1:9001`?",
+    );
+    check(":1*1", order(Verb::Delete, ":1"), last);
+    check(":1*1 :2*0", order(Verb::Drain, ":1"), last);
+    check(":1*1 :2*5d", order(Verb::Weigh(0), ":1"), last);
+    check(
+        ":1*1",
+        (Verb::Add(None), "nonsense".to_owned()),
+        "`nonsense` is not an endpoint: it has no port",
+    );
+    let mut overlay = Overlay::default();
+    let lost = Order {
+        upstream: "ap",
+        endpoint: "127.0.0.1:1",
+        verb: Verb::Drain,
+        persist: false,
+        force: false,
+    };
+    let refused = overlay.order(&lost, &UPSTREAMS, None).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "there is no upstream `ap`; did you mean `app`?"
+    );
+}
+
+#[test]
+fn the_last_one_goes_if_the_operator_insists() {
+    let mut overlay = Overlay::default();
+    let told = ask(&mut overlay, ":1*1", order(Verb::Delete, ":1"), "f");
+    assert_eq!(told, "127.0.0.1:1");
+    let change = overlay.of_label("app", "127.0.0.1:1");
+    assert_eq!(change.presence, Some(Presence::Deleted));
+}
+
+#[test]
+fn one_that_serves_nothing_may_go_while_another_serves() {
+    let mut overlay = Overlay::default();
+    let told = ask(&mut overlay, ":1*1 :2*0", order(Verb::Delete, ":2"), "");
+    assert_eq!(told, "127.0.0.1:2");
+}
+
+/// Orders one after another, with what is served then; what is left, layer by layer.
+fn after(orders: &[(&str, (Verb, String), &str)]) -> (String, String) {
+    let mut overlay = Overlay::default();
+    for (now, order, flags) in orders {
+        let told = ask(&mut overlay, now, order.clone(), flags);
+        assert_eq!(told, order.1);
+    }
+    let text = |layer: &Layer| {
+        let all = layer.endpoints.get("app").into_iter().flatten();
+        let one = |(label, change): (&String, &EndpointChange)| {
+            format!("{label} {change:?}").replace("127.0.0.1", "")
+        };
+        all.map(one).collect::<Vec<_>>().join(", ")
+    };
+    (text(&overlay.kept), text(&overlay.passing))
+}
+
+#[test]
+fn changes_do_not_pile_up() {
+    let nothing = (String::new(), String::new());
+    let come_and_go = [
+        (":1*1", order(Verb::Add(Some(3)), ":2"), ""),
+        (":1*1 :2*3r", order(Verb::Drain, ":2"), ""),
+        (":1*1 :2*3rd", order(Verb::Delete, ":2"), ""),
+    ];
+    assert_eq!(after(&come_and_go), nothing);
+    let kept = come_and_go.map(|(now, order, _)| (now, order, "p"));
+    assert_eq!(after(&kept), nothing);
+    let drained = [
+        (":1*1 :2*1", order(Verb::Drain, ":2"), "p"),
+        (":1*1 :2*1d", order(Verb::Enable, ":2"), "p"),
+        (":1*1 :2*1", order(Verb::Drain, ":2"), ""),
+        (":1*1 :2*1d", order(Verb::Enable, ":2"), ""),
+    ];
+    assert_eq!(after(&drained), nothing);
+}
+
+#[test]
+fn what_passes_hides_what_is_kept_until_a_kept_change_says_otherwise() {
+    let mut orders = vec![
+        (":1*1 :2*1", order(Verb::Drain, ":2"), "p"),
+        (":1*1 :2*1d", order(Verb::Enable, ":2"), ""),
+    ];
+    let (kept, passing) = after(&orders);
+    assert!(kept.contains("draining: Some(true)"), "{kept}");
+    assert!(passing.contains("draining: Some(false)"), "{passing}");
+    orders.push((":1*1 :2*1", order(Verb::Weigh(7), ":2"), ""));
+    orders.push((":1*1 :2*7", order(Verb::Weigh(8), ":2"), "p"));
+    let (kept, passing) = after(&orders);
+    assert!(kept.contains("weight: Some(8)"), "{kept}");
+    assert!(passing.contains("weight: None"), "{passing}");
+}
+
+#[test]
+fn weights_of_a_route_are_changed_together() {
+    let config = config();
+    let pair = |app, blue| vec![("app".to_owned(), app), ("blue".to_owned(), blue)];
+    let mut overlay = Overlay::default();
+    let weighed = overlay.switch(&config, "shop", "blue", true).unwrap();
+    assert_eq!((weighed.before, weighed.now), (pair(95, 5), pair(0, 100)));
+    assert_eq!(overlay.target("shop", "app"), Some(0));
+    let weighed = overlay.weigh(&config, "shop", &[("blue".to_owned(), 9)], false);
+    assert_eq!(weighed.unwrap().now, pair(95, 9));
+    assert_eq!(overlay.target("shop", "app"), Some(95));
+    let strangers = |config: &Config| overlay.kept.strangers(config).collect::<Vec<_>>();
+    assert_eq!(strangers(&config), [""; 0]);
+    let mut other = config.clone();
+    other.routes.clear();
+    assert_eq!(strangers(&other), ["route shop"]);
+    overlay.passing = Layer::default();
+    assert_eq!(overlay.target("shop", "app"), Some(0));
+    let mut refused = |route: &str, weights: &[(String, u32)]| {
+        let refused = overlay.weigh(&config, route, weights, false).unwrap_err();
+        refused.to_string()
+    };
+    assert_eq!(
+        refused("shops", &pair(1, 1)),
+        "there is no route `shops`; did you mean `shop`?"
+    );
+    assert_eq!(
+        refused("shop", &[("blues".to_owned(), 1)]),
+        "there is no upstream in route shop named `blues`; did you mean `blue`?"
+    );
+    assert!(refused("shop", &pair(0, 0)).contains("would be 0"));
+    let one = [("app".to_owned(), 1)];
+    assert!(refused("only", &one).contains("does not go to several upstreams"));
+    assert!(refused("said", &one).contains("does not go to several upstreams"));
+}
+
+#[test]
+fn a_layer_is_the_same_after_it_was_text() {
+    let mut overlay = Overlay {
+        kept: layer(&[
+            ("127.0.0.1:9001", "-"),
+            ("127.0.0.1:9009", "+ w7"),
+            ("app.internal:8080", "d"),
+        ]),
+        passing: Layer::default(),
+    };
+    overlay.switch(&config(), "shop", "blue", true).unwrap();
+    let text = overlay.kept.to_text();
+    let lines: Vec<&str> = text.lines().skip(2).collect();
+    assert_eq!(
+        lines,
+        [
+            "[upstream.app.\"127.0.0.1:9001\"]",
+            "present = false",
+            "",
+            "[upstream.app.\"127.0.0.1:9009\"]",
+            "present = true",
+            "weight = 7",
+            "",
+            "[upstream.app.\"app.internal:8080\"]",
+            "draining = true",
+            "",
+            "[route.shop]",
+            "app = 0",
+            "blue = 100",
+        ]
+    );
+    assert_eq!(Layer::from_text(&text).unwrap(), overlay.kept);
+    assert_eq!(Layer::from_text("").unwrap(), Layer::default());
+    assert!(Layer::from_text("[upstream.app.\"127.0.0.1:1\"]\nwieght = 1").is_err());
+}

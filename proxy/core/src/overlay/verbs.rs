@@ -1,0 +1,358 @@
+//! What an operator asks for, against what is served: either it becomes a change, or there is a reason why not.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::{EndpointChange, Origin, Overlay, Presence};
+use crate::config::keys::did_you_mean;
+use crate::config::{Action, Complaint, Config, endpoint_address};
+
+/// More changes than this are a program gone wrong, and belong into the file.
+const MAX_CHANGES: usize = 10_000;
+
+/// What is to become of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// It is there, with this weight or with 1.
+    Add(Option<u32>),
+    /// It is not there.
+    Delete,
+    /// It gets nothing new.
+    Drain,
+    /// It gets its share again.
+    Enable,
+    /// Its share is another.
+    Weigh(u32),
+}
+
+/// One request of an operator about an endpoint.
+#[derive(Clone, Copy, Debug)]
+pub struct Order<'a> {
+    /// The upstream's name.
+    pub upstream: &'a str,
+    /// As written, or one address of it.
+    pub endpoint: &'a str,
+    /// What is to become of it.
+    pub verb: Verb,
+    /// Whether it is kept over reloads and restarts.
+    pub persist: bool,
+    /// Whether the last one may go.
+    pub force: bool,
+}
+
+/// An endpoint as it is served now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// As written.
+    pub label: String,
+    /// Where connections go; `None` while its name has no address.
+    pub address: Option<SocketAddr>,
+    /// Who names it.
+    pub origin: Origin,
+    /// Its share, were it not draining.
+    pub weight: u32,
+    /// It gets nothing new.
+    pub is_draining: bool,
+}
+
+/// Why a change is not made; a sentence for the operator.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// There is no such thing.
+    #[error("there is no {what} `{name}`{}", hint(did_you_mean.as_deref()))]
+    Unknown {
+        /// An upstream, an endpoint of which upstream, a route.
+        what: String,
+        /// As asked for.
+        name: String,
+        /// What was probably meant.
+        did_you_mean: Option<String>,
+    },
+    /// It is no address.
+    #[error("{0}")]
+    NoAddress(Complaint),
+    /// It is there already.
+    #[error("upstream {upstream} has {endpoint} already{}", if *.drains { "; it drains: `openclaw upstream enable` gives it its share again" } else { "" })]
+    Present {
+        /// The upstream's name.
+        upstream: String,
+        /// The endpoint as written.
+        endpoint: String,
+        /// It is there, and gets nothing new.
+        drains: bool,
+    },
+    /// Nobody would be left.
+    #[error(
+        "{endpoint} is the last endpoint that serves upstream {upstream}; --force does it all the same, and requests get 503"
+    )]
+    Last {
+        /// The upstream's name.
+        upstream: String,
+        /// The endpoint as asked for.
+        endpoint: String,
+    },
+    /// The route goes nowhere else.
+    #[error(
+        "route {0} does not go to several upstreams; write `to = [{{ upstream = \"…\", weight = 1 }}, …]` into the configuration"
+    )]
+    NoChoice(String),
+    /// Nobody would be picked.
+    #[error("the weights of all upstreams of route {0} would be 0: none would be picked")]
+    AllZero(String),
+    /// See [`MAX_CHANGES`].
+    #[error(
+        "there are {MAX_CHANGES} changes already; write them into the configuration and reload"
+    )]
+    TooMany,
+}
+
+fn hint(text: Option<&str>) -> String {
+    text.map_or_else(String::new, |text| format!("; {text}"))
+}
+
+impl Refused {
+    /// Whether the order itself is wrong, whatever is served.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::NoAddress(_))
+    }
+}
+
+impl Served {
+    fn serves(&self) -> bool {
+        self.weight > 0 && !self.is_draining && self.address.is_some()
+    }
+
+    fn is(&self, label: &str) -> bool {
+        self.label == label || self.address.is_some_and(|one| one.to_string() == label)
+    }
+}
+
+impl Overlay {
+    /// Makes a change of an endpoint; gives back the name under which it is kept. `served` are the endpoints of the upstream,
+    /// `None` if there is no such upstream.
+    ///
+    /// # Errors
+    /// Nothing is changed.
+    pub fn order(
+        &mut self,
+        order: &Order<'_>,
+        upstreams: &[&str],
+        served: Option<&[Served]>,
+    ) -> Result<String, Refused> {
+        let served = served.ok_or_else(|| unknown("upstream", order.upstream, upstreams))?;
+        let address = endpoint_address(order.endpoint).map_err(Refused::NoAddress)?;
+        let label = address.to_string();
+        let known = served.iter().find(|one| one.is(&label));
+        match (order.verb, known) {
+            (Verb::Add(_), Some(known)) => {
+                return Err(Refused::Present {
+                    upstream: order.upstream.to_owned(),
+                    endpoint: label,
+                    drains: known.is_draining,
+                });
+            }
+            (Verb::Add(_), None) | (_, Some(_)) => {}
+            (_, None) => {
+                let labels: Vec<&str> = served.iter().map(|one| &*one.label).collect();
+                let what = format!("endpoint of upstream {}", order.upstream);
+                return Err(unknown(&what, &label, &labels));
+            }
+        }
+        let takes_away = matches!(order.verb, Verb::Delete | Verb::Drain | Verb::Weigh(0));
+        let others = || served.iter().filter(|one| !one.is(&label));
+        if takes_away && !order.force && !others().any(Served::serves) {
+            return Err(Refused::Last {
+                upstream: order.upstream.to_owned(),
+                endpoint: order.endpoint.to_owned(),
+            });
+        }
+        let takes_back = matches!(order.verb, Verb::Delete | Verb::Enable);
+        if self.count() >= MAX_CHANGES && !takes_back {
+            return Err(Refused::TooMany);
+        }
+        self.write(order, &label, known);
+        Ok(label)
+    }
+
+    /// Gives targets of a route other weights; gives back those of all of its targets before and now, with their upstreams.
+    ///
+    /// # Errors
+    /// Nothing is changed.
+    pub fn weigh(
+        &mut self,
+        config: &Config,
+        route: &str,
+        weights: &[(String, u32)],
+        persist: bool,
+    ) -> Result<Weighed, Refused> {
+        let targets = targets(config, route)?;
+        let names: Vec<&str> = targets.iter().map(|(name, _)| &**name).collect();
+        for (name, _) in weights {
+            if !names.contains(&&**name) {
+                let what = format!("upstream in route {route} named");
+                return Err(unknown(&what, name, &names));
+            }
+        }
+        if names.len() < 2 {
+            return Err(Refused::NoChoice(route.to_owned()));
+        }
+        let mut now = targets.clone();
+        for (name, weight) in &mut now {
+            let asked = weights.iter().rev().find(|(asked, _)| asked == name);
+            *weight = asked.map_or(*weight, |(_, asked)| *asked);
+        }
+        if now.iter().all(|(_, weight)| *weight == 0) {
+            return Err(Refused::AllZero(route.to_owned()));
+        }
+        if self.count() >= MAX_CHANGES {
+            return Err(Refused::TooMany);
+        }
+        // All of them are written, so that a weight in the file that changes later does not mix with these.
+        let layer = if persist {
+            self.passing.routes.remove(route);
+            &mut self.kept
+        } else {
+            &mut self.passing
+        };
+        let all = now.iter().cloned().collect();
+        layer.routes.insert(route.to_owned(), all);
+        Ok(Weighed {
+            before: targets,
+            now,
+        })
+    }
+
+    /// Gives all of a route's weight to one of its upstreams.
+    ///
+    /// # Errors
+    /// Nothing is changed.
+    pub fn switch(
+        &mut self,
+        config: &Config,
+        route: &str,
+        upstream: &str,
+        persist: bool,
+    ) -> Result<Weighed, Refused> {
+        let targets = targets(config, route)?;
+        let mut weights: Vec<(String, u32)> =
+            targets.into_iter().map(|(name, _)| (name, 0)).collect();
+        weights.push((upstream.to_owned(), ALL));
+        self.weigh(config, route, &weights, persist)
+    }
+
+    fn count(&self) -> usize {
+        let layers = [&self.kept, &self.passing].into_iter();
+        let count = |layer: &super::Layer| {
+            let endpoints = layer.endpoints.values().map(BTreeMap::len);
+            endpoints.sum::<usize>() + layer.routes.len()
+        };
+        layers.map(count).sum()
+    }
+
+    fn write(&mut self, order: &Order<'_>, label: &str, known: Option<&Served>) {
+        let upstream = order.upstream;
+        let mut kept = self.kept.endpoint(upstream, label);
+        let mut passing = self.passing.endpoint(upstream, label);
+        if order.persist {
+            kept = order.verb.made(kept);
+            // What was said for now about the same thing is over.
+            passing = order.verb.unsaid(passing);
+        } else {
+            passing = order.verb.made(passing);
+        }
+        // What says nothing is not kept: that an endpoint does not drain which would not anyway, that one is deleted which
+        // nobody else names. Else changes would pile up where endpoints come and go all day.
+        kept.draining = kept.draining.filter(|draining| *draining);
+        if kept.draining.is_none() {
+            passing.draining = passing.draining.filter(|draining| *draining);
+        }
+        let is_ours = known.is_some_and(|known| known.origin == Origin::Runtime);
+        if order.verb == Verb::Delete && is_ours {
+            if order.persist {
+                kept = EndpointChange::default();
+            }
+            if kept.presence.is_none() {
+                passing = EndpointChange::default();
+            }
+        }
+        for (layer, change) in [(&mut self.kept, kept), (&mut self.passing, passing)] {
+            let of = layer.endpoints.entry(upstream.to_owned()).or_default();
+            if change.is_empty() {
+                of.remove(label);
+            } else {
+                of.insert(label.to_owned(), change);
+            }
+            if of.is_empty() {
+                layer.endpoints.remove(upstream);
+            }
+        }
+    }
+}
+
+/// The share of an upstream that has all of it.
+const ALL: u32 = 100;
+
+/// The targets of a route, with their upstreams.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Weighed {
+    /// What they were.
+    pub before: Vec<(String, u32)>,
+    /// What they are.
+    pub now: Vec<(String, u32)>,
+}
+
+impl Verb {
+    fn made(self, mut change: EndpointChange) -> EndpointChange {
+        match self {
+            Self::Add(weight) => {
+                change = EndpointChange {
+                    presence: Some(Presence::Added),
+                    weight,
+                    draining: Some(false),
+                };
+            }
+            Self::Delete => {
+                change = EndpointChange {
+                    presence: Some(Presence::Deleted),
+                    ..EndpointChange::default()
+                };
+            }
+            Self::Drain => change.draining = Some(true),
+            Self::Enable => change.draining = Some(false),
+            Self::Weigh(weight) => change.weight = Some(weight),
+        }
+        change
+    }
+
+    fn unsaid(self, mut change: EndpointChange) -> EndpointChange {
+        match self {
+            Self::Add(_) | Self::Delete => change = EndpointChange::default(),
+            Self::Drain | Self::Enable => change.draining = None,
+            Self::Weigh(_) => change.weight = None,
+        }
+        change
+    }
+}
+
+fn targets(config: &Config, route: &str) -> Result<Vec<(String, u32)>, Refused> {
+    let Some(found) = config.routes.iter().find(|known| *known.name == *route) else {
+        let names: Vec<&str> = config.routes.iter().map(|known| &*known.name).collect();
+        return Err(unknown("route", route, &names));
+    };
+    let Action::Forward(targets) = &found.action else {
+        return Err(Refused::NoChoice(route.to_owned()));
+    };
+    let name = |index: usize| config.upstreams.get(index).map_or("", |known| &*known.name);
+    let targets = targets.iter();
+    Ok(targets
+        .map(|target| (name(target.upstream).to_owned(), target.weight))
+        .collect())
+}
+
+fn unknown(what: &str, name: &str, known: &[&str]) -> Refused {
+    Refused::Unknown {
+        what: what.to_owned(),
+        name: name.to_owned(),
+        did_you_mean: did_you_mean(name, known.iter().copied()),
+    }
+}

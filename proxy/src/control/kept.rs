@@ -1,0 +1,71 @@
+//! Changes of upstreams and routes that outlive the process: one file in the state directory, in TOML, replaced as a whole.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use openclaw_core::config::Config;
+use openclaw_core::overlay::Layer;
+
+use super::endpoints::Beside;
+use crate::shield::save_as;
+use crate::telemetry::chain;
+
+const FILE: &str = "changes.toml";
+/// As much as there can be changes.
+const MAX_SIZE: u64 = 8 << 20;
+
+/// Why changes that were kept are not in force.
+#[derive(Debug, thiserror::Error)]
+enum KeptError {
+    #[error("cannot read the changes in {}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("the changes in {} cannot be used; repair the file and reload, or delete it", path.display())]
+    Damaged {
+        path: PathBuf,
+        source: toml::de::Error,
+    },
+}
+
+impl Beside {
+    /// What is left of changes when the configuration is loaded anew, and what is doubtful about it. A file of kept changes that
+    /// cannot be used leaves those in force that are.
+    pub(super) fn after_reload(mut self, state_dir: &Path, config: &Config) -> (Self, Vec<String>) {
+        let mut doubts = Vec::new();
+        self.overlay.passing = Layer::default();
+        match read(state_dir) {
+            Ok(kept) => self.overlay.kept = kept,
+            Err(error) => doubts.push(chain(&error)),
+        }
+        let place = state_dir.join(FILE);
+        doubts.extend(self.overlay.kept.strangers(config).map(|stranger| {
+            let place = place.display();
+            format!("{place} has changes of {stranger}, which the configuration does not have")
+        }));
+        (self, doubts)
+    }
+}
+
+/// What was kept; nothing if nothing was.
+fn read(state_dir: &Path) -> Result<Layer, KeptError> {
+    let path = state_dir.join(FILE);
+    let read = fs::metadata(&path).and_then(|found| {
+        if found.len() > MAX_SIZE {
+            return Err(io::Error::other(format!(
+                "it is larger than {MAX_SIZE} bytes"
+            )));
+        }
+        fs::read_to_string(&path)
+    });
+    let text = match read {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Layer::default()),
+        Err(source) => return Err(KeptError::Read { path, source }),
+    };
+    Layer::from_text(&text).map_err(|source| KeptError::Damaged { path, source })
+}
+
+/// Keeps this in place of what was kept.
+pub(super) fn write(state_dir: &Path, kept: &Layer) -> io::Result<()> {
+    save_as(state_dir, FILE, kept.to_text().as_bytes())
+}

@@ -1,0 +1,417 @@
+//! Endpoints that are changed while the proxy runs.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+
+use super::address;
+use crate::support::{Origin, Peer, Proxy, RawClient, eventually, free_port, openclaw};
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
+
+/// An upstream of these endpoints, with more keys, and a route to it.
+fn group(endpoints: &[SocketAddr], keys: &str) -> String {
+    let endpoints: Vec<String> = endpoints.iter().map(|one| format!("\"{one}\"")).collect();
+    format!(
+        "[listener.web]\nbind = [\"127.0.0.1:0\"]\n\
+         [upstream.app]\nendpoints = [{}]\n{keys}\n[[route]]\nname = \"all\"\nto = \"app\"\n",
+        endpoints.join(", ")
+    )
+}
+
+/// Who answers so many requests, each on a connection of its own.
+fn asked(web: SocketAddr, count: usize) -> Vec<String> {
+    let mut names: Vec<String> = (0..count)
+        .map(|_| {
+            let response = RawClient::connect(web).exchange(GET);
+            assert_eq!(response.status(), 200, "{}", response.text());
+            response.text()
+        })
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn list(proxy: &Proxy) -> Value {
+    let output = proxy.cli(&["-o", "json", "upstream", "list"]).ok();
+    let json: Value = serde_json::from_slice(&output.stdout).expect("the list is JSON");
+    json["upstreams"][0].clone()
+}
+
+fn endpoint(proxy: &Proxy, address: SocketAddr) -> Value {
+    let list = list(proxy);
+    let endpoints = list["endpoints"].as_array().expect("a list");
+    let found = endpoints
+        .iter()
+        .find(|one| one["address"] == address.to_string());
+    found
+        .unwrap_or_else(|| panic!("no {address} in {list:#}"))
+        .clone()
+}
+
+fn change(proxy: &Proxy, verb: &str, address: SocketAddr, more: &[&str]) -> String {
+    let address = address.to_string();
+    let mut arguments = vec!["upstream", verb, "app", &address];
+    arguments.extend(more);
+    proxy.cli(&arguments).ok().text()
+}
+
+/// Answers with its name, but to `/wait` only when it is told to, and to an upgrade with an echo.
+fn patient(name: &'static str) -> (Origin, Sender<()>) {
+    let (tell, told) = channel();
+    let told: Arc<Mutex<Receiver<()>>> = Arc::new(Mutex::new(told));
+    let origin = Origin::start(move |peer: &mut Peer| -> io::Result<()> {
+        while let Some(request) = peer.request()? {
+            if request.start.contains("/echo") {
+                peer.send(
+                    "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n",
+                )?;
+                loop {
+                    let bytes = peer.read_some()?;
+                    if bytes.is_empty() {
+                        return Ok(());
+                    }
+                    peer.send(bytes)?;
+                }
+            }
+            if request.start.contains("/wait") {
+                // The end of the test tells, too.
+                let _told_or_over = told.lock().unwrap().recv();
+            }
+            let length = name.len();
+            peer.send(format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{name}"
+            ))?;
+        }
+        Ok(())
+    });
+    (origin, tell)
+}
+
+#[test]
+fn endpoints_come_and_go_until_a_reload() {
+    let origins = ["one", "two"].map(Origin::serving);
+    let [one, two] = origins.each_ref().map(Origin::address);
+    let proxy = Proxy::start(&group(&[one], ""));
+    let web = address(&proxy, "web");
+    assert_eq!(asked(web, 4), ["one"]);
+    let told = change(&proxy, "add", two, &["--weight", "3"]);
+    assert_eq!(
+        told,
+        format!("app: {two} added with weight 3 (until the next reload)\n")
+    );
+    assert_eq!(asked(web, 12), ["one", "two"]);
+    let added = endpoint(&proxy, two);
+    assert_eq!(added["source"], "runtime");
+    assert_eq!(added["weight"], 3);
+    assert_eq!(added["state"], "up");
+    assert_eq!(added["persisted"], false);
+    assert_eq!(endpoint(&proxy, one)["source"], "file");
+    let line = proxy.wait_for("changed by an operator");
+    for word in [
+        "uid=0",
+        "verb=\"add\"",
+        "upstream=\"app\"",
+        &two.to_string(),
+    ] {
+        assert!(line.contains(word), "{word}: {line}");
+    }
+    change(&proxy, "weight", two, &["0"]);
+    assert_eq!(asked(web, 6), ["one"]);
+    change(&proxy, "weight", two, &["1"]);
+    change(&proxy, "del", one, &[]);
+    assert_eq!(asked(web, 6), ["two"]);
+    assert_eq!(list(&proxy)["deleted"][0]["endpoint"], one.to_string());
+    proxy.cli(&["reload"]).ok();
+    assert_eq!(asked(web, 4), ["one"]);
+    assert_eq!(list(&proxy)["endpoints"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn what_is_kept_is_there_after_a_reload_and_a_restart() {
+    let origins = ["one", "two"].map(Origin::serving);
+    let [one, two] = origins.each_ref().map(Origin::address);
+    let mut proxy = Proxy::start(&group(&[one], ""));
+    let told = change(&proxy, "add", two, &["--persist"]);
+    assert!(told.contains("kept over reloads and restarts"), "{told}");
+    change(&proxy, "drain", one, &["--persist"]);
+    let check = |proxy: &Proxy| {
+        assert_eq!(asked(address(proxy, "web"), 4), ["two"]);
+        let (first, second) = (endpoint(proxy, one), endpoint(proxy, two));
+        assert_eq!(first["state"], "draining");
+        assert_eq!(first["persisted"], true);
+        assert_eq!(second["source"], "runtime");
+        assert_eq!(second["persisted"], true);
+    };
+    check(&proxy);
+    let kept = proxy.folder().path().join("state/changes.toml");
+    let text = std::fs::read_to_string(&kept).unwrap();
+    assert!(
+        text.contains(&format!("[upstream.app.\"{two}\"]\npresent = true")),
+        "{text}"
+    );
+    proxy.cli(&["reload"]).ok();
+    check(&proxy);
+    proxy.kill();
+    proxy.start_again();
+    check(&proxy);
+    // A file that is damaged by hand costs nothing that is in force, and is told.
+    std::fs::write(&kept, "[upstream.app.\"").unwrap();
+    let told = proxy.cli(&["reload"]).ok();
+    assert!(
+        told.stderr.contains("changes.toml cannot be used"),
+        "{told:?}"
+    );
+    check(&proxy);
+    change(&proxy, "enable", one, &["--persist"]);
+    change(&proxy, "del", two, &["--persist"]);
+    assert_eq!(asked(address(&proxy, "web"), 4), ["one"]);
+    let text = std::fs::read_to_string(&kept).unwrap();
+    assert!(
+        !text.contains("upstream."),
+        "nothing is left to keep: {text}"
+    );
+    // Of an upstream that the file does not have any more.
+    std::fs::write(&kept, "[route.gone]\napp = 1\n").unwrap();
+    let told = proxy.cli(&["reload"]).ok();
+    assert!(
+        told.stderr.contains("has changes of route gone"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_drained_endpoint_gets_nothing_new_and_ends_what_it_has() {
+    let (slow, go) = patient("slow");
+    let quick = Origin::serving("quick");
+    let proxy = Proxy::start(&group(&[slow.address()], ""));
+    let web = address(&proxy, "web");
+    let mut waiting = RawClient::connect(web);
+    waiting.send("GET /wait HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    slow.wait_for_requests(1);
+    change(&proxy, "add", quick.address(), &[]);
+    let told = change(&proxy, "drain", slow.address(), &["--timeout", "20s"]);
+    assert!(
+        told.contains("drains: 1 exchange has 20 s to end"),
+        "{told}"
+    );
+    let drained = endpoint(&proxy, slow.address());
+    assert_eq!(drained["state"], "draining");
+    assert_eq!(drained["active"], 1);
+    assert_eq!(asked(web, 6), ["quick"]);
+    go.send(()).unwrap();
+    assert_eq!(waiting.response().text(), "slow");
+    eventually("it has nothing to do", || {
+        let drained = endpoint(&proxy, slow.address());
+        (drained["active"] == 0 && drained["idle"] == 0).then_some(())
+    });
+    // The connection of the client goes on.
+    assert_eq!(waiting.exchange(GET).text(), "quick");
+    let told = change(&proxy, "enable", slow.address(), &[]);
+    assert!(told.contains("serves again"), "{told}");
+    assert_eq!(asked(web, 6), ["quick", "slow"]);
+    assert_eq!(slow.requests()[0].start, "GET /wait HTTP/1.1");
+}
+
+/// A client whose request has come to the first of two origins; others went to the second, and are answered.
+fn held(web: SocketAddr, [slow, quick]: [&Origin; 2], request: &str) -> RawClient {
+    let counts = || [slow, quick].map(|origin| origin.requests().len());
+    for _ in 0..20 {
+        let before = counts();
+        let mut client = RawClient::connect(web);
+        client.send(request);
+        let now = eventually("somebody has it", || {
+            Some(counts()).filter(|now| *now != before)
+        });
+        if now[0] > before[0] {
+            return client;
+        }
+    }
+    panic!("turns go to both");
+}
+
+#[test]
+fn what_takes_longer_than_the_time_to_drain_is_ended() {
+    let (slow, _go) = patient("slow");
+    let quick = Origin::serving("quick");
+    let proxy = Proxy::start(&group(&[slow.address(), quick.address()], ""));
+    let web = address(&proxy, "web");
+    let mut tunnel = held(
+        web,
+        [&slow, &quick],
+        "GET /echo HTTP/1.1\r\nHost: a.test\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n",
+    );
+    assert_eq!(tunnel.response().status(), 101);
+    tunnel.send("hello");
+    assert_eq!(tunnel.read_exact(5), b"hello");
+    let mut get = held(
+        web,
+        [&slow, &quick],
+        "GET /wait HTTP/1.1\r\nHost: a.test\r\n\r\n",
+    );
+    let mut post = held(
+        web,
+        [&slow, &quick],
+        "POST /wait HTTP/1.1\r\nHost: a.test\r\nContent-Length: 2\r\n\r\nhi",
+    );
+    change(&proxy, "drain", slow.address(), &["--timeout", "100ms"]);
+    // Nothing of an answer had come, and asking somebody else does no harm.
+    assert_eq!(get.response().text(), "quick");
+    assert_eq!(post.response_to("POST").status(), 503);
+    tunnel.expect_closed();
+    proxy.wait_for_access("upstream.drained");
+    eventually("it has nothing to do", || {
+        (endpoint(&proxy, slow.address())["active"] == 0).then_some(())
+    });
+    change(&proxy, "enable", slow.address(), &[]);
+    assert_eq!(asked(web, 6), ["quick", "slow"]);
+}
+
+#[test]
+fn an_endpoint_that_is_deleted_while_it_drains_still_has_its_bound() {
+    let (slow, _go) = patient("slow");
+    let quick = Origin::serving("quick");
+    let proxy = Proxy::start(&group(&[slow.address(), quick.address()], ""));
+    let web = address(&proxy, "web");
+    let mut tunnels: Vec<RawClient> = (0..4).map(|_| RawClient::connect(web)).collect();
+    let mut open: Vec<RawClient> = Vec::new();
+    for mut tunnel in tunnels.drain(..) {
+        tunnel.send(
+            "GET /echo HTTP/1.1\r\nHost: a.test\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n",
+        );
+        if tunnel.response().status() == 101 {
+            open.push(tunnel);
+        }
+    }
+    assert!(!open.is_empty(), "turns go to both");
+    change(&proxy, "drain", slow.address(), &["--timeout", "100ms"]);
+    change(&proxy, "del", slow.address(), &[]);
+    for mut tunnel in open {
+        tunnel.expect_closed();
+    }
+}
+
+#[test]
+fn metrics_speak_of_endpoints_that_are_there() {
+    let origins = ["one", "two"].map(Origin::serving);
+    let [one, two] = origins.each_ref().map(Origin::address);
+    let proxy = Proxy::start(&group(&[one], ""));
+    let web = address(&proxy, "web");
+    let page = || {
+        let request = "GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        RawClient::connect(proxy.metrics()).exchange(request).text()
+    };
+    let sample = |address: SocketAddr, rest: &str| {
+        format!("{{upstream=\"app\",endpoint=\"{address}\"{rest}")
+    };
+    change(&proxy, "add", two, &[]);
+    asked(web, 8);
+    let text = page();
+    for (name, rest) in [
+        ("openclaw_upstream_healthy", "} 1"),
+        ("openclaw_upstream_requests_total", ",code=\"2xx\"} 4"),
+        ("openclaw_upstream_connects_total", ",result=\"ok\"} "),
+    ] {
+        let wanted = format!("{name}{}", sample(two, rest));
+        assert!(text.contains(&wanted), "{wanted}\n{text}");
+    }
+    change(&proxy, "del", two, &[]);
+    let text = page();
+    assert!(!text.contains(&two.to_string()), "{text}");
+    assert!(text.contains(&one.to_string()), "{text}");
+    // One that comes takes the place of one that went, and begins anew.
+    change(&proxy, "add", two, &[]);
+    asked(web, 2);
+    let row = endpoint(&proxy, two);
+    assert!(row["requests"].as_u64().unwrap() <= 2, "{row:#}");
+    let text = page();
+    assert!(text.contains(&sample(one, ",code=\"2xx\"} ")), "{text}");
+}
+
+#[test]
+fn the_list_tells_why_an_endpoint_gets_nothing() {
+    let origin = Origin::serving("one");
+    let dead = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let health = "health = { every = \"50ms\", timeout = \"1s\", fall = 1 }";
+    let proxy = Proxy::start(&group(&[origin.address(), dead], health));
+    let down = eventually("it is called down", || {
+        Some(endpoint(&proxy, dead)).filter(|one| one["state"] == "down")
+    });
+    assert_eq!(down["healthy"], false);
+    let why = down["probe_error"].as_str().expect("probes say why");
+    assert!(why.contains("refused"), "{why}");
+    assert_eq!(endpoint(&proxy, origin.address())["state"], "up");
+    asked(address(&proxy, "web"), 3);
+    assert_eq!(endpoint(&proxy, origin.address())["requests"], 3);
+    assert!(endpoint(&proxy, origin.address())["latency_ms"].is_number());
+    let text = proxy.cli(&["upstream", "list", "app"]).ok().text();
+    assert!(
+        text.starts_with("app: round_robin, 1 of 2 serve\n"),
+        "{text}"
+    );
+    assert!(text.contains("refused"), "{text}");
+    assert!(
+        text.lines().all(|line| line.chars().count() <= 100),
+        "{text}"
+    );
+}
+
+#[test]
+fn orders_that_make_no_sense_change_nothing() {
+    let origin = Origin::serving("one");
+    let place = origin.address().to_string();
+    let proxy = Proxy::start(&group(&[origin.address()], ""));
+    for (arguments, code, told) in [
+        (
+            ["drain", "ap", &place],
+            1,
+            "there is no upstream `ap`; did you mean `app`?",
+        ),
+        (["add", "app", &place], 1, "has"),
+        (
+            ["del", "app", &place],
+            1,
+            "is the last endpoint that serves upstream app; --force",
+        ),
+        (["drain", "app", &place], 1, "is the last endpoint"),
+        (
+            ["enable", "app", "127.0.0.1:1"],
+            1,
+            "there is no endpoint of upstream app",
+        ),
+        (["add", "app", "nonsense"], 2, "is not an endpoint"),
+    ] {
+        let output = proxy.cli(&[&["upstream"], &arguments[..]].concat());
+        assert_eq!(output.code, code, "{arguments:?}: {output:?}");
+        assert!(output.stderr.contains(told), "{arguments:?}: {output:?}");
+    }
+    assert_eq!(asked(address(&proxy, "web"), 2), ["one"]);
+    proxy
+        .cli(&["upstream", "del", "app", &place, "--force"])
+        .ok();
+    let response = RawClient::connect(address(&proxy, "web")).exchange(GET);
+    assert_eq!(response.status(), 503);
+}
+
+#[test]
+fn without_a_proxy_there_is_nothing_to_change() {
+    for verb in [
+        &["upstream", "list"][..],
+        &["upstream", "drain", "app", "127.0.0.1:1"],
+        &["route", "list"],
+        &["route", "switch", "a", "b"],
+        &["cert", "list"],
+    ] {
+        let socket = ["--socket", "/nonexistent/admin.sock"];
+        let output = openclaw(&[&socket, verb].concat());
+        assert_eq!(output.code, 1, "{verb:?}: {output:?}");
+        assert!(
+            output.stderr.contains("no openclaw is running"),
+            "{output:?}"
+        );
+    }
+}
