@@ -16,7 +16,7 @@ use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 use tokio_util::io::poll_read_buf;
 
-pub use self::stream::Stream;
+pub use self::stream::{Alert, Stream};
 
 /// Room for body bytes. Measured against nginx in the same rounds, a 100 KiB response costs 1.04 of its CPU time with
 /// 64 KiB, in two reads and two writes, and 0.85 with 128 KiB, in one of each.

@@ -10,8 +10,11 @@ use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::{Builder, SendResponse};
 use hyper::{HeaderMap, Request, Response};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio_rustls::TlsAcceptor;
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -51,8 +54,31 @@ impl StreamOrigin {
         Self::with(&Builder::new(), script)
     }
 
+    /// Over TLS, as this configuration has it.
+    pub fn secured<W>(
+        config: ServerConfig,
+        script: impl Fn(Call) -> W + Send + Sync + 'static,
+    ) -> Self
+    where
+        W: Future<Output = ()> + Send + 'static,
+    {
+        let tls = TlsAcceptor::from(Arc::new(config));
+        Self::launch(&Builder::new(), Some(tls), script)
+    }
+
     /// With settings of its own.
     pub fn with<W>(builder: &Builder, script: impl Fn(Call) -> W + Send + Sync + 'static) -> Self
+    where
+        W: Future<Output = ()> + Send + 'static,
+    {
+        Self::launch(builder, None, script)
+    }
+
+    fn launch<W>(
+        builder: &Builder,
+        tls: Option<TlsAcceptor>,
+        script: impl Fn(Call) -> W + Send + Sync + 'static,
+    ) -> Self
     where
         W: Future<Output = ()> + Send + 'static,
     {
@@ -72,7 +98,7 @@ impl StreamOrigin {
                 let listener = TcpListener::from_std(std).expect("a listener");
                 tokio::select! {
                     _ = stopped => {}
-                    () = accept(listener, builder, own, script) => {}
+                    () = accept(listener, (builder, tls), own, script) => {}
                 }
             });
         });
@@ -100,7 +126,7 @@ impl StreamOrigin {
 
 async fn accept(
     listener: TcpListener,
-    builder: Builder,
+    (builder, tls): (Builder, Option<TlsAcceptor>),
     seen: Arc<Mutex<Seen>>,
     script: Arc<impl Fn(Call) -> Work + Send + Sync + 'static>,
 ) {
@@ -111,38 +137,56 @@ async fn accept(
             seen.connections - 1
         };
         let (builder, seen, script) = (builder.clone(), seen.clone(), script.clone());
+        let tls = tls.clone();
         tokio::spawn(async move {
-            let Ok(mut connection) = builder.handshake::<_, Bytes>(tcp).await else {
-                return;
-            };
-            let (control, mut orders) = unbounded_channel();
-            loop {
-                let accepted = tokio::select! {
-                    accepted = connection.accept() => accepted,
-                    Some(order) = orders.recv() => match order {
-                        Control::Leave => {
-                            connection.graceful_shutdown();
-                            continue;
-                        }
-                        Control::Cut => return,
-                    },
-                };
-                let Some(Ok((request, respond))) = accepted else {
-                    return;
-                };
-                let mut head = Request::new(());
-                head.method_mut().clone_from(request.method());
-                head.uri_mut().clone_from(request.uri());
-                head.headers_mut().clone_from(request.headers());
-                seen.lock().unwrap().requests.push((number, head));
-                tokio::spawn(script(Call {
-                    connection: number,
-                    request,
-                    respond,
-                    control: control.clone(),
-                }));
+            match tls {
+                None => serve(tcp, number, builder, seen, script).await,
+                Some(tls) => {
+                    if let Ok(secured) = tls.accept(tcp).await {
+                        serve(secured, number, builder, seen, script).await;
+                    }
+                }
             }
         });
+    }
+}
+
+async fn serve(
+    io: impl AsyncRead + AsyncWrite + Unpin,
+    number: usize,
+    builder: Builder,
+    seen: Arc<Mutex<Seen>>,
+    script: Arc<impl Fn(Call) -> Work + Send + Sync + 'static>,
+) {
+    let Ok(mut connection) = builder.handshake::<_, Bytes>(io).await else {
+        return;
+    };
+    let (control, mut orders) = unbounded_channel();
+    loop {
+        let accepted = tokio::select! {
+            accepted = connection.accept() => accepted,
+            Some(order) = orders.recv() => match order {
+                Control::Leave => {
+                    connection.graceful_shutdown();
+                    continue;
+                }
+                Control::Cut => return,
+            },
+        };
+        let Some(Ok((request, respond))) = accepted else {
+            return;
+        };
+        let mut head = Request::new(());
+        head.method_mut().clone_from(request.method());
+        head.uri_mut().clone_from(request.uri());
+        head.headers_mut().clone_from(request.headers());
+        seen.lock().unwrap().requests.push((number, head));
+        tokio::spawn(script(Call {
+            connection: number,
+            request,
+            respond,
+            control: control.clone(),
+        }));
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::control::address;
 use crate::support::{
-    Authority, Folder, Handshake, Message, Nginx, Origin, Proxy, RawClient, certificate, free_port,
-    server, wait_until,
+    Authority, Folder, Handshake, Message, Nginx, Origin, Proxy, RawClient, StreamOrigin,
+    certificate, free_port, server, wait_until,
 };
 
 /// The proxy with one worker, so that what one connection has learnt the next one knows.
@@ -311,4 +311,58 @@ fn nginx_serves_over_tls_large_bodies_both_ways() {
         client.send(&body);
         assert_eq!(client.response().status(), 204);
     }
+}
+
+#[test]
+fn http2_is_agreed_upon_in_the_handshake() {
+    let folder = Folder::new();
+    let authority = Authority::new(&folder, "ca.pem");
+    let mut config = authority.serving(&["127.0.0.1"]);
+    config.alpn_protocols = vec![b"http/1.1".to_vec(), b"h2".to_vec()];
+    let origin = StreamOrigin::secured(config, |mut call| async move {
+        call.answer(200, "over h2");
+    });
+    let keys = believing(origin.address(), &authority, "") + "\nprotocol = \"h2\"";
+    let stage = Stage::start(&keys);
+    for _ in 0..3 {
+        assert_eq!(stage.ask().text(), "over h2");
+    }
+    assert_eq!(origin.connections(), 1);
+    let (_, request) = origin.requests().swap_remove(0);
+    assert_eq!(request.uri().scheme_str(), Some("https"));
+    stage.reload(&format!(
+        "{keys}\nhealth = {{ path = \"/health\", every = \"50ms\" }}"
+    ));
+    wait_until("a probe", || {
+        let requests = origin.requests();
+        requests
+            .iter()
+            .any(|(_, request)| request.uri().path() == "/health")
+    });
+    // One that knows no ALPN, and one that knows HTTP/1 alone.
+    let silent = Origin::serving_secured(authority.serving(&["127.0.0.1"]), "x");
+    let mut config = authority.serving(&["127.0.0.1"]);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let old = Origin::serving_secured(config, "x");
+    for other in [&silent, &old] {
+        let keys = believing(other.address(), &authority, "");
+        let stage = Stage::start(&format!("{keys}\nprotocol = \"h2\""));
+        stage.refused("does not speak the upstream's `protocol` over TLS");
+        stage.reload(&keys);
+        assert_eq!(stage.ask().text(), "x", "HTTP/1.1 is what it speaks");
+    }
+}
+
+#[test]
+fn an_endpoint_of_http2_that_wants_a_certificate_is_told_from_one_that_went_away() {
+    let folder = Folder::new();
+    let authority = Authority::new(&folder, "ca.pem");
+    let mut config = authority.serving_members(&["127.0.0.1"], &authority);
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let origin = StreamOrigin::secured(config, |mut call| async move {
+        call.answer(200, "x");
+    });
+    let keys = believing(origin.address(), &authority, "");
+    let stage = Stage::start(&format!("{keys}\nprotocol = \"h2\""));
+    stage.refused("refuses the proxy's certificate, or wants one");
 }

@@ -94,8 +94,13 @@ impl<'a, W: Wire> Streamed<'a, W> {
     }
 
     pub(super) async fn run(mut self) -> Result<(), Error> {
-        let result = poll_fn(|cx| self.poll(cx)).await;
+        let mut result = poll_fn(|cx| self.poll(cx)).await;
         self.watch.stop();
+        if result == Err(Error::Closed)
+            && let Some(fault) = self.lease.refused()
+        {
+            result = Err(Error::Tls(fault));
+        }
         if result == Err(Error::UpstreamTimeout) {
             // The endpoint may take its time, or be gone without a word.
             self.lease.distrust();

@@ -3,10 +3,11 @@
 use std::io::{self, BufRead, IoSlice};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use rustls::ClientConnection;
+use rustls::{AlertDescription, ClientConnection};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -25,7 +26,11 @@ pub enum Stream {
 pub struct Session {
     tcp: TcpStream,
     tls: ClientConnection,
+    alert: Alert,
 }
+
+/// What the endpoint broke TLS off with, for those who hand the connection to somebody that knows no TLS.
+pub type Alert = Arc<OnceLock<AlertDescription>>;
 
 impl Stream {
     pub fn plain(tcp: TcpStream) -> Self {
@@ -33,7 +38,16 @@ impl Stream {
     }
 
     pub fn tls(tcp: TcpStream, tls: ClientConnection) -> Self {
-        Self::Tls(Box::new(Session { tcp, tls }))
+        let alert = Alert::default();
+        Self::Tls(Box::new(Session { tcp, tls, alert }))
+    }
+
+    /// Where an alert will be told; nothing in the clear.
+    pub fn alert(&self) -> Option<Alert> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(session) => Some(Arc::clone(&session.alert)),
+        }
     }
 
     /// The socket, where nothing stands between its bytes and the endpoint's.
@@ -72,7 +86,7 @@ impl Stream {
         match self {
             Self::Plain(tcp) => poll_read_buf(Pin::new(tcp), cx, buffer),
             Self::Tls(session) => {
-                let Session { tcp, tls } = &mut **session;
+                let Session { tcp, tls, .. } = &mut **session;
                 sealed::poll_read(tcp, tls, cx, buffer)
             }
         }
@@ -87,7 +101,7 @@ impl Stream {
         match self {
             Self::Plain(tcp) => sealed::poll_send(Pin::new(tcp), cx, slices),
             Self::Tls(session) => {
-                let Session { tcp, tls } = &mut **session;
+                let Session { tcp, tls, .. } = &mut **session;
                 sealed::poll_write(tcp, tls, cx, slices)
             }
         }
@@ -98,7 +112,7 @@ impl Stream {
         match self {
             Self::Plain(_) => Poll::Ready(Ok(())),
             Self::Tls(session) => {
-                let Session { tcp, tls } = &mut **session;
+                let Session { tcp, tls, .. } = &mut **session;
                 sealed::poll_flush(tcp, tls, cx)
             }
         }
@@ -161,6 +175,14 @@ impl Session {
     }
 }
 
+/// The first alert is the last.
+fn note(alert: &Alert, error: &io::Error) {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+    if let Some(rustls::Error::AlertReceived(received)) = cause {
+        alert.get_or_init(|| *received);
+    }
+}
+
 impl AsyncRead for Stream {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -170,8 +192,9 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buffer),
             Self::Tls(session) => {
-                let Session { tcp, tls } = &mut **session;
-                if ready!(sealed::poll_opened(tcp, tls, cx))? {
+                let Session { tcp, tls, alert } = &mut **session;
+                let opened = ready!(sealed::poll_opened(tcp, tls, cx));
+                if opened.inspect_err(|error| note(alert, error))? {
                     let room = buffer.remaining();
                     sealed::take_opened(tls, room, |part| buffer.put_slice(part))?;
                 }

@@ -40,9 +40,17 @@ impl TlsFault {
     /// What the endpoint has against our certificate, which in TLS 1.3 it says only after the handshake is over for us
     /// (RFC 8446 §4.4.2.4): no request has been looked at.
     pub fn after_handshake(error: &io::Error) -> Option<Self> {
-        cause(error)
-            .map(Self::of)
-            .filter(|fault| *fault == Self::Ours)
+        cause(error).and_then(Self::of_refusal)
+    }
+
+    /// The same where no more than the alert is known.
+    pub fn of_alert(alert: AlertDescription) -> Option<Self> {
+        Self::of_refusal(&Error::AlertReceived(alert))
+    }
+
+    fn of_refusal(error: &Error) -> Option<Self> {
+        let fault = Self::of(error);
+        (fault == Self::Ours).then_some(fault)
     }
 
     #[expect(

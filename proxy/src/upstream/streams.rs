@@ -13,6 +13,8 @@ use h2::client::{Builder, SendRequest};
 use tokio::task::spawn_local;
 
 use super::{Connection, Endpoint};
+use crate::net::Alert;
+use crate::tls::TlsFault;
 
 /// How many connections a worker has to one endpoint; when all are full, streams wait in them.
 const MAX_CONNECTIONS: usize = 8;
@@ -43,6 +45,8 @@ struct Shared {
     send: SendRequest<Bytes>,
     active: Cell<usize>,
     has_served: Cell<bool>,
+    /// Where there is TLS.
+    alert: Option<Alert>,
     /// It takes no new streams; those that run go on as long as they can.
     is_over: Cell<bool>,
     idle_since: Cell<Instant>,
@@ -148,6 +152,7 @@ impl Turn {
     /// # Errors
     /// The connection was lost again.
     pub async fn open(self, connection: Connection) -> Result<Lease, h2::Error> {
+        let alert = connection.stream.alert();
         let (send, driver) = Builder::new()
             .enable_push(false)
             .initial_window_size(STREAM_WINDOW)
@@ -160,6 +165,7 @@ impl Turn {
             send,
             active: Cell::new(0),
             has_served: Cell::new(false),
+            alert,
             is_over: Cell::new(false),
             idle_since: Cell::new(Instant::now()),
         });
@@ -199,6 +205,13 @@ impl Lease {
     /// Whether the connection is over TLS.
     pub fn is_secured(&self) -> bool {
         self.endpoint.is_secured()
+    }
+
+    /// What the endpoint has against the proxy's certificate, if that is why it has never answered.
+    pub fn refused(&self) -> Option<TlsFault> {
+        let alert = *self.shared.alert.as_ref()?.get()?;
+        let has_served = self.shared.has_served.get();
+        TlsFault::of_alert(alert).filter(|_| !has_served)
     }
 
     /// The endpoint has answered on this connection.
