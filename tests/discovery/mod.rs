@@ -1,7 +1,9 @@
 //! Endpoints that are not written down: where they come from, and what happens when nobody says.
 
 mod dns;
+mod file;
 mod load;
+mod registries;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};

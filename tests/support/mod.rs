@@ -23,6 +23,7 @@ mod nginx;
 mod origin;
 mod place;
 mod proxy;
+mod registry;
 mod streams;
 mod wire;
 
@@ -40,6 +41,7 @@ pub use nginx::Nginx;
 pub use origin::{Handshake, Origin, Peer};
 pub use place::{Folder, free_port};
 pub use proxy::{Proxy, openclaw};
+pub use registry::{Consul, Eureka, Kubernetes};
 pub use streams::{Call, StreamOrigin};
 pub use wire::{Message, Wire};
 

@@ -42,14 +42,14 @@ impl Builder {
         let written = upstreams.iter().flat_map(|upstream| {
             let members = overlay.members(upstream, &nothing).into_iter();
             let names = members.filter_map(|member| named(&member.endpoint.address));
-            names.chain(upstream.discover.clone())
+            names.chain(upstream.discover.iter().map(|one| one.registry.clone()))
         });
         self.discovery.follow(written.collect(), ask).await;
         let discovered = self.discovery.discovered(upstreams);
         let mut resolved = Resolved::default();
         for upstream in upstreams {
             let failure = upstream.discover.as_ref();
-            let failure = failure.and_then(|source| self.discovery.failure(source));
+            let failure = failure.and_then(|discover| self.discovery.failure(&discover.registry));
             resolved
                 .unresolved
                 .extend(failure.map(|failure| Trouble::Discover {

@@ -52,14 +52,32 @@ pub(super) enum FetchError {
     Redirects,
     #[error("{host} redirects to {to}, which is no place for a list")]
     Redirect { host: String, to: String },
-    #[error("the answer is larger than {} MiB", MAX_FEED >> 20)]
-    TooLarge,
+    #[error("the answer is larger than {} MiB", .0 >> 20)]
+    TooLarge(usize),
     #[error("the answer was cut short")]
     Body {
         source: Box<dyn Error + Send + Sync>,
     },
     #[error("no whole answer within {} s", WITHIN.as_secs())]
     Slow,
+}
+
+/// How somebody is asked.
+#[derive(Debug)]
+pub(super) struct Reach {
+    /// Who may have signed the certificate; none: whom the system trusts.
+    pub(super) roots: Option<RootCertStore>,
+    /// How long the connection may be open.
+    pub(super) life: Duration,
+}
+
+impl Default for Reach {
+    fn default() -> Self {
+        Self {
+            roots: None,
+            life: WITHIN,
+        }
+    }
 }
 
 /// Fetches a list, unless it is the one that is known.
@@ -84,12 +102,12 @@ pub(super) async fn fetch_decisions(
         let mut key = HeaderValue::from_str(api_key).ok().ok_or(FetchError::Key)?;
         key.set_sensitive(true);
         let headers = HeaderMap::from_iter([(HeaderName::from_static("x-api-key"), key)]);
-        let response = get(&uri, &host, headers).await?;
+        let response = get(&uri, &host, headers, Reach::default()).await?;
         let status = response.status();
         if status != StatusCode::OK {
             return Err(FetchError::Status { host, status });
         }
-        let text = read(response.into_body()).await?;
+        let text = read(response.into_body(), MAX_FEED).await?;
         Ok(Fetched::Decisions { text, startup })
     };
     timeout(WITHIN, ask).await.unwrap_or(Err(FetchError::Slow))
@@ -100,7 +118,7 @@ async fn follow(url: &str, known: &Validators) -> Result<Fetched, FetchError> {
     let mut uri: Uri = url.parse().ok().ok_or_else(|| bad(url))?;
     for _ in 0..=MAX_REDIRECTS {
         let host = uri.host().ok_or_else(|| bad(url))?.to_owned();
-        let response = get(&uri, &host, conditions(known)).await?;
+        let response = get(&uri, &host, conditions(known), Reach::default()).await?;
         let status = response.status();
         if status == StatusCode::NOT_MODIFIED {
             return Ok(Fetched::Unchanged);
@@ -110,7 +128,7 @@ async fn follow(url: &str, known: &Validators) -> Result<Fetched, FetchError> {
                 etag: header(response.headers(), &ETAG),
                 last_modified: header(response.headers(), &LAST_MODIFIED),
             };
-            let text = read(response.into_body()).await?;
+            let text = read(response.into_body(), MAX_FEED).await?;
             return Ok(Fetched::Body { text, validators });
         }
         if !status.is_redirection() {
@@ -158,7 +176,24 @@ fn redirect(from: &Uri, to: &str) -> Option<Uri> {
     (is_safe && is_plain).then_some(uri)
 }
 
-async fn get(uri: &Uri, host: &str, headers: HeaderMap) -> Result<Response<Incoming>, FetchError> {
+/// Asks one question; whatever the answer says is for the caller, who bounds the time until its head is there.
+pub(super) async fn open(
+    url: &str,
+    headers: HeaderMap,
+    reach: Reach,
+) -> Result<Response<Incoming>, FetchError> {
+    let bad = || FetchError::Url(url.to_owned());
+    let uri: Uri = url.parse().ok().ok_or_else(bad)?;
+    let host = uri.host().ok_or_else(bad)?.to_owned();
+    get(&uri, &host, headers, reach).await
+}
+
+async fn get(
+    uri: &Uri,
+    host: &str,
+    headers: HeaderMap,
+    reach: Reach,
+) -> Result<Response<Incoming>, FetchError> {
     let is_tls = uri.scheme_str() == Some("https");
     let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
     // An IPv6 address stands in brackets in a URL only.
@@ -171,24 +206,27 @@ async fn get(uri: &Uri, host: &str, headers: HeaderMap) -> Result<Response<Incom
         .await
         .map_err(unreachable)?;
     if !is_tls {
-        return ask(stream, uri, host, headers).await;
+        return ask(stream, uri, host, headers, reach.life).await;
     }
     // Its error says no more than that the name is none, which the error of the URL does with the URL.
     let server = ServerName::try_from(name.to_owned()).ok();
     let server = server.ok_or_else(|| FetchError::Url(uri.to_string()))?;
-    let connector = TlsConnector::from(trust(host)?);
+    let connector = TlsConnector::from(trust(host, reach.roots)?);
     let stream = connector
         .connect(server, stream)
         .await
         .map_err(unreachable)?;
-    ask(stream, uri, host, headers).await
+    ask(stream, uri, host, headers, reach.life).await
 }
 
-/// The system's roots, read anew each time: an hour is long enough for them to change.
-fn trust(host: &str) -> Result<Arc<ClientConfig>, FetchError> {
-    let mut roots = RootCertStore::empty();
-    // Those that cannot be read or parsed are left out.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+/// Without roots of its own: the system's, read anew each time, since an hour is long enough for them to change.
+fn trust(host: &str, roots: Option<RootCertStore>) -> Result<Arc<ClientConfig>, FetchError> {
+    let roots = roots.unwrap_or_else(|| {
+        let mut roots = RootCertStore::empty();
+        // Those that cannot be read or parsed are left out.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        roots
+    });
     if roots.is_empty() {
         return Err(FetchError::Roots);
     }
@@ -209,6 +247,7 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     uri: &Uri,
     host: &str,
     headers: HeaderMap,
+    life: Duration,
 ) -> Result<Response<Incoming>, FetchError> {
     let failed = |source| FetchError::Http {
         host: host.to_owned(),
@@ -218,15 +257,17 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     let (mut sender, connection) = shake.await.map_err(failed)?;
     spawn_local(async move {
         // How it ended, in time or not, is seen by the one who reads the answer: its body breaks off.
-        let _ = timeout(WITHIN, connection).await;
+        let _ = timeout(life, connection).await;
     });
     let bad = || FetchError::Url(uri.to_string());
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
     let authority = uri.authority().ok_or_else(bad)?.as_str();
     let mut request = Request::get(target)
         .header(HOST, authority)
-        .header(ACCEPT, "*/*")
         .header(USER_AGENT, concat!("openclaw/", env!("CARGO_PKG_VERSION")));
+    if !headers.contains_key(ACCEPT) {
+        request = request.header(ACCEPT, "*/*");
+    }
     for (name, value) in &headers {
         request = request.header(name, value);
     }
@@ -234,15 +275,16 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     sender.send_request(request).await.map_err(failed)
 }
 
-async fn read(body: Incoming) -> Result<String, FetchError> {
+/// The whole of an answer, as text.
+pub(super) async fn read(body: Incoming, most: usize) -> Result<String, FetchError> {
     // What is said beforehand need not be waited for.
-    if body.size_hint().lower() > MAX_FEED as u64 {
-        return Err(FetchError::TooLarge);
+    if body.size_hint().lower() > most as u64 {
+        return Err(FetchError::TooLarge(most));
     }
-    let whole = Limited::new(body, MAX_FEED).collect().await;
+    let whole = Limited::new(body, most).collect().await;
     let bytes = whole.map_err(|source| {
         if source.is::<LengthLimitError>() {
-            FetchError::TooLarge
+            FetchError::TooLarge(most)
         } else {
             FetchError::Body { source }
         }

@@ -1,18 +1,28 @@
 //! `discover`: where an upstream gets endpoints from that are not written down.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use super::endpoint::{EndpointAddress, endpoint_address};
 use super::keys::{self, Key};
+use super::lists::{self, ApiKey};
 use super::names;
 use super::problem::Complaint;
-use super::reader::{Section, Unread};
+use super::reader::{Section, Told, Unread};
 use super::tree::Node;
 use super::values;
 
+/// Where more endpoints come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Discover {
+    pub registry: Registry,
+    /// An empty set is not served, though the registry says clearly that it is empty.
+    pub keep_on_empty: bool,
+}
+
 /// Who is asked for endpoints. Upstreams with the same one share its answers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Discover {
+pub enum Registry {
     /// The addresses of a name.
     Dns {
         host: String,
@@ -25,11 +35,45 @@ pub enum Discover {
         name: String,
         resolver: Option<SocketAddr>,
     },
+    /// A file that somebody else writes.
+    File {
+        path: PathBuf,
+    },
+    Consul(Consul),
+    Kubernetes(Kubernetes),
+    /// The instances of an application.
+    Eureka {
+        url: String,
+        app: String,
+    },
+}
+
+/// The healthy instances of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Consul {
+    pub url: String,
+    pub service: String,
+    pub tag: Option<String>,
+    pub token: Option<ApiKey>,
+    pub datacenter: Option<String>,
+}
+
+/// The `EndpointSlices` of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Kubernetes {
+    pub service: String,
+    pub namespace: String,
+    /// Its name or number; else the only one.
+    pub port: Option<String>,
+    /// Else that of the cluster in which the proxy runs, with its token and authority.
+    pub api: Option<String>,
+    pub token_file: Option<PathBuf>,
+    pub ca: Option<PathBuf>,
 }
 
 pub(super) static KEYS: keys::Section = keys::Section {
     name: "upstream.discover",
-    doc: "Where endpoints come from. Exactly one of dns and srv.",
+    doc: "Where endpoints come from. Exactly one of dns, srv, file, consul, kubernetes and eureka. Endpoints that are found are addresses: `tls` needs its `server_name`.",
     keys: &[
         Key::optional(
             "dns",
@@ -49,41 +93,211 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "\"127.0.0.1:53\"",
             "The name server to ask for dns and srv. Absent: as the system does, with /etc/hosts, the servers and the search domains of /etc/resolv.conf.",
         ),
+        Key::optional(
+            "file",
+            "path",
+            "\"endpoints.json\"",
+            "A file of endpoints, taken within a second of every change: a list like `endpoints`, in JSON or (*.toml) under the key `endpoints` in TOML; or the groups of Prometheus' file_sd.",
+        ),
+        Key::optional(
+            "consul",
+            "URL",
+            "\"http://127.0.0.1:8500\"",
+            "The agent of a Consul that is asked for the instances of `service` whose checks pass.",
+        ),
+        Key::optional("service", "name", "\"app\"", "The service in Consul."),
+        Key::optional(
+            "tag",
+            "name",
+            "\"v2\"",
+            "Only instances with this tag in Consul.",
+        ),
+        Key::optional(
+            "token",
+            "string",
+            "\"9f2a\"",
+            "The token for Consul; take it from the environment: \"${CONSUL_TOKEN}\".",
+        ),
+        Key::optional(
+            "datacenter",
+            "name",
+            "\"eu-1\"",
+            "The datacenter in Consul; absent: the agent's own.",
+        ),
+        Key::optional(
+            "kubernetes",
+            "table",
+            "{ service = \"app\" }",
+            "The EndpointSlices of a service in Kubernetes.",
+        )
+        .fields(&KUBERNETES),
+        Key::optional(
+            "eureka",
+            "URL",
+            "\"http://127.0.0.1:8761/eureka\"",
+            "The Eureka that is asked every 30 s for the instances of `app` that are UP.",
+        ),
+        Key::optional("app", "name", "\"APP\"", "The application in Eureka."),
+        Key::default(
+            "keep_on_empty",
+            "boolean",
+            "false",
+            "Whether to go on with the last endpoints when a source says that there are none; else requests are answered with 503.",
+        ),
     ],
     later: &[],
 };
 
-/// The keys of which there is exactly one.
-const SOURCES: [&str; 2] = ["dns", "srv"];
+static KUBERNETES: keys::Section = keys::Section {
+    name: "upstream.discover.kubernetes",
+    doc: "A service in Kubernetes.",
+    keys: &[
+        Key::required("service", "name", "\"app\"", "The name of the service."),
+        Key::default("namespace", "name", "\"default\"", "Its namespace."),
+        Key::optional(
+            "port",
+            "name or number",
+            "\"http\"",
+            "Which of its ports; may be left out if there is only one.",
+        ),
+        Key::optional(
+            "api",
+            "URL",
+            "\"https://10.0.0.1:6443\"",
+            "The API server. Absent: that of the cluster in which the proxy runs, by its environment.",
+        ),
+        Key::optional(
+            "token_file",
+            "path",
+            "\"token\"",
+            "A file with the token, read anew for each question. Absent: that of the service account in the cluster, if `api` is absent as well.",
+        ),
+        Key::optional(
+            "ca",
+            "path",
+            "\"ca.pem\"",
+            "The authorities that may have signed the certificate of the API server. Absent: as for token_file, else those of the system.",
+        ),
+    ],
+    later: &[],
+};
+
+/// The keys of which there is exactly one, each with those that go with it.
+const SOURCES: [(&str, &[&str]); 6] = [
+    ("dns", &["resolver"]),
+    ("srv", &["resolver"]),
+    ("file", &[]),
+    ("consul", &["service", "tag", "token", "datacenter"]),
+    ("kubernetes", &[]),
+    ("eureka", &["app"]),
+];
 
 pub(super) fn read(section: &Section<'_>) -> Option<Discover> {
+    let registry = read_registry(section);
+    let keep_on_empty = section.value("keep_on_empty", values::boolean);
+    Some(Discover {
+        registry: registry?,
+        keep_on_empty: keep_on_empty?,
+    })
+}
+
+fn read_registry(section: &Section<'_>) -> Option<Registry> {
     let resolver = section.optional("resolver", resolver);
     let dns = section.optional("dns", named);
     let srv = section.optional("srv", service);
-    let written: Vec<&str> = SOURCES.into_iter().filter(|key| section.has(key)).collect();
-    if let [first, second, ..] = *written {
-        let complaint = Complaint::new(format!("`{first}` and `{second}` exclude each other"))
+    let file = section.optional("file", |node| section.reader.path(node));
+    let consul = section.optional("consul", url);
+    let words = ["service", "tag", "datacenter", "app"];
+    let [service, tag, datacenter, app] = words.map(|key| section.optional(key, word));
+    let token = section.optional("token", lists::key);
+    let kubernetes = section.section("kubernetes");
+    let kubernetes = kubernetes.map(|section| read_kubernetes(&section));
+    let eureka = section.optional("eureka", url);
+    let key = only_source(section)?;
+    let registry = match key {
+        "dns" => {
+            let (host, port) = dns.ok()??;
+            Registry::Dns {
+                host,
+                port,
+                resolver: resolver.ok()?,
+            }
+        }
+        "srv" => Registry::Srv {
+            name: srv.ok()??,
+            resolver: resolver.ok()?,
+        },
+        "file" => Registry::File { path: file.ok()?? },
+        "consul" => Registry::Consul(Consul {
+            url: consul.ok()??,
+            service: needed(section, "service", service)?,
+            tag: tag.ok()?,
+            token: token.ok()?,
+            datacenter: datacenter.ok()?,
+        }),
+        "kubernetes" => Registry::Kubernetes(kubernetes??),
+        _ => Registry::Eureka {
+            url: eureka.ok()??,
+            app: needed(section, "app", app)?,
+        },
+    };
+    Some(registry)
+}
+
+/// The one source that is written, with nothing that belongs to others.
+fn only_source(section: &Section<'_>) -> Option<&'static str> {
+    let mut written = SOURCES.iter().filter(|(key, _)| section.has(key));
+    let Some((source, own)) = written.next() else {
+        let complaint = Complaint::new("nothing is said about where endpoints come from")
+            .hint("write discover = { dns = \"app.internal:8080\" }");
+        section
+            .reader
+            .report(section.place, &section.path, complaint);
+        return None;
+    };
+    if let Some((other, _)) = written.next() {
+        let complaint = Complaint::new(format!("`{source}` and `{other}` exclude each other"))
             .hint("an upstream has one source of endpoints");
-        section.complain(second, complaint);
+        section.complain(other, complaint);
         return None;
     }
-    let (resolver, dns, srv) = (resolver.ok()?, dns.ok()?, srv.ok()?);
-    if let Some((host, port)) = dns {
-        return Some(Discover::Dns {
-            host,
-            port,
-            resolver,
-        });
+    let others = SOURCES.iter().flat_map(|(_, own)| own.iter());
+    let mut strange = others.filter(|key| section.has(key) && !own.contains(key));
+    if let Some(key) = strange.next() {
+        let complaint = Complaint::new(format!("`{key}` does not go with `{source}`"));
+        section.complain(key, complaint);
+        return None;
     }
-    if let Some(name) = srv {
-        return Some(Discover::Srv { name, resolver });
+    Some(source)
+}
+
+fn needed(section: &Section<'_>, key: &str, value: Result<Option<String>, Told>) -> Option<String> {
+    let value = value.ok()?;
+    if value.is_none() {
+        let complaint = Complaint::new(format!("missing key `{key}`"));
+        let complaint = complaint.hint(format!("add {key} = \"app\""));
+        section
+            .reader
+            .report(section.place, &section.path, complaint);
     }
-    let complaint = Complaint::new("nothing is said about where endpoints come from")
-        .hint("write discover = { dns = \"app.internal:8080\" }");
-    section
-        .reader
-        .report(section.place, &section.path, complaint);
-    None
+    value
+}
+
+fn read_kubernetes(section: &Section<'_>) -> Option<Kubernetes> {
+    let service = section.value("service", label);
+    let namespace = section.value("namespace", label);
+    let port = section.optional("port", label);
+    let api = section.optional("api", url);
+    let path = |node: &Node| section.reader.path(node);
+    let [token_file, ca] = ["token_file", "ca"].map(|key| section.optional(key, path));
+    Some(Kubernetes {
+        service: service?,
+        namespace: namespace?,
+        port: port.ok()?,
+        api: api.ok()?,
+        token_file: token_file.ok()?,
+        ca: ca.ok()?,
+    })
 }
 
 fn named(node: &Node) -> Result<(String, u16), Unread> {
@@ -124,4 +338,34 @@ fn resolver(node: &Node) -> Result<SocketAddr, Unread> {
         .hint("write \"127.0.0.1:53\"")
         .into()),
     }
+}
+
+/// Without the slash at its end, and without a query.
+fn url(node: &Node) -> Result<String, Unread> {
+    let text = lists::url(node)?;
+    if text.contains(['?', '#']) {
+        return Err(Complaint::new("this URL cannot have a query").into());
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// A name that stands in a path or a query as it is.
+fn word(node: &Node) -> Result<String, Unread> {
+    let text = values::text(node)?;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if text.len() > 128 || !text.bytes().all(is_plain) || text.starts_with('.') {
+        return Err(Complaint::new(format!("`{text}` cannot be a name here"))
+            .hint("use up to 128 letters, digits and - _ .")
+            .into());
+    }
+    Ok(text)
+}
+
+/// A name in Kubernetes: RFC 1123 labels.
+fn label(node: &Node) -> Result<String, Unread> {
+    let text = values::text(node)?;
+    if !names::is_host(&text) || text.contains('_') {
+        return Err(Complaint::new(format!("`{text}` cannot be a name in Kubernetes")).into());
+    }
+    Ok(text)
 }

@@ -37,7 +37,7 @@ pub enum ListSource {
 }
 
 /// A key that no log shows.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ApiKey(String);
 
 impl ApiKey {
@@ -250,7 +250,7 @@ fn read_crowdsec(
     })
 }
 
-fn key(node: &Node) -> Result<ApiKey, Unread> {
+pub(super) fn key(node: &Node) -> Result<ApiKey, Unread> {
     let text = values::text(node)?;
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Complaint::new("this cannot be a key").into());
@@ -274,7 +274,7 @@ fn name(node: &Node) -> Result<String, Unread> {
     Ok(name)
 }
 
-fn url(node: &Node) -> Result<String, Unread> {
+pub(super) fn url(node: &Node) -> Result<String, Unread> {
     let text = values::text(node)?;
     let rest = text
         .strip_prefix("https://")

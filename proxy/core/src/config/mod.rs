@@ -47,7 +47,7 @@ mod variables;
 
 pub use admin::Admin;
 pub use autoban::{Autoban, Thresholds};
-pub use discover::Discover;
+pub use discover::{Consul, Discover, Kubernetes, Registry};
 pub use endpoint::{Endpoint, EndpointAddress, endpoint_address};
 pub use format::format;
 pub use geo::{Geo, GeoRule};

@@ -1,7 +1,11 @@
 //! Where endpoints come from when they are not written down: what a source answers is made into a set of endpoints here, and when it
 //! is asked next is said here. Asking is the proxy's part.
 
+pub mod consul;
 pub mod dns;
+pub mod eureka;
+pub mod file;
+pub mod kubernetes;
 pub mod rhythm;
 
 use std::cmp::Ordering;

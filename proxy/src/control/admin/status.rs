@@ -88,7 +88,11 @@ pub(super) fn config(control: &Control) -> Value {
                     })
                 })
                 .collect();
-            json!({ "name": &*upstream.name, "endpoints": endpoints })
+            json!({
+                "name": &*upstream.name,
+                "endpoints": endpoints,
+                "sources": control.discovery.sources(upstream),
+            })
         })
         .collect();
     json!({

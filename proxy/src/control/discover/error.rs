@@ -2,11 +2,20 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hickory_resolver::net::NetError;
+use hyper::StatusCode;
 use openclaw_core::discovery::TooMany;
+use openclaw_core::discovery::consul::ConsulError;
 use openclaw_core::discovery::dns::ServiceError;
+use openclaw_core::discovery::eureka::EurekaError;
+use openclaw_core::discovery::file::FileError;
+use openclaw_core::discovery::kubernetes::KubernetesError;
+
+use super::http::MAX_ANSWER;
+use crate::control::fetch::FetchError;
 
 /// Why there is no new answer.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +35,32 @@ pub(super) enum DiscoverError {
     System { name: String, source: io::Error },
     #[error("the SRV records of {name}")]
     Service { name: String, source: ServiceError },
+    #[error("cannot read {}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{} is larger than {} MiB", path.display(), MAX_ANSWER >> 20)]
+    Large { path: PathBuf },
+    #[error("{}: {source}", path.display())]
+    File { path: PathBuf, source: FileError },
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    #[error("the answer has more than {} MiB in a line", MAX_ANSWER >> 20)]
+    Line,
+    #[error("the answer breaks off")]
+    Body { source: hyper::Error },
+    #[error("{host} answered {status}")]
+    Status { host: String, status: StatusCode },
+    #[error("Consul")]
+    Consul(#[from] ConsulError),
+    #[error("Kubernetes")]
+    Kubernetes(#[from] KubernetesError),
+    #[error("Eureka")]
+    Eureka(#[from] EurekaError),
+    #[error("the token in {} cannot stand in a header", path.display())]
+    Token { path: PathBuf },
+    #[error("{} holds no certificate that can be used", path.display())]
+    Authorities { path: PathBuf },
+    #[error("this is no pod of Kubernetes (KUBERNETES_SERVICE_HOST is not set); say `api`")]
+    NoCluster,
     #[error(transparent)]
     TooMany(#[from] TooMany),
     #[error("no answer within {} s", .0.as_secs())]

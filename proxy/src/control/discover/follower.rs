@@ -5,20 +5,20 @@ use std::future::Future;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use openclaw_core::config::Discover;
+use openclaw_core::config::Registry;
 use openclaw_core::discovery::{Endpoint, difference, rhythm, set};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::error::DiscoverError;
-use super::name_of;
+use super::source::name_of;
 use crate::telemetry::chain;
 
 /// What is known of a source.
 #[derive(Debug)]
 pub(super) struct Follower {
-    pub(super) source: Discover,
+    pub(super) source: Registry,
     last: RefCell<Option<Last>>,
     failing: RefCell<Option<Failing>>,
     errors: Cell<u64>,
@@ -36,6 +36,8 @@ pub(super) struct Follower {
 #[derive(Clone, Debug)]
 pub(super) struct Last {
     pub(super) endpoints: Rc<[Endpoint]>,
+    /// Where that is empty: those of the last one that was not.
+    pub(super) before_empty: Rc<[Endpoint]>,
     pub(super) at: SystemTime,
 }
 
@@ -72,7 +74,7 @@ impl Followed {
 impl Follower {
     /// `last` is what was kept on the disk.
     pub(super) fn new(
-        source: Discover,
+        source: Registry,
         last: Option<Last>,
         is_told: bool,
         changed: &Rc<Notify>,
@@ -159,6 +161,13 @@ impl Follower {
             tracing::info!(source, added, removed, changed, "endpoints have changed");
         }
         *self.last.borrow_mut() = Some(Last {
+            before_empty: match before {
+                Some(before) if endpoints.is_empty() && before.endpoints.is_empty() => {
+                    before.before_empty
+                }
+                Some(before) if endpoints.is_empty() => before.endpoints,
+                Some(_) | None => Rc::default(),
+            },
             endpoints: endpoints.into(),
             at: SystemTime::now(),
         });

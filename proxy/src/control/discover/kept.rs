@@ -5,14 +5,15 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use openclaw_core::config::Discover;
+use openclaw_core::config::Registry;
 use openclaw_core::discovery::{Endpoint, set};
 use serde::{Deserialize, Serialize};
 
 use super::follower::{Follower, Last};
-use super::key_of;
+use super::source::key_of;
 use crate::shield::save_as;
 
 const FILE: &str = "discovered.json";
@@ -60,12 +61,13 @@ impl Kept {
     }
 
     /// What an earlier process knew of a source.
-    pub(super) fn of(&self, source: &Discover) -> Option<Last> {
+    pub(super) fn of(&self, source: &Registry) -> Option<Last> {
         let kept = self.sets.get(&key_of(source))?;
         // Somebody may have edited it.
         let endpoints = set(kept.endpoints.clone()).ok()?;
         Some(Last {
             endpoints: endpoints.into(),
+            before_empty: Rc::default(),
             at: UNIX_EPOCH.checked_add(Duration::from_secs(kept.at))?,
         })
     }

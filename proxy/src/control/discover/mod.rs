@@ -3,10 +3,16 @@
 //!
 //! A source that fails costs nothing but news: what it said last is kept, over reloads and, in the state directory, over restarts.
 
+mod consul;
 mod dns;
 mod error;
+mod eureka;
+mod file;
 mod follower;
+mod http;
 mod kept;
+mod kubernetes;
+mod source;
 mod status;
 
 use std::cell::RefCell;
@@ -17,7 +23,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use openclaw_core::config::{self, Discover, EndpointAddress, Upstream};
+use openclaw_core::config::{self, Discover, EndpointAddress, Registry, Upstream};
 use openclaw_core::discovery::{Endpoint, Target, in_use};
 use openclaw_core::overlay::Discovered;
 use tokio::sync::Notify;
@@ -27,11 +33,13 @@ use tokio::time::{sleep, timeout};
 use self::dns::Resolvers;
 use self::follower::{Followed, Follower, Last};
 use self::kept::Kept;
+pub(super) use self::source::named;
+use self::source::{kind_of, name_within};
 use super::state::Control;
 use crate::shield::show_seconds;
 
 /// A load waits so long for sources that are new to it, and for names to be looked up again.
-const WITHIN: Duration = Duration::from_secs(10);
+const WITHIN: Duration = Duration::from_secs(12);
 /// A change waits so long for names that are new in it.
 const SOON: Duration = Duration::from_secs(2);
 /// Changes that come closer together are served as one.
@@ -45,11 +53,11 @@ pub(super) struct Discovery(Rc<Hub>);
 
 #[derive(Debug, Default)]
 struct Hub {
-    followed: RefCell<HashMap<Discover, Followed>>,
+    followed: RefCell<HashMap<Registry, Followed>>,
     /// What the configuration that serves wants; a refused one must not cost it its endpoints.
-    serving: RefCell<HashSet<Discover>>,
+    serving: RefCell<HashSet<Registry>>,
     /// What was wanted last.
-    latest: RefCell<HashSet<Discover>>,
+    latest: RefCell<HashSet<Registry>>,
     resolvers: Rc<Resolvers>,
     changed: Rc<Notify>,
     kept: RefCell<Option<Kept>>,
@@ -109,7 +117,7 @@ impl Discovery {
     }
 
     /// Follows these, and waits for what is not known yet.
-    pub(super) async fn follow(&self, written: HashSet<Discover>, ask: Ask) {
+    pub(super) async fn follow(&self, written: HashSet<Registry>, ask: Ask) {
         if !self.follows() {
             return self.look_up_once(written).await;
         }
@@ -129,12 +137,12 @@ impl Discovery {
         *self.0.latest.borrow_mut() = latest;
     }
 
-    async fn start(&self, wanted: &HashSet<Discover>, ask: Ask) {
+    async fn start(&self, wanted: &HashSet<Registry>, ask: Ask) {
         let mut waiting = Vec::new();
         for source in wanted {
             let follower = self.follower(source, ask);
             let round = follower.round();
-            let again = ask == Ask::All && matches!(source, Discover::Dns { .. });
+            let again = ask == Ask::All && matches!(source, Registry::Dns { .. });
             if again && round > 0 {
                 follower.want();
             }
@@ -145,7 +153,7 @@ impl Discovery {
         join_all(waiting).await;
     }
 
-    fn follower(&self, source: &Discover, ask: Ask) -> Rc<Follower> {
+    fn follower(&self, source: &Registry, ask: Ask) -> Rc<Follower> {
         let mut followed = self.0.followed.borrow_mut();
         let followed = followed.entry(source.clone()).or_insert_with(|| {
             let kept = self.0.kept.borrow();
@@ -160,50 +168,66 @@ impl Discovery {
         Rc::clone(&followed.follower)
     }
 
-    fn run(&self, followed: &mut Followed, source: Discover) {
+    fn run(&self, followed: &mut Followed, source: Registry) {
         let resolvers = Rc::clone(&self.0.resolvers);
         match source {
-            Discover::Dns {
+            Registry::Dns {
                 host,
                 port,
                 resolver,
             } => followed
                 .run(|follower| dns::follow_name(follower, resolvers, (host, port, resolver))),
-            Discover::Srv { name, resolver } => {
-                followed.run(|follower| dns::follow_service(follower, resolvers, (name, resolver)));
+            Registry::Srv { name, resolver } => {
+                let whom = (name, resolver);
+                followed.run(|follower| dns::follow_service(follower, resolvers, whom));
+            }
+            Registry::File { path } => followed.run(|follower| file::follow(follower, path)),
+            Registry::Consul(consul) => followed.run(|follower| consul::follow(follower, consul)),
+            Registry::Kubernetes(kubernetes) => {
+                followed.run(|follower| kubernetes::follow(follower, kubernetes));
+            }
+            Registry::Eureka { url, app } => {
+                followed.run(|follower| eureka::follow(follower, url, app));
             }
         }
     }
 
-    async fn look_up_once(&self, written: HashSet<Discover>) {
-        let names = written.into_iter().filter_map(|source| {
-            let follower = self.follower(&source, Ask::All);
-            let Discover::Dns {
-                host,
-                port,
-                resolver: None,
-            } = source
-            else {
-                return None;
+    /// Names are looked up and files are read; nobody else is asked.
+    async fn look_up_once(&self, written: HashSet<Registry>) {
+        let asked = written.into_iter().map(|source| async move {
+            let answer = match &source {
+                Registry::Dns {
+                    host,
+                    port,
+                    resolver: None,
+                } => {
+                    let found = self.0.resolvers.addresses(host, *port, None).await;
+                    found.map(|(endpoints, _)| endpoints)
+                }
+                Registry::File { path } => file::read(path),
+                Registry::Dns { .. }
+                | Registry::Srv { .. }
+                | Registry::Consul(_)
+                | Registry::Kubernetes(_)
+                | Registry::Eureka { .. } => return,
             };
-            Some(async move {
-                let answer = self.0.resolvers.addresses(&host, port, None).await;
-                // There is no next time.
-                let _ = follower.learn(answer.map(|(endpoints, _)| endpoints));
-            })
+            // There is no next time.
+            let _ = self.follower(&source, Ask::All).learn(answer);
         });
-        join_all(names).await;
+        join_all(asked).await;
     }
 
     /// The names that the answers of sources consist of.
-    fn names_within(&self, written: &HashSet<Discover>) -> HashSet<Discover> {
+    fn names_within(&self, written: &HashSet<Registry>) -> HashSet<Registry> {
         let followed = self.0.followed.borrow();
         let mut names = HashSet::new();
         for source in written {
             let last = followed.get(source).and_then(|one| one.follower.last());
-            for endpoint in last.iter().flat_map(|last| last.endpoints.iter()) {
-                names.extend(name(source, &endpoint.target));
-            }
+            let endpoints = last.iter().flat_map(|last| match &*last.endpoints {
+                [] => last.before_empty.iter(),
+                some => some.iter(),
+            });
+            names.extend(endpoints.filter_map(|endpoint| name_within(source, &endpoint.target)));
         }
         names
     }
@@ -225,7 +249,7 @@ impl Discovery {
 
     /// What is known of a name that is written down.
     pub(super) fn name(&self, host: &str, port: u16) -> (Vec<SocketAddr>, Option<Failure>) {
-        let source = Discover::Dns {
+        let source = Registry::Dns {
             host: host.to_owned(),
             port,
             resolver: None,
@@ -240,19 +264,24 @@ impl Discovery {
         let mut discovered = Discovered::default();
         for upstream in upstreams {
             if let Some(source) = &upstream.discover {
-                discovered.set(&upstream.name, &kind_of(source).into(), self.found(source));
+                let kind = kind_of(&source.registry);
+                discovered.set(&upstream.name, &kind.into(), self.found(source));
             }
         }
         discovered
     }
 
     /// The endpoints that a source has now, with the addresses of their names.
-    fn found(&self, source: &Discover) -> Vec<config::Endpoint> {
-        let Some(answer) = self.last(source) else {
+    fn found(&self, discover: &Discover) -> Vec<config::Endpoint> {
+        let source = &discover.registry;
+        let Some(mut answer) = self.last(source) else {
             return Vec::new();
         };
+        if discover.keep_on_empty && answer.endpoints.is_empty() {
+            answer.endpoints = answer.before_empty;
+        }
         let resolved = answer.endpoints.iter().flat_map(|endpoint| {
-            let addresses = match (&endpoint.target, name(source, &endpoint.target)) {
+            let addresses = match (&endpoint.target, name_within(source, &endpoint.target)) {
                 (Target::Ip(address), _) => vec![*address],
                 (Target::Name { .. }, Some(name)) => {
                     let last = self.last(&name);
@@ -282,13 +311,13 @@ impl Discovery {
         }
     }
 
-    fn last(&self, source: &Discover) -> Option<Last> {
+    fn last(&self, source: &Registry) -> Option<Last> {
         let followed = self.0.followed.borrow();
         followed.get(source)?.follower.last()
     }
 
     /// Why a source says nothing now.
-    pub(super) fn failure(&self, source: &Discover) -> Option<Failure> {
+    pub(super) fn failure(&self, source: &Registry) -> Option<Failure> {
         let followed = self.0.followed.borrow();
         let follower = &followed.get(source)?.follower;
         let last = follower.last();
@@ -306,71 +335,11 @@ impl Discovery {
     }
 }
 
-/// The word for a kind of source.
-pub(super) fn kind_of(source: &Discover) -> &'static str {
-    match source {
-        Discover::Dns { .. } => "dns",
-        Discover::Srv { .. } => "srv",
-    }
-}
-
-/// What tells a source from all others, on the disk. No token is in it.
-fn key_of(source: &Discover) -> String {
-    let name = name_of(source);
-    match source {
-        Discover::Dns {
-            resolver: Some(resolver),
-            ..
-        }
-        | Discover::Srv {
-            resolver: Some(resolver),
-            ..
-        } => format!("{name} at {resolver}"),
-        Discover::Dns { resolver: None, .. } | Discover::Srv { resolver: None, .. } => name,
-    }
-}
-
-/// What a source is called in logs. No token is in it.
-fn name_of(source: &Discover) -> String {
-    match source {
-        Discover::Dns { host, port, .. } => format!("dns {host}:{port}"),
-        Discover::Srv { name, .. } => format!("srv {name}"),
-    }
-}
-
-/// A name that is written down, as a source.
-pub(super) fn named(address: &EndpointAddress) -> Option<Discover> {
-    match address {
-        EndpointAddress::Name { host, port } => Some(Discover::Dns {
-            host: host.clone(),
-            port: *port,
-            resolver: None,
-        }),
-        EndpointAddress::Ip(_) | EndpointAddress::Demo => None,
-    }
-}
-
 fn address(endpoint: &Endpoint) -> Option<SocketAddr> {
     match endpoint.target {
         Target::Ip(address) => Some(address),
         Target::Name { .. } => None,
     }
-}
-
-/// The name in an answer as a source of its own, asked for where the answer came from.
-fn name(source: &Discover, target: &Target) -> Option<Discover> {
-    let Target::Name { host, port } = target else {
-        return None;
-    };
-    let resolver = match source {
-        Discover::Dns { .. } => return None,
-        Discover::Srv { resolver, .. } => *resolver,
-    };
-    Some(Discover::Dns {
-        host: host.clone(),
-        port: *port,
-        resolver,
-    })
 }
 
 /// Serves what is found and keeps it on the disk, for as long as the proxy runs.

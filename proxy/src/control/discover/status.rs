@@ -1,58 +1,73 @@
-//! How the sources of upstreams are, for figures and lists.
+//! How the sources of upstreams are, for lists and figures.
 
 use std::time::SystemTime;
 
 use openclaw_core::config::Upstream;
+use serde::Serialize;
 
-use super::{Discovery, named};
+use super::Discovery;
+use super::source::{name_of, named};
 use crate::telemetry::{MetricsText, metrics};
 
-/// How the sources of one upstream are together, its names among them.
-#[derive(Clone, Debug)]
-pub(in crate::control) struct Freshness {
-    /// The oldest of their last good answers; none: one of them has never answered.
-    pub(in crate::control) at: Option<SystemTime>,
-    pub(in crate::control) errors: u64,
+/// One source of an upstream's endpoints.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::control) struct SourceStatus {
+    /// What it is called in logs, such as `srv _http._tcp.app.internal`.
+    pub(in crate::control) source: String,
+    /// How many the last good answer had, names counting as one.
+    pub(in crate::control) endpoints: usize,
+    /// How old that answer is; none: there was none yet.
+    pub(in crate::control) age_seconds: Option<u64>,
+    /// Why there is no newer one; none: it is up to date.
+    pub(in crate::control) error: Option<String>,
+    #[serde(skip)]
+    at: Option<SystemTime>,
+    #[serde(skip)]
+    errors: u64,
 }
 
 impl Discovery {
-    /// None: all of its endpoints are written down.
-    pub(in crate::control) fn freshness(&self, upstream: &Upstream) -> Option<Freshness> {
+    /// The sources of an upstream: names that are written among its endpoints, and where it discovers more.
+    pub(in crate::control) fn sources(&self, upstream: &Upstream) -> Vec<SourceStatus> {
         let names = upstream.endpoints.iter();
         let names = names.filter_map(|endpoint| named(&endpoint.address));
-        let sources = names.chain(upstream.discover.clone());
+        let sources = names.chain(upstream.discover.iter().map(|one| one.registry.clone()));
         let followed = self.0.followed.borrow();
-        let all: Vec<Freshness> = sources
-            .filter_map(|source| {
-                let follower = &followed.get(&source)?.follower;
-                Some(Freshness {
-                    at: follower.last().map(|last| last.at),
-                    errors: follower.errors(),
-                })
+        let known = sources.filter_map(|source| {
+            let follower = &followed.get(&source)?.follower;
+            let last = follower.last();
+            let at = last.as_ref().map(|last| last.at);
+            Some(SourceStatus {
+                source: name_of(&source),
+                endpoints: last.map_or(0, |last| last.endpoints.len()),
+                age_seconds: at.map(|at| at.elapsed().unwrap_or_default().as_secs()),
+                error: follower.failing().map(|failing| failing.why),
+                at,
+                errors: follower.errors(),
             })
-            .collect();
-        all.into_iter().reduce(|one, other| Freshness {
-            at: one.at.zip(other.at).map(|(one, other)| one.min(other)),
-            errors: one.errors + other.errors,
-        })
+        });
+        known.collect()
     }
 
     /// The figures of the upstreams that have sources.
     pub(in crate::control) fn collect(&self, upstreams: &[Upstream], text: &mut MetricsText) {
-        let known = upstreams.iter().filter_map(|upstream| {
-            let freshness = self.freshness(upstream)?;
-            Some((&*upstream.name, freshness))
-        });
-        let known: Vec<(&str, Freshness)> = known.collect();
-        for (upstream, freshness) in &known {
-            if let Some(at) = freshness.at {
+        let known = upstreams
+            .iter()
+            .map(|upstream| (&*upstream.name, self.sources(upstream)));
+        let known: Vec<(&str, Vec<SourceStatus>)> =
+            known.filter(|(_, sources)| !sources.is_empty()).collect();
+        for (upstream, sources) in &known {
+            let oldest = sources.iter().map(|source| source.at);
+            // One that never answered leaves the figure out.
+            let oldest = oldest.reduce(|one, other| one.zip(other).map(|(a, b)| a.min(b)));
+            if let Some(at) = oldest.flatten() {
                 let since = at.duration_since(SystemTime::UNIX_EPOCH);
                 let since = since.unwrap_or_default().as_secs();
                 text.sample(&metrics::DISCOVERY_LAST_SUCCESS, &[upstream], since);
             }
         }
-        for (upstream, freshness) in &known {
-            let errors = freshness.errors;
+        for (upstream, sources) in &known {
+            let errors: u64 = sources.iter().map(|source| source.errors).sum();
             text.sample(&metrics::DISCOVERY_ERRORS_TOTAL, &[upstream], errors);
         }
     }

@@ -18,8 +18,8 @@ geo = { database = "c", deny = "ZZ" }
 lists = [{ name = "drop", file = "a" }]
 [upstream.app]
 endpoints = [{ address = "127.0.0.1:80" }]
+discover = { kubernetes = { service = "a" } }
 tls = { certificate = { cert = "a", key = "b" } }
-discover = { dns = "a:80" }
 health = {}
 breaker = {}
 [[route]]
@@ -119,11 +119,20 @@ fn document(section: &Section, key: &Key) -> String {
         "upstream.tls.certificate" => {
             format!("{listener}{app}tls = {{ certificate = {{ {inline} }} }}\n")
         }
-        "upstream.discover" if matches!(key.name, "dns" | "srv") => {
-            format!("{listener}[upstream.app]\ndiscover = {{ {inline} }}\n")
-        }
         "upstream.discover" => {
-            format!("{listener}[upstream.app]\ndiscover = {{ dns = \"a:80\", {inline} }}\n")
+            let beside = match key.name {
+                "dns" | "srv" | "file" | "kubernetes" => "",
+                "consul" => "service = \"a\", ",
+                "service" => "consul = \"http://a\", ",
+                "tag" | "token" | "datacenter" => "consul = \"http://a\", service = \"a\", ",
+                "eureka" => "app = \"A\", ",
+                "app" => "eureka = \"http://a\", ",
+                _ => "dns = \"a:80\", ",
+            };
+            format!("{listener}[upstream.app]\ndiscover = {{ {beside}{inline} }}\n")
+        }
+        "upstream.discover.kubernetes" => {
+            format!("{listener}[upstream.app]\ndiscover = {{ kubernetes = {{ {inline} }} }}\n")
         }
         "upstream.health" if matches!(key.name, "host" | "status" | "body") => {
             format!("{listener}{app}health = {{ path = \"/\", {inline} }}\n")
