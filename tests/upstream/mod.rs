@@ -3,8 +3,8 @@
 mod balance;
 mod drills;
 mod health;
-mod proxy_protocol;
 mod load;
+mod proxy_protocol;
 mod queue;
 mod tls;
 
