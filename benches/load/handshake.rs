@@ -19,7 +19,7 @@ use crate::believer::Believer;
 use crate::tally::{self, Tally};
 
 pub(crate) async fn run(load: &Load) -> Result<()> {
-    let connector = TlsConnector::from(Arc::new(client()?));
+    let connector = TlsConnector::from(Arc::new(client(b"http/1.1")?));
     let start = Instant::now();
     let until = start + load.period();
     let mut connections = Vec::new();
@@ -62,7 +62,8 @@ async fn fetch(
     Err(io::ErrorKind::InvalidData.into())
 }
 
-fn client() -> Result<ClientConfig> {
+/// A client of TLS 1.3 with one protocol.
+pub(crate) fn client(protocol: &[u8]) -> Result<ClientConfig> {
     let mut provider = aws_lc_rs::default_provider();
     provider
         .kx_groups
@@ -77,7 +78,7 @@ fn client() -> Result<ClientConfig> {
         // curl has verified the certificate before the measurement; here it would only take the time of the load's own core.
         .with_custom_certificate_verifier(Arc::new(Believer::blind(&provider)))
         .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![protocol.to_vec()];
     config.resumption = Resumption::disabled();
     Ok(config)
 }

@@ -11,6 +11,7 @@
 mod believer;
 mod files;
 mod handshake;
+mod http3;
 mod idle;
 mod origin;
 mod sink;
@@ -38,6 +39,14 @@ enum Role {
     Sink(Load),
     /// Makes a new TLS connection for each request, never resumed
     Handshake(Load),
+    /// Fetches over HTTP/3, on so many streams of each connection at a time
+    Http3 {
+        #[command(flatten)]
+        load: Load,
+        streams: usize,
+    },
+    /// Makes a new QUIC connection for each request, never resumed
+    QuicHandshake(Load),
     /// Opens connections, makes one request on each, and holds them until standard input ends
     Idle {
         port: u16,
@@ -78,6 +87,8 @@ fn main() -> Result<()> {
         Role::Origin => runtime.block_on(origin::serve()),
         Role::Sink(load) => runtime.block_on(sink::run(&load)),
         Role::Handshake(load) => runtime.block_on(handshake::run(&load)),
+        Role::Http3 { load, streams } => runtime.block_on(http3::run(&load, streams)),
+        Role::QuicHandshake(load) => runtime.block_on(http3::handshakes(&load)),
         Role::Idle {
             port,
             path,

@@ -7,7 +7,7 @@ mod standing;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use openclaw_core::certificates::ByName;
@@ -136,45 +136,73 @@ impl Permits {
         max: usize,
         max_per_address: usize,
     ) -> Option<Permit> {
-        let address = match address {
-            IpAddr::V4(_) => address,
-            IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & (u128::MAX << 64)).into()),
-        };
+        let address = one_client(address);
         if self.total.fetch_add(1, Ordering::Relaxed) >= max {
             self.total.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        let mut by_address = self
-            .by_address
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let count = by_address.entry(address).or_default();
-        if *count >= max_per_address {
+        if !self.enter(address, max_per_address) {
             self.total.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        *count += 1;
         Some(Permit {
             permits: self.clone(),
             address,
         })
+    }
+
+    fn enter(&self, address: IpAddr, max: usize) -> bool {
+        let mut by_address = self.by_address();
+        let count = by_address.entry(address).or_default();
+        if *count >= max {
+            return false;
+        }
+        *count += 1;
+        true
+    }
+
+    fn leave(&self, address: IpAddr) {
+        let mut by_address = self.by_address();
+        if let Some(count) = by_address.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                by_address.remove(&address);
+            }
+        }
+    }
+
+    fn by_address(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.by_address
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Permit {
+    /// The place is another client's from now on, if that one has less than `max`.
+    pub fn pass_to(&mut self, address: IpAddr, max: usize) -> bool {
+        let address = one_client(address);
+        let enters = self.permits.enter(address, max);
+        if enters {
+            self.permits.leave(self.address);
+            self.address = address;
+        }
+        enters
+    }
+}
+
+/// Of an IPv6 client's addresses its /64.
+fn one_client(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & (u128::MAX << 64)).into()),
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         self.permits.total.fetch_sub(1, Ordering::Relaxed);
-        let mut by_address = self
-            .permits
-            .by_address
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = by_address.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                by_address.remove(&self.address);
-            }
-        }
+        self.permits.leave(self.address);
     }
 }
 
@@ -204,5 +232,21 @@ mod tests {
         assert!(fourth.is_some(), "a place came back");
         drop(second);
         assert!(take("2001:db8::3").is_none(), "one /64 is one client");
+    }
+
+    #[test]
+    fn a_place_can_be_passed_on_to_a_client_that_has_less_than_it_may() {
+        let permits = Arc::new(Permits::default());
+        let [proxy, client]: [std::net::IpAddr; 2] = [[192, 0, 2, 1].into(), [192, 0, 2, 2].into()];
+        let mut places = [(); 3].map(|()| permits.take(proxy, 3, usize::MAX));
+        let passed: Vec<bool> = places
+            .iter_mut()
+            .flatten()
+            .map(|place| place.pass_to(client, 2))
+            .collect();
+        assert_eq!(passed, [true, true, false]);
+        drop(places);
+        assert!(permits.take(client, 3, 1).is_some(), "all came back");
+        assert!(permits.by_address().is_empty());
     }
 }

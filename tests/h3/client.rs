@@ -77,7 +77,12 @@ impl Client {
 
     /// Sends from another address from now on.
     pub(crate) fn move_away(&self) {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        self.move_to(Ipv4Addr::LOCALHOST);
+    }
+
+    /// The same, with another address of this machine.
+    pub(crate) fn move_to(&self, address: Ipv4Addr) {
+        let socket = UdpSocket::bind((address, 0)).unwrap();
         self.endpoint.rebind(socket).unwrap();
     }
 

@@ -3,17 +3,16 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::h2_client::{self, in_the_clear, run};
 use super::h2_frames::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, PING, PREFACE,
-    RST_STREAM, SETTINGS, frame, get, goaway, next, post, settings, update,
+    RST_STREAM, SETTINGS, any, frame, get, goaway, next, post, settings, update,
 };
 use super::{GET, GET_CLOSE, Stage, app, listeners};
 use crate::control::sample;
-use crate::support::{Origin, PATIENCE, RawClient, wait_until};
+use crate::support::{Origin, RawClient, wait_until};
 
 /// One worker, so that every client meets the attackers.
-const ONE: &str = "[server]\nworkers = 1\n";
+const ONE: &str = "[server]\nworkers = 1\nstate_dir = \"state\"\n";
 
 fn answering(keys: &str) -> Stage {
     let route = "[[route]]\nname = \"all\"\nrespond = { body = \"x\" }\n";
@@ -68,7 +67,7 @@ fn floods_end_with_a_reason_and_others_are_served() {
         drop(attacker.try_send(octets));
         assert_eq!(goaway(&mut attacker).1, ENHANCE_YOUR_CALM, "{what}");
         assert_eq!(neighbour.exchange(GET).status(), 200, "{what}");
-        let name = "openclaw_refused_total{reason=\"h2.abuse\",listener=\"web\"}";
+        let name = "openclaw_refusals_total{reason=\"h2.abuse\"}";
         let told = (count + 1).to_string();
         wait_until(what, || {
             sample(&stage.proxy, name).as_deref() == Some(&*told)
@@ -85,13 +84,16 @@ fn an_address_that_comes_back_after_each_farewell_is_banned() {
         RawClient::try_connect_from(address, stage.web)
     };
     let pings = frame(PING, 0, 0, &[0; 8]).repeat(2000);
-    for _ in 0..3 {
-        let mut attacker = greet(from(2).unwrap());
-        drop(attacker.try_send(&pings));
-        // The last one may be cut off before it has read this.
-        drop(attacker.try_read_to_end());
-    }
+    // Whether or not they go when they are told to.
+    let attackers: Vec<_> = (0..3)
+        .map(|_| {
+            let mut attacker = greet(from(2).unwrap());
+            drop(attacker.try_send(&pings));
+            attacker
+        })
+        .collect();
     stage.proxy.wait_for("banned: h2.abuse 3 times, ban 1");
+    drop(attackers);
     let served = from(2)
         .is_ok_and(|mut client| client.try_send(GET).is_ok() && client.try_response("GET").is_ok());
     assert!(!served);
@@ -107,7 +109,7 @@ fn resident(stage: &Stage) -> u64 {
 
 #[test]
 fn responses_that_no_window_lets_through_end_and_hold_little() {
-    const STREAMS: u32 = 100;
+    const STREAMS: u32 = 50;
     let body = vec![b'x'; 10 << 20];
     let origin = Origin::start(move |peer| {
         while peer.request()?.is_some() {
@@ -134,20 +136,20 @@ fn responses_that_no_window_lets_through_end_and_hold_little() {
     for at in 0..STREAMS {
         slow.send(get(2 * at + 1));
     }
-    for _ in 0..STREAMS {
-        next(&mut slow, HEADERS);
+    let (mut answered, mut ended) = (0, 0);
+    while ended < STREAMS {
+        match any(&mut slow).kind {
+            HEADERS => answered += 1,
+            RST_STREAM => ended += 1,
+            _ => continue,
+        }
+        let held = resident(&stage).saturating_sub(before);
+        assert!(held < 40 << 20, "{held} octets for {STREAMS} streams");
+        if answered == STREAMS / 2 {
+            assert_eq!(stage.ask(GET_CLOSE).status(), 200);
+        }
     }
-    let held = resident(&stage).saturating_sub(before);
-    assert!(held < 40 << 20, "{held} octets for {STREAMS} streams");
-    run(async {
-        let mut sender = in_the_clear(&stage).await;
-        assert_eq!(h2_client::get(&mut sender, "/").await.1.len(), 10 << 20);
-    });
-    let mut ended: Vec<_> = (0..STREAMS)
-        .map(|_| next(&mut slow, RST_STREAM).stream)
-        .collect();
-    ended.sort_unstable();
-    assert!(ended.iter().copied().eq((0..STREAMS).map(|at| 2 * at + 1)));
+    assert_eq!(answered, STREAMS);
     let line = stage.proxy.wait_for_access("http.timeout");
     assert!(line.contains("\"protocol\":\"HTTP/2\""), "{line}");
 }
@@ -162,13 +164,15 @@ fn requests_that_never_end_are_ended() {
         app(origin.address(), "")
     ));
     let mut client = open(&stage);
-    for at in 0..100 {
+    for at in 0..20 {
         client.send(post(2 * at + 1));
     }
-    for _ in 0..100 {
-        next(&mut client, HEADERS);
+    // None was answered before its time, and each is.
+    for _ in 0..20 {
+        let head = next(&mut client, HEADERS);
+        assert_eq!(&head.payload[..5], b"\x08\x03408");
     }
-    client.patience(PATIENCE);
-    stage.proxy.wait_for_access("http.timeout");
+    let line = stage.proxy.wait_for_access("http.timeout");
+    assert!(line.contains("\"status\":408"), "{line}");
     assert_eq!(stage.ask(GET_CLOSE).status(), 200);
 }

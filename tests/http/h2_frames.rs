@@ -57,18 +57,23 @@ pub(super) fn settings(key: u16, value: u32) -> Vec<u8> {
     frame(SETTINGS, 0, 0, &entry)
 }
 
+/// The next frame.
+pub(super) fn any(client: &mut RawClient) -> Frame {
+    let head = client.read_exact(9);
+    let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+    let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+    let payload = client.read_exact(length as usize);
+    Frame {
+        kind: head[3],
+        stream,
+        payload,
+    }
+}
+
 /// The next frame of a kind; others are passed over.
 pub(super) fn next(client: &mut RawClient, kind: u8) -> Frame {
     loop {
-        let head = client.read_exact(9);
-        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-        let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-        let payload = client.read_exact(length as usize);
-        let frame = Frame {
-            kind: head[3],
-            stream,
-            payload,
-        };
+        let frame = any(client);
         if frame.kind == kind {
             return frame;
         }

@@ -15,6 +15,7 @@ mod lying;
 mod matrix;
 mod messages;
 mod pace;
+mod proxy_protocol;
 mod rates;
 mod real;
 mod retries;

@@ -32,6 +32,16 @@ impl Nginx {
         Self::launch(root, " ssl", lines)
     }
 
+    /// The same where each connection begins with a PROXY header.
+    pub fn start_announced(root: &Path, lines: &str) -> Self {
+        Self::launch(root, " proxy_protocol", lines)
+    }
+
+    /// The same with TLS behind it.
+    pub fn start_announced_tls(root: &Path, lines: &str) -> Self {
+        Self::launch(root, " ssl proxy_protocol", lines)
+    }
+
     fn launch(root: &Path, listen: &str, lines: &str) -> Self {
         let folder = Folder::new();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));

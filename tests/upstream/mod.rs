@@ -3,6 +3,7 @@
 mod balance;
 mod drills;
 mod health;
+mod proxy_protocol;
 mod load;
 mod queue;
 mod tls;

@@ -17,6 +17,7 @@ pub enum Reason {
     ClientAborted,
     Shutdown,
     Loop,
+    ProxyProtocol,
     TlsHandshake,
     TlsNoCertificate,
     H2Abuse,
@@ -102,6 +103,7 @@ table! {
     ClientAborted, "http.client_aborted", Client, "The client went away before the exchange was over.", "Nothing to do; many of these together point at slow responses.";
     Shutdown, "http.shutdown", Operator, "The proxy ended before the exchange was over: `shutdown_grace` had passed.", "Raise `shutdown_grace` of the server, or that of `openclaw stop`, if such exchanges are worth waiting for.";
     Loop, "http.loop", Operator, "The request has been through OpenClaw more than eight times: some endpoint leads back to a listener (RFC 9110 §7.6).", "Look for an upstream whose endpoint is a listener of this proxy, or of one behind it.";
+    ProxyProtocol, "http.proxy_protocol", Operator, "A peer that has to announce its clients (`proxy_protocol`) began with something else, with a broken PROXY header, or with none in time.", "Have the peer send the PROXY protocol to this listener, or take it out of the listener's `proxy_protocol`.";
     TlsHandshake, "tls.handshake", Client, "The TLS handshake failed or took too long, or the client's certificate is not one of `client_ca`.", "The log says which; compare the client's TLS versions and ciphers with the listener's `min`.";
     TlsNoCertificate, "tls.no_certificate", Client, "The client showed no certificate, and the listener's `client_ca` asks for one.", "Give the client a certificate that an authority in `client_ca` has signed.";
     H2Abuse, "h2.abuse", Client, "The connection spent its budget of resets, pings, settings or empty frames (RFC 9113 §10.5).", "Treat the sender as hostile.";

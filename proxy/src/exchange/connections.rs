@@ -9,6 +9,8 @@ use openclaw_core::reason::Reason;
 use slab::Slab;
 use tokio::task::AbortHandle;
 
+use crate::snapshot::Permit;
+
 /// Why a connection was closed from outside, if it was. The socket resets then, and the exchange under way logs it.
 pub type Cut = Rc<Cell<Option<Reason>>>;
 
@@ -21,6 +23,8 @@ struct Entry {
     peer: IpAddr,
     cut: Cut,
     stop: Option<Stop>,
+    /// Where it is given back as soon as the connection ends.
+    permit: Option<Permit>,
 }
 
 /// How whoever serves a connection learns that it is cut.
@@ -34,20 +38,39 @@ pub enum Stop {
 
 impl Connections {
     /// Takes a connection in; gives the key by which it leaves.
-    pub fn enter(&self, peer: IpAddr) -> (usize, Cut) {
+    pub fn enter(&self, peer: IpAddr, permit: Option<Permit>) -> (usize, Cut) {
         let cut = Cut::default();
         let key = self.0.borrow_mut().insert(Entry {
             peer,
             cut: cut.clone(),
             stop: None,
+            permit,
         });
         (key, cut)
+    }
+
+    /// The connection is announced as a client's; false if that one has `max` already.
+    pub fn pass_to(&self, key: usize, client: IpAddr, max: usize) -> bool {
+        let mut entries = self.0.borrow_mut();
+        let Some(entry) = entries.get_mut(key) else {
+            return true;
+        };
+        entry.peer = client;
+        let permit = entry.permit.as_mut();
+        permit.is_none_or(|permit| permit.pass_to(client, max))
     }
 
     /// Who serves it.
     pub fn served_by(&self, key: usize, stop: Stop) {
         if let Some(entry) = self.0.borrow_mut().get_mut(key) {
             entry.stop = Some(stop);
+        }
+    }
+
+    /// Its client has another address now.
+    pub fn moved(&self, key: usize, peer: IpAddr) {
+        if let Some(entry) = self.0.borrow_mut().get_mut(key) {
+            entry.peer = peer;
         }
     }
 

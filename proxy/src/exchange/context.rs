@@ -77,6 +77,15 @@ pub struct Refused {
 pub struct Accepted {
     pub peer: SocketAddr,
     pub at: Instant,
+    /// Whose connection the peer says that it is (PROXY protocol).
+    pub announced: Option<Ends>,
+}
+
+impl Accepted {
+    /// The announced client, or else the peer.
+    pub fn client(&self) -> SocketAddr {
+        self.announced.map_or(self.peer, |ends| ends.source)
+    }
 }
 
 /// The fixed facts of a client's connection.
@@ -84,10 +93,13 @@ pub struct Accepted {
 pub struct Downstream {
     pub listener: Rc<config::Listener>,
     pub listener_slot: u32,
+    /// Who connected, or who is announced as that.
     pub peer: SocketAddr,
+    is_announced: bool,
     pub accepted: Instant,
     /// The peer's address as text, made once.
     pub peer_text: String,
+    /// Where the client connected to.
     pub local: SocketAddr,
     pub trusted: bool,
     pub tls: Option<TlsFacts>,
@@ -99,7 +111,7 @@ pub struct Downstream {
 }
 
 /// What the handshake settled.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct TlsFacts {
     pub version: &'static str,
     pub server_name: Option<String>,
@@ -160,7 +172,8 @@ impl Local {
 
     /// Tells of a refusal that may lead to a ban, if the peer of the connection is the client itself.
     pub fn accuse(&self, downstream: &Downstream, reason: Reason) {
-        let Some(kind) = autoban::Kind::of(reason).filter(|_| !downstream.trusted) else {
+        let is_client = !downstream.trusted && !downstream.is_announced;
+        let Some(kind) = autoban::Kind::of(reason).filter(|_| is_client) else {
             return;
         };
         let after = self.serving.borrow().snapshot.config.autoban.after;
@@ -290,11 +303,12 @@ impl Downstream {
     pub fn new(
         listener: Rc<config::Listener>,
         listener_slot: u32,
-        Accepted { peer, at }: Accepted,
+        accepted: Accepted,
         local: SocketAddr,
         tls: Option<TlsFacts>,
         cut: Cut,
     ) -> Self {
+        let peer = accepted.client();
         let address = peer.ip().to_canonical();
         let trusted = listener
             .trusted_proxies
@@ -307,15 +321,38 @@ impl Downstream {
             listener,
             listener_slot,
             peer,
-            accepted: at,
+            is_announced: accepted.announced.is_some(),
+            accepted: accepted.at,
             peer_text: address.to_string(),
-            local,
+            local: accepted.announced.map_or(local, |ends| ends.destination),
             trusted,
             tls,
             cut,
             alt_svc,
             early: Cell::new(false),
         }
+    }
+
+    /// The same connection with its client at another address.
+    #[must_use]
+    pub fn moved_to(&self, peer: SocketAddr) -> Self {
+        let accepted = Accepted {
+            peer,
+            at: self.accepted,
+            // Only HTTP/3 moves, and no QUIC connection is announced.
+            announced: None,
+        };
+        let mut moved = Self::new(
+            self.listener.clone(),
+            self.listener_slot,
+            accepted,
+            self.local,
+            self.tls.clone(),
+            self.cut.clone(),
+        );
+        moved.alt_svc.clone_from(&self.alt_svc);
+        moved.early.set(self.early.get());
+        moved
     }
 
     pub fn scheme(&self) -> &'static str {

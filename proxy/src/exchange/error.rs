@@ -238,7 +238,7 @@ impl Error {
 
     /// No endpoint has done anything with the request, whatever it asks for.
     pub(super) fn is_without_effect(self) -> bool {
-        matches!(self, Self::Connect(_) | Self::Unprocessed)
+        matches!(self, Self::Connect(_) | Self::Tls(_) | Self::Unprocessed)
     }
 }
 

@@ -129,30 +129,22 @@ pub async fn run<W: Wire>(
         .route
         .and_then(|index| serving.snapshot.config.routes.get(index));
     let fault = match (&prepared.plan, route) {
-        (Plan::Forward(outbound), Some(route)) => {
-            let upstream = serving.upstreams.get(outbound.upstream);
-            match upstream {
-                Some(upstream) => {
-                    story.upstream = Some(upstream.slot);
-                    story.sent = Some(prepared.started);
-                    let edits = Edits {
-                        of_route: prepared.edits.as_deref().unwrap_or(&route.headers.response),
-                        allowance: prepared.allowance,
-                        alt_svc: downstream.alt_svc.as_deref(),
-                    };
-                    let limits = Limits {
-                        client: downstream.listener.idle_timeout,
-                        min_body_rate: downstream.listener.min_body_rate,
-                        upstream: upstream.config.response_timeout,
-                        tunnel: upstream.config.tunnel_timeout,
-                    };
-                    Tries::new(local, upstream, outbound, edits, (deadline, limits))
-                        .run(wire, story)
-                        .await
-                }
-                None => Some(Error::NoEndpoint.fault()),
+        (Plan::Forward(outbound), Some(route)) => match serving.upstreams.get(outbound.upstream) {
+            Some(upstream) => {
+                story.upstream = Some(upstream.slot);
+                story.sent = Some(prepared.started);
+                let edits = Edits {
+                    of_route: prepared.edits.as_deref().unwrap_or(&route.headers.response),
+                    allowance: prepared.allowance,
+                    alt_svc: downstream.alt_svc.as_deref(),
+                };
+                let limits = Limits::new(&downstream.listener, &upstream.config);
+                Tries::new(local, upstream, outbound, edits, (deadline, limits))
+                    .run(wire, story)
+                    .await
             }
-        }
+            None => Some(Error::NoEndpoint.fault()),
+        },
         (Plan::Answer(location), Some(route)) => {
             let location = location.as_deref();
             let (status, sent) = answer::of_route(

@@ -3,6 +3,7 @@
 use std::task::Context;
 use std::time::Duration;
 
+use openclaw_core::config;
 use openclaw_core::pace::Pace;
 
 use super::error::Error;
@@ -15,6 +16,17 @@ pub(super) struct Limits {
     pub min_body_rate: u64,
     pub upstream: Duration,
     pub tunnel: Duration,
+}
+
+impl Limits {
+    pub(super) fn new(listener: &config::Listener, upstream: &config::Upstream) -> Self {
+        Self {
+            client: listener.idle_timeout,
+            min_body_rate: listener.min_body_rate,
+            upstream: upstream.response_timeout,
+            tunnel: upstream.tunnel_timeout,
+        }
+    }
 }
 
 /// How far an exchange is; as long as it differs from turn to turn nobody is too slow.

@@ -2,6 +2,7 @@
 
 mod handshake;
 mod open;
+mod proxy_protocol;
 pub mod quic;
 mod tcp;
 

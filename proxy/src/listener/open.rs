@@ -21,7 +21,7 @@ pub(super) fn refused(
 ) {
     let fields = || LogFields {
         listener: terms.config.name.to_string(),
-        client: accepted.peer.ip().to_canonical().to_string(),
+        client: accepted.client().ip().to_canonical().to_string(),
         detail,
         ..LogFields::default()
     };
@@ -38,20 +38,18 @@ pub(super) struct Open {
     /// Among the worker's connections.
     pub(super) key: usize,
     pub(super) cut: Cut,
-    _permit: Option<Permit>,
 }
 
 impl Open {
     /// `permit`: where it is given back as soon as the connection ends.
     pub(super) fn new(local: Rc<Local>, slot: u32, permit: Option<Permit>, peer: IpAddr) -> Self {
         local.recorder.connection_opened(slot);
-        let (key, cut) = local.connections.enter(peer);
+        let (key, cut) = local.connections.enter(peer, permit);
         Self {
             local,
             slot,
             key,
             cut,
-            _permit: permit,
         }
     }
 }

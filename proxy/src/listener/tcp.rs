@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::handshake::{HandshakeError, handshake};
 use super::open::{Open, refused};
-use super::{Listening, Terms};
+use super::{Listening, Terms, proxy_protocol};
 use crate::exchange::connections::{Cut, Stop};
 use crate::exchange::context::{Accepted, Downstream, Local, TlsFacts};
 use crate::net::{Io, descriptors};
@@ -46,6 +46,7 @@ pub async fn accept(local: Rc<Local>, listening: Rc<Listening>, socket: TcpListe
                     let accepted = Accepted {
                         peer,
                         at: Instant::now(),
+                        announced: None,
                     };
                     let detail = "the process has as many open files as it may";
                     refused(&local, &terms, accepted, Reason::LimitConnections, detail);
@@ -78,21 +79,28 @@ fn admit(local: &Rc<Local>, listening: &Listening, tcp: TcpStream, peer: SocketA
     let accepted = Accepted {
         peer,
         at: Instant::now(),
+        announced: None,
     };
     if let Some(reason) = local.peers.check(address) {
         refused(local, &terms, accepted, reason, "");
         return;
     }
     let config = &terms.config;
+    let is_announced = proxy_protocol::is_due(&terms, accepted);
     // Behind a trusted proxy there are many clients.
-    let is_one = !config.trusted_proxies.iter().any(|it| it.contains(address));
+    let is_one = !is_announced && !config.trusted_proxies.iter().any(|it| it.contains(address));
     let share = if is_one {
         descriptors::share()
     } else {
         usize::MAX
     };
     let permits = &terms.setup.permits;
-    let most = config.max_connections_per_ip.min(share);
+    // A client that will be announced has its share then.
+    let most = if is_announced {
+        usize::MAX
+    } else {
+        config.max_connections_per_ip.min(share)
+    };
     let Some(permit) = permits.take(address, config.max_connections, most) else {
         let detail = if share == most {
             "the address has its share of the open files that the process may have"
@@ -106,22 +114,11 @@ fn admit(local: &Rc<Local>, listening: &Listening, tcp: TcpStream, peer: SocketA
     let _ = tcp.set_nodelay(true);
     let open = Open::new(local.clone(), terms.slot, Some(permit), address);
     let key = open.key;
-    let known: Knowing = if terms.setup.tls.is_some() {
-        Box::pin(establish(
-            local.clone(),
-            open.cut.clone(),
-            terms,
-            tcp,
-            accepted,
-        ))
+    let (cut, own) = (open.cut.clone(), local.clone());
+    let known: Knowing = if is_announced {
+        Box::pin(announced(own, cut, terms, tcp, accepted, key))
     } else {
-        Box::pin(recognise(
-            local.clone(),
-            open.cut.clone(),
-            terms,
-            tcp,
-            accepted,
-        ))
+        knowing(own, cut, terms, tcp, accepted)
     };
     let task = tokio::task::spawn_local(connection(open, known));
     let stop = Stop::Task(task.abort_handle());
@@ -164,6 +161,34 @@ async fn connection(open: Open, known: Knowing) {
         None => return,
     };
     wire.await;
+}
+
+/// What is to be found out of a connection whose client is known.
+fn knowing(
+    local: Rc<Local>,
+    cut: Cut,
+    terms: Terms,
+    tcp: TcpStream,
+    accepted: Accepted,
+) -> Knowing {
+    if terms.setup.tls.is_some() {
+        Box::pin(establish(local, cut, terms, tcp, accepted))
+    } else {
+        Box::pin(recognise(local, cut, terms, tcp, accepted))
+    }
+}
+
+/// A connection whose client the peer has to announce first.
+async fn announced(
+    local: Rc<Local>,
+    cut: Cut,
+    terms: Terms,
+    mut tcp: TcpStream,
+    accepted: Accepted,
+    key: usize,
+) -> Option<Known> {
+    let announced = proxy_protocol::announce(&local, &terms, accepted, &mut tcp, key).await?;
+    knowing(local, cut, terms, tcp, announced).await
 }
 
 /// A cleartext connection; where both versions are spoken, HTTP/2 announces itself by its preface (RFC 9113 §3.3).

@@ -25,6 +25,10 @@ pub(super) fn guards(config: &Config) -> Vec<Guard> {
             prefix: *prefix,
             why: format!("is a trusted proxy of the listener `{}`", listener.name),
         }));
+        guards.extend(listener.proxy_protocol.iter().map(|prefix| Guard {
+            prefix: *prefix,
+            why: format!("announces the clients of the listener `{}`", listener.name),
+        }));
     }
     // The first reason that is known for a range is the one that is told.
     let mut seen = std::collections::HashSet::new();

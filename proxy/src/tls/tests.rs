@@ -27,6 +27,7 @@ fn listener(protocols: Protocols) -> Listener {
         protocols,
         tls: None,
         trusted_proxies: Vec::new(),
+        proxy_protocol: Vec::new(),
         max_connections: 1,
         max_connections_per_ip: 1,
         header_timeout: Duration::ZERO,

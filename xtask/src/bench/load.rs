@@ -43,6 +43,15 @@ impl Target {
             } => self.h2load(connections, streams),
             Load::Sink => Ok(self.own(own, "sink", CONNECTIONS)),
             Load::Handshake => Ok(self.own(own, "handshake", HANDSHAKES)),
+            Load::Http3 {
+                connections,
+                streams,
+            } => {
+                let mut command = self.own(own, "http3", &connections.to_string());
+                command.arg(streams.to_string());
+                Ok(command)
+            }
+            Load::QuicHandshake => Ok(self.own(own, "quic-handshake", HANDSHAKES)),
             Load::Idle { .. } => bail!("idle connections are no load"),
         }
     }
@@ -54,7 +63,11 @@ impl Target {
                 connections,
                 streams,
             } => Done::of_h2load(text, self.seconds, connections * streams),
-            Load::Sink | Load::Handshake | Load::Idle { .. } => Done::of_own(text),
+            Load::Sink
+            | Load::Handshake
+            | Load::Http3 { .. }
+            | Load::QuicHandshake
+            | Load::Idle { .. } => Done::of_own(text),
         }
     }
 
@@ -90,7 +103,7 @@ impl Target {
     /// By name, so that the client sends it in the TLS handshake.
     fn url(self) -> String {
         let scheme = match self.scenario.kind() {
-            Kind::Tls => "https",
+            Kind::Tls | Kind::Quic => "https",
             Kind::Plain | Kind::Hosts(_) => "http",
         };
         format!("{scheme}://localhost:{}{}", self.port, self.scenario.path())

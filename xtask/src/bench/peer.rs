@@ -43,18 +43,22 @@ impl Peer {
             Self::OpenClaw => "version",
             Self::Nginx | Self::Haproxy => "-v",
         };
-        let output = Command::new(program)
-            .arg(argument)
-            .output()
-            .with_context(|| format!("cannot start {}", program.display()))?;
-        // nginx says it on standard error.
-        let text = [output.stdout, output.stderr].concat();
-        let line = String::from_utf8_lossy(&text);
-        let line = line.lines().next().unwrap_or_default();
+        let text = said(program, argument)?;
+        let line = text.lines().next().unwrap_or_default();
         let number = line
             .split([' ', '/', '-'])
             .find(|word| word.starts_with(|first: char| first.is_ascii_digit()));
         Ok(format!("{} {}", self.name(), number.unwrap_or("?")))
+    }
+
+    /// Whether it was built with HTTP/3.
+    pub(crate) fn has_quic(self, program: &Path) -> Result<bool> {
+        let (argument, sign) = match self {
+            Self::OpenClaw => return Ok(true),
+            Self::Nginx => ("-V", "--with-http_v3_module"),
+            Self::Haproxy => ("-vv", "+QUIC"),
+        };
+        Ok(said(program, argument)?.contains(sign))
     }
 
     /// Writes the configuration into `folder` and gives the command that serves it.
@@ -94,4 +98,15 @@ impl Peer {
             Self::Haproxy => &["haproxy.cfg", "haproxy.map"],
         }
     }
+}
+
+/// What a program says of itself.
+fn said(program: &Path, argument: &str) -> Result<String> {
+    let output = Command::new(program)
+        .arg(argument)
+        .output()
+        .with_context(|| format!("cannot start {}", program.display()))?;
+    // nginx says it on standard error.
+    let text = [output.stdout, output.stderr].concat();
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }

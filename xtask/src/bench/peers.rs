@@ -15,6 +15,7 @@ use super::readme;
 use super::report::{Lane, Report};
 use super::scenario::{GROUPS, Load, Scenario};
 use super::stage::{Running, Stage};
+use super::template::Kind;
 use crate::build;
 use crate::setup::packages;
 use crate::shell::{self, say};
@@ -46,6 +47,14 @@ struct Found {
     peer: Peer,
     program: PathBuf,
     version: String,
+    /// Built with HTTP/3.
+    has_quic: bool,
+}
+
+impl Found {
+    fn serves(&self, kind: Kind) -> bool {
+        self.has_quic || kind != Kind::Quic
+    }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
@@ -106,11 +115,13 @@ fn found(wanted: &[Peer]) -> Result<Vec<Found>> {
             continue;
         };
         let version = peer.version(&program)?;
+        let has_quic = peer.has_quic(&program)?;
         say(format!("{version}: {}", program.display()));
         peers.push(Found {
             peer,
             program,
             version,
+            has_quic,
         });
     }
     Ok(peers)
@@ -132,6 +143,14 @@ fn measure(
     let mut lanes: Vec<(Running, Lane)> = Vec::new();
     for scenario in group {
         for found in peers {
+            if !found.serves(scenario.kind()) {
+                say(format!(
+                    "{} {}: built without HTTP/3, left out",
+                    scenario.name(),
+                    found.peer.name()
+                ));
+                continue;
+            }
             match stage.start(found.peer, &found.program, *scenario) {
                 Ok(running) => lanes.push((running, Lane::new(*scenario, found.peer))),
                 Err(error) => report.fail(*scenario, found.peer, &error),

@@ -57,7 +57,12 @@ impl Lane {
         let busy = median(self.rounds.iter().map(|round| round.busy)).unwrap_or_default();
         let (unit, rest) = match self.scenario.load() {
             Load::Idle { .. } => ("KiB per connection", String::new()),
-            Load::Wrk | Load::H2load { .. } | Load::Sink | Load::Handshake => (
+            Load::Wrk
+            | Load::H2load { .. }
+            | Load::Sink
+            | Load::Handshake
+            | Load::Http3 { .. }
+            | Load::QuicHandshake => (
                 "us per request",
                 format!(
                     ", {:.0} requests/s, busy {busy:.2}",
@@ -143,7 +148,12 @@ fn cell(lane: &Lane) -> Option<String> {
     let cost = lane.cost()?;
     Some(match lane.scenario.load() {
         Load::Idle { .. } => format!("{cost:.1} KiB"),
-        Load::Wrk | Load::H2load { .. } | Load::Sink | Load::Handshake => {
+        Load::Wrk
+        | Load::H2load { .. }
+        | Load::Sink
+        | Load::Handshake
+        | Load::Http3 { .. }
+        | Load::QuicHandshake => {
             format!("{cost:.1} µs, {:.0}/s", lane.rate()?)
         }
     })

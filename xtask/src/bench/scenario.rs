@@ -24,6 +24,15 @@ pub(crate) enum Scenario {
     /// HTTP/2 over TLS 1.3, 1 KiB, 16 connections of 8 streams
     #[value(name = "h2-1k")]
     Http2,
+    /// HTTP/3, 1 KiB, 16 connections of 8 streams
+    #[value(name = "h3-1k")]
+    Http3,
+    /// HTTP/3, 100 KiB, 16 connections of 8 streams
+    #[value(name = "h3-100k")]
+    LargeHttp3,
+    /// A new QUIC connection for each 1 KiB, never resumed; P-256 certificate, X25519
+    #[value(name = "quic-handshake")]
+    QuicHandshake,
     /// The same as h1-1k through one route by host
     #[value(name = "route-1")]
     OneRoute,
@@ -36,12 +45,15 @@ pub(crate) enum Scenario {
 }
 
 /// Scenarios whose difference is of interest run in turns, as the proxies do.
-pub(crate) const GROUPS: [&[Scenario]; 7] = [
+pub(crate) const GROUPS: [&[Scenario]; 10] = [
     &[Scenario::Small],
     &[Scenario::Large],
     &[Scenario::Https],
     &[Scenario::Handshake],
     &[Scenario::Http2],
+    &[Scenario::Http3],
+    &[Scenario::LargeHttp3],
+    &[Scenario::QuicHandshake],
     &[Scenario::OneRoute, Scenario::ManyRoutes],
     &[Scenario::Idle],
 ];
@@ -53,6 +65,8 @@ pub(crate) enum Load {
     H2load { connections: u32, streams: u32 },
     Sink,
     Handshake,
+    Http3 { connections: u32, streams: u32 },
+    QuicHandshake,
     Idle { connections: u32 },
 }
 
@@ -79,6 +93,11 @@ impl Scenario {
                 connections: 16,
                 streams: 8,
             },
+            Self::Http3 | Self::LargeHttp3 => Load::Http3 {
+                connections: 16,
+                streams: 8,
+            },
+            Self::QuicHandshake => Load::QuicHandshake,
             Self::Idle => Load::Idle { connections: 4000 },
         }
     }
@@ -87,6 +106,7 @@ impl Scenario {
         match self {
             Self::Small | Self::Large | Self::Idle => Kind::Plain,
             Self::Https | Self::Handshake | Self::Http2 => Kind::Tls,
+            Self::Http3 | Self::LargeHttp3 | Self::QuicHandshake => Kind::Quic,
             Self::OneRoute => Kind::Hosts(1),
             Self::ManyRoutes => Kind::Hosts(MANY),
         }
@@ -95,11 +115,13 @@ impl Scenario {
     /// The page of the origin that is asked for.
     pub(crate) fn path(self) -> &'static str {
         match self {
-            Self::Large => "/100k",
+            Self::Large | Self::LargeHttp3 => "/100k",
             Self::Small
             | Self::Https
             | Self::Handshake
             | Self::Http2
+            | Self::Http3
+            | Self::QuicHandshake
             | Self::OneRoute
             | Self::ManyRoutes
             | Self::Idle => "/1k",
@@ -109,7 +131,7 @@ impl Scenario {
     /// The host that is asked for, where routes look at it.
     pub(crate) fn host(self) -> Option<String> {
         match self.kind() {
-            Kind::Plain | Kind::Tls => None,
+            Kind::Plain | Kind::Tls | Kind::Quic => None,
             Kind::Hosts(count) => Some(template::host(count.saturating_sub(1))),
         }
     }

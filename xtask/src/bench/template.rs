@@ -1,7 +1,7 @@
 //! Configurations of proxies, of which a few lines depend on the scenario.
 //!
 //! A line may begin with a condition: `[tls]` and `[plain]` stand for a listener with and without TLS that sends
-//! everything to the origin, `[hosts-once]` for one that looks at the host, and a `[hosts]` line is repeated for each
+//! everything to the origin, `[tcp]` and `[quic]` for one with TLS that is without and with HTTP/3, `[hosts-once]` for one that looks at the host, and a `[hosts]` line is repeated for each
 //! host (`\n` breaks it). `{{name}}` is replaced.
 
 /// What a listener of a scenario does.
@@ -9,6 +9,8 @@
 pub(crate) enum Kind {
     Plain,
     Tls,
+    /// TLS, and HTTP/3 on the same port.
+    Quic,
     /// Routes by this many hosts.
     Hosts(usize),
 }
@@ -38,15 +40,26 @@ pub(crate) fn render(template: &str, kind: Kind, values: &[(&str, String)]) -> S
 }
 
 fn condition(line: &str) -> Option<(&str, &str)> {
-    ["[tls]", "[plain]", "[hosts-once]", "[hosts]"]
-        .into_iter()
-        .find_map(|condition| Some((condition, line.strip_prefix(condition)?)))
+    [
+        "[tls]",
+        "[tcp]",
+        "[quic]",
+        "[plain]",
+        "[hosts-once]",
+        "[hosts]",
+    ]
+    .into_iter()
+    .find_map(|condition| Some((condition, line.strip_prefix(condition)?)))
 }
 
 /// How often a line of this condition stands in the configuration.
 fn times(condition: &str, kind: Kind) -> usize {
     match (condition, kind) {
-        ("[tls]", Kind::Tls) | ("[plain]", Kind::Plain) | ("[hosts-once]", Kind::Hosts(_)) => 1,
+        ("[tls]", Kind::Tls | Kind::Quic)
+        | ("[tcp]", Kind::Tls)
+        | ("[quic]", Kind::Quic)
+        | ("[plain]", Kind::Plain)
+        | ("[hosts-once]", Kind::Hosts(_)) => 1,
         ("[hosts]", Kind::Hosts(count)) => count,
         _ => 0,
     }
@@ -67,6 +80,8 @@ mod tests {
             "a {{port}}\n[tls]b {{port}}\n[plain]c\n[hosts-once]d\n[hosts]{{host}}\\n;\n";
         check(template, Kind::Plain, "a 80\nc\n");
         check(template, Kind::Tls, "a 80\nb 80\n");
+        check("[tls]a\n[tcp]b\n[quic]c\n", Kind::Tls, "a\nb\n");
+        check("[tls]a\n[tcp]b\n[quic]c\n", Kind::Quic, "a\nc\n");
         check(
             template,
             Kind::Hosts(2),

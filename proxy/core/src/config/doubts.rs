@@ -35,9 +35,16 @@ fn path(steps: &[&str]) -> Vec<String> {
 fn of_listener(listener: &Listener) -> Vec<Doubt> {
     let name = &*listener.name;
     let mut doubts = covered(listener);
-    for (index, prefix) in listener.trusted_proxies.iter().enumerate() {
+    let believed = [
+        ("trusted_proxies", &listener.trusted_proxies),
+        ("proxy_protocol", &listener.proxy_protocol),
+    ];
+    let believed = believed
+        .iter()
+        .flat_map(|(key, prefixes)| prefixes.iter().enumerate().map(move |it| (*key, it)));
+    for (key, (index, prefix)) in believed {
         if prefix.length == 0 {
-            let at = path(&["listener", name, "trusted_proxies", &index.to_string()]);
+            let at = path(&["listener", name, key, &index.to_string()]);
             let complaint = Complaint::new(
                 "every client is believed what it says of its own address: limits, bans and `client` conditions hold for nobody",
             );

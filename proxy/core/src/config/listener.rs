@@ -18,6 +18,8 @@ pub struct Listener {
     pub tls: Option<Tls>,
     /// Whose X-Forwarded-For, or Forwarded where that is missing, and X-Request-Id are believed.
     pub trusted_proxies: Vec<Prefix>,
+    /// Who announces the clients of its connections.
+    pub proxy_protocol: Vec<Prefix>,
     pub max_connections: usize,
     pub max_connections_per_ip: usize,
     /// The whole request head must arrive within this.
@@ -70,6 +72,13 @@ pub(super) static KEYS: keys::Section = keys::Section {
         )
         .example("[\"10.0.0.0/8\"]"),
         Key::default(
+            "proxy_protocol",
+            "list of prefixes",
+            "[]",
+            "Who tells the client of each TCP connection by a PROXY header, version 1 or 2, ahead of everything else. They have to; of others it is not read. The client that they name is the one of logs, lists, limits and routes.",
+        )
+        .example("[\"10.0.0.0/8\"]"),
+        Key::default(
             "max_connections",
             "number",
             "100000",
@@ -79,13 +88,13 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "max_connections_per_ip",
             "number",
             "1000",
-            "Connections at one time from one address.",
+            "Connections at one time from one address, or of one client that is announced by `proxy_protocol`.",
         ),
         Key::default(
             "header_timeout",
             "duration",
             "\"10s\"",
-            "A request head must arrive whole within this; so must a TLS handshake.",
+            "A request head must arrive whole within this; so must a TLS handshake, and a PROXY header.",
         ),
         Key::default(
             "idle_timeout",
@@ -107,7 +116,6 @@ pub(super) static KEYS: keys::Section = keys::Section {
         ),
     ],
     later: &[
-        ("proxy_protocol", "the PROXY protocol (`proxy_protocol`)"),
         (
             "to",
             "listeners that forward bytes (`to`); routes do so for HTTP",
@@ -128,6 +136,7 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Listener> {
     let tls = section.section("tls").map(|section| tls::read(&section));
     let protocols = read_protocols(section, tls.is_some());
     let trusted_proxies = section.list("trusted_proxies", values::prefix);
+    let proxy_protocol = section.list("proxy_protocol", values::prefix);
     let max_connections = section.value("max_connections", values::count(1, 100_000_000));
     let per_ip = section.value("max_connections_per_ip", values::count(1, 100_000_000));
     let header_timeout = section.value("header_timeout", values::duration);
@@ -144,6 +153,7 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Listener> {
             None => None,
         },
         trusted_proxies: trusted_proxies?,
+        proxy_protocol: proxy_protocol?,
         max_connections: max_connections? as usize,
         max_connections_per_ip: per_ip? as usize,
         header_timeout: header_timeout?,

@@ -1,9 +1,13 @@
 //! The PROXY protocol, versions 1 and 2: how a proxy tells whose connection it hands on.
 
+mod read;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::net::SocketAddr;
 
+pub use read::{Announced, LONGEST, Malformed, read};
 pub use write::write;
 
 /// Which form of it is spoken.

@@ -22,7 +22,11 @@ impl<A: Application> Core<A> {
         let peer = incoming.remote_address();
         let address = peer.ip().to_canonical();
         let terms = self.listening.terms.borrow().clone();
-        let accepted = Accepted { peer, at: now };
+        let accepted = Accepted {
+            peer,
+            at: now,
+            announced: None,
+        };
         if let Some(reason) = self.local.peers.check(address) {
             // As silent as the kernel program is. Only who has shown its address gets a line.
             if incoming.remote_address_validated() {

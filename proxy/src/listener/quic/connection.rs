@@ -9,7 +9,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use openclaw_core::reason::Reason;
 use quinn_proto::crypto::rustls::HandshakeData;
-use quinn_proto::{Connection, ConnectionError, Event, VarInt};
+use quinn_proto::{Connection, ConnectionError, ConnectionEvent, Event, VarInt};
 
 use super::super::Terms;
 use super::super::open::{Open, refused};
@@ -34,7 +34,11 @@ pub(super) struct Slot<A> {
     pub(super) complete_by: Option<Instant>,
     /// To be looked at in this turn.
     pub(super) is_touched: bool,
-    pub(super) peer: SocketAddr,
+    /// Where the client is, as it has shown.
+    peer: SocketAddr,
+    /// Where its last packets came from, if that is elsewhere, and how many challenges it had answered before. Somebody may have sent
+    /// one of its packets from an address that is not its own (RFC 9000 §9.3), until it answers a challenge from there.
+    moving: Option<(SocketAddr, u64)>,
     terms: Terms,
     accepted: Accepted,
     /// Held to the last: what still waits for packets takes a place, too.
@@ -69,6 +73,7 @@ impl<A: Application> Slot<A> {
             phase: Phase::Handshake(open),
             is_touched: false,
             peer: accepted.peer,
+            moving: None,
             terms,
             accepted,
             _permit: permit,
@@ -232,13 +237,46 @@ impl<A: Application> Slot<A> {
         }
     }
 
-    /// The address that the client has now, where that has changed.
-    pub(super) fn moved(&mut self) -> Option<SocketAddr> {
-        let peer = self.quic.borrow().remote_address();
-        if peer == self.peer {
-            return None;
+    /// Takes in a datagram from that address.
+    pub(super) fn take(&mut self, event: ConnectionEvent, from: SocketAddr) {
+        let mut quic = self.quic.borrow_mut();
+        quic.handle_event(event);
+        let remote = quic.remote_address();
+        if remote == self.peer {
+            self.moving = None;
+            return;
         }
-        self.peer = peer;
-        Some(peer)
+        let answers = quic.stats().frame_rx.path_response;
+        match self.moving {
+            Some((to, before)) if to == remote => {
+                if from == remote && answers > before {
+                    self.peer = remote;
+                    self.moving = None;
+                }
+            }
+            Some(_) | None => self.moving = Some((remote, answers)),
+        }
+    }
+
+    /// The client has shown that it is at another address: that is whose its requests are from now on. Tells whether it may stay.
+    pub(super) fn settle_in(&mut self, local: &Local) -> bool {
+        if self.peer == self.accepted.peer {
+            return true;
+        }
+        self.accepted.peer = self.peer;
+        let address = self.peer.ip().to_canonical();
+        if let Phase::Handshake(open) | Phase::Serving { open, .. } = &self.phase {
+            local.connections.moved(open.key, address);
+        }
+        if let Phase::Serving {
+            application,
+            downstream,
+            ..
+        } = &mut self.phase
+        {
+            *downstream = Rc::new(downstream.moved_to(self.peer));
+            application.moved(downstream.clone());
+        }
+        local.peers.check(address).is_none()
     }
 }

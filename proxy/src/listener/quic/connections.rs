@@ -128,7 +128,7 @@ impl<A: Application> Core<A> {
         match event {
             Some(DatagramEvent::ConnectionEvent(ConnectionHandle(key), event)) => {
                 if let Some(slot) = self.slot(key) {
-                    slot.quic.borrow_mut().handle_event(event);
+                    slot.take(event, from);
                     self.touch(key);
                 }
             }
@@ -163,9 +163,7 @@ impl<A: Application> Core<A> {
         };
         slot.is_touched = false;
         let (was_handshaking, was_closing) = (slot.complete_by.is_some(), slot.is_closing());
-        if let Some(peer) = slot.moved()
-            && local.peers.check(peer.ip().to_canonical()).is_some()
-        {
+        if !slot.settle_in(&local) {
             slot.close(NO_ERROR, "");
         }
         slot.run(&local, address, is_closed);

@@ -33,6 +33,9 @@ pub trait Application: Debug {
     /// end, or when the connection is lost: exchanges under way are cut off by that.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End>;
 
+    /// The client has shown that it is at another address now.
+    fn moved(&mut self, downstream: Rc<Downstream>);
+
     /// Asks the client to go elsewhere; the end comes with that of the last exchange.
     fn drain(&mut self);
 }
@@ -51,6 +54,10 @@ impl Application for h3::Connection {
             code: ended.code as u64,
             detail: ended.detail,
         })
+    }
+
+    fn moved(&mut self, downstream: Rc<Downstream>) {
+        self.moved(downstream);
     }
 
     fn drain(&mut self) {

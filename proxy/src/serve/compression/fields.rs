@@ -14,3 +14,9 @@ pub(in crate::serve) fn fields(
         }
     }
 }
+
+/// What these fields come to as the other side counts them (RFC 9113 §6.5.2, RFC 9114 §4.2.2).
+pub(in crate::serve) fn size(fields: &[Field<'_>]) -> u64 {
+    let octets = |field: &Field<'_>| (field.name.len() + field.value.len() + 32) as u64;
+    fields.iter().map(octets).sum()
+}

@@ -7,7 +7,7 @@ mod input;
 mod taker;
 mod write;
 
-pub(super) use fields::fields;
+pub(super) use fields::{fields, size};
 pub(super) use input::Input;
 pub(super) use taker::{Decoded, Taker};
 pub(super) use write::{digits, integer, name, value};

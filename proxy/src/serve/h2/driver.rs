@@ -80,6 +80,14 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
         self.running.is_empty() && self.connection.borrow().output.waiting().is_empty()
     }
 
+    /// How the connection ends, as soon as that is settled and while the client still has to close.
+    pub fn ending(&self) -> Option<&End> {
+        match &self.phase {
+            Phase::Open => None,
+            Phase::Flushing(end) | Phase::Lingering(end, _) => Some(end),
+        }
+    }
+
     /// What the worker's clock should time.
     pub fn pending_since(&self) -> Wait {
         let connection = self.connection.borrow();

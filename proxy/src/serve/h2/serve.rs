@@ -35,6 +35,7 @@ pub async fn serve(local: Rc<Local>, downstream: Rc<Downstream>, io: Io, early: 
     forgiveness.arm(FORGIVE);
     let mut timed: Option<Wait> = None;
     let mut draining = false;
+    let mut told = false;
     let end = poll_fn(|cx| {
         if local.is_draining() && !draining {
             draining = true;
@@ -47,6 +48,11 @@ pub async fn serve(local: Rc<Local>, downstream: Rc<Downstream>, io: Io, early: 
         loop {
             if let Poll::Ready(end) = Pin::new(&mut driver).poll(cx) {
                 return Poll::Ready(end);
+            }
+            if !told && let Some(end) = driver.ending() {
+                // Not only when the client has closed, which a hostile one is in no hurry to do.
+                told = true;
+                tell(&requests, end);
             }
             let wait = driver.pending_since();
             if timed != Some(wait) {
@@ -64,9 +70,17 @@ pub async fn serve(local: Rc<Local>, downstream: Rc<Downstream>, io: Io, early: 
         }
     })
     .await;
+    if !told {
+        tell(&requests, &end);
+    }
+}
+
+/// Counts and logs a connection that was ended because of its client, and accuses a hostile one.
+fn tell(requests: &Requests, end: &End) {
     match end {
         End::Violation(violation) => {
-            local.accuse(&downstream, violation.reason());
+            let (local, downstream) = (&requests.local, &requests.downstream);
+            local.accuse(downstream, violation.reason());
             requests.connection_refused(violation.reason(), violation.detail);
             tracing::debug!(peer = %downstream.peer, ?violation, "an HTTP/2 connection was ended");
         }

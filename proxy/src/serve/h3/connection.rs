@@ -203,7 +203,7 @@ impl State {
     /// What comes first (RFC 9218 §4.1).
     pub(super) fn prioritise(&mut self, slot: u32, priority: Priority) {
         if let Some(id) = self.streams.at(slot).map(|stream| stream.id) {
-            let rank = i32::from(Priority::default().urgency) - i32::from(priority.urgency);
+            let rank = rank(priority, id);
             // A response that is over has no use for it.
             let _ = self.quic.borrow_mut().send_stream(id).set_priority(rank);
         }
@@ -216,6 +216,20 @@ impl State {
             self.headless = Vec::new();
         }
     }
+}
+
+/// Where a response stands among others, above 0 if it goes before those of which nothing was said. Those that are of use in parts
+/// share what room there is; the others of their urgency come before them, one by one, in the order of their requests (RFC 9218 §10).
+fn rank(priority: Priority, id: StreamId) -> i32 {
+    // More than a connection has requests, or else their order begins anew.
+    const REQUESTS: i32 = 1 << 24;
+    let urgency = i32::from(Priority::default().urgency) - i32::from(priority.urgency);
+    let place = if priority.incremental {
+        0
+    } else {
+        REQUESTS - 1 - (id.index() % (REQUESTS as u64 - 1)) as i32
+    };
+    urgency * REQUESTS + place
 }
 
 /// The id as the wire has it.

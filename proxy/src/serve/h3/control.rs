@@ -19,6 +19,8 @@ pub(super) struct Control {
     /// The payload is too long to be kept, and its frame is ignored.
     skips: bool,
     has_settings: bool,
+    /// The client takes no field section that is larger, in the size of RFC 9114 §4.2.2.
+    pub max_section: Option<u64>,
     /// What the last GOAWAY and the last `MAX_PUSH_ID` said.
     goaway: Option<u64>,
     max_push: Option<u64>,
@@ -113,7 +115,7 @@ impl Control {
         budget: &mut Budget,
     ) -> Result<Option<Update>, Violation> {
         match self.kind {
-            frame::SETTINGS => settings::check(payload)?,
+            frame::SETTINGS => self.max_section = settings::check(payload)?,
             frame::GOAWAY => {
                 let push = number(payload)?;
                 if self.goaway.is_some_and(|last| push > last) {

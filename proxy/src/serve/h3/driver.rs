@@ -32,6 +32,11 @@ impl<X: Exchanges> Driver<X> {
         }
     }
 
+    /// What makes the exchanges from now on.
+    pub fn replace(&mut self, exchanges: X) {
+        self.running.replace(exchanges);
+    }
+
     /// Takes in what has happened to a stream.
     pub fn event(&mut self, event: &StreamEvent) {
         self.state.borrow_mut().event(event);

@@ -73,6 +73,14 @@ impl multiplexed::Connection for State {
         let Some(announced) = stream.announce(head, interim) else {
             return;
         };
+        let most = self.control.max_section;
+        if most.is_some_and(|most| most < compression::size(head.fields)) {
+            // Half of a head is none, and what the client has said that it refuses it need not be sent.
+            let id = stream.id;
+            stream.cut = Cut::Aborted;
+            self.send_reset(id, Code::InternalError);
+            return;
+        }
         // The head and, as long as it is small, the payload behind it become one piece.
         let small = announced.length.map_or(0, |length| length.min(SMALL));
         stream.own.staged.reserve(HEAD + small as usize);

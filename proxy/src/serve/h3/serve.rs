@@ -67,6 +67,12 @@ impl Connection {
         }
     }
 
+    /// The client's address is another; requests that have begun keep theirs.
+    pub fn moved(&mut self, downstream: Rc<Downstream>) {
+        self.requests.downstream = downstream;
+        self.driver.replace(self.requests.clone());
+    }
+
     /// Takes in what has happened to a stream. Nothing begins or ends before the next [`poll`](Self::poll).
     pub fn event(&mut self, event: &StreamEvent) {
         self.driver.event(event);

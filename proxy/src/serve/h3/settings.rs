@@ -1,4 +1,4 @@
-//! SETTINGS (RFC 9114 §7.2.4): ours, and the checks on those of the client, of which nothing is needed later.
+//! SETTINGS (RFC 9114 §7.2.4): ours, and the checks on those of the client, of which the size of field sections alone is needed later.
 
 use super::code::{Code, Violation};
 use super::frame::{self, SETTINGS};
@@ -25,10 +25,11 @@ pub(super) fn write(out: &mut Vec<u8>, limits: Limits) {
     out.extend_from_slice(&payload);
 }
 
-/// Looks at the payload of the client's frame.
-pub(super) fn check(payload: &[u8]) -> Result<(), Violation> {
+/// Looks at the payload of the client's frame, and finds how large the field sections are that it takes.
+pub(super) fn check(payload: &[u8]) -> Result<Option<u64>, Violation> {
     let wrong = |detail| Violation::new(Code::SettingsError, detail);
     let mut seen = Vec::new();
+    let mut most = None;
     let mut rest = payload;
     while !rest.is_empty() {
         let (id, value) = entry(&mut rest).ok_or(Violation::new(
@@ -40,6 +41,7 @@ pub(super) fn check(payload: &[u8]) -> Result<(), Violation> {
         }
         seen.push(id);
         match id {
+            MAX_FIELD_SECTION_SIZE => most = Some(value),
             0x0 | 0x2..=0x5 => return Err(wrong("a setting of HTTP/2")),
             ENABLE_CONNECT_PROTOCOL | H3_DATAGRAM if value > 1 => {
                 return Err(wrong("a setting that is 0 or 1 has another value"));
@@ -47,7 +49,7 @@ pub(super) fn check(payload: &[u8]) -> Result<(), Violation> {
             _ => {}
         }
     }
-    Ok(())
+    Ok(most)
 }
 
 fn entry(rest: &mut &[u8]) -> Option<(u64, u64)> {

@@ -43,6 +43,11 @@ impl<C: Connection + 'static, X: Exchanges> Running<C, X> {
         }
     }
 
+    /// What makes the exchanges from now on.
+    pub(in crate::serve) fn replace(&mut self, exchanges: X) {
+        self.exchanges = exchanges;
+    }
+
     pub(in crate::serve) fn is_empty(&self) -> bool {
         self.attended.is_empty()
     }

@@ -273,7 +273,7 @@ fn listeners_are_checked() {
     listener("max_header = \"2m\"", "out of range");
     listener("max_header = -1", "cannot be negative");
     listener("max_header = 99999999999999999999", "too large an integer");
-    for key in ["proxy_protocol", "to", "sni"] {
+    for key in ["to", "sni"] {
         listener(&format!("{key} = 1"), "this version does not support");
     }
 }

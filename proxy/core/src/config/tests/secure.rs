@@ -56,6 +56,26 @@ fn endpoints_may_be_told_whose_connection_it_is() {
 }
 
 #[test]
+fn a_listener_may_be_told_whose_connections_it_gets() {
+    let listener = |keys: &str| format!("[listener.web]\nbind = \"127.0.0.1:80\"\n{keys}\n");
+    let prefixes = |keys| {
+        let mut config = accepted(&listener(keys));
+        config.listeners.remove(0).proxy_protocol
+    };
+    assert!(prefixes("").is_empty());
+    assert_eq!(
+        prefixes("proxy_protocol = [\"10.0.0.0/8\", \"::1\"]").len(),
+        2
+    );
+    let problems = rejected(&listener("proxy_protocol = true")).0;
+    assert!(problems[0].message.contains("expected a string"));
+    let all = load_text(&listener("proxy_protocol = \"0.0.0.0/0\"")).unwrap();
+    let told = all.warnings.iter().map(ToString::to_string);
+    let told = told.filter(|told| told.contains("every client is believed"));
+    assert_eq!(told.count(), 1);
+}
+
+#[test]
 fn what_contradicts_itself_is_refused() {
     wrong("\"https://a\", \"http://b\"", "", "all of its endpoints");
     wrong("\"https://a\", \"b:1\"", "", "all of its endpoints");

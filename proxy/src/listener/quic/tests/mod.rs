@@ -17,7 +17,7 @@ use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
 use self::client::{Client, config, socket};
-use self::stage::{Stage, run, started};
+use self::stage::{Stage, moved, run, started};
 
 /// The type of a packet with a long header, from its first byte.
 const TYPE: u8 = 0x30;
@@ -58,6 +58,8 @@ fn a_client_whose_address_changes_goes_on_at_its_worker() {
             assert_eq!(client.echo(b"again").await, b"again");
         }
         assert_eq!(started(), 1);
+        let last = client.socket.local_addr().unwrap();
+        client.until(|_| moved().last() == Some(&last)).await;
     });
 }
 

@@ -1,6 +1,6 @@
 //! Workers' sockets on a port of their own, and an application that gives back what streams bring.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::{SocketAddr, UdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,10 +26,16 @@ use crate::tls::Keeper;
 thread_local! {
     /// Connections that came as far as the application.
     static STARTED: Cell<usize> = const { Cell::new(0) };
+    /// Where clients were seen to be after the address they came from.
+    static MOVED: RefCell<Vec<SocketAddr>> = const { RefCell::new(Vec::new()) };
 }
 
 pub(super) fn started() -> usize {
     STARTED.get()
+}
+
+pub(super) fn moved() -> Vec<SocketAddr> {
+    MOVED.with_borrow(Clone::clone)
 }
 
 pub(super) fn run(test: impl Future<Output = ()>) {
@@ -226,6 +232,10 @@ impl Application for Echo {
             return Poll::Ready(End { code, detail });
         }
         Poll::Pending
+    }
+
+    fn moved(&mut self, downstream: Rc<Downstream>) {
+        MOVED.with_borrow_mut(|moved| moved.push(downstream.peer));
     }
 
     fn drain(&mut self) {

@@ -6,7 +6,7 @@ use crate::serve::h2::End;
 use crate::serve::h2::PREFACE;
 use crate::serve::h2::frame::{
     ACK, CONTINUATION, Code, DATA, END_HEADERS, END_STREAM, HEADERS, PADDED, PING, PRIORITY,
-    PUSH_PROMISE, RST_STREAM, SETTINGS, WITH_PRIORITY,
+    PUSH_PROMISE, RST_STREAM, SETTINGS, WINDOW_UPDATE, WITH_PRIORITY,
 };
 
 /// Octets after the preface, and the code of the GOAWAY that answers them.
@@ -287,6 +287,35 @@ fn frames_without_meaning_are_ignored() {
         let pong = raw.find(PING).await;
         assert_eq!((pong.flags, &*pong.payload), (ACK, &b"12345678"[..]));
         raw.works(3).await;
+    });
+}
+
+#[test]
+fn flags_and_bits_that_are_not_defined_are_ignored() {
+    let (flags, reserved) = (0x90, 1 << 31);
+    run(async {
+        let mut raw = Raw::open().await;
+        let octets = [
+            f(SETTINGS, flags, reserved, b""),
+            f(
+                WINDOW_UPDATE,
+                flags,
+                reserved,
+                &(reserved | 1).to_be_bytes(),
+            ),
+            f(PING, flags, reserved, b"12345678"),
+            f(
+                HEADERS,
+                flags | END_HEADERS | END_STREAM,
+                reserved | 1,
+                &request("GET", "/"),
+            ),
+        ];
+        raw.send(&octets.concat()).await;
+        let pong = raw.find(PING).await;
+        assert_eq!((pong.flags, &*pong.payload), (ACK, &b"12345678"[..]));
+        let head = raw.find(HEADERS).await;
+        assert_eq!((head.stream, &*raw.status(&head)), (1, "200"));
     });
 }
 

@@ -129,9 +129,10 @@ fn a_client_says_how_urgent_its_requests_are() {
         )
     });
     pair.run();
+    // Ranks of one urgency lie together.
     let ranks = |pair: &Pair| {
         let quic = pair.server_quic();
-        ids.map(|id| quic.borrow_mut().send_stream(id).priority().unwrap())
+        ids.map(|id| quic.borrow_mut().send_stream(id).priority().unwrap() >> 24)
     };
     assert_eq!(ranks(&pair), [3, -3, 0, 0]);
     pair.send(control, &f(PRIORITY_UPDATE, b"\x08u=7;x"), false);
@@ -142,29 +143,49 @@ fn a_client_says_how_urgent_its_requests_are() {
 }
 
 #[test]
-fn what_is_urgent_comes_first() {
+fn a_head_larger_than_the_client_takes_is_a_reset_and_others_are_answered() {
+    let mut pair = Pair::new();
+    // SETTINGS_MAX_FIELD_SECTION_SIZE of 4096 (RFC 9114 §7.2.4.1).
+    pair.open(Dir::Uni, &[0, 4, 3, 6, 0x50, 0], false);
+    pair.run();
+    let large = pair.ask(&request("GET", "/fields", &[]));
+    assert_eq!(pair.seen[&large].reset, Some(Code::InternalError as u64));
+    let small = pair.ask(&request("GET", "/", &[]));
+    assert_eq!(pair.answer(small).status(), "200");
+    assert_eq!(pair.log.alive.get(), 0);
+}
+
+/// How much has come of each of two responses when half of the larger part has.
+fn shares(priorities: [&str; 2]) -> [usize; 2] {
     let mut pair = Pair::with(Setup {
         client: 200_000,
         ..Setup::default()
     });
-    let late = pair.open(
-        Dir::Bi,
-        &request("GET", "/length/100000", &[("priority", "u=7")]),
-        true,
-    );
-    let first = pair.open(
-        Dir::Bi,
-        &request("GET", "/length/100000", &[("priority", "u=0")]),
-        true,
-    );
+    let ids = priorities.map(|priority| {
+        let head = request("GET", "/length/100000", &[("priority", priority)]);
+        pair.open(Dir::Bi, &head, true)
+    });
     for _ in 0..1000 {
         pair.step();
-        let size = |pair: &Pair, id| pair.seen.get(id).map_or(0, |seen| seen.octets.len());
+        let sizes = ids.map(|id| pair.seen.get(&id).map_or(0, |seen| seen.octets.len()));
         // Not all of it, as the same turn would go on with the other.
-        if size(&pair, &first) > 50_000 {
-            assert_eq!(size(&pair, &late), 0);
-            return;
+        if sizes.iter().any(|size| *size > 50_000) {
+            return sizes;
         }
     }
     panic!("nothing came");
+}
+
+#[test]
+fn what_is_urgent_comes_first() {
+    assert_eq!(shares(["u=7", "u=0"])[0], 0);
+    assert_eq!(shares(["u=0", "u=7"])[1], 0);
+}
+
+#[test]
+fn responses_of_one_urgency_come_one_by_one_unless_parts_are_of_use() {
+    assert_eq!(shares(["u=3", "u=3"])[1], 0);
+    assert_eq!(shares(["u=3, i", "u=3"])[0], 0);
+    let shared = shares(["u=3, i", "u=3, i"]);
+    assert!(shared.iter().all(|size| *size > 20_000), "{shared:?}");
 }
