@@ -32,6 +32,8 @@ pub(super) async fn follow(follower: Rc<Follower>, path: PathBuf) {
         if now == seen && now != taken {
             taken = now;
             let _ = follower.learn(read(&path));
+        } else if now == taken {
+            follower.confirm();
         }
         seen = now;
     }

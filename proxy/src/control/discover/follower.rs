@@ -146,6 +146,15 @@ impl Follower {
         outcome
     }
 
+    /// What was said last was seen to hold still.
+    pub(super) fn confirm(&self) {
+        if self.failing.borrow().is_none()
+            && let Some(last) = &mut *self.last.borrow_mut()
+        {
+            last.at = SystemTime::now();
+        }
+    }
+
     fn took(&self, endpoints: Vec<Endpoint>) {
         let before = self.last.borrow().clone();
         let known = before.as_ref().map_or(&[][..], |last| &*last.endpoints);

@@ -99,13 +99,18 @@ async fn watch(
         }
     }
     let mut lines = Lines::new(response.into_body());
-    while let Some(line) = lines.next().await? {
+    loop {
+        let line = match lines.next().await {
+            Ok(Some(line)) => line,
+            // Watches break off where servers or what is in between restart; the next question shows whether they live.
+            Ok(None) | Err(DiscoverError::Body { .. }) => return Ok(Ended::InTime),
+            Err(error) => return Err(error),
+        };
         match slices.apply(&line)? {
             Event::Taken => learn(slices)?,
             Event::Expired => return Ok(Ended::Expired),
         }
     }
-    Ok(Ended::InTime)
 }
 
 /// Where the slices are asked for, and as whom.
