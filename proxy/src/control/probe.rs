@@ -2,9 +2,9 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::{http1, http2};
 use hyper::header::{HOST, USER_AGENT};
@@ -68,7 +68,7 @@ impl Probes {
                         tasks.spawn_local(probe.repeat());
                     }
                     // Nobody will say that it is well again.
-                    None => endpoint.standing.set_well(true),
+                    None => endpoint.standing.set_well(true, Instant::now()),
                 }
             }
         }
@@ -113,7 +113,7 @@ impl Probe {
         loop {
             let outcome = self.ask().await;
             if let Some(well) = streak.probed(outcome.is_ok(), fall, rise) {
-                standing.set_well(well);
+                standing.set_well(well, Instant::now());
                 self.tell(&outcome);
             }
             sleep(every.mul_f64(0.9 + fastrand::f64() * 0.2)).await;
@@ -220,13 +220,9 @@ async fn judge(question: &HttpQuestion, response: Response<Incoming>) -> Result<
     };
     let mut body = Limited::new(response.into_body(), MAX_BODY);
     let mut seen = Vec::new();
-    while let Some(frame) = body.frame().await {
-        match frame {
-            Ok(frame) => seen.extend(frame.into_data().unwrap_or_default()),
-            // The rest is not looked at; whatever else ends a body early leaves it without what is wanted, or not.
-            Err(error) if error.is::<LengthLimitError>() => break,
-            Err(_) => break,
-        }
+    // To its end, the end of what is looked at, or a failure: what is wanted has come by then, or not.
+    while let Some(Ok(frame)) = body.frame().await {
+        seen.extend(frame.into_data().unwrap_or_default());
     }
     let found = memchr::memmem::find(&seen, wanted.as_bytes()).is_some();
     found
