@@ -6,9 +6,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::{http1, http2};
 use hyper::header::{HOST, USER_AGENT};
@@ -90,7 +90,7 @@ impl Probes {
             for endpoint in &setup.endpoints {
                 let Some(health) = &upstream.health else {
                     // Nobody will say that it is well again.
-                    endpoint.standing.set_well(true);
+                    endpoint.standing.set_well(true, Instant::now());
                     continue;
                 };
                 let label = Arc::clone(&endpoint.label);
@@ -172,7 +172,7 @@ impl Probe {
             let outcome = self.ask().await;
             self.note.borrow_mut().error = outcome.as_ref().err().map(|error| chain(error));
             if let Some(well) = streak.probed(outcome.is_ok(), fall, rise) {
-                standing.set_well(well);
+                standing.set_well(well, Instant::now());
                 self.note.borrow_mut().since = SystemTime::now();
                 self.tell(&outcome);
             }
@@ -280,13 +280,9 @@ async fn judge(question: &HttpQuestion, response: Response<Incoming>) -> Result<
     };
     let mut body = Limited::new(response.into_body(), MAX_BODY);
     let mut seen = Vec::new();
-    while let Some(frame) = body.frame().await {
-        match frame {
-            Ok(frame) => seen.extend(frame.into_data().unwrap_or_default()),
-            // The rest is not looked at; whatever else ends a body early leaves it without what is wanted, or not.
-            Err(error) if error.is::<LengthLimitError>() => break,
-            Err(_) => break,
-        }
+    // To its end, the end of what is looked at, or a failure: what is wanted has come by then, or not.
+    while let Some(Ok(frame)) = body.frame().await {
+        seen.extend(frame.into_data().unwrap_or_default());
     }
     let found = memchr::memmem::find(&seen, wanted.as_bytes()).is_some();
     found

@@ -22,6 +22,8 @@ pub struct Standing {
     circuit: Mutex<Circuit>,
     /// What runs is to end: the time that a drain gave has passed.
     is_cut: AtomicBool,
+    /// When it came back last, in milliseconds since `began`.
+    back_ms: AtomicU64,
 }
 
 /// An exchange that an endpoint has to do with; over when dropped.
@@ -42,6 +44,7 @@ impl Default for Standing {
             is_open: AtomicBool::new(false),
             circuit: Mutex::default(),
             is_cut: AtomicBool::new(false),
+            back_ms: AtomicU64::new(0),
         }
     }
 }
@@ -92,8 +95,23 @@ impl Standing {
         !self.is_unwell.load(Ordering::Relaxed)
     }
 
-    pub fn set_well(&self, well: bool) {
-        self.is_unwell.store(!well, Ordering::Relaxed);
+    pub fn set_well(&self, well: bool, now: Instant) {
+        let was_unwell = self.is_unwell.swap(!well, Ordering::Relaxed);
+        if was_unwell && well {
+            self.is_back(now);
+        }
+    }
+
+    /// How long it has been fit, as far as is known.
+    pub fn age(&self, now: Instant) -> Duration {
+        let back = Duration::from_millis(self.back_ms.load(Ordering::Relaxed));
+        self.time(now).saturating_sub(back)
+    }
+
+    fn is_back(&self, now: Instant) {
+        let now = self.time(now).as_millis();
+        let now = u64::try_from(now).unwrap_or(u64::MAX);
+        self.back_ms.store(now, Ordering::Relaxed);
     }
 
     /// Whether exchanges that run are to end now.
@@ -134,11 +152,14 @@ impl Standing {
     }
 
     /// An exchange went well; true when that closes the breaker.
-    pub fn succeeded(&self) -> bool {
+    pub fn succeeded(&self, now: Instant) -> bool {
         if self.is_closed() {
             return false;
         }
         let closed = self.circuit().succeeded();
+        if closed {
+            self.is_back(now);
+        }
         self.is_open.store(false, Ordering::Relaxed);
         closed
     }

@@ -6,7 +6,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use openclaw_core::balance::{Key, Load, Pin, View};
+use openclaw_core::balance::{Key, Load, Pin, View, WHOLE};
+use openclaw_core::health::ramp;
 
 use super::{Endpoint, Upstream};
 use crate::snapshot::{UnderWay, Waiter};
@@ -179,5 +180,15 @@ impl View for Candidates<'_> {
     fn load(&self, index: usize) -> Load {
         let endpoint = self.upstream.endpoints.get(index);
         endpoint.map_or_else(Load::default, |endpoint| endpoint.standing.load(self.now))
+    }
+
+    fn share(&self, index: usize) -> u32 {
+        let Upstream {
+            config, endpoints, ..
+        } = self.upstream;
+        match (config.slow_start, endpoints.get(index)) {
+            (Some(whole), Some(endpoint)) => ramp(endpoint.standing.age(self.now), whole),
+            (None, _) | (_, None) => WHOLE,
+        }
     }
 }

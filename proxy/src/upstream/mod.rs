@@ -219,7 +219,9 @@ impl Upstream {
             let took = answered.duration_since(sent);
             endpoint.standing.answered(took, answered);
         }
-        if self.config.breaker.is_some() && endpoint.standing.succeeded() {
+        let standing = &endpoint.standing;
+        let may_close = self.config.breaker.is_some() && !standing.is_closed();
+        if may_close && standing.succeeded(Instant::now()) {
             let (upstream, endpoint) = (&*self.config.name, &*endpoint.label);
             tracing::info!(
                 upstream,

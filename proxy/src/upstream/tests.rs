@@ -1,4 +1,4 @@
-//! Idle connections over reloads.
+//! Idle connections over reloads, and who is chosen.
 
 #![allow(
     clippy::unwrap_used,
@@ -6,11 +6,13 @@
     reason = "a test fails by panicking"
 )]
 
+use openclaw_core::balance::Key;
+
 use super::*;
 
-fn config(keepalive: usize) -> config::Upstream {
+fn config(keys: &str) -> config::Upstream {
     let text = format!(
-        "[listener.web]\nbind = [\"127.0.0.1:0\"]\n[upstream.app]\nendpoints = [\"127.0.0.1:1\"]\nkeepalive = {keepalive}\n[[route]]\nto = \"app\"\n"
+        "[listener.web]\nbind = [\"127.0.0.1:0\"]\n[upstream.app]\nendpoints = [\"127.0.0.1:1\"]\n{keys}\n[[route]]\nto = \"app\"\n"
     );
     let source = config::Source {
         name: "test.toml",
@@ -23,6 +25,10 @@ fn config(keepalive: usize) -> config::Upstream {
 }
 
 fn upstream(keepalive: usize, addresses: &[SocketAddr], former: Option<&Upstream>) -> Upstream {
+    upstream_with(&format!("keepalive = {keepalive}"), addresses, former)
+}
+
+fn upstream_with(keys: &str, addresses: &[SocketAddr], former: Option<&Upstream>) -> Upstream {
     let endpoints = addresses.iter().map(|address| ResolvedEndpoint {
         address: *address,
         weight: 1,
@@ -35,7 +41,7 @@ fn upstream(keepalive: usize, addresses: &[SocketAddr], former: Option<&Upstream
         endpoints: endpoints.collect(),
         ..UpstreamSetup::default()
     };
-    Upstream::new(&config(keepalive), (&setup, None), 0, &[], former, (0, 1))
+    Upstream::new(&config(keys), (&setup, None), 0, &[], former, (0, 1))
 }
 
 fn run(work: impl Future<Output = ()>) {
@@ -100,4 +106,79 @@ fn what_a_reload_leaves_out_is_closed_and_kept_no_more() {
         );
         assert!(after.endpoints[0].idle_connection().is_some());
     });
+}
+
+const BALANCES: [&str; 7] = [
+    "round_robin",
+    "least_connections",
+    "least_time",
+    "random",
+    "ip_hash",
+    "url_hash",
+    "maglev",
+];
+
+/// How many of 1,100 requests, all under way at once, go to the first endpoint.
+fn share(upstream: &Upstream, now: Instant) -> usize {
+    let chosen: Vec<Chosen> = (0..1_100_u64)
+        .map(|number| {
+            let random = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let key = Key::of_bytes(&number.to_le_bytes());
+            let choice = upstream.choose(&[], (key, random), now);
+            let Choice::Endpoint(chosen) = choice else {
+                unreachable!("an endpoint is well")
+            };
+            chosen
+        })
+        .collect();
+    let first = upstream.endpoints[0].address;
+    let at_first = chosen.iter().filter(|one| one.endpoint.address == first);
+    at_first.count()
+}
+
+#[test]
+fn what_comes_back_begins_with_a_tenth_and_grows_whatever_the_balance() {
+    let addresses = [1, 2].map(|port| SocketAddr::from(([192, 0, 2, 1], port)));
+    for balance in BALANCES {
+        let keys = format!("balance = \"{balance}\"\nslow_start = \"100s\"");
+        let upstream = upstream_with(&keys, &addresses, None);
+        let at = |seconds| Instant::now() + Duration::from_secs(seconds);
+        let is = |now, expected: usize| {
+            let share = share(&upstream, now);
+            assert!(
+                share.abs_diff(expected) <= 60,
+                "{balance}: {share} of {expected}"
+            );
+        };
+        // Both are new, so neither has more than the other.
+        is(at(1), 550);
+        is(at(1_000), 550);
+        let standing = &upstream.endpoints[0].standing;
+        standing.set_well(false, at(1_000));
+        is(at(1_000), 0);
+        standing.set_well(true, at(1_000));
+        // The table gives what one does not take to the other; the others divide by weight.
+        let [tenth, half] = match balance {
+            "maglev" => [55, 302],
+            _ => [100, 390],
+        };
+        is(at(1_000), tenth);
+        is(at(1_050), half);
+        is(at(1_100), 550);
+        standing.set_well(true, at(1_200));
+        is(at(1_200), 550);
+    }
+}
+
+#[test]
+fn when_all_are_unwell_all_are_used() {
+    let addresses = [1, 2].map(|port| SocketAddr::from(([192, 0, 2, 1], port)));
+    for balance in BALANCES {
+        let upstream = upstream_with(&format!("balance = \"{balance}\""), &addresses, None);
+        for endpoint in &upstream.endpoints {
+            endpoint.standing.set_well(false, Instant::now());
+        }
+        let share = share(&upstream, Instant::now());
+        assert!(share.abs_diff(550) <= 60, "{balance}: {share}");
+    }
 }

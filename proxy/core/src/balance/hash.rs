@@ -43,9 +43,9 @@ impl Key {
         clippy::cast_precision_loss,
         reason = "53 bits are as many as fit exactly"
     )]
-    pub(crate) fn rank(self, name: Self, weight: u32) -> f64 {
+    pub(crate) fn rank(self, name: Self, weight: f64) -> f64 {
         let unit = ((mixed(self.with(name)) >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
-        f64::from(weight) / -unit.ln()
+        weight / -unit.ln()
     }
 
     pub(super) fn bits(self) -> u64 {

@@ -27,7 +27,7 @@ impl Least {
             if *weight == 0 || !view.is_usable(index) {
                 f64::INFINITY
             } else {
-                cost(view.load(index)) / f64::from(*weight)
+                cost(view.load(index)) / (f64::from(*weight) * f64::from(view.share(index)))
             }
         });
         self.costs.extend(costs);
@@ -37,8 +37,10 @@ impl Least {
         }
         let costs = &self.costs;
         // Equal to the last bit: the same whole numbers, divided by the same weight or not.
-        self.turns
-            .next(|index| costs.get(index).is_some_and(|cost| *cost <= least))
+        self.turns.next_by_share(
+            |index| costs.get(index).is_some_and(|cost| *cost <= least),
+            |index| view.share(index),
+        )
     }
 
     /// The cheapest by latency times exchanges. An endpoint that nothing is known of counts as the average of the others, so

@@ -2,7 +2,7 @@
 //! each in an order of its own. A look is one load for any number of endpoints; when one goes, little else moves.
 
 use super::hash::{Key, mixed};
-use super::{Member, View};
+use super::{Member, View, WHOLE};
 
 /// Slots for few endpoints, and for many: about a hundred times as many as endpoints keep shares even.
 const SLOTS: [u32; 2] = [16_381, 131_071];
@@ -53,7 +53,8 @@ impl Maglev {
         }
     }
 
-    /// A slot whose endpoint is not usable gives its keys to those of the slots behind it.
+    /// A slot whose endpoint is not usable gives its keys to those of the slots behind it; one whose endpoint has only a
+    /// share of its weight so many of them, the same ones until it has more.
     pub(super) fn next(&self, key: Key, view: &impl View) -> Option<usize> {
         let slots = self.table.len() as u64;
         let start = usize::try_from(key.bits().checked_rem(slots)?).unwrap_or_default();
@@ -61,7 +62,14 @@ impl Maglev {
         // Not the whole table for a key when nearly all endpoints are down: then they are asked one by one.
         let near = from.iter().chain(before).take(64).copied().map(usize::from);
         let mut near = near.filter(|index| view.is_usable(*index));
-        near.next().or_else(|| self.scan(key, view))
+        let keeps = |index: &usize| {
+            let share = view.share(*index);
+            share >= WHOLE || mixed(key.bits() ^ *index as u64) % u64::from(WHOLE) < share.into()
+        };
+        near.clone()
+            .find(keeps)
+            .or_else(|| near.next())
+            .or_else(|| self.scan(key, view))
     }
 
     fn scan(&self, key: Key, view: &impl View) -> Option<usize> {

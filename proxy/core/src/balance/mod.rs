@@ -24,6 +24,9 @@ use self::random::Random;
 use self::rendezvous::Rendezvous;
 use crate::config::Balance;
 
+/// The share of an endpoint that has all of its weight, see [`View::share`].
+pub const WHOLE: u32 = 1 << 16;
+
 /// What is known of the endpoints at the moment of a choice.
 pub trait View {
     /// Whether the endpoint may be picked at all.
@@ -31,6 +34,11 @@ pub trait View {
 
     /// What all workers together ask of the endpoint, and how quickly it answers.
     fn load(&self, index: usize) -> Load;
+
+    /// How much of its weight the endpoint has at the moment, of [`WHOLE`]; never 0 where it is usable.
+    fn share(&self, _index: usize) -> u32 {
+        WHOLE
+    }
 }
 
 /// An endpoint as a balancer is built from it.
@@ -82,7 +90,9 @@ impl Balancer {
     /// the same key. `random` is 64 fresh bits.
     pub fn next(&mut self, key: Key, random: u64, view: &impl View) -> Option<usize> {
         match self {
-            Self::RoundRobin(turns) => turns.next(|index| view.is_usable(index)),
+            Self::RoundRobin(turns) => {
+                turns.next_by_share(|index| view.is_usable(index), |index| view.share(index))
+            }
             Self::LeastConnections(least) => least.next(view, |load| f64::from(load.active) + 1.0),
             Self::LeastTime(least) => least.next_by_time(view),
             Self::Random(drawn) => drawn.next(random, view),

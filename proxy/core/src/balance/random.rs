@@ -25,7 +25,7 @@ impl Random {
         // Drawn by weight already: compared by what each share of them has to do.
         let busy = |index: usize| {
             let weight = self.weights.get(index).copied().unwrap_or(1);
-            f64::from(view.load(index).active) / f64::from(weight)
+            f64::from(view.load(index).active) / (f64::from(weight) * f64::from(view.share(index)))
         };
         Some(if busy(second) < busy(first) {
             second
@@ -43,11 +43,12 @@ impl Random {
                 .filter(|(index, weight)| {
                     **weight > 0 && taken != Some(*index) && view.is_usable(*index)
                 })
-                .map(|(index, weight)| (index, u64::from(*weight)))
+                .map(|(index, weight)| (index, u64::from(*weight) * u64::from(view.share(index))))
         };
         let total: u64 = usable().map(|(_, weight)| weight).sum();
-        // Scaled instead of divided: `random` has 32 bits, the total fewer.
-        let mut place = (random.wrapping_mul(total)) >> 32;
+        // Scaled instead of divided: `random` has 32 bits.
+        let place = (u128::from(random) * u128::from(total)) >> 32;
+        let mut place = u64::try_from(place).unwrap_or(u64::MAX);
         for (index, weight) in usable() {
             if place < weight {
                 return Some(index);

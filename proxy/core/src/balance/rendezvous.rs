@@ -26,7 +26,8 @@ impl Rendezvous {
             if *weight == 0 || !view.is_usable(index) {
                 continue;
             }
-            let rank = key.rank(*name, *weight);
+            let weight = f64::from(*weight) * f64::from(view.share(index));
+            let rank = key.rank(*name, weight);
             if best.is_none_or(|(_, highest)| rank > highest) {
                 best = Some((index, rank));
             }

@@ -1,5 +1,7 @@
 //! In turn, by weight.
 
+use super::WHOLE;
+
 /// Smooth weighted round robin: over a cycle as long as the sum of the weights each endpoint comes exactly as often as
 /// its weight says, and heavy ones do not come in a row.
 #[derive(Clone, Debug)]
@@ -47,15 +49,25 @@ impl RoundRobin {
     ///
     /// A retry asks again with a `usable` that leaves out what was tried.
     pub fn next(&mut self, usable: impl Fn(usize) -> bool) -> Option<usize> {
+        self.next_by_share(usable, |_| WHOLE)
+    }
+
+    /// The same where some have only a share of their weight, of [`WHOLE`].
+    pub(super) fn next_by_share(
+        &mut self,
+        usable: impl Fn(usize) -> bool,
+        share: impl Fn(usize) -> u32,
+    ) -> Option<usize> {
         let mut round = 0_i64;
         let mut best: Option<(usize, i64)> = None;
         for (index, entry) in self.entries.iter_mut().enumerate() {
             if entry.weight == 0 || !usable(index) {
                 continue;
             }
-            // Credits stay within the sum of the weights, which are u32: far from the ends of i64.
-            entry.credit = entry.credit.saturating_add(entry.weight);
-            round = round.saturating_add(entry.weight);
+            // Weights are at most 16 bits, shares 17, and credits stay within a cycle: far from the ends of i64.
+            let weight = entry.weight.saturating_mul(share(index).into());
+            entry.credit = entry.credit.saturating_add(weight);
+            round = round.saturating_add(weight);
             if best.is_none_or(|(_, credit)| entry.credit > credit) {
                 best = Some((index, entry.credit));
             }

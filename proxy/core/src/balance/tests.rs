@@ -9,7 +9,7 @@
 
 use proptest::prelude::*;
 
-use super::{Balancer, Key, Load, Member, View};
+use super::{Balancer, Key, Load, Member, View, WHOLE};
 use crate::config::Balance;
 
 const ALL: [Balance; 7] = [
@@ -25,6 +25,7 @@ const ALL: [Balance; 7] = [
 struct World {
     usable: Vec<bool>,
     loads: Vec<Load>,
+    shares: Vec<u32>,
 }
 
 impl View for World {
@@ -35,6 +36,10 @@ impl View for World {
     fn load(&self, index: usize) -> Load {
         self.loads[index]
     }
+
+    fn share(&self, index: usize) -> u32 {
+        self.shares[index]
+    }
 }
 
 impl World {
@@ -42,6 +47,7 @@ impl World {
         Self {
             usable: vec![true; count],
             loads: vec![Load::default(); count],
+            shares: vec![WHOLE; count],
         }
     }
 }
@@ -85,7 +91,7 @@ proptest! {
 
     #[test]
     fn only_usable_endpoints_are_picked_and_one_whenever_there_is_one(
-        endpoints in prop::collection::vec((0_u32..6, any::<bool>(), 0_u32..50, 0_u32..90_000), 0..9),
+        endpoints in prop::collection::vec((0_u32..6, any::<bool>(), 0_u32..50, 0_u32..90_000, 1..=WHOLE), 0..9),
         keys in prop::collection::vec(any::<(u64, u64)>(), 1..20),
     ) {
         let weights: Vec<u32> = endpoints.iter().map(|(weight, ..)| *weight).collect();
@@ -93,8 +99,9 @@ proptest! {
             usable: endpoints.iter().map(|(_, usable, ..)| *usable).collect(),
             loads: endpoints
                 .iter()
-                .map(|(.., active, latency_us)| Load { active: *active, latency_us: *latency_us })
+                .map(|(_, _, active, latency_us, _)| Load { active: *active, latency_us: *latency_us })
                 .collect(),
+            shares: endpoints.iter().map(|(.., share)| *share).collect(),
         };
         let any = endpoints.iter().any(|(weight, usable, ..)| *weight > 0 && *usable);
         for kind in ALL {
@@ -251,4 +258,51 @@ fn workers_do_not_begin_with_the_same_endpoint() {
         })
         .collect();
     assert_eq!(firsts, [0, 1, 2, 3]);
+}
+
+/// Where exchanges stay under way, so that those who go by load see it.
+fn settled(kind: Balance, weights: &[u32], world: &mut World, count: u64) -> Vec<u32> {
+    let mut balancer = balancer(kind, weights);
+    let mut shares = vec![0; weights.len()];
+    for (key, random) in draws(count) {
+        let picked = balancer.next(key, random, world).unwrap();
+        world.loads[picked].active += 1;
+        shares[picked] += 1;
+    }
+    shares
+}
+
+#[test]
+fn a_share_of_a_weight_is_as_good_as_less_weight() {
+    for kind in ALL {
+        let mut world = World::calm(3);
+        world.shares[1] = WHOLE / 4;
+        let shares = settled(kind, &[2, 4, 1], &mut world, 20_000);
+        // By the table, what one does not take goes to its neighbours by their weights.
+        let expected = if kind == Balance::Maglev {
+            [11_428, 2_857, 5_714]
+        } else {
+            [10_000, 5_000, 5_000]
+        };
+        for (share, expected) in shares.iter().zip(expected) {
+            assert!(share.abs_diff(expected) <= 800, "{kind:?}: {shares:?}");
+        }
+    }
+}
+
+#[test]
+fn a_growing_share_moves_keys_to_its_endpoint_only() {
+    for kind in [Balance::IpHash, Balance::UrlHash, Balance::Maglev] {
+        let mut balancer = balancer(kind, &[1; 4]);
+        let [mut less, mut more] = [World::calm(4), World::calm(4)];
+        (less.shares[2], more.shares[2]) = (WHOLE / 10, WHOLE / 2);
+        let mut moved = 0;
+        for (key, random) in draws(20_000) {
+            let before = balancer.next(key, random, &less).unwrap();
+            let after = balancer.next(key, random, &more).unwrap();
+            assert!(before == after || after == 2, "{kind:?}");
+            moved += u32::from(before != after);
+        }
+        assert!((1_500..2_600).contains(&moved), "{kind:?}: {moved}");
+    }
 }

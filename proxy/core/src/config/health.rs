@@ -118,6 +118,7 @@ pub(super) static BREAKER: keys::Section = keys::Section {
 };
 
 pub(super) fn read(section: &Section<'_>) -> Option<Health> {
+    // A key that is wrong has been told by then; here it is only missing, and the section with it, once all keys were read.
     let path = section.optional("path", target).ok();
     let host = section.optional("host", values::text).ok();
     let status = section.list("status", |node| {

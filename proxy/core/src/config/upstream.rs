@@ -45,6 +45,8 @@ pub struct Upstream {
     pub retry_on: Vec<RetryOn>,
     /// How many retries there may be for a hundred requests.
     pub retry_budget: u32,
+    /// How long it takes until an endpoint that has come, or come back, has all of its share.
+    pub slow_start: Option<Duration>,
     pub health: Option<Health>,
     pub breaker: Option<Rules>,
     pub sticky: Option<Sticky>,
@@ -216,6 +218,12 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "So many of a worker's requests may be asked again, besides ten a second: what fails everywhere is not asked everywhere. What is not used up stays, up to a thousand.",
         ),
         Key::optional(
+            "slow_start",
+            "duration",
+            "\"30s\"",
+            "An endpoint that probes or the breaker bring back, or that is added, begins with a tenth of its weight, and has all of it after this time. Absent: it has all of it at once.",
+        ),
+        Key::optional(
             "health",
             "table",
             "{ path = \"/health\", every = \"5s\", timeout = \"1s\", fall = 3, rise = 2 }",
@@ -269,6 +277,7 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Upstream> {
     let queue_timeout = section.value("queue_timeout", values::duration);
     let retry_on = section.list("retry_on", values::choice(&RETRY_ON));
     let retry_budget = section.value("retry_budget", values::percent);
+    let slow_start = section.optional("slow_start", values::duration);
     let health = section
         .section("health")
         .map(|section| health::read(&section));
@@ -300,6 +309,7 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Upstream> {
         queue_timeout: queue_timeout?,
         retry_on: retry_on?,
         retry_budget: retry_budget?,
+        slow_start: slow_start.ok()?,
         health: match health {
             Some(read) => Some(read?),
             None => None,

@@ -1,10 +1,12 @@
 //! Whether an endpoint is fit: by asking it now and then ([`Streak`]), and by what became of requests ([`Circuit`]); and
-//! how much may be asked again elsewhere when one fails ([`Budget`]).
+//! how much may be asked again elsewhere when one fails ([`Budget`]), and how much one is given that comes back ([`ramp()`]).
 
 mod budget;
 mod circuit;
+mod ramp;
 mod streak;
 
 pub use self::budget::Budget;
 pub use self::circuit::{Circuit, Rules};
+pub use self::ramp::ramp;
 pub use self::streak::Streak;

@@ -31,7 +31,7 @@ pub fn pick(targets: &[Target], by: &SplitBy, request: &impl Request, random: u6
 
 fn among(targets: &[Target], key: Key) -> usize {
     let ranked = targets.iter().filter(|target| target.weight > 0);
-    let ranked = ranked.map(|target| (key.rank(target.name, target.weight), target));
+    let ranked = ranked.map(|target| (key.rank(target.name, target.weight.into()), target));
     ranked
         .max_by(|(one, _), (other, _)| one.total_cmp(other))
         .map_or(0, |(_, target)| target.upstream)

@@ -57,3 +57,12 @@ fn what_is_asked_again_has_kinds_and_a_budget() {
     refused("retry_budget = \"120%\"", "is not a share");
     refused("retry_budget = 20", "a share needs a percent sign");
 }
+
+#[test]
+fn an_endpoint_that_comes_back_may_begin_slowly() {
+    assert_eq!(read("").slow_start, None);
+    let given = read("slow_start = \"30s\"");
+    assert_eq!(given.slow_start, Some(Duration::from_secs(30)));
+    refused("slow_start = \"0s\"", "longer than zero");
+    refused("slow_start = 30", "a duration needs a unit");
+}
