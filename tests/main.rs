@@ -15,6 +15,7 @@ mod clauses;
 mod control;
 mod h3;
 mod http;
+mod relay;
 mod shield;
 mod soak;
 mod support;

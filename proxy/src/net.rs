@@ -1,6 +1,7 @@
 //! Bytes in and out of a client connection, plain or TLS, and the buffers they pass through.
 
 pub mod descriptors;
+pub mod pipes;
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, BufRead, IoSlice, Read, Write};

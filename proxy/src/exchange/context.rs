@@ -16,6 +16,7 @@ use openclaw_core::route::Router;
 use super::connections::{Connections, Cut};
 use crate::filter::{self, Busy, Filter};
 use crate::net::Buffers;
+use crate::net::pipes::Pipes;
 use crate::shield::PeerFilter;
 use crate::shield::autoban::Informer;
 use crate::snapshot::Snapshot;
@@ -30,6 +31,7 @@ const ALT_SVC_SECONDS: u32 = 86_400;
 #[derive(Debug)]
 pub struct Local {
     pub buffers: Buffers,
+    pub pipes: Pipes,
     pub wheel: Rc<Wheel>,
     pub recorder: Recorder,
     pub peers: PeerFilter,
@@ -119,6 +121,7 @@ impl Local {
         let serving = Rc::new(Serving::new(snapshot, &recorder, None, place));
         Self {
             buffers: Buffers::default(),
+            pipes: Pipes::default(),
             wheel: Wheel::new(),
             recorder,
             peers,

@@ -23,6 +23,7 @@ use openclaw_core::config::HeaderEdit;
 use openclaw_core::message::Fault;
 use openclaw_core::reason::Reason;
 
+pub use self::error::connect_detail;
 pub use self::prepare::{Prepared, prepare, refuse, refuse_late};
 pub use self::seen::Seen;
 

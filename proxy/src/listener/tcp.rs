@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use openclaw_core::config::Mode;
 use openclaw_core::reason::Reason;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -17,6 +18,7 @@ use super::{Listening, Terms};
 use crate::exchange::connections::{Cut, Stop};
 use crate::exchange::context::{Accepted, Downstream, Local, TlsFacts};
 use crate::net::{Io, descriptors};
+use crate::relay::{self, Inbound};
 use crate::serve;
 use crate::time::Deadline;
 
@@ -106,7 +108,15 @@ fn admit(local: &Rc<Local>, listening: &Listening, tcp: TcpStream, peer: SocketA
     let _ = tcp.set_nodelay(true);
     let open = Open::new(local.clone(), terms.slot, Some(permit), address);
     let key = open.key;
-    let known: Knowing = if terms.setup.tls.is_some() {
+    let known: Knowing = if let Mode::Tcp(_) = &terms.config.mode {
+        Box::pin(forward(
+            local.clone(),
+            open.cut.clone(),
+            terms,
+            tcp,
+            accepted,
+        ))
+    } else if terms.setup.tls.is_some() {
         Box::pin(establish(
             local.clone(),
             open.cut.clone(),
@@ -164,6 +174,24 @@ async fn connection(open: Open, known: Knowing) {
         None => return,
     };
     wire.await;
+}
+
+/// A connection whose bytes are not for us: there is no wire to be known.
+async fn forward(
+    local: Rc<Local>,
+    cut: Cut,
+    terms: Terms,
+    tcp: TcpStream,
+    accepted: Accepted,
+) -> Option<Known> {
+    let inbound = Inbound {
+        listener: terms.config,
+        slot: terms.slot,
+        accepted,
+        cut,
+    };
+    relay::serve(local, inbound, tcp).await;
+    None
 }
 
 /// A cleartext connection; where both versions are spoken, HTTP/2 announces itself by its preface (RFC 9113 §3.3).

@@ -105,7 +105,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
     ],
 };
 
-static TARGET: keys::Section = keys::Section {
+pub(super) static TARGET: keys::Section = keys::Section {
     name: "route.to",
     doc: "An upstream with a weight.",
     keys: &[
@@ -214,7 +214,7 @@ fn read_action(section: &Section<'_>, upstreams: &[String]) -> Option<Action> {
     }
 }
 
-fn read_targets(
+pub(super) fn read_targets(
     section: &Section<'_>,
     items: Vec<Item>,
     upstreams: &[String],

@@ -103,6 +103,11 @@ fn document(section: &Section, key: &Key) -> String {
         | "shield.syn" | "shield.udp" | "shield.geo" => {
             format!("[{}]\n{lines}\n{listener}", section.name)
         }
+        "listener" if key.name == "to" => {
+            format!(
+                "[listener.web]\n{lines}\nmode = \"tcp\"\n[upstream.app]\nendpoints = \"127.0.0.1:80\""
+            )
+        }
         "listener" => format!("[listener.web]\n{lines}\n"),
         "listener.tls" if key.name == "certificates" => format!("{listener}tls = {{ {inline} }}"),
         "listener.tls" => format!(

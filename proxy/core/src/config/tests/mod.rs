@@ -12,6 +12,7 @@ mod keys;
 mod problems;
 mod reference;
 mod rejected;
+mod relay;
 
 use std::collections::BTreeMap;
 

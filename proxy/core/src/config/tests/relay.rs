@@ -1,0 +1,95 @@
+//! Listeners that forward bytes.
+
+use std::time::Duration;
+
+use crate::config::{Mode, Target};
+
+use super::{accepted, load_text, rejected};
+
+const DB: &str = "[upstream.db]\nendpoints = [\"127.0.0.1:5433\"]\n[upstream.spare]\nendpoints = [\"127.0.0.1:5434\"]\n";
+
+fn listener(keys: &str) -> String {
+    format!("{DB}[listener.l]\nbind = [\"127.0.0.1:5432\"]\n{keys}\n")
+}
+
+/// Gives exactly one problem that contains `message`, with a hint that contains `hint`.
+fn check(keys: &str, message: &str, hint: &str) {
+    let problems = rejected(&listener(keys));
+    let told: Vec<(&str, &str)> = problems
+        .0
+        .iter()
+        .map(|one| (one.message.as_str(), one.hint.as_deref().unwrap_or("")))
+        .collect();
+    let [(first, advice)] = told[..] else {
+        panic!("{keys}\n{told:#?}");
+    };
+    assert!(
+        first.contains(message) && advice.contains(hint),
+        "{keys}\n{told:#?}"
+    );
+}
+
+#[test]
+fn bytes_go_to_an_upstream_or_to_several_by_weight() {
+    let config = accepted(&listener("mode = \"tcp\"\nto = \"db\""));
+    let one = &config.listeners[0];
+    let Mode::Tcp(targets) = &one.mode else {
+        panic!("{:?}", one.mode);
+    };
+    let (upstream, weight) = (0, 1);
+    assert_eq!(targets[..], [Target { upstream, weight }]);
+    assert_eq!(one.idle_timeout, Duration::from_mins(10));
+    assert!(!one.protocols.h1 && !one.protocols.h2 && !one.protocols.h3);
+    let split = "mode = \"tcp\"\nidle_timeout = \"5s\"\nto = [{ upstream = \"spare\", weight = 9 }, \"db\"]";
+    let config = accepted(&listener(split));
+    let one = &config.listeners[0];
+    assert_eq!(one.mode.upstreams(), [1, 0]);
+    assert_eq!(one.idle_timeout, Duration::from_secs(5));
+}
+
+#[test]
+fn what_is_probably_not_meant_is_told() {
+    let told = |text: &str| -> Vec<String> {
+        let loaded = load_text(text).unwrap();
+        loaded
+            .warnings
+            .iter()
+            .map(|one| one.message.clone())
+            .collect()
+    };
+    let forwarding = listener("mode = \"tcp\"\nto = [\"db\", \"spare\"]");
+    assert_eq!(told(&forwarding), Vec::<String>::new());
+    let routed = told(&format!("{forwarding}[[route]]\nto = \"db\"\n"));
+    assert!(
+        routed.len() == 1 && routed[0].contains("no listener takes requests"),
+        "{routed:?}"
+    );
+}
+
+#[test]
+fn keys_of_another_mode_are_refused() {
+    check("mode = \"tcp\"", "needs `to`", "to = \"UPSTREAM\"");
+    check(
+        "mode = \"tcp\"\nto = \"dbs\"",
+        "there is no upstream `dbs`",
+        "did you mean `db`?",
+    );
+    check("mode = \"tcp\"\nto = []", "names no upstream", "");
+    check(
+        "to = \"db\"",
+        "`to` means nothing on a listener of mode `http`",
+        "mode = \"tcp\"",
+    );
+    for key in [
+        "protocols = [\"h1\"]",
+        "tls = { self_signed = [\"a\"] }",
+        "trusted_proxies = [\"10.0.0.0/8\"]",
+        "min_body_rate = 1",
+        "max_header = \"8k\"",
+        "header_timeout = \"1s\"",
+    ] {
+        let keys = format!("mode = \"tcp\"\nto = \"db\"\n{key}");
+        check(&keys, "means nothing on a listener of mode `tcp`", "");
+    }
+    check("mode = \"smtp\"", "`smtp` is not known here", "");
+}

@@ -1,0 +1,107 @@
+//! An endpoint for a connection: the balancer's choice, and the next one where that does not take it.
+
+use std::io;
+use std::rc::Rc;
+use std::time::Instant;
+
+use openclaw_core::balance::Key;
+use openclaw_core::config::Balance;
+use openclaw_core::reason::Reason;
+
+use super::session::Session;
+use crate::exchange::connect_detail;
+use crate::exchange::context::{Accepted, Local};
+use crate::net::descriptors;
+use crate::snapshot::UnderWay;
+use crate::time::Deadline;
+use crate::upstream::{Connection, Endpoint, Upstream};
+
+/// What a client's connection goes on over.
+#[derive(Debug)]
+pub(super) struct Onward {
+    pub(super) connection: Connection,
+    /// What the balancer counts, until it is over.
+    pub(super) under_way: Option<UnderWay>,
+}
+
+/// Connects, within `connect_timeout` a try and `retries`; if that fails the session says why.
+pub(super) async fn connect(
+    local: &Local,
+    upstream: &Upstream,
+    accepted: Accepted,
+    deadline: &Deadline,
+    session: &mut Session,
+) -> Option<Onward> {
+    session.leads_to(upstream);
+    let key = balance_key(upstream.config.balance, accepted);
+    let mut tried = Vec::new();
+    let mut failure = (
+        Reason::UpstreamUnhealthy,
+        "the upstream has no endpoint to offer",
+    );
+    loop {
+        let random = local.random.borrow_mut().u64(..);
+        let now = Instant::now();
+        let Some(endpoint) = upstream.choose(&tried, (key, random), now) else {
+            session.fail(failure.0, failure.1);
+            return None;
+        };
+        session.endpoint = Some(Rc::clone(&endpoint));
+        let under_way = upstream.begin(&endpoint);
+        match try_once(local, upstream, &endpoint, deadline).await {
+            Ok(connection) => {
+                session.connected = Some(now.elapsed());
+                upstream.answered(&endpoint, now, Some(Instant::now()), 0);
+                return Some(Onward {
+                    connection,
+                    under_way,
+                });
+            }
+            Err(error) => {
+                upstream.failed(&endpoint, now.elapsed());
+                failure = (Reason::UpstreamConnect, connect_detail(error.kind()));
+            }
+        }
+        if session.retries >= upstream.config.retries {
+            session.fail(failure.0, failure.1);
+            return None;
+        }
+        session.retries += 1;
+        tried.push(endpoint.address);
+    }
+}
+
+async fn try_once(
+    local: &Local,
+    upstream: &Upstream,
+    endpoint: &Rc<Endpoint>,
+    deadline: &Deadline,
+) -> io::Result<Connection> {
+    let mut connecting = Box::pin(endpoint.connect());
+    let limit = upstream.config.connect_timeout;
+    let result = deadline
+        .within(limit, |cx| connecting.as_mut().poll(cx))
+        .await
+        .unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()));
+    // An endpoint that nobody asked is neither unhealthy nor passed over.
+    if !result.as_ref().is_err_and(descriptors::are_exhausted) {
+        let slot = endpoint.slot.get();
+        local.recorder.upstream_connect(slot, result.is_ok());
+        if result.is_err() {
+            endpoint.failed(Instant::now());
+        }
+    }
+    result
+}
+
+/// Nothing is known of a connection but who has opened it.
+fn balance_key(balance: Balance, accepted: Accepted) -> Key {
+    match balance {
+        Balance::IpHash | Balance::Maglev | Balance::UrlHash => {
+            Key::of_client(accepted.peer.ip().to_canonical())
+        }
+        Balance::RoundRobin | Balance::LeastConnections | Balance::LeastTime | Balance::Random => {
+            Key::default()
+        }
+    }
+}
