@@ -11,6 +11,7 @@ use std::time::Instant;
 use openclaw_core::certificates::ByName;
 use openclaw_core::config::Config;
 use openclaw_core::limit::Table;
+use openclaw_core::overlay::Origin;
 
 pub use self::standing::{Standing, UnderWay};
 
@@ -70,6 +71,10 @@ pub struct ResolvedEndpoint {
     pub weight: u32,
     /// As written in the configuration, for logs and metrics.
     pub label: Arc<str>,
+    /// Who names it.
+    pub origin: Origin,
+    /// It gets nothing new.
+    pub is_draining: bool,
     /// Goes on from snapshot to snapshot while the upstream has the endpoint.
     pub standing: Arc<Standing>,
 }
@@ -91,11 +96,20 @@ pub struct Permit {
 /// The same for who connects to it; what is known of it meanwhile is no difference.
 impl PartialEq for ResolvedEndpoint {
     fn eq(&self, other: &Self) -> bool {
-        (self.address, self.weight, &self.label) == (other.address, other.weight, &other.label)
+        let all = |one: &Self| (one.address, one.weight, one.is_draining);
+        let names = (&self.label, &self.origin) == (&other.label, &other.origin);
+        names && all(self) == all(other)
     }
 }
 
 impl Eq for ResolvedEndpoint {}
+
+impl ResolvedEndpoint {
+    /// The weight that a choice goes by.
+    pub fn share(&self) -> u32 {
+        if self.is_draining { 0 } else { self.weight }
+    }
+}
 
 impl Permits {
     /// A place within both limits. IPv6 addresses count by their /64, which is what one client has.

@@ -14,7 +14,7 @@ use quinn::{ClientConfig, Connection, Endpoint};
 use crate::support::{PATIENCE, believing};
 
 /// Runs a client in a runtime of its own; what hangs fails.
-pub(super) fn run<T>(work: impl Future<Output = T>) -> T {
+pub(crate) fn run<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -23,35 +23,35 @@ pub(super) fn run<T>(work: impl Future<Output = T>) -> T {
     runtime.block_on(bounded).expect("the client gets through")
 }
 
-pub(super) type Stream = RequestStream<BidiStream<Bytes>, Bytes>;
+pub(crate) type Stream = RequestStream<BidiStream<Bytes>, Bytes>;
 
 /// One connection.
-pub(super) struct Client {
-    pub(super) endpoint: Endpoint,
-    pub(super) quic: Connection,
-    pub(super) sender: SendRequest<OpenStreams, Bytes>,
+pub(crate) struct Client {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) quic: Connection,
+    pub(crate) sender: SendRequest<OpenStreams, Bytes>,
 }
 
 /// A client's configuration; it may be used for several connections, which then resume.
-pub(super) fn config() -> ClientConfig {
+pub(crate) fn config() -> ClientConfig {
     let mut tls = believing(&["h3"], None).unwrap();
     tls.enable_early_data = true;
     ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()))
 }
 
 /// An endpoint on a port of its own.
-pub(super) fn endpoint(config: ClientConfig) -> Endpoint {
+pub(crate) fn endpoint(config: ClientConfig) -> Endpoint {
     endpoint_at(Ipv4Addr::LOCALHOST.into(), config)
 }
 
-pub(super) fn endpoint_at(address: IpAddr, config: ClientConfig) -> Endpoint {
+pub(crate) fn endpoint_at(address: IpAddr, config: ClientConfig) -> Endpoint {
     let mut endpoint = Endpoint::client((address, 0).into()).unwrap();
     endpoint.set_default_client_config(config);
     endpoint
 }
 
 impl Client {
-    pub(super) async fn connect(server: SocketAddr) -> Self {
+    pub(crate) async fn connect(server: SocketAddr) -> Self {
         let own: IpAddr = match server {
             SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
             SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
@@ -61,7 +61,7 @@ impl Client {
         Self::over(endpoint, quic).await
     }
 
-    pub(super) async fn over(endpoint: Endpoint, quic: Connection) -> Self {
+    pub(crate) async fn over(endpoint: Endpoint, quic: Connection) -> Self {
         let (mut driver, sender) = client::new(h3_quinn::Connection::new(quic.clone()))
             .await
             .unwrap();
@@ -75,25 +75,25 @@ impl Client {
     }
 
     /// Sends from another address from now on.
-    pub(super) fn move_away(&self) {
+    pub(crate) fn move_away(&self) {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         self.endpoint.rebind(socket).unwrap();
     }
 
-    pub(super) async fn start(&mut self, method: Method, path: &str) -> Stream {
+    pub(crate) async fn start(&mut self, method: Method, path: &str) -> Stream {
         self.sender
             .send_request(request(method, path))
             .await
             .unwrap()
     }
 
-    pub(super) async fn get(&mut self, path: &str) -> (Response<()>, Vec<u8>) {
+    pub(crate) async fn get(&mut self, path: &str) -> (Response<()>, Vec<u8>) {
         let mut stream = self.start(Method::GET, path).await;
         stream.finish().await.unwrap();
         answer(&mut stream).await
     }
 
-    pub(super) async fn post(&mut self, path: &str, body: Vec<u8>) -> (Response<()>, Vec<u8>) {
+    pub(crate) async fn post(&mut self, path: &str, body: Vec<u8>) -> (Response<()>, Vec<u8>) {
         let stream = self.start(Method::POST, path).await;
         let (mut up, mut down) = stream.split();
         let sending = async move {
@@ -115,13 +115,13 @@ impl Client {
     }
 }
 
-pub(super) fn request(method: Method, path: &str) -> Request<()> {
+pub(crate) fn request(method: Method, path: &str) -> Request<()> {
     let uri = format!("https://a.test{path}");
     Request::builder().method(method).uri(uri).body(()).unwrap()
 }
 
 /// The whole answer to a request.
-pub(super) async fn answer(stream: &mut Stream) -> (Response<()>, Vec<u8>) {
+pub(crate) async fn answer(stream: &mut Stream) -> (Response<()>, Vec<u8>) {
     let head = stream.recv_response().await.unwrap();
     let mut whole = Vec::new();
     while let Some(mut data) = stream.recv_data().await.unwrap() {

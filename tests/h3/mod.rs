@@ -1,6 +1,6 @@
 //! HTTP/3 through the proxy, by clients that were not written for it.
 
-mod client;
+pub(crate) mod client;
 mod early;
 mod ending;
 mod foreign;

@@ -13,6 +13,7 @@ pub mod country;
 pub mod health;
 pub mod limit;
 pub mod message;
+pub mod overlay;
 pub mod pace;
 pub mod reason;
 pub mod route;

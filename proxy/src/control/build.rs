@@ -8,17 +8,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use openclaw_core::config::{Config, EndpointAddress, Places, Severity, Upstream};
+use openclaw_core::config::{Config, Places, Severity};
 use openclaw_core::limit::Table;
 use openclaw_core::route::Router;
 
 use super::demo;
+use super::endpoints::{Beside, Standings};
 use super::error::Trouble;
-use super::names::Names;
+use super::names::{Ask, Names};
 use crate::listener::quic;
-use crate::snapshot::{
-    LimitSetup, ListenerSetup, Permits, ResolvedEndpoint, Standing, TlsSetup, UpstreamSetup,
-};
+use crate::snapshot::{LimitSetup, ListenerSetup, Permits, TlsSetup, UpstreamSetup};
 use crate::tls::{CertificateFacts, Keeper, Validity};
 
 /// What builds need again and again.
@@ -31,12 +30,9 @@ pub(super) struct Builder {
     permits: HashMap<Arc<str>, Arc<Permits>>,
     /// By route.
     limits: HashMap<Arc<str>, LimitSetup>,
-    names: Names,
-    standings: Standings,
+    pub(super) names: Names,
+    pub(super) standings: Standings,
 }
-
-/// By upstream, label and address.
-type Standings = HashMap<(Arc<str>, Arc<str>, SocketAddr), Arc<Standing>>;
 
 /// All of a snapshot that does not depend on the sockets.
 #[derive(Debug)]
@@ -74,7 +70,11 @@ impl Built {
 }
 
 impl Builder {
-    pub(super) async fn build(&mut self, config: &Config) -> Result<Built, Vec<Trouble>> {
+    pub(super) async fn build(
+        &mut self,
+        config: &Config,
+        beside: &Beside,
+    ) -> Result<Built, Vec<Trouble>> {
         let mut troubles = Vec::new();
         let mut listeners = Vec::new();
         let mut certificates = Vec::new();
@@ -111,7 +111,7 @@ impl Builder {
                 permits: self.permits(&listener.name),
             });
         }
-        let resolved = self.upstreams(&config.upstreams).await;
+        let resolved = self.upstreams(&config.upstreams, beside, Ask::All).await;
         troubles.extend(resolved.troubles);
         if !troubles.is_empty() {
             return Err(troubles);
@@ -158,62 +158,8 @@ impl Builder {
         setups
     }
 
-    /// Upstreams with their names resolved. A name that nobody knows keeps the addresses that it had, else it has none.
-    pub(super) async fn upstreams(&mut self, upstreams: &[Upstream]) -> Resolved {
-        let failures = self.names.ask(upstreams).await;
-        let mut resolved = Resolved::default();
-        let mut standings = Standings::new();
-        for upstream in upstreams {
-            let mut endpoints = Vec::new();
-            for (index, endpoint) in upstream.endpoints.iter().enumerate() {
-                let (label, addresses) = match &endpoint.address {
-                    EndpointAddress::Ip(address) => (address.to_string(), vec![*address]),
-                    EndpointAddress::Name { host, port } => {
-                        let addresses = self.names.addresses(host, *port);
-                        if let Some(source) = failures.get(&(host.clone(), *port)) {
-                            resolved.unresolved.push(Trouble::Resolve {
-                                upstream: Arc::clone(&upstream.name),
-                                endpoint: index,
-                                name: host.clone(),
-                                kept: !addresses.is_empty(),
-                                source: copy(source),
-                            });
-                        }
-                        (format!("{host}:{port}"), addresses)
-                    }
-                    EndpointAddress::Demo => match self.demo() {
-                        Ok(address) => ("builtin:demo".to_owned(), vec![address]),
-                        Err(source) => {
-                            resolved.troubles.push(Trouble::Demo {
-                                upstream: Arc::clone(&upstream.name),
-                                endpoint: index,
-                                source,
-                            });
-                            continue;
-                        }
-                    },
-                };
-                let label: Arc<str> = label.into();
-                endpoints.extend(addresses.into_iter().map(|address| {
-                    let key = (Arc::clone(&upstream.name), Arc::clone(&label), address);
-                    let known = self.standings.get(&key).cloned().unwrap_or_default();
-                    let standing = standings.entry(key).or_insert(known);
-                    ResolvedEndpoint {
-                        address,
-                        weight: endpoint.weight,
-                        label: Arc::clone(&label),
-                        standing: Arc::clone(standing),
-                    }
-                }));
-            }
-            resolved.upstreams.push(UpstreamSetup { endpoints });
-        }
-        self.standings = standings;
-        resolved
-    }
-
     /// Started when the first configuration wants it, and kept.
-    fn demo(&mut self) -> io::Result<SocketAddr> {
+    pub(super) fn demo(&mut self) -> io::Result<SocketAddr> {
         if let Some(address) = self.demo {
             return Ok(address);
         }
@@ -221,17 +167,4 @@ impl Builder {
         self.demo = Some(address);
         Ok(address)
     }
-}
-
-/// What came of the upstreams of a configuration.
-#[derive(Debug, Default)]
-pub(super) struct Resolved {
-    pub(super) upstreams: Vec<UpstreamSetup>,
-    pub(super) unresolved: Vec<Trouble>,
-    troubles: Vec<Trouble>,
-}
-
-/// One failure for each endpoint of that name.
-fn copy(error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), error.to_string())
 }

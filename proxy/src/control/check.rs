@@ -3,6 +3,7 @@
 use openclaw_core::config::{Config, Loaded};
 
 use super::build::Builder;
+use super::endpoints::Beside;
 use super::error::{Refused, Trouble};
 use super::load::{Origin, load};
 use crate::shield;
@@ -43,7 +44,7 @@ pub async fn check(origin: &Origin) -> Result<Checked, Refused> {
     let doubts = doubts.chain(shield::unpinnable(&config));
     let doubts = doubts.chain(shield::pointless_blocks(&config));
     warnings.extend(doubts.map(|text| format!("warning: {text}")));
-    let built = Builder::default().build(&config).await;
+    let built = Builder::default().build(&config, &Beside::default()).await;
     let missing = unusable_files(&config);
     let built = match built {
         Ok(built) if missing.is_empty() => built,

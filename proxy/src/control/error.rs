@@ -38,7 +38,8 @@ pub enum Trouble {
     #[error("upstream {upstream}: cannot resolve {name}")]
     Resolve {
         upstream: Arc<str>,
-        endpoint: usize,
+        /// Which of the file's.
+        endpoint: Option<usize>,
         name: String,
         /// Whether it has addresses from an earlier answer.
         kept: bool,
@@ -47,7 +48,7 @@ pub enum Trouble {
     #[error("upstream {upstream}: the demo origin does not start")]
     Demo {
         upstream: Arc<str>,
-        endpoint: usize,
+        endpoint: Option<usize>,
         source: io::Error,
     },
     #[error("listener {listener}: cannot listen on {address}{over}")]
@@ -130,7 +131,7 @@ impl Trouble {
             | Self::Demo {
                 upstream, endpoint, ..
             } => {
-                let index = endpoint.to_string();
+                let index = (*endpoint)?.to_string();
                 path(&["upstream", upstream, "endpoints", &index, "address"])
             }
             Self::Bind { listener, bind, .. } => {

@@ -26,8 +26,10 @@ use crate::telemetry::chain;
 pub mod admin;
 mod banner;
 mod build;
+mod change;
 mod check;
 mod demo;
+mod endpoints;
 mod error;
 mod fetch;
 pub mod http;
@@ -94,6 +96,7 @@ async fn live(options: Options, loaded: Loaded, level: LevelSwitch) -> Result<En
     }
     shield::attend(&control);
     names::attend(&control);
+    change::attend(&control);
     let listeners = control.snapshot().config.listeners.len();
     let room = process::share_files(listeners).inspect_err(|_| control.shield.shutdown())?;
     banner::print(&control, room);

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use openclaw_core::config::{EndpointAddress, Upstream};
+use openclaw_core::config::EndpointAddress;
 use tokio::net::lookup_host;
 use tokio::task::{JoinSet, spawn_local};
 use tokio::time::{sleep, timeout};
@@ -22,6 +22,16 @@ const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// Host and port.
 type Name = (String, u16);
 type Answer = io::Result<Vec<SocketAddr>>;
+/// Names without an answer, and why.
+pub(super) type Failures = HashMap<Name, io::Error>;
+
+/// Which names are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ask {
+    All,
+    /// Those that have no address: nobody waits for a name server because something else has changed.
+    Unknown,
+}
 
 /// The last answers.
 #[derive(Debug, Default)]
@@ -33,15 +43,21 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Asks for every name of the upstreams; gives back those that have no answer, with why.
-    pub(super) async fn ask(&mut self, upstreams: &[Upstream]) -> HashMap<Name, io::Error> {
-        let endpoints = upstreams.iter().flat_map(|upstream| &upstream.endpoints);
-        let names: BTreeSet<Name> = endpoints
-            .filter_map(|endpoint| match &endpoint.address {
+    /// Asks for the names among the addresses of endpoints; gives back those that have no answer.
+    pub(super) async fn ask<'a>(
+        &mut self,
+        addresses: impl Iterator<Item = &'a EndpointAddress>,
+        ask: Ask,
+    ) -> Failures {
+        let names: BTreeSet<Name> = addresses
+            .filter_map(|address| match address {
                 EndpointAddress::Name { host, port } => Some((host.clone(), *port)),
                 EndpointAddress::Ip(_) | EndpointAddress::Demo => None,
             })
             .collect();
+        let (known, names): (Vec<Name>, Vec<Name>) = names
+            .into_iter()
+            .partition(|name| ask == Ask::Unknown && self.serving.contains_key(name));
         let mut asked = JoinSet::new();
         for name in names {
             asked.spawn(async move {
@@ -49,11 +65,17 @@ impl Names {
                 (name, answer)
             });
         }
-        self.learn(asked.join_all().await)
+        let failures = self.learn(asked.join_all().await);
+        for name in known {
+            if let Some(addresses) = self.serving.get(&name) {
+                self.latest.insert(name, addresses.clone());
+            }
+        }
+        failures
     }
 
-    /// Takes what came of all names that are wanted; gives back the failures.
-    fn learn(&mut self, answers: Vec<(Name, Answer)>) -> HashMap<Name, io::Error> {
+    /// Takes what came of names that are wanted; gives back the failures.
+    fn learn(&mut self, answers: Vec<(Name, Answer)>) -> Failures {
         self.latest.clear();
         let mut failures = HashMap::new();
         for (name, answer) in answers {

@@ -6,6 +6,7 @@ use std::thread;
 use openclaw_core::config::{AccessTarget, Config, Loaded, Places, ShieldMode};
 
 use super::build::{Builder, Built};
+use super::endpoints::Beside;
 use super::error::{Refused, Trouble};
 use super::state::Options;
 use crate::shield::pointless_blocks;
@@ -25,6 +26,7 @@ pub(super) async fn prepare(
     options: &Options,
     loaded: Loaded,
     builder: &mut Builder,
+    beside: &Beside,
 ) -> Result<Prepared, Refused> {
     let Loaded {
         mut config,
@@ -34,8 +36,9 @@ pub(super) async fn prepare(
     if !options.shield {
         config.shield.mode = ShieldMode::Off;
     }
+    beside.overlay.apply(&mut config);
     let refused = |troubles| Refused::placed(troubles, &places);
-    let built = builder.build(&config).await.map_err(refused)?;
+    let built = builder.build(&config, beside).await.map_err(refused)?;
     let output = open_log(&config.log.access.to).map_err(|trouble| refused(vec![trouble]))?;
     let warnings = warnings.iter().map(ToString::to_string);
     let warnings = warnings

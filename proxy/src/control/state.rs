@@ -9,11 +9,11 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use openclaw_core::config::{Loaded, Prefix};
-use openclaw_core::route::Router;
 use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::time::timeout;
 
 use super::build::Builder;
+use super::endpoints::Beside;
 use super::error::{ControlError, Refused};
 use super::load::{self, Origin};
 use super::log::LevelSwitch;
@@ -67,7 +67,7 @@ pub struct Control {
     pub(super) options: Options,
     pub(super) started: SystemTime,
     level: LevelSwitch,
-    builder: Mutex<Builder>,
+    pub(super) builder: Mutex<Builder>,
     pub(super) snapshot: RefCell<Arc<Snapshot>>,
     pub(super) certificates: RefCell<Vec<(Arc<str>, CertificateFacts)>>,
     bound: RefCell<Bound>,
@@ -76,6 +76,10 @@ pub struct Control {
     pub(super) worker_count: usize,
     access_log: RefCell<Option<AccessWriter>>,
     pub(super) draining: Cell<Option<Duration>>,
+    /// What serves beside the file.
+    pub(super) beside: RefCell<Beside>,
+    /// Registries have found something else.
+    pub(super) discovered: Notify,
     /// Whether names of endpoints have no address.
     pub(super) unresolved: Cell<bool>,
     /// Wakes the main task when a stop is asked for.
@@ -106,7 +110,8 @@ impl Control {
         level: LevelSwitch,
     ) -> Result<Rc<Self>, ControlError> {
         let mut builder = Builder::default();
-        let prepared = prepare(&options, loaded, &mut builder)
+        let beside = Beside::default();
+        let prepared = prepare(&options, loaded, &mut builder, &beside)
             .await
             .map_err(ControlError::Refused)?;
         let Prepared {
@@ -149,6 +154,8 @@ impl Control {
             worker_count,
             access_log: RefCell::new(Some(access_log)),
             draining: Cell::new(None),
+            beside: RefCell::new(beside),
+            discovered: Notify::new(),
             unresolved: Cell::new(unresolved),
             stop: Notify::new(),
             shield,
@@ -189,13 +196,16 @@ impl Control {
     }
 
     async fn replace(&self, builder: &mut Builder) -> Result<Taken, Refused> {
+        let loaded = load::load(&self.options.origin)?;
+        let mut beside = self.beside.borrow().clone();
+        beside.overlay = beside.overlay.after_reload();
         let Prepared {
             mut config,
             built,
             output,
             mut warnings,
             places,
-        } = prepare(&self.options, load::load(&self.options.origin)?, builder).await?;
+        } = prepare(&self.options, loaded, builder, &beside).await?;
         let old = Arc::clone(&self.snapshot.borrow());
         warnings.extend(kept_until_restart(&old.config, &config, self.worker_count));
         let bound = self.bound.borrow().clone();
@@ -219,6 +229,7 @@ impl Control {
             autoban.follow(&snapshot.config.autoban);
         }
         *self.bound.borrow_mut() = bound;
+        self.beside.borrow_mut().overlay = beside.overlay;
         *self.snapshot.borrow_mut() = Arc::clone(&snapshot);
         warnings.extend(self.hand_over(&snapshot, sockets).await);
         warnings.extend(super::shield::follow(self, snapshot).await);
@@ -229,7 +240,7 @@ impl Control {
     }
 
     /// Gives a snapshot to every worker and waits until they serve from it; tells who does not.
-    async fn hand_over(
+    pub(super) async fn hand_over(
         &self,
         snapshot: &Arc<Snapshot>,
         sockets: Vec<Vec<BoundSocket>>,
@@ -255,32 +266,6 @@ impl Control {
             }
         }
         late
-    }
-
-    /// Asks anew for the names of endpoints, and serves from what came of it.
-    pub(super) async fn resolve_again(&self) {
-        let mut builder = self.builder.lock().await;
-        let old = self.snapshot();
-        let resolved = builder.upstreams(&old.config.upstreams).await;
-        builder.taken();
-        self.unresolved.set(!resolved.unresolved.is_empty());
-        if resolved.upstreams == old.upstreams {
-            return;
-        }
-        let snapshot = Arc::new(Snapshot {
-            generation: old.generation,
-            config: old.config.clone(),
-            router: Router::new(&old.config.routes),
-            listeners: old.listeners.clone(),
-            upstreams: resolved.upstreams,
-            limits: old.limits.clone(),
-        });
-        *self.snapshot.borrow_mut() = Arc::clone(&snapshot);
-        tracing::info!("names of endpoints that had no address have been resolved");
-        let no_sockets = (0..self.worker_count).map(|_| Vec::new()).collect();
-        for warning in self.hand_over(&snapshot, no_sockets).await {
-            tracing::warn!("{warning}");
-        }
     }
 
     /// The file may have been rotated, whatever is wrong with the configuration.

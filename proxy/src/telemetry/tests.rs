@@ -43,6 +43,8 @@ fn snapshot(listeners: &[&str], routes: &[&str], upstreams: &[(&str, &[&str])]) 
                 address: label.parse().unwrap(),
                 weight: 1,
                 label: (*label).into(),
+                origin: openclaw_core::overlay::Origin::File(0),
+                is_draining: false,
                 standing: std::sync::Arc::default(),
             })
             .collect(),

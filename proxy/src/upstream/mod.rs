@@ -110,7 +110,7 @@ impl Upstream {
             .zip(&setup.endpoints)
             .map(|(name, endpoint)| Member {
                 name,
-                weight: endpoint.weight,
+                weight: endpoint.share(),
             })
             .collect();
         Self {

@@ -27,6 +27,8 @@ fn upstream(keepalive: usize, addresses: &[SocketAddr], former: Option<&Upstream
         address: *address,
         weight: 1,
         label: address.to_string().into(),
+        origin: openclaw_core::overlay::Origin::File(0),
+        is_draining: false,
         standing: Arc::default(),
     });
     let setup = UpstreamSetup {
