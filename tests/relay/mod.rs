@@ -1,6 +1,7 @@
 //! Listeners that forward bytes.
 
 mod tcp;
+mod tls;
 
 use std::net::SocketAddr;
 

@@ -11,6 +11,7 @@ pub mod certificates;
 pub mod config;
 pub mod country;
 pub mod health;
+pub mod hello;
 pub mod limit;
 pub mod message;
 pub mod overlay;

@@ -8,7 +8,6 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use openclaw_core::config::Mode;
 use openclaw_core::reason::Reason;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -108,7 +107,7 @@ fn admit(local: &Rc<Local>, listening: &Listening, tcp: TcpStream, peer: SocketA
     let _ = tcp.set_nodelay(true);
     let open = Open::new(local.clone(), terms.slot, Some(permit), address);
     let key = open.key;
-    let known: Knowing = if let Mode::Tcp(_) = &terms.config.mode {
+    let known: Knowing = if !terms.config.mode.is_http() {
         Box::pin(forward(
             local.clone(),
             open.cut.clone(),

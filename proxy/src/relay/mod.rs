@@ -5,6 +5,7 @@ mod connect;
 mod direction;
 mod session;
 mod tcp;
+mod tls;
 
 use std::rc::Rc;
 
@@ -22,7 +23,8 @@ pub async fn serve(local: Rc<Local>, inbound: Inbound, tcp: TcpStream) {
     let client = Client::new(tcp);
     match &listener.mode {
         Mode::Tcp(targets) => tcp::tcp(local, inbound, targets, client).await,
-        // Requests are the exchange's.
-        Mode::Http => {}
+        Mode::Tls(names) => tls::tls(local, inbound, names, client).await,
+        // Requests are the exchange's, and datagrams do not come as connections.
+        Mode::Http | Mode::Udp(_) => {}
     }
 }

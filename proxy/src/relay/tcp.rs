@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use super::connect::{Onward, connect};
 use super::direction::{Broken, Direction};
 use super::session::{Inbound, Session};
-use crate::exchange::context::Local;
+use crate::exchange::context::{Local, Serving};
 use crate::time::Deadline;
 use crate::upstream::Connection;
 
@@ -22,21 +22,31 @@ use crate::upstream::Connection;
 pub(super) async fn tcp(local: Rc<Local>, inbound: Inbound, targets: &[Target], client: Client) {
     let index = pick_target(targets, local.random.borrow_mut().u32(..));
     let session = Session::new(Rc::clone(&local), inbound.clone());
-    forward(local, inbound, index, client, Vec::new(), session).await;
+    let onwards = Onwards {
+        serving: local.serving(),
+        upstream: index,
+    };
+    forward(local, inbound, onwards, client, Vec::new(), session).await;
 }
 
-/// The same for one of which `early` was read already, to the upstream at `index`.
+/// Where a connection goes.
+pub(super) struct Onwards {
+    pub(super) serving: Rc<Serving>,
+    /// Index into its upstreams.
+    pub(super) upstream: usize,
+}
+
+/// The same for one of which `early` was read already.
 pub(super) async fn forward(
     local: Rc<Local>,
     inbound: Inbound,
-    index: usize,
+    Onwards { serving, upstream }: Onwards,
     client: Client,
     early: Vec<u8>,
     mut session: Session,
 ) {
     let deadline = Deadline::new(&local.wheel);
-    let serving = local.serving();
-    let Some(upstream) = serving.upstreams.get(index) else {
+    let Some(upstream) = serving.upstreams.get(upstream) else {
         return;
     };
     let onward = connect(&local, upstream, inbound.accepted, &deadline, &mut session).await;

@@ -23,6 +23,10 @@ impl Ports {
         for listener in &config.listeners {
             let bound = listener.bind.iter().map(std::net::SocketAddr::port);
             for port in bound.filter(|port| *port != 0) {
+                if listener.mode.is_udp() {
+                    ports.udp.insert(port);
+                    continue;
+                }
                 ports.tcp.insert(port);
                 if listener.protocols.h3 {
                     ports.udp.insert(port);

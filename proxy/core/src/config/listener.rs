@@ -52,6 +52,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
         ),
         relay::MODE,
         relay::TO,
+        relay::SNI,
         Key::optional(
             "protocols",
             "list of words",
@@ -110,7 +111,6 @@ pub(super) static KEYS: keys::Section = keys::Section {
         ),
     ],
     later: &[
-        ("sni", "forwarding by server name (`sni`)"),
         ("proxy_protocol", "the PROXY protocol (`proxy_protocol`)"),
     ],
 };

@@ -58,7 +58,7 @@ pub use matcher::{HostPattern, Matcher, PathPattern};
 pub use places::Places;
 pub use problem::{Complaint, Location, Problem, Problems, Severity};
 pub use reference::reference;
-pub use relay::Mode;
+pub use relay::{Mode, NameTarget, ServerNames};
 pub use respond::{Respond, WELCOME};
 pub use route::{Action, Redirect, Route, Target};
 pub use schema::schema;

@@ -1,11 +1,13 @@
-//! Listeners that forward bytes: `mode` and `to` of `[listener.NAME]`.
+//! Listeners that forward bytes: `mode`, `to` and `sni` of `[listener.NAME]`.
 
 use std::time::Duration;
 
-use super::keys::Key;
+use super::keys::{self, Key};
+use super::matcher::{self, HostPattern};
 use super::problem::Complaint;
-use super::reader::Section;
+use super::reader::{Section, Unread};
 use super::route::{self, Target};
+use super::tree::{self, Entry, Node, Value};
 use super::values;
 
 /// What becomes of a connection.
@@ -15,24 +17,68 @@ pub enum Mode {
     Http,
     /// Its bytes go to one of these upstreams.
     Tcp(Vec<Target>),
+    /// The same, by the name that the client asks for in its TLS handshake.
+    Tls(ServerNames),
+    /// Datagrams of one client are a session, which goes to one of these upstreams.
+    Udp(Vec<Target>),
+}
+
+/// Which upstream a server name leads to.
+#[derive(Clone, Debug)]
+pub struct ServerNames(Vec<(Option<HostPattern>, Vec<NameTarget>)>);
+
+/// Where clients go that ask for a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameTarget {
+    /// Index into `Config::upstreams`.
+    pub upstream: usize,
+    /// The protocols of which the client must offer one (RFC 7301); empty: any client.
+    pub alpn: Vec<String>,
 }
 
 /// Silence that a forwarded connection survives, as nginx has it.
 const IDLE_TCP: Duration = Duration::from_mins(10);
+/// RFC 4787 §4.3 asks for two minutes at least.
+const IDLE_UDP: Duration = Duration::from_mins(2);
+
 pub(super) const MODE: Key = Key::default(
     "mode",
     "word",
     "\"http\"",
-    "What becomes of a connection: http, its requests are routed; tcp, its bytes go `to` an upstream.",
+    "What becomes of a connection: http, its requests are routed; tcp, its bytes go `to` an upstream; tls, they do so untouched, by the server name of the handshake (`sni`); udp, datagrams of a client go `to` one endpoint. All but http have no routes.",
 );
 
 pub(super) const TO: Key = Key::optional(
     "to",
     "upstream",
     "\"app\"",
-    "Where a listener of mode tcp forwards to: an upstream, or several with weights: [{ upstream = \"a\", weight = 9 }, { upstream = \"b\" }].",
+    "Where a listener of mode tcp or udp forwards to: an upstream, or several with weights: [{ upstream = \"a\", weight = 9 }, { upstream = \"b\" }].",
 )
 .fields(&route::TARGET);
+
+pub(super) const SNI: Key = Key::optional(
+    "sni",
+    "table of upstreams",
+    "{ \"a.example.com\" = \"app\", \"*.example.com\" = \"app\", \"*\" = \"app\" }",
+    "Where a listener of mode tls forwards to, by the server name that the client asks for: exact, then the longest wildcard, then \"*\", which takes clients that name none as well; without it they are refused. A list goes by the protocols that the client offers: [{ upstream = \"acme\", alpn = [\"acme-tls/1\"] }, \"app\"].",
+)
+.fields(&NAME);
+
+static NAME: keys::Section = keys::Section {
+    name: "listener.sni",
+    doc: "An upstream for clients that offer certain protocols.",
+    keys: &[
+        Key::required("upstream", "upstream", "\"app\"", "The upstream."),
+        Key::default(
+            "alpn",
+            "list of words",
+            "[]",
+            "The client must offer one of these protocols (ALPN). Empty: any client.",
+        )
+        .example("[\"h2\", \"http/1.1\"]"),
+    ],
+    later: &[],
+};
 
 #[derive(Clone, Copy, PartialEq)]
 enum Word {
@@ -48,6 +94,8 @@ impl Mode {
         match self {
             Self::Http => "http",
             Self::Tcp(_) => "tcp",
+            Self::Tls(_) => "tls",
+            Self::Udp(_) => "udp",
         }
     }
 
@@ -55,11 +103,18 @@ impl Mode {
         matches!(self, Self::Http)
     }
 
+    pub fn is_udp(&self) -> bool {
+        matches!(self, Self::Udp(_))
+    }
+
     /// The upstreams that it forwards to, some perhaps several times.
     pub fn upstreams(&self) -> Vec<usize> {
         match self {
             Self::Http => Vec::new(),
-            Self::Tcp(targets) => targets.iter().map(|target| target.upstream).collect(),
+            Self::Tcp(targets) | Self::Udp(targets) => {
+                targets.iter().map(|target| target.upstream).collect()
+            }
+            Self::Tls(names) => names.targets().map(|target| target.upstream).collect(),
         }
     }
 
@@ -67,8 +122,38 @@ impl Mode {
     pub(super) fn idle_timeout(&self) -> Option<Duration> {
         match self {
             Self::Http => None,
-            Self::Tcp(_) => Some(IDLE_TCP),
+            Self::Tcp(_) | Self::Tls(_) => Some(IDLE_TCP),
+            Self::Udp(_) => Some(IDLE_UDP),
         }
+    }
+}
+
+impl ServerNames {
+    fn targets(&self) -> impl Iterator<Item = &NameTarget> {
+        self.0.iter().flat_map(|(_, targets)| targets)
+    }
+
+    /// The upstream for a client that asks for `name`, in lower case, and offers protocols, of which `offers` tells whether one is
+    /// among them.
+    pub fn find(&self, name: Option<&str>, offers: impl Fn(&str) -> bool) -> Option<usize> {
+        let fits = |target: &&NameTarget| {
+            target.alpn.is_empty() || target.alpn.iter().any(|protocol| offers(protocol))
+        };
+        let rank = |pattern: &Option<HostPattern>| match (pattern, name) {
+            (None, _) => Some(0),
+            (Some(_), None) => None,
+            (Some(HostPattern::Exact(exact)), Some(name)) => (exact == name).then_some(usize::MAX),
+            (Some(HostPattern::Suffix(suffix)), Some(name)) => {
+                let is_below = name.len() > suffix.len() && name.ends_with(suffix.as_str());
+                is_below.then_some(suffix.len())
+            }
+        };
+        let ranked = self.0.iter().filter_map(|(pattern, targets)| {
+            Some((rank(pattern)?, targets.iter().find(fits)?.upstream))
+        });
+        ranked
+            .max_by_key(|(rank, _)| *rank)
+            .map(|(_, upstream)| upstream)
     }
 }
 
@@ -106,8 +191,11 @@ pub(super) fn read(section: &Section<'_>, upstreams: &[String]) -> Option<Mode> 
     let to = section
         .items("to")
         .and_then(|items| route::read_targets(section, items, upstreams));
+    let sni = section
+        .value("sni", |node| Ok(node.clone()))
+        .and_then(|node| read_names(section, &node, upstreams));
     let word = word?;
-    if matches!(word, Word::Tls | Word::Udp) {
+    if word == Word::Udp {
         let complaint = Complaint::new(format!(
             "this version does not support listeners of mode `{}`",
             word.text()
@@ -119,7 +207,8 @@ pub(super) fn read(section: &Section<'_>, upstreams: &[String]) -> Option<Mode> 
     match word {
         Word::Http => Some(Mode::Http),
         Word::Tcp => to.map(Mode::Tcp),
-        Word::Udp | Word::Tls => None,
+        Word::Udp => to.map(Mode::Udp),
+        Word::Tls => sni.map(Mode::Tls),
     }
 }
 
@@ -133,8 +222,9 @@ fn check_keys(section: &Section<'_>, word: Word) {
         "max_header",
     ];
     let strangers: &[&str] = match word {
-        Word::Http | Word::Tls => &["to"],
-        Word::Tcp | Word::Udp => &["header_timeout"],
+        Word::Http => &["to", "sni"],
+        Word::Tcp | Word::Udp => &["sni", "header_timeout"],
+        Word::Tls => &["to"],
     };
     let of_http = http.iter().filter(|_| word != Word::Http);
     for key in of_http.chain(strangers) {
@@ -168,6 +258,11 @@ fn check_keys(section: &Section<'_>, word: Word) {
 fn instead(key: &str, word: Word) -> &'static str {
     match (key, word) {
         ("to", Word::Http) => "routes say where requests go; or write mode = \"tcp\"",
+        ("sni", Word::Http) => {
+            "`tls` picks certificates by name; to forward TLS unread write mode = \"tls\""
+        }
+        ("to", _) => "write sni = { \"*\" = \"UPSTREAM\" }, or mode = \"tcp\"",
+        ("sni", _) => "write mode = \"tls\"",
         ("header_timeout", _) => "no head is read; `idle_timeout` bounds silence",
         ("tls", _) => "bytes are forwarded as they come; mode = \"http\" ends TLS here",
         _ => "it is for mode = \"http\"",
@@ -183,4 +278,81 @@ impl Word {
             Self::Udp => "udp",
         }
     }
+}
+
+fn read_names(section: &Section<'_>, node: &Node, upstreams: &[String]) -> Option<ServerNames> {
+    let path = section.key_path("sni");
+    let entries = section.parse(&path, node, |node| {
+        let Value::Table(entries) = &node.value else {
+            return Err(values::expected("a table of server names", node));
+        };
+        if entries.is_empty() {
+            return Err(Complaint::new("this table names no upstream").into());
+        }
+        Ok(entries.clone())
+    })?;
+    let read: Vec<_> = entries
+        .iter()
+        .map(|entry| read_name(section, &tree::join(&path, &entry.key), entry, upstreams))
+        .collect();
+    read.into_iter().collect::<Option<_>>().map(ServerNames)
+}
+
+fn read_name(
+    section: &Section<'_>,
+    path: &str,
+    entry: &Entry,
+    upstreams: &[String],
+) -> Option<(Option<HostPattern>, Vec<NameTarget>)> {
+    let pattern = matcher::host_pattern(&entry.key);
+    if let Err(complaint) = &pattern {
+        section.reader.report(entry.place, path, complaint.clone());
+    }
+    let of = |path: &str, node: &Node| read_target(section, path, node, upstreams);
+    let targets: Vec<Option<NameTarget>> = if let Value::Array(items) = &entry.node.value {
+        if items.is_empty() {
+            let complaint = Complaint::new("this list names no upstream");
+            section.reader.report(entry.node.place, path, complaint);
+            return None;
+        }
+        let items = items.iter().enumerate();
+        items
+            .map(|(index, node)| of(&format!("{path}[{index}]"), node))
+            .collect()
+    } else {
+        vec![of(path, &entry.node)]
+    };
+    let targets = targets.into_iter().collect::<Option<_>>();
+    Some((pattern.ok()?, targets?))
+}
+
+fn read_target(
+    section: &Section<'_>,
+    path: &str,
+    node: &Node,
+    upstreams: &[String],
+) -> Option<NameTarget> {
+    let find = |node: &Node| route::find_upstream(values::string(node)?, upstreams);
+    let Value::Table(table) = &node.value else {
+        let upstream = section.parse(path, node, find)?;
+        let alpn = Vec::new();
+        return Some(NameTarget { upstream, alpn });
+    };
+    let path = path.to_owned();
+    let section = Section::open(section.reader, &NAME, path, node.place, table.clone());
+    let upstream = section.value("upstream", find);
+    let alpn = section.list("alpn", protocol);
+    Some(NameTarget {
+        upstream: upstream?,
+        alpn: alpn?,
+    })
+}
+
+/// RFC 7301 §3.1: 1 to 255 bytes.
+fn protocol(node: &Node) -> Result<String, Unread> {
+    let text = values::text(node)?;
+    if text.len() > 255 {
+        return Err(Complaint::new("a protocol has at most 255 bytes").into());
+    }
+    Ok(text)
 }

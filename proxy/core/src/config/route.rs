@@ -253,7 +253,7 @@ fn read_target(section: &Section<'_>, item: Item, upstreams: &[String]) -> Optio
     })
 }
 
-fn find_upstream(name: &str, upstreams: &[String]) -> Result<usize, Unread> {
+pub(super) fn find_upstream(name: &str, upstreams: &[String]) -> Result<usize, Unread> {
     upstreams
         .iter()
         .position(|upstream| upstream == name)

@@ -47,6 +47,87 @@ fn bytes_go_to_an_upstream_or_to_several_by_weight() {
     assert_eq!(one.idle_timeout, Duration::from_secs(5));
 }
 
+/// The upstream for a client, by its name.
+fn leads(names: &str, name: Option<&str>, offered: &[&str]) -> Option<String> {
+    let config = accepted(&listener(&format!("mode = \"tls\"\nsni = {{ {names} }}")));
+    let Mode::Tls(names) = &config.listeners[0].mode else {
+        panic!("not of mode tls");
+    };
+    let upstream = names.find(name, |protocol| offered.contains(&protocol))?;
+    Some(config.upstreams[upstream].name.to_string())
+}
+
+#[test]
+fn a_server_name_leads_to_an_upstream() {
+    let exact_first = "\"*\" = \"spare\", \"*.a.test\" = \"spare\", \"B.a.test\" = \"db\"";
+    let longest = "\"*.test\" = \"spare\", \"*.a.test\" = \"db\"";
+    let by_protocol = "\"a.test\" = [{ upstream = \"spare\", alpn = \"acme-tls/1\" }, \"db\"]";
+    let only = "\"a.test\" = { upstream = \"db\", alpn = [\"h2\", \"http/1.1\"] }";
+    for (names, name, offered, expected) in [
+        (exact_first, Some("b.a.test"), &[][..], Some("db")),
+        (exact_first, Some("c.a.test"), &[], Some("spare")),
+        (exact_first, None, &[], Some("spare")),
+        (longest, Some("x.y.a.test"), &[], Some("db")),
+        (longest, Some("b.test"), &[], Some("spare")),
+        (longest, Some("test"), &[], None),
+        (longest, None, &[], None),
+        (by_protocol, Some("a.test"), &["acme-tls/1"], Some("spare")),
+        (by_protocol, Some("a.test"), &["h2"], Some("db")),
+        (only, Some("a.test"), &["http/1.1"], Some("db")),
+        (only, Some("a.test"), &["h3"], None),
+        (only, Some("a.test"), &[], None),
+    ] {
+        let found = leads(names, name, offered);
+        assert_eq!(found.as_deref(), expected, "{names} {name:?} {offered:?}");
+    }
+}
+
+#[test]
+fn names_without_sense_are_refused() {
+    let sni = |names: &str, message: &str, hint: &str| {
+        check(&format!("mode = \"tls\"\nsni = {names}"), message, hint);
+    };
+    check("mode = \"tls\"", "needs `sni`", "UPSTREAM");
+    check(
+        "mode = \"tls\"\nto = \"db\"\nsni = { \"*\" = \"db\" }",
+        "`to` means nothing",
+        "sni =",
+    );
+    check(
+        "sni = { \"*\" = \"db\" }",
+        "`sni` means nothing on a listener of mode `http`",
+        "mode = \"tls\"",
+    );
+    sni("{}", "names no upstream", "");
+    sni("\"db\"", "expected a table of server names", "");
+    sni("{ \"*\" = [] }", "names no upstream", "");
+    sni(
+        "{ \"a b\" = \"db\" }",
+        "`a b` is not a host name",
+        "*.example.com",
+    );
+    sni(
+        "{ \"*\" = \"dv\" }",
+        "there is no upstream `dv`",
+        "did you mean `db`?",
+    );
+    sni(
+        "{ \"*\" = { upstream = \"db\", protocols = [\"h2\"] } }",
+        "unknown key `protocols`",
+        "",
+    );
+    sni(
+        "{ \"*\" = { alpn = [\"h2\"] } }",
+        "missing key `upstream`",
+        "",
+    );
+    sni(
+        "{ \"*\" = { upstream = \"db\", alpn = [\"\"] } }",
+        "must not be empty",
+        "",
+    );
+}
+
 #[test]
 fn what_is_probably_not_meant_is_told() {
     let told = |text: &str| -> Vec<String> {
