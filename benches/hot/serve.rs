@@ -5,5 +5,5 @@
     reason = "a part of the program, of which some functions are asked"
 )]
 
-#[path = "../../proxy/src/serve/compression/integer.rs"]
+#[path = "../../proxy/src/serve/compression/write.rs"]
 pub(crate) mod compression;

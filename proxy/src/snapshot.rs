@@ -1,5 +1,6 @@
 //! A configuration made ready to serve: compiled once by the control plane, immutable, shared by all workers.
 
+mod queue;
 mod standing;
 
 use std::collections::HashMap;
@@ -13,6 +14,7 @@ use openclaw_core::config::Config;
 use openclaw_core::limit::Table;
 use openclaw_core::overlay::Origin;
 
+pub use self::queue::{Queue, Waiter};
 pub use self::standing::{Standing, UnderWay};
 
 /// What every worker serves from until the next one arrives.
@@ -48,9 +50,11 @@ pub struct TlsSetup {
 }
 
 /// An upstream with its names resolved.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct UpstreamSetup {
     pub endpoints: Vec<ResolvedEndpoint>,
+    /// Goes on from snapshot to snapshot while the upstream keeps its name.
+    pub queue: Arc<Queue>,
 }
 
 /// What a limit counts with. It goes on from snapshot to snapshot while the route keeps its name.
@@ -103,6 +107,15 @@ impl PartialEq for ResolvedEndpoint {
 }
 
 impl Eq for ResolvedEndpoint {}
+
+/// The same if its endpoints are; who waits for them is no difference.
+impl PartialEq for UpstreamSetup {
+    fn eq(&self, other: &Self) -> bool {
+        self.endpoints == other.endpoints
+    }
+}
+
+impl Eq for UpstreamSetup {}
 
 impl ResolvedEndpoint {
     /// The weight that a choice goes by.

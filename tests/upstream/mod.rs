@@ -2,11 +2,12 @@
 
 mod balance;
 mod health;
+mod queue;
 
 use std::net::SocketAddr;
 
 use crate::control::address;
-use crate::support::{Origin, Proxy, RawClient};
+use crate::support::{Origin, Proxy, RawClient, wait_until};
 
 /// The proxy with two workers in front of several origins.
 struct Group {
@@ -33,6 +34,12 @@ impl Group {
         RawClient::connect(self.proxy.metrics())
             .exchange(request)
             .text()
+    }
+
+    /// Waits until so many requests wait for an endpoint.
+    fn wait_for_queue(&self, count: usize) {
+        let line = format!("openclaw_upstream_waiting{{upstream=\"app\"}} {count}\n");
+        wait_until(&line, || self.metrics().contains(&line));
     }
 
     fn stderr(&self) -> String {

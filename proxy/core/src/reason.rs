@@ -36,6 +36,7 @@ pub enum Reason {
     UpstreamBadResponse,
     UpstreamUnhealthy,
     UpstreamProtocol,
+    UpstreamSaturated,
 }
 
 /// Who has to do something about a refusal.
@@ -121,6 +122,7 @@ table! {
     UpstreamBadResponse, "upstream.bad_response", Origin, "The endpoint's answer breaks HTTP: framing, head size or field syntax.", "Look at the origin; the log has the first fault.";
     UpstreamUnhealthy, "upstream.unhealthy", Origin, "No endpoint of the upstream is usable.", "Does one of its endpoints have an address, and a weight above 0?";
     UpstreamProtocol, "upstream.protocol", Operator, "The endpoints speak HTTP/2, over which this build opens no WebSocket.", "Send WebSocket by a route of its own to an upstream with `protocol = \"h1\"`.";
+    UpstreamSaturated, "upstream.saturated", Policy, "All endpoints of the upstream have as many requests as `max_connections` allows, and none had a place within `queue_timeout`, or `queue` others waited already (503).", "Add endpoints, or raise `max_connections` if they can take more.";
 }
 
 impl Reason {

@@ -17,7 +17,7 @@ use super::endpoints::{Beside, Standings};
 use super::error::Trouble;
 use super::names::{Ask, Names};
 use crate::listener::quic;
-use crate::snapshot::{LimitSetup, ListenerSetup, Permits, TlsSetup, UpstreamSetup};
+use crate::snapshot::{LimitSetup, ListenerSetup, Permits, Queue, TlsSetup, UpstreamSetup};
 use crate::tls::{CertificateFacts, Keeper, Validity};
 
 /// What builds need again and again.
@@ -32,6 +32,8 @@ pub(super) struct Builder {
     limits: HashMap<Arc<str>, LimitSetup>,
     pub(super) names: Names,
     pub(super) standings: Standings,
+    /// By upstream.
+    pub(super) queues: HashMap<Arc<str>, Arc<Queue>>,
 }
 
 /// All of a snapshot that does not depend on the sockets.

@@ -54,6 +54,7 @@ impl Builder {
             .await;
         let mut resolved = Resolved::default();
         let mut standings = Standings::new();
+        let mut queues = HashMap::new();
         for (upstream, members) in upstreams.iter().zip(members) {
             let mut endpoints = Vec::new();
             for member in members {
@@ -76,9 +77,12 @@ impl Builder {
                     });
                 }
             }
-            resolved.upstreams.push(UpstreamSetup { endpoints });
+            let queue = self.queues.remove(&upstream.name).unwrap_or_default();
+            queues.insert(Arc::clone(&upstream.name), Arc::clone(&queue));
+            resolved.upstreams.push(UpstreamSetup { endpoints, queue });
         }
         self.standings = standings;
+        self.queues = queues;
         resolved
     }
 

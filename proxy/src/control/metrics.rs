@@ -46,6 +46,12 @@ pub(super) async fn page(control: &Control) -> String {
         }
     }
     summary.render(&mut text);
+    for (upstream, setup) in snapshot.config.upstreams.iter().zip(&snapshot.upstreams) {
+        if upstream.max_connections.is_some() {
+            let waiting = setup.queue.waiting();
+            text.sample(&metrics::UPSTREAM_WAITING, &[&upstream.name], waiting);
+        }
+    }
     control.shield.collect(&mut text);
     if let Some(autoban) = &*control.autoban.borrow() {
         autoban.collect(&mut text);

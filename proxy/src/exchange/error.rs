@@ -38,6 +38,8 @@ pub(super) enum Error {
     Protocol,
     /// The upstream has no endpoint to offer.
     NoEndpoint,
+    /// All endpoints have as many exchanges as they may have.
+    Saturated,
     /// No connection to an endpoint; nothing was sent. `TimedOut` is ours as well as the kernel's.
     Connect(io::ErrorKind),
     /// The endpoint closed before the first byte of a response. `sent_body`: payload had been taken from the client.
@@ -115,6 +117,11 @@ impl Error {
                 Reason::UpstreamUnhealthy,
                 "the upstream has no endpoint",
             ),
+            Self::Saturated => fault(
+                503,
+                Reason::UpstreamSaturated,
+                "all endpoints have as many requests as max_connections allows",
+            ),
             Self::Connect(kind) => fault(502, Reason::UpstreamConnect, connect_detail(kind)),
             Self::Closed { .. } | Self::Unprocessed { .. } | Self::Reset | Self::Truncated => {
                 fault(502, Reason::UpstreamReset, self.broken_off())
@@ -185,6 +192,7 @@ impl Error {
             | Self::Protocol
             | Self::Unspeakable
             | Self::NoEndpoint
+            | Self::Saturated
             | Self::ClientTimeout
             | Self::TurnedAway(_)
             | Self::Filtered(_)
@@ -215,6 +223,7 @@ impl Error {
             | Self::NoRoute
             | Self::Protocol
             | Self::NoEndpoint
+            | Self::Saturated
             | Self::Truncated
             | Self::BadResponse(_)
             | Self::UpstreamTimeout

@@ -9,13 +9,14 @@ mod error;
 mod forward;
 mod head;
 mod prepare;
+mod queued;
 mod seen;
 mod stream_head;
 mod streamed;
+mod tries;
 mod watch;
 pub mod wire;
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -24,24 +25,21 @@ use openclaw_core::message::Fault;
 use openclaw_core::reason::Reason;
 
 pub use self::error::connect_detail;
+pub(crate) use self::prepare::protocol;
 pub use self::prepare::{Prepared, prepare, refuse, refuse_late};
 pub use self::seen::Seen;
 
-use self::attempt::{Attempt, Failure};
 use self::context::{Downstream, Local};
 use self::error::Error;
 use self::forward::Passage;
-use self::prepare::{Outbound, Plan};
+use self::prepare::Plan;
+use self::tries::Tries;
 use self::watch::Limits;
 use self::wire::{Wire, WireError};
 use crate::filter::Allowance;
 use crate::telemetry::Record;
 use crate::time::Deadline;
-use crate::upstream::{Endpoint, Upstream};
-
-/// How often a kept connection that turned out dead is replaced, or a stream that was refused unseen is opened again,
-/// before that counts as a try.
-const STALE_TRIES: u32 = 3;
+use crate::upstream::Endpoint;
 
 /// What this proxy does to the fields of a response.
 #[derive(Clone, Copy, Debug)]
@@ -141,10 +139,15 @@ pub async fn run<W: Wire>(
                         allowance: prepared.allowance,
                         alt_svc: downstream.alt_svc.as_deref(),
                     };
-                    forward(
-                        local, downstream, upstream, outbound, edits, wire, deadline, story,
-                    )
-                    .await
+                    let limits = Limits {
+                        client: downstream.listener.idle_timeout,
+                        min_body_rate: downstream.listener.min_body_rate,
+                        upstream: upstream.config.response_timeout,
+                        tunnel: upstream.config.tunnel_timeout,
+                    };
+                    Tries::new(local, upstream, outbound, edits, (deadline, limits))
+                        .run(wire, story)
+                        .await
                 }
                 None => Some(Error::NoEndpoint.fault()),
             }
@@ -171,80 +174,6 @@ pub async fn run<W: Wire>(
         tell(local, downstream, fault, prepared, wire, deadline, story).await;
     }
     running.is_over = true;
-}
-
-/// Tries endpoints until one has answered or nothing may be tried any more.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the one place where all parts of an exchange meet"
-)]
-async fn forward<W: Wire>(
-    local: &Local,
-    downstream: &Downstream,
-    upstream: &Upstream,
-    outbound: &Outbound,
-    edits: Edits<'_>,
-    wire: &mut W,
-    deadline: &Deadline,
-    story: &mut Story,
-) -> Option<Fault> {
-    let limits = Limits {
-        client: downstream.listener.idle_timeout,
-        min_body_rate: downstream.listener.min_body_rate,
-        upstream: upstream.config.response_timeout,
-        tunnel: upstream.config.tunnel_timeout,
-    };
-    let mut tried: Vec<SocketAddr> = Vec::new();
-    let mut failure = None;
-    let mut stale = 0;
-    // The first try begins when the request was read: one look at the clock less.
-    let mut now = story.sent.unwrap_or_else(Instant::now);
-    loop {
-        let random = local.random.borrow_mut().u64(..);
-        let Some(endpoint) = upstream.choose(&tried, (outbound.key, random), now) else {
-            return Some(failure.unwrap_or(Error::NoEndpoint).fault());
-        };
-        story.endpoint = Some(endpoint.clone());
-        let _under_way = upstream.begin(&endpoint);
-        let attempt = Attempt {
-            local,
-            upstream,
-            endpoint: &endpoint,
-            outbound,
-            edits,
-            deadline,
-            limits,
-            may_reuse: stale < STALE_TRIES,
-        };
-        let error = match attempt.run(wire, &mut story.passage).await {
-            Ok(()) => {
-                let passage = &story.passage;
-                upstream.answered(&endpoint, now, passage.answered, passage.status);
-                return None;
-            }
-            Err(Failure { error, reused })
-                if (reused || (error.is_unprocessed() && stale < STALE_TRIES))
-                    && error.is_retriable(outbound.idempotent, reused) =>
-            {
-                stale += 1;
-                continue;
-            }
-            Err(Failure { error, .. }) => error,
-        };
-        if error.is_of_endpoint() {
-            upstream.failed(&endpoint, now.elapsed());
-        }
-        if !error.is_retriable(outbound.idempotent, false)
-            || story.retries >= upstream.config.retries
-        {
-            return Some(error.fault());
-        }
-        story.retries += 1;
-        failure = Some(error);
-        tried.push(endpoint.address);
-        now = Instant::now();
-        story.sent = Some(now);
-    }
 }
 
 /// Answers with a refusal if the client can still take one; otherwise makes sure that it sees no clean end.

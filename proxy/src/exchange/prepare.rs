@@ -322,7 +322,8 @@ fn stripped<'a>(target: &'a [u8], prefix: Option<&str>) -> Cow<'a, [u8]> {
     }
 }
 
-fn protocol(version: Version) -> &'static str {
+/// The name of a version, for logs.
+pub(crate) fn protocol(version: Version) -> &'static str {
     match version {
         Version::H10 => "HTTP/1.0",
         Version::H11 => "HTTP/1.1",

@@ -41,6 +41,12 @@ pub trait Wire {
     /// Waits for request body. After `End` it keeps answering `End`.
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyPart, WireError>>;
 
+    /// Ready when the client has gone, as far as that shows without taking anything from it. For an exchange that has
+    /// nothing else to ask of its client yet. A wire whose connection ends the exchange of a client that goes never says so.
+    fn poll_gone(&mut self, _cx: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+
     /// Payload that has arrived, without chunk framing or frame headers; stays until `consume`d.
     fn body(&self) -> &[u8];
 

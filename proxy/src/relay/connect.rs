@@ -2,6 +2,7 @@
 
 use std::io;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use openclaw_core::balance::Key;
@@ -14,7 +15,7 @@ use crate::exchange::context::{Accepted, Local};
 use crate::net::descriptors;
 use crate::snapshot::UnderWay;
 use crate::time::Deadline;
-use crate::upstream::{Connection, Endpoint, Upstream};
+use crate::upstream::{Choice, Chosen, Connection, Endpoint, NoPlace, Upstream};
 
 /// What a client's connection goes on over.
 #[derive(Debug)]
@@ -35,19 +36,35 @@ pub(super) async fn connect(
     session.leads_to(upstream);
     let key = balance_key(upstream.config.balance, accepted);
     let mut tried = Vec::new();
-    let mut failure = (
-        Reason::UpstreamUnhealthy,
-        "the upstream has no endpoint to offer",
-    );
+    let mut failure = None;
     loop {
         let random = local.random.borrow_mut().u64(..);
         let now = Instant::now();
-        let Some(endpoint) = upstream.choose(&tried, (key, random), now) else {
-            session.fail(failure.0, failure.1);
-            return None;
+        let choice = (key, random);
+        let chosen = match upstream.choose(&tried, choice, now) {
+            Choice::Endpoint(chosen) => Ok(chosen),
+            Choice::Nobody => Err(NoPlace::Nobody),
+            Choice::Full => {
+                // A client that goes meanwhile is noticed when it is its turn.
+                let stays = |_: &mut Context<'_>| Poll::Pending;
+                Box::pin(upstream.wait_for_place(&tried, choice, deadline, stays)).await
+            }
         };
+        let Chosen {
+            endpoint,
+            under_way,
+        } = match chosen {
+            Ok(chosen) => chosen,
+            Err(error) => {
+                // What came before says more.
+                let (reason, detail) = failure.unwrap_or(told(error));
+                session.fail(reason, detail);
+                return None;
+            }
+        };
+        // Waiting is no time of the endpoint's.
+        let now = Instant::now();
         session.endpoint = Some(Rc::clone(&endpoint));
-        let under_way = upstream.begin(&endpoint);
         match try_once(local, upstream, &endpoint, deadline).await {
             Ok(connection) => {
                 session.connected = Some(now.elapsed());
@@ -59,15 +76,29 @@ pub(super) async fn connect(
             }
             Err(error) => {
                 upstream.failed(&endpoint, now.elapsed());
-                failure = (Reason::UpstreamConnect, connect_detail(error.kind()));
+                let detail = connect_detail(error.kind());
+                failure = Some((Reason::UpstreamConnect, detail));
+                if session.retries >= upstream.config.retries {
+                    session.fail(Reason::UpstreamConnect, detail);
+                    return None;
+                }
             }
-        }
-        if session.retries >= upstream.config.retries {
-            session.fail(failure.0, failure.1);
-            return None;
         }
         session.retries += 1;
         tried.push(endpoint.address);
+    }
+}
+
+fn told(error: NoPlace) -> (Reason, &'static str) {
+    match error {
+        NoPlace::Nobody => (
+            Reason::UpstreamUnhealthy,
+            "the upstream has no endpoint to offer",
+        ),
+        NoPlace::Saturated | NoPlace::Gone => (
+            Reason::UpstreamSaturated,
+            "no endpoint had room within queue_timeout",
+        ),
     }
 }
 

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use openclaw_core::balance::{Latency, Load};
 use openclaw_core::health::{Circuit, Rules};
 
+use super::queue::Queue;
+
 /// Read on the request path without a lock; the breaker's lock is taken only when something failed.
 #[derive(Debug)]
 pub struct Standing {
@@ -22,7 +24,11 @@ pub struct Standing {
 
 /// An exchange that an endpoint has to do with; over when dropped.
 #[derive(Debug)]
-pub struct UnderWay(Arc<Standing>);
+pub struct UnderWay {
+    standing: Arc<Standing>,
+    /// Where the endpoint takes only so many at once: how many, and who waits for that.
+    limit: Option<(u32, Arc<Queue>)>,
+}
 
 impl Default for Standing {
     fn default() -> Self {
@@ -47,7 +53,27 @@ impl Standing {
 
     pub fn begin(self: &Arc<Self>) -> UnderWay {
         self.active.fetch_add(1, Ordering::Relaxed);
-        UnderWay(Arc::clone(self))
+        UnderWay {
+            standing: Arc::clone(self),
+            limit: None,
+        }
+    }
+
+    /// The same while fewer than `max` are under way; `queue` has those who wait for the place.
+    pub fn enter(self: &Arc<Self>, max: u32, queue: &Arc<Queue>) -> Option<UnderWay> {
+        let more = |active| (active < max).then_some(active + 1);
+        self.active
+            .try_update(Ordering::SeqCst, Ordering::SeqCst, more)
+            .is_ok()
+            .then(|| UnderWay {
+                standing: Arc::clone(self),
+                limit: Some((max, Arc::clone(queue))),
+            })
+    }
+
+    /// Exchanges under way, where they are counted.
+    pub fn active(&self) -> u32 {
+        self.active.load(Ordering::SeqCst)
     }
 
     /// Counts the time to an answer, or to the failure that came in its place. Of two workers at the same moment one may be
@@ -120,8 +146,21 @@ impl Standing {
     }
 }
 
+impl UnderWay {
+    /// Whose it is.
+    pub fn standing(&self) -> &Arc<Standing> {
+        &self.standing
+    }
+}
+
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.active.fetch_sub(1, Ordering::Relaxed);
+        // Before the look at the queue: who joins it looks at the places afterwards, so one of the two sees the other.
+        self.standing.active.fetch_sub(1, Ordering::SeqCst);
+        if let Some((max, queue)) = &self.limit
+            && queue.waiting() > 0
+        {
+            queue.offer(&self.standing, *max);
+        }
     }
 }

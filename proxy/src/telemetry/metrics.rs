@@ -68,6 +68,7 @@ metrics! {
     UPSTREAM_REQUESTS_TOTAL Counter "openclaw_upstream_requests_total" "" ["upstream", "endpoint", "code"] "Requests sent to an endpoint, by the class of its answer; `none` when there was no usable answer.";
     UPSTREAM_CONNECTS_TOTAL Counter "openclaw_upstream_connects_total" "" ["upstream", "endpoint", "result"] "Connections tried to an endpoint; result is ok or failed.";
     UPSTREAM_RETRIES_TOTAL Counter "openclaw_upstream_retries_total" "" ["upstream"] "Requests sent again after the first attempt failed.";
+    UPSTREAM_WAITING Gauge "openclaw_upstream_waiting" "" ["upstream"] "Requests that wait for an endpoint to have room, where `max_connections` says how much that is.";
     UPSTREAM_RESPONSE_TIME Histogram "openclaw_upstream_response_seconds" "seconds" ["upstream", "endpoint"] "From a request being sent to the head of the response.";
     XDP_PACKETS Counter "openclaw_xdp_packets_total" "" ["interface", "verdict", "reason"] "Packets that the shield's kernel program decided, by reason code. `other` stands for interfaces beyond fifteen and for members of a bond.";
     XDP_BYTES Counter "openclaw_xdp_bytes_total" "bytes" ["interface", "verdict", "reason"] "Bytes of the packets that the shield's kernel program decided.";

@@ -48,6 +48,7 @@ fn snapshot(listeners: &[&str], routes: &[&str], upstreams: &[(&str, &[&str])]) 
                 standing: std::sync::Arc::default(),
             })
             .collect(),
+        ..UpstreamSetup::default()
     });
     Snapshot {
         generation: 1,

@@ -1,6 +1,8 @@
 //! Connections to endpoints: who is next, the idle ones kept by this worker, and new ones within their deadline.
 
+mod choice;
 mod streams;
+mod wait;
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -10,15 +12,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use openclaw_core::balance::{Balancer, Key, Load, Member, View};
+use openclaw_core::balance::{Balancer, Member};
 use openclaw_core::config::{self, Balance};
 use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
 
+pub use self::choice::{Choice, Chosen};
 use self::streams::Streams;
 pub use self::streams::{Lease, Room, Turn};
+pub use self::wait::NoPlace;
 use crate::net::descriptors;
-use crate::snapshot::{ResolvedEndpoint, Standing, UnderWay, UpstreamSetup};
+use crate::snapshot::{Queue, ResolvedEndpoint, Standing, UpstreamSetup};
 
 /// How long an endpoint that refused a connection is passed over while others are left.
 const PASS_OVER: Duration = Duration::from_secs(2);
@@ -31,7 +35,10 @@ pub struct Upstream {
     pub config: config::Upstream,
     pub slot: u32,
     pub endpoints: Vec<Rc<Endpoint>>,
+    /// Beside the endpoints.
+    weights: Vec<u32>,
     balancer: RefCell<Balancer>,
+    queue: Arc<Queue>,
     /// Idle connections of all endpoints together. Goes on from snapshot to snapshot, as they do.
     kept: Rc<Cell<usize>>,
 }
@@ -117,6 +124,8 @@ impl Upstream {
             config: config.clone(),
             slot,
             endpoints,
+            weights: members.iter().map(|member| member.weight).collect(),
+            queue: Arc::clone(&setup.queue),
             balancer: RefCell::new(Balancer::new(config.balance, &members, place)),
             kept,
         }
@@ -140,49 +149,12 @@ impl Upstream {
         }
     }
 
-    /// The balancer's next choice, leaving out those in `tried` and those whose breaker is open. While others are left it
-    /// leaves out those that took no connection just now, and those that probes call unwell; when probes call all of them
-    /// unwell, the probes are probably wrong.
-    pub fn choose(
-        &self,
-        tried: &[SocketAddr],
-        (key, random): (Key, u64),
-        now: Instant,
-    ) -> Option<Rc<Endpoint>> {
-        let mut balancer = self.balancer.borrow_mut();
-        let mut among = |among| {
-            let candidates = Candidates {
-                endpoints: &self.endpoints,
-                tried,
-                now,
-                among,
-            };
-            balancer.next(key, random, &candidates)
-        };
-        loop {
-            let index = among(Among::Fit)
-                .or_else(|| among(Among::Well))
-                .or_else(|| among(Among::All))?;
-            let endpoint = self.endpoints.get(index)?;
-            let rules = self.config.breaker.as_ref();
-            // Whoever loses the place of the one that tries finds the breaker open at the next look.
-            if rules.is_none_or(|rules| endpoint.standing.take(rules, now)) {
-                return Some(Rc::clone(endpoint));
-            }
-        }
-    }
-
     /// Whether the balancer goes by what endpoints have to do; only then is it counted, since workers share the counters.
     fn counts(&self) -> bool {
         match self.config.balance {
             Balance::LeastConnections | Balance::LeastTime | Balance::Random => true,
             Balance::RoundRobin | Balance::IpHash | Balance::UrlHash | Balance::Maglev => false,
         }
-    }
-
-    /// The endpoint has an exchange more, until what is returned is dropped.
-    pub fn begin(&self, endpoint: &Endpoint) -> Option<UnderWay> {
-        self.counts().then(|| endpoint.standing.begin())
     }
 
     /// The endpoint was asked at `sent`, and began to answer at that time, with this status.
@@ -258,43 +230,6 @@ impl Connection {
     pub fn reset_on_close(&self) {
         // Where the option cannot be set the socket is gone already.
         let _ = SockRef::from(&self.tcp).set_linger(Some(Duration::ZERO));
-    }
-}
-
-/// The endpoints as a balancer sees them for one choice.
-struct Candidates<'a> {
-    endpoints: &'a [Rc<Endpoint>],
-    tried: &'a [SocketAddr],
-    now: Instant,
-    among: Among,
-}
-
-/// Who may be picked, of those whose breaker lets them.
-#[derive(Clone, Copy)]
-enum Among {
-    /// Well, and took the last connection.
-    Fit,
-    /// Well, as far as probes can tell.
-    Well,
-    All,
-}
-
-impl View for Candidates<'_> {
-    fn is_usable(&self, index: usize) -> bool {
-        self.endpoints.get(index).is_some_and(|endpoint| {
-            let standing = &endpoint.standing;
-            let fits = match self.among {
-                Among::Fit => standing.is_well() && !endpoint.is_passed_over(self.now),
-                Among::Well => standing.is_well(),
-                Among::All => true,
-            };
-            fits && standing.allows(self.now) && !self.tried.contains(&endpoint.address)
-        })
-    }
-
-    fn load(&self, index: usize) -> Load {
-        let endpoint = self.endpoints.get(index);
-        endpoint.map_or_else(Load::default, |endpoint| endpoint.standing.load(self.now))
     }
 }
 

@@ -33,6 +33,7 @@ fn upstream(keepalive: usize, addresses: &[SocketAddr], former: Option<&Upstream
     });
     let setup = UpstreamSetup {
         endpoints: endpoints.collect(),
+        ..UpstreamSetup::default()
     };
     Upstream::new(&config(keepalive), &setup, 0, &[], former, (0, 1))
 }

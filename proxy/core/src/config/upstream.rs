@@ -24,6 +24,11 @@ pub struct Upstream {
     pub retries: u32,
     /// Idle connections kept per worker.
     pub keepalive: usize,
+    /// How many exchanges an endpoint has at once, over all workers.
+    pub max_connections: Option<u32>,
+    /// How many exchanges wait for a place, over all workers, and how long.
+    pub queue: usize,
+    pub queue_timeout: Duration,
     pub health: Option<Health>,
     pub breaker: Option<Rules>,
 }
@@ -109,6 +114,24 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "Idle connections kept per worker.",
         ),
         Key::optional(
+            "max_connections",
+            "number",
+            "1000",
+            "How many requests an endpoint is given at once, over all workers: with h1 so many connections at work, with h2 so many streams. Idle connections are not counted. When all endpoints have as many, requests wait. Absent: as many as come.",
+        ),
+        Key::default(
+            "queue",
+            "number",
+            "1024",
+            "So many requests may wait for an endpoint, over all workers; the next one is refused at once with 503, upstream.saturated.",
+        ),
+        Key::default(
+            "queue_timeout",
+            "duration",
+            "\"1s\"",
+            "How long a request waits for an endpoint before it is refused with 503, upstream.saturated.",
+        ),
+        Key::optional(
             "health",
             "table",
             "{ path = \"/health\", every = \"5s\", timeout = \"1s\", fall = 3, rise = 2 }",
@@ -125,8 +148,6 @@ pub(super) static KEYS: keys::Section = keys::Section {
     ],
     later: &[
         ("tls", "TLS to endpoints (`tls`)"),
-        ("max_connections", "a limit of connections per endpoint (`max_connections`)"),
-        ("queue_timeout", "waiting for a free connection (`queue_timeout`)"),
         ("sticky", "sticky sessions (`sticky`)"),
         ("send_proxy_protocol", "the PROXY protocol to endpoints (`send_proxy_protocol`)"),
     ],
@@ -144,6 +165,9 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Upstream> {
     let tunnel_timeout = section.value("tunnel_timeout", values::duration);
     let retries = section.value("retries", values::count(0, 10));
     let keepalive = section.value("keepalive", values::count(0, 65_536));
+    let max_connections = section.optional("max_connections", values::count(1, 1_000_000));
+    let queue = section.value("queue", values::count(0, 1_000_000));
+    let queue_timeout = section.value("queue_timeout", values::duration);
     let health = section
         .section("health")
         .map(|section| health::read(&section));
@@ -160,6 +184,9 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Upstream> {
         tunnel_timeout: tunnel_timeout?,
         retries: retries?,
         keepalive: keepalive? as usize,
+        max_connections: max_connections.ok()?,
+        queue: queue? as usize,
+        queue_timeout: queue_timeout?,
         health: match health {
             Some(read) => Some(read?),
             None => None,

@@ -1,14 +1,16 @@
 //! What HPACK (RFC 7541) and QPACK (RFC 9204) have in common: integers, strings with their Huffman code, and the limit on the list that
 //! they are decoded into.
 
+mod fields;
 pub(super) mod huffman;
 mod input;
-mod integer;
 mod taker;
+mod write;
 
+pub(super) use fields::fields;
 pub(super) use input::Input;
-pub(super) use integer::integer;
 pub(super) use taker::{Decoded, Taker};
+pub(super) use write::{digits, integer, name, value};
 
 /// Scratch buffers larger than this are given back after the block.
 pub(super) const KEPT_SCRATCH: usize = 1024;

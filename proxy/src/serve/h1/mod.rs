@@ -1,6 +1,7 @@
 //! An HTTP/1 connection: one request after the other, pipelined ones included, in one task.
 
 mod encode;
+mod facts;
 mod wire;
 
 use std::future::poll_fn;
@@ -11,7 +12,8 @@ use std::time::Instant;
 use openclaw_core::message::h1::parse_request;
 use openclaw_core::message::{Fault, Fields, Version};
 
-use self::wire::{H1Wire, RequestFacts};
+use self::facts::RequestFacts;
+use self::wire::H1Wire;
 use crate::exchange::context::{Downstream, Local};
 use crate::exchange::{self, Prepared};
 use crate::net::Io;

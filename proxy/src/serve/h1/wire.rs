@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use openclaw_core::message::body::Decoder;
 use openclaw_core::message::lines::push_field;
-use openclaw_core::message::{Field, Framing, Request, ResponseBody, ResponseHead, Version};
+use openclaw_core::message::{Field, ResponseBody, ResponseHead, Version};
 use openclaw_core::reason::Reason;
 
+use super::RequestFacts;
 use super::encode::{Coding, ResponseTerms, final_head, interim_head, push_chunk_size};
 use crate::exchange::context::Local;
 use crate::exchange::wire::{BodyPart, Wire, WireError};
@@ -24,24 +25,6 @@ const OUTPUT_LIMIT: usize = 128 * 1024;
 /// How long, and how much, is read from a client after the last answer, so that a reset does not take the answer away.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 1024 * 1024;
-
-/// What the connection has to know of the request at hand.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct RequestFacts {
-    version: Version,
-    framing: Framing,
-    keep_alive: bool,
-}
-
-impl RequestFacts {
-    pub(super) fn of(request: &Request<'_>) -> Self {
-        Self {
-            version: request.version,
-            framing: request.framing,
-            keep_alive: request.keep_alive,
-        }
-    }
-}
 
 pub(super) struct H1Wire {
     local: Rc<Local>,
@@ -82,11 +65,7 @@ impl H1Wire {
             decoder: Decoder::Length(0),
             output: Vec::new(),
             written: 0,
-            facts: RequestFacts {
-                version: Version::H11,
-                framing: Framing::None,
-                keep_alive: false,
-            },
+            facts: RequestFacts::NONE,
             coding: Coding::Raw,
             keep_alive: true,
             responded: false,
@@ -130,11 +109,7 @@ impl H1Wire {
     /// The input is not understood: only an answer and the end can follow.
     pub(super) fn begin_refusal(&mut self) {
         self.decoder = Decoder::Length(0);
-        self.facts = RequestFacts {
-            version: Version::H11,
-            framing: Framing::None,
-            keep_alive: false,
-        };
+        self.facts = RequestFacts::NONE;
         self.keep_alive = false;
         self.responded = false;
     }
@@ -296,6 +271,18 @@ impl Wire for H1Wire {
                 Ok(0) | Err(_) => return Poll::Ready(Err(WireError::Gone)),
                 Ok(_) => {}
             }
+        }
+    }
+
+    /// A client that closes its direction is taken for gone. What it has sent beyond this is left for later, unread if there
+    /// is more than one read of it.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.payload.is_empty() || self.unread < self.input.len() {
+            return Poll::Pending;
+        }
+        match ready!(self.poll_read(cx)) {
+            Ok(0) | Err(_) => Poll::Ready(()),
+            Ok(_) => Poll::Pending,
         }
     }
 

@@ -6,22 +6,19 @@
 use std::collections::VecDeque;
 
 use openclaw_core::message::HeaderList;
-use slab::Slab;
 
-use super::budget::Budget;
-use super::face::Limits;
+use super::budget::Updates;
 use super::farewell::{self, Farewell};
 use super::flow::{CONNECTION_WINDOW, Inbound, Outbound, STREAM_WINDOW};
 use super::frame::{self, Code, Frame, PREFACE, Violation};
 use super::hpack::Decoder;
 use super::output::Output;
 use super::settings::{self, Peer};
-use super::stream::{Cut, Stream};
+use super::stream::Own;
+use crate::serve::multiplexed::{Budget, Limits, Stream, Streams};
 
 /// How many streams that we reset are remembered, so that frames under way to them do no harm.
 const FORGOTTEN: usize = 256;
-/// An idle connection gives the memory of more streams back.
-const KEPT_SLOTS: usize = 8;
 /// The stream id of the first of two GOAWAY frames (RFC 9113 §6.8).
 const ANY_STREAM: u32 = 0x7fff_ffff;
 /// Marks the PING whose answer tells that the client has seen the first GOAWAY.
@@ -53,15 +50,6 @@ pub(super) struct OpenBlock {
     pub ends_stream: bool,
 }
 
-/// A request whose head was read and that no exchange has begun with.
-#[derive(Debug)]
-pub(super) struct Arrival {
-    pub slot: u32,
-    pub list: HeaderList,
-    pub ends_stream: bool,
-    pub too_large: bool,
-}
-
 /// The state of one connection, shared by the driver and the wires of its streams.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -71,10 +59,8 @@ pub(super) struct Connection {
     pub(super) decoder: Decoder,
     pub(super) peer: Peer,
     pub(super) budget: Budget,
-    pub(super) streams: Slab<Stream>,
-    /// Stream ids and slots, ascending.
-    pub(super) index: Vec<(u32, u32)>,
-    pub(super) arrivals: VecDeque<Arrival>,
+    pub(super) updates: Updates,
+    pub(super) streams: Streams<u32, Own>,
     /// Trailers, and blocks that are decoded for the table's sake.
     pub(super) aside: HeaderList,
     pub(super) open_block: Option<OpenBlock>,
@@ -82,8 +68,6 @@ pub(super) struct Connection {
     pub(super) inbound: Inbound,
     pub(super) outbound: Outbound,
     pub(super) parked: VecDeque<u32>,
-    /// Streams were cut since the driver last asked.
-    pub(super) has_cut: bool,
     forgotten: VecDeque<u32>,
     pub(super) farewell: Farewell,
     /// The highest stream id that the client has used.
@@ -109,16 +93,14 @@ impl Connection {
             decoder: Decoder::new(),
             peer: Peer::new(),
             budget: Budget::new(),
-            streams: Slab::new(),
-            index: Vec::new(),
-            arrivals: VecDeque::new(),
+            updates: Updates::new(),
+            streams: Streams::new(),
             aside: HeaderList::default(),
             open_block: None,
             fragments: Vec::new(),
             inbound: Inbound::new(CONNECTION_WINDOW),
             outbound: Outbound::new(STREAM_WINDOW),
             parked: VecDeque::new(),
-            has_cut: false,
             forgotten: VecDeque::new(),
             farewell: Farewell::default(),
             last: 0,
@@ -207,7 +189,7 @@ impl Connection {
                 self.leave();
                 Ok(())
             }
-            Frame::SettingsAck | Frame::Priority | Frame::Unknown => self.budget.glitch(1),
+            Frame::SettingsAck | Frame::Priority | Frame::Unknown => Ok(self.budget.glitch(1)?),
         }
     }
 
@@ -219,8 +201,8 @@ impl Connection {
         }
         let delta = self.peer.apply(entries)?;
         if delta != 0 {
-            for (_, stream) in &mut self.streams {
-                if !stream.outbound.shift(delta) {
+            for stream in self.streams.all() {
+                if !stream.own.outbound.shift(delta) {
                     return Err(Violation {
                         code: Code::FlowControl,
                         detail: "SETTINGS_INITIAL_WINDOW_SIZE overflows a window",
@@ -237,7 +219,7 @@ impl Connection {
         if increment == 0 {
             return Err(Violation::protocol("WINDOW_UPDATE of 0 on the connection"));
         }
-        self.budget.update(false)?;
+        self.window_updated(false)?;
         if !self.outbound.shift(i64::from(increment)) {
             return Err(Violation {
                 code: Code::FlowControl,
@@ -256,7 +238,7 @@ impl Connection {
         if opaque == farewell::PING && self.farewell_heard() {
             return Ok(());
         }
-        self.budget.glitch(1)
+        Ok(self.budget.glitch(1)?)
     }
 
     /// Begins the graceful end: the client learns that it should open its next streams elsewhere.
@@ -299,15 +281,7 @@ impl Connection {
 
     /// The client is gone, or the connection is over.
     pub(super) fn cut_all(&mut self) {
-        while let Some(arrival) = self.arrivals.pop_front() {
-            self.forget(arrival.slot);
-        }
-        for (_, stream) in &mut self.streams {
-            if stream.is_live() {
-                stream.cut = Cut::Gone;
-            }
-            stream.wake();
-        }
+        self.streams.cut_all();
         self.open_block = None;
         self.fragments = Vec::new();
     }
@@ -321,23 +295,10 @@ impl Connection {
         self.start != Start::Done
     }
 
-    /// The slot of a stream that has one.
-    pub(super) fn slot(&self, id: u32) -> Option<u32> {
-        let at = self.index.binary_search_by_key(&id, |entry| entry.0).ok()?;
-        self.index.get(at).map(|entry| entry.1)
-    }
-
-    pub(super) fn stream(&mut self, slot: u32) -> Option<&mut Stream> {
-        self.streams.get_mut(slot as usize)
-    }
-
     /// Frees a stream's slot.
-    pub(super) fn forget(&mut self, slot: u32) -> Option<Stream> {
-        let stream = self.streams.try_remove(slot as usize)?;
-        if let Ok(at) = self.index.binary_search_by_key(&stream.id, |entry| entry.0) {
-            self.index.remove(at);
-        }
-        if stream.parked {
+    pub(super) fn forget(&mut self, slot: u32) -> Option<Stream<u32, Own>> {
+        let stream = self.streams.forget(slot)?;
+        if stream.own.parked {
             self.parked.retain(|parked| *parked != slot);
         }
         Some(stream)
@@ -364,8 +325,8 @@ impl Connection {
     /// Wakes all streams that wait for room, in the order in which they began to wait.
     pub(super) fn unpark(&mut self) {
         while let Some(slot) = self.parked.pop_front() {
-            if let Some(stream) = self.streams.get_mut(slot as usize) {
-                stream.parked = false;
+            if let Some(stream) = self.streams.at(slot) {
+                stream.own.parked = false;
                 stream.wake();
             }
         }
@@ -383,11 +344,7 @@ impl Connection {
     pub(super) fn shrink(&mut self) {
         self.output.release();
         self.aside = HeaderList::default();
-        if self.streams.is_empty() && self.streams.capacity() > KEPT_SLOTS {
-            self.streams = Slab::new();
-            self.index = Vec::new();
-            self.arrivals = VecDeque::new();
-        }
+        self.streams.shrink();
         if self.open_block.is_none() {
             self.fragments = Vec::new();
         }

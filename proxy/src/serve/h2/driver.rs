@@ -1,8 +1,7 @@
 //! The task of one connection: read, take in, start, poll, write once.
 //!
 //! All frames of a read are taken in before the first of its requests starts, so that a request which is reset in the
-//! same read never reaches an endpoint. Exchanges are polled here and not spawned: whatever wakes the task in one turn
-//! of the event loop leaves in one write.
+//! same read never reaches an endpoint.
 
 use std::cell::RefCell;
 use std::io;
@@ -10,17 +9,11 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
-use openclaw_core::message::{Fault, Fields, request};
-
-use super::connection::{Arrival, Connection, Life};
-use super::face::{End, Exchanges, Limits, Pending, Socket, Wait};
+use super::connection::{Connection, Life};
+use super::face::{End, Pending, Socket, Wait};
 use super::frame::{self, Code};
 use super::output;
-use super::running::Running;
-use super::spare;
-use super::wire::StreamWire;
+use crate::serve::multiplexed::{Exchanges, Limits, Running, spare};
 
 /// How much one turn reads.
 const READ: usize = 64 * 1024;
@@ -43,9 +36,8 @@ enum Phase {
 #[derive(Debug)]
 pub struct Driver<S, X: Exchanges> {
     socket: S,
-    exchanges: X,
     connection: Rc<RefCell<Connection>>,
-    running: FuturesUnordered<Running<X::Exchange>>,
+    running: Running<Connection, X>,
     /// The beginning of a frame.
     rest: Vec<u8>,
     phase: Phase,
@@ -62,11 +54,11 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
     pub fn new(socket: S, exchanges: X, limits: Limits, read: &[u8]) -> Self {
         let mut connection = Connection::new(limits);
         let used = connection.receive(read);
+        let connection = Rc::new(RefCell::new(connection));
         Self {
             socket,
-            exchanges,
-            connection: Rc::new(RefCell::new(connection)),
-            running: FuturesUnordered::new(),
+            running: Running::new(Rc::clone(&connection), exchanges),
+            connection,
             rest: read.get(used..).unwrap_or_default().to_vec(),
             phase: Phase::Open,
             blocked: false,
@@ -163,12 +155,7 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
             Poll::Ready(Ok(())) => cx.waker().wake_by_ref(),
             Poll::Pending => {}
         }
-        if std::mem::take(&mut self.connection.borrow_mut().has_cut) {
-            // Exchanges that are over let go of what they hold before others take it.
-            self.poll_running(cx);
-        }
-        self.start();
-        self.poll_running(cx);
+        self.running.turn(cx);
         if let Poll::Ready(Err(error)) = self.poll_output(cx) {
             return Poll::Ready(self.cut(cx, End::Socket(error)));
         }
@@ -194,8 +181,7 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
             }
         };
         drop(connection);
-        self.poll_running(cx);
-        self.running.clear();
+        self.running.end(cx);
         self.phase = Phase::Flushing(end);
         self.poll_close(cx)
     }
@@ -223,44 +209,6 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
         poll
     }
 
-    /// Makes exchanges of the requests that the read has left alive.
-    fn start(&mut self) {
-        loop {
-            let Some(arrival) = self.connection.borrow_mut().next_arrival() else {
-                return;
-            };
-            self.begin(&arrival);
-            spare::give_list(arrival.list);
-        }
-    }
-
-    fn begin(&mut self, arrival: &Arrival) {
-        let mut fields = Fields::new();
-        let request = if arrival.too_large {
-            Err(Fault::header_too_large(
-                "a header list larger than `max_header`",
-            ))
-        } else {
-            request::from_list(&arrival.list, arrival.ends_stream, &mut fields)
-        };
-        let admitted = self.connection.borrow_mut().admit(arrival.slot, &request);
-        match admitted {
-            Ok(id) => {
-                let shared = &self.connection;
-                let wire = StreamWire::new(Rc::clone(shared), arrival.slot, id);
-                let request = request.as_ref().map_err(|fault| *fault);
-                let exchange = self.exchanges.start(request, wire);
-                let running = Running::new(Rc::clone(shared), arrival.slot, id, exchange);
-                self.running.push(running);
-            }
-            Err(fault) => self.exchanges.refused(fault),
-        }
-    }
-
-    fn poll_running(&mut self, cx: &mut Context<'_>) {
-        while let Poll::Ready(Some(())) = self.running.poll_next_unpin(cx) {}
-    }
-
     /// Ready when nothing is left to write.
     fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.blocked = true;
@@ -280,8 +228,7 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
     /// The socket is of no more use: exchanges learn of it and are dropped.
     fn cut(&mut self, cx: &mut Context<'_>, end: End) -> End {
         self.connection.borrow_mut().cut_all();
-        self.poll_running(cx);
-        self.running.clear();
+        self.running.end(cx);
         end
     }
 

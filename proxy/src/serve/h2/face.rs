@@ -3,29 +3,7 @@
 use std::io;
 use std::task::{Context, Poll};
 
-use openclaw_core::message::{Fault, Request};
-
 use super::frame::Violation;
-use super::wire::StreamWire;
-
-/// What a listener allows an HTTP/2 client.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// The decoded size of a header list.
-    pub max_header: usize,
-    /// Streams at one time.
-    pub max_streams: usize,
-}
-
-impl Limits {
-    /// The usual number of streams.
-    pub const fn new(max_header: usize) -> Self {
-        Self {
-            max_header,
-            max_streams: 128,
-        }
-    }
-}
 
 /// A client's connection, plain or TLS.
 pub trait Socket {
@@ -40,18 +18,6 @@ pub trait Socket {
 
     /// Ends our direction.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
-}
-
-/// Makes exchanges of the requests of one connection.
-pub trait Exchanges {
-    /// Runs until the response is finished. After the client is gone it is polled once more and then dropped.
-    type Exchange: Future<Output = ()>;
-
-    /// Begins with a request, or with the answer to one that is refused.
-    fn start(&self, request: Result<&Request<'_>, Fault>, wire: StreamWire) -> Self::Exchange;
-
-    /// A malformed request was answered with `RST_STREAM` (RFC 9113 §8.1.1).
-    fn refused(&self, fault: Fault);
 }
 
 /// What the connection waits for that only a clock can end.

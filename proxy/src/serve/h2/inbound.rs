@@ -1,14 +1,12 @@
 //! Requests: header blocks, payload and resets from the client.
 
-use openclaw_core::message::chunked::is_safe_trailer;
-use openclaw_core::message::request::checked_list_trailer;
-use openclaw_core::message::{Fault, Framing, HeaderList, Request};
+use openclaw_core::message::{Fault, HeaderList};
 
-use super::connection::{Arrival, Connection, Life, OpenBlock};
+use super::connection::{Connection, Life, OpenBlock};
 use super::frame::{Code, Violation};
 use super::hpack::Decoded;
-use super::spare;
-use super::stream::{Cut, Response, Stream};
+use super::stream::Own;
+use crate::serve::multiplexed::{Arrival, Cut, Response, Stream, WRONG_LENGTH, spare};
 
 /// A window below this is starved, and an update below this feeds it by crumbs.
 const CRUMB: u32 = 256;
@@ -68,9 +66,9 @@ impl Connection {
         }
         let mut list = std::mem::take(&mut self.aside);
         let decoded = self.decode(octets, &mut list);
-        let result = decoded.and_then(|decoded| match self.slot(block.stream) {
+        let result = decoded.and_then(|decoded| match self.streams.slot(block.stream) {
             Some(slot) => self.trailers(slot, block, decoded, &list),
-            None if self.was_reset_by_us(block.stream) => self.budget.glitch(1),
+            None if self.was_reset_by_us(block.stream) => Ok(self.budget.glitch(1)?),
             None => Err(Violation {
                 code: Code::StreamClosed,
                 detail: "HEADERS on a closed stream",
@@ -94,36 +92,21 @@ impl Connection {
         let mut list = spare::list();
         let decoded = self.decode(octets, &mut list)?;
         self.last = block.stream;
-        if self.life == Life::Leaving || self.is_full() {
+        if self.life == Life::Leaving || self.streams.is_full(self.limits.max_streams) {
             spare::give_list(list);
             self.send_reset(block.stream, Code::RefusedStream);
-            return self.budget.reset();
+            return Ok(self.budget.reset()?);
         }
-        let stream = Stream::new(block.stream, self.peer.initial_window, block.ends_stream);
-        let slot = self.streams.insert(stream) as u32;
-        self.index.push((block.stream, slot));
+        let own = Own::new(self.peer.initial_window);
+        let stream = Stream::new(block.stream, block.ends_stream, own);
+        let slot = self.streams.keep(stream);
         self.requests += 1;
-        self.arrivals.push_back(Arrival {
+        self.streams.arrive(Arrival {
             slot,
             list,
-            ends_stream: block.ends_stream,
             too_large: decoded == Decoded::TooLarge,
         });
         Ok(())
-    }
-
-    /// Whether the client has as many streams as it may. One that is over on the wire keeps its slot until the end of
-    /// this turn, when its exchange is dropped; as many of these are tolerated again.
-    fn is_full(&self) -> bool {
-        let (slots, most) = (self.streams.len(), self.limits.max_streams);
-        slots >= most
-            && (slots >= 2 * most
-                || self
-                    .streams
-                    .iter()
-                    .filter(|(_, stream)| stream.is_open())
-                    .count()
-                    >= most)
     }
 
     /// The second header block of a stream (RFC 9113 §8.1).
@@ -134,28 +117,22 @@ impl Connection {
         decoded: Decoded,
         list: &HeaderList,
     ) -> Result<(), Violation> {
-        let Some(stream) = self.streams.get_mut(slot as usize) else {
+        let Some(stream) = self.streams.at(slot) else {
             return Ok(());
         };
         if !stream.is_live() {
-            return self.budget.glitch(1);
+            return Ok(self.budget.glitch(1)?);
         }
         if stream.request_ended {
             return self.stream_error(slot, Code::StreamClosed, Cut::Gone);
         }
         stream.request_ended = true;
-        let fault = if !block.ends_stream {
+        let fault = if block.ends_stream {
+            stream.keep_trailers(decoded, list).err()
+        } else {
             Some(Fault::malformed(
                 "trailers without END_STREAM (RFC 9113 §8.1)",
             ))
-        } else if decoded == Decoded::TooLarge {
-            Some(Fault::header_too_large(
-                "trailers larger than the header limit",
-            ))
-        } else if !stream.fits_declared() {
-            Some(WRONG_LENGTH)
-        } else {
-            note_trailers(list, &mut stream.trailers).err()
         };
         if let Some(fault) = fault {
             return self.stream_error(slot, Code::Protocol, Cut::Fault(fault));
@@ -184,7 +161,7 @@ impl Connection {
         if payload.is_empty() && !ends {
             self.budget.glitch(1)?;
         }
-        let Some(slot) = self.slot(id) else {
+        let Some(slot) = self.streams.slot(id) else {
             self.credit_connection(flow);
             if self.was_reset_by_us(id) {
                 if ends {
@@ -193,9 +170,9 @@ impl Connection {
                 return Ok(());
             }
             self.send_reset(id, Code::StreamClosed);
-            return self.budget.reset();
+            return Ok(self.budget.reset()?);
         };
-        let Some(stream) = self.streams.get_mut(slot as usize) else {
+        let Some(stream) = self.streams.at(slot) else {
             return Ok(());
         };
         let error = if !stream.is_live() {
@@ -203,7 +180,7 @@ impl Connection {
             return Ok(());
         } else if stream.request_ended {
             Some((Code::StreamClosed, Cut::Gone))
-        } else if !stream.inbound.take(flow) {
+        } else if !stream.own.inbound.take(flow) {
             Some((Code::FlowControl, Cut::Gone))
         } else {
             stream.received += payload.len() as u64;
@@ -215,7 +192,7 @@ impl Connection {
             return self.stream_error(slot, code, cut);
         }
         stream.body.extend_from_slice(payload);
-        stream.held += payload.len();
+        stream.own.held += payload.len();
         stream.wake();
         if padding > 0 {
             self.credit(slot, padding);
@@ -228,130 +205,59 @@ impl Connection {
         if id > self.last || id.is_multiple_of(2) {
             return Err(Violation::protocol("RST_STREAM on an idle stream"));
         }
-        let Some(slot) = self.slot(id) else {
+        let Some(slot) = self.streams.slot(id) else {
             self.farewell_over(id);
-            return self.budget.glitch(1);
+            return Ok(self.budget.glitch(1)?);
         };
-        let Some(stream) = self.stream(slot) else {
-            return Ok(());
-        };
-        if !stream.is_live() {
-            return self.budget.glitch(1);
+        if self.streams.live(slot).is_none() {
+            return Ok(self.budget.glitch(1)?);
         }
         self.cut(slot, Cut::Gone);
-        self.budget.reset()
+        Ok(self.budget.reset()?)
     }
 
     pub(super) fn stream_window(&mut self, id: u32, increment: u32) -> Result<(), Violation> {
         if id > self.last || id.is_multiple_of(2) {
             return Err(Violation::protocol("WINDOW_UPDATE on an idle stream"));
         }
-        let Some(slot) = self.slot(id) else {
-            return self.budget.update(false);
+        let slot = self.streams.slot(id);
+        let live = slot.and_then(|slot| Some((slot, self.streams.live(slot)?)));
+        let Some((slot, stream)) = live else {
+            return self.window_updated(false);
         };
-        let Some(stream) = self
-            .streams
-            .get_mut(slot as usize)
-            .filter(|stream| stream.is_live())
-        else {
-            return self.budget.update(false);
-        };
-        let starved = stream.outbound.available() < CRUMB as usize;
-        self.budget.update(starved && increment < CRUMB)?;
+        let starved = stream.own.outbound.available() < CRUMB as usize;
+        let fits = stream.own.outbound.shift(i64::from(increment));
+        if fits && increment > 0 && stream.response != Response::Ended {
+            stream.wake();
+        }
+        self.window_updated(starved && increment < CRUMB)?;
         if increment == 0 {
             self.stream_error(slot, Code::Protocol, Cut::Gone)
-        } else if !stream.outbound.shift(i64::from(increment)) {
+        } else if !fits {
             self.stream_error(slot, Code::FlowControl, Cut::Gone)
         } else {
-            if stream.response != Response::Ended {
-                stream.wake();
-            }
             Ok(())
         }
     }
 
     /// Resets a stream because of the client (RFC 9113 §5.4.2).
-    fn stream_error(&mut self, slot: u32, code: Code, cut: Cut) -> Result<(), Violation> {
-        if let Some(id) = self.stream(slot).map(|stream| stream.id) {
+    pub(super) fn stream_error(
+        &mut self,
+        slot: u32,
+        code: Code,
+        cut: Cut,
+    ) -> Result<(), Violation> {
+        if let Some(id) = self.streams.at(slot).map(|stream| stream.id) {
             self.send_reset(id, code);
             self.cut(slot, cut);
         }
-        self.budget.reset()
+        Ok(self.budget.reset()?)
     }
 
-    /// The stream is over before its time. One with an exchange keeps its slot, and counts as open, until the exchange
-    /// has let go of its endpoint.
+    /// The stream is over before its time.
     fn cut(&mut self, slot: u32, cut: Cut) {
-        let Some(stream) = self.streams.get_mut(slot as usize) else {
-            return;
-        };
-        if stream.started {
-            stream.cut = cut;
-            stream.wake();
-            self.has_cut = true;
-            return;
-        }
-        let held = stream.held;
-        self.forget(slot);
-        if let Some(at) = self
-            .arrivals
-            .iter()
-            .position(|arrival| arrival.slot == slot)
-            && let Some(arrival) = self.arrivals.remove(at)
-        {
-            spare::give_list(arrival.list);
-        }
-        self.credit_connection(held);
-    }
-
-    /// The next request to begin with, after a whole read was taken in.
-    pub(super) fn next_arrival(&mut self) -> Option<Arrival> {
-        self.arrivals.pop_front()
-    }
-
-    /// Decides whether an arrival becomes an exchange. A malformed request is an error of the stream (RFC 9113
-    /// §8.1.1); other faults are answered.
-    /// Returns the number of the stream.
-    pub(super) fn admit(
-        &mut self,
-        slot: u32,
-        request: &Result<Request<'_>, Fault>,
-    ) -> Result<u32, Fault> {
-        let Some(stream) = self.streams.get_mut(slot as usize) else {
-            return Err(Fault::malformed("a stream that is gone"));
-        };
-        let fault = match request {
-            Ok(request) => {
-                if let Framing::Length(length) = request.framing {
-                    stream.declared = Some(length);
-                }
-                (!stream.fits_declared()).then_some(WRONG_LENGTH)
-            }
-            Err(fault) => Some(*fault).filter(|fault| fault.status == 400),
-        };
-        let Some(fault) = fault else {
-            stream.started = true;
-            return Ok(stream.id);
-        };
-        if let Err(violation) = self.stream_error(slot, Code::Protocol, Cut::Fault(fault)) {
-            self.fail(violation);
-        }
-        Err(fault)
-    }
-}
-
-const WRONG_LENGTH: Fault =
-    Fault::smuggling("content-length differs from the length of the body (RFC 9113 §8.1.1)");
-
-/// Writes trailers as field lines; those that mean nothing behind a body are left out, as on every wire.
-fn note_trailers(list: &HeaderList, out: &mut Vec<u8>) -> Result<(), Fault> {
-    for (name, value) in list.iter() {
-        let field = checked_list_trailer(name, value)?;
-        if is_safe_trailer(field.name) {
-            for part in [field.name, b": ", field.value, b"\r\n"] {
-                out.extend_from_slice(part);
-            }
+        if let Some(stream) = self.streams.cut(slot, cut) {
+            self.credit_connection(stream.own.held);
         }
     }
-    Ok(())
 }

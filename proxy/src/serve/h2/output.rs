@@ -1,6 +1,6 @@
 //! Octets on their way to the client: one buffer for all streams, so that a turn ends in one write.
 
-use super::spare;
+use crate::serve::multiplexed::spare;
 
 /// No exchange adds payload beyond this; what the protocol itself answers is bounded by what one read can hold.
 pub(super) const CAP: usize = 128 * 1024;

@@ -5,19 +5,16 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use openclaw_core::message::{Fault, Request, Version};
+use openclaw_core::message::Version;
 use openclaw_core::reason::Reason;
 
-use super::budget::FORGIVE;
 use super::driver::Driver;
-use super::face::{End, Exchanges, Limits, Pending, Socket, Wait};
-use super::wire::StreamWire;
+use super::face::{End, Pending, Socket, Wait};
 use crate::exchange::context::{Downstream, Local};
-use crate::exchange::{self};
 use crate::net::Io;
-use crate::telemetry::LogFields;
+use crate::serve::multiplexed::{FORGIVE, Limits, Requests};
 use crate::time::Deadline;
 
 /// How long a client may take to close after our last frame.
@@ -29,9 +26,10 @@ pub async fn serve(local: Rc<Local>, downstream: Rc<Downstream>, io: Io, early: 
     let requests = Requests {
         local: local.clone(),
         downstream: downstream.clone(),
+        version: Version::H2,
     };
     let limits = Limits::new(downstream.listener.max_header);
-    let mut driver = Driver::new(io, requests, limits, &early);
+    let mut driver = Driver::new(io, requests.clone(), limits, &early);
     local.buffers.give_back(early);
     let forgiveness = Deadline::new(&local.wheel);
     forgiveness.arm(FORGIVE);
@@ -69,40 +67,22 @@ pub async fn serve(local: Rc<Local>, downstream: Rc<Downstream>, io: Io, early: 
     match end {
         End::Violation(violation) => {
             local.accuse(&downstream, violation.reason());
-            refused(&local, &downstream, violation.reason(), violation.detail);
+            requests.connection_refused(violation.reason(), violation.detail);
             tracing::debug!(peer = %downstream.peer, ?violation, "an HTTP/2 connection was ended");
         }
         End::Expired(Pending::HeaderBlock) => {
             let detail = "a header block was not complete within header_timeout";
-            refused(&local, &downstream, Reason::Timeout, detail);
+            requests.connection_refused(Reason::Timeout, detail);
         }
         End::Expired(Pending::Stalled) => {
             let detail = "the client took nothing for idle_timeout";
-            refused(&local, &downstream, Reason::Timeout, detail);
+            requests.connection_refused(Reason::Timeout, detail);
         }
         End::Expired(Pending::None | Pending::Preface | Pending::Idle | Pending::Closing)
         | End::Gone
         | End::Closed
         | End::Socket(_) => {}
     }
-}
-
-/// Counts and logs a connection that was ended as a whole; its exchanges have lines of their own.
-fn refused(local: &Local, downstream: &Downstream, reason: Reason, detail: &'static str) {
-    let fields = || LogFields {
-        listener: downstream.listener.name.to_string(),
-        client: downstream.peer_text.clone(),
-        protocol: "HTTP/2",
-        tls: downstream.tls.as_ref().map_or("", |tls| tls.version),
-        detail,
-        ..LogFields::default()
-    };
-    local.recorder.refused_connection(
-        downstream.listener_slot,
-        reason,
-        downstream.accepted,
-        fields,
-    );
 }
 
 fn limit(pending: Pending, downstream: &Downstream) -> Option<Duration> {
@@ -112,39 +92,6 @@ fn limit(pending: Pending, downstream: &Downstream) -> Option<Duration> {
         Pending::Preface | Pending::HeaderBlock => Some(listener.header_timeout),
         Pending::Idle | Pending::Stalled => Some(listener.idle_timeout),
         Pending::Closing => Some(CLOSING),
-    }
-}
-
-/// Makes exchanges of a connection's requests.
-struct Requests {
-    local: Rc<Local>,
-    downstream: Rc<Downstream>,
-}
-
-impl Exchanges for Requests {
-    type Exchange = Pin<Box<dyn Future<Output = ()>>>;
-
-    fn start(&self, request: Result<&Request<'_>, Fault>, mut wire: StreamWire) -> Self::Exchange {
-        let (local, downstream) = (self.local.clone(), self.downstream.clone());
-        let prepared = match request {
-            Ok(request) => exchange::prepare(&local, &downstream, request),
-            Err(fault) => exchange::refuse(&local, &downstream, fault, Version::H2, Instant::now()),
-        };
-        Box::pin(async move {
-            let deadline = Deadline::new(&local.wheel);
-            exchange::run(&local, &downstream, prepared, &mut wire, &deadline).await;
-        })
-    }
-
-    fn refused(&self, fault: Fault) {
-        let prepared = exchange::refuse(
-            &self.local,
-            &self.downstream,
-            fault,
-            Version::H2,
-            Instant::now(),
-        );
-        exchange::record_refused(&self.local, &self.downstream, prepared, fault);
     }
 }
 

@@ -1,8 +1,8 @@
 //! The peer's settings, as far as they concern a server that keeps no table and sends no large frames (RFC 9113 §6.5).
 
-use super::face::Limits;
 use super::flow::{MAX_WINDOW, STREAM_WINDOW};
 use super::frame::{Code, Violation};
+use crate::serve::multiplexed::Limits;
 
 pub(super) const HEADER_TABLE_SIZE: u16 = 1;
 pub(super) const ENABLE_PUSH: u16 = 2;

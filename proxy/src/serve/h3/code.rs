@@ -3,6 +3,8 @@
 use openclaw_core::reason::Reason;
 use quinn_proto::VarInt;
 
+use crate::serve::multiplexed::Spent;
+
 /// What a stream or a connection ends with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -57,5 +59,11 @@ impl Violation {
         } else {
             Reason::Malformed
         }
+    }
+}
+
+impl From<Spent> for Violation {
+    fn from(Spent(detail): Spent) -> Self {
+        Self::new(Code::ExcessiveLoad, detail)
     }
 }

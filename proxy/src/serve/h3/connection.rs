@@ -5,23 +5,18 @@
 //!
 //! QUIC is borrowed for one call at a time and never while anything is called that might borrow it again.
 
-use std::collections::VecDeque;
-
-use openclaw_core::message::{HeaderList, Priority};
+use openclaw_core::message::Priority;
 use quinn_proto::{Dir, StreamId, VarInt, WriteError};
-use slab::Slab;
 
-use super::budget::Budget;
 use super::code::{Code, Violation};
 use super::control::Control;
-use super::face::{Limits, Quic};
+use super::face::Quic;
 use super::qpack::Decoder;
-use super::stream::{Cut, Stream};
+use super::stream::Own;
 use super::unidirectional::Unidirectional;
 use super::{frame, settings};
+use crate::serve::multiplexed::{Budget, Limits, Stream, Streams};
 
-/// An idle connection gives the memory of more streams back.
-const KEPT_SLOTS: usize = 8;
 /// The largest id of a request stream: that of the first of two GOAWAY frames (RFC 9114 §5.2).
 const ANY_STREAM: u64 = (1 << 62) - 4;
 /// The type of our control stream, which is its first octet.
@@ -43,14 +38,6 @@ pub(super) enum Life {
     Ended(Option<Violation>),
 }
 
-/// A request whose head was read and that no exchange has begun with.
-#[derive(Debug)]
-pub(super) struct Arrival {
-    pub slot: u32,
-    pub list: HeaderList,
-    pub too_large: bool,
-}
-
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) quic: Quic,
@@ -58,14 +45,9 @@ pub(super) struct State {
     pub(super) life: Life,
     pub(super) decoder: Decoder,
     pub(super) budget: Budget,
-    pub(super) streams: Slab<Stream>,
-    /// Stream ids and slots, ascending.
-    index: Vec<(u64, u32)>,
+    pub(super) streams: Streams<StreamId, Own>,
     /// Streams whose head has not come whole, ascending.
-    pub(super) headless: Vec<u64>,
-    pub(super) arrivals: VecDeque<Arrival>,
-    /// Streams were cut since the driver last asked.
-    pub(super) has_cut: bool,
+    pub(super) headless: Vec<StreamId>,
     /// The id that the client's next request stream will have.
     pub(super) accepted: u64,
     /// The id that the second GOAWAY named.
@@ -93,11 +75,8 @@ impl State {
             life: Life::Serving,
             decoder: Decoder::default(),
             budget: Budget::new(),
-            streams: Slab::new(),
-            index: Vec::new(),
+            streams: Streams::new(),
             headless: Vec::new(),
-            arrivals: VecDeque::new(),
-            has_cut: false,
             accepted: 0,
             refused_from: u64::MAX,
             control: Control::default(),
@@ -186,57 +165,29 @@ impl State {
 
     /// The connection is over.
     pub(super) fn cut_all(&mut self) {
-        while let Some(arrival) = self.arrivals.pop_front() {
-            self.forget(arrival.slot);
-        }
-        for (_, stream) in &mut self.streams {
-            if stream.is_live() {
-                stream.cut = Cut::Gone;
-            }
-            stream.wake();
-        }
+        self.streams.cut_all();
+        self.headless = Vec::new();
     }
 
     pub(super) fn is_ended(&self) -> bool {
         matches!(self.life, Life::Ended(_))
     }
 
-    /// The slot of a stream that has one.
-    pub(super) fn slot(&self, id: u64) -> Option<u32> {
-        let at = self.index.binary_search_by_key(&id, |entry| entry.0).ok()?;
-        self.index.get(at).map(|entry| entry.1)
-    }
-
-    pub(super) fn stream(&mut self, slot: u32) -> Option<&mut Stream> {
-        self.streams.get_mut(slot as usize)
-    }
-
-    pub(super) fn live(&mut self, slot: u32) -> Option<&mut Stream> {
-        self.stream(slot).filter(|stream| stream.is_live())
-    }
-
     /// Gives a new stream a slot.
-    pub(super) fn keep(&mut self, stream: Stream) -> u32 {
-        let id = number(stream.id);
-        let slot = self.streams.insert(stream) as u32;
-        self.index.push((id, slot));
+    pub(super) fn keep(&mut self, id: StreamId) -> u32 {
         self.headless.push(id);
-        slot
+        self.streams.keep(Stream::new(id, false, Own::new()))
     }
 
     /// Frees a stream's slot.
-    pub(super) fn forget(&mut self, slot: u32) -> Option<Stream> {
-        let stream = self.streams.try_remove(slot as usize)?;
-        let id = number(stream.id);
-        if let Ok(at) = self.index.binary_search_by_key(&id, |entry| entry.0) {
-            self.index.remove(at);
+    pub(super) fn forget(&mut self, slot: u32) {
+        if let Some(stream) = self.streams.forget(slot) {
+            self.has_head(stream.id);
         }
-        self.has_head(id);
-        Some(stream)
     }
 
     /// The head of that stream need not be waited for any more.
-    pub(super) fn has_head(&mut self, id: u64) {
+    pub(super) fn has_head(&mut self, id: StreamId) {
         if let Ok(at) = self.headless.binary_search(&id) {
             self.headless.remove(at);
         }
@@ -251,7 +202,7 @@ impl State {
 
     /// What comes first (RFC 9218 §4.1).
     pub(super) fn prioritise(&mut self, slot: u32, priority: Priority) {
-        if let Some(id) = self.stream(slot).map(|stream| stream.id) {
+        if let Some(id) = self.streams.at(slot).map(|stream| stream.id) {
             let rank = i32::from(Priority::default().urgency) - i32::from(priority.urgency);
             // A response that is over has no use for it.
             let _ = self.quic.borrow_mut().send_stream(id).set_priority(rank);
@@ -260,11 +211,9 @@ impl State {
 
     /// Gives memory back that an idle connection does not need.
     pub(super) fn shrink(&mut self) {
-        if self.streams.is_empty() && self.streams.capacity() > KEPT_SLOTS {
-            self.streams = Slab::new();
-            self.index = Vec::new();
+        self.streams.shrink();
+        if self.headless.is_empty() {
             self.headless = Vec::new();
-            self.arrivals = VecDeque::new();
         }
     }
 }

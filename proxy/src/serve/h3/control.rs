@@ -2,10 +2,10 @@
 
 use openclaw_core::message::Priority;
 
-use super::budget::Budget;
 use super::code::{Code, Violation};
 use super::frame::{self, Frames, Piece};
 use super::{settings, varint};
+use crate::serve::multiplexed::Budget;
 
 /// No frame of this stream that we read needs more; SETTINGS that do are none that anybody means.
 const MAX_PAYLOAD: usize = 1024;
@@ -45,7 +45,7 @@ impl Control {
                 Piece::Head { kind, length } => self.begin(kind, length, budget)?,
                 Piece::Payload { octets, .. } if self.skips => {
                     if octets.len() >= MAX_PAYLOAD {
-                        budget.glitch()?;
+                        budget.glitch(1)?;
                     }
                 }
                 Piece::Payload { octets, is_last } => {
@@ -84,11 +84,11 @@ impl Control {
                 if length > 8 {
                     return Err(NOT_A_NUMBER);
                 }
-                budget.glitch()?;
+                budget.glitch(1)?;
             }
             frame::PRIORITY_UPDATE | frame::PRIORITY_UPDATE_PUSH => {
                 self.skips = length > MAX_PAYLOAD as u64;
-                budget.glitch()?;
+                budget.glitch(1)?;
             }
             frame::DATA | frame::HEADERS | frame::PUSH_PROMISE => {
                 return Err(Violation::unexpected(
@@ -100,7 +100,7 @@ impl Control {
             }
             _ => {
                 self.skips = true;
-                budget.glitch()?;
+                budget.glitch(1)?;
             }
         }
         Ok(())
@@ -153,7 +153,7 @@ fn priority_update(
         return Err(id("PRIORITY_UPDATE of a stream that is no request's"));
     }
     let Some(priority) = Priority::parse(value) else {
-        budget.glitch()?;
+        budget.glitch(1)?;
         return Ok(None);
     };
     Ok(Some(Update { stream, priority }))

@@ -1,49 +1,32 @@
 //! One connection as whoever moves its packets sees it: events in, exchanges polled, an end.
-//!
-//! Exchanges are polled here and not spawned: whatever wakes the connection in one turn of the event loop leaves in the same packets.
 
 use std::cell::RefCell;
-use std::fmt;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
-use openclaw_core::message::{Fault, Fields, Request, Version, request};
 use quinn_proto::StreamEvent;
 
-use super::connection::{Arrival, Life, State};
-use super::face::{End, Exchanges, Limits, Pending, Quic, Wait};
-use super::running::Running;
-use super::wire::StreamWire;
-use crate::serve::h2::spare;
+use super::connection::{Life, State, number};
+use super::face::{End, Pending, Quic, Wait};
+use crate::serve::multiplexed::{Exchanges, Limits, Running};
 
 /// One connection.
+#[derive(Debug)]
 pub struct Driver<X: Exchanges> {
-    exchanges: X,
     state: Rc<RefCell<State>>,
-    running: FuturesUnordered<Running<X::Exchange>>,
+    running: Running<State, X>,
     expired: Option<Pending>,
     task: Option<Waker>,
-}
-
-impl<X: Exchanges> fmt::Debug for Driver<X> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Driver")
-            .field("state", &self.state)
-            .field("running", &self.running.len())
-            .finish_non_exhaustive()
-    }
 }
 
 impl<X: Exchanges> Driver<X> {
     /// From when the client's streams can be read and ours can be opened.
     pub fn new(quic: Quic, exchanges: X, limits: Limits) -> Self {
+        let state = Rc::new(RefCell::new(State::new(quic, limits)));
         Self {
-            exchanges,
-            state: Rc::new(RefCell::new(State::new(quic, limits))),
-            running: FuturesUnordered::new(),
+            running: Running::new(Rc::clone(&state), exchanges),
+            state,
             expired: None,
             task: None,
         }
@@ -62,12 +45,7 @@ impl<X: Exchanges> Driver<X> {
         }
         // With early data there may be no room for our control stream at first.
         self.state.borrow_mut().say();
-        if std::mem::take(&mut self.state.borrow_mut().has_cut) {
-            // Exchanges that are over let go of what they hold before others take it.
-            self.poll_running(cx);
-        }
-        self.start();
-        self.poll_running(cx);
+        self.running.turn(cx);
         let mut state = self.state.borrow_mut();
         let end = match state.life {
             Life::Ended(violation) => match (violation, self.expired) {
@@ -92,8 +70,7 @@ impl<X: Exchanges> Driver<X> {
         };
         state.cut_all();
         drop(state);
-        self.poll_running(cx);
-        self.running.clear();
+        self.running.end(cx);
         Poll::Ready(end)
     }
 
@@ -109,7 +86,7 @@ impl<X: Exchanges> Driver<X> {
         let (pending, mark) = if state.life == Life::Draining {
             (Pending::Draining, 0)
         } else if let Some(oldest) = state.headless.first() {
-            (Pending::Head, *oldest)
+            (Pending::Head, number(*oldest))
         } else if !self.running.is_empty() {
             (Pending::None, 0)
         } else if state.unconfirmed() > 0 {
@@ -149,48 +126,5 @@ impl<X: Exchanges> Driver<X> {
         if let Some(task) = &self.task {
             task.wake_by_ref();
         }
-    }
-
-    /// Makes exchanges of the requests that the events of this turn have left alive.
-    fn start(&mut self) {
-        loop {
-            let Some(arrival) = self.state.borrow_mut().next_arrival() else {
-                return;
-            };
-            self.begin(&arrival);
-            spare::give_list(arrival.list);
-        }
-    }
-
-    fn begin(&mut self, arrival: &Arrival) {
-        let slot = arrival.slot;
-        let mut fields = Fields::new();
-        let request = if arrival.too_large {
-            Err(Fault::header_too_large(
-                "a header list larger than `max_header`",
-            ))
-        } else {
-            let ended = self.state.borrow_mut().has_only_head(slot);
-            let request = request::from_list(&arrival.list, ended, &mut fields);
-            request.map(|request| Request {
-                version: Version::H3,
-                ..request
-            })
-        };
-        let admitted = self.state.borrow_mut().admit(slot, &request);
-        match admitted {
-            Ok(id) => {
-                let wire = StreamWire::new(Rc::clone(&self.state), slot);
-                let request = request.as_ref().map_err(|fault| *fault);
-                let exchange = self.exchanges.start(request, wire);
-                let running = Running::new(Rc::clone(&self.state), slot, id, exchange);
-                self.running.push(running);
-            }
-            Err(fault) => self.exchanges.refused(fault),
-        }
-    }
-
-    fn poll_running(&mut self, cx: &mut Context<'_>) {
-        while let Poll::Ready(Some(())) = self.running.poll_next_unpin(cx) {}
     }
 }

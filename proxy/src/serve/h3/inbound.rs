@@ -1,14 +1,12 @@
 //! What QUIC tells of streams, and how requests begin and are cut.
 
-use openclaw_core::message::{Fault, Framing, Priority, Request as Head};
+use openclaw_core::message::{Priority, Request};
 use quinn_proto::{Dir, StreamEvent, StreamId};
 
 use super::code::{Code, Violation};
-use super::connection::{Arrival, Life, STOPPED_CONTROL, State, number};
-use super::request::WRONG_LENGTH;
-use super::stream::{Cut, Request, Response, Stream};
+use super::connection::{Life, STOPPED_CONTROL, State, number};
 use super::unidirectional::Unidirectional;
-use crate::serve::h2::spare;
+use crate::serve::multiplexed::{Cut, Response};
 
 impl State {
     pub(super) fn event(&mut self, event: &StreamEvent) {
@@ -55,8 +53,8 @@ impl State {
                 self.budget.reset()?;
                 continue;
             }
-            let slot = self.keep(Stream::new(id));
-            self.pump(slot)?;
+            let slot = self.keep(id);
+            self.read_request(slot)?;
         }
     }
 
@@ -72,20 +70,19 @@ impl State {
 
     /// Heads are read at once. Payload waits for its exchange, which must learn at once that there will be no more.
     fn readable(&mut self, id: StreamId) -> Result<(), Violation> {
-        let Some(slot) = self.slot(number(id)) else {
-            return Ok(());
-        };
-        let Some(stream) = self.live(slot) else {
+        let slot = self.streams.slot(id);
+        let live = slot.and_then(|slot| Some((slot, self.streams.live(slot)?)));
+        let Some((slot, stream)) = live else {
             return Ok(());
         };
         if !stream.started {
-            return self.pump(slot);
+            return self.read_request(slot);
         }
         let reset = self.quic.borrow_mut().recv_stream(id).received_reset();
         if matches!(reset, Ok(Some(_))) {
             return self.request_reset(slot);
         }
-        if let Some(stream) = self.stream(slot) {
+        if let Some(stream) = self.streams.at(slot) {
             stream.wake();
         }
         Ok(())
@@ -94,25 +91,25 @@ impl State {
     /// The client has cancelled its request, or sends no more of one that is answered. A tunnel that is torn must not look as if it
     /// had ended, though what the endpoint said last may still arrive.
     pub(super) fn request_reset(&mut self, slot: u32) -> Result<(), Violation> {
-        let tunnel = match self.stream(slot) {
-            Some(stream) if stream.is_tunnel && stream.response == Response::Finished => true,
-            Some(stream) if !stream.is_tunnel && stream.is_answered() => {
-                stream.request = Request::Ended;
-                return self.budget.glitch();
+        let tunnel = match self.streams.at(slot) {
+            Some(stream) if stream.is_tunnel && stream.own.finished => true,
+            Some(stream) if !stream.is_tunnel && stream.response == Response::Ended => {
+                stream.request_ended = true;
+                return Ok(self.budget.glitch(1)?);
             }
             _ => false,
         };
         if tunnel {
             self.cut(slot, Cut::Gone);
-            return self.budget.reset();
+            return Ok(self.budget.reset()?);
         }
         self.stream_error(slot, Code::RequestCancelled, Cut::Gone)
     }
 
     /// The client does not want the response, or not the rest of it.
     fn stopped(&mut self, id: StreamId) -> Result<(), Violation> {
-        let slot = self.slot(number(id));
-        let live = slot.filter(|slot| self.live(*slot).is_some());
+        let slot = self.streams.slot(id);
+        let live = slot.filter(|slot| self.streams.live(*slot).is_some());
         if let Some(slot) = live {
             return self.stream_error(slot, Code::RequestCancelled, Cut::Gone);
         }
@@ -129,89 +126,32 @@ impl State {
         code: Code,
         cut: Cut,
     ) -> Result<(), Violation> {
-        if let Some(id) = self.stream(slot).map(|stream| stream.id) {
+        if let Some(id) = self.streams.at(slot).map(|stream| stream.id) {
             self.send_reset(id, code);
             self.cut(slot, cut);
         }
-        self.budget.reset()
+        Ok(self.budget.reset()?)
     }
 
-    /// The stream is over before its time. One with an exchange keeps its slot until the exchange has let go of its endpoint.
+    /// The stream is over before its time.
     fn cut(&mut self, slot: u32, cut: Cut) {
-        let Some(stream) = self.streams.get_mut(slot as usize) else {
-            return;
-        };
-        if stream.started {
-            stream.cut = cut;
-            stream.wake();
-            self.has_cut = true;
-            return;
+        if let Some(stream) = self.streams.cut(slot, cut) {
+            self.has_head(stream.id);
         }
-        self.forget(slot);
-        let at = self
-            .arrivals
-            .iter()
-            .position(|arrival| arrival.slot == slot);
-        if let Some(arrival) = at.and_then(|at| self.arrivals.remove(at)) {
-            spare::give_list(arrival.list);
-        }
-    }
-
-    /// The next request to begin with, after all events of a turn were taken in.
-    pub(super) fn next_arrival(&mut self) -> Option<Arrival> {
-        self.arrivals.pop_front()
-    }
-
-    /// Whether the request of that stream is known to have nothing behind its head.
-    pub(super) fn has_only_head(&mut self, slot: u32) -> bool {
-        self.stream(slot).is_some_and(|stream| {
-            stream.request == Request::Ended && stream.received == 0 && stream.trailers.is_empty()
-        })
-    }
-
-    /// Decides whether an arrival becomes an exchange. A malformed request is an error of the stream (RFC 9114 §4.1.2); other faults are
-    /// answered.
-    pub(super) fn admit(
-        &mut self,
-        slot: u32,
-        request: &Result<Head<'_>, Fault>,
-    ) -> Result<StreamId, Fault> {
-        let Some(stream) = self.streams.get_mut(slot as usize) else {
-            return Err(Fault::malformed("a stream that is gone"));
-        };
-        let fault = match request {
-            Ok(request) => {
-                if let Framing::Length(length) = request.framing {
-                    stream.declared = Some(length);
-                }
-                (!stream.fits_declared()).then_some(WRONG_LENGTH)
-            }
-            Err(fault) => Some(*fault).filter(|fault| fault.status == 400),
-        };
-        if let Some(fault) = fault {
-            if let Err(violation) = self.stream_error(slot, Code::MessageError, Cut::Fault(fault)) {
-                self.fail(violation);
-            }
-            return Err(fault);
-        }
-        stream.started = true;
-        let id = stream.id;
-        let said = request
-            .as_ref()
-            .ok()
-            .and_then(|head| head.field(b"priority"));
-        self.prioritise_new(slot, number(id), said.and_then(Priority::parse));
-        Ok(id)
     }
 
     /// What a `PRIORITY_UPDATE` has said goes before the field of the request (RFC 9218 §7).
-    fn prioritise_new(&mut self, slot: u32, id: u64, said: Option<Priority>) {
+    pub(super) fn prioritise_new(&mut self, slot: u32, request: Option<&Request<'_>>) {
+        let Some(id) = self.streams.at(slot).map(|stream| number(stream.id)) else {
+            return;
+        };
+        let said = request.and_then(|request| request.field(b"priority"));
         let early = self
             .early_priorities
             .iter()
             .rposition(|(stream, _)| *stream == id)
             .map(|at| self.early_priorities.remove(at).1);
-        if let Some(priority) = early.or(said) {
+        if let Some(priority) = early.or(said.and_then(Priority::parse)) {
             self.prioritise(slot, priority);
         }
     }

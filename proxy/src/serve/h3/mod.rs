@@ -10,7 +10,6 @@
 //!
 //! Payload of requests stays in QUIC, and uses up its windows, until an exchange asks for it.
 
-mod budget;
 mod code;
 mod connection;
 mod control;
@@ -21,19 +20,17 @@ mod inbound;
 mod outbound;
 mod qpack;
 mod request;
-mod running;
 mod serve;
 mod settings;
 mod stream;
 mod unidirectional;
 mod varint;
-mod wire;
 
+pub use super::multiplexed::{Exchanges, Limits};
 pub use code::{Code, Violation};
 pub use driver::Driver;
-pub use face::{End, Exchanges, Limits, Pending, Quic, Wait};
+pub use face::{End, Pending, Quic, Wait};
 pub use serve::{Connection, Ended};
-pub use wire::StreamWire;
 
 #[cfg(test)]
 mod tests;

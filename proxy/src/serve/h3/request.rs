@@ -2,25 +2,20 @@
 
 use std::rc::Rc;
 
-use openclaw_core::message::chunked::is_safe_trailer;
-use openclaw_core::message::request::checked_list_field;
 use openclaw_core::message::{Fault, HeaderList};
 use quinn_proto::ReadError;
 
 use super::code::{Code, Violation};
-use super::connection::{Arrival, State, number};
+use super::connection::State;
 use super::frame::{self, Piece};
-use super::stream::{Cut, Request, Stream};
+use super::stream::{Own, Part};
 use crate::serve::compression::Decoded;
-use crate::serve::h2::spare;
+use crate::serve::multiplexed::{Arrival, Cut, WRONG_LENGTH, spare};
 
 /// So much payload is taken from QUIC before an exchange takes it from us.
 const READ_AHEAD: usize = 32 * 1024;
 /// Room for a field section beyond what its decoded size may be.
 const SECTION_SLACK: u64 = 16 * 1024;
-
-pub(super) const WRONG_LENGTH: Fault =
-    Fault::smuggling("content-length differs from the length of the body (RFC 9114 §4.1.2)");
 
 /// Why reading stopped.
 enum Read {
@@ -33,7 +28,7 @@ enum Read {
 
 impl State {
     /// Reads what the stream has, as far as there is room for payload.
-    pub(super) fn pump(&mut self, slot: u32) -> Result<(), Violation> {
+    pub(super) fn read_request(&mut self, slot: u32) -> Result<(), Violation> {
         match self.read(slot)? {
             Read::Paused => Ok(()),
             Read::Ended => self.request_ended(slot),
@@ -45,7 +40,7 @@ impl State {
     fn read(&mut self, slot: u32) -> Result<Read, Violation> {
         let quic = Rc::clone(&self.quic);
         let mut quic = quic.borrow_mut();
-        let Some(stream) = self.live(slot) else {
+        let Some(stream) = self.streams.live(slot) else {
             return Ok(Read::Paused);
         };
         let mut receiving = quic.recv_stream(stream.id);
@@ -54,6 +49,7 @@ impl State {
         };
         loop {
             let has_enough = self
+                .streams
                 .live(slot)
                 .is_none_or(|stream| stream.body.len() >= READ_AHEAD);
             if has_enough {
@@ -76,28 +72,28 @@ impl State {
     fn take(&mut self, slot: u32, mut input: &[u8]) -> Result<Option<Fault>, Violation> {
         let longest = self.limits.max_header as u64 + SECTION_SLACK;
         loop {
-            let Some(stream) = self.streams.get_mut(slot as usize) else {
+            let Some(stream) = self.streams.at(slot) else {
                 return Ok(None);
             };
-            let Some(piece) = stream.frames.next(&mut input) else {
+            let Some(piece) = stream.own.frames.next(&mut input) else {
                 return Ok(None);
             };
             match piece {
                 Piece::Head { kind, length } => {
-                    stream.kind = kind;
-                    begin(stream, kind)?;
+                    stream.own.kind = kind;
+                    begin(&stream.own, kind)?;
                     match kind {
-                        frame::HEADERS => stream.oversize = length > longest,
+                        frame::HEADERS => stream.own.oversize = length > longest,
                         frame::DATA => {
                             stream.received = stream.received.saturating_add(length);
                             if !stream.fits_declared() {
                                 return Ok(Some(WRONG_LENGTH));
                             }
                             if length == 0 {
-                                self.budget.glitch()?;
+                                self.budget.glitch(1)?;
                             }
                         }
-                        _ => self.budget.glitch()?,
+                        _ => self.budget.glitch(1)?,
                     }
                 }
                 Piece::Payload { octets, is_last } => {
@@ -116,37 +112,37 @@ impl State {
         octets: &[u8],
         is_last: bool,
     ) -> Result<Option<Fault>, Violation> {
-        let Some(stream) = self.streams.get_mut(slot as usize) else {
+        let Some(stream) = self.streams.at(slot) else {
             return Ok(None);
         };
-        match stream.kind {
+        match stream.own.kind {
             frame::DATA => stream.body.extend_from_slice(octets),
-            frame::HEADERS if stream.oversize && is_last => return self.section(slot, &[]),
-            frame::HEADERS if is_last && stream.section.is_empty() => {
+            frame::HEADERS if stream.own.oversize && is_last => return self.section(slot, &[]),
+            frame::HEADERS if is_last && stream.own.section.is_empty() => {
                 return self.section(slot, octets);
             }
-            frame::HEADERS if !stream.oversize => {
-                stream.section.extend_from_slice(octets);
+            frame::HEADERS if !stream.own.oversize => {
+                stream.own.section.extend_from_slice(octets);
                 if is_last {
-                    let section = std::mem::take(&mut stream.section);
+                    let section = std::mem::take(&mut stream.own.section);
                     return self.section(slot, &section);
                 }
             }
             _ if octets.is_empty() => {}
-            _ => self.budget.glitch()?,
+            _ => self.budget.glitch(1)?,
         }
         Ok(None)
     }
 
     /// A field section is complete: the head of the request, or its trailers.
     fn section(&mut self, slot: u32, section: &[u8]) -> Result<Option<Fault>, Violation> {
-        let Some(stream) = self.streams.get_mut(slot as usize) else {
+        let Some(stream) = self.streams.at(slot) else {
             return Ok(None);
         };
         let mut list = spare::list();
         list.clear();
         let mut decoded = Decoded::TooLarge;
-        if !stream.oversize {
+        if !stream.own.oversize {
             let taken = self
                 .decoder
                 .decode(section, self.limits.max_header, &mut list);
@@ -157,46 +153,40 @@ impl State {
                 )
             })?;
         }
-        if stream.request == Request::Head {
-            stream.request = Request::Body;
-            stream.is_connect = is_connect(&list);
-            let id = number(stream.id);
+        if stream.own.part == Part::Nothing {
+            stream.own.part = Part::Head;
+            stream.own.is_connect = is_connect(&list);
+            let id = stream.id;
             self.has_head(id);
             self.requests += 1;
-            self.arrivals.push_back(Arrival {
+            self.streams.arrive(Arrival {
                 slot,
                 list,
                 too_large: decoded == Decoded::TooLarge,
             });
             return Ok(None);
         }
-        stream.request = Request::Trailers;
-        let fault = if decoded == Decoded::TooLarge {
-            Some(Fault::header_too_large(
-                "trailers larger than the header limit",
-            ))
-        } else {
-            note_trailers(&list, &mut stream.trailers).err()
-        };
+        stream.own.part = Part::Trailers;
+        let fault = stream.keep_trailers(decoded, &list).err();
         spare::give_list(list);
         Ok(fault)
     }
 
     /// The client has ended the stream.
     fn request_ended(&mut self, slot: u32) -> Result<(), Violation> {
-        let Some(stream) = self.stream(slot) else {
+        let Some(stream) = self.streams.at(slot) else {
             return Ok(());
         };
-        if !stream.frames.is_between() {
+        if !stream.own.frames.is_between() {
             return Err(Violation::new(
                 Code::FrameError,
                 "a stream that ends in the middle of a frame",
             ));
         }
-        if stream.request == Request::Head {
+        if stream.own.part == Part::Nothing {
             return self.stream_error(slot, Code::RequestIncomplete, Cut::Gone);
         }
-        stream.request = Request::Ended;
+        stream.request_ended = true;
         if !stream.fits_declared() {
             return self.stream_error(slot, Code::MessageError, Cut::Fault(WRONG_LENGTH));
         }
@@ -206,13 +196,13 @@ impl State {
 }
 
 /// Which frame may come where (RFC 9114 §4.1, §7.2).
-fn begin(stream: &Stream, kind: u64) -> Result<(), Violation> {
-    let detail = match (kind, stream.request) {
-        (frame::HEADERS, Request::Head) | (frame::DATA, Request::Body) => return Ok(()),
-        (frame::HEADERS, Request::Body) if !stream.is_connect => return Ok(()),
-        (frame::HEADERS, _) if stream.is_connect => "HEADERS behind a CONNECT",
+fn begin(own: &Own, kind: u64) -> Result<(), Violation> {
+    let detail = match (kind, own.part) {
+        (frame::HEADERS, Part::Nothing) | (frame::DATA, Part::Head) => return Ok(()),
+        (frame::HEADERS, Part::Head) if !own.is_connect => return Ok(()),
+        (frame::HEADERS, _) if own.is_connect => "HEADERS behind a CONNECT",
         (frame::HEADERS, _) => "HEADERS behind the trailers",
-        (frame::DATA, Request::Head) => "DATA before HEADERS",
+        (frame::DATA, Part::Nothing) => "DATA before HEADERS",
         (frame::DATA, _) => "DATA behind the trailers",
         (
             frame::CANCEL_PUSH
@@ -235,17 +225,4 @@ fn is_connect(list: &HeaderList) -> bool {
     list.iter()
         .take_while(|(name, _)| name.starts_with(b":"))
         .any(|field| field == (b":method", b"CONNECT"))
-}
-
-/// Writes trailers as field lines; those that mean nothing behind a body are left out, as on every wire.
-fn note_trailers(list: &HeaderList, out: &mut Vec<u8>) -> Result<(), Fault> {
-    for (name, value) in list.iter() {
-        let field = checked_list_field(name, value)?;
-        if is_safe_trailer(field.name) {
-            for part in [field.name, b": ", field.value, b"\r\n"] {
-                out.extend_from_slice(part);
-            }
-        }
-    }
-    Ok(())
 }

@@ -1,23 +1,19 @@
 //! HTTP/3 connections in a worker: the driver with the worker's exchange, clock and counters.
 
 use std::fmt;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use openclaw_core::message::{Fault, Request, Version};
+use openclaw_core::message::Version;
 use openclaw_core::reason::Reason;
 use quinn_proto::StreamEvent;
 
-use super::budget::FORGIVE;
 use super::code::Code;
 use super::driver::Driver;
-use super::face::{End, Exchanges, Limits, Pending, Quic, Wait};
-use super::wire::StreamWire;
+use super::face::{End, Pending, Quic, Wait};
 use crate::exchange::context::{Downstream, Local};
-use crate::exchange::{self};
-use crate::telemetry::LogFields;
+use crate::serve::multiplexed::{FORGIVE, Limits, Requests};
 use crate::time::Deadline;
 
 /// How many round trips after the first GOAWAY the second follows.
@@ -33,8 +29,7 @@ pub struct Ended {
 
 /// HTTP/3 over one QUIC connection.
 pub struct Connection {
-    local: Rc<Local>,
-    downstream: Rc<Downstream>,
+    requests: Requests,
     driver: Driver<Requests>,
     deadline: Deadline,
     forgiveness: Deadline,
@@ -54,20 +49,21 @@ impl Connection {
     /// From the end of the handshake, or, with early data, from when that can be read. Opens our control stream. `quic` may not be
     /// borrowed during any call, and neither while this is dropped.
     pub fn new(local: Rc<Local>, downstream: Rc<Downstream>, quic: Quic) -> Self {
-        let requests = Requests {
-            local: Rc::clone(&local),
-            downstream: Rc::clone(&downstream),
-        };
         let limits = Limits::new(downstream.listener.max_header);
-        let forgiveness = Deadline::new(&local.wheel);
-        forgiveness.arm(FORGIVE);
-        Self {
-            driver: Driver::new(quic, requests, limits),
-            deadline: Deadline::new(&local.wheel),
-            forgiveness,
-            timed: None,
+        let requests = Requests {
             local,
             downstream,
+            version: Version::H3,
+        };
+        let wheel = &requests.local.wheel;
+        let forgiveness = Deadline::new(wheel);
+        forgiveness.arm(FORGIVE);
+        Self {
+            deadline: Deadline::new(wheel),
+            forgiveness,
+            timed: None,
+            driver: Driver::new(quic, requests.clone(), limits),
+            requests,
         }
     }
 
@@ -110,7 +106,7 @@ impl Connection {
     }
 
     fn limit(&self, pending: Pending) -> Option<Duration> {
-        let listener = &self.downstream.listener;
+        let listener = &self.requests.downstream.listener;
         match pending {
             Pending::None => None,
             Pending::Head => Some(listener.header_timeout),
@@ -120,16 +116,17 @@ impl Connection {
     }
 
     fn ended(&self, end: End) -> Ended {
+        let requests = &self.requests;
         let timeout = |code, detail| {
-            self.refused(Reason::Timeout, detail);
+            requests.connection_refused(Reason::Timeout, detail);
             Ended { code, detail }
         };
         match end {
             End::Violation(violation) => {
                 let reason = violation.reason();
-                self.local.accuse(&self.downstream, reason);
-                self.refused(reason, violation.detail);
-                tracing::debug!(peer = %self.downstream.peer, ?violation, "an HTTP/3 connection was ended");
+                requests.local.accuse(&requests.downstream, reason);
+                requests.connection_refused(reason, violation.detail);
+                tracing::debug!(peer = %requests.downstream.peer, ?violation, "an HTTP/3 connection was ended");
                 Ended {
                     code: violation.code,
                     detail: violation.detail,
@@ -149,52 +146,5 @@ impl Connection {
                 }
             }
         }
-    }
-
-    /// Counts and logs a connection that was ended as a whole; its exchanges have lines of their own.
-    fn refused(&self, reason: Reason, detail: &'static str) {
-        let downstream = &self.downstream;
-        let fields = || LogFields {
-            listener: downstream.listener.name.to_string(),
-            client: downstream.peer_text.clone(),
-            protocol: "HTTP/3",
-            tls: downstream.tls.as_ref().map_or("", |tls| tls.version),
-            detail,
-            ..LogFields::default()
-        };
-        self.local.recorder.refused_connection(
-            downstream.listener_slot,
-            reason,
-            downstream.accepted,
-            fields,
-        );
-    }
-}
-
-/// Makes exchanges of a connection's requests.
-struct Requests {
-    local: Rc<Local>,
-    downstream: Rc<Downstream>,
-}
-
-impl Exchanges for Requests {
-    type Exchange = Pin<Box<dyn Future<Output = ()>>>;
-
-    fn start(&self, request: Result<&Request<'_>, Fault>, mut wire: StreamWire) -> Self::Exchange {
-        let (local, downstream) = (self.local.clone(), self.downstream.clone());
-        let prepared = match request {
-            Ok(request) => exchange::prepare(&local, &downstream, request),
-            Err(fault) => exchange::refuse(&local, &downstream, fault, Version::H3, Instant::now()),
-        };
-        Box::pin(async move {
-            let deadline = Deadline::new(&local.wheel);
-            exchange::run(&local, &downstream, prepared, &mut wire, &deadline).await;
-        })
-    }
-
-    fn refused(&self, fault: Fault) {
-        let (local, downstream) = (&self.local, &self.downstream);
-        let prepared = exchange::refuse(local, downstream, fault, Version::H3, Instant::now());
-        exchange::record_refused(local, downstream, prepared, fault);
     }
 }

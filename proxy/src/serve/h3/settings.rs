@@ -1,9 +1,9 @@
 //! SETTINGS (RFC 9114 §7.2.4): ours, and the checks on those of the client, of which nothing is needed later.
 
 use super::code::{Code, Violation};
-use super::face::Limits;
 use super::frame::{self, SETTINGS};
 use super::varint;
+use crate::serve::multiplexed::Limits;
 
 const MAX_FIELD_SECTION_SIZE: u64 = 0x6;
 /// RFC 9220 §3.

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use quinn_proto::{ReadError, StreamId};
+use quinn_proto::{Dir, ReadError, Side, StreamId};
 
 use super::code::{Code, Violation};
 use super::connection::State;
@@ -90,9 +90,9 @@ impl State {
                 // It may have ended by itself, which is as good.
                 let code = Code::StreamCreationError.into();
                 let _ = self.quic.borrow_mut().recv_stream(id).stop(code);
-                return self.budget.glitch();
+                return Ok(self.budget.glitch(1)?);
             }
-            Role::Untold { .. } if ended => return self.budget.glitch(),
+            Role::Untold { .. } if ended => return Ok(self.budget.glitch(1)?),
             Role::Untold { .. } | Role::Control | Role::Encoder | Role::Decoder(_) => {}
         }
         self.unidirectional.push(one);
@@ -146,13 +146,13 @@ impl State {
                             "an instruction for a dynamic table, which has no room",
                         ));
                     }
-                    self.budget.glitch()?;
+                    self.budget.glitch(1)?;
                 }
             }
             Role::Decoder(decoder) => {
                 for octet in input {
                     match decoder.take(*octet) {
-                        Some(true) => self.budget.glitch()?,
+                        Some(true) => self.budget.glitch(1)?,
                         Some(false) => {}
                         None => {
                             return Err(Violation::new(
@@ -199,7 +199,9 @@ impl State {
 
     fn update(&mut self, update: Update) {
         let Update { stream, priority } = update;
-        match self.slot(stream) {
+        // Which of the client's streams it is: ids of requests are multiples of four.
+        let id = StreamId::new(Side::Client, Dir::Bi, stream / 4);
+        match self.streams.slot(id) {
             Some(slot) => self.prioritise(slot, priority),
             None if stream >= self.accepted => {
                 if self.early_priorities.len() == EARLY {

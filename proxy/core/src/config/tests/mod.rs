@@ -13,6 +13,7 @@ mod problems;
 mod reference;
 mod rejected;
 mod relay;
+mod upstream_policy;
 
 use std::collections::BTreeMap;
 

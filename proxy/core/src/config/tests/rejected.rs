@@ -306,7 +306,7 @@ fn upstreams_are_checked() {
     upstream("health = { every = \"0s\" }", "longer than zero");
     upstream("breaker = { failures = 0 }", "out of range");
     upstream("breaker = { half_open = 1 }", "unknown key `half_open`");
-    for key in ["tls", "max_connections", "sticky", "send_proxy_protocol"] {
+    for key in ["tls", "sticky", "send_proxy_protocol"] {
         upstream(&format!("{key} = 1"), "this version does not support");
     }
 }

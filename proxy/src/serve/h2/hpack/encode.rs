@@ -1,7 +1,7 @@
 //! Header lists to blocks, without state: names of the static table by index, everything else as raw literals that the
 //! peer is not asked to keep. That costs some octets and saves a table per connection.
 
-use crate::serve::compression::integer;
+use crate::serve::compression;
 
 /// Appends `:status`.
 pub(in super::super) fn status(out: &mut Vec<u8>, status: u16) {
@@ -15,8 +15,7 @@ pub(in super::super) fn status(out: &mut Vec<u8>, status: u16) {
         500 => 14,
         _ => {
             out.extend_from_slice(&[8, 3]);
-            let digit = |place: u16| b'0' + (status / place % 10) as u8;
-            out.extend_from_slice(&[digit(100), digit(10), digit(1)]);
+            out.extend_from_slice(&compression::digits(status));
             return;
         }
     };
@@ -30,16 +29,10 @@ pub(in super::super) fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
         Some(index) => out.extend_from_slice(&[15, index - 15]),
         None => {
             out.push(0);
-            integer(out, 7, 0, name.len());
-            let start = out.len();
-            out.extend_from_slice(name);
-            if let Some(copied) = out.get_mut(start..) {
-                copied.make_ascii_lowercase();
-            }
+            compression::name(out, 7, 0, name);
         }
     }
-    integer(out, 7, 0, value.len());
-    out.extend_from_slice(value);
+    compression::value(out, value);
 }
 
 /// Appends `content-length`.

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::task::LocalSet;
 
 use crate::exchange::wire::{BodyPart, Wire, WireError};
-use crate::serve::h2::{Driver, End, Exchanges, Limits, Socket, StreamWire};
+use crate::serve::h2::{Driver, End, Exchanges, Limits, Socket};
 
 /// A pipe as a socket.
 #[derive(Debug)]
@@ -68,12 +68,10 @@ impl Drop for Guard {
 /// An exchange that does what its path says.
 pub(in crate::serve) type Scripted = Pin<Box<dyn Future<Output = ()>>>;
 
-impl Site {
-    pub(in crate::serve) fn begin<W: Wire + 'static>(
-        &self,
-        request: Result<&Request<'_>, Fault>,
-        wire: W,
-    ) -> Scripted {
+impl Exchanges for Site {
+    type Exchange = Scripted;
+
+    fn start<W: Wire + 'static>(&self, request: Result<&Request<'_>, Fault>, wire: W) -> Scripted {
         let target = request
             .map(|request| request.target.to_vec())
             .unwrap_or_default();
@@ -90,14 +88,6 @@ impl Site {
             exchange(&target, fault, wire, &log).await;
             drop(guard);
         })
-    }
-}
-
-impl Exchanges for Site {
-    type Exchange = Scripted;
-
-    fn start(&self, request: Result<&Request<'_>, Fault>, wire: StreamWire) -> Scripted {
-        self.begin(request, wire)
     }
 
     fn refused(&self, fault: Fault) {

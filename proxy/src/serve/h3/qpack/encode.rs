@@ -1,7 +1,7 @@
 //! Header lists to field sections: what the static table holds by index, everything else as raw literals.
 
 use super::table::STATIC;
-use crate::serve::compression::integer;
+use crate::serve::compression::{self, integer};
 
 /// Begins a section that refers to no dynamic table.
 pub(in super::super) fn begin(out: &mut Vec<u8>) {
@@ -27,8 +27,7 @@ pub(in super::super) fn status(out: &mut Vec<u8>, status: u16) {
         503 => 28,
         _ => {
             integer(out, 4, NAMED, 24);
-            let digit = |place: u16| b'0' + (status / place % 10) as u8;
-            out.extend_from_slice(&[3, digit(100), digit(10), digit(1)]);
+            compression::value(out, &compression::digits(status));
             return;
         }
     };
@@ -45,15 +44,9 @@ pub(in super::super) fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
         }
         integer(out, 4, NAMED, first);
     } else {
-        integer(out, 3, 0x20, name.len());
-        let start = out.len();
-        out.extend_from_slice(name);
-        if let Some(copied) = out.get_mut(start..) {
-            copied.make_ascii_lowercase();
-        }
+        compression::name(out, 3, 0x20, name);
     }
-    integer(out, 7, 0, value.len());
-    out.extend_from_slice(value);
+    compression::value(out, value);
 }
 
 /// Appends `content-length`.

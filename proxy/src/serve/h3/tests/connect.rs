@@ -2,7 +2,8 @@
 
 use quinn_proto::Dir;
 
-use super::pair::{Pair, f, section};
+use super::messages::{f, section};
+use super::pair::Pair;
 use crate::serve::h3::code::Code;
 use crate::serve::h3::frame::{DATA, HEADERS, SETTINGS};
 

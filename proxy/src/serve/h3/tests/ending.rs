@@ -5,11 +5,13 @@ use std::time::Duration;
 use openclaw_core::reason::Reason;
 use quinn_proto::Dir;
 
-use super::pair::{Pair, Setup, f, request};
-use crate::serve::h3::budget::{MAX_GLITCHES, MAX_RESETS};
+use super::messages::{f, request};
+use super::pair::Pair;
+use super::setup::Setup;
 use crate::serve::h3::code::Code;
 use crate::serve::h3::frame::DATA;
 use crate::serve::h3::{End, Pending};
+use crate::serve::multiplexed::{MAX_GLITCHES, MAX_RESETS};
 
 /// Longer than the client puts acknowledgements off.
 const ACK: Duration = Duration::from_millis(100);

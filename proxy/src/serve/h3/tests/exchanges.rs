@@ -2,7 +2,9 @@
 
 use quinn_proto::Dir;
 
-use super::pair::{Pair, Setup, f, request};
+use super::messages::{f, request};
+use super::pair::Pair;
+use super::setup::Setup;
 use crate::serve::h3::code::Code;
 use crate::serve::h3::frame::{DATA, HEADERS, PRIORITY_UPDATE};
 
@@ -33,7 +35,7 @@ fn a_body_comes_back_with_its_trailers() {
     pair.send(id, &f(DATA, b"two"), false);
     pair.send(
         id,
-        &f(HEADERS, &super::pair::section(&[("x-sum", "6")])),
+        &f(HEADERS, &super::messages::section(&[("x-sum", "6")])),
         true,
     );
     pair.run();

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use quinn_proto::Dir;
 
-use super::pair::{Pair, f, request, section};
+use super::messages::{f, request, section};
+use super::pair::Pair;
 use crate::serve::h3::Driver;
 use crate::serve::h3::frame::{DATA, HEADERS};
 

@@ -9,34 +9,18 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use openclaw_core::message::{Fault, HeaderList, Request};
-use quinn_proto::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn_proto::{
-    ClientConfig, ConnectionError, ConnectionHandle, DatagramEvent, Dir, Endpoint, EndpointConfig,
-    Event, ReadError, ServerConfig, StreamEvent, StreamId, TransportConfig, VarInt,
+    ConnectionError, ConnectionHandle, DatagramEvent, Dir, Endpoint, EndpointConfig, Event,
+    ReadError, ServerConfig, StreamEvent, StreamId,
 };
-use rustls::RootCertStore;
-use rustls::pki_types::PrivatePkcs8KeyDer;
 
-use crate::serve::h2::tests::server::{Log, Scripted, Site};
+use super::messages::Answer;
+use super::setup::{Setup, configs};
+use crate::serve::h2::tests::server::{Log, Site};
 use crate::serve::h3::code::Code;
-use crate::serve::h3::frame::{self, Frames, Piece};
-use crate::serve::h3::qpack::{Decoder, encode};
-use crate::serve::h3::{Driver, End, Exchanges, Limits, Quic, StreamWire};
+use crate::serve::h3::{Driver, End, Limits, Quic};
 
 pub(super) const MAX_HEADER: usize = 16384;
-
-impl Exchanges for Site {
-    type Exchange = Scripted;
-
-    fn start(&self, request: Result<&Request<'_>, Fault>, wire: StreamWire) -> Scripted {
-        self.begin(request, wire)
-    }
-
-    fn refused(&self, fault: Fault) {
-        self.0.refused.borrow_mut().push(fault);
-    }
-}
 
 /// One end of the pair.
 struct Side {
@@ -69,26 +53,6 @@ pub(super) struct Pair {
     pub closed: Option<ConnectionError>,
     /// The client reads what comes.
     pub reads: bool,
-}
-
-/// What differs from the usual pair.
-#[derive(Clone, Copy)]
-pub(super) struct Setup {
-    /// What the client lets the server send on each stream.
-    pub client: u32,
-    /// What the server keeps for the client.
-    pub sending: u64,
-    pub receiving: u32,
-}
-
-impl Default for Setup {
-    fn default() -> Self {
-        Self {
-            client: 1 << 20,
-            sending: 1 << 20,
-            receiving: 1 << 18,
-        }
-    }
 }
 
 impl Pair {
@@ -345,87 +309,6 @@ impl Pair {
     }
 }
 
-/// A response, taken apart.
-#[derive(Debug, Default)]
-pub(super) struct Answer {
-    pub sections: Vec<Vec<(String, String)>>,
-    pub payload: Vec<u8>,
-    /// Types of frames in order.
-    pub kinds: Vec<u64>,
-}
-
-impl Answer {
-    /// Only frames that we send: sections, and payload.
-    fn of(mut octets: &[u8]) -> Self {
-        let mut answer = Self::default();
-        let mut frames = Frames::default();
-        let mut section = Vec::new();
-        while let Some(piece) = frames.next(&mut octets) {
-            let kind = answer.kinds.last().copied();
-            match piece {
-                Piece::Head { kind, .. } => answer.kinds.push(kind),
-                Piece::Payload { octets, .. } if kind == Some(frame::DATA) => {
-                    answer.payload.extend_from_slice(octets);
-                }
-                Piece::Payload { octets, is_last } => {
-                    section.extend_from_slice(octets);
-                    if is_last {
-                        answer.sections.push(fields(&std::mem::take(&mut section)));
-                    }
-                }
-            }
-        }
-        answer
-    }
-
-    pub(super) fn status(&self) -> &str {
-        &self.sections[0][0].1
-    }
-}
-
-fn fields(section: &[u8]) -> Vec<(String, String)> {
-    let mut list = HeaderList::default();
-    let decoded = Decoder::default().decode(section, usize::MAX, &mut list);
-    assert!(decoded.is_ok());
-    let text = |octets: &[u8]| String::from_utf8(octets.to_vec()).unwrap();
-    list.iter()
-        .map(|(name, value)| (text(name), text(value)))
-        .collect()
-}
-
-/// A field section.
-pub(super) fn section(fields: &[(&str, &str)]) -> Vec<u8> {
-    let mut out = Vec::new();
-    encode::begin(&mut out);
-    for (name, value) in fields {
-        // Names as they are, also those that are wrong.
-        crate::serve::compression::integer(&mut out, 3, 0x20, name.len());
-        out.extend_from_slice(name.as_bytes());
-        crate::serve::compression::integer(&mut out, 7, 0, value.len());
-        out.extend_from_slice(value.as_bytes());
-    }
-    out
-}
-
-/// A frame.
-pub(super) fn f(kind: u64, payload: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    frame::head(&mut out, kind, payload.len() as u64);
-    out.extend_from_slice(payload);
-    out
-}
-
-/// The HEADERS frame of a request, with more fields.
-pub(super) fn request(method: &str, path: &str, more: &[(&str, &str)]) -> Vec<u8> {
-    let usual = [
-        (":method", method),
-        (":scheme", "https"),
-        (":path", path),
-        (":authority", "test"),
-    ];
-    f(frame::HEADERS, &section(&[&usual[..], more].concat()))
-}
-
 fn send(side: &mut Side, now: Instant, out: &mut VecDeque<Vec<u8>>) {
     let Some((handle, quic)) = &side.quic else {
         return;
@@ -470,40 +353,4 @@ fn receive(
         }
         None => {}
     }
-}
-
-fn configs(setup: Setup) -> (ServerConfig, ClientConfig) {
-    let key = rcgen::generate_simple_self_signed(["test".to_owned()]).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let certificate = key.cert.der().clone();
-    let private = PrivatePkcs8KeyDer::from(key.signing_key.serialize_der());
-    let mut server = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.clone()], private.into())
-        .unwrap();
-    server.alpn_protocols = vec![b"h3".to_vec()];
-    let mut roots = RootCertStore::empty();
-    roots.add(certificate).unwrap();
-    let mut client = rustls::ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    client.alpn_protocols = vec![b"h3".to_vec()];
-    let crypto = QuicServerConfig::try_from(server).unwrap();
-    let mut server = ServerConfig::with_crypto(Arc::new(crypto));
-    let mut transport = TransportConfig::default();
-    transport
-        .max_concurrent_bidi_streams(128u32.into())
-        .send_window(setup.sending)
-        .stream_receive_window(setup.receiving.into());
-    server.transport_config(Arc::new(transport));
-    let crypto = QuicClientConfig::try_from(client).unwrap();
-    let mut client = ClientConfig::new(Arc::new(crypto));
-    let mut transport = TransportConfig::default();
-    transport.stream_receive_window(VarInt::from_u32(setup.client));
-    client.transport_config(Arc::new(transport));
-    (server, client)
 }

@@ -6,7 +6,7 @@ use openclaw_core::config::HeaderEdit;
 use openclaw_core::message::render::{Hop, request_head};
 use openclaw_core::message::{Fault, Fields, HeaderList, Request, Version, request};
 
-use super::pair::section;
+use super::messages::section;
 use crate::serve::compression::{Decoded, integer};
 use crate::serve::{h2, h3};
 

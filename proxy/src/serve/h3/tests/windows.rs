@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use quinn_proto::{Dir, WriteError};
 
-use super::pair::{Pair, Setup, f, request};
+use super::messages::{f, request};
+use super::pair::Pair;
+use super::setup::Setup;
 use crate::serve::h3::frame::{DATA, HEADERS, head};
 
 #[test]

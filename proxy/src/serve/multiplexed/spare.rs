@@ -16,23 +16,23 @@ thread_local! {
 }
 
 /// Where every connection reads into.
-pub(super) fn scratch() -> Vec<u8> {
+pub(in crate::serve) fn scratch() -> Vec<u8> {
     SCRATCH.take()
 }
 
-pub(super) fn give_scratch(mut buffer: Vec<u8>) {
+pub(in crate::serve) fn give_scratch(mut buffer: Vec<u8>) {
     buffer.clear();
     SCRATCH.set(buffer);
 }
 
 /// An empty buffer for output.
-pub(super) fn output() -> Vec<u8> {
+pub(in crate::serve) fn output() -> Vec<u8> {
     OUTPUTS
         .with_borrow_mut(Vec::pop)
         .unwrap_or_else(|| Vec::with_capacity(4096))
 }
 
-pub(super) fn give_output(mut buffer: Vec<u8>) {
+pub(in crate::serve) fn give_output(mut buffer: Vec<u8>) {
     buffer.clear();
     if buffer.capacity() <= LARGEST {
         OUTPUTS.with_borrow_mut(|kept| keep(kept, buffer));

@@ -1,29 +1,31 @@
-//! What a client may cost without asking for anything: cancelled requests and frames of no use (RFC 9114 §10.5).
+//! What a client may cost without asking for anything: cancelled requests and frames of no use (RFC 9113 §10.5, RFC 9114 §10.5).
 //!
-//! A cancelled request, whichever side cancels it, takes a connection to an endpoint with it; a glitch is a frame that makes us work and
-//! brings no request forward. Answered requests earn both back.
+//! A cancelled request, whichever side cancels it, takes a connection to an endpoint with it; a glitch is a frame that
+//! makes us work and brings no request forward. Answered requests earn both back.
 
 use std::time::Duration;
 
-use super::code::{Code, Violation};
-
-pub(super) const MAX_RESETS: u32 = 200;
-pub(super) const MAX_GLITCHES: u32 = 1000;
+pub(in crate::serve) const MAX_RESETS: u32 = 200;
+pub(in crate::serve) const MAX_GLITCHES: u32 = 1000;
 /// How many glitches an answered request makes good.
 const EARNED_GLITCHES: u32 = 16;
 /// How often time makes some of it good: ten resets a second are a map that is dragged about, or a video that is searched.
-pub(super) const FORGIVE: Duration = Duration::from_secs(10);
+pub(in crate::serve) const FORGIVE: Duration = Duration::from_secs(10);
 const FORGIVEN_RESETS: u32 = 100;
 const FORGIVEN_GLITCHES: u32 = 200;
 
+/// There is nothing left of it: the client is to be sent away, with what was too much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::serve) struct Spent(pub &'static str);
+
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(in crate::serve) struct Budget {
     resets: u32,
     glitches: u32,
 }
 
 impl Budget {
-    pub(super) fn new() -> Self {
+    pub(in crate::serve) fn new() -> Self {
         Self {
             resets: MAX_RESETS,
             glitches: MAX_GLITCHES,
@@ -31,31 +33,30 @@ impl Budget {
     }
 
     /// A request was cancelled by the client, or by us through the client's fault.
-    pub(super) fn reset(&mut self) -> Result<(), Violation> {
-        spend(&mut self.resets, "too many requests cancelled")
+    pub(in crate::serve) fn reset(&mut self) -> Result<(), Spent> {
+        spend(&mut self.resets, 1, "too many streams reset")
     }
 
-    /// A frame that was of no use.
-    pub(super) fn glitch(&mut self) -> Result<(), Violation> {
-        spend(&mut self.glitches, "too many frames without use")
+    /// Frames that were of no use, or one that costs as much as so many.
+    pub(in crate::serve) fn glitch(&mut self, cost: u32) -> Result<(), Spent> {
+        spend(&mut self.glitches, cost, "too many frames without use")
     }
 
     /// A request got its whole answer.
-    pub(super) fn answered(&mut self) {
+    pub(in crate::serve) fn answered(&mut self) {
         self.resets = (self.resets + 1).min(MAX_RESETS);
         self.glitches = (self.glitches + EARNED_GLITCHES).min(MAX_GLITCHES);
     }
 
     /// [`FORGIVE`] has passed: what is spread out does no harm.
-    pub(super) fn forgive(&mut self) {
+    pub(in crate::serve) fn forgive(&mut self) {
         self.glitches = (self.glitches + FORGIVEN_GLITCHES).min(MAX_GLITCHES);
         self.resets = (self.resets + FORGIVEN_RESETS).min(MAX_RESETS);
     }
 }
 
-fn spend(purse: &mut u32, detail: &'static str) -> Result<(), Violation> {
-    let left = purse.checked_sub(1);
-    *purse = left.ok_or(Violation::new(Code::ExcessiveLoad, detail))?;
+fn spend(purse: &mut u32, cost: u32, detail: &'static str) -> Result<(), Spent> {
+    *purse = purse.checked_sub(cost).ok_or(Spent(detail))?;
     Ok(())
 }
 
@@ -77,10 +78,10 @@ mod tests {
     #[test]
     fn glitches_run_out_and_time_makes_them_good() {
         let mut budget = Budget::new();
-        let free = (0..10_000).take_while(|_| budget.glitch().is_ok()).count();
+        let free = (0..10_000).take_while(|_| budget.glitch(1).is_ok()).count();
         assert_eq!(free, MAX_GLITCHES as usize);
         budget.forgive();
-        let free = (0..10_000).take_while(|_| budget.glitch().is_ok()).count();
+        let free = (0..10_000).take_while(|_| budget.glitch(1).is_ok()).count();
         assert_eq!(free, FORGIVEN_GLITCHES as usize);
     }
 
