@@ -1,5 +1,6 @@
 //! Bytes in and out of a client connection, plain or TLS, and the buffers they pass through.
 
+pub mod datagrams;
 pub mod descriptors;
 pub mod pipes;
 

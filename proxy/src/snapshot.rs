@@ -1,6 +1,7 @@
 //! A configuration made ready to serve: compiled once by the control plane, immutable, shared by all workers.
 
 mod queue;
+mod quic_ids;
 mod standing;
 
 use std::collections::HashMap;
@@ -15,6 +16,7 @@ use openclaw_core::limit::Table;
 use openclaw_core::overlay::Origin;
 
 pub use self::queue::{Queue, Waiter};
+pub use self::quic_ids::{QuicId, QuicIds};
 pub use self::standing::{Standing, UnderWay};
 
 /// What every worker serves from until the next one arrives.
@@ -40,6 +42,8 @@ pub struct ListenerSetup {
     pub quic: Option<Arc<quinn_proto::ServerConfig>>,
     /// Goes on from snapshot to snapshot while the listener keeps its name.
     pub permits: Arc<Permits>,
+    /// The same of QUIC that is forwarded: which endpoint goes by which id.
+    pub ids: Arc<QuicIds>,
 }
 
 /// What a handshake needs, and what requests are held against afterwards.

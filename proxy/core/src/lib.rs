@@ -16,6 +16,7 @@ pub mod limit;
 pub mod message;
 pub mod overlay;
 pub mod pace;
+pub mod quic;
 pub mod reason;
 pub mod route;
 pub mod trace;

@@ -17,7 +17,9 @@ use super::endpoints::{Beside, Standings};
 use super::error::Trouble;
 use super::names::{Ask, Names};
 use crate::listener::quic;
-use crate::snapshot::{LimitSetup, ListenerSetup, Permits, Queue, TlsSetup, UpstreamSetup};
+use crate::snapshot::{
+    LimitSetup, ListenerSetup, Permits, Queue, QuicIds, TlsSetup, UpstreamSetup,
+};
 use crate::tls::{CertificateFacts, Keeper, Validity};
 
 /// What builds need again and again.
@@ -28,6 +30,8 @@ pub(super) struct Builder {
     demo: Option<SocketAddr>,
     /// By listener: connections that go on under a new snapshot keep their places.
     permits: HashMap<Arc<str>, Arc<Permits>>,
+    /// By listener, too: forwarded connections of QUIC keep their endpoints.
+    ids: HashMap<Arc<str>, Arc<QuicIds>>,
     /// By route.
     limits: HashMap<Arc<str>, LimitSetup>,
     pub(super) names: Names,
@@ -111,6 +115,7 @@ impl Builder {
                 tls,
                 quic,
                 permits: self.permits(&listener.name),
+                ids: Arc::clone(self.ids.entry(Arc::clone(&listener.name)).or_default()),
             });
         }
         let resolved = self.upstreams(&config.upstreams, beside, Ask::All).await;

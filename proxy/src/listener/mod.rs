@@ -4,6 +4,7 @@ mod handshake;
 mod open;
 pub mod quic;
 mod tcp;
+pub mod udp;
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -32,6 +33,8 @@ pub struct Listening {
 pub enum Transport {
     Tcp,
     Quic,
+    /// Datagrams that are forwarded.
+    Udp,
 }
 
 /// What new connections get; those that are open keep theirs.

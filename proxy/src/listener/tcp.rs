@@ -12,7 +12,7 @@ use openclaw_core::reason::Reason;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::handshake::{HandshakeError, handshake};
-use super::open::{Open, refused};
+use super::open::{Open, permitted, refused};
 use super::{Listening, Terms};
 use crate::exchange::connections::{Cut, Stop};
 use crate::exchange::context::{Accepted, Downstream, Local, TlsFacts};
@@ -75,37 +75,21 @@ fn tell(told: &mut Option<Instant>, listening: &Listening, error: &io::Error) {
 /// Checks limits and shield, then serves the connection in a task of its own.
 fn admit(local: &Rc<Local>, listening: &Listening, tcp: TcpStream, peer: SocketAddr) {
     let terms = listening.terms.borrow().clone();
-    let address = peer.ip().to_canonical();
     let accepted = Accepted {
         peer,
         at: Instant::now(),
     };
-    if let Some(reason) = local.peers.check(address) {
-        refused(local, &terms, accepted, reason, "");
-        return;
-    }
-    let config = &terms.config;
-    // Behind a trusted proxy there are many clients.
-    let is_one = !config.trusted_proxies.iter().any(|it| it.contains(address));
-    let share = if is_one {
-        descriptors::share()
-    } else {
-        usize::MAX
-    };
-    let permits = &terms.setup.permits;
-    let most = config.max_connections_per_ip.min(share);
-    let Some(permit) = permits.take(address, config.max_connections, most) else {
-        let detail = if share == most {
-            "the address has its share of the open files that the process may have"
-        } else {
-            ""
-        };
-        refused(local, &terms, accepted, Reason::LimitConnections, detail);
+    let Some(permit) = permitted(local, &terms, accepted) else {
         return;
     };
     // Fails only on a socket that is dead already.
     let _ = tcp.set_nodelay(true);
-    let open = Open::new(local.clone(), terms.slot, Some(permit), address);
+    let open = Open::new(
+        local.clone(),
+        terms.slot,
+        Some(permit),
+        peer.ip().to_canonical(),
+    );
     let key = open.key;
     let known: Knowing = if !terms.config.mode.is_http() {
         Box::pin(forward(

@@ -89,7 +89,8 @@ pub(super) async fn connect(
     }
 }
 
-fn told(error: NoPlace) -> (Reason, &'static str) {
+/// What is said where no endpoint is to be had.
+pub(super) fn told(error: NoPlace) -> (Reason, &'static str) {
     match error {
         NoPlace::Nobody => (
             Reason::UpstreamUnhealthy,
@@ -126,7 +127,7 @@ async fn try_once(
 }
 
 /// Nothing is known of a connection but who has opened it.
-fn balance_key(balance: Balance, accepted: Accepted) -> Key {
+pub(super) fn balance_key(balance: Balance, accepted: Accepted) -> Key {
     match balance {
         Balance::IpHash | Balance::Maglev | Balance::UrlHash => {
             Key::of_client(accepted.peer.ip().to_canonical())

@@ -6,6 +6,7 @@ mod direction;
 mod session;
 mod tcp;
 mod tls;
+pub mod udp;
 
 use std::rc::Rc;
 

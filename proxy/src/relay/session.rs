@@ -26,7 +26,7 @@ pub struct Inbound {
 #[derive(Debug)]
 pub(super) struct Session {
     local: Rc<Local>,
-    inbound: Inbound,
+    pub(super) inbound: Inbound,
     /// The server name that was asked for.
     pub(super) host: String,
     upstream: Option<(Arc<str>, u32)>,

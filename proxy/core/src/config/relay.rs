@@ -195,14 +195,6 @@ pub(super) fn read(section: &Section<'_>, upstreams: &[String]) -> Option<Mode> 
         .value("sni", |node| Ok(node.clone()))
         .and_then(|node| read_names(section, &node, upstreams));
     let word = word?;
-    if word == Word::Udp {
-        let complaint = Complaint::new(format!(
-            "this version does not support listeners of mode `{}`",
-            word.text()
-        ));
-        section.complain("mode", complaint);
-        return None;
-    }
     check_keys(section, word);
     match word {
         Word::Http => Some(Mode::Http),

@@ -129,6 +129,31 @@ fn names_without_sense_are_refused() {
 }
 
 #[test]
+fn datagrams_and_connections_may_have_the_same_address() {
+    let both = |udp: &str| {
+        format!(
+            "{}[listener.u]\nbind = [\"127.0.0.1:5432\"]\nmode = \"udp\"\nto = \"db\"\n{udp}",
+            listener("mode = \"tcp\"\nto = \"db\"")
+        )
+    };
+    let config = accepted(&both(""));
+    assert!(matches!(config.listeners[1].mode, Mode::Udp(_)));
+    assert_eq!(config.listeners[1].idle_timeout, Duration::from_mins(2));
+    let third = "[listener.v]\nbind = [\"127.0.0.1:5432\"]\nmode = \"udp\"\nto = \"db\"\n";
+    let problems = rejected(&both(third));
+    assert!(
+        problems.0[0].message.contains("is bound twice"),
+        "{problems}"
+    );
+    check("mode = \"udp\"", "needs `to`", "UPSTREAM");
+    check(
+        "mode = \"udp\"\nto = \"db\"\ntls = { self_signed = [\"a\"] }",
+        "`tls` means nothing",
+        "mode = \"http\"",
+    );
+}
+
+#[test]
 fn what_is_probably_not_meant_is_told() {
     let told = |text: &str| -> Vec<String> {
         let loaded = load_text(text).unwrap();
