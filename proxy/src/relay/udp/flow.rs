@@ -14,17 +14,15 @@ use openclaw_core::config::Target;
 use openclaw_core::quic;
 use openclaw_core::reason::Reason;
 use openclaw_core::route::pick_target;
-use socket2::{Domain, Protocol, Socket, Type};
 
-use super::super::connect::{balance_key, told};
 use super::super::session::{Inbound, Session};
+use super::choice::{choose, connected, known};
 use crate::exchange::connect_detail;
 use crate::exchange::context::{Local, Serving};
 use crate::net::datagrams::{self, Batch, Datagrams};
-use crate::net::descriptors;
 use crate::snapshot::{QuicId, QuicIds, UnderWay};
 use crate::time::Deadline;
-use crate::upstream::{Choice, Chosen, Endpoint, NoPlace, Upstream};
+use crate::upstream::{Chosen, Endpoint};
 
 /// A first datagram up to this size is kept until there is an answer, for another endpoint if one refuses it.
 const FIRST: usize = 1500;
@@ -377,42 +375,4 @@ impl Onward {
             }
         }
     }
-}
-
-/// The endpoint of that address, while one of the upstreams has it.
-fn known(
-    serving: &Serving,
-    targets: &[Target],
-    address: SocketAddr,
-) -> Option<(usize, Rc<Endpoint>)> {
-    targets.iter().find_map(|target| {
-        let upstream = serving.upstreams.get(target.upstream)?;
-        let mut endpoints = upstream.endpoints.iter();
-        let endpoint = endpoints.find(|endpoint| endpoint.address == address)?;
-        Some((target.upstream, Rc::clone(endpoint)))
-    })
-}
-
-/// A datagram does not wait for a place.
-fn choose(
-    local: &Local,
-    upstream: &Upstream,
-    inbound: &Inbound,
-    tried: &[SocketAddr],
-) -> Result<Chosen, (Reason, &'static str)> {
-    let key = balance_key(upstream.config.balance, inbound.accepted);
-    let random = local.random.borrow_mut().u64(..);
-    match upstream.choose(tried, (key, random), Instant::now()) {
-        Choice::Endpoint(chosen) => Ok(chosen),
-        Choice::Full => Err(told(NoPlace::Saturated)),
-        Choice::Nobody => Err(told(NoPlace::Nobody)),
-    }
-}
-
-fn connected(address: SocketAddr) -> io::Result<Datagrams> {
-    let domain = Domain::for_address(address);
-    let socket = Socket::new(domain, Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
-    let socket = descriptors::spend(socket)?;
-    socket.connect(&address.into())?;
-    Datagrams::new(socket.into())
 }
