@@ -16,6 +16,7 @@ mod control;
 mod discovery;
 mod h3;
 mod http;
+mod relay;
 mod routes;
 mod shield;
 mod soak;

@@ -7,6 +7,7 @@ pub mod filter;
 pub mod listener;
 pub mod net;
 pub mod privilege;
+pub mod relay;
 pub mod serve;
 pub mod shield;
 pub mod snapshot;

@@ -1,6 +1,8 @@
 //! Bytes in and out of a connection, plain or TLS, and the buffers they pass through.
 
+pub mod datagrams;
 pub mod descriptors;
+pub mod pipes;
 mod sealed;
 mod stream;
 

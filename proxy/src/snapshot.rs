@@ -2,6 +2,7 @@
 
 mod client_tls;
 mod queue;
+mod quic_ids;
 mod standing;
 
 use std::collections::HashMap;
@@ -18,6 +19,7 @@ use openclaw_core::overlay::Origin;
 
 pub use self::client_tls::ClientTls;
 pub use self::queue::{Queue, Waiter};
+pub use self::quic_ids::{QuicId, QuicIds};
 pub use self::standing::{Standing, UnderWay};
 
 /// What every worker serves from until the next one arrives.
@@ -45,6 +47,8 @@ pub struct ListenerSetup {
     pub quic: Option<Arc<quinn_proto::ServerConfig>>,
     /// Goes on from snapshot to snapshot while the listener keeps its name.
     pub permits: Arc<Permits>,
+    /// The same of QUIC that is forwarded: which endpoint goes by which id.
+    pub ids: Arc<QuicIds>,
 }
 
 /// What a handshake needs, and what requests are held against afterwards.

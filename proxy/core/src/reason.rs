@@ -24,6 +24,8 @@ pub enum Reason {
     H3Abuse,
     RouteNone,
     RouteMisdirected,
+    RelayIdle,
+    RelayAborted,
     LimitRate,
     LimitConnections,
     ShieldBan,
@@ -109,8 +111,10 @@ table! {
     TlsNoCertificate, "tls.no_certificate", Client, "The client showed no certificate, and the listener's `client_ca` asks for one.", "Give the client a certificate that an authority in `client_ca` has signed.";
     H2Abuse, "h2.abuse", Client, "The connection spent its budget of resets, pings, settings or empty frames (RFC 9113 §10.5).", "Treat the sender as hostile.";
     H3Abuse, "h3.abuse", Client, "The connection spent its budget of cancelled requests, or of frames without use (RFC 9114 §10.5).", "Treat the sender as hostile.";
-    RouteNone, "route.none", Operator, "No route matches host, path and conditions.", "Add a route, or one without `match` as the last resort.";
+    RouteNone, "route.none", Operator, "No route matches host, path and conditions; or, where TLS is forwarded, no name in `sni` that of the client.", "Add a route, or one without `match` as the last resort; or a name to `sni`, or \"*\".";
     RouteMisdirected, "route.misdirected", Client, "The request names a host of another certificate than the one this TLS connection was opened with (RFC 9110 §7.4).", "Nothing to do: clients open a connection of their own then.";
+    RelayIdle, "relay.idle", Policy, "A connection or session that is forwarded (`mode` tcp, tls or udp) was silent on both sides for `idle_timeout`.", "Raise `idle_timeout` of the listener, or have the applications keep their connections alive.";
+    RelayAborted, "relay.client_aborted", Client, "The client's side of a forwarded connection broke off instead of ending.", "Nothing to do; many of these together point at slow or failing endpoints.";
     LimitRate, "limit.rate", Policy, "The client, or whom else the route's `limit` counts, sent more requests than it allows (429).", "`openclaw limit list` shows who; raise `rate` or `burst` of the route's `limit` if they are welcome.";
     LimitConnections, "limit.connections", Policy, "The listener has as many connections, in all or from this address, as its limits allow, or as many open files as the process, or its share for one address, allows.", "Raise `max_connections`, `max_connections_per_ip`, or the limit of open files (`LimitNOFILE`).";
     ShieldBan, "shield.ban", Policy, "The address is banned for a time.", "`openclaw blocklist test ADDR` says why and for how long.";

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
-use openclaw_core::config::Listener;
+use openclaw_core::config::{Config, Listener, Mode};
 
 use super::admin::protocols;
 use super::load::Origin;
@@ -29,9 +29,13 @@ fn text(control: &Control, room: Room) -> String {
             let scheme = if listener.tls.is_some() {
                 "https"
             } else {
-                "http"
+                listener.mode.name()
             };
-            let wires = protocols(listener).join(" ");
+            let wires = if listener.mode.is_http() {
+                protocols(listener).join(" ")
+            } else {
+                format!("to {}", leads_to(config, &listener.mode))
+            };
             let place = format!("{scheme}://{address}");
             line(
                 &mut out,
@@ -80,6 +84,18 @@ fn bound(listeners: &[Listener], room: Room) -> Option<String> {
         let _ = write!(bound, ", {} of one address at a listener", room.share);
     }
     Some(bound)
+}
+
+/// The upstreams of a listener that forwards, each once.
+fn leads_to(config: &Config, mode: &Mode) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for index in mode.upstreams() {
+        let name = config.upstreams.get(index).map_or("", |one| &*one.name);
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.join(", ")
 }
 
 fn line(out: &mut String, name: &str, text: &str) {

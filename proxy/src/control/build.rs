@@ -19,7 +19,7 @@ use super::error::Trouble;
 use super::sticky::Stickies;
 use crate::listener::quic;
 use crate::snapshot::{
-    ClientTls, LimitSetup, ListenerSetup, Permits, Queue, TlsSetup, UpstreamSetup,
+    ClientTls, LimitSetup, ListenerSetup, Permits, Queue, QuicIds, TlsSetup, UpstreamSetup,
 };
 use crate::tls::{CertificateFacts, ClientKeeper, Keeper, Validity};
 
@@ -32,6 +32,8 @@ pub(super) struct Builder {
     demo: Option<SocketAddr>,
     /// By listener: connections that go on under a new snapshot keep their places.
     permits: HashMap<Arc<str>, Arc<Permits>>,
+    /// By listener, too: forwarded connections of QUIC keep their endpoints.
+    ids: HashMap<Arc<str>, Arc<QuicIds>>,
     /// By route.
     limits: HashMap<Arc<str>, LimitSetup>,
     pub(super) discovery: Discovery,
@@ -117,6 +119,7 @@ impl Builder {
                 tls,
                 quic,
                 permits: self.permits(&listener.name),
+                ids: Arc::clone(self.ids.entry(Arc::clone(&listener.name)).or_default()),
             });
         }
         self.stickies

@@ -29,6 +29,8 @@ pub(super) struct Bound {
     tcp: HashMap<Key, SocketAddr>,
     /// Whichever listener they serve: clients of one that goes stay with the one that takes the address.
     udp: HashSet<SocketAddr>,
+    /// Of listeners that forward datagrams.
+    datagrams: HashMap<Key, SocketAddr>,
 }
 
 /// New sockets for every worker, and what will be bound once they are taken.
@@ -60,9 +62,12 @@ impl Bound {
                         if let Some(bind) = setup.bind.get_mut(index) {
                             *bind = place.real;
                         }
-                        bound
-                            .tcp
-                            .insert((Arc::clone(&setup.name), address), place.real);
+                        let key = (Arc::clone(&setup.name), address);
+                        if setup.mode.is_udp() {
+                            bound.datagrams.insert(key, place.real);
+                        } else {
+                            bound.tcp.insert(key, place.real);
+                        }
                         if setup.protocols.h3 {
                             bound.udp.insert(place.real);
                         }
@@ -74,7 +79,11 @@ impl Bound {
                             .udp
                             .into_iter()
                             .map(|group| group.into_iter().map(Bind::quic).collect());
-                        for group in tcp.chain(udp) {
+                        let datagrams = place
+                            .datagrams
+                            .into_iter()
+                            .map(|group| group.into_iter().map(Bind::Udp).collect());
+                        for group in tcp.chain(udp).chain(datagrams) {
                             for (worker, socket) in sockets.iter_mut().zip(group) {
                                 let listener = Arc::clone(&setup.name);
                                 worker.push(BoundSocket { listener, socket });
@@ -106,6 +115,10 @@ impl Bound {
         workers: usize,
         quic: &quic::Settings,
     ) -> Result<Place, (&'static str, io::Error)> {
+        if listener.mode.is_udp() {
+            let place = self.place_datagrams(listener, address, workers);
+            return place.map_err(|error| (" over UDP", error));
+        }
         let known = self.tcp.get(&(Arc::clone(&listener.name), address));
         let mut tries = PORT_TRIES;
         loop {
@@ -131,8 +144,40 @@ impl Bound {
             } else {
                 None
             };
-            return Ok(Place { real, tcp, udp });
+            let datagrams = None;
+            return Ok(Place {
+                real,
+                tcp,
+                udp,
+                datagrams,
+            });
         }
+    }
+
+    /// The same where datagrams are forwarded.
+    fn place_datagrams(
+        &self,
+        listener: &Listener,
+        address: SocketAddr,
+        workers: usize,
+    ) -> io::Result<Place> {
+        let known = self.datagrams.get(&(Arc::clone(&listener.name), address));
+        let (real, datagrams) = if let Some(real) = known {
+            (*real, None)
+        } else {
+            // An address that moves from one listener to another is ours already.
+            let ours = self.datagrams.values().any(|real| *real == address);
+            let (real, group) = udp_group(address, workers, ours)?;
+            let sockets = group.into_iter().map(UdpSocket::from);
+            (real, Some(sockets.collect()))
+        };
+        let (tcp, udp) = (None, None);
+        Ok(Place {
+            real,
+            tcp,
+            udp,
+            datagrams,
+        })
     }
 }
 
@@ -141,6 +186,7 @@ struct Place {
     real: SocketAddr,
     tcp: Option<Vec<TcpListener>>,
     udp: Option<Vec<quic::Seat>>,
+    datagrams: Option<Vec<UdpSocket>>,
 }
 
 fn is_in_use(error: &io::Error) -> bool {
@@ -177,24 +223,37 @@ fn bind_udp(
     workers: usize,
     quic: &quic::Settings,
 ) -> io::Result<Vec<quic::Seat>> {
-    let probe = udp_socket(address)?;
-    probe.bind(&address.into())?;
-    drop(probe);
-    let mut group = Vec::with_capacity(workers);
-    for _ in 0..workers {
-        let socket = udp_socket(address)?;
-        socket.set_reuse_port(true)?;
-        socket.bind(&address.into())?;
-        // As much as the system allows; less costs datagrams in a burst.
-        let _ = socket.set_recv_buffer_size(DATAGRAMS);
-        let _ = socket.set_send_buffer_size(DATAGRAMS);
-        group.push(socket);
-    }
+    let (_, group) = udp_group(address, workers, false)?;
     if let Some(first) = group.first() {
         quic::attach(first, quic.ids)?;
     }
     let sockets = group.into_iter().map(UdpSocket::from).collect();
     Ok(quic::seats(quic, sockets))
+}
+
+fn udp_group(
+    address: SocketAddr,
+    workers: usize,
+    ours: bool,
+) -> io::Result<(SocketAddr, Vec<Socket>)> {
+    if !ours && address.port() != 0 {
+        // As for TCP.
+        let probe = udp_socket(address)?;
+        probe.bind(&address.into())?;
+    }
+    let mut group = Vec::with_capacity(workers);
+    let mut real = address;
+    for _ in 0..workers {
+        let socket = udp_socket(address)?;
+        socket.set_reuse_port(true)?;
+        socket.bind(&real.into())?;
+        // As much as the system allows; less costs datagrams in a burst.
+        let _ = socket.set_recv_buffer_size(DATAGRAMS);
+        let _ = socket.set_send_buffer_size(DATAGRAMS);
+        real = socket.local_addr()?.as_socket().unwrap_or(address);
+        group.push(socket);
+    }
+    Ok((real, group))
 }
 
 fn tcp_socket(address: SocketAddr) -> io::Result<Socket> {

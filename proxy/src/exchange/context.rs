@@ -21,6 +21,7 @@ use super::mirror::Copied;
 use super::target;
 use crate::filter::{self, Busy, Filter};
 use crate::net::Buffers;
+use crate::net::pipes::Pipes;
 use crate::shield::PeerFilter;
 use crate::shield::autoban::Informer;
 use crate::snapshot::Snapshot;
@@ -35,6 +36,7 @@ const ALT_SVC_SECONDS: u32 = 86_400;
 #[derive(Debug)]
 pub struct Local {
     pub buffers: Buffers,
+    pub pipes: Pipes,
     pub wheel: Rc<Wheel>,
     pub recorder: Recorder,
     pub peers: PeerFilter,
@@ -91,6 +93,15 @@ impl Accepted {
     pub fn client(&self) -> SocketAddr {
         self.announced.map_or(self.peer, |ends| ends.source)
     }
+
+    /// Client and destination: as they are announced, or those of the socket, which is bound to `local`.
+    pub fn ends(&self, local: Option<SocketAddr>) -> Option<Ends> {
+        let own = local.map(|destination| Ends {
+            source: self.peer,
+            destination,
+        });
+        self.announced.or(own)
+    }
 }
 
 /// The fixed facts of a client's connection.
@@ -142,6 +153,7 @@ impl Local {
         let serving = Rc::new(Serving::new(snapshot, &recorder, None, place));
         Self {
             buffers: Buffers::default(),
+            pipes: Pipes::default(),
             wheel: Wheel::new(),
             recorder,
             peers,

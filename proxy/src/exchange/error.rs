@@ -263,11 +263,12 @@ impl Error {
     }
 }
 
+/// Why there is no connection to an endpoint, for the log.
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "most kinds of error do not come from connecting"
 )]
-fn connect_detail(kind: io::ErrorKind) -> &'static str {
+pub fn connect_detail(kind: io::ErrorKind) -> &'static str {
     match kind {
         io::ErrorKind::ConnectionRefused => "the endpoint refused the connection",
         io::ErrorKind::TimedOut => "no connection to the endpoint within connect_timeout",

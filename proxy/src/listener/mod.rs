@@ -5,6 +5,7 @@ mod open;
 mod proxy_protocol;
 pub mod quic;
 mod tcp;
+pub mod udp;
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -33,6 +34,8 @@ pub struct Listening {
 pub enum Transport {
     Tcp,
     Quic,
+    /// Datagrams that are forwarded.
+    Udp,
 }
 
 /// What new connections get; those that are open keep theirs.

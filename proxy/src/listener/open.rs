@@ -5,9 +5,10 @@ use std::rc::Rc;
 
 use openclaw_core::reason::Reason;
 
-use super::Terms;
+use super::{Terms, proxy_protocol};
 use crate::exchange::connections::Cut;
 use crate::exchange::context::{Accepted, Local};
+use crate::net::descriptors;
 use crate::snapshot::Permit;
 use crate::telemetry::LogFields;
 
@@ -28,6 +29,41 @@ pub(super) fn refused(
     local
         .recorder
         .refused_connection(terms.slot, reason, accepted.at, fields);
+}
+
+/// A place for a connection whose client is let in, by the shield and by the limits; else the refusal is told.
+pub(super) fn permitted(local: &Local, terms: &Terms, accepted: Accepted) -> Option<Permit> {
+    let address = accepted.peer.ip().to_canonical();
+    if let Some(reason) = local.peers.check(address) {
+        refused(local, terms, accepted, reason, "");
+        return None;
+    }
+    let config = &terms.config;
+    // Behind a trusted proxy there are many clients.
+    let is_announced = proxy_protocol::is_due(terms, accepted);
+    let is_one = !is_announced && !config.trusted_proxies.iter().any(|it| it.contains(address));
+    let share = if is_one {
+        descriptors::share()
+    } else {
+        usize::MAX
+    };
+    let permits = &terms.setup.permits;
+    // A client that will be announced has its share then.
+    let most = if is_announced {
+        usize::MAX
+    } else {
+        config.max_connections_per_ip.min(share)
+    };
+    let permit = permits.take(address, config.max_connections, most);
+    if permit.is_none() {
+        let detail = if share == most {
+            "the address has its share of the open files that the process may have"
+        } else {
+            ""
+        };
+        refused(local, terms, accepted, Reason::LimitConnections, detail);
+    }
+    permit
 }
 
 /// Counts a connection for as long as it lives.

@@ -12,11 +12,12 @@ use openclaw_core::reason::Reason;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::handshake::{HandshakeError, handshake};
-use super::open::{Open, refused};
+use super::open::{Open, permitted, refused};
 use super::{Listening, Terms, proxy_protocol};
 use crate::exchange::connections::{Cut, Stop};
 use crate::exchange::context::{Accepted, Downstream, Local, TlsFacts};
 use crate::net::{Io, descriptors};
+use crate::relay::{self, Inbound};
 use crate::serve;
 use crate::time::Deadline;
 
@@ -75,47 +76,25 @@ fn tell(told: &mut Option<Instant>, listening: &Listening, error: &io::Error) {
 /// Checks limits and shield, then serves the connection in a task of its own.
 fn admit(local: &Rc<Local>, listening: &Listening, tcp: TcpStream, peer: SocketAddr) {
     let terms = listening.terms.borrow().clone();
-    let address = peer.ip().to_canonical();
     let accepted = Accepted {
         peer,
         at: Instant::now(),
         announced: None,
     };
-    if let Some(reason) = local.peers.check(address) {
-        refused(local, &terms, accepted, reason, "");
-        return;
-    }
-    let config = &terms.config;
-    let is_announced = proxy_protocol::is_due(&terms, accepted);
-    // Behind a trusted proxy there are many clients.
-    let is_one = !is_announced && !config.trusted_proxies.iter().any(|it| it.contains(address));
-    let share = if is_one {
-        descriptors::share()
-    } else {
-        usize::MAX
-    };
-    let permits = &terms.setup.permits;
-    // A client that will be announced has its share then.
-    let most = if is_announced {
-        usize::MAX
-    } else {
-        config.max_connections_per_ip.min(share)
-    };
-    let Some(permit) = permits.take(address, config.max_connections, most) else {
-        let detail = if share == most {
-            "the address has its share of the open files that the process may have"
-        } else {
-            ""
-        };
-        refused(local, &terms, accepted, Reason::LimitConnections, detail);
+    let Some(permit) = permitted(local, &terms, accepted) else {
         return;
     };
     // Fails only on a socket that is dead already.
     let _ = tcp.set_nodelay(true);
-    let open = Open::new(local.clone(), terms.slot, Some(permit), address);
+    let open = Open::new(
+        local.clone(),
+        terms.slot,
+        Some(permit),
+        peer.ip().to_canonical(),
+    );
     let key = open.key;
     let (cut, own) = (open.cut.clone(), local.clone());
-    let known: Knowing = if is_announced {
+    let known: Knowing = if proxy_protocol::is_due(&terms, accepted) {
         Box::pin(announced(own, cut, terms, tcp, accepted, key))
     } else {
         knowing(own, cut, terms, tcp, accepted)
@@ -171,7 +150,9 @@ fn knowing(
     tcp: TcpStream,
     accepted: Accepted,
 ) -> Knowing {
-    if terms.setup.tls.is_some() {
+    if !terms.config.mode.is_http() {
+        Box::pin(forward(local, cut, terms, tcp, accepted))
+    } else if terms.setup.tls.is_some() {
         Box::pin(establish(local, cut, terms, tcp, accepted))
     } else {
         Box::pin(recognise(local, cut, terms, tcp, accepted))
@@ -189,6 +170,24 @@ async fn announced(
 ) -> Option<Known> {
     let announced = proxy_protocol::announce(&local, &terms, accepted, &mut tcp, key).await?;
     knowing(local, cut, terms, tcp, announced).await
+}
+
+/// A connection whose bytes are not for us: there is no wire to be known.
+async fn forward(
+    local: Rc<Local>,
+    cut: Cut,
+    terms: Terms,
+    tcp: TcpStream,
+    accepted: Accepted,
+) -> Option<Known> {
+    let inbound = Inbound {
+        listener: terms.config,
+        slot: terms.slot,
+        accepted,
+        cut,
+    };
+    relay::serve(local, inbound, tcp).await;
+    None
 }
 
 /// A cleartext connection; where both versions are spoken, HTTP/2 announces itself by its preface (RFC 9113 §3.3).

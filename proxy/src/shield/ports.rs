@@ -23,6 +23,10 @@ impl Ports {
         for listener in &config.listeners {
             let bound = listener.bind.iter().map(std::net::SocketAddr::port);
             for port in bound.filter(|port| *port != 0) {
+                if listener.mode.is_udp() {
+                    ports.udp.insert(port);
+                    continue;
+                }
                 ports.tcp.insert(port);
                 if listener.protocols.h3 {
                     ports.udp.insert(port);
@@ -50,19 +54,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ports_of_http_3_are_protected_for_udp_as_well() {
+    fn ports_of_datagrams_are_protected_for_udp() {
         let source = Source {
             name: "test",
             text: "[listener.a]\nbind = [\"127.0.0.1:80\"]\n\
                    [listener.b]\nbind = [\"127.0.0.1:443\", \"[::1]:8443\"]\n\
                    protocols = [\"h2\", \"h3\"]\ntls = { self_signed = [\"a.test\"] }\n\
+                   [listener.c]\nbind = [\"127.0.0.1:53\"]\nmode = \"udp\"\nto = \"d\"\n\
+                   [upstream.d]\nendpoints = [\"127.0.0.1:54\"]\n\
                    [[route]]\nname = \"all\"\nrespond = { body = \"x\" }\n",
             files: &NoFiles,
             variable: &|_| None,
         };
         let ports = Ports::of(&config::load(&source).unwrap().config);
         assert_eq!(ports.tcp, BTreeSet::from([80, 443, 8443]));
-        assert_eq!(ports.udp, BTreeSet::from([443, 8443]));
-        assert_eq!(ports.quic, ports.udp);
+        assert_eq!(ports.udp, BTreeSet::from([53, 443, 8443]));
+        assert_eq!(ports.quic, BTreeSet::from([443, 8443]));
     }
 }

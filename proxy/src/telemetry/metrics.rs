@@ -62,6 +62,7 @@ metrics! {
     REQUEST_DURATION Histogram "openclaw_request_duration_seconds" "seconds" ["listener", "route"] "From the first byte of a request to the last of its response.";
     RECEIVED_BYTES Counter "openclaw_request_body_bytes_total" "bytes" ["listener", "route"] "Bytes received from clients in request bodies.";
     SENT_BYTES Counter "openclaw_response_body_bytes_total" "bytes" ["listener", "route"] "Bytes sent to clients in response bodies.";
+    RELAYED_BYTES Counter "openclaw_relayed_bytes_total" "bytes" ["listener", "direction"] "Bytes of connections and sessions that were forwarded unread and are over: in from clients, out to them.";
     REFUSALS_TOTAL Counter "openclaw_refusals_total" "" ["reason"] "Requests and connections refused, by reason code (see `openclaw reasons`).";
     UPSTREAM_HEALTHY Gauge "openclaw_upstream_healthy" "" ["upstream", "endpoint"] "0 while probes call the endpoint unwell, its breaker is open, or the last connection tried to it, by any worker, failed; else 1, also before the first.";
     UPSTREAM_REQUESTS_TOTAL Counter "openclaw_upstream_requests_total" "" ["upstream", "endpoint", "code"] "Requests sent to an endpoint, by the class of its answer; `none` when there was no usable answer.";

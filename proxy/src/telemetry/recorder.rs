@@ -94,6 +94,14 @@ impl Recorder {
         self.shard.borrow_mut().mirrored(route, result);
     }
 
+    /// Counts and logs a connection whose bytes were forwarded.
+    pub fn connection(&self, record: &Record<'_>) {
+        self.shard.borrow_mut().connection(record);
+        if let (Some(log), Some(fields)) = (&self.log, record.log) {
+            log.write(record, fields);
+        }
+    }
+
     /// Counts a refusal of whom a line would say nothing: a sender whose address is not known to be its own.
     pub fn count_refusal(&self, reason: Reason) {
         self.shard.borrow_mut().refusal(reason);

@@ -91,6 +91,8 @@ impl<'a> Summary<'a> {
             let sum = self.listeners.entry(name).or_default();
             sum.open += listener.open;
             sum.accepted += listener.accepted;
+            sum.relayed_in += listener.relayed_in;
+            sum.relayed_out += listener.relayed_out;
         }
         let names = counts.route_names.iter().map(|name| &**name);
         for (route, row) in [""].into_iter().chain(names).zip(&counts.routes) {
@@ -151,6 +153,12 @@ impl<'a> Summary<'a> {
         }
         for (listener, counts) in &self.listeners {
             text.sample(&metrics::CONNECTIONS_TOTAL, &[listener], counts.accepted);
+        }
+        for (listener, counts) in &self.listeners {
+            let ways = [("in", counts.relayed_in), ("out", counts.relayed_out)];
+            for (way, bytes) in ways.into_iter().filter(|(_, bytes)| *bytes > 0) {
+                text.sample(&metrics::RELAYED_BYTES, &[listener, way], bytes);
+            }
         }
         for ((listener, route, method, code), count) in &self.requests {
             let code = match code {

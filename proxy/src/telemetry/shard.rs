@@ -51,6 +51,9 @@ pub(super) struct ListenerCounts {
     /// Signed: shards are summed, and a close may be counted before its open is reported.
     pub(super) open: i64,
     pub(super) accepted: u64,
+    /// Of connections whose bytes were forwarded.
+    pub(super) relayed_in: u64,
+    pub(super) relayed_out: u64,
 }
 
 /// One row per (listener, method, code) that has occurred on a route.
@@ -282,6 +285,22 @@ impl Shard {
             self.refusal(reason);
         }
         self.endpoint(record);
+    }
+
+    /// A connection is no request: what went through it is counted, and what it came to.
+    pub(super) fn connection(&mut self, record: &Record<'_>) {
+        let counts = &mut self.counts;
+        if let Some(listener) = counts.listeners.get_mut(record.listener as usize) {
+            listener.relayed_in += record.bytes_in;
+            listener.relayed_out += record.bytes_out;
+        }
+        let upstream = record.upstream.map(|slot| slot as usize);
+        if let Some(retries) = upstream.and_then(|slot| counts.retries.get_mut(slot)) {
+            *retries += u64::from(record.retries);
+        }
+        if let Some(reason) = record.reason {
+            self.refusal(reason);
+        }
     }
 
     fn endpoint(&mut self, record: &Record<'_>) {

@@ -10,7 +10,7 @@ use std::error::Error;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use openclaw_core::config::{Certificate, Protocols};
+use openclaw_core::config::{Certificate, Mode, Protocols};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, ProtocolVersion, ServerConnection, SignatureScheme};
 
@@ -24,6 +24,7 @@ fn listener(protocols: Protocols) -> Listener {
     Listener {
         name: "web".into(),
         bind: Vec::new(),
+        mode: Mode::Http,
         protocols,
         tls: None,
         trusted_proxies: Vec::new(),

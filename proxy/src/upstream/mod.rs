@@ -4,6 +4,7 @@ mod choice;
 mod connect;
 mod figures;
 mod streams;
+mod wait;
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ use self::connect::Manner;
 pub use self::figures::{Busy, Figures};
 use self::streams::Streams;
 pub use self::streams::{Lease, Room, Turn};
+pub use self::wait::NoPlace;
 use crate::net::Stream;
 use crate::snapshot::{ClientTls, Queue, ResolvedEndpoint, Standing, UpstreamSetup};
 

@@ -2,7 +2,7 @@
 //! nothing with the others on the request path; the control plane talks to it by messages.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ pub use self::latest::{Adoption, Taken};
 use self::latest::{Giver, Taker};
 use crate::exchange::context::{Local, Refused};
 use crate::exchange::mirror;
-use crate::listener::{Listening, Terms, Transport, accept, quic};
+use crate::listener::{Listening, Terms, Transport, accept, quic, udp};
 use crate::serve::h3;
 use crate::shield::PeerFilter;
 use crate::shield::autoban::Informer;
@@ -62,6 +62,8 @@ pub enum Bind {
     Tcp(TcpListener),
     /// HTTP/3.
     Quic(Box<quic::Seat>),
+    /// Datagrams that are forwarded.
+    Udp(UdpSocket),
 }
 
 impl Bind {
@@ -296,6 +298,7 @@ impl Listeners {
             let listening = match bound.socket {
                 Bind::Tcp(socket) => self.open_tcp(socket, &terms),
                 Bind::Quic(seat) => self.open_quic(*seat, &terms),
+                Bind::Udp(socket) => self.open_udp(socket, &terms),
             };
             match listening {
                 Ok(listening) => self.open.push(listening),
@@ -322,6 +325,13 @@ impl Listeners {
         Ok(listening)
     }
 
+    fn open_udp(&self, socket: UdpSocket, terms: &Terms) -> io::Result<Rc<Listening>> {
+        let listening = Listening::new(socket.local_addr()?, Transport::Udp, terms.clone());
+        let (local, served) = (self.local.clone(), listening.clone());
+        tokio::task::spawn_local(udp::serve(local, served, socket));
+        Ok(listening)
+    }
+
     /// Changes over to a snapshot: new terms for those that stay, an end for those that go, new sockets.
     fn adopt(&mut self, snapshot: &Arc<Snapshot>, sockets: Vec<BoundSocket>) {
         self.local.adopt(snapshot.clone());
@@ -333,7 +343,8 @@ impl Listeners {
                 let is_bound = binds.any(|bind| serves(*bind, listening.address));
                 is_bound
                     && match listening.transport {
-                        Transport::Tcp => known.name == name,
+                        Transport::Tcp => known.name == name && !known.mode.is_udp(),
+                        Transport::Udp => known.name == name && known.mode.is_udp(),
                         // A connection has no socket of its own: it stays with the address, whoever has that.
                         Transport::Quic => known.protocols.h3,
                     }

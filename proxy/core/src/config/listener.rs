@@ -8,12 +8,14 @@ use super::keys::{self, Key};
 use super::problem::Complaint;
 use super::reader::{Section, Unread};
 use super::tree::Node;
-use super::{Prefix, Tls, tls, values};
+use super::{Mode, Prefix, Tls, relay, tls, values};
 
 #[derive(Clone, Debug)]
 pub struct Listener {
     pub name: Arc<str>,
     pub bind: Vec<SocketAddr>,
+    pub mode: Mode,
+    /// None where bytes are forwarded.
     pub protocols: Protocols,
     pub tls: Option<Tls>,
     /// Whose X-Forwarded-For, or Forwarded where that is missing, and X-Request-Id are believed.
@@ -50,7 +52,9 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "[\"0.0.0.0:80\", \"[::]:80\"]",
             "The addresses to listen on.",
         ),
-        Key::default("mode", "word", "\"http\"", "What is spoken: http."),
+        relay::MODE,
+        relay::TO,
+        relay::SNI,
         Key::optional(
             "protocols",
             "list of words",
@@ -94,13 +98,13 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "header_timeout",
             "duration",
             "\"10s\"",
-            "A request head must arrive whole within this; so must a TLS handshake, and a PROXY header.",
+            "A request head must arrive whole within this; so must a TLS handshake, a PROXY header, and of a connection that is forwarded its first message.",
         ),
         Key::default(
             "idle_timeout",
             "duration",
             "\"75s\"",
-            "The longest silence between requests, and inside a body.",
+            "The longest silence between requests, and inside a body. Where bytes are forwarded, the longest silence of both sides, and absent 10m, or 2m for datagrams.",
         ),
         Key::default(
             "min_body_rate",
@@ -116,15 +120,10 @@ pub(super) static KEYS: keys::Section = keys::Section {
         ),
     ],
     later: &[
-        (
-            "to",
-            "listeners that forward bytes (`to`); routes do so for HTTP",
-        ),
-        ("sni", "forwarding by server name (`sni`)"),
     ],
 };
 
-pub(super) fn read(name: String, section: &Section<'_>) -> Option<Listener> {
+pub(super) fn read(name: String, section: &Section<'_>, upstreams: &[String]) -> Option<Listener> {
     let bind = section.list("bind", values::bind_address);
     if bind.as_ref().is_some_and(Vec::is_empty) {
         section.complain(
@@ -132,21 +131,26 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Listener> {
             Complaint::new("a listener needs at least one address"),
         );
     }
-    let mode = section.value("mode", mode);
+    let mode = relay::read(section, upstreams);
     let tls = section.section("tls").map(|section| tls::read(&section));
-    let protocols = read_protocols(section, tls.is_some());
+    let is_http = mode.as_ref().is_none_or(Mode::is_http);
+    let protocols = read_protocols(section, tls.is_some(), is_http);
     let trusted_proxies = section.list("trusted_proxies", values::prefix);
     let proxy_protocol = section.list("proxy_protocol", values::prefix);
     let max_connections = section.value("max_connections", values::count(1, 100_000_000));
     let per_ip = section.value("max_connections_per_ip", values::count(1, 100_000_000));
     let header_timeout = section.value("header_timeout", values::duration);
-    let idle_timeout = section.value("idle_timeout", values::duration);
+    let mut idle_timeout = section.value("idle_timeout", values::duration);
+    let of_mode = mode.as_ref().and_then(Mode::idle_timeout);
+    if !section.has("idle_timeout") && of_mode.is_some() {
+        idle_timeout = of_mode;
+    }
     let min_body_rate = section.value("min_body_rate", min_body_rate);
     let max_header = section.value("max_header", max_header);
-    mode?;
     Some(Listener {
         name: Arc::from(name),
         bind: bind?,
+        mode: mode?,
         protocols: protocols?,
         tls: match tls {
             Some(tls) => Some(tls?),
@@ -163,16 +167,6 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Listener> {
     })
 }
 
-fn mode(node: &Node) -> Result<(), Unread> {
-    match values::string(node)? {
-        mode @ ("tcp" | "udp" | "tls") => Err(Complaint::new(format!(
-            "this version does not support listeners of mode `{mode}`"
-        ))
-        .into()),
-        _ => values::choice(&[("http", ())])(node),
-    }
-}
-
 #[derive(Clone, Copy, PartialEq)]
 enum Protocol {
     H1,
@@ -180,7 +174,7 @@ enum Protocol {
     H3,
 }
 
-fn read_protocols(section: &Section<'_>, has_tls: bool) -> Option<Protocols> {
+fn read_protocols(section: &Section<'_>, has_tls: bool, is_http: bool) -> Option<Protocols> {
     let read = section.list("protocols", |node| {
         let wires = [
             ("h1", Protocol::H1),
@@ -196,8 +190,8 @@ fn read_protocols(section: &Section<'_>, has_tls: bool) -> Option<Protocols> {
     });
     if !section.has("protocols") {
         return Some(Protocols {
-            h1: true,
-            h2: has_tls,
+            h1: is_http,
+            h2: is_http && has_tls,
             h3: false,
         });
     }

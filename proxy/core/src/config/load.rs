@@ -6,10 +6,11 @@ use std::net::SocketAddr;
 use super::keys::{self, Key};
 use super::problem::{Complaint, Problem, Problems, Severity};
 use super::reader::{Reader, Section};
+use super::relay::Transport;
 use super::tree::{self, Place, Table};
 use super::{
     Action, Config, Listener, Places, Source, Upstream, admin, autoban, document, doubts, listener,
-    log, route, server, shield, upstream, values,
+    log, relay, route, server, shield, upstream, values,
 };
 
 /// A configuration that can be used.
@@ -121,13 +122,14 @@ fn read(root: &Section<'_>) -> Option<Config> {
     let autoban = root
         .section("autoban")
         .and_then(|section| autoban::read(&section));
-    let listeners = read_listeners(root, admin.as_ref().and_then(|admin| admin.metrics));
     let upstreams = root.named("upstream");
     let names: Vec<String> = upstreams
         .iter()
         .flatten()
         .map(|(name, _, _)| name.clone())
         .collect();
+    let metrics = admin.as_ref().and_then(|admin| admin.metrics);
+    let listeners = read_listeners(root, metrics, &names);
     let routes = read_routes(root, &names);
     let places: Vec<(String, Place)> = upstreams
         .iter()
@@ -154,20 +156,53 @@ fn read(root: &Section<'_>) -> Option<Config> {
         upstreams: upstreams?,
         routes: routes?,
     };
+    forbid_tls_of_relays(root, &config, &places);
     warn_of_unused(root, &config, &places);
     Some(config)
 }
 
-fn read_listeners(root: &Section<'_>, metrics: Option<SocketAddr>) -> Option<Vec<Listener>> {
+/// What a listener forwards goes on as it came: a relay makes no TLS, and datagrams cannot say whose they are.
+fn forbid_tls_of_relays(root: &Section<'_>, config: &Config, places: &[(String, Place)]) {
+    for listener in config.listeners.iter().filter(|one| !one.mode.is_http()) {
+        for upstream in listener.mode.upstreams() {
+            let Some((upstream, (_, place))) =
+                config.upstreams.get(upstream).zip(places.get(upstream))
+            else {
+                continue;
+            };
+            let mode = listener.mode.name();
+            if upstream.tls.is_some() {
+                let complaint = format!(
+                    "`tls` does nothing for listener `{}` of mode {mode}, which forwards bytes as they come",
+                    listener.name
+                );
+                let complaint = Complaint::new(complaint).hint(
+                    "let clients speak TLS with the endpoints themselves, or use mode = \"http\"",
+                );
+                root.reader.report(
+                    *place,
+                    &format!("upstream.{}.tls", upstream.name),
+                    complaint,
+                );
+            }
+        }
+    }
+}
+
+fn read_listeners(
+    root: &Section<'_>,
+    metrics: Option<SocketAddr>,
+    upstreams: &[String],
+) -> Option<Vec<Listener>> {
     let sections = root.named("listener")?;
     if sections.is_empty() {
         let hint = "add [listener.web] with bind = [\"0.0.0.0:80\"]";
         let complaint = Complaint::new("a configuration needs at least one listener").hint(hint);
         root.complain("listener", complaint);
     }
-    let mut bound: HashMap<SocketAddr, Place> = HashMap::new();
+    let mut bound = Bound::new();
     if let Some(metrics) = metrics {
-        bound.insert(metrics, root.place_of("admin"));
+        bound.insert((metrics, Transport::Tcp), root.place_of("admin"));
     }
     let read: Vec<Option<Listener>> = sections
         .into_iter()
@@ -175,14 +210,18 @@ fn read_listeners(root: &Section<'_>, metrics: Option<SocketAddr>) -> Option<Vec
             check_name(root, "listener", &name, place);
             let section = section?;
             check_bind(&section, &mut bound);
-            listener::read(name, &section)
+            listener::read(name, &section, upstreams)
         })
         .collect();
     read.into_iter().collect()
 }
 
-/// An address can be bound once; port 0 is another one each time.
-fn check_bind(section: &Section<'_>, bound: &mut HashMap<SocketAddr, Place>) {
+/// Where what was bound first stands.
+type Bound = HashMap<(SocketAddr, Transport), Place>;
+
+/// An address can be bound once over each transport; port 0 is another one each time.
+fn check_bind(section: &Section<'_>, bound: &mut Bound) {
+    let transports = relay::transports(section);
     for item in section.items_if_present("bind") {
         let Ok(address) = values::bind_address(&item.node) else {
             continue;
@@ -190,16 +229,19 @@ fn check_bind(section: &Section<'_>, bound: &mut HashMap<SocketAddr, Place>) {
         if address.port() == 0 {
             continue;
         }
-        match bound.get(&address) {
-            Some(first) => section.reader.conflict(
+        let first = transports
+            .iter()
+            .find_map(|one| bound.get(&(address, *one)));
+        if let Some(first) = first {
+            section.reader.conflict(
                 *first,
                 item.node.place,
                 &item.path,
                 Complaint::new(format!("{address} is bound twice")),
-            ),
-            None => {
-                bound.insert(address, item.node.place);
-            }
+            );
+        }
+        for one in &transports {
+            bound.entry((address, *one)).or_insert(item.node.place);
         }
     }
 }
@@ -253,6 +295,11 @@ fn warn_of_unused(root: &Section<'_>, config: &Config, upstreams: &[(String, Pla
             }
         }
     }
+    for target in config.listeners.iter().flat_map(|one| one.mode.upstreams()) {
+        if let Some(used) = used.get_mut(target) {
+            *used = true;
+        }
+    }
     for ((name, place), used) in upstreams.iter().zip(used) {
         if !used {
             let complaint = Complaint::new(format!("no route leads to the upstream `{name}`"));
@@ -260,7 +307,13 @@ fn warn_of_unused(root: &Section<'_>, config: &Config, upstreams: &[(String, Pla
                 .warn(*place, &format!("upstream.{name}"), complaint);
         }
     }
-    if config.routes.is_empty() && !config.listeners.is_empty() {
+    let takes_requests = config.listeners.iter().any(|one| one.mode.is_http());
+    if !takes_requests && !config.routes.is_empty() {
+        let complaint =
+            Complaint::new("no listener takes requests: routes are for those of mode `http`");
+        root.reader.warn(root.place_of("route"), "route", complaint);
+    }
+    if config.routes.is_empty() && takes_requests {
         let complaint = Complaint::new("without a route every request is answered with 404")
             .hint("add [[route]] with to = \"UPSTREAM\"");
         root.reader.warn(root.place, "route", complaint);

@@ -146,7 +146,12 @@ pub(super) fn read(section: &Section<'_>) -> Option<Matcher> {
 }
 
 fn host(node: &Node) -> Result<Option<HostPattern>, Unread> {
-    let text = values::text(node)?.to_ascii_lowercase();
+    Ok(host_pattern(&values::text(node)?)?)
+}
+
+/// `None`: `*`, any host.
+pub(super) fn host_pattern(text: &str) -> Result<Option<HostPattern>, Complaint> {
+    let text = text.to_ascii_lowercase();
     if text == "*" {
         return Ok(None);
     }
@@ -171,8 +176,7 @@ fn host(node: &Node) -> Result<Option<HostPattern>, Unread> {
         Some(_) | None => {
             complaint.hint("write \"www.example.com\", \"*.example.com\" or \"[2001:db8::1]\"")
         }
-    }
-    .into())
+    })
 }
 
 fn read_path(section: &Section<'_>) -> Result<Option<PathPattern>, Told> {

@@ -163,7 +163,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
     ],
 };
 
-static TARGET: keys::Section = keys::Section {
+pub(super) static TARGET: keys::Section = keys::Section {
     name: "route.to",
     doc: "An upstream with a weight.",
     keys: &[
@@ -303,7 +303,7 @@ fn read_action(
     }
 }
 
-fn read_targets(
+pub(super) fn read_targets(
     section: &Section<'_>,
     items: Vec<Item>,
     upstreams: &[String],

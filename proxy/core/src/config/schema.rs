@@ -74,10 +74,9 @@ fn shape(key: &Key) -> Map<String, Value> {
         }
         ("tables by name", Some(fields)) => by_name(object(fields).into()),
         ("list of tables", Some(fields)) => one_or_more(&object(fields).into()),
+        ("table of upstreams", Some(fields)) => by_name(one_or_more(&name_or(fields)).into()),
         // One name, or tables that say more about each.
-        (_, Some(fields)) => {
-            one_or_more(&json!({ "anyOf": [{ "type": "string" }, object(fields)] }))
-        }
+        (_, Some(fields)) => one_or_more(&name_or(fields)),
         ("table of strings", None) => by_name(one_or_more(&json!({ "type": "string" })).into()),
         ("table of conditions", None) => {
             by_name(members([("type", json!(["string", "boolean"]))]).into())
@@ -86,6 +85,10 @@ fn shape(key: &Key) -> Map<String, Value> {
         (kind, None) if kind.starts_with("list of ") => one_or_more(&json!({ "type": "string" })),
         (kind, None) => members([("type", scalar(kind))]),
     }
+}
+
+fn name_or(fields: &Section) -> Value {
+    json!({ "anyOf": [{ "type": "string" }, object(fields)] })
 }
 
 fn by_name(each: Value) -> Map<String, Value> {

@@ -26,7 +26,7 @@ pub use misses::misses;
 pub use order::order;
 use paths::Paths;
 pub use shadow::shadowed;
-pub use split::pick;
+pub use split::{pick, pick_for_client};
 
 /// What a route can ask of a request.
 pub trait Request {

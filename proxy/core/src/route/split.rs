@@ -2,6 +2,8 @@
 //! is, and the highest one, by weight, has it. So the shares are right over many clients, one whose weight grows takes
 //! clients from all others and moves nobody else, and routes that split among the same upstreams agree.
 
+use std::net::IpAddr;
+
 use crate::balance::Key;
 use crate::config::{SplitBy, Target};
 use crate::limit::cookie;
@@ -27,6 +29,14 @@ pub fn pick(targets: &[Target], by: &SplitBy, request: &impl Request, random: u6
         targets,
         value.map_or_else(|| Key::of_client(request.client()), Key::of_bytes),
     )
+}
+
+/// The same for a connection, of which nothing is known but its client.
+pub fn pick_for_client(targets: &[Target], client: IpAddr) -> usize {
+    match targets {
+        [only] => only.upstream,
+        several => among(several, Key::of_client(client)),
+    }
 }
 
 fn among(targets: &[Target], key: Key) -> usize {

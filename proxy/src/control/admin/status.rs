@@ -115,6 +115,9 @@ fn listener(listener: &Listener) -> Value {
 
 /// The wires of a listener, as the configuration names them.
 pub(in crate::control) fn protocols(listener: &Listener) -> Vec<&'static str> {
+    if !listener.mode.is_http() {
+        return vec![listener.mode.name()];
+    }
     let spoken = listener.protocols;
     let wires = [(spoken.h1, "h1"), (spoken.h2, "h2"), (spoken.h3, "h3")];
     wires

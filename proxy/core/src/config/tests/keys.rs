@@ -13,6 +13,10 @@ const EVERY_SECTION: &str = r#"
 [listener.web]
 bind = "127.0.0.1:80"
 tls = { certificates = [{ cert = "a", key = "b" }] }
+[listener.names]
+bind = "127.0.0.1:81"
+mode = "tls"
+sni = { "*" = { upstream = "app" } }
 [shield]
 geo = { database = "c", deny = "ZZ" }
 lists = [{ name = "drop", file = "a" }]
@@ -107,6 +111,22 @@ fn document(section: &Section, key: &Key) -> String {
         "server" | "autoban" | "autoban.after" | "admin" | "log" | "log.access" | "shield"
         | "shield.syn" | "shield.udp" | "shield.geo" => {
             format!("[{}]\n{lines}\n{listener}", section.name)
+        }
+        "listener" if key.name == "to" => {
+            format!(
+                "[listener.web]\n{lines}\nmode = \"tcp\"\n[upstream.app]\nendpoints = \"127.0.0.1:80\""
+            )
+        }
+        "listener" if key.name == "sni" => {
+            let upstreams = ["app", "other", "rest"]
+                .map(|name| format!("[upstream.{name}]\nendpoints = \"127.0.0.1:80\"\n"));
+            format!(
+                "[listener.web]\n{lines}\nmode = \"tls\"\n{}",
+                upstreams.concat()
+            )
+        }
+        "listener.sni" => {
+            format!("{app}{listener}mode = \"tls\"\nsni = {{ \"*\" = {{ {inline} }} }}")
         }
         "listener" => format!("[listener.web]\n{lines}\n"),
         "listener.tls" if key.name == "certificates" => format!("{listener}tls = {{ {inline} }}"),

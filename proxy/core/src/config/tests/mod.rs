@@ -13,6 +13,7 @@ mod keys;
 mod problems;
 mod reference;
 mod rejected;
+mod relay;
 mod routes;
 mod secure;
 mod upstream_policy;

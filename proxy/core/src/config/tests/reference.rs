@@ -64,7 +64,9 @@ fn each_key_without_a_default_can_be_uncommented() {
         else {
             continue;
         };
-        if setting.is_empty() {
+        // Of another mode than the reference; the registry's test tries them there.
+        let is_of_relays = setting.starts_with("to = ") || setting.starts_with("sni = ");
+        if setting.is_empty() || is_of_relays {
             continue;
         }
         let is_action = setting.starts_with("respond") || setting.starts_with("redirect");

@@ -237,7 +237,6 @@ fn listeners_are_checked() {
         "bind = [\"127.0.0.1:80\", \"127.0.0.1:80\"]",
         "127.0.0.1:80 is bound twice",
     );
-    listener("mode = \"tcp\"", "does not support listeners of mode `tcp`");
     listener("mode = \"smtp\"", "`smtp` is not known here");
     listener("protocols = []", "at least one protocol");
     listener("protocols = [\"h1\", \"h3\"]", "never in the clear");
@@ -273,9 +272,6 @@ fn listeners_are_checked() {
     listener("max_header = \"2m\"", "out of range");
     listener("max_header = -1", "cannot be negative");
     listener("max_header = 99999999999999999999", "too large an integer");
-    for key in ["to", "sni"] {
-        listener(&format!("{key} = 1"), "this version does not support");
-    }
 }
 
 #[test]

@@ -1,0 +1,145 @@
+//! Pipes through which bytes go from one socket to another without coming into the process (splice(2)).
+//!
+//! A pipe is lent only while there are bytes in it, so an idle connection holds none, and there are never more of them than a worker
+//! has bulk under way. Who gets none copies.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::task::{Context, Poll, ready};
+
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, splice};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+use super::descriptors;
+
+/// How many a worker lends at one time: of the memory that the kernel gives the pipes of one account (`fs.pipe-user-pages-soft`) they
+/// take a quarter, so that they keep their size.
+const MOST: usize = 256;
+/// How many wait for the next one to need them.
+const KEPT: usize = 16;
+/// More than a pipe holds, whatever its pages are.
+const ALL: usize = 1 << 30;
+
+/// A worker's pipes.
+#[derive(Debug, Default)]
+pub struct Pipes {
+    idle: RefCell<Vec<Pipe>>,
+    lent: Cell<usize>,
+    /// The kernel does not splice here.
+    is_useless: Cell<bool>,
+}
+
+/// One pipe, and how many bytes are in it.
+#[derive(Debug)]
+pub struct Pipe {
+    reader: OwnedFd,
+    writer: OwnedFd,
+    held: usize,
+}
+
+impl Pipes {
+    /// An empty pipe, if one may be had.
+    pub fn lend(&self) -> Option<Pipe> {
+        if self.is_useless.get() || self.lent.get() >= MOST {
+            return None;
+        }
+        let idle = self.idle.borrow_mut().pop();
+        let pipe = match idle {
+            Some(pipe) => pipe,
+            None => Pipe::new().ok()?,
+        };
+        self.lent.set(self.lent.get() + 1);
+        Some(pipe)
+    }
+
+    /// Takes a pipe back; one with bytes in it is closed.
+    pub fn give_back(&self, pipe: Pipe) {
+        self.lent.set(self.lent.get() - 1);
+        let mut idle = self.idle.borrow_mut();
+        if pipe.held == 0 && idle.len() < KEPT {
+            idle.push(pipe);
+        }
+    }
+
+    /// What a splice failed with; true if bytes have to be copied from now on.
+    pub fn is_refused(&self, error: &io::Error) -> bool {
+        let refused = [Errno::INVAL, Errno::NOSYS, Errno::PERM]
+            .iter()
+            .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()));
+        if refused {
+            self.is_useless.set(true);
+        }
+        refused
+    }
+}
+
+impl Pipe {
+    fn new() -> io::Result<Self> {
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        Ok(Self {
+            reader: descriptors::spend(reader)?,
+            writer: descriptors::spend(writer)?,
+            held: 0,
+        })
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.held == 0
+    }
+
+    /// Takes what has arrived into the empty pipe, at most `most` bytes; 0 is the end.
+    pub fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &TcpStream,
+        most: usize,
+    ) -> Poll<io::Result<usize>> {
+        debug_assert!(self.is_empty(), "whether pipe or socket waits is not told");
+        loop {
+            ready!(from.poll_read_ready(cx))?;
+            let moved = from.try_io(Interest::READABLE, || {
+                through(from, &self.writer, most.min(ALL))
+            });
+            match moved {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                moved => {
+                    self.held = *moved.as_ref().unwrap_or(&0);
+                    return Poll::Ready(moved);
+                }
+            }
+        }
+    }
+
+    /// Sends what is in the pipe, as far as the socket takes it.
+    pub fn poll_drain(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &TcpStream,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(into.poll_write_ready(cx))?;
+            let moved = into.try_io(Interest::WRITABLE, || {
+                through(&self.reader, into, self.held)
+            });
+            match moved {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                moved => {
+                    self.held -= *moved.as_ref().unwrap_or(&0);
+                    return Poll::Ready(moved);
+                }
+            }
+        }
+    }
+}
+
+fn through(
+    from: &impl std::os::fd::AsFd,
+    into: &impl std::os::fd::AsFd,
+    most: usize,
+) -> io::Result<usize> {
+    let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
+    Ok(splice(from, None, into, None, most, flags)?)
+}

@@ -1,0 +1,153 @@
+//! An endpoint for a connection: the balancer's choice, and the next one where that does not take it.
+
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use openclaw_core::balance::Key;
+use openclaw_core::config::Balance;
+use openclaw_core::proxy_protocol::Ends;
+use openclaw_core::reason::Reason;
+
+use super::session::Session;
+use crate::exchange::connect_detail;
+use crate::exchange::context::{Accepted, Local};
+use crate::net::descriptors;
+use crate::snapshot::UnderWay;
+use crate::time::Deadline;
+use crate::upstream::{
+    Busy, Choice, Chosen, ConnectError, Connection, Endpoint, NoPlace, Upstream,
+};
+
+/// What a client's connection goes on over.
+#[derive(Debug)]
+pub(super) struct Onward {
+    pub(super) connection: Connection,
+    /// What the balancer counts, until it is over.
+    pub(super) under_way: Option<UnderWay>,
+    /// What a drain looks at.
+    pub(super) busy: Busy,
+}
+
+/// Connects, within `connect_timeout` a try and `retries`; if that fails the session says why.
+pub(super) async fn connect(
+    local: &Local,
+    upstream: &Upstream,
+    (accepted, ends): (Accepted, Option<Ends>),
+    deadline: &Deadline,
+    session: &mut Session,
+) -> Option<Onward> {
+    session.leads_to(upstream);
+    let key = balance_key(upstream.config.balance, accepted);
+    let mut tried = Vec::new();
+    let mut failure = None;
+    loop {
+        let random = local.random.borrow_mut().u64(..);
+        let now = Instant::now();
+        let choice = (key, random);
+        let chosen = match upstream.choose(&tried, choice, now) {
+            Choice::Endpoint(chosen) => Ok(chosen),
+            Choice::Nobody => Err(NoPlace::Nobody),
+            Choice::Full => {
+                // A client that goes meanwhile is noticed when it is its turn.
+                let stays = |_: &mut Context<'_>| Poll::Pending;
+                Box::pin(upstream.wait_for_place(&tried, choice, deadline, stays)).await
+            }
+        };
+        let Chosen {
+            endpoint,
+            under_way,
+        } = match chosen {
+            Ok(chosen) => chosen,
+            Err(error) => {
+                // What came before says more.
+                let (reason, detail) = failure.unwrap_or(told(error));
+                session.fail(reason, detail);
+                return None;
+            }
+        };
+        // Waiting is no time of the endpoint's.
+        let now = Instant::now();
+        session.endpoint = Some(Rc::clone(&endpoint));
+        match try_once(local, upstream, &endpoint, ends, deadline).await {
+            Ok(connection) => {
+                session.connected = Some(now.elapsed());
+                upstream.answered(&endpoint, now, Some(Instant::now()), 0);
+                return Some(Onward {
+                    connection,
+                    under_way,
+                    busy: endpoint.busy(),
+                });
+            }
+            Err(error) => {
+                upstream.failed(&endpoint, now.elapsed());
+                let (reason, detail) = match error {
+                    ConnectError::Connect(error) => {
+                        (Reason::UpstreamConnect, connect_detail(error.kind()))
+                    }
+                    ConnectError::Tls { fault, .. } => (Reason::UpstreamTls, fault.detail()),
+                };
+                failure = Some((reason, detail));
+                if session.retries >= upstream.config.retries {
+                    session.fail(reason, detail);
+                    return None;
+                }
+            }
+        }
+        session.retries += 1;
+        tried.push(endpoint.address);
+    }
+}
+
+/// What is said where no endpoint is to be had.
+pub(super) fn told(error: NoPlace) -> (Reason, &'static str) {
+    match error {
+        NoPlace::Nobody => (
+            Reason::UpstreamUnhealthy,
+            "the upstream has no endpoint to offer",
+        ),
+        NoPlace::Saturated | NoPlace::Gone => (
+            Reason::UpstreamSaturated,
+            "no endpoint had room within queue_timeout",
+        ),
+    }
+}
+
+async fn try_once(
+    local: &Local,
+    upstream: &Upstream,
+    endpoint: &Rc<Endpoint>,
+    ends: Option<Ends>,
+    deadline: &Deadline,
+) -> Result<Connection, ConnectError> {
+    let mut connecting = Box::pin(endpoint.connect(ends));
+    let limit = upstream.config.connect_timeout;
+    let result = deadline
+        .within(limit, |cx| connecting.as_mut().poll(cx))
+        .await
+        .unwrap_or_else(|| Err(ConnectError::Connect(io::ErrorKind::TimedOut.into())));
+    // An endpoint that nobody asked is neither unhealthy nor passed over.
+    let is_asked =
+        !matches!(&result, Err(ConnectError::Connect(error)) if descriptors::are_exhausted(error));
+    if is_asked {
+        let slot = endpoint.slot.get();
+        local.recorder.upstream_connect(slot, result.is_ok());
+        if result.is_err() {
+            endpoint.failed(Instant::now());
+        }
+    }
+    result
+}
+
+/// Nothing is known of a connection but who has opened it.
+pub(super) fn balance_key(balance: Balance, accepted: Accepted) -> Key {
+    match balance {
+        Balance::IpHash | Balance::Maglev | Balance::UrlHash => {
+            Key::of_client(accepted.client().ip().to_canonical())
+        }
+        Balance::RoundRobin | Balance::LeastConnections | Balance::LeastTime | Balance::Random => {
+            Key::default()
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! One client's session: a socket to an endpoint, what comes from there back to the client, and silence as its end.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+use openclaw_core::config::Target;
+use openclaw_core::quic;
+use openclaw_core::reason::Reason;
+use openclaw_core::route::pick_for_client;
+
+use super::super::session::{Inbound, Session};
+use super::choice::{choose, connected, known};
+use crate::exchange::connect_detail;
+use crate::exchange::context::{Local, Serving};
+use crate::net::datagrams::{self, Batch, Datagrams};
+use crate::snapshot::{QuicId, QuicIds, UnderWay};
+use crate::time::Deadline;
+use crate::upstream::{Chosen, Endpoint};
+
+/// A first datagram up to this size is kept until there is an answer, for another endpoint if one refuses it.
+const FIRST: usize = 1500;
+/// Ids that a session learns: the one of its connection, and one before it that asked for proof of the address (Retry).
+const IDS: usize = 2;
+/// Reads of one turn; each takes what GRO puts together.
+const READS: usize = 8;
+/// Silence that ends a session once its listener has ended.
+const LAST_SILENCE: Duration = Duration::from_secs(2);
+
+/// What one worker drives a listening socket with.
+#[derive(Debug)]
+pub struct Face {
+    pub socket: Datagrams,
+    /// Where datagrams are for the moment in which they pass.
+    pub scratch: RefCell<Vec<u8>>,
+    pub ids: Arc<QuicIds>,
+    /// The listener has ended: sessions go on for as long as they are in use.
+    pub is_closed: Cell<bool>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Flow {
+    local: Rc<Local>,
+    face: Rc<Face>,
+    client: SocketAddr,
+    /// The address of ours that the client knows.
+    ours: Option<IpAddr>,
+    idle_timeout: Duration,
+    deadline: Deadline,
+    onward: RefCell<Onward>,
+    session: RefCell<Session>,
+    /// An endpoint has refused what was sent, as the sender was told.
+    is_refused: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+#[derive(Debug)]
+struct Onward {
+    endpoint: Rc<Endpoint>,
+    socket: Rc<Datagrams>,
+    /// A session may last for days, and must not keep a snapshot: only until there is an answer.
+    unanswered: Option<Unanswered>,
+    ids: Vec<QuicId>,
+    _under_way: Option<UnderWay>,
+}
+
+/// What it takes to turn to another endpoint.
+#[derive(Debug)]
+struct Unanswered {
+    serving: Rc<Serving>,
+    /// Index into its upstreams.
+    upstream: usize,
+    since: Instant,
+    tried: Vec<SocketAddr>,
+    first: Vec<u8>,
+}
+
+/// What a session begins with.
+#[derive(Debug)]
+pub struct Opening<'a> {
+    pub local: &'a Rc<Local>,
+    pub face: &'a Rc<Face>,
+    pub inbound: &'a Inbound,
+    pub targets: &'a [Target],
+}
+
+/// What a session has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// What had come was sent back.
+    Read,
+    /// The endpoint is not there.
+    Refused,
+    /// Nobody has sent anything for long.
+    Silent,
+}
+
+impl Face {
+    pub fn new(socket: std::net::UdpSocket, ids: Arc<QuicIds>) -> io::Result<Self> {
+        Ok(Self {
+            socket: Datagrams::new(socket)?,
+            scratch: RefCell::new(vec![0; datagrams::MOST]),
+            ids,
+            is_closed: Cell::new(false),
+        })
+    }
+}
+
+impl Flow {
+    /// Finds an endpoint for the client of these datagrams; `None`: there is none, which was told.
+    pub fn open(opening: &Opening<'_>, batch: Batch<'_>) -> Option<Rc<Self>> {
+        let Opening {
+            local,
+            face,
+            inbound,
+            targets,
+        } = opening;
+        let mut session = Session::new(Rc::clone(local), (*inbound).clone());
+        let serving = local.serving();
+        let first = batch.bytes.get(..batch.stride).unwrap_or(batch.bytes);
+        let known = face.ids.find(first).and_then(|(id, address)| {
+            let (upstream, endpoint) = known(&serving, targets, address)?;
+            Some((id, upstream, endpoint))
+        });
+        let (ids, index, chosen) = if let Some((id, upstream, endpoint)) = known {
+            let under_way = None;
+            let chosen = Chosen {
+                endpoint,
+                under_way,
+            };
+            (vec![id], upstream, Ok(chosen))
+        } else {
+            let index = pick_for_client(targets, inbound.accepted.peer.ip().to_canonical());
+            let upstream = serving.upstreams.get(index)?.as_ref();
+            (Vec::new(), index, choose(local, upstream, inbound, &[]))
+        };
+        session.leads_to(serving.upstreams.get(index)?.as_ref());
+        let Chosen {
+            endpoint,
+            under_way,
+        } = chosen
+            .map_err(|(reason, detail)| session.fail(reason, detail))
+            .ok()?;
+        session.endpoint = Some(Rc::clone(&endpoint));
+        let socket = connected(endpoint.address)
+            .map_err(|error| {
+                session.fail(Reason::UpstreamConnect, connect_detail(error.kind()));
+            })
+            .ok()?;
+        let kept = Some(first).filter(|first| first.len() <= FIRST);
+        let onward = Onward {
+            endpoint,
+            socket: Rc::new(socket),
+            unanswered: Some(Unanswered {
+                serving,
+                upstream: index,
+                since: Instant::now(),
+                tried: Vec::new(),
+                first: kept.unwrap_or_default().to_vec(),
+            }),
+            ids,
+            _under_way: under_way,
+        };
+        Some(Rc::new(Self {
+            local: Rc::clone(local),
+            face: Rc::clone(face),
+            client: batch.from,
+            ours: batch.to,
+            idle_timeout: inbound.listener.idle_timeout,
+            deadline: Deadline::new(&local.wheel),
+            onward: RefCell::new(onward),
+            session: RefCell::new(session),
+            is_refused: Cell::new(false),
+            waker: RefCell::default(),
+        }))
+    }
+
+    /// Sends what the client sent.
+    pub fn send(&self, batch: Batch<'_>) {
+        let (socket, address) = {
+            let onward = self.onward.borrow();
+            (Rc::clone(&onward.socket), onward.endpoint.address)
+        };
+        self.session.borrow_mut().bytes_in += batch.bytes.len() as u64;
+        self.heard();
+        if let Err(error) = socket.send(batch, address, None)
+            && error.kind() == io::ErrorKind::ConnectionRefused
+        {
+            self.is_refused.set(true);
+            if let Some(waker) = self.waker.borrow_mut().take() {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Sends back what the endpoint sends, until the session's end.
+    pub async fn run(&self) {
+        loop {
+            match self.turn().await {
+                Turn::Read => {}
+                Turn::Refused if self.turn_elsewhere() => {}
+                Turn::Refused => return,
+                Turn::Silent => {
+                    self.session.borrow_mut().finish();
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn turn(&self) -> Turn {
+        let socket = Rc::clone(&self.onward.borrow().socket);
+        let mut stirred = pin!(socket.stirred());
+        let turn = poll_fn(|cx| {
+            *self.waker.borrow_mut() = Some(cx.waker().clone());
+            if self.is_refused.take() {
+                Poll::Ready(Turn::Refused)
+            } else if stirred.as_mut().poll(cx).is_ready() {
+                Poll::Ready(Turn::Read)
+            } else if self.deadline.poll_expired(cx) {
+                Poll::Ready(Turn::Silent)
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+        if turn != Turn::Read {
+            return turn;
+        }
+        for _ in 0..READS {
+            let mut scratch = self.face.scratch.borrow_mut();
+            match socket.receive_stirred(&mut scratch) {
+                Ok(Some(batch)) => self.give_back(batch),
+                Ok(None) => return Turn::Read,
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                    return Turn::Refused;
+                }
+                // Others are of single datagrams, which may be lost.
+                Err(error) => tracing::debug!(%error, "a datagram was not read"),
+            }
+        }
+        // More may be there: come again after the others had their turn.
+        tokio::task::yield_now().await;
+        Turn::Read
+    }
+
+    /// It is in use.
+    fn heard(&self) {
+        let limit = if self.face.is_closed.get() {
+            self.idle_timeout.min(LAST_SILENCE)
+        } else {
+            self.idle_timeout
+        };
+        self.deadline.arm(limit);
+    }
+
+    /// The listener has ended: what is silent from now on is over.
+    pub fn end_soon(&self) {
+        self.heard();
+    }
+
+    fn give_back(&self, batch: Batch<'_>) {
+        self.heard();
+        self.session.borrow_mut().bytes_out += batch.bytes.len() as u64;
+        let mut onward = self.onward.borrow_mut();
+        if let Some(unanswered) = onward.unanswered.take() {
+            unanswered.answered(
+                &self.local,
+                &onward.endpoint,
+                &mut self.session.borrow_mut(),
+            );
+        }
+        if onward.ids.len() < IDS {
+            onward.learn(&self.face.ids, batch);
+        }
+        // What the client's side does not take is lost, as datagrams may be.
+        let _ = self.face.socket.send(batch, self.client, self.ours);
+    }
+
+    /// The endpoint is not there. One that has never answered is replaced by another, which gets what was first; false: there is none.
+    fn turn_elsewhere(&self) -> bool {
+        let mut onward = self.onward.borrow_mut();
+        let mut session = self.session.borrow_mut();
+        let now = Instant::now();
+        onward.endpoint.failed(now);
+        let slot = onward.endpoint.slot.get();
+        self.local.recorder.upstream_connect(slot, false);
+        let detail = connect_detail(io::ErrorKind::ConnectionRefused);
+        let next = onward
+            .unanswered
+            .take()
+            .and_then(|unanswered| self.next(unanswered, &onward.endpoint, &mut session));
+        let Some((
+            unanswered,
+            Chosen {
+                endpoint,
+                under_way,
+            },
+            socket,
+        )) = next
+        else {
+            session.fail(Reason::UpstreamConnect, detail);
+            return false;
+        };
+        session.endpoint = Some(Rc::clone(&endpoint));
+        let first = Batch {
+            from: self.client,
+            to: None,
+            ecn: None,
+            stride: unanswered.first.len().max(1),
+            bytes: &unanswered.first,
+        };
+        // A refusal comes with the next read.
+        let _ = socket.send(first, endpoint.address, None);
+        *onward = Onward {
+            endpoint,
+            socket: Rc::new(socket),
+            unanswered: Some(unanswered),
+            ids: Vec::new(),
+            _under_way: under_way,
+        };
+        true
+    }
+
+    /// Another endpoint, within `retries`.
+    fn next(
+        &self,
+        mut unanswered: Unanswered,
+        refused: &Endpoint,
+        session: &mut Session,
+    ) -> Option<(Unanswered, Chosen, Datagrams)> {
+        let serving = Rc::clone(&unanswered.serving);
+        let upstream = serving.upstreams.get(unanswered.upstream)?;
+        upstream.failed(refused, unanswered.since.elapsed());
+        if unanswered.first.is_empty() || session.retries >= upstream.config.retries {
+            return None;
+        }
+        session.retries += 1;
+        unanswered.tried.push(refused.address);
+        unanswered.since = Instant::now();
+        let tried = &unanswered.tried;
+        let chosen = choose(&self.local, upstream, &session.inbound, tried).ok()?;
+        let socket = connected(chosen.endpoint.address).ok()?;
+        Some((unanswered, chosen, socket))
+    }
+}
+
+impl Unanswered {
+    fn answered(&self, local: &Local, endpoint: &Endpoint, session: &mut Session) {
+        let now = Instant::now();
+        session.connected = Some(now.duration_since(self.since));
+        local.recorder.upstream_connect(endpoint.slot.get(), true);
+        if let Some(upstream) = self.serving.upstreams.get(self.upstream) {
+            upstream.answered(endpoint, self.since, Some(now), 0);
+        }
+    }
+}
+
+impl Onward {
+    /// Notes by which ids the endpoint wants to be called.
+    fn learn(&mut self, ids: &Arc<QuicIds>, batch: Batch<'_>) {
+        for datagram in batch.bytes.chunks(batch.stride) {
+            if let Some(id) = quic::chosen_by(datagram)
+                && !self.ids.iter().any(|known| known.bytes() == id)
+                && self.ids.len() < IDS
+            {
+                self.ids.extend(ids.learn(id, self.endpoint.address));
+            }
+        }
+    }
+}
