@@ -156,20 +156,7 @@ fn explained(config: &Config, arguments: &Arguments, request: &Request<'_>) -> O
             );
         }
     }
-    let mut others = Vec::new();
-    for (index, route) in config.routes.iter().enumerate() {
-        if Some(index) == found {
-            continue;
-        }
-        let misses = misses(route, &seen);
-        let why = if misses.is_empty() {
-            "would take it, but the other goes before".to_owned()
-        } else {
-            format!("does not match: {}", misses.join(", "))
-        };
-        let _ = writeln!(text, "  not {}: {why}", route.name);
-        others.push(json!({ "route": &*route.name, "misses": misses }));
-    }
+    let others = others(config, found, &seen, &mut text);
     let mut json = json!({
         "method": arguments.method,
         "host": host,
@@ -187,6 +174,25 @@ fn explained(config: &Config, arguments: &Arguments, request: &Request<'_>) -> O
         json.extend(verdict);
     }
     Outcome::new(text, json)
+}
+
+/// Why the other routes do not take it.
+fn others(config: &Config, found: Option<usize>, seen: &Seen<'_>, text: &mut String) -> Vec<Value> {
+    let routes = config.routes.iter().enumerate();
+    let others = routes.filter(|(index, _)| Some(*index) != found);
+    others
+        .map(|(_, route)| {
+            let misses = misses(route, seen);
+            let why = if misses.is_empty() {
+                "would take it, but the other goes before".to_owned()
+            } else {
+                format!("does not match: {}", misses.join(", "))
+            };
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "  not {}: {why}", route.name);
+            json!({ "route": &*route.name, "misses": misses })
+        })
+        .collect()
 }
 
 /// What a route does.

@@ -46,17 +46,10 @@ impl Builder {
         });
         self.discovery.follow(written.collect(), ask).await;
         let discovered = self.discovery.discovered(upstreams);
-        let mut resolved = Resolved::default();
-        for upstream in upstreams {
-            let failure = upstream.discover.as_ref();
-            let failure = failure.and_then(|discover| self.discovery.failure(&discover.registry));
-            resolved
-                .unresolved
-                .extend(failure.map(|failure| Trouble::Discover {
-                    upstream: Arc::clone(&upstream.name),
-                    failure,
-                }));
-        }
+        let mut resolved = Resolved {
+            unresolved: self.unanswered(upstreams),
+            ..Resolved::default()
+        };
         let mut standings = Standings::new();
         let mut queues = HashMap::new();
         for upstream in upstreams {
@@ -102,6 +95,19 @@ impl Builder {
         self.standings = standings;
         self.queues = queues;
         resolved
+    }
+
+    /// Sources that have nothing to say.
+    fn unanswered(&self, upstreams: &[Upstream]) -> Vec<Trouble> {
+        let failures = upstreams.iter().filter_map(|upstream| {
+            let discover = upstream.discover.as_ref()?;
+            let failure = self.discovery.failure(&discover.registry)?;
+            Some(Trouble::Discover {
+                upstream: Arc::clone(&upstream.name),
+                failure,
+            })
+        });
+        failures.collect()
     }
 
     fn addresses(

@@ -12,22 +12,18 @@ use openclaw_core::config;
 use openclaw_core::message::{Field, Kind, Request, client};
 use openclaw_core::proxy_protocol::Ends;
 use openclaw_core::reason::Reason;
-use openclaw_core::route::Router;
-use regex::bytes::Regex;
 use tokio::sync::mpsc;
 
 use super::connections::{Connections, Cut};
 use super::mirror::Copied;
-use super::target;
-use crate::filter::{self, Busy, Filter};
+use super::serving::Serving;
 use crate::net::Buffers;
 use crate::net::pipes::Pipes;
 use crate::shield::PeerFilter;
 use crate::shield::autoban::Informer;
 use crate::snapshot::Snapshot;
-use crate::telemetry::{Recorder, Slots};
+use crate::telemetry::Recorder;
 use crate::time::Wheel;
-use crate::upstream::{Figures, Upstream};
 
 /// How long a client may remember where HTTP/3 is.
 const ALT_SVC_SECONDS: u32 = 86_400;
@@ -51,32 +47,6 @@ pub struct Local {
     draining: Cell<bool>,
     ending: Cell<bool>,
     date: Cell<Date>,
-}
-
-/// A snapshot as this worker serves it: with its own pools and counters.
-#[derive(Debug)]
-pub struct Serving {
-    pub snapshot: Arc<Snapshot>,
-    /// A copy of its own: a shared regex takes a lock for its scratch space.
-    pub router: Rc<Router>,
-    pub slots: Slots,
-    pub upstreams: Vec<Rc<Upstream>>,
-    /// Beside the routes.
-    pub filters: Rc<[Vec<Filter>]>,
-    /// Beside the routes: the expression whose groups a target is made of; copies of this worker's own, as in the router.
-    pub groups: Rc<[Option<Regex>]>,
-    /// Beside the routes: how many copies of requests are under way.
-    pub mirrors: Vec<Rc<Cell<usize>>>,
-}
-
-/// What the limit of a route has refused on this worker since the snapshot came.
-#[derive(Debug)]
-pub struct Refused {
-    /// Index into the routes.
-    pub route: usize,
-    pub total: u64,
-    /// Those who had most of it.
-    pub busiest: Vec<Busy>,
 }
 
 /// Who connected, and when.
@@ -253,107 +223,6 @@ impl Local {
 
     pub fn random_u128(&self) -> u128 {
         self.random.borrow_mut().u128(..)
-    }
-}
-
-impl Serving {
-    fn new(
-        snapshot: Arc<Snapshot>,
-        recorder: &Recorder,
-        before: Option<&Self>,
-        place: (usize, usize),
-    ) -> Self {
-        let slots = recorder.adopt(&snapshot);
-        // Of the same configuration: only endpoints, and weights of targets, are different.
-        let same = before.filter(|before| before.snapshot.generation == snapshot.generation);
-        let upstreams = snapshot
-            .config
-            .upstreams
-            .iter()
-            .zip(&snapshot.upstreams)
-            .enumerate()
-            .map(|(index, (config, setup))| {
-                let slot = slots.upstreams.get(index).copied().unwrap_or_default();
-                let endpoint_slots = slots
-                    .endpoints
-                    .get(index)
-                    .map(Vec::as_slice)
-                    .unwrap_or_default();
-                let untouched =
-                    same.filter(|same| same.snapshot.upstreams.get(index) == Some(setup));
-                if let Some(known) = untouched.and_then(|same| same.upstreams.get(index)) {
-                    known.revive(setup, endpoint_slots);
-                    return Rc::clone(known);
-                }
-                let former = before.and_then(|before| {
-                    before
-                        .upstreams
-                        .iter()
-                        .find(|known| known.config.name == config.name)
-                });
-                let former = former.map(|former| &**former);
-                let tls = snapshot.secured.get(index).and_then(Option::as_ref);
-                Rc::new(Upstream::new(
-                    config,
-                    (setup, tls),
-                    slot,
-                    endpoint_slots,
-                    former,
-                    place,
-                ))
-            })
-            .collect();
-        let routes = snapshot.config.routes.iter();
-        let (router, filters, groups) = if let Some(same) = same {
-            let (filters, groups) = (Rc::clone(&same.filters), Rc::clone(&same.groups));
-            (Rc::clone(&same.router), filters, groups)
-        } else {
-            let with_limits = routes.clone().zip(&snapshot.limits);
-            let filters = with_limits.map(|(route, limit)| filter::of_route(route, limit.as_ref()));
-            let groups = routes.map(|route| target::groups(route).cloned());
-            let router = Rc::new(snapshot.router.clone());
-            (router, filters.collect(), groups.collect())
-        };
-        Self {
-            mirrors: snapshot
-                .config
-                .routes
-                .iter()
-                .map(|_| Rc::default())
-                .collect(),
-            snapshot,
-            router,
-            slots,
-            upstreams,
-            filters,
-            groups,
-        }
-    }
-}
-
-impl Serving {
-    /// What this worker knows of every endpoint.
-    pub fn figures(&self) -> Vec<Figures> {
-        let now = Instant::now();
-        let upstreams = self.upstreams.iter();
-        upstreams.flat_map(|one| one.figures(now)).collect()
-    }
-
-    /// What limits have refused, route by route.
-    pub fn refused(&self) -> Vec<Refused> {
-        let mut all = Vec::new();
-        for (route, filters) in self.filters.iter().enumerate() {
-            for filter in filters {
-                let Filter::Limit(limit) = filter;
-                let (total, busiest) = limit.refused();
-                all.push(Refused {
-                    route,
-                    total,
-                    busiest,
-                });
-            }
-        }
-        all
     }
 }
 

@@ -110,6 +110,12 @@ const TOO_EARLY: Fault = Fault {
     detail: "early data may have been recorded and sent again",
 };
 
+const ROUTE_TIMEOUT: Fault = Fault {
+    reason: Reason::UpstreamTimeout,
+    status: 504,
+    detail: "the exchange took longer than the timeout of the route",
+};
+
 impl Error {
     /// Status, code and detail for the client and the log.
     pub(super) fn fault(self) -> Fault {
@@ -153,11 +159,7 @@ impl Error {
                 Reason::UpstreamTimeout,
                 "the endpoint did not answer in time",
             ),
-            Self::RouteTimeout => fault(
-                504,
-                Reason::UpstreamTimeout,
-                "the exchange took longer than the timeout of the route",
-            ),
+            Self::RouteTimeout => ROUTE_TIMEOUT,
             Self::TurnedAway(reason) => fault(
                 499,
                 reason,

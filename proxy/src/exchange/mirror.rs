@@ -14,8 +14,9 @@ use openclaw_core::proxy_protocol::Ends;
 use openclaw_core::reason::Reason;
 use tokio::sync::mpsc;
 
-use super::context::{Local, Serving};
+use super::context::Local;
 use super::prepare::Outbound;
+use super::serving::Serving;
 use super::tries::Tries;
 use super::watch::Limits;
 use super::wire::{BodyPart, Wire, WireError};

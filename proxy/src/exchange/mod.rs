@@ -14,6 +14,7 @@ pub mod mirror;
 mod prepare;
 mod queued;
 mod seen;
+pub mod serving;
 mod stream_head;
 mod streamed;
 pub mod target;
@@ -37,14 +38,15 @@ pub use self::seen::Seen;
 use self::context::{Downstream, Local};
 use self::error::Error;
 use self::forward::Passage;
-use self::prepare::Plan;
+use self::prepare::{Outbound, Plan};
+use self::serving::Serving;
 use self::tries::Tries;
 use self::watch::Limits;
 use self::wire::{Wire, WireError};
 use crate::filter::Allowance;
 use crate::telemetry::Record;
 use crate::time::Deadline;
-use crate::upstream::Endpoint;
+use crate::upstream::{Endpoint, Upstream};
 
 /// What this proxy does to the fields of a response.
 #[derive(Clone, Copy, Debug)]
@@ -148,32 +150,17 @@ pub async fn run<W: Wire>(
     let fault = match (&prepared.plan, route) {
         (Plan::Forward(outbound), Some(route)) => match serving.upstreams.get(outbound.upstream) {
             Some(upstream) => {
-                story.upstream = Some(upstream.slot);
-                story.sent = Some(prepared.started);
-                let edits = Edits {
-                    of_route: prepared.edits.as_deref().unwrap_or(&route.headers.response),
-                    allowance: prepared.allowance,
-                    alt_svc: downstream.alt_svc.as_deref(),
-                    cookie: None,
-                    own: None,
+                let forwarding = Forwarding {
+                    local,
+                    downstream,
+                    prepared,
+                    serving: &serving,
+                    upstream,
+                    route,
+                    outbound,
+                    deadline,
                 };
-                let mut limits = Limits::new(&downstream.listener, &upstream.config);
-                limits.upstream = route.response_timeout.unwrap_or(limits.upstream);
-                deadline.cap(route.timeout);
-                let tries = Tries::new(local, upstream, outbound, edits, (deadline, limits));
-                let tries = tries.of_route(route);
-                let mirror = route.mirror.as_ref().zip(prepared.route);
-                let mirror = mirror.filter(|(mirror, _)| mirror::is_drawn(mirror, outbound, local));
-                let fault = match mirror {
-                    None => tries.run(wire, story).await,
-                    Some((mirror, index)) => {
-                        let ours = (local, &serving);
-                        let of = (index, mirror);
-                        // Boxed, so that exchanges without a copy need not have room for it.
-                        Box::pin(mirror::beside(tries, ours, of, outbound, wire, story)).await
-                    }
-                };
-                in_time(fault, deadline)
+                forwarding.run(wire, story).await
             }
             None => Some(Error::NoEndpoint.fault()),
         },
@@ -206,6 +193,57 @@ pub async fn run<W: Wire>(
         tell(local, downstream, fault, prepared, wire, deadline, story).await;
     }
     running.is_over = true;
+}
+
+/// A request that goes to an endpoint.
+struct Forwarding<'a> {
+    local: &'a Local,
+    downstream: &'a Downstream,
+    prepared: &'a Prepared,
+    serving: &'a Rc<Serving>,
+    upstream: &'a Upstream,
+    route: &'a Route,
+    outbound: &'a Outbound,
+    deadline: &'a Deadline,
+}
+
+impl Forwarding<'_> {
+    async fn run<W: Wire>(self, wire: &mut W, story: &mut Story) -> Option<Fault> {
+        let Self {
+            local,
+            prepared,
+            route,
+            outbound,
+            deadline,
+            ..
+        } = self;
+        story.upstream = Some(self.upstream.slot);
+        story.sent = Some(prepared.started);
+        let edits = Edits {
+            of_route: prepared.edits.as_deref().unwrap_or(&route.headers.response),
+            allowance: prepared.allowance,
+            alt_svc: self.downstream.alt_svc.as_deref(),
+            cookie: None,
+            own: None,
+        };
+        let mut limits = Limits::new(&self.downstream.listener, &self.upstream.config);
+        limits.upstream = route.response_timeout.unwrap_or(limits.upstream);
+        deadline.cap(route.timeout);
+        let tries = Tries::new(local, self.upstream, outbound, edits, (deadline, limits));
+        let tries = tries.of_route(route);
+        let mirror = route.mirror.as_ref().zip(prepared.route);
+        let mirror = mirror.filter(|(mirror, _)| mirror::is_drawn(mirror, outbound, local));
+        let fault = match mirror {
+            None => tries.run(wire, story).await,
+            Some((mirror, index)) => {
+                let ours = (local, self.serving);
+                let of = (index, mirror);
+                // Boxed, so that exchanges without a copy need not have room for it.
+                Box::pin(mirror::beside(tries, ours, of, outbound, wire, story)).await
+            }
+        };
+        in_time(fault, deadline)
+    }
 }
 
 /// What an exchange with an endpoint came to, when it had a time for all of it: another failure that was found when that time

@@ -18,13 +18,15 @@ use openclaw_core::template::Facts;
 use openclaw_core::trace::{self, RequestId};
 use regex::bytes::Regex;
 
-use super::context::{Downstream, Local, Serving};
+use super::context::{Downstream, Local};
 use super::error::{Error, LOOP, NOT_REFLECTED};
 use super::log::{log_fields, protocol};
 use super::seen::Seen;
+use super::serving::Serving;
 use super::target;
 use crate::filter::{self, Allowance};
 use crate::telemetry::LogFields;
+use crate::upstream::Upstream;
 
 /// How often a request may have been through a proxy of this kind.
 const MAX_PASSES: usize = 8;
@@ -229,6 +231,7 @@ fn plan(
         return Plan::Refuse(Error::NoEndpoint.fault());
     };
     let speaks_h1 = upstream.config.protocol == UpstreamProtocol::H1;
+    let announces = upstream.config.send_proxy_protocol.is_some();
     if request.extended_connect && !speaks_h1 {
         return Plan::Refuse(Error::Protocol.fault());
     }
@@ -258,18 +261,19 @@ fn plan(
         max_body,
         is_grpc: grpc::is_call(request),
         idempotent: Method::of(request.method).is_idempotent(),
-        ends: upstream
-            .config
-            .send_proxy_protocol
-            .map(|_| downstream.ends(client)),
+        ends: announces.then(|| downstream.ends(client)),
         key: balance_key(upstream.config.balance, client, request.target),
-        came: upstream.config.sticky.as_ref().map(|sticky| {
-            Box::new(Came {
-                with: Pin::of(seen.cookies(), &sticky.cookie),
-                is_secure: seen.scheme == "https",
-            })
-        }),
+        came: came(upstream, seen),
     })
+}
+
+/// What a client brings to an upstream whose clients stay with their endpoint.
+fn came(upstream: &Upstream, seen: &Seen<'_>) -> Option<Box<Came>> {
+    let sticky = upstream.config.sticky.as_ref()?;
+    Some(Box::new(Came {
+        with: Pin::of(seen.cookies(), &sticky.cookie),
+        is_secure: seen.scheme == "https",
+    }))
 }
 
 /// What templates of the route may ask.

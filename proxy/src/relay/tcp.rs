@@ -14,7 +14,8 @@ use tokio::net::TcpStream;
 use super::connect::{Onward, connect};
 use super::direction::{Broken, Direction};
 use super::session::{Inbound, Session};
-use crate::exchange::context::{Local, Serving};
+use crate::exchange::context::Local;
+use crate::exchange::serving::Serving;
 use crate::time::Deadline;
 use crate::upstream::{Busy, Connection};
 

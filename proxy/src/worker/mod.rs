@@ -15,8 +15,9 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use self::latest::{Adoption, Taken};
 use self::latest::{Giver, Taker};
-use crate::exchange::context::{Local, Refused};
+use crate::exchange::context::Local;
 use crate::exchange::mirror;
+use crate::exchange::serving::Refused;
 use crate::listener::{Listening, Terms, Transport, accept, quic, udp};
 use crate::serve::h3;
 use crate::shield::PeerFilter;

@@ -119,8 +119,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "The largest request head, from 1k to 1m. A request line that does not fit is answered with 414, fields that do not with 431.",
         ),
     ],
-    later: &[
-    ],
+    later: &[],
 };
 
 pub(super) fn read(name: String, section: &Section<'_>, upstreams: &[String]) -> Option<Listener> {

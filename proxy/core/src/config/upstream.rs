@@ -251,8 +251,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "What tells endpoints of the client: x (X-Forwarded-For, -Proto and -Host), rfc7239 (Forwarded), or both. What trusted_proxies of the listener said goes on; of a proxy that sends both fields, X-Forwarded-For counts. What anybody else said is replaced.",
         ),
     ],
-    later: &[
-    ],
+    later: &[],
 };
 
 pub(super) fn read(name: String, section: &Section<'_>) -> Option<Upstream> {

@@ -46,6 +46,8 @@ pub fn order(routes: &[Route]) -> Vec<usize> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+    use std::fmt::Write as _;
+
     use super::order;
     use crate::config::{self, NoFiles, Source};
 
@@ -81,7 +83,11 @@ mod tests {
         let mut text = "[listener.web]\nbind = [\"127.0.0.1:0\"]\n".to_owned();
         for (name, matcher) in routes {
             let name = name.replace(' ', "-");
-            text += &format!("[[route]]\nname = \"{name}\"\nmatch = {matcher}\nrespond = {{}}\n");
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                text,
+                "[[route]]\nname = \"{name}\"\nmatch = {matcher}\nrespond = {{}}"
+            );
         }
         let source = Source {
             name: "test",

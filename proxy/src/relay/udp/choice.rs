@@ -11,7 +11,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::super::connect::{balance_key, told};
 use super::super::session::Inbound;
-use crate::exchange::context::{Local, Serving};
+use crate::exchange::context::Local;
+use crate::exchange::serving::Serving;
 use crate::net::datagrams::Datagrams;
 use crate::net::descriptors;
 use crate::upstream::{Choice, Chosen, Endpoint, NoPlace, Upstream};

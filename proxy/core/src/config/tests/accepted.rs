@@ -46,7 +46,7 @@ fn absent_keys_have_their_defaults() {
     let upstream = &config.upstreams[0];
     assert_eq!(upstream.connect_timeout, Duration::from_secs(1));
     assert_eq!(upstream.response_timeout, Duration::from_secs(30));
-    assert_eq!((upstream.retries, upstream.keepalive), (1, 128));
+    assert_eq!((upstream.retries, upstream.keepalive), (3, 128));
     assert_eq!(upstream.balance, Balance::RoundRobin);
     assert!(upstream.health.is_none() && upstream.breaker.is_none());
     assert_eq!(&*config.routes[0].name, "route-1");

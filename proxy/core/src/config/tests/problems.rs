@@ -16,7 +16,6 @@ shutdown_grace = 30
 bind = ["127.0.0.1:8080", "localhost:80"]
 max_conections = 10
 protocols = ["h1", "h4"]
-proxy_protocol = ["10.0.0.0/8"]
 tls = { min = "1.4" }
 
 [upstream.app]
@@ -24,6 +23,7 @@ endpoints = ["127.0.0.1"]
 
 [[route]]
 to = "ap"
+compress = ["br"]
 match = { path = "api", client = ["10.1.2.3/8"] }
 "#;
     assert_snapshot!(rejected(text), @r#"
@@ -62,33 +62,33 @@ match = { path = "api", client = ["10.1.2.3/8"] }
       |                    ^^^^ did you mean `h1`?
       = key: listener.web.protocols[1]
 
-    error: this version does not support the PROXY protocol (`proxy_protocol`)
-      --> openclaw.toml:10:1
-       |
-    10 | proxy_protocol = ["10.0.0.0/8"]
-       | ^^^^^^^^^^^^^^
-       = key: listener.web.proxy_protocol
-
     error: `1.4` is not known here
-      --> openclaw.toml:11:15
+      --> openclaw.toml:10:15
        |
-    11 | tls = { min = "1.4" }
+    10 | tls = { min = "1.4" }
        |               ^^^^^ did you mean `1.2`?
        = key: listener.web.tls.min
 
     error: `127.0.0.1` is not an endpoint: it has no port
-      --> openclaw.toml:14:14
+      --> openclaw.toml:13:14
        |
-    14 | endpoints = ["127.0.0.1"]
+    13 | endpoints = ["127.0.0.1"]
        |              ^^^^^^^^^^^ write "127.0.0.1:9001", "app.internal:8080" or "http://app.internal"
        = key: upstream.app.endpoints[0]
 
     error: there is no upstream `ap`
-      --> openclaw.toml:17:6
+      --> openclaw.toml:16:6
        |
-    17 | to = "ap"
+    16 | to = "ap"
        |      ^^^^ did you mean `app`?
        = key: route[0].to
+
+    error: this version does not support compression (`compress`)
+      --> openclaw.toml:17:1
+       |
+    17 | compress = ["br"]
+       | ^^^^^^^^
+       = key: route[0].compress
 
     error: a path starts with `/`
       --> openclaw.toml:18:18
