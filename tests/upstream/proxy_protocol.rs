@@ -68,7 +68,7 @@ fn the_header_goes_ahead_of_tls() {
 }
 
 #[test]
-fn a_probe_says_that_it_is_the_proxys_own() {
+fn a_probe_says_that_it_is_our_own() {
     let origin = Origin::serving("x");
     let keys = "send_proxy_protocol = \"v1\"\nhealth = { path = \"/health\", every = \"50ms\" }";
     let _proxy = Proxy::start(&config(origin.address(), keys));

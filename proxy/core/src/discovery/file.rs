@@ -284,9 +284,9 @@ mod tests {
                 "it has no port",
             ),
             (
-                "[{\"adress\": \"10.0.0.1:80\"}]",
+                "[{\"addresss\": \"10.0.0.1:80\"}]",
                 "line 1, column",
-                "unknown key `adress`",
+                "unknown key `addresss`",
             ),
             (
                 "[{\"weight\": 1}]",

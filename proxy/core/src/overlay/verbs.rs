@@ -99,7 +99,7 @@ pub enum Refused {
     /// Nobody would be picked.
     #[error("the weights of all upstreams of route {0} would be 0: none would be picked")]
     AllZero(String),
-    /// See [`MAX_CHANGES`].
+    /// More than are kept beside a configuration.
     #[error(
         "there are {MAX_CHANGES} changes already; write them into the configuration and reload"
     )]

@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_of_the_proxys_own_says_so() {
+    fn a_connection_that_is_our_own_says_so() {
         assert_eq!(write(Version::V1, None), b"PROXY UNKNOWN\r\n");
         let octets = write(Version::V2, None);
         assert_eq!(
