@@ -3,6 +3,7 @@
 
 pub mod autoban;
 pub mod balance;
+pub mod caching;
 pub mod certificates;
 #[expect(
     missing_docs,

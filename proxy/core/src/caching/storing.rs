@@ -1,0 +1,133 @@
+//! Which responses a shared cache may keep (RFC 9111 §3), and which it should not although it may.
+
+use std::time::Duration;
+
+use super::directives::Directives;
+use super::freshness::{self, Freshness, Times};
+use super::rule::Rule;
+use super::vary;
+use crate::message::{Field, Kind, ResponseBody};
+
+/// What matters of a request when its response has come.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked {
+    /// It had `Authorization`.
+    pub has_credentials: bool,
+    /// It said `no-store`.
+    pub no_store: bool,
+}
+
+/// Why a response is not kept; the word that `Cache-Status` says in its detail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// `no-store`, of either side.
+    NoStore,
+    /// For its client alone: `private`, or a request with credentials.
+    Private,
+    /// It sets a cookie, which is for one client.
+    SetsCookie,
+    /// Nothing says how long it is fresh, and nothing can tell whether it still holds.
+    NoLifetime,
+    /// Not of a status that is kept.
+    Status,
+    /// `Vary: *`, or more than is worth telling apart.
+    Varies,
+    /// Larger than is kept.
+    TooLarge,
+}
+
+impl Refusal {
+    /// As a token.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::NoStore => "no-store",
+            Self::Private => "private",
+            Self::SetsCookie => "set-cookie",
+            Self::NoLifetime => "no-lifetime",
+            Self::Status => "status",
+            Self::Varies => "vary",
+            Self::TooLarge => "too-large",
+        }
+    }
+}
+
+/// How the final response to a GET may be used later.
+///
+/// # Errors
+/// Why it may not.
+pub fn freshness(
+    asked: Asked,
+    (status, fields, body): (u16, &[Field<'_>], ResponseBody),
+    rule: &Rule,
+    times: Times,
+) -> Result<Freshness, Refusal> {
+    let directives = Directives::of_response(fields);
+    // A part of something is not the whole, and a 304 has nothing to keep.
+    if status < 200 || matches!(status, 206 | 304) || !rule.takes(status) {
+        return Err(Refusal::Status);
+    }
+    let is_known = (200..=206).contains(&status)
+        || matches!(status, 300..=308 | 400..=417 | 421 | 422 | 426 | 428 | 429 | 431 | 451 | 500..=505 | 511);
+    if directives.must_understand && !is_known {
+        return Err(Refusal::Status);
+    }
+    // `must-understand` takes the place of the `no-store` beside it, for those who know it (RFC 9111 §5.2.2.3).
+    if asked.no_store || (directives.no_store && !directives.must_understand) {
+        return Err(Refusal::NoStore);
+    }
+    // RFC 9111 §3.5.
+    let is_for_all =
+        directives.public || directives.s_maxage.is_some() || directives.must_revalidate;
+    if directives.private || (asked.has_credentials && !is_for_all) {
+        return Err(Refusal::Private);
+    }
+    if fields.iter().any(|field| field.is(b"Set-Cookie")) {
+        return Err(Refusal::SetsCookie);
+    }
+    if !vary::can_be_told_apart(fields) {
+        return Err(Refusal::Varies);
+    }
+    if matches!(body, ResponseBody::Tunnel) {
+        return Err(Refusal::Status);
+    }
+    if matches!(body, ResponseBody::Length(length) if length > rule.max_object) {
+        return Err(Refusal::TooLarge);
+    }
+    let freshness = Freshness::of(status, fields, &directives, rule, times);
+    let states_lifetime =
+        freshness::explicit(fields, &directives, times.came).is_some() || rule.lengthens(status);
+    let can_be_asked = status == 200 && has_validator(fields);
+    let is_useful = states_lifetime && freshness.useful_for() > Duration::ZERO;
+    if !is_useful && !can_be_asked {
+        return Err(Refusal::NoLifetime);
+    }
+    Ok(freshness)
+}
+
+/// Whether an origin can be asked if it still holds (RFC 9110 §8.8).
+pub fn has_validator(fields: &[Field<'_>]) -> bool {
+    fields
+        .iter()
+        .any(|field| field.is(b"ETag") || field.is(b"Last-Modified"))
+}
+
+/// Whether a response field is kept: not what speaks of one message or one connection (RFC 9111 §3.1).
+pub fn is_kept(field: &Field<'_>) -> bool {
+    !(field.kind.is_hop_by_hop()
+        || field.kind == Kind::Server
+        || field.kind == Kind::Trailer
+        || field.is(b"Age"))
+}
+
+/// Whether a field of a 304 takes the place of the stored one (RFC 9111 §3.2): not what describes the payload that is there.
+pub fn is_updated(field: &Field<'_>) -> bool {
+    is_kept(field)
+        && ![
+            &b"Content-Encoding"[..],
+            b"Content-Type",
+            b"Content-Range",
+            b"ETag",
+        ]
+        .iter()
+        .any(|name| field.is(name))
+}

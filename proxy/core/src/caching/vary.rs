@@ -1,0 +1,209 @@
+//! Which stored response is for which request (RFC 9111 §4.1).
+
+use super::directives::split;
+use crate::message::Field;
+
+/// More names than these are not worth telling apart.
+const MAX_NAMES: usize = 16;
+/// The longest value that is kept for comparison.
+const MAX_VALUE: usize = 1024;
+
+/// The request fields that a stored response was chosen by, and what they said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chosen(Vec<Saying>);
+
+/// The name of a field, and what the request said under it.
+type Saying = (Box<[u8]>, Option<Box<[u8]>>);
+
+impl Chosen {
+    /// By the `Vary` of a response and the names of the route. `None` if what the request said is too long to be kept.
+    pub fn of(response: &[Field<'_>], names: &[String], request: &[Field<'_>]) -> Option<Self> {
+        let mut chosen: Vec<Saying> = Vec::new();
+        let own = names.iter().map(String::as_bytes);
+        for name in varied(response).chain(own) {
+            let name: Box<[u8]> = name.to_ascii_lowercase().into();
+            if chosen.iter().any(|(known, _)| *known == name) {
+                continue;
+            }
+            let value = said(request, &name);
+            if value.as_ref().is_some_and(|value| value.len() > MAX_VALUE) {
+                return None;
+            }
+            chosen.push((name, value));
+        }
+        Some(Self(chosen))
+    }
+
+    /// Whether the response is for that request.
+    pub fn matches(&self, request: &[Field<'_>]) -> bool {
+        self.0
+            .iter()
+            .all(|(name, value)| said(request, name) == *value)
+    }
+
+    /// Bytes that it takes.
+    pub fn size(&self) -> usize {
+        let lengths = self
+            .0
+            .iter()
+            .map(|(name, value)| name.len() + value.as_ref().map_or(0, |value| value.len()) + 48);
+        lengths.sum()
+    }
+}
+
+/// Whether requests can be found to which the response belongs.
+pub(super) fn can_be_told_apart(response: &[Field<'_>]) -> bool {
+    let mut count = 0;
+    varied(response).all(|name| {
+        count += 1;
+        name != b"*" && count <= MAX_NAMES
+    })
+}
+
+fn varied<'a>(response: &[Field<'a>]) -> impl Iterator<Item = &'a [u8]> {
+    let fields = response.iter().filter(|field| field.is(b"Vary"));
+    fields
+        .flat_map(|field| split(field.value))
+        .map(<[u8]>::trim_ascii)
+        .filter(|name| !name.is_empty())
+}
+
+/// What a request says under a name, so written that what means the same is the same (RFC 9111 §4.1).
+fn said(request: &[Field<'_>], name: &[u8]) -> Option<Box<[u8]>> {
+    let mut lines = request
+        .iter()
+        .filter(|field| field.is(name))
+        .map(|field| field.value);
+    let first = lines.next()?;
+    let mut whole = first.to_vec();
+    for line in lines {
+        whole.extend_from_slice(b",");
+        whole.extend_from_slice(line);
+    }
+    if name.eq_ignore_ascii_case(b"accept-encoding") {
+        return Some(encodings(&whole));
+    }
+    if !name.starts_with(b"accept") {
+        let members: Vec<&[u8]> = split(&whole).map(<[u8]>::trim_ascii).collect();
+        return Some(members.join(&b","[..]).into());
+    }
+    // What is preferred is said by weights and not by the order (RFC 9110 §12.4.2).
+    let mut members: Vec<Vec<u8>> = split(&whole)
+        .map(|member| {
+            let letters = member.iter().filter(|byte| !byte.is_ascii_whitespace());
+            letters.map(u8::to_ascii_lowercase).collect()
+        })
+        .collect();
+    members.sort_unstable();
+    Some(members.join(&b","[..]).into())
+}
+
+/// The codings that a client takes, of those that are in use, in one order: clients write the same wish in many ways.
+fn encodings(value: &[u8]) -> Box<[u8]> {
+    const KNOWN: [&[u8]; 4] = [b"br", b"deflate", b"gzip", b"zstd"];
+    let mut taken = [false; KNOWN.len()];
+    for member in split(value) {
+        let mut parts = member.split(|byte| *byte == b';');
+        let coding = parts.next().unwrap_or_default().trim_ascii();
+        let is_refused = parts.any(|part| {
+            let part = part.trim_ascii();
+            let weight = part
+                .strip_prefix(b"q=")
+                .or_else(|| part.strip_prefix(b"Q="));
+            weight.is_some_and(|weight| weight.iter().all(|byte| matches!(byte, b'0' | b'.')))
+        });
+        for (known, taken) in KNOWN.iter().zip(&mut taken) {
+            if coding == b"*" || coding.eq_ignore_ascii_case(known) {
+                *taken = !is_refused;
+            }
+        }
+    }
+    let taken = KNOWN.iter().zip(taken).filter(|(_, taken)| *taken);
+    let names: Vec<&[u8]> = taken.map(|(name, _)| *name).collect();
+    names.join(&b","[..]).into()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    fn fields<'a>(lines: &[(&'a str, &'a str)]) -> Vec<Field<'a>> {
+        lines
+            .iter()
+            .map(|(name, value)| Field::new(name.as_bytes(), value.as_bytes()))
+            .collect()
+    }
+
+    fn check(vary: &str, first: &[(&str, &str)], second: &[(&str, &str)], expected: bool) {
+        let chosen = Chosen::of(&fields(&[("Vary", vary)]), &[], &fields(first)).unwrap();
+        assert!(chosen.matches(&fields(first)), "{vary} {first:?}");
+        assert_eq!(
+            chosen.matches(&fields(second)),
+            expected,
+            "{vary} {first:?} {second:?}"
+        );
+    }
+
+    #[test]
+    fn what_means_the_same_is_the_same() {
+        check("Foo", &[("foo", "1")], &[("Foo", "1")], true);
+        check("Foo", &[("foo", "1")], &[("Foo", "2")], false);
+        check("Foo", &[("foo", "1")], &[], false);
+        check("Foo", &[], &[], true);
+        check("Foo", &[], &[("Bar", "1")], true);
+        check(
+            "Foo",
+            &[("Foo", "1, 2")],
+            &[("Foo", "1"), ("Foo", "2")],
+            true,
+        );
+        check("Foo", &[("Foo", "1,2")], &[("Foo", "1,  2")], true);
+        check("Foo", &[("Foo", "1,2")], &[("Foo", "2,1")], false);
+        check(
+            "Foo, Bar",
+            &[("Foo", "1"), ("Bar", "2")],
+            &[("Foo", "1")],
+            false,
+        );
+        check("", &[("Foo", "1")], &[("Foo", "2")], true);
+        check(
+            "Accept-Language",
+            &[("Accept-Language", "en, de")],
+            &[("Accept-Language", "de,EN")],
+            true,
+        );
+    }
+
+    #[test]
+    fn codings_are_compared_by_which_are_taken() {
+        let same = |first: &str, second: &str, expected: bool| {
+            check(
+                "Accept-Encoding",
+                &[("Accept-Encoding", first)],
+                &[("Accept-Encoding", second)],
+                expected,
+            );
+        };
+        same("gzip, br", "br;q=1.0, gzip;q=0.5", true);
+        same("gzip", "gzip, br", false);
+        same("gzip", "gzip, br;q=0", true);
+        same("gzip", "gzip, x-unknown", true);
+        same("*", "gzip, br, deflate, zstd", true);
+        same("identity", "", true);
+    }
+
+    #[test]
+    fn names_of_the_route_count_as_well_and_a_star_matches_nothing() {
+        let names = ["x-country".to_owned()];
+        let request = fields(&[("X-Country", "DE")]);
+        let chosen = Chosen::of(&[], &names, &request).unwrap();
+        assert!(chosen.matches(&request) && !chosen.matches(&fields(&[("X-Country", "FR")])));
+        assert!(!can_be_told_apart(&fields(&[("Vary", "Foo, *")])));
+        assert!(can_be_told_apart(&fields(&[
+            ("Vary", "Foo"),
+            ("Vary", "Bar")
+        ])));
+    }
+}
