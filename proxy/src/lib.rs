@@ -1,5 +1,6 @@
 //! OpenClaw: everything that touches a socket, a file or a clock. Decisions are in `openclaw-core`.
 
+pub mod cache;
 pub mod cli;
 pub mod control;
 pub mod exchange;

@@ -20,6 +20,8 @@ use openclaw_core::overlay::Origin;
 pub use self::client_tls::ClientTls;
 pub use self::queue::{Queue, Waiter};
 pub use self::quic_ids::{QuicId, QuicIds};
+use crate::cache::Store;
+
 pub use self::standing::{Standing, UnderWay};
 
 /// What every worker serves from until the next one arrives.
@@ -37,6 +39,8 @@ pub struct Snapshot {
     pub secured: Vec<Option<ClientTls>>,
     /// Beside `config.routes`; nothing where a route has no limit.
     pub limits: Vec<Option<LimitSetup>>,
+    /// Where responses are stored, if a route wants that. Goes on from snapshot to snapshot.
+    pub cache: Option<Arc<Store>>,
 }
 
 /// What a listener needs beyond its configuration.

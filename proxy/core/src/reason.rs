@@ -22,6 +22,7 @@ pub enum Reason {
     TlsNoCertificate,
     H2Abuse,
     H3Abuse,
+    NotStored,
     RouteNone,
     RouteMisdirected,
     RelayIdle,
@@ -111,6 +112,7 @@ table! {
     TlsNoCertificate, "tls.no_certificate", Client, "The client showed no certificate, and the listener's `client_ca` asks for one.", "Give the client a certificate that an authority in `client_ca` has signed.";
     H2Abuse, "h2.abuse", Client, "The connection spent its budget of resets, pings, settings or empty frames (RFC 9113 §10.5).", "Treat the sender as hostile.";
     H3Abuse, "h3.abuse", Client, "The connection spent its budget of cancelled requests, or of frames without use (RFC 9114 §10.5).", "Treat the sender as hostile.";
+    NotStored, "cache.not_stored", Client, "The request asked for what is stored alone (`only-if-cached`), and nothing is that may be used (504, RFC 9111 §5.2.1.7).", "Nothing to do: the client wanted it so.";
     RouteNone, "route.none", Operator, "No route matches host, path and conditions; or, where TLS is forwarded, no name in `sni` that of the client.", "Add a route, or one without `match` as the last resort; or a name to `sni`, or \"*\".";
     RouteMisdirected, "route.misdirected", Client, "The request names a host of another certificate than the one this TLS connection was opened with (RFC 9110 §7.4).", "Nothing to do: clients open a connection of their own then.";
     RelayIdle, "relay.idle", Policy, "A connection or session that is forwarded (`mode` tcp, tls or udp) was silent on both sides for `idle_timeout`.", "Raise `idle_timeout` of the listener, or have the applications keep their connections alive.";

@@ -14,6 +14,7 @@ use crate::control::Origin;
 use crate::shield::Kind;
 
 mod blocklist;
+mod cache;
 mod cert;
 mod check;
 mod doctor;
@@ -84,6 +85,8 @@ enum Verb {
     Allowlist(blocklist::Arguments),
     /// Work the XDP shield
     Shield(shield::Arguments),
+    /// See what the cache holds and saves, and take things out of it
+    Cache(cache::Arguments),
     /// See the endpoints of upstreams, and change them while the proxy runs
     Upstream(upstream::Arguments),
     /// See the routes, and shift traffic between their upstreams while the proxy runs
@@ -181,6 +184,7 @@ fn obey(context: &Context, verb: Verb, format: Format) -> Result<Outcome, CliErr
             blocklist::run(context, Kind::Allow, arguments, format == Format::Json)
         }
         Verb::Shield(arguments) => shield::run(context, arguments, format),
+        Verb::Cache(arguments) => cache::run(context, arguments),
         Verb::Upstream(arguments) => upstream::run(context, arguments),
         Verb::Route(arguments) => route::run(context, arguments),
         Verb::Cert(arguments) => cert::run(context, &arguments),

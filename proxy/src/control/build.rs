@@ -17,6 +17,7 @@ use super::discover::{Ask, Discovery};
 use super::endpoints::{Beside, Standings};
 use super::error::Trouble;
 use super::sticky::Stickies;
+use crate::cache::Store;
 use crate::listener::quic;
 use crate::snapshot::{
     ClientTls, LimitSetup, ListenerSetup, Permits, Queue, QuicIds, TlsSetup, UpstreamSetup,
@@ -36,6 +37,7 @@ pub(super) struct Builder {
     ids: HashMap<Arc<str>, Arc<QuicIds>>,
     /// By route.
     limits: HashMap<Arc<str>, LimitSetup>,
+    cache: Option<Arc<Store>>,
     pub(super) discovery: Discovery,
     pub(super) stickies: Stickies,
     pub(super) standings: Standings,
@@ -51,6 +53,7 @@ pub(super) struct Built {
     pub(super) upstreams: Vec<UpstreamSetup>,
     pub(super) secured: Vec<Option<ClientTls>>,
     pub(super) limits: Vec<Option<LimitSetup>>,
+    pub(super) cache: Option<Arc<Store>>,
     /// Of every listener, by its name.
     pub(super) certificates: Vec<(Arc<str>, CertificateFacts)>,
     /// Names that have no address now.
@@ -134,6 +137,7 @@ impl Builder {
             router: Router::new(&config.routes),
             listeners,
             limits: self.limits(config),
+            cache: self.cache(config),
             upstreams: resolved.upstreams,
             secured,
             certificates,
@@ -172,6 +176,19 @@ impl Builder {
 
     fn permits(&mut self, listener: &Arc<str>) -> Arc<Permits> {
         Arc::clone(self.permits.entry(Arc::clone(listener)).or_default())
+    }
+
+    /// The store is made for the first route that has a cache, and kept for good.
+    fn cache(&mut self, config: &Config) -> Option<Arc<Store>> {
+        if config.routes.iter().all(|route| route.cache.is_none()) {
+            return None;
+        }
+        let memory = config.cache.memory;
+        let store = self
+            .cache
+            .get_or_insert_with(|| Arc::new(Store::new(memory)));
+        store.resize(memory);
+        Some(Arc::clone(store))
     }
 
     /// The table is made for the first limit, and kept for good.

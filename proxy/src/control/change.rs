@@ -41,6 +41,7 @@ impl Control {
             upstreams: resolved.upstreams,
             secured: old.secured.clone(),
             limits: old.limits.clone(),
+            cache: old.cache.clone(),
         });
         *self.snapshot.borrow_mut() = Arc::clone(&snapshot);
         let no_sockets = (0..self.worker_count).map(|_| Vec::new()).collect();

@@ -46,6 +46,12 @@ pub(super) async fn page(control: &Control) -> String {
         }
     }
     summary.render(&mut text);
+    if let Some(cache) = &snapshot.cache {
+        let full = cache.fullness();
+        text.sample(&metrics::CACHE_BYTES, &[], full.bytes);
+        text.sample(&metrics::CACHE_URIS, &[], full.uris);
+        text.sample(&metrics::CACHE_EVICTED, &[], full.evicted);
+    }
     for (upstream, setup) in snapshot.config.upstreams.iter().zip(&snapshot.upstreams) {
         if upstream.max_connections.is_some() {
             let waiting = setup.queue.waiting();

@@ -26,6 +26,7 @@ use crate::telemetry::chain;
 pub mod admin;
 mod banner;
 mod build;
+mod cached;
 mod change;
 mod check;
 mod demo;

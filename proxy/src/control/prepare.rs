@@ -74,6 +74,7 @@ pub(super) fn snapshot(generation: u64, config: Config, built: Built) -> Arc<Sna
         upstreams: built.upstreams,
         secured: built.secured,
         limits: built.limits,
+        cache: built.cache,
     })
 }
 

@@ -54,7 +54,10 @@ pub(super) async fn of_route<W: Wire>(
         allowance: prepared.allowance,
     };
     let body = queue_route_head(local, route, &told, (status, body), prepared.method, wire);
-    (status, send(body, wire, deadline, downstream).await)
+    (
+        status,
+        send(std::iter::once(body), wire, deadline, downstream).await,
+    )
 }
 
 /// Says what may be asked for here, to a client that asks this hop alone.
@@ -65,7 +68,7 @@ pub(super) async fn of_options<W: Wire>(
     deadline: &Deadline,
 ) -> Result<u64, Error> {
     queue_options_head(local, wire);
-    send(&[], wire, deadline, downstream).await
+    send(std::iter::empty(), wire, deadline, downstream).await
 }
 
 /// Tells the client in a few fixed words that it is refused, and under which id the log knows more.
@@ -86,7 +89,7 @@ pub(super) async fn refusal<W: Wire>(
     );
     let alt_svc = downstream.alt_svc.as_deref();
     let body = queue_refusal_head(local, fault, prepared, alt_svc, text.as_bytes(), wire);
-    send(body, wire, deadline, downstream).await
+    send(std::iter::once(body), wire, deadline, downstream).await
 }
 
 /// Queues the head of a route's answer and returns the payload that belongs to it. Not part of the future: a list of
@@ -220,31 +223,40 @@ fn queue_head<'a, W: Wire>(
     if bodiless { &[] } else { body }
 }
 
-/// Sends payload whose head is queued, and the end. Returns how much it was.
-async fn send<W: Wire>(
-    body: &[u8],
+/// Sends payload, piece by piece, whose head is queued, and the end. Returns how much it was.
+pub(super) async fn send<'a, W: Wire>(
+    mut pieces: impl Iterator<Item = &'a [u8]>,
     wire: &mut W,
     deadline: &Deadline,
     downstream: &Downstream,
 ) -> Result<u64, Error> {
     let listener = &downstream.listener;
     let mut pace = Pace::new(listener.min_body_rate, listener.idle_timeout);
-    let mut left = body;
+    let mut left = pieces.next().unwrap_or_default();
+    let mut total = 0;
     let mut finished = false;
     // The client is waited for from the first byte to the last.
-    let mut keeps_pace = |left: &[u8]| {
-        let slack = pace.note(deadline.now(), (body.len() - left.len()) as u64, true);
+    let mut keeps_pace = |total: u64| {
+        let slack = pace.note(deadline.now(), total, true);
         slack.inspect(|slack| deadline.arm(*slack)).is_some()
     };
-    keeps_pace(left);
+    keeps_pace(total);
     let result = poll_fn(|cx| {
-        while !left.is_empty() {
+        loop {
+            if left.is_empty() {
+                match pieces.next() {
+                    Some(piece) => left = piece,
+                    None => break,
+                }
+                continue;
+            }
             let sent = wire.poll_send(cx, left).map_err(Error::Wire)?;
             let Some(count) = ready!(deadline.bound(cx, sent)) else {
                 return Poll::Ready(Err(Error::ClientTimeout));
             };
             left = left.get(count..).unwrap_or_default();
-            if !keeps_pace(left) {
+            total += count as u64;
+            if !keeps_pace(total) {
                 return Poll::Ready(Err(Error::ClientTimeout));
             }
         }
@@ -258,5 +270,5 @@ async fn send<W: Wire>(
     })
     .await;
     deadline.disarm();
-    result.map(|()| body.len() as u64)
+    result.map(|()| total)
 }

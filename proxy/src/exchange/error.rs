@@ -36,6 +36,8 @@ pub(super) enum Error {
     TooEarly,
     /// No route takes the request.
     NoRoute,
+    /// The client wants only what is stored, and that is nothing.
+    NotStored,
     /// The upstream speaks a protocol that this proxy cannot carry the request over.
     Protocol,
     /// The upstream has no endpoint to offer.
@@ -110,6 +112,12 @@ const TOO_EARLY: Fault = Fault {
     detail: "early data may have been recorded and sent again",
 };
 
+const NOT_STORED: Fault = Fault {
+    reason: Reason::NotStored,
+    status: 504,
+    detail: "only-if-cached, and nothing is stored that may be used",
+};
+
 const ROUTE_TIMEOUT: Fault = Fault {
     reason: Reason::UpstreamTimeout,
     status: 504,
@@ -128,6 +136,7 @@ impl Error {
             Self::Misdirected => MISDIRECTED,
             Self::TooEarly => TOO_EARLY,
             Self::LateHead => LATE_HEAD,
+            Self::NotStored => NOT_STORED,
             Self::NoRoute => fault(404, Reason::RouteNone, "no route matches"),
             Self::Protocol => fault(
                 501,
@@ -217,6 +226,7 @@ impl Error {
             | Self::LateHead
             | Self::TooEarly
             | Self::NoRoute
+            | Self::NotStored
             | Self::Protocol
             | Self::Unspeakable
             | Self::NoEndpoint
@@ -247,6 +257,7 @@ impl Error {
             | Self::LateHead
             | Self::TooEarly
             | Self::NoRoute
+            | Self::NotStored
             | Self::Protocol
             | Self::NoEndpoint
             | Self::Saturated

@@ -43,11 +43,13 @@ pub(super) fn pass_on<W: Wire>(
     let place = edits
         .own
         .and_then(|own| seen_from_outside(own, response.fields));
+    let cache_status = (!interim)
+        .then(|| considered(wire, response, place.as_deref()))
+        .flatten();
     let mut kept = Fields::new();
     render::response_fields(response.fields, of_route, upgrade, &mut kept);
     if let Some(place) = &place {
-        let locations = kept.iter_mut().filter(|field| field.is(b"location"));
-        locations.for_each(|field| field.value = place);
+        kept = moved(&kept, place);
     }
     if let Some(cookie) = &cookie {
         // A full list goes without: the client is spread anew next time.
@@ -56,17 +58,16 @@ pub(super) fn pass_on<W: Wire>(
     if let Some(limit) = &limit {
         limit.put(&mut kept);
     }
+    if let Some(text) = &cache_status {
+        // Beside those of caches behind this one (RFC 9211 §2); a full list goes without.
+        let _ = kept.try_push(Field::new(b"Cache-Status", text.as_bytes()));
+    }
     if let Some(alt_svc) = edits.alt_svc.filter(|_| !interim && !tunnel) {
         let field = Field::new(b"Alt-Svc", alt_svc.as_bytes());
         render::response_field(&mut kept, of_route, field);
     }
-    if !interim && !kept.iter().any(|field| field.kind == Kind::Date) {
-        // A full list goes without: a date is not worth a refusal.
-        let _ = kept.try_push(Field {
-            name: b"Date",
-            value: &date,
-            kind: Kind::Date,
-        });
+    if !interim {
+        put_date(&mut kept, &date);
     }
     let on_stream = tunnel && asked.websocket.is_some();
     if on_stream {
@@ -105,4 +106,40 @@ fn seen_from_outside(own: Own<'_>, fields: &[Field<'_>]) -> Option<Vec<u8>> {
     location::from_outside(place.value, own.route, |scheme, authority| {
         !authority.is_empty() && location::is_one_of(authority, scheme, &names)
     })
+}
+
+/// The time of the response, where it does not say it itself (RFC 9110 §6.6.1).
+fn put_date<'a>(kept: &mut Fields<'a>, date: &'a [u8]) {
+    if !kept.iter().any(|field| field.kind == Kind::Date) {
+        // A full list goes without: a date is not worth a refusal.
+        let _ = kept.try_push(Field {
+            name: b"Date",
+            value: date,
+            kind: Kind::Date,
+        });
+    }
+}
+
+/// What a cache on the way has to say; it sees the place that clients will see.
+fn considered<W: Wire>(
+    wire: &mut W,
+    response: &Response<'_>,
+    place: Option<&[u8]>,
+) -> Option<String> {
+    let status = match place {
+        Some(place) => wire.consider(&Response {
+            fields: &moved(response.fields, place),
+            ..*response
+        }),
+        None => wire.consider(response),
+    };
+    status.map(|status| status.text())
+}
+
+/// The fields with another place in Location.
+fn moved<'a>(fields: &[Field<'a>], place: &'a [u8]) -> Fields<'a> {
+    let mut moved: Fields<'a> = fields.iter().copied().collect();
+    let locations = moved.iter_mut().filter(|field| field.is(b"location"));
+    locations.for_each(|field| field.value = place);
+    moved
 }

@@ -2,7 +2,8 @@
 
 use std::task::{Context, Poll};
 
-use openclaw_core::message::{Field, ResponseHead};
+use openclaw_core::caching::Status;
+use openclaw_core::message::{Field, Response, ResponseHead};
 use openclaw_core::reason::Reason;
 
 use super::wire::{BodyPart, Wire, WireError};
@@ -99,6 +100,10 @@ impl<W: Wire> Wire for Kept<'_, W> {
 
     fn inform(&mut self, head: &ResponseHead<'_>) {
         self.wire.inform(head);
+    }
+
+    fn consider(&mut self, response: &Response<'_>) -> Option<Status> {
+        self.wire.consider(response)
     }
 
     fn respond(&mut self, head: &ResponseHead<'_>) {

@@ -7,9 +7,10 @@ use std::task::{Context, Poll};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use openclaw_core::caching::Status;
 use openclaw_core::config::{HeaderEdit, Mirror};
 use openclaw_core::message::h1::Asked;
-use openclaw_core::message::{Fault, Field, Framing, ResponseHead};
+use openclaw_core::message::{Fault, Field, Framing, Response, ResponseHead};
 use openclaw_core::proxy_protocol::Ends;
 use openclaw_core::reason::Reason;
 use tokio::sync::mpsc;
@@ -133,6 +134,7 @@ fn copied(outbound: &Outbound, upstream: usize, ends: Option<Ends>) -> Outbound 
         ends,
         key: outbound.key,
         came: None,
+        caching: None,
     }
 }
 
@@ -231,6 +233,10 @@ impl<W: Wire> Wire for Tee<'_, W> {
         self.wire.inform(head);
     }
 
+    fn consider(&mut self, response: &Response<'_>) -> Option<Status> {
+        self.wire.consider(response)
+    }
+
     fn respond(&mut self, head: &ResponseHead<'_>) {
         self.wire.respond(head);
     }
@@ -289,6 +295,10 @@ impl Wire for Shadow {
     }
 
     fn inform(&mut self, _head: &ResponseHead<'_>) {}
+
+    fn consider(&mut self, _response: &Response<'_>) -> Option<Status> {
+        None
+    }
 
     fn respond(&mut self, _head: &ResponseHead<'_>) {
         self.is_answered = true;

@@ -2,6 +2,7 @@
 
 mod answer;
 mod attempt;
+mod caching;
 pub mod connections;
 pub mod context;
 mod download;
@@ -27,7 +28,7 @@ use std::time::Instant;
 
 use openclaw_core::balance::Pin;
 use openclaw_core::config::{HeaderEdit, Route, Sticky};
-use openclaw_core::message::Fault;
+use openclaw_core::message::{Fault, Method};
 use openclaw_core::reason::Reason;
 
 pub use self::error::connect_detail;
@@ -35,16 +36,16 @@ pub(crate) use self::log::protocol;
 pub use self::prepare::{Prepared, prepare, refuse, refuse_late};
 pub use self::seen::Seen;
 
+use self::caching::Through;
 use self::context::{Downstream, Local};
 use self::error::Error;
 use self::forward::Passage;
 use self::prepare::{Outbound, Plan};
 use self::serving::Serving;
-use self::tries::Tries;
 use self::watch::Limits;
 use self::wire::{Wire, WireError};
 use crate::filter::Allowance;
-use crate::telemetry::Record;
+use crate::telemetry::{Cache, Record};
 use crate::time::Deadline;
 use crate::upstream::{Endpoint, Upstream};
 
@@ -80,6 +81,8 @@ struct Story {
     /// When the last try began.
     sent: Option<Instant>,
     retries: u32,
+    /// What the cache made of it.
+    cache: Option<Cache>,
 }
 
 /// A request under way. Whatever becomes of it, also when its task is dropped, it is counted and logged once.
@@ -127,8 +130,8 @@ impl Story {
 
 /// Carries a request out and answers the client, whatever happens; then counts and logs it.
 pub async fn run<W: Wire>(
-    local: &Local,
-    downstream: &Downstream,
+    local: &Rc<Local>,
+    downstream: &Rc<Downstream>,
     prepared: Prepared,
     wire: &mut W,
     deadline: &Deadline,
@@ -147,7 +150,12 @@ pub async fn run<W: Wire>(
     let route = prepared
         .route
         .and_then(|index| serving.snapshot.config.routes.get(index));
+    caching::refresh(local, downstream, prepared);
     let fault = match (&prepared.plan, route) {
+        (Plan::Stored(stored, _), Some(route)) => {
+            let place = (&**local, &**downstream);
+            caching::answer(place, (prepared, route), stored, wire, deadline, story).await
+        }
         (Plan::Forward(outbound), Some(route)) => match serving.upstreams.get(outbound.upstream) {
             Some(upstream) => {
                 let forwarding = Forwarding {
@@ -165,16 +173,9 @@ pub async fn run<W: Wire>(
             None => Some(Error::NoEndpoint.fault()),
         },
         (Plan::Answer(location), Some(route)) => {
-            let location = location.as_deref();
-            let (status, sent) = answer::of_route(
-                local,
-                downstream,
-                (route, location),
-                prepared,
-                wire,
-                deadline,
-            )
-            .await;
+            let way = (route, location.as_deref());
+            let (status, sent) =
+                answer::of_route(local, downstream, way, prepared, wire, deadline).await;
             story.passage.status = status;
             story.passage.bytes_out = *sent.as_ref().unwrap_or(&0);
             sent.err().map(Error::fault)
@@ -185,7 +186,9 @@ pub async fn run<W: Wire>(
             sent.err().map(Error::fault)
         }
         (Plan::Refuse(fault), _) => Some(*fault),
-        (Plan::Forward(_) | Plan::Answer(_), None) => Some(Error::NoEndpoint.fault()),
+        (Plan::Forward(_) | Plan::Stored(..) | Plan::Answer(_), None) => {
+            Some(Error::NoEndpoint.fault())
+        }
     };
     if let Some(fault) = fault {
         local.accuse(downstream, fault.reason);
@@ -219,30 +222,45 @@ impl Forwarding<'_> {
         } = self;
         story.upstream = Some(self.upstream.slot);
         story.sent = Some(prepared.started);
-        let edits = Edits {
-            of_route: prepared.edits.as_deref().unwrap_or(&route.headers.response),
-            allowance: prepared.allowance,
-            alt_svc: self.downstream.alt_svc.as_deref(),
-            cookie: None,
-            own: None,
-        };
         let mut limits = Limits::new(&self.downstream.listener, &self.upstream.config);
         limits.upstream = route.response_timeout.unwrap_or(limits.upstream);
         deadline.cap(route.timeout);
-        let tries = Tries::new(local, self.upstream, outbound, edits, (deadline, limits));
-        let tries = tries.of_route(route);
+        let through = Through {
+            local,
+            downstream: self.downstream,
+            upstream: self.upstream,
+            route,
+            outbound,
+            edits: edits(prepared, self.downstream, route),
+            time: (deadline, limits),
+            is_head: prepared.method == Method::Head,
+        };
+        let caching = outbound.caching.as_ref().zip(route.cache.as_ref());
         let mirror = route.mirror.as_ref().zip(prepared.route);
         let mirror = mirror.filter(|(mirror, _)| mirror::is_drawn(mirror, outbound, local));
-        let fault = match mirror {
-            None => tries.run(wire, story).await,
-            Some((mirror, index)) => {
+        let fault = match (caching, mirror) {
+            (None, None) => through.tries().run(wire, story).await,
+            // Boxed, so that exchanges without a cache or a copy need not have room for that.
+            (Some((asking, rule)), _) => Box::pin(through.cached(rule, asking, wire, story)).await,
+            (None, Some((mirror, index))) => {
                 let ours = (local, self.serving);
                 let of = (index, mirror);
-                // Boxed, so that exchanges without a copy need not have room for it.
+                let tries = through.tries();
                 Box::pin(mirror::beside(tries, ours, of, outbound, wire, story)).await
             }
         };
         in_time(fault, deadline)
+    }
+}
+
+/// What is done to the fields of a response on this route.
+fn edits<'a>(prepared: &'a Prepared, downstream: &'a Downstream, route: &'a Route) -> Edits<'a> {
+    Edits {
+        of_route: prepared.edits.as_deref().unwrap_or(&route.headers.response),
+        allowance: prepared.allowance,
+        alt_svc: downstream.alt_svc.as_deref(),
+        cookie: None,
+        own: None,
     }
 }
 
@@ -331,6 +349,7 @@ fn record(local: &Local, downstream: &Downstream, prepared: &mut Prepared, story
         endpoint: story.endpoint.as_ref().map(|endpoint| endpoint.slot.get()),
         upstream_time,
         retries: story.retries,
+        cache: story.cache,
         log: prepared.log.as_deref(),
     });
 }

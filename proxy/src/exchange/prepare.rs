@@ -18,6 +18,7 @@ use openclaw_core::template::Facts;
 use openclaw_core::trace::{self, RequestId};
 use regex::bytes::Regex;
 
+use super::caching::{Asking, Planning, Refresh, Stored};
 use super::context::{Downstream, Local};
 use super::error::{Error, LOOP, NOT_REFLECTED};
 use super::log::{log_fields, protocol};
@@ -53,6 +54,8 @@ pub struct Prepared {
 #[derive(Debug)]
 pub(super) enum Plan {
     Forward(Outbound),
+    /// From the cache; where it is stale, with the request that asks for it again.
+    Stored(Box<Stored>, Option<Box<Refresh>>),
     /// The route's own answer: `respond`, or `redirect` with the place where that is not as it is written.
     Answer(Option<Vec<u8>>),
     /// OPTIONS with `Max-Forwards: 0`: we are whom it asks (RFC 9110 §7.6.2).
@@ -85,6 +88,8 @@ pub(super) struct Outbound {
     pub key: Key,
     /// Where clients stay with their endpoint.
     pub came: Option<Box<Came>>,
+    /// What the cache does with the response.
+    pub caching: Option<Box<Asking>>,
 }
 
 /// How a client came to an upstream whose clients stay with their endpoint.
@@ -128,8 +133,10 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
         (None, _) if misdirected => Plan::Refuse(Error::Misdirected.fault()),
         (None, _) => Plan::Refuse(Error::NoRoute.fault()),
         (Some(_), Some(refusal)) => Plan::Refuse(Error::Filtered(refusal).fault()),
-        (Some(route), None) => goes_no_further(request)
-            .unwrap_or_else(|| plan(local, downstream, &seen, (index, route), &serving, &id)),
+        (Some(route), None) => goes_no_further(request).unwrap_or_else(|| {
+            let place = (local, downstream);
+            Planning::new(place, (index, route), &serving, &id).cached(&seen, started)
+        }),
     };
     let edits = route.filter(|route| route.headers.response.has_variables());
     let edits = edits.map(|route| {
@@ -198,7 +205,7 @@ pub fn refuse(
     }
 }
 
-fn plan(
+pub(super) fn plan(
     local: &Local,
     downstream: &Downstream,
     seen: &Seen<'_>,
@@ -264,6 +271,7 @@ fn plan(
         ends: announces.then(|| downstream.ends(client)),
         key: balance_key(upstream.config.balance, client, request.target),
         came: came(upstream, seen),
+        caching: None,
     })
 }
 
@@ -297,7 +305,7 @@ fn facts<'a>(
 fn upstream_of<'a>(plan: &Plan, serving: &'a Serving) -> &'a str {
     let upstream = match plan {
         Plan::Forward(outbound) => serving.upstreams.get(outbound.upstream),
-        Plan::Answer(_) | Plan::Options | Plan::Refuse(_) => None,
+        Plan::Stored(..) | Plan::Answer(_) | Plan::Options | Plan::Refuse(_) => None,
     };
     upstream.map_or("", |upstream| &upstream.config.name)
 }

@@ -5,7 +5,8 @@
 
 use std::task::{Context, Poll};
 
-use openclaw_core::message::{Fault, Field, ResponseHead};
+use openclaw_core::caching::Status;
+use openclaw_core::message::{Fault, Field, Response, ResponseHead};
 use openclaw_core::reason::Reason;
 
 /// What `Wire::poll_body` found.
@@ -58,6 +59,9 @@ pub trait Wire {
 
     /// Queues an interim response (1xx other than 101).
     fn inform(&mut self, head: &ResponseHead<'_>);
+
+    /// Looks at the final response of the endpoint before its head is queued; what a cache has to say of it goes into that head.
+    fn consider(&mut self, response: &Response<'_>) -> Option<Status>;
 
     /// Queues the final response head. With `ResponseBody::None` the response is complete after `finish`.
     fn respond(&mut self, head: &ResponseHead<'_>);

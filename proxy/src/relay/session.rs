@@ -153,6 +153,7 @@ impl Drop for Session {
             endpoint: self.endpoint.as_ref().map(|endpoint| endpoint.slot.get()),
             upstream_time: self.connected,
             retries: self.retries,
+            cache: None,
             log: fields.as_ref(),
         });
     }

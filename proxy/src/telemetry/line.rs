@@ -138,7 +138,7 @@ pub(super) fn json(
     object.text("upstream", &fields.upstream);
     object.text("endpoint", &fields.endpoint);
     object.millis("upstream_ms", record.upstream_time);
-    object.text("cache", "");
+    object.text("cache", record.cache.map_or("", |cache| cache.word()));
     object.text("tls", fields.tls);
     object.number("retries", u64::from(record.retries));
     object.text("user_agent", &fields.user_agent);
@@ -282,6 +282,7 @@ mod tests {
             endpoint: None,
             upstream_time: Some(Duration::from_micros(9_007)),
             retries: 1,
+            cache: None,
             log: Some(fields),
         };
         let now = UNIX_EPOCH + Duration::from_millis(1_795_356_833_042);

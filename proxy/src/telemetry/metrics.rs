@@ -72,6 +72,10 @@ metrics! {
     DISCOVERY_ERRORS_TOTAL Counter "openclaw_discovery_errors_total" "" ["upstream"] "Questions to the sources of an upstream's endpoints that failed; what was found last serves on.";
     UPSTREAM_WAITING Gauge "openclaw_upstream_waiting" "" ["upstream"] "Requests that wait for an endpoint to have room, where `max_connections` says how much that is.";
     UPSTREAM_RESPONSE_TIME Histogram "openclaw_upstream_response_seconds" "seconds" ["upstream", "endpoint"] "From a request being sent to the head of the response.";
+    CACHE_REQUESTS Counter "openclaw_cache_requests_total" "" ["route", "result"] "Requests on routes with a cache: hit, stale (answered from the store although its time was over), revalidated (the endpoint said that it still holds), miss, or bypass (not for the cache).";
+    CACHE_BYTES Gauge "openclaw_cache_bytes" "bytes" [] "Memory that stored responses take.";
+    CACHE_URIS Gauge "openclaw_cache_uris" "" [] "URIs of which responses are stored.";
+    CACHE_EVICTED Counter "openclaw_cache_evicted_total" "" [] "URIs whose responses made room for others.";
     MIRRORED_TOTAL Counter "openclaw_mirrored_requests_total" "" ["route", "result"] "Copies of requests for the mirror of a route; result is sent, failed, dropped (max_in_flight were under way, or the request was cut off) or too_large (max_body).";
     XDP_PACKETS Counter "openclaw_xdp_packets_total" "" ["interface", "verdict", "reason"] "Packets that the shield's kernel program decided, by reason code. `other` stands for interfaces beyond fifteen and for members of a bond.";
     XDP_BYTES Counter "openclaw_xdp_bytes_total" "bytes" ["interface", "verdict", "reason"] "Bytes of the packets that the shield's kernel program decided.";

@@ -77,6 +77,8 @@ pub struct Record<'a> {
     /// From the request being sent to the response head.
     pub upstream_time: Option<Duration>,
     pub retries: u32,
+    /// What the cache made of it, on routes that have one.
+    pub cache: Option<Cache>,
     /// Present when the access log is on.
     pub log: Option<&'a LogFields>,
 }
@@ -98,7 +100,44 @@ impl Record<'_> {
             endpoint: None,
             upstream_time: None,
             retries: 0,
+            cache: None,
             log: None,
+        }
+    }
+}
+
+/// What a cache made of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cache {
+    /// Answered from the store.
+    Hit,
+    /// Answered from the store although it was stale.
+    Stale,
+    /// The origin said that what was stored still holds.
+    Revalidated,
+    /// Answered by the origin.
+    Miss,
+    /// Not asked.
+    Bypass,
+}
+
+impl Cache {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Hit,
+        Self::Stale,
+        Self::Revalidated,
+        Self::Miss,
+        Self::Bypass,
+    ];
+
+    /// As logs and metrics have it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Stale => "stale",
+            Self::Revalidated => "revalidated",
+            Self::Miss => "miss",
+            Self::Bypass => "bypass",
         }
     }
 }

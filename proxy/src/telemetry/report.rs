@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use openclaw_core::reason::ALL as REASONS;
 
-use super::Mirrored;
 use super::metrics::{self, MetricsText};
 use super::shard::{Counts, EndpointCounts, Flow, ListenerCounts, SeriesKey};
+use super::{Cache, Mirrored};
 
 /// A copy of one worker's counters.
 #[derive(Debug, Default)]
@@ -36,6 +36,7 @@ pub struct Summary<'a> {
     listeners: BTreeMap<&'a str, ListenerCounts>,
     requests: BTreeMap<(&'a str, &'a str, &'static str, u16), u64>,
     flows: BTreeMap<Pair<'a>, Flow>,
+    cache: BTreeMap<&'a str, [u64; Cache::ALL.len()]>,
     retries: BTreeMap<&'a str, u64>,
     endpoints: BTreeMap<Pair<'a>, EndpointCounts>,
     refusals: Vec<u64>,
@@ -78,6 +79,11 @@ impl<'a> Summary<'a> {
         self.listeners.values().map(|counts| counts.open).sum()
     }
 
+    /// What the caches of routes made of requests, beside [`Cache::ALL`].
+    pub(crate) fn cache(&self) -> &BTreeMap<&'a str, [u64; Cache::ALL.len()]> {
+        &self.cache
+    }
+
     /// Finished exchanges.
     pub fn requests(&self) -> u64 {
         self.requests.values().sum()
@@ -107,6 +113,12 @@ impl<'a> Summary<'a> {
                     .requests
                     .entry((listener, route, method, code))
                     .or_default() += series.count;
+            }
+            if row.cache.iter().any(|count| *count > 0) {
+                let sums = self.cache.entry(route).or_default();
+                for (sum, more) in sums.iter_mut().zip(&row.cache) {
+                    *sum += more;
+                }
             }
             for flow in &row.flows {
                 let key = (counts.listener_name(flow.listener), route);
@@ -180,6 +192,11 @@ impl<'a> Summary<'a> {
         }
         for (entry, count) in REASONS.iter().zip(&self.refusals) {
             text.sample(&metrics::REFUSALS_TOTAL, &[entry.code], count);
+        }
+        for (route, counts) in &self.cache {
+            for (result, count) in Cache::ALL.iter().zip(counts) {
+                text.sample(&metrics::CACHE_REQUESTS, &[route, result.word()], count);
+            }
         }
         self.render_upstreams(text);
         text.sample(&metrics::LOG_DROPPED, &[], self.log_dropped);

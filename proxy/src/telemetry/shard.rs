@@ -9,7 +9,7 @@ use openclaw_core::reason::Reason;
 
 use super::histogram::Histogram;
 use super::recent::Recent;
-use super::{Mirrored, Record, Slots};
+use super::{Cache, Mirrored, Record, Slots};
 use crate::snapshot::Snapshot;
 
 /// Names ever seen of one kind. Reloads with ever new names end in one shared slot rather than in ever more memory.
@@ -84,6 +84,8 @@ pub(super) struct Flow {
 pub(super) struct RouteCounts {
     pub(super) series: Vec<Series>,
     pub(super) flows: Vec<Flow>,
+    /// What its cache made of requests, beside `Cache::ALL`.
+    pub(super) cache: [u64; Cache::ALL.len()],
 }
 
 impl RouteCounts {
@@ -279,6 +281,11 @@ impl Shard {
                 flow.duration.observe(duration);
                 flow.bytes_in += record.bytes_in;
                 flow.bytes_out += record.bytes_out;
+            }
+            if let Some(cache) = record.cache
+                && let Some(count) = route.cache.get_mut(cache as usize)
+            {
+                *count += 1;
             }
         }
         if let Some(reason) = record.reason {

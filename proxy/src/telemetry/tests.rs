@@ -58,6 +58,7 @@ fn snapshot(listeners: &[&str], routes: &[&str], upstreams: &[(&str, &[&str])]) 
         upstreams: setups.collect(),
         secured: Vec::new(),
         limits: Vec::new(),
+        cache: None,
     }
 }
 
@@ -77,6 +78,7 @@ fn record(listener: u32, route: Option<u32>, status: u16) -> Record<'static> {
         endpoint: None,
         upstream_time: None,
         retries: 0,
+        cache: None,
         log: None,
     }
 }

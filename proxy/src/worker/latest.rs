@@ -141,6 +141,7 @@ mod tests {
             upstreams: Vec::new(),
             secured: Vec::new(),
             limits: Vec::new(),
+            cache: None,
         });
         let sockets = vec![BoundSocket {
             listener: listener.into(),

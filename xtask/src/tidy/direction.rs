@@ -11,13 +11,13 @@ const ROWS: [&[&str]; 11] = [
     &["listener"],
     &["serve", "relay"],
     &["exchange"],
-    &["filter", "cache", "upstream"],
+    &["filter", "upstream"],
     &["tls", "shield"],
     // Everyone counts and logs.
     &["telemetry"],
-    // The compiled configuration, which everyone reads.
+    // The compiled configuration, which everyone reads; the store goes on with it.
     &["snapshot"],
-    &["net", "privilege", "time"],
+    &["cache", "net", "privilege", "time"],
 ];
 
 /// What a function of bytes and time has no use for.

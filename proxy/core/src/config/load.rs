@@ -9,8 +9,8 @@ use super::reader::{Reader, Section};
 use super::relay::Transport;
 use super::tree::{self, Place, Table};
 use super::{
-    Action, Config, Listener, Places, Source, Upstream, admin, autoban, document, doubts, listener,
-    log, relay, route, server, shield, upstream, values,
+    Action, Config, Listener, Places, Source, Upstream, admin, autoban, caching, document, doubts,
+    listener, log, relay, route, server, shield, upstream, values,
 };
 
 /// A configuration that can be used.
@@ -39,12 +39,12 @@ pub(super) static ROOT: keys::Section = keys::Section {
         Key::default("log", "table", "{}", "").fields(&log::KEYS),
         Key::default("shield", "table", "{}", "").fields(&shield::KEYS),
         Key::default("autoban", "table", "{}", "").fields(&autoban::KEYS),
+        Key::default("cache", "table", "{}", "").fields(&caching::KEYS),
         Key::default("listener", "tables by name", "{}", "").fields(&listener::KEYS),
         Key::default("upstream", "tables by name", "{}", "").fields(&upstream::KEYS),
         Key::default("route", "list of tables", "[]", "").fields(&route::KEYS),
     ],
     later: &[
-        ("cache", "caching (`cache`)"),
         ("test", "tests inside the configuration (`test`)"),
     ],
 };
@@ -122,6 +122,9 @@ fn read(root: &Section<'_>) -> Option<Config> {
     let autoban = root
         .section("autoban")
         .and_then(|section| autoban::read(&section));
+    let cache = root
+        .section("cache")
+        .and_then(|section| caching::read(&section));
     let upstreams = root.named("upstream");
     let names: Vec<String> = upstreams
         .iter()
@@ -152,6 +155,7 @@ fn read(root: &Section<'_>) -> Option<Config> {
         log: log?,
         shield: shield?,
         autoban: autoban?,
+        cache: cache?,
         listeners: listeners?,
         upstreams: upstreams?,
         routes: routes?,

@@ -5,6 +5,7 @@
 
 mod admin;
 mod autoban;
+mod caching;
 mod discover;
 mod document;
 mod doubts;
@@ -50,6 +51,7 @@ mod variables;
 
 pub use admin::Admin;
 pub use autoban::{Autoban, Thresholds};
+pub use caching::Cache;
 pub use discover::{Consul, Discover, Kubernetes, Registry};
 pub use endpoint::{Endpoint, EndpointAddress, endpoint_address};
 pub use format::format;
@@ -94,6 +96,7 @@ pub struct Config {
     pub log: Log,
     pub shield: Shield,
     pub autoban: Autoban,
+    pub cache: Cache,
     pub listeners: Vec<Listener>,
     pub upstreams: Vec<Upstream>,
     /// In file order; `route::Router` compiles them.

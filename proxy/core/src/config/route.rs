@@ -10,10 +10,11 @@ use super::problem::Complaint;
 use super::reader::{Item, Section, Unread};
 use super::tree::{Node, Place, Value};
 use super::{
-    HeaderEdits, Limit, Matcher, Mirror, Redirect, Respond, Rewrite, SplitBy, headers, limit,
-    matcher, mirror, redirect, respond, rewrite, split, values,
+    HeaderEdits, Limit, Matcher, Mirror, Redirect, Respond, Rewrite, SplitBy, caching, headers,
+    limit, matcher, mirror, redirect, respond, rewrite, split, values,
 };
 use crate::balance;
+use crate::caching::Rule;
 
 #[derive(Clone, Debug)]
 pub struct Route {
@@ -23,6 +24,8 @@ pub struct Route {
     /// Among the upstreams of a forwarding action.
     pub split_by: SplitBy,
     pub limit: Option<Limit>,
+    /// `None`: nothing is stored.
+    pub cache: Option<Rule>,
     /// The largest request body; `None`: no limit.
     pub max_body: Option<u64>,
     /// For the whole exchange.
@@ -137,6 +140,13 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "How many requests it takes. More are answered with 429 and Retry-After; every answer says in RateLimit fields what is left.",
         )
         .fields(&limit::KEYS),
+        Key::optional(
+            "cache",
+            "table",
+            "{ ttl = \"24h\", status = [200], vary = [\"Accept-Encoding\"], stale_while_revalidate = \"1h\" }",
+            "Stores responses and answers with them. Every answer says in Cache-Status (RFC 9211) what came of it.",
+        )
+        .fields(&caching::RULE),
         Key::default(
             "max_body",
             "size or \"none\"",
@@ -158,7 +168,6 @@ pub(super) static KEYS: keys::Section = keys::Section {
         ),
     ],
     later: &[
-        ("cache", "caching (`cache`)"),
         ("compress", "compression (`compress`)"),
     ],
 };
@@ -199,6 +208,7 @@ pub(super) fn read(number: usize, section: &Section<'_>, upstreams: &[String]) -
     let limit = section
         .section("limit")
         .map(|section| limit::read(&section));
+    let cache = read_cache(section);
     let strip_prefix = section.optional("strip_prefix", rewrite::prefix);
     let add_prefix = section.optional("add_prefix", rewrite::prefix);
     let rewrite = read_rewrite(section, groups);
@@ -225,6 +235,7 @@ pub(super) fn read(number: usize, section: &Section<'_>, upstreams: &[String]) -
                 None if section.has("limit") => return None,
                 None => None,
             },
+            cache: cache.ok()?,
             max_body: max_body?,
             timeout: timeout.ok()?,
             response_timeout: response_timeout.ok()?,
@@ -261,6 +272,26 @@ fn read_rewrite(section: &Section<'_>, groups: Option<&Regex>) -> Option<Option<
     }
     let table = section.section("rewrite")?;
     rewrite::read(&table, groups).map(Some)
+}
+
+/// `Err` with a problem that was told.
+fn read_cache(section: &Section<'_>) -> Result<Option<Rule>, ()> {
+    if section.has("cache") && section.has("mirror") {
+        section.reader.conflict(
+            section.place_of("cache"),
+            section.place_of("mirror"),
+            &section.key_path("mirror"),
+            Complaint::new("`cache` and `mirror` exclude each other: what the cache answers would not be copied"),
+        );
+    }
+    let Some(section) = section.section("cache") else {
+        return if section.has("cache") {
+            Err(())
+        } else {
+            Ok(None)
+        };
+    };
+    caching::read_rule(&section).map(Some).ok_or(())
 }
 
 fn read_action(

@@ -71,6 +71,15 @@ fn is_percent_encoded(host: &[u8]) -> bool {
     })
 }
 
+/// The authority without a port that says nothing: an empty one, or the scheme's own.
+pub fn without_usual_port<'a>(authority: &'a str, scheme: &str) -> &'a str {
+    let usual = if scheme == "https" { "443" } else { "80" };
+    match authority.rsplit_once(':') {
+        Some((host, port)) if (port.is_empty() || port == usual) && !host.is_empty() => host,
+        Some(_) | None => authority,
+    }
+}
+
 /// The host without the port; brackets of an IPv6 literal stay.
 pub fn host(authority: &[u8]) -> &[u8] {
     split(authority).0

@@ -305,6 +305,18 @@ pub fn response_fields<'a>(
     }
 }
 
+/// The fields of a response that are not about one connection (RFC 9110 §7.6.1).
+pub fn end_to_end<'a>(received: &[Field<'a>]) -> Fields<'a> {
+    let options = Options::of(received);
+    let mut kept = Fields::new();
+    let all = received.iter();
+    kept.extend(
+        all.filter(|field| !field.kind.is_hop_by_hop() && !options.list(field))
+            .copied(),
+    );
+    kept
+}
+
 /// Adds a field of this hop's own to a response, unless the endpoint or the route has something to say of it.
 pub fn response_field<'a>(kept: &mut Fields<'a>, edits: &HeaderEdit, field: Field<'a>) {
     if !edits_name(edits, field.name) && !kept.iter().any(|known| known.is(field.name)) {

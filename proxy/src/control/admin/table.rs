@@ -9,6 +9,7 @@ use openclaw_core::config::units;
 use serde_json::json;
 
 use super::{SMALL, status};
+use crate::control::cached;
 use crate::control::http::Answer;
 use crate::control::limits;
 use crate::control::listing;
@@ -68,6 +69,7 @@ pub static TABLES: &[&[Route]] = &[
     CONTROL,
     shield::ROUTES,
     limits::ROUTES,
+    cached::ROUTES,
     listing::ROUTES,
     orders::ROUTES,
 ];

@@ -6,9 +6,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use openclaw_core::caching::Status;
 use openclaw_core::message::body::Decoder;
 use openclaw_core::message::lines::push_field;
-use openclaw_core::message::{Field, ResponseBody, ResponseHead, Version};
+use openclaw_core::message::{Field, Response, ResponseBody, ResponseHead, Version};
 use openclaw_core::reason::Reason;
 
 use super::RequestFacts;
@@ -303,6 +304,10 @@ impl Wire for H1Wire {
         if self.facts.version != Version::H10 {
             interim_head(self.output(), head);
         }
+    }
+
+    fn consider(&mut self, _response: &Response<'_>) -> Option<Status> {
+        None
     }
 
     fn respond(&mut self, head: &ResponseHead<'_>) {

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use openclaw_core::message::{Field, ResponseHead};
+use openclaw_core::caching::Status;
+use openclaw_core::message::{self, Field, ResponseHead};
 use openclaw_core::reason::Reason;
 
 use super::connection::{Connection, Failure};
@@ -105,6 +106,10 @@ impl<C: Connection> Wire for StreamWire<C> {
 
     fn inform(&mut self, head: &ResponseHead<'_>) {
         self.connection.borrow_mut().respond(self.slot, head, true);
+    }
+
+    fn consider(&mut self, _response: &message::Response<'_>) -> Option<Status> {
+        None
     }
 
     fn respond(&mut self, head: &ResponseHead<'_>) {

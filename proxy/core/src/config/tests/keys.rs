@@ -36,6 +36,10 @@ mirror = { to = "app" }
 respond = {}
 [[route]]
 redirect = { to = "/" }
+[[route]]
+name = "kept"
+to = "app"
+cache = {}
 "#;
 
 fn registered(section: &'static Section, into: &mut BTreeSet<(&'static str, String)>) {
@@ -167,6 +171,8 @@ fn document(section: &Section, key: &Key) -> String {
         "route" => format!("{listener}{app}[[route]]\n{action}\n{lines}\n"),
         "route.match" => format!("{listener}{app}[[route]]\n{action}\nmatch = {{ {inline} }}\n"),
         "route.to" => format!("{listener}{app}[[route]]\nto = [{{ {inline} }}]"),
+        "cache" => format!("[cache]\n{lines}\n{listener}"),
+        "route.cache" => format!("{listener}{app}[[route]]\n{action}\ncache = {{ {inline} }}\n"),
         "route.limit" => format!("{listener}{app}[[route]]\n{action}\nlimit = {{ {inline} }}\n"),
         "route.rewrite" => format!(
             "{listener}{app}[[route]]\nto = \"app\"\nmatch = {{ path_regex = '^/v1/(.*)$' }}\nrewrite = {{ {inline} }}\n"

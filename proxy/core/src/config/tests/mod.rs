@@ -7,6 +7,7 @@
 )]
 
 mod accepted;
+mod caching;
 mod discover;
 mod fuzz;
 mod keys;

@@ -51,7 +51,6 @@ fn the_document_has_a_shape() {
         "[listener.\"a b\"]\nbind = [\"127.0.0.1:80\"]",
         "cannot be a name",
     );
-    listener("[cache]", "does not support caching");
     listener("[[test]]", "does not support tests");
     listener("[servr]", "unknown key `servr`");
     listener("[route]\nto = \"x\"", "there is no upstream `x`");
@@ -362,12 +361,10 @@ fn routes_are_checked() {
     );
     route("redirect = { to = \"www.example.com\" }", "is not a URL");
     route("redirect = { to = \"/a\\r\\nb\" }", "is not a URL");
-    for key in ["cache", "compress"] {
-        route(
-            &format!("to = \"app\"\n{key} = 1"),
-            "this version does not support",
-        );
-    }
+    route(
+        "to = \"app\"\ncompress = 1",
+        "this version does not support",
+    );
 }
 
 #[test]

@@ -92,6 +92,7 @@ impl Stage {
             upstreams: Vec::new(),
             secured: Vec::new(),
             limits: Vec::new(),
+            cache: None,
         });
         let local = Rc::new(Local::new(
             snapshot,

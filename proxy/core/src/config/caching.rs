@@ -1,0 +1,130 @@
+//! `[cache]`, and `cache` of a route: what is kept, for how long, and how much of it.
+
+use super::keys::{self, Key};
+use super::problem::Complaint;
+use super::reader::{Section, Unread};
+use super::tree::Node;
+use super::values;
+use crate::caching::Rule;
+use crate::message::field::is_token;
+
+/// The store that the routes share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cache {
+    /// Bytes that stored responses take at the most.
+    pub memory: u64,
+}
+
+pub(super) static KEYS: keys::Section = keys::Section {
+    name: "cache",
+    doc: "Where responses are kept for the routes with `cache`.",
+    keys: &[Key::default(
+        "memory",
+        "size",
+        "\"64m\"",
+        "What stored responses may take; when they are more, those that are asked for least go first. Taken only as routes store something.",
+    )],
+    later: &[("disk", "a cache on disk (`disk`)")],
+};
+
+pub(super) static RULE: keys::Section = keys::Section {
+    name: "route.cache",
+    doc: "Stores responses and answers with them. Without it nothing is stored; with cache = {} RFC 9111 and what origins say decide.",
+    keys: &[
+        Key::optional(
+            "ttl",
+            "duration",
+            "\"24h\"",
+            "How long a response is fresh at least, where the origin says nothing or less. What it forbids (no-store, private, no-cache) stays forbidden.",
+        ),
+        Key::default(
+            "status",
+            "list of numbers",
+            "[]",
+            "Statuses that are stored. Absent: all for which the origin states a lifetime, and `ttl` is for 200, 203, 204, 300, 301 and 308.",
+        )
+        .example("[200, 404]"),
+        Key::default(
+            "vary",
+            "list of fields",
+            "[]",
+            "Request fields by which stored responses are told apart, beside those of the response's Vary.",
+        )
+        .example("[\"Accept-Encoding\"]"),
+        Key::optional(
+            "stale_while_revalidate",
+            "duration",
+            "\"1h\"",
+            "How long a stale response is still the answer while it is asked for again (RFC 5861), where the origin does not say.",
+        ),
+        Key::optional(
+            "stale_if_error",
+            "duration",
+            "\"24h\"",
+            "How long a stale response is the answer where no endpoint gives a better one than 500 to 504 (RFC 5861), where the origin does not say.",
+        ),
+        Key::default(
+            "max_object",
+            "size",
+            "\"8m\"",
+            "The largest body that is stored.",
+        ),
+        Key::default(
+            "obey_requests",
+            "boolean",
+            "true",
+            "Whether a client may ask for something fresher than what is stored (Cache-Control of requests, RFC 9111 §5.2.1). false: nobody can send requests past the cache to the endpoints.",
+        ),
+    ],
+    later: &[],
+};
+
+pub(super) fn read(section: &Section<'_>) -> Option<Cache> {
+    let memory = section.value("memory", values::size)?;
+    if memory < 1 << 20 {
+        let complaint = Complaint::new("a cache of less than 1m keeps nothing");
+        section.complain(
+            "memory",
+            complaint.hint("write \"64m\", or leave `cache` out of the routes"),
+        );
+    }
+    Some(Cache { memory })
+}
+
+pub(super) fn read_rule(section: &Section<'_>) -> Option<Rule> {
+    let ttl = section.optional("ttl", values::duration);
+    let status = section.list("status", status);
+    let vary = section.list("vary", field_name);
+    let stale_while_revalidate = section.optional("stale_while_revalidate", values::duration);
+    let stale_if_error = section.optional("stale_if_error", values::duration);
+    let max_object = section.value("max_object", values::size);
+    let obeys_requests = section.value("obey_requests", values::boolean);
+    Some(Rule {
+        ttl: ttl.ok()?,
+        status: status?,
+        vary: vary?,
+        stale_while_revalidate: stale_while_revalidate.ok()?,
+        stale_if_error: stale_if_error.ok()?,
+        max_object: max_object?,
+        obeys_requests: obeys_requests?,
+    })
+}
+
+fn status(node: &Node) -> Result<u16, Unread> {
+    let status = values::count(200, 599)(node)?;
+    match status {
+        206 | 304 => Err(Complaint::new(format!(
+            "a {status} is a part of an exchange, and is not stored"
+        ))
+        .into()),
+        _ => Ok(u16::try_from(status).unwrap_or(u16::MAX)),
+    }
+}
+
+fn field_name(node: &Node) -> Result<String, Unread> {
+    let name = values::text(node)?;
+    if !is_token(name.as_bytes()) {
+        return Err(Complaint::new(format!("`{name}` is no name of a field")).into());
+    }
+    Ok(name.to_ascii_lowercase())
+}

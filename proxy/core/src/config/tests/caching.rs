@@ -1,0 +1,47 @@
+//! `[cache]`, and `cache` of routes.
+
+use std::time::Duration;
+
+use super::{accepted, rejected};
+
+fn route(keys: &str) -> String {
+    format!(
+        "[listener.web]\nbind = \"127.0.0.1:80\"\n[upstream.app]\nendpoints = \"127.0.0.1:81\"\n[[route]]\nto = \"app\"\n{keys}\n"
+    )
+}
+
+#[test]
+fn a_route_says_what_is_kept_and_for_how_long() {
+    let config = accepted(&route("cache = {}"));
+    assert_eq!(config.cache.memory, 64 << 20);
+    let rule = config.routes[0].cache.clone().unwrap_or_default();
+    assert_eq!(
+        (rule.ttl, rule.max_object, rule.obeys_requests),
+        (None, 8 << 20, true)
+    );
+    let keys = "cache = { ttl = \"24h\", status = [200, 404], vary = [\"Accept-Encoding\"], stale_while_revalidate = \"1h\" }";
+    let config = accepted(&route(keys));
+    let rule = config.routes[0].cache.clone().unwrap_or_default();
+    assert_eq!(rule.ttl, Some(Duration::from_hours(24)));
+    assert_eq!(rule.status, [200, 404]);
+    assert_eq!(rule.vary, ["accept-encoding"]);
+    assert!(accepted(&route("")).routes[0].cache.is_none());
+}
+
+#[test]
+fn what_cannot_be_is_told() {
+    let check = |keys: &str, message: &str| {
+        let told = rejected(&route(keys)).to_string();
+        assert!(told.contains(message), "{keys}\n{told}");
+    };
+    check("cache = { status = [206] }", "is not stored");
+    check("cache = { status = [99] }", "out of range");
+    check("cache = { vary = [\"a b\"] }", "is no name of a field");
+    check("cache = { tll = \"1h\" }", "did you mean `ttl`?");
+    check(
+        "cache = {}\nmirror = { to = \"app\" }",
+        "exclude each other",
+    );
+    check("[cache]\nmemory = \"10k\"", "keeps nothing");
+    check("[cache]\ndisk = { path = \"/a\" }", "does not support");
+}

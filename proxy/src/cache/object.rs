@@ -1,0 +1,119 @@
+//! A stored response.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use openclaw_core::caching::{Chosen, Directives, Freshness, Use};
+use openclaw_core::message::{Field, Fields, HeaderList};
+
+/// A response that may be used again. Never changes, but for being called stale.
+#[derive(Debug)]
+pub struct Object {
+    /// The route that stored it, and that alone uses it: another may have another origin.
+    pub route: Arc<str>,
+    pub status: u16,
+    /// As the origin sent them, but for those of one connection.
+    pub fields: HeaderList,
+    pub body: Arc<Body>,
+    pub freshness: Freshness,
+    /// Which requests it is for.
+    pub chosen: Chosen,
+    pub came: Instant,
+    is_stale: AtomicBool,
+}
+
+/// A payload in the pieces in which it came. Shared by what is stored before and after its origin has confirmed it.
+#[derive(Debug, Default)]
+pub struct Body {
+    pieces: Vec<Box<[u8]>>,
+    length: u64,
+}
+
+impl Object {
+    pub fn new(
+        (route, chosen): (Arc<str>, Chosen),
+        (status, fields, body): (u16, HeaderList, Arc<Body>),
+        freshness: Freshness,
+    ) -> Self {
+        Self {
+            route,
+            status,
+            fields,
+            body,
+            freshness,
+            chosen,
+            came: Instant::now(),
+            is_stale: AtomicBool::new(false),
+        }
+    }
+
+    /// The fields for whoever looks at them.
+    pub fn view(&self) -> Fields<'_> {
+        let mut fields = Fields::new();
+        for (name, value) in self.fields.iter() {
+            // No more were stored than fit.
+            let _ = fields.try_push(Field::new(name, value));
+        }
+        fields
+    }
+
+    /// What may be done with it now.
+    pub fn judge(&self, now: Instant, asked: &Directives) -> Use {
+        if self.is_stale.load(Ordering::Relaxed) {
+            return Use::Ask { if_error: true };
+        }
+        self.freshness.judge(self.resident(now), asked)
+    }
+
+    /// How old it is, and how many seconds it stays fresh.
+    pub fn age(&self, now: Instant) -> (u64, i64) {
+        let age = self.freshness.age(self.resident(now));
+        let left = i128::from(self.freshness.lifetime) - i128::from(age);
+        (age, i64::try_from(left).unwrap_or(i64::MAX))
+    }
+
+    /// From now on its origin is asked before it is used.
+    pub(super) fn grow_stale(&self) {
+        self.is_stale.store(true, Ordering::Relaxed);
+    }
+
+    /// Bytes that it takes.
+    pub(super) fn size(&self) -> usize {
+        let own = size_of::<Self>() + self.fields.size() + self.chosen.size();
+        own + self.body.size()
+    }
+
+    fn resident(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.came)
+    }
+}
+
+impl Body {
+    pub fn push(&mut self, piece: &[u8]) {
+        self.length += piece.len() as u64;
+        self.pieces.push(piece.into());
+    }
+
+    pub const fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// The bytes of a range, piece by piece.
+    pub fn part(&self, range: std::ops::Range<u64>) -> impl Iterator<Item = &[u8]> {
+        let mut at = 0;
+        self.pieces.iter().filter_map(move |piece| {
+            let (start, end) = (at, at + piece.len() as u64);
+            at = end;
+            let from = range.start.clamp(start, end) - start;
+            let to = range.end.clamp(start, end) - start;
+            let part = piece.get(usize::try_from(from).ok()?..usize::try_from(to).ok()?)?;
+            (!part.is_empty()).then_some(part)
+        })
+    }
+
+    fn size(&self) -> usize {
+        let pieces = self.pieces.len() * (size_of::<Box<[u8]>>() + 16);
+        pieces + usize::try_from(self.length).unwrap_or(usize::MAX)
+    }
+}

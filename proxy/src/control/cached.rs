@@ -1,0 +1,120 @@
+//! The cache as an operator sees it: how full it is, what it saves, and taking things out of it.
+
+use std::rc::Rc;
+
+use serde_json::json;
+
+use super::admin::table::{Call, Route};
+use super::http::Answer;
+use super::state::Control;
+use crate::cache::{Purge, Store};
+use crate::telemetry::{Cache, Summary};
+
+/// Calls have no body.
+const NO_BODY: usize = 0;
+
+pub(super) static ROUTES: &[Route] = &[
+    Route {
+        method: "GET",
+        path: "/cache",
+        max_body: NO_BODY,
+        run: |control, _| Box::pin(stats(control)),
+    },
+    Route {
+        method: "POST",
+        path: "/cache/purge",
+        max_body: NO_BODY,
+        run: |control, call| Box::pin(async move { purge(&control, &call) }),
+    },
+];
+
+async fn stats(control: Rc<Control>) -> Answer {
+    let snapshot = control.snapshot();
+    let Some(store) = &snapshot.cache else {
+        return no_cache();
+    };
+    let reports = control.reports().await;
+    let summary = Summary::of(&reports);
+    let cached = snapshot.config.routes.iter();
+    let routes: Vec<_> = cached
+        .filter(|route| route.cache.is_some())
+        .map(|route| {
+            let counts = summary
+                .cache()
+                .get(&*route.name)
+                .copied()
+                .unwrap_or_default();
+            let [hit, stale, revalidated, miss, bypass] = counts;
+            let asked = hit + stale + revalidated + miss;
+            #[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
+            let ratio = (asked > 0).then(|| (hit + stale + revalidated) as f64 / asked as f64);
+            json!({
+                "route": &*route.name,
+                Cache::Hit.word(): hit,
+                Cache::Stale.word(): stale,
+                Cache::Revalidated.word(): revalidated,
+                Cache::Miss.word(): miss,
+                Cache::Bypass.word(): bypass,
+                "hit_ratio": ratio,
+            })
+        })
+        .collect();
+    let full = store.fullness();
+    Answer::json(
+        200,
+        &json!({
+            "uris": full.uris,
+            "bytes": full.bytes,
+            "capacity": full.capacity,
+            "evicted": full.evicted,
+            "routes": routes,
+        }),
+    )
+}
+
+/// By one of `url`, `prefix`, `tag` and `all`; with `soft=1` things stay, and their origins are asked before they are used.
+fn purge(control: &Control, call: &Call) -> Answer {
+    let snapshot = control.snapshot();
+    let Some(store) = &snapshot.cache else {
+        return no_cache();
+    };
+    let soft = call.parameter("soft").is_some_and(|soft| soft == "1");
+    let (url, prefix, tag) = (
+        call.parameter("url"),
+        call.parameter("prefix"),
+        call.parameter("tag"),
+    );
+    let what = match (&url, &prefix, &tag, call.parameter("all")) {
+        (Some(url), None, None, None) => match Store::url(url) {
+            Some(url) => return purged(store, Purge::Url(&url), soft),
+            None => return not_a_url(url),
+        },
+        (None, Some(prefix), None, None) => match Store::url(prefix) {
+            Some(prefix) => return purged(store, Purge::Prefix(&prefix), soft),
+            None => return not_a_url(prefix),
+        },
+        (None, None, Some(tag), None) => Purge::Tag(tag),
+        (None, None, None, Some(_)) => Purge::All,
+        _ => return Answer::error(400, "name one of a URL, a prefix, a tag, or all"),
+    };
+    purged(store, what, soft)
+}
+
+fn purged(store: &Store, what: Purge<'_>, soft: bool) -> Answer {
+    let purged = store.purge(what, soft).objects;
+    tracing::info!(?what, soft, purged, "the cache was purged");
+    Answer::json(200, &json!({ "purged": purged }))
+}
+
+fn not_a_url(text: &str) -> Answer {
+    Answer::error(
+        400,
+        &format!(
+            "`{text}` is not a URL: write it with its scheme and host, such as https://www.example.com/a"
+        ),
+    )
+}
+
+fn no_cache() -> Answer {
+    Answer::error(409, "no route has a cache")
+}

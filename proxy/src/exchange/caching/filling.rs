@@ -1,0 +1,353 @@
+//! The wire of an exchange with something between: what goes to the client is stored on its way, or kept from the client where what
+//! is stored is the better answer.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use openclaw_core::caching::{
+    self, Chosen, Directives, Freshness, Rule, Status, Times, is_kept, is_updated,
+};
+use openclaw_core::message::{
+    Field, Fields, HeaderList, Kind, Response, ResponseBody, ResponseHead, render,
+};
+use openclaw_core::reason::Reason;
+
+use super::draft::{Draft, Room};
+use super::look::{Asking, Purpose, Wish};
+use crate::cache::{Body, Key, Lead, Object, Store};
+use crate::exchange::wire::{BodyPart, Wire, WireError};
+
+/// A wire whose response is stored if it may be.
+pub(in crate::exchange) struct Filling<'a, W> {
+    wire: &'a mut W,
+    store: &'a Arc<Store>,
+    key: &'a Key,
+    purpose: &'a Purpose,
+    route: &'a Arc<str>,
+    rule: &'a Rule,
+    /// When the request was sent.
+    asked: SystemTime,
+    /// Of the fill that others wait for.
+    lead: Option<Lead>,
+    state: State,
+    /// For a response that has no date.
+    date: [u8; 29],
+}
+
+enum State {
+    /// No final head yet.
+    Asked,
+    /// The response goes to the client only.
+    Passing,
+    /// It goes to the client and into a draft.
+    Storing(Draft),
+    /// The client does not see it.
+    Kept(Outcome),
+}
+
+/// Why a response was kept from the client.
+#[derive(Clone, Debug)]
+pub(in crate::exchange) enum Outcome {
+    /// What is stored holds; this is it, with the new fields.
+    Confirmed(Arc<Object>),
+    /// The origin failed.
+    Failed,
+}
+
+impl<'a, W: Wire> Filling<'a, W> {
+    pub(super) fn new(
+        wire: &'a mut W,
+        asking: &'a Asking,
+        (route, rule): (&'a Arc<str>, &'a Rule),
+        lead: Option<Lead>,
+        date: [u8; 29],
+    ) -> Self {
+        Self {
+            wire,
+            store: &asking.store,
+            key: &asking.key,
+            purpose: &asking.purpose,
+            route,
+            rule,
+            asked: SystemTime::now(),
+            lead,
+            state: State::Asked,
+            date,
+        }
+    }
+
+    /// What the client has not seen, if that is so.
+    pub(super) fn end(self) -> Option<Outcome> {
+        match self.state {
+            State::Kept(outcome) => Some(outcome),
+            State::Asked | State::Passing | State::Storing(_) => None,
+        }
+    }
+
+    fn times(&self) -> Times {
+        let seconds = |time: SystemTime| {
+            time.duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_secs())
+        };
+        Times {
+            asked: seconds(self.asked),
+            came: seconds(SystemTime::now()),
+        }
+    }
+
+    /// Decides about the response to a request for what may be stored.
+    fn weigh(&mut self, wish: &Wish, response: &Response<'_>) -> Option<Status> {
+        let told = |confirmed, stored| Status::Forwarded {
+            why: wish.why,
+            confirmed,
+            stored,
+        };
+        if let Some(stale) = &wish.stale {
+            if response.status == 304 {
+                let confirmed = self.confirmed(stale, response.fields);
+                self.state = State::Kept(Outcome::Confirmed(confirmed));
+                return None;
+            }
+            if wish.if_error && matches!(response.status, 500 | 502 | 503 | 504) {
+                self.state = State::Kept(Outcome::Failed);
+                return None;
+            }
+        }
+        let mut fields = render::end_to_end(response.fields);
+        if !fields.iter().any(|field| field.kind == Kind::Date) {
+            // RFC 9110 §6.6.1.
+            let _ = fields.try_push(Field::new(b"Date", &self.date));
+        }
+        let head = (response.status, &*fields, response.body);
+        let verdict = caching::freshness(wish.asked, head, self.rule, self.times());
+        let client = view(&wish.fields);
+        let stored = verdict.and_then(|freshness| {
+            let chosen = Chosen::of(&fields, &self.rule.vary, &client);
+            let chosen = chosen.ok_or(caching::Refusal::Varies)?;
+            let mut list = HeaderList::default();
+            for field in fields.iter().filter(|field| is_kept(field)) {
+                list.push(field.name, field.value);
+            }
+            Ok(Draft {
+                status: response.status,
+                fields: list,
+                freshness,
+                chosen,
+                body: Body::default(),
+                piece: Vec::new(),
+                length: match response.body {
+                    ResponseBody::Length(length) => Some(length),
+                    ResponseBody::None { .. } => Some(0),
+                    ResponseBody::Chunked | ResponseBody::UntilClose | ResponseBody::Tunnel => None,
+                },
+                room: Room {
+                    store: Arc::clone(self.store),
+                    bytes: 0,
+                },
+            })
+        });
+        match stored {
+            Ok(draft) => {
+                self.state = State::Storing(draft);
+                Some(told(false, Some(Ok(()))))
+            }
+            Err(refusal) => {
+                self.state = State::Passing;
+                if let Some(lead) = self.lead.take() {
+                    lead.pass();
+                }
+                Some(told(false, Some(Err(refusal))))
+            }
+        }
+    }
+
+    /// What is stored, with the fields of the 304 in the place of its own (RFC 9111 §4.3.4).
+    fn confirmed(&self, stale: &Arc<Object>, fields: &[Field<'_>]) -> Arc<Object> {
+        let new = render::end_to_end(fields);
+        let mut list = HeaderList::default();
+        let mut all = Fields::new();
+        let old = stale.view();
+        let is_replaced = |field: &Field<'_>| {
+            new.iter()
+                .any(|other| is_updated(other) && other.name.eq_ignore_ascii_case(field.name))
+        };
+        for field in old.iter().filter(|field| !is_replaced(field)) {
+            // At most as many as either had.
+            let _ = all.try_push(*field);
+        }
+        for field in new.iter().filter(|field| is_updated(field)) {
+            let _ = all.try_push(*field);
+        }
+        for field in &all {
+            list.push(field.name, field.value);
+        }
+        // How old it was is said by the 304 itself.
+        for field in new.iter().filter(|field| field.is(b"Age")) {
+            let _ = all.try_push(*field);
+        }
+        let directives = Directives::of_response(&all);
+        let freshness = Freshness::of(stale.status, &all, &directives, self.rule, self.times());
+        let object = Object::new(
+            (Arc::clone(self.route), stale.chosen.clone()),
+            (stale.status, list, Arc::clone(&stale.body)),
+            freshness,
+        );
+        self.store.put(self.key, object)
+    }
+
+    /// An unsafe request that was carried out has changed what is stored (RFC 9111 §4.4).
+    fn forget(&self, response: &Response<'_>) {
+        if response.status >= 400 {
+            return;
+        }
+        self.store.forget(self.key);
+        for name in [&b"Location"[..], b"Content-Location"] {
+            let field = response.fields.iter().find(|field| field.is(name));
+            let Some(uri) = field.and_then(|field| str::from_utf8(field.value).ok()) else {
+                continue;
+            };
+            // Of the same origin alone: another may not be emptied from here.
+            let origin_end = self
+                .key
+                .match_indices('/')
+                .nth(2)
+                .map_or(self.key.len(), |(at, _)| at);
+            let origin = self.key.get(..origin_end).unwrap_or_default();
+            if uri.starts_with('/') && !uri.starts_with("//") {
+                self.store.forget(&format!("{origin}{uri}"));
+            } else if uri
+                .strip_prefix(origin)
+                .is_some_and(|rest| rest.starts_with('/'))
+            {
+                self.store.forget(uri);
+            }
+        }
+    }
+}
+
+impl<W: Wire> Wire for Filling<'_, W> {
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyPart, WireError>> {
+        self.wire.poll_body(cx)
+    }
+
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.wire.poll_gone(cx)
+    }
+
+    fn body(&self) -> &[u8] {
+        self.wire.body()
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.wire.consume(count);
+    }
+
+    fn trailers(&self) -> &[u8] {
+        self.wire.trailers()
+    }
+
+    fn inform(&mut self, head: &ResponseHead<'_>) {
+        self.wire.inform(head);
+    }
+
+    fn consider(&mut self, response: &Response<'_>) -> Option<Status> {
+        match self.purpose {
+            Purpose::Store(wish) => self.weigh(wish, response),
+            Purpose::Forget => {
+                self.forget(response);
+                self.state = State::Passing;
+                Some(passed(caching::Forwarded::Method))
+            }
+            Purpose::Pass(why) => {
+                self.state = State::Passing;
+                Some(passed(*why))
+            }
+        }
+    }
+
+    fn respond(&mut self, head: &ResponseHead<'_>) {
+        if !matches!(self.state, State::Kept(_)) {
+            self.wire.respond(head);
+        }
+    }
+
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        payload: &[u8],
+    ) -> Poll<Result<usize, WireError>> {
+        if matches!(self.state, State::Kept(_)) {
+            return Poll::Ready(Ok(payload.len()));
+        }
+        let sent = self.wire.poll_send(cx, payload);
+        if let (State::Storing(draft), Poll::Ready(Ok(count))) = (&mut self.state, &sent) {
+            let taken = payload.get(..*count).unwrap_or_default();
+            if !draft.take(taken, self.rule.max_object) {
+                self.state = State::Passing;
+                if let Some(lead) = self.lead.take() {
+                    lead.pass();
+                }
+            }
+        }
+        sent
+    }
+
+    fn finish(&mut self, trailers: &[Field<'_>]) {
+        match std::mem::replace(&mut self.state, State::Passing) {
+            State::Kept(outcome) => {
+                self.state = State::Kept(outcome);
+                return;
+            }
+            State::Storing(mut draft) => {
+                draft.cut();
+                if draft
+                    .length
+                    .is_none_or(|length| length == draft.body.length())
+                {
+                    let object = Object::new(
+                        (Arc::clone(self.route), draft.chosen),
+                        (draft.status, draft.fields, Arc::new(draft.body)),
+                        draft.freshness,
+                    );
+                    self.store.put(self.key, object);
+                }
+                // Whoever waits looks now, and not when this client has taken the last byte.
+                self.lead = None;
+            }
+            State::Asked | State::Passing => {}
+        }
+        self.wire.finish(trailers);
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WireError>> {
+        self.wire.poll_flush(cx)
+    }
+
+    fn abort(&mut self, reason: Reason) {
+        self.state = State::Passing;
+        self.wire.abort(reason);
+    }
+
+    fn can_respond(&self) -> bool {
+        self.wire.can_respond()
+    }
+}
+
+fn passed(why: caching::Forwarded) -> Status {
+    Status::Forwarded {
+        why,
+        confirmed: false,
+        stored: None,
+    }
+}
+
+/// A list as fields.
+pub(super) fn view(list: &HeaderList) -> Fields<'_> {
+    let mut fields = Fields::new();
+    for (name, value) in list.iter() {
+        // No more than a head may have.
+        let _ = fields.try_push(Field::new(name, value));
+    }
+    fields
+}

@@ -1,0 +1,222 @@
+//! What the store has for a request, while the request's fields are still where the wire put them.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use openclaw_core::caching::{
+    self, Answer, Asked, Directives, Forwarded, Rule, Status, Use, is_condition,
+};
+use openclaw_core::config::Route;
+use openclaw_core::message::{Field, Fields, Framing, HeaderList, Method, Request};
+
+use crate::cache::{self, Found, Key, Object, Store};
+
+/// What the cache has to do with a request.
+#[derive(Debug)]
+pub(in crate::exchange) enum Look {
+    /// It is answered from the store; where that is stale, somebody has to ask for it again behind the answer (RFC 5861 §3).
+    Stored(Stored, Option<Box<Asking>>),
+    /// It goes to its origin.
+    Asking(Box<Asking>),
+    /// It wants nothing but what is stored, and that is nothing (RFC 9111 §5.2.1.7).
+    OnlyStored,
+}
+
+/// A stored response, and how it is sent.
+#[derive(Debug)]
+pub(in crate::exchange) struct Stored {
+    pub object: Arc<Object>,
+    pub answer: Answer,
+    pub status: Status,
+}
+
+/// A request that goes to its origin, and what the cache does with the response.
+#[derive(Debug)]
+pub(in crate::exchange) struct Asking {
+    pub store: Arc<Store>,
+    pub key: Key,
+    pub purpose: Purpose,
+}
+
+#[derive(Debug)]
+pub(in crate::exchange) enum Purpose {
+    /// To store it.
+    Store(Wish),
+    /// To forget what is stored, where it changes the resource (RFC 9111 §4.4).
+    Forget,
+    /// Nothing: responses to such a request are not stored.
+    Pass(Forwarded),
+}
+
+/// What was asked, for when the response comes or has to be looked for again.
+#[derive(Debug)]
+pub(in crate::exchange) struct Wish {
+    pub asked: Asked,
+    pub why: Forwarded,
+    /// What is stored and is to be confirmed.
+    pub stale: Option<Arc<Object>>,
+    /// That may be the answer where the origin fails.
+    pub if_error: bool,
+    /// The client's.
+    pub fields: HeaderList,
+}
+
+impl Asking {
+    /// What is stored and is to be confirmed.
+    pub(in crate::exchange) fn stale(&self) -> Option<&Arc<Object>> {
+        match &self.purpose {
+            Purpose::Store(wish) => wish.stale.as_ref(),
+            Purpose::Forget | Purpose::Pass(_) => None,
+        }
+    }
+}
+
+impl Wish {
+    fn new(
+        request: &Request<'_>,
+        no_store: bool,
+        (stale, why, if_error): (Option<Arc<Object>>, Forwarded, bool),
+    ) -> Self {
+        let mut fields = HeaderList::default();
+        for field in request.fields {
+            fields.push(field.name, field.value);
+        }
+        Self {
+            asked: Asked {
+                has_credentials: request.field(b"Authorization").is_some(),
+                no_store,
+            },
+            why,
+            stale,
+            if_error,
+            fields,
+        }
+    }
+}
+
+/// Looks a request up. `None`: the cache has nothing to do with it.
+pub(in crate::exchange) fn look(
+    store: &Arc<Store>,
+    route: &Route,
+    rule: &Rule,
+    request: &Request<'_>,
+    scheme: &str,
+    now: Instant,
+) -> Option<Look> {
+    let key = key(scheme, request.authority, request.target)?;
+    let asking = |purpose| {
+        Box::new(Asking {
+            store: Arc::clone(store),
+            key: Arc::clone(&key),
+            purpose,
+        })
+    };
+    let method = Method::of(request.method);
+    if let Some(purpose) = beside_the_store(method, request) {
+        return Some(Look::Asking(asking(purpose)));
+    }
+    let said = Directives::of_request(request.fields);
+    let heard = if rule.obeys_requests {
+        said
+    } else {
+        Directives::default()
+    };
+    let wish = |judged| Purpose::Store(Wish::new(request, said.no_store, judged));
+    let judged = match store.find(&key, &route.name, request.fields) {
+        Found::Object(object) => match object.judge(now, &heard) {
+            Use::Fresh => return Some(Look::Stored(stored(object, request.fields, now), None)),
+            Use::WhileRevalidating => {
+                let again = (Some(Arc::clone(&object)), Forwarded::Stale, false);
+                // What answers a HEAD alone is not stored.
+                let again = (method == Method::Get).then(|| asking(wish(again)));
+                let stored = stored(object, request.fields, now);
+                return Some(Look::Stored(stored, again));
+            }
+            Use::Ask { if_error } => {
+                let why = match object.age(now) {
+                    (_, ..=0) => Forwarded::Stale,
+                    _ => Forwarded::Request,
+                };
+                (Some(object), why, if_error)
+            }
+        },
+        Found::OtherVariant => (None, Forwarded::VaryMiss, false),
+        Found::Nothing => (None, Forwarded::UriMiss, false),
+    };
+    if heard.only_if_cached {
+        return Some(Look::OnlyStored);
+    }
+    let purpose = if method == Method::Head {
+        Purpose::Pass(Forwarded::Method)
+    } else {
+        wish(judged)
+    };
+    Some(Look::Asking(asking(purpose)))
+}
+
+/// What there is to do for a request that nothing is stored for; none for one that may be answered from the store.
+fn beside_the_store(method: Method, request: &Request<'_>) -> Option<Purpose> {
+    match method {
+        Method::Get | Method::Head if request.framing == Framing::None && !request.upgrade => None,
+        Method::Get | Method::Head | Method::Options | Method::Trace | Method::Connect => {
+            Some(Purpose::Pass(Forwarded::Method))
+        }
+        Method::Post | Method::Put | Method::Delete | Method::Patch | Method::Other => {
+            Some(Purpose::Forget)
+        }
+    }
+}
+
+/// The object as the answer to a request with these fields.
+pub(super) fn stored(object: Arc<Object>, request: &[Field<'_>], now: Instant) -> Stored {
+    let answer = caching::answer(request, object.status, &object.view(), object.body.length());
+    let status = Status::Hit {
+        ttl: object.age(now).1,
+    };
+    Stored {
+        object,
+        answer,
+        status,
+    }
+}
+
+/// The same for what its origin was asked about just now.
+pub(super) fn stored_anew(
+    object: Arc<Object>,
+    request: &[Field<'_>],
+    why: Forwarded,
+    now: Instant,
+) -> Stored {
+    Stored {
+        status: Status::Forwarded {
+            why,
+            confirmed: true,
+            stored: None,
+        },
+        ..stored(object, request, now)
+    }
+}
+
+/// The URI as the store knows it. `None` for what has no host, and where a byte is no text: nobody asks for that twice.
+fn key(scheme: &str, host: &[u8], target: &[u8]) -> Option<Key> {
+    let host = str::from_utf8(host).ok().filter(|host| !host.is_empty())?;
+    let target = str::from_utf8(target).ok()?;
+    Some(cache::uri(scheme, host, target).into())
+}
+
+/// The fields by which an origin is asked whether what is stored still holds, in place of the client's own conditions.
+pub(in crate::exchange) fn confirming<'a>(
+    request: &[Field<'a>],
+    stored: &[Field<'a>],
+) -> Fields<'a> {
+    let mut fields = Fields::new();
+    for field in request.iter().filter(|field| !is_condition(field)) {
+        // No more than there were.
+        let _ = fields.try_push(*field);
+    }
+    for (name, value) in caching::questions(stored) {
+        // A full list asks for the whole.
+        let _ = fields.try_push(Field::new(name, value));
+    }
+    fields
+}

@@ -1,0 +1,79 @@
+//! What is stored, for whom, and what it saves the endpoint.
+
+mod reuse;
+mod stale;
+mod verbs;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::control::address;
+use crate::support::{Message, Origin, Proxy, RawClient};
+
+/// The proxy with a cache in front of an origin that counts.
+struct Stage {
+    proxy: Proxy,
+    web: SocketAddr,
+    origin: Origin,
+}
+
+impl Stage {
+    /// `answer` makes a response, head and body, of a request and how many came before it.
+    fn start(
+        rule: &str,
+        answer: impl Fn(&Message, usize) -> String + Send + Sync + 'static,
+    ) -> Self {
+        let count = Arc::new(AtomicUsize::new(0));
+        let origin = Origin::start(move |peer| {
+            while let Some(request) = peer.request()? {
+                let before = count.fetch_add(1, Ordering::Relaxed);
+                peer.send(answer(&request, before))?;
+            }
+            Ok(())
+        });
+        Self::before(rule, origin)
+    }
+
+    fn before(rule: &str, origin: Origin) -> Self {
+        let proxy = Proxy::start(&format!(
+            "[listener.web]\nbind = \"127.0.0.1:0\"\n[cache]\nmemory = \"16m\"\n\
+             [upstream.app]\nendpoints = \"{}\"\nretries = 0\n[[route]]\nname = \"all\"\ncache = {{ {rule} }}\nto = \"app\"\n",
+            origin.address()
+        ));
+        Self {
+            web: address(&proxy, "web"),
+            proxy,
+            origin,
+        }
+    }
+
+    /// One GET on a connection of its own, with more field lines.
+    fn get(&self, path: &str, lines: &str) -> Message {
+        self.ask("GET", path, lines)
+    }
+
+    fn ask(&self, method: &str, path: &str, lines: &str) -> Message {
+        let mut client = RawClient::connect(self.web);
+        client.send(format!(
+            "{method} {path} HTTP/1.1\r\nHost: a.test\r\n{lines}\r\n"
+        ));
+        client.response_to(method)
+    }
+
+    fn asked(&self) -> usize {
+        self.origin.requests().len()
+    }
+}
+
+/// A 200 with these field lines and a body.
+fn ok(lines: &str, body: &str) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\n{lines}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+fn status(message: &Message) -> &str {
+    message.header("cache-status").unwrap_or_default()
+}
