@@ -97,6 +97,21 @@ fn what_is_for_one_client_is_not_for_another() {
 }
 
 #[test]
+fn what_a_request_means_otherwise_is_not_stored() {
+    let stage = Stage::start("", |_, before| ok(FRESH, &before.to_string()));
+    for line in [
+        "X-HTTP-Method-Override: DELETE\r\n",
+        "X-Original-URL: /admin\r\n",
+    ] {
+        let poisoned = stage.get("/a", line);
+        assert_eq!(status(&poisoned), "openclaw; fwd=bypass");
+    }
+    assert_eq!(stage.get("/a", "").text(), "2");
+    assert_eq!(stage.get("/a", "X-Rewrite-URL: /b\r\n").text(), "3");
+    assert_eq!(stage.get("/a", "").text(), "2");
+}
+
+#[test]
 fn variants_are_told_apart() {
     let stage = Stage::start("", |request, before| {
         let asked = request.header("accept-encoding").unwrap_or("-");

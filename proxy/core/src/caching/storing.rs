@@ -34,6 +34,8 @@ pub enum Refusal {
     Varies,
     /// Larger than is kept.
     TooLarge,
+    /// Its end is the end of its connection, which a failure ends as well: nobody knows whether it is whole.
+    NoEnd,
 }
 
 impl Refusal {
@@ -47,6 +49,7 @@ impl Refusal {
             Self::Status => "status",
             Self::Varies => "vary",
             Self::TooLarge => "too-large",
+            Self::NoEnd => "no-end",
         }
     }
 }
@@ -87,8 +90,10 @@ pub fn freshness(
     if !vary::can_be_told_apart(fields) {
         return Err(Refusal::Varies);
     }
-    if matches!(body, ResponseBody::Tunnel) {
-        return Err(Refusal::Status);
+    match body {
+        ResponseBody::Tunnel => return Err(Refusal::Status),
+        ResponseBody::UntilClose => return Err(Refusal::NoEnd),
+        ResponseBody::None { .. } | ResponseBody::Length(_) | ResponseBody::Chunked => {}
     }
     if matches!(body, ResponseBody::Length(length) if length > rule.max_object) {
         return Err(Refusal::TooLarge);

@@ -82,6 +82,29 @@ fn what_may_be_stored() {
 }
 
 #[test]
+fn what_may_have_been_cut_short_is_not_stored() {
+    let fields = fields(&[("Cache-Control", "max-age=60")]);
+    let times = Times {
+        asked: NOW,
+        came: NOW,
+    };
+    let rule = Rule {
+        max_object: 1000,
+        ..Rule::default()
+    };
+    for (body, expected) in [
+        (ResponseBody::UntilClose, Some(Refusal::NoEnd)),
+        (ResponseBody::Tunnel, Some(Refusal::Status)),
+        (ResponseBody::Length(1001), Some(Refusal::TooLarge)),
+        (ResponseBody::Length(1000), None),
+        (ResponseBody::Chunked, None),
+    ] {
+        let got = freshness(Asked::default(), (200, &fields, body), &rule, times);
+        assert_eq!(got.err(), expected, "{body:?}");
+    }
+}
+
+#[test]
 fn credentials_need_a_word_from_the_origin() {
     let asked = Asked {
         has_credentials: true,

@@ -157,6 +157,9 @@ pub(in crate::exchange) fn look(
 /// What there is to do for a request that nothing is stored for; none for one that may be answered from the store.
 fn beside_the_store(method: Method, request: &Request<'_>) -> Option<Purpose> {
     match method {
+        Method::Get | Method::Head if changes_its_meaning(request) => {
+            Some(Purpose::Pass(Forwarded::Bypass))
+        }
         Method::Get | Method::Head if request.framing == Framing::None && !request.upgrade => None,
         Method::Get | Method::Head | Method::Options | Method::Trace | Method::Connect => {
             Some(Purpose::Pass(Forwarded::Method))
@@ -165,6 +168,20 @@ fn beside_the_store(method: Method, request: &Request<'_>) -> Option<Purpose> {
             Some(Purpose::Forget)
         }
     }
+}
+
+/// Whether a request asks the application for something else than its first line says: what came of it would be stored as the answer to
+/// that line.
+fn changes_its_meaning(request: &Request<'_>) -> bool {
+    const OVERRIDES: [&[u8]; 5] = [
+        b"X-HTTP-Method-Override",
+        b"X-HTTP-Method",
+        b"X-Method-Override",
+        b"X-Original-URL",
+        b"X-Rewrite-URL",
+    ];
+    let mut fields = request.fields.iter();
+    fields.any(|field| OVERRIDES.iter().any(|name| field.is(name)))
 }
 
 /// The object as the answer to a request with these fields.
