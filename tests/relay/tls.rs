@@ -46,7 +46,10 @@ fn passing(more: &str) -> Passing {
 fn ask(at: SocketAddr, name: &str) -> String {
     let mut client = RawClient::connect_tls(at, name, &["http/1.1"]);
     let request = format!("GET / HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n");
-    client.exchange(request).text()
+    let text = client.exchange(request).text();
+    // To its end: who closes before it has read everything resets.
+    client.expect_closed();
+    text
 }
 
 /// The first message of a client that asks for a name.
