@@ -146,7 +146,9 @@ fn an_endpoint_that_fails_request_after_request_is_left_alone() {
         })
         .collect();
     assert_eq!(statuses, [503; 8]);
-    assert_eq!(patient.served(), 3);
+    // A failure is counted when the client has its answer already, so another worker may let the next request through.
+    let served = patient.served();
+    assert!((3..=5).contains(&served), "{served}");
     let refused = RawClient::connect(group.web).exchange(get("/", "192.0.2.1"));
     assert!(
         refused.text().contains("upstream.unhealthy"),
