@@ -123,6 +123,7 @@ fn credentials_need_a_word_from_the_origin() {
 
 #[test]
 fn a_lifetime_is_the_most_exact_that_there_is() {
+    // Of what is not stored there is none, and a row that expects one fails then.
     let lifetime =
         |lines: &[(&str, &str)]| stored(200, lines).map(|freshness| freshness.lifetime).ok();
     let tagged = ("ETag", "\"a\"");

@@ -40,6 +40,7 @@ pub fn percent(text: &str) -> Result<u32, Complaint> {
             .hint("write a number from 0 to 100 and a percent sign, such as \"20%\"")
     };
     let (number, unit) = split_number(text).ok_or_else(wrong)?;
+    // What is too large for a number is too large for a share, and is told as such.
     let share = u32::try_from(number).ok();
     share
         .filter(|share| *share <= 100 && unit == "%")

@@ -244,6 +244,7 @@ fn pick(ports: &[Port], wanted: Option<&str>) -> Result<u16, KubernetesError> {
             Err(KubernetesError::WhichPort(names.join(", ")))
         }
         (Some(wanted), open) => {
+            // What is no number is a name, which is looked for as well.
             let number = wanted.parse::<u16>().ok();
             let mut fitting = open
                 .iter()
