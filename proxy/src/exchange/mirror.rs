@@ -13,6 +13,7 @@ use openclaw_core::message::h1::Asked;
 use openclaw_core::message::{Fault, Field, Framing, Response, ResponseHead};
 use openclaw_core::proxy_protocol::Ends;
 use openclaw_core::reason::Reason;
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use super::context::Local;
@@ -247,6 +248,10 @@ impl<W: Wire> Wire for Tee<'_, W> {
         payload: &[u8],
     ) -> Poll<Result<usize, WireError>> {
         self.wire.poll_send(cx, payload)
+    }
+
+    fn bare_socket(&self) -> Option<&TcpStream> {
+        self.wire.bare_socket()
     }
 
     fn finish(&mut self, trailers: &[Field<'_>]) {
