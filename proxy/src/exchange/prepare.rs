@@ -18,7 +18,7 @@ use openclaw_core::template::Facts;
 use openclaw_core::trace::{self, RequestId};
 use regex::bytes::Regex;
 
-use super::caching::{Asking, Planning, Refresh, Stored};
+use super::caching::{Asking, Refresh, Stored, planned};
 use super::context::{Downstream, Local};
 use super::error::{Error, LOOP, NOT_REFLECTED};
 use super::log::{log_fields, protocol};
@@ -134,8 +134,9 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
         (None, _) => Plan::Refuse(Error::NoRoute.fault()),
         (Some(_), Some(refusal)) => Plan::Refuse(Error::Filtered(refusal).fault()),
         (Some(route), None) => goes_no_further(request).unwrap_or_else(|| {
-            let place = (local, downstream);
-            Planning::new(place, (index, route), &serving, &id).cached(&seen, started)
+            planned(&serving, route, &seen, started, |seen| {
+                plan(local, downstream, seen, (index, route), &serving, &id)
+            })
         }),
     };
     let edits = route.filter(|route| route.headers.response.has_variables());
@@ -205,7 +206,7 @@ pub fn refuse(
     }
 }
 
-pub(super) fn plan(
+fn plan(
     local: &Local,
     downstream: &Downstream,
     seen: &Seen<'_>,
