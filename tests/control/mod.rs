@@ -3,6 +3,7 @@
 mod admin;
 mod changes;
 mod check;
+mod drains;
 mod explained;
 mod files;
 mod metrics;

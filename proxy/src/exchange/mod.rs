@@ -32,7 +32,7 @@ use openclaw_core::config::{HeaderEdit, Route, Sticky};
 use openclaw_core::message::{Fault, Method};
 use openclaw_core::reason::Reason;
 
-pub use self::error::connect_detail;
+pub use self::error::{EXHAUSTED, connect_detail};
 pub(crate) use self::log::protocol;
 pub use self::prepare::{Prepared, prepare, refuse, refuse_late};
 pub use self::seen::Seen;
