@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use openclaw_core::caching::Status;
 use openclaw_core::message::{Fault, Field, Response, ResponseHead};
 use openclaw_core::reason::Reason;
+use tokio::net::TcpStream;
 
 /// What `Wire::poll_body` found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +70,11 @@ pub trait Wire {
     /// Takes payload, as much as windows and buffers allow; `Ready(0)` never happens for non-empty payload.
     fn poll_send(&mut self, cx: &mut Context<'_>, payload: &[u8])
     -> Poll<Result<usize, WireError>>;
+
+    /// The client's bare socket, where payload may go into it as it is: in the clear, without framing, nothing queued before it.
+    fn bare_socket(&self) -> Option<&TcpStream> {
+        None
+    }
 
     /// Queues the end of the response, with trailers where the wire can carry them. Called once, after all payload.
     fn finish(&mut self, trailers: &[Field<'_>]);
@@ -139,6 +145,11 @@ macro_rules! handed_on {
             payload: &[u8],
         ) -> std::task::Poll<Result<usize, $crate::exchange::wire::WireError>> {
             self.wire.poll_send(cx, payload)
+        }
+    };
+    (@ bare_socket) => {
+        fn bare_socket(&self) -> Option<&tokio::net::TcpStream> {
+            self.wire.bare_socket()
         }
     };
     (@ finish) => {
