@@ -173,11 +173,7 @@ async fn send(local: &Local, copy: Copied) {
         cookie: None,
         own: None,
     };
-    let mut shadow = Shadow {
-        body: copy.body,
-        sent: 0,
-        is_answered: false,
-    };
+    let mut shadow = Shadow::new(copy.body);
     let mut story = Story::default();
     let tries = Tries::new(local, upstream, &copy.outbound, edits, (&deadline, limits));
     let fault = tries.run(&mut shadow, &mut story).await;
@@ -220,11 +216,21 @@ impl<W: Wire> Wire for Tee<'_, W> {
     }
 }
 
-/// The wire of a copy: its body is there, and whatever is answered goes nowhere.
-struct Shadow {
+/// The wire of a request that no client waits for: its body is there, and whatever is answered goes nowhere.
+pub(super) struct Shadow {
     body: Vec<u8>,
     sent: usize,
     is_answered: bool,
+}
+
+impl Shadow {
+    pub(super) const fn new(body: Vec<u8>) -> Self {
+        Self {
+            body,
+            sent: 0,
+            is_answered: false,
+        }
+    }
 }
 
 impl Wire for Shadow {
