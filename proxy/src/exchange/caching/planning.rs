@@ -4,13 +4,13 @@ use std::time::Instant;
 
 use openclaw_core::config::Route;
 use openclaw_core::message::Request;
+use openclaw_core::route::Seen;
 use openclaw_core::trace::RequestId;
 
 use super::look::{Asking, Look, confirming, look};
 use crate::exchange::context::{Downstream, Local};
 use crate::exchange::error::Error;
 use crate::exchange::prepare::{Outbound, Plan, plan};
-use crate::exchange::seen::Seen;
 use crate::exchange::serving::Serving;
 
 /// A request that is made again behind its answer.
