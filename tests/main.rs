@@ -11,6 +11,7 @@
     reason = "a test that cannot go on fails, and says why; a test binary exports nothing"
 )]
 
+mod assay;
 mod caching;
 mod clauses;
 mod control;
