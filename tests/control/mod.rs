@@ -3,6 +3,7 @@
 mod admin;
 mod changes;
 mod check;
+mod confirm;
 mod files;
 mod metrics;
 mod reload;
