@@ -37,6 +37,7 @@ mod discover;
 mod drain;
 mod endpoints;
 mod error;
+mod exchanges;
 mod fetch;
 mod history;
 pub mod http;

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -29,7 +29,7 @@ use super::workers::spawn;
 use crate::shield::Shield;
 use crate::shield::autoban::Autoban;
 use crate::snapshot::Snapshot;
-use crate::telemetry::{AccessWriter, Report};
+use crate::telemetry::{AccessWriter, Report, Sift};
 use crate::tls::CertificateFacts;
 use crate::worker::{Adoption, BoundSocket, Command, WorkerHandle};
 
@@ -79,6 +79,8 @@ pub struct Control {
     pub(super) beside: RefCell<Beside>,
     /// Endpoints that drain, each with its clock.
     pub(super) drains: RefCell<Drains>,
+    /// What those who follow exchanges want to see.
+    pub(super) followers: RefCell<Vec<Weak<Sift>>>,
     /// Wakes the main task when a stop is asked for.
     pub(super) stop: Notify,
     pub(super) shield: Shield,
@@ -161,6 +163,7 @@ impl Control {
             discovery,
             beside: RefCell::new(beside),
             drains: RefCell::default(),
+            followers: RefCell::default(),
             stop: Notify::new(),
             shield,
             probes: RefCell::new(probes),

@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 use openclaw_core::caching::Status;
 use openclaw_core::message::{Field, Response, ResponseHead};
 use openclaw_core::reason::Reason;
+use tokio::net::TcpStream;
 
 use super::wire::{BodyPart, Wire, WireError};
 
@@ -118,6 +119,10 @@ impl<W: Wire> Wire for Kept<'_, W> {
         payload: &[u8],
     ) -> Poll<Result<usize, WireError>> {
         self.wire.poll_send(cx, payload)
+    }
+
+    fn bare_socket(&self) -> Option<&TcpStream> {
+        self.wire.bare_socket()
     }
 
     fn finish(&mut self, trailers: &[Field<'_>]) {

@@ -13,6 +13,7 @@ use openclaw_core::message::h1::Asked;
 use openclaw_core::message::{Fault, Field, Framing, Response, ResponseHead};
 use openclaw_core::proxy_protocol::Ends;
 use openclaw_core::reason::Reason;
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use super::context::Local;
@@ -173,11 +174,7 @@ async fn send(local: &Local, copy: Copied) {
         cookie: None,
         own: None,
     };
-    let mut shadow = Shadow {
-        body: copy.body,
-        sent: 0,
-        is_answered: false,
-    };
+    let mut shadow = Shadow::new(copy.body);
     let mut story = Story::default();
     let tries = Tries::new(local, upstream, &copy.outbound, edits, (&deadline, limits));
     let fault = tries.run(&mut shadow, &mut story).await;
@@ -249,6 +246,10 @@ impl<W: Wire> Wire for Tee<'_, W> {
         self.wire.poll_send(cx, payload)
     }
 
+    fn bare_socket(&self) -> Option<&TcpStream> {
+        self.wire.bare_socket()
+    }
+
     fn finish(&mut self, trailers: &[Field<'_>]) {
         self.wire.finish(trailers);
     }
@@ -266,11 +267,21 @@ impl<W: Wire> Wire for Tee<'_, W> {
     }
 }
 
-/// The wire of a copy: its body is there, and whatever is answered goes nowhere.
-struct Shadow {
+/// The wire of a request that no client waits for: its body is there, and whatever is answered goes nowhere.
+pub(super) struct Shadow {
     body: Vec<u8>,
     sent: usize,
     is_answered: bool,
+}
+
+impl Shadow {
+    pub(super) const fn new(body: Vec<u8>) -> Self {
+        Self {
+            body,
+            sent: 0,
+            is_answered: false,
+        }
+    }
 }
 
 impl Wire for Shadow {

@@ -18,7 +18,7 @@ use openclaw_core::template::Facts;
 use openclaw_core::trace::{self, RequestId};
 use regex::bytes::Regex;
 
-use super::caching::{Asking, Planning, Refresh, Stored};
+use super::caching::{Asking, Refresh, Stored, planned};
 use super::context::{Downstream, Local};
 use super::error::{Error, LOOP, NOT_REFLECTED};
 use super::log::{log_fields, protocol};
@@ -43,6 +43,8 @@ pub struct Prepared {
     /// The route's edits of the response, where they have variables, filled in as far as the request goes.
     pub(super) edits: Option<Box<HeaderEdit>>,
     pub(super) id: RequestId,
+    pub(super) client: IpAddr,
+    pub(super) version: Version,
     pub(super) method: Method,
     /// The client knows refusals by gRPC's own status alone.
     pub(super) is_grpc: bool,
@@ -134,8 +136,9 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
         (None, _) => Plan::Refuse(Error::NoRoute.fault()),
         (Some(_), Some(refusal)) => Plan::Refuse(Error::Filtered(refusal).fault()),
         (Some(route), None) => goes_no_further(request).unwrap_or_else(|| {
-            let place = (local, downstream);
-            Planning::new(place, (index, route), &serving, &id).cached(&seen, started)
+            planned(&serving, route, &seen, started, |seen| {
+                plan(local, downstream, seen, (index, route), &serving, &id)
+            })
         }),
     };
     let edits = route.filter(|route| route.headers.response.has_variables());
@@ -143,10 +146,8 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
         let facts = facts(downstream, &seen, route, &id, upstream_of(&plan, &serving));
         Box::new(route.headers.response.filled(&facts))
     });
-    let log = local
-        .recorder
-        .wants_log()
-        .then(|| log_fields(downstream, request, route, (&id, client)));
+    let wants_log = matches!(plan, Plan::Refuse(_)) || local.recorder.wants_fields();
+    let log = wants_log.then(|| log_fields(downstream, request, route, (&id, client)));
     Prepared {
         serving,
         route: index,
@@ -154,6 +155,8 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
         allowance: filtered.allowance,
         edits,
         id,
+        client,
+        version: request.version,
         method: Method::of(request.method),
         is_grpc: grpc::is_call(request),
         started,
@@ -180,16 +183,14 @@ pub fn refuse(
     started: Instant,
 ) -> Prepared {
     let id = trace::request_id(local.random_u128());
-    let log = local.recorder.wants_log().then(|| {
-        Box::new(LogFields {
-            id: id.as_str().to_owned(),
-            listener: downstream.listener.name.to_string(),
-            client: downstream.peer_text.clone(),
-            protocol: protocol(version),
-            tls: downstream.tls.as_ref().map_or("", |tls| tls.version),
-            detail: fault.detail,
-            ..LogFields::default()
-        })
+    let log = Box::new(LogFields {
+        id: id.as_str().to_owned(),
+        listener: downstream.listener.name.to_string(),
+        client: downstream.peer_text.clone(),
+        protocol: protocol(version),
+        tls: downstream.tls.as_ref().map_or("", |tls| tls.version),
+        detail: fault.detail,
+        ..LogFields::default()
     });
     Prepared {
         serving: local.serving(),
@@ -198,14 +199,16 @@ pub fn refuse(
         allowance: None,
         edits: None,
         id,
+        client: downstream.peer.ip().to_canonical(),
+        version,
         method: Method::Other,
         is_grpc: false,
         started,
-        log,
+        log: Some(log),
     }
 }
 
-pub(super) fn plan(
+fn plan(
     local: &Local,
     downstream: &Downstream,
     seen: &Seen<'_>,

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use openclaw_core::caching::Status;
 use openclaw_core::message::{Fault, Field, Response, ResponseHead};
 use openclaw_core::reason::Reason;
+use tokio::net::TcpStream;
 
 /// What `Wire::poll_body` found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +70,11 @@ pub trait Wire {
     /// Takes payload, as much as windows and buffers allow; `Ready(0)` never happens for non-empty payload.
     fn poll_send(&mut self, cx: &mut Context<'_>, payload: &[u8])
     -> Poll<Result<usize, WireError>>;
+
+    /// The client's bare socket, where payload may go into it as it is: in the clear, without framing, nothing queued before it.
+    fn bare_socket(&self) -> Option<&TcpStream> {
+        None
+    }
 
     /// Queues the end of the response, with trailers where the wire can carry them. Called once, after all payload.
     fn finish(&mut self, trailers: &[Field<'_>]);

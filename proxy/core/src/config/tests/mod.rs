@@ -11,6 +11,7 @@ mod caching;
 mod discover;
 mod fuzz;
 mod keys;
+mod logs;
 mod problems;
 mod reference;
 mod rejected;
