@@ -13,7 +13,7 @@ mod paths;
 mod shadow;
 mod split;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
