@@ -4,6 +4,7 @@ mod admin;
 mod changes;
 mod check;
 mod drains;
+mod confirm;
 mod explained;
 mod files;
 mod metrics;
