@@ -92,7 +92,7 @@ enum Verb {
     Blocklist(blocklist::Arguments),
     /// Let addresses in, whatever the block lists say
     Allowlist(blocklist::Arguments),
-    /// Work the XDP shield
+    /// Control the XDP shield
     Shield(shield::Arguments),
     /// See what the cache holds and saves, and take things out of it
     Cache(cache::Arguments),
