@@ -18,6 +18,8 @@ mod control;
 mod discovery;
 mod h3;
 mod http;
+
+mod package;
 mod relay;
 mod routes;
 mod shield;

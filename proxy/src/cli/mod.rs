@@ -85,7 +85,11 @@ enum Verb {
     /// Write a first configuration
     Init(init::Arguments),
     /// Let the running proxy take its configuration anew
-    Reload,
+    Reload(reload::Arguments),
+    /// Keep the configuration that `reload --confirm` has taken
+    Confirm,
+    /// Go back to the configuration that served before
+    Rollback,
     /// Drain the running proxy and end it
     Stop(stop::Arguments),
     /// Show what the running proxy does
@@ -94,7 +98,7 @@ enum Verb {
     Blocklist(blocklist::Arguments),
     /// Let addresses in, whatever the block lists say
     Allowlist(blocklist::Arguments),
-    /// Work the XDP shield
+    /// Control the XDP shield
     Shield(shield::Arguments),
     /// See what the cache holds and saves, and take things out of it
     Cache(cache::Arguments),
@@ -190,7 +194,9 @@ fn obey(context: &Context, verb: Verb, format: Format) -> Result<Outcome, CliErr
         Verb::Fmt(arguments) => fmt::fmt(context, &arguments),
         Verb::Schema => Ok(schema::schema()),
         Verb::Init(arguments) => init::init(context, &arguments),
-        Verb::Reload => reload::reload(context),
+        Verb::Reload(arguments) => reload::reload(context, &arguments),
+        Verb::Confirm => reload::confirm(context),
+        Verb::Rollback => reload::rollback(context),
         Verb::Stop(arguments) => stop::stop(context, &arguments),
         Verb::Status => status::status(context),
         Verb::Blocklist(arguments) => {
