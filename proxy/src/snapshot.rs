@@ -88,6 +88,8 @@ pub struct LimitSetup {
 pub struct ResolvedEndpoint {
     pub address: SocketAddr,
     pub weight: u32,
+    /// Where it stands.
+    pub zone: Option<Arc<str>>,
     /// As written in the configuration, for logs and metrics.
     pub label: Arc<str>,
     /// Who names it.
@@ -116,9 +118,10 @@ pub struct Permit {
 /// that went and came back is another.
 impl PartialEq for ResolvedEndpoint {
     fn eq(&self, other: &Self) -> bool {
-        let all = |one: &Self| (one.address, one.weight, one.is_draining);
-        let names = (&self.label, &self.origin) == (&other.label, &other.origin);
-        names && all(self) == all(other) && Arc::ptr_eq(&self.standing, &other.standing)
+        let numbers = |one: &Self| (one.address, one.weight, one.is_draining);
+        let names = (&self.label, &self.origin, &self.zone);
+        let is_same = names == (&other.label, &other.origin, &other.zone);
+        is_same && numbers(self) == numbers(other) && Arc::ptr_eq(&self.standing, &other.standing)
     }
 }
 

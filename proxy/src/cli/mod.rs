@@ -30,6 +30,7 @@ mod listwatch;
 mod operator;
 mod output;
 mod reasons;
+mod relayed;
 mod reload;
 mod request;
 mod route;

@@ -17,6 +17,7 @@ mod queued;
 mod seen;
 pub mod serving;
 mod stream_head;
+mod stream_tunnel;
 mod streamed;
 pub mod target;
 mod tries;

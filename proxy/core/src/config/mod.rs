@@ -46,6 +46,7 @@ mod unclosed;
 pub mod units;
 mod upstream;
 mod upstream_tls;
+mod upstream_words;
 mod values;
 mod variables;
 
@@ -57,7 +58,7 @@ pub use endpoint::{Endpoint, EndpointAddress, endpoint_address};
 pub use format::format;
 pub use geo::{Geo, GeoRule};
 pub use headers::{HeaderEdit, HeaderEdits};
-pub use health::{Health, HttpQuestion, Question};
+pub use health::{GrpcQuestion, Health, HttpQuestion, Question};
 pub use lenient::named_socket;
 pub use limit::{Limit, LimitKey};
 pub use listener::{Listener, Protocols};
@@ -82,8 +83,9 @@ pub use sticky::{Secret, Sticky};
 pub use syn::{Syn, SynMode, SynVariant};
 pub use tls::{Certificate, Tls, TlsVersion};
 pub use udp::Udp;
-pub use upstream::{Balance, Forwarded, RetryOn, Upstream, UpstreamProtocol};
+pub use upstream::Upstream;
 pub use upstream_tls::UpstreamTls;
+pub use upstream_words::{Balance, Forwarded, RetryOn, UpstreamProtocol};
 
 /// What is served when there is no file.
 pub const DEFAULT: &str = include_str!("../../../../config/default.toml");

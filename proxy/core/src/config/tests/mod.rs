@@ -9,6 +9,7 @@
 mod accepted;
 mod caching;
 mod discover;
+mod endure;
 mod fuzz;
 mod keys;
 mod logs;
