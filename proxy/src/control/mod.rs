@@ -45,6 +45,7 @@ pub mod log;
 mod metrics;
 mod notify;
 mod orders;
+mod pages;
 mod prepare;
 mod privileges;
 mod probe;

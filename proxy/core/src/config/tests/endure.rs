@@ -1,5 +1,7 @@
 //! Keys about endpoints that are not well, far away, or gone without a word.
 
+use std::time::Duration;
+
 use super::{accepted, rejected};
 use crate::config::{GrpcQuestion, Question, RetryOn, Upstream};
 
@@ -75,4 +77,62 @@ fn endpoints_and_the_proxy_stand_in_zones() {
             .to_string()
             .contains("cannot be a name")
     );
+}
+
+#[test]
+fn peers_are_looked_after_with_a_period_or_not_at_all() {
+    let upstream = |keys: &str| read(keys).ping;
+    assert_eq!(upstream(""), Some(Duration::from_mins(6)));
+    assert_eq!(upstream("ping = \"10s\""), Some(Duration::from_secs(10)));
+    assert_eq!(upstream("ping = \"off\""), None);
+    refused("ping = \"0s\"", "longer than zero");
+    refused("ping = \"of\"", "ping");
+    let listener =
+        |keys: &str| text("").replace("[upstream.app]", &format!("{keys}\n[upstream.app]"));
+    let ping = |keys: &str| accepted(&listener(keys)).listeners[0].ping;
+    assert_eq!(ping(""), Some(Duration::from_mins(1)));
+    assert_eq!(ping("ping = \"off\""), None);
+    let relay = listener("mode = \"tcp\"\nto = \"app\"\nping = \"1m\"");
+    assert!(
+        rejected(&relay)
+            .to_string()
+            .contains("`ping` means nothing")
+    );
+}
+
+#[test]
+fn refusals_may_have_pages() {
+    let listener =
+        |keys: &str| text("").replace("[upstream.app]", &format!("{keys}\n[upstream.app]"));
+    let config = accepted(&listener(
+        "error_pages = { \"503\" = \"busy.html\", \"5xx\" = \"/e/error.json\" }",
+    ));
+    let told: Vec<String> = config.listeners[0]
+        .error_pages
+        .iter()
+        .map(|page| {
+            format!(
+                "{} {} {}",
+                page.statuses,
+                page.path.display(),
+                page.content_type
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "503 busy.html text/html; charset=utf-8",
+            "5xx /e/error.json application/json"
+        ]
+    );
+    for (keys, expected) in [
+        ("{ \"200\" = \"a.html\" }", "no status of a refusal"),
+        ("{ \"3xx\" = \"a.html\" }", "no status of a refusal"),
+        ("{ \"502\" = \"a.exe\" }", "told by its name"),
+        ("{ \"502\" = 1 }", "expected a string"),
+    ] {
+        let told = rejected(&listener(&format!("error_pages = {keys}"))).to_string();
+        assert!(told.contains(expected), "{keys}: {told}");
+    }
 }
