@@ -19,6 +19,7 @@ use openclaw_core::trace::{self, RequestId};
 use regex::bytes::Regex;
 
 use super::caching::{Asking, Planning, Refresh, Stored};
+use super::coded::{self, Wish};
 use super::context::{Downstream, Local};
 use super::error::{Error, LOOP, NOT_REFLECTED};
 use super::log::{log_fields, protocol};
@@ -52,6 +53,7 @@ pub struct Prepared {
 
 /// What is to be done.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "most requests are forwarded")]
 pub(super) enum Plan {
     Forward(Outbound),
     /// From the cache; where it is stale, with the request that asks for it again.
@@ -90,6 +92,8 @@ pub(super) struct Outbound {
     pub came: Option<Box<Came>>,
     /// What the cache does with the response.
     pub caching: Option<Box<Asking>>,
+    /// What the client takes, where responses are compressed.
+    pub coding: Option<Box<Wish>>,
 }
 
 /// How a client came to an upstream whose clients stay with their endpoint.
@@ -272,6 +276,7 @@ pub(super) fn plan(
         key: balance_key(upstream.config.balance, client, request.target),
         came: came(upstream, seen),
         caching: None,
+        coding: coded::wish(route, request),
     })
 }
 
@@ -375,8 +380,7 @@ fn goes_no_further(request: &Request<'_>) -> Option<Plan> {
             Plan::Refuse(NOT_REFLECTED)
         });
     }
-    let is_loop = via::passes(request.fields) > MAX_PASSES;
-    is_loop.then_some(Plan::Refuse(LOOP))
+    (via::passes(request.fields) > MAX_PASSES).then_some(Plan::Refuse(LOOP))
 }
 
 /// The challenge that this hop makes in place of a client on a stream.

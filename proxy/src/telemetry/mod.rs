@@ -12,6 +12,7 @@ pub use self::recorder::Recorder;
 pub use self::report::{EndpointSum, Report, Summary};
 
 mod access;
+mod coded;
 pub mod histogram;
 mod line;
 pub mod metrics;

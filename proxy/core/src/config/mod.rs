@@ -6,6 +6,7 @@
 mod admin;
 mod autoban;
 mod caching;
+mod compress;
 mod discover;
 mod document;
 mod doubts;

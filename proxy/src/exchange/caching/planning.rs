@@ -1,12 +1,16 @@
 //! The plan for a request on a route with a cache.
 
+use std::sync::Arc;
 use std::time::Instant;
 
+use openclaw_core::caching::Rule;
+use openclaw_core::coding;
 use openclaw_core::config::Route;
 use openclaw_core::message::Request;
 use openclaw_core::trace::RequestId;
 
 use super::look::{Asking, Look, confirming, look};
+use crate::cache::Store;
 use crate::exchange::context::{Downstream, Local};
 use crate::exchange::error::Error;
 use crate::exchange::prepare::{Outbound, Plan, plan};
@@ -52,6 +56,30 @@ impl<'a> Planning<'a> {
         let Some((rule, store)) = route.cache.as_ref().zip(store) else {
             return self.plain(seen);
         };
+        let compress = route.compress.as_ref();
+        let wish = compress.and_then(|compress| coding::settled(seen.request.fields, compress));
+        let Some(fields) = wish else {
+            return self.looked_up(seen, (rule, store), now);
+        };
+        // What clients get is settled here, so that there is one stored response for all who get the same.
+        let request = Request {
+            fields: &fields,
+            ..*seen.request
+        };
+        let seen = Seen {
+            request: &request,
+            ..*seen
+        };
+        self.looked_up(&seen, (rule, store), now)
+    }
+
+    fn looked_up(
+        &self,
+        seen: &Seen<'_>,
+        (rule, store): (&Rule, &Arc<Store>),
+        now: Instant,
+    ) -> Plan {
+        let (_, route) = self.route;
         match look(store, route, rule, seen.request, seen.scheme, now) {
             None => self.plain(seen),
             Some(Look::OnlyStored) => Plan::Refuse(Error::NotStored.fault()),

@@ -8,6 +8,7 @@
 
 mod accepted;
 mod caching;
+mod compress;
 mod discover;
 mod fuzz;
 mod keys;
