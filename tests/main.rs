@@ -13,6 +13,7 @@
 
 mod caching;
 mod clauses;
+mod coding;
 mod control;
 mod discovery;
 mod h3;
