@@ -1,5 +1,6 @@
 //! What is stored, for whom, and what it saves the endpoint.
 
+mod followers;
 mod reuse;
 mod stale;
 mod verbs;
@@ -37,7 +38,7 @@ impl Stage {
 
     fn before(rule: &str, origin: Origin) -> Self {
         let proxy = Proxy::start(&format!(
-            "[listener.web]\nbind = \"127.0.0.1:0\"\n[cache]\nmemory = \"16m\"\n\
+            "[listener.web]\nbind = \"127.0.0.1:0\"\n[cache]\nmemory = \"64m\"\n\
              [upstream.app]\nendpoints = \"{}\"\nretries = 0\n[[route]]\nname = \"all\"\ncache = {{ {rule} }}\nto = \"app\"\n",
             origin.address()
         ));

@@ -61,7 +61,7 @@ fn an_event_is_heard_when_it_is_said() {
         let mut expected = String::new();
         for word in ["one", "two", "three"] {
             say.send(word).unwrap();
-            expected += &format!("data: {word}\n\n");
+            expected.extend(["data: ", word, "\n\n"]);
             // Each is said only when the one before has been understood.
             while decoded(Some(coding), &payload(&came)) != expected.as_bytes() {
                 came.extend_from_slice(&client.read_until("\r\n"));
@@ -183,13 +183,10 @@ fn more_than_may_be_at_once_go_as_they_are() {
         Ok(())
     });
     let upstream = format!("endpoints = \"{}\"", origin.address());
-    let keys = "compress = { max_at_once = 1 }";
+    let keys = "compress = { max_at_once = 1 }\n[server]\nworkers = 1";
     let stage = Stage::with(&upstream, keys, origin);
-    let one_worker = std::fs::read_to_string(stage.proxy.config()).unwrap();
-    let proxy = crate::support::Proxy::start(&format!("[server]\nworkers = 1\n{one_worker}"));
-    let web = crate::control::address(&proxy, "web");
     let ask = |path: &str| {
-        let mut client = RawClient::connect(web);
+        let mut client = RawClient::connect(stage.web);
         client.send(format!(
             "GET {path} HTTP/1.1\r\nHost: a.test\r\n{}\r\n",
             accept("gzip")

@@ -3,11 +3,14 @@
 mod admin;
 mod changes;
 mod check;
+mod drains;
+mod explained;
 mod files;
 mod metrics;
 mod reload;
 mod shifts;
 mod stop;
+mod tail;
 mod unit;
 mod verbs;
 mod writing;

@@ -11,6 +11,7 @@ mod h2_frames;
 mod interim;
 mod limits;
 mod logs;
+mod long;
 mod lying;
 mod matrix;
 mod messages;

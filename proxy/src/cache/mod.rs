@@ -1,6 +1,7 @@
 //! Stored responses, shared by all workers. What may be stored and used is decided in [`openclaw_core::caching`]; here is where it
 //! lies, how much of it there may be, and who fetches what is missing.
 
+mod body;
 mod fill;
 mod object;
 mod purge;
@@ -16,8 +17,9 @@ use openclaw_core::message::{Field, authority};
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
 
-pub use self::fill::{Fill, Lead, Turn};
-pub use self::object::{Body, Object};
+pub use self::body::{Body, Broken, Reader};
+pub use self::fill::{Fill, Filling, Lead, Turn};
+pub use self::object::Object;
 pub use self::purge::{Purge, Purged};
 
 /// Scheme, host and target of a request: `https://example.com/a?b`.
@@ -162,9 +164,8 @@ impl Store {
 
     /// Stores a response, in the place of the one for the same requests. Of two that come at the same moment for one URI one may be
     /// lost.
-    pub fn put(&self, key: &Key, object: Object) -> Arc<Object> {
-        let object = Arc::new(object);
-        let mut page = vec![Arc::clone(&object)];
+    pub fn put(&self, key: &Key, object: &Arc<Object>) {
+        let mut page = vec![Arc::clone(object)];
         if let Some(before) = self.pages.peek(&**key) {
             let others = before
                 .iter()
@@ -173,7 +174,6 @@ impl Store {
         }
         self.passes.remove(&**key);
         self.pages.insert(Arc::clone(key), Arc::new(page));
-        object
     }
 
     /// Takes all that is stored of a URI out.
@@ -195,7 +195,7 @@ impl Store {
     }
 
     /// Takes room for bytes of a response that is coming; false if too much is on its way.
-    pub fn reserve(&self, bytes: usize) -> bool {
+    fn reserve(&self, bytes: usize) -> bool {
         let bytes = bytes as u64;
         let before = self.filling.fetch_add(bytes, Ordering::Relaxed);
         let fits = before + bytes <= self.pages.capacity() / FILLING_SHARE;
@@ -206,7 +206,7 @@ impl Store {
     }
 
     /// Gives room back that was taken.
-    pub fn release(&self, bytes: u64) {
+    fn release(&self, bytes: u64) {
         self.filling.fetch_sub(bytes, Ordering::Relaxed);
     }
 }

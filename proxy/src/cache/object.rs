@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use openclaw_core::caching::{Chosen, Directives, Freshness, Use};
 use openclaw_core::message::{Field, Fields, HeaderList};
 
+use super::Body;
+
 /// A response that may be used again. Never changes, but for being called stale.
 #[derive(Debug)]
 pub struct Object {
@@ -21,13 +23,6 @@ pub struct Object {
     pub chosen: Chosen,
     pub came: Instant,
     is_stale: AtomicBool,
-}
-
-/// A payload in the pieces in which it came. Shared by what is stored before and after its origin has confirmed it.
-#[derive(Debug, Default)]
-pub struct Body {
-    pieces: Vec<Box<[u8]>>,
-    length: u64,
 }
 
 impl Object {
@@ -86,34 +81,5 @@ impl Object {
 
     fn resident(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.came)
-    }
-}
-
-impl Body {
-    pub fn push(&mut self, piece: &[u8]) {
-        self.length += piece.len() as u64;
-        self.pieces.push(piece.into());
-    }
-
-    pub const fn length(&self) -> u64 {
-        self.length
-    }
-
-    /// The bytes of a range, piece by piece.
-    pub fn part(&self, range: std::ops::Range<u64>) -> impl Iterator<Item = &[u8]> {
-        let mut at = 0;
-        self.pieces.iter().filter_map(move |piece| {
-            let (start, end) = (at, at + piece.len() as u64);
-            at = end;
-            let from = range.start.clamp(start, end) - start;
-            let to = range.end.clamp(start, end) - start;
-            let part = piece.get(usize::try_from(from).ok()?..usize::try_from(to).ok()?)?;
-            (!part.is_empty()).then_some(part)
-        })
-    }
-
-    fn size(&self) -> usize {
-        let pieces = self.pieces.len() * (size_of::<Box<[u8]>>() + 16);
-        pieces + usize::try_from(self.length).unwrap_or(usize::MAX)
     }
 }

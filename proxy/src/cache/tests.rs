@@ -5,15 +5,31 @@
     reason = "a test fails by panicking"
 )]
 
+use std::ops::Range;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+use bytes::Bytes;
 use openclaw_core::caching::{Chosen, Directives, Freshness, Use};
 use openclaw_core::message::{Field, HeaderList};
 
-use super::{Body, Found, Key, Object, Purge, Store, Turn};
+use super::{Body, Broken, Filling, Found, Key, Object, Purge, Reader, Store, Turn};
 
-fn object(route: &str, lines: &[(&str, &str)], asked: &[(&str, &str)], bytes: usize) -> Object {
+fn object(
+    route: &str,
+    lines: &[(&str, &str)],
+    asked: &[(&str, &str)],
+    bytes: usize,
+) -> Arc<Object> {
+    let body = Body::coming(None);
+    body.push(&vec![b'a'; bytes]);
+    body.finish();
+    Arc::new(with_body(route, lines, asked, body))
+}
+
+fn with_body(route: &str, lines: &[(&str, &str)], asked: &[(&str, &str)], body: Body) -> Object {
     let mut fields = HeaderList::default();
     for (name, value) in lines {
         fields.push(name.as_bytes(), value.as_bytes());
@@ -27,8 +43,6 @@ fn object(route: &str, lines: &[(&str, &str)], asked: &[(&str, &str)], bytes: us
         .map(|(name, value)| Field::new(name.as_bytes(), value.as_bytes()))
         .collect();
     let chosen = Chosen::of(&response, &[], &request).unwrap();
-    let mut body = Body::default();
-    body.push(&vec![b'a'; bytes]);
     let freshness = Freshness {
         lifetime: 60,
         ..Freshness::default()
@@ -38,6 +52,42 @@ fn object(route: &str, lines: &[(&str, &str)], asked: &[(&str, &str)], bytes: us
         (200, fields, Arc::new(body)),
         freshness,
     )
+}
+
+/// A response that somebody has the head of.
+fn fetched(store: &Arc<Store>, url: &Key, length: Option<u64>, most: u64) -> Filling {
+    let Turn::Lead(lead) = store.turn(url, Instant::now()) else {
+        panic!("nobody fetches yet");
+    };
+    let object = with_body("r", &[], &[], Body::coming(length));
+    store.fill(url, object, Some(lead), most)
+}
+
+/// The payload that somebody fetches.
+fn filling_body(store: &Arc<Store>, url: &Key) -> Arc<Body> {
+    let Turn::Follow(fill) = store.turn(url, Instant::now()) else {
+        panic!("somebody fetches");
+    };
+    let object = block(fill.object()).unwrap();
+    Arc::clone(&object.body)
+}
+
+/// What a future comes to that need not wait.
+fn block<T>(future: impl Future<Output = T>) -> T {
+    let mut context = Context::from_waker(Waker::noop());
+    match pin!(future).poll(&mut context) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("it waits"),
+    }
+}
+
+/// What a reader has at once.
+fn read(reader: &Reader, range: Range<u64>) -> Option<Result<Bytes, Broken>> {
+    let mut context = Context::from_waker(Waker::noop());
+    match reader.poll(&range, &mut context) {
+        Poll::Ready(found) => Some(found.map(Option::unwrap_or_default)),
+        Poll::Pending => None,
+    }
 }
 
 fn key(url: &str) -> Key {
@@ -53,13 +103,13 @@ fn a_request_finds_what_is_for_it_and_of_its_route() {
     let store = Store::new(1 << 20);
     let url = key("http://a.test/");
     let vary = [("Vary", "X")];
-    store.put(&url, object("r", &vary, &[("X", "1")], 10));
-    store.put(&url, object("r", &vary, &[("X", "2")], 20));
-    store.put(&url, object("r", &vary, &[("X", "1")], 30));
+    store.put(&url, &object("r", &vary, &[("X", "1")], 10));
+    store.put(&url, &object("r", &vary, &[("X", "2")], 20));
+    store.put(&url, &object("r", &vary, &[("X", "1")], 30));
     let length = |value: &str| {
         let request = [Field::new(b"X", value.as_bytes())];
         match store.find(&url, "r", &request) {
-            Found::Object(object) => Some(object.body.length()),
+            Found::Object(object) => object.body.length(),
             Found::OtherVariant | Found::Nothing => None,
         }
     };
@@ -81,7 +131,7 @@ fn the_bound_holds() {
     for number in 0..1000 {
         store.put(
             &key(&format!("http://a.test/{number}")),
-            object("r", &[], &[], 10_000),
+            &object("r", &[], &[], 10_000),
         );
         assert!(store.fullness().bytes <= 1 << 20);
     }
@@ -100,13 +150,13 @@ fn purges_take_what_they_name() {
         let store = Store::new(1 << 20);
         store.put(
             &key("http://a.test/x"),
-            object("r", &[("Surrogate-Key", "one two")], &[], 1),
+            &object("r", &[("Surrogate-Key", "one two")], &[], 1),
         );
         store.put(
             &key("http://a.test/xy"),
-            object("r", &[("Cache-Tag", "two,three")], &[], 1),
+            &object("r", &[("Cache-Tag", "two,three")], &[], 1),
         );
-        store.put(&key("http://b.test/x"), object("r", &[], &[], 1));
+        store.put(&key("http://b.test/x"), &object("r", &[], &[], 1));
         store
     };
     let left = |what: Purge<'_>| {
@@ -135,41 +185,107 @@ fn purges_take_what_they_name() {
     assert_eq!(judged, Use::Ask { if_error: true });
 }
 
+#[test]
+fn one_fetches_and_the_others_get_what_comes() {
+    let store = Arc::new(Store::new(1 << 20));
+    let url = key("http://a.test/");
+    let mut filling = fetched(&store, &url, Some(6), 100);
+    let Turn::Follow(fill) = store.turn(&url, Instant::now()) else {
+        panic!("somebody fetches");
+    };
+    let object = block(fill.object()).unwrap();
+    let (early, late) = (object.body.read(0).unwrap(), object.body.read(4).unwrap());
+    assert_eq!(read(&early, 0..6), None);
+    assert!(filling.take(b"abc"));
+    assert_eq!(read(&early, 0..6), Some(Ok("abc".into())));
+    assert_eq!(read(&late, 4..6), None);
+    assert!(!is_there(&store, &url));
+    assert!(filling.take(b"def"));
+    filling.finish();
+    assert_eq!(read(&early, 3..6), Some(Ok("def".into())));
+    assert_eq!(read(&late, 4..6), Some(Ok("ef".into())));
+    assert!(is_there(&store, &url));
+    assert!(matches!(store.turn(&url, Instant::now()), Turn::Lead(_)));
+}
+
+#[test]
+fn what_breaks_ends_for_nobody() {
+    let store = Arc::new(Store::new(1 << 20));
+    let url = key("http://a.test/");
+    let mut filling = fetched(&store, &url, None, 100);
+    let body = filling_body(&store, &url);
+    let reader = body.read(0).unwrap();
+    filling.take(b"abc");
+    drop(filling);
+    assert_eq!(read(&reader, 0..9), Some(Ok("abc".into())));
+    assert_eq!(read(&reader, 3..9), Some(Err(Broken)));
+    assert!(!is_there(&store, &url));
+    // A payload that is shorter than its head has said is no whole one.
+    let mut filling = fetched(&store, &url, Some(5), 100);
+    let reader = filling_body(&store, &url).read(0).unwrap();
+    filling.take(b"abc");
+    filling.finish();
+    assert_eq!(read(&reader, 3..5), Some(Err(Broken)));
+    assert!(!is_there(&store, &url));
+}
+
+#[test]
+fn what_is_too_large_goes_on_for_those_who_read_it() {
+    let store = Arc::new(Store::new(1 << 20));
+    let url = key("http://a.test/");
+    let most = 100_000;
+    let mut filling = fetched(&store, &url, None, most);
+    let body = filling_body(&store, &url);
+    let (slow, fast) = (body.read(0).unwrap(), body.read(0).unwrap());
+    let piece = vec![b'a'; 70_000];
+    assert!(filling.take(&piece) && filling.take(&piece));
+    assert_eq!(read(&slow, 0..10).unwrap().unwrap().len(), 10);
+    assert!(matches!(store.turn(&url, Instant::now()), Turn::Pass));
+    // Nobody begins with what has no beginning any more.
+    assert!(filling.take(&piece) && body.read(0).is_none());
+    assert_eq!(read(&slow, 10..20), Some(Err(Broken)));
+    assert_eq!(read(&fast, 70_000..70_001), Some(Ok("a".into())));
+    drop(slow);
+    drop(fast);
+    assert!(!filling.take(&piece));
+    assert!(!is_there(&store, &url));
+}
+
 #[tokio::test]
-async fn one_fetches_and_the_others_wait_until_it_is_over() {
+async fn a_lead_that_ends_with_nothing_is_free_again() {
     let store = Arc::new(Store::new(1 << 20));
     let url = key("http://a.test/");
     let turn = || store.turn(&url, Instant::now());
     let Turn::Lead(lead) = turn() else {
         panic!("nobody fetches yet");
     };
-    let Turn::Wait(fill) = turn() else {
+    let Turn::Follow(fill) = turn() else {
         panic!("somebody fetches");
     };
-    let waiting = tokio::spawn(async move { fill.wait().await });
-    tokio::task::yield_now().await;
-    assert!(!waiting.is_finished());
     drop(lead);
-    waiting.await.unwrap();
+    assert!(fill.object().await.is_none());
     let Turn::Lead(lead) = turn() else {
         panic!("the place is free");
     };
     lead.pass();
     assert!(matches!(turn(), Turn::Pass));
-    store.put(&url, object("r", &[], &[], 1));
+    store.put(&url, &object("r", &[], &[], 1));
     assert!(matches!(turn(), Turn::Lead(_)));
 }
 
 #[test]
 fn a_part_of_a_body_goes_over_its_pieces() {
-    let mut body = Body::default();
-    for piece in [&b"abc"[..], b"de", b"f"] {
-        body.push(piece);
+    let body = Body::coming(None);
+    let piece = |letter: u8| vec![letter; 70_000];
+    for letter in b"abc" {
+        body.push(&piece(*letter));
     }
-    let part = |range| body.part(range).collect::<Vec<_>>().concat();
-    assert_eq!(part(0..6), b"abcdef");
-    assert_eq!(part(2..4), b"cd");
-    assert_eq!(part(3..5), b"de");
-    assert_eq!(part(5..6), b"f");
-    assert_eq!(part(1..2), b"b");
+    assert!(body.part(0..1).is_none());
+    body.finish();
+    let part = |range| body.part(range).unwrap().collect::<Vec<_>>().concat();
+    assert_eq!(part(0..210_000).len(), 210_000);
+    assert_eq!(part(69_999..70_001), b"ab");
+    assert_eq!(part(139_999..140_000), b"b");
+    assert_eq!(part(70_000..140_000), piece(b'b'));
+    assert!(part(5..5).is_empty());
 }

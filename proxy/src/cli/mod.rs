@@ -20,6 +20,7 @@ mod check;
 mod doctor;
 mod drops;
 mod error;
+mod exchange;
 mod explain;
 mod fmt;
 mod init;
@@ -41,6 +42,7 @@ mod standing;
 mod status;
 mod stop;
 mod switch;
+mod tail;
 mod upstream;
 mod version;
 
@@ -97,6 +99,8 @@ enum Verb {
     Limit(limit::Arguments),
     /// Say what touches something, and why it comes out as it does
     Explain(explain::Arguments),
+    /// See requests as they end, in the running proxy
+    Tail(tail::Arguments),
     /// Say what this program is
     Version,
     /// Explain the codes of refusals
@@ -190,6 +194,7 @@ fn obey(context: &Context, verb: Verb, format: Format) -> Result<Outcome, CliErr
         Verb::Cert(arguments) => cert::run(context, &arguments),
         Verb::Limit(arguments) => limit::run(context, arguments),
         Verb::Explain(arguments) => explain::run(context, arguments),
+        Verb::Tail(arguments) => tail::run(context, &arguments, format),
         Verb::Version => Ok(version::version()),
         Verb::Reasons(arguments) => reasons::reasons(&arguments),
         Verb::Completions(arguments) => Ok(shell::completions(&arguments, Cli::command())),

@@ -34,6 +34,7 @@ mod discover;
 mod drain;
 mod endpoints;
 mod error;
+mod exchanges;
 mod fetch;
 pub mod http;
 mod kept;

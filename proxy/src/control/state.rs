@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -28,7 +28,7 @@ use crate::net::descriptors;
 use crate::shield::Shield;
 use crate::shield::autoban::Autoban;
 use crate::snapshot::Snapshot;
-use crate::telemetry::{AccessWriter, Report, chain};
+use crate::telemetry::{AccessWriter, Report, Sift, chain};
 use crate::tls::CertificateFacts;
 use crate::worker::{Adoption, BoundSocket, Command, WorkerHandle};
 
@@ -83,6 +83,8 @@ pub struct Control {
     pub(super) beside: RefCell<Beside>,
     /// Endpoints that drain, each with its clock.
     pub(super) drains: RefCell<Drains>,
+    /// What those who follow exchanges want to see.
+    pub(super) followers: RefCell<Vec<Weak<Sift>>>,
     /// Wakes the main task when a stop is asked for.
     pub(super) stop: Notify,
     pub(super) shield: Shield,
@@ -162,6 +164,7 @@ impl Control {
             discovery,
             beside: RefCell::new(beside),
             drains: RefCell::default(),
+            followers: RefCell::default(),
             stop: Notify::new(),
             shield,
             probes: RefCell::new(probes),

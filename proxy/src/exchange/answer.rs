@@ -1,8 +1,8 @@
 //! Answers that this proxy gives itself: a route's `respond` or `redirect`, and refusals.
 
 use std::future::poll_fn;
-use std::task::{Poll, ready};
-use std::time::Instant;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use openclaw_core::config::{Action, HeaderEdit, Route};
 use openclaw_core::message::{
@@ -14,7 +14,7 @@ use openclaw_core::template::Status;
 use super::context::{Downstream, Local};
 use super::error::Error;
 use super::prepare::Prepared;
-use super::wire::Wire;
+use super::wire::{Wire, WireError};
 use crate::filter::Allowance;
 use crate::time::Deadline;
 
@@ -230,23 +230,52 @@ pub(super) async fn send<'a, W: Wire>(
     deadline: &Deadline,
     downstream: &Downstream,
 ) -> Result<u64, Error> {
+    let next = |_: &mut Context<'_>| Poll::Ready(Ok(pieces.next()));
+    send_as_it_comes(next, Duration::ZERO, wire, (deadline, downstream)).await
+}
+
+/// The same for payload that is on its way: the next of it may be `patience` away.
+pub(super) async fn send_as_it_comes<P: AsRef<[u8]>, W: Wire>(
+    mut next: impl FnMut(&mut Context<'_>) -> Poll<Result<Option<P>, Error>>,
+    patience: Duration,
+    wire: &mut W,
+    (deadline, downstream): (&Deadline, &Downstream),
+) -> Result<u64, Error> {
     let listener = &downstream.listener;
     let mut pace = Pace::new(listener.min_body_rate, listener.idle_timeout);
-    let mut left = pieces.next().unwrap_or_default();
+    let mut piece: Option<P> = None;
+    let mut at = 0;
     let mut total = 0;
+    let mut waits = false;
     let mut finished = false;
-    // The client is waited for from the first byte to the last.
-    let mut keeps_pace = |total: u64| {
-        let slack = pace.note(deadline.now(), total, true);
-        slack.inspect(|slack| deadline.arm(*slack)).is_some()
+    // The client is waited for from the first byte to the last, but for when there is nothing for it.
+    let mut keeps_pace = |total: u64, is_waited_for: bool| {
+        let slack = pace.note(deadline.now(), total, is_waited_for);
+        let limit = slack.map(|slack| if is_waited_for { slack } else { patience });
+        limit.inspect(|limit| deadline.arm(*limit)).is_some()
     };
-    keeps_pace(total);
+    keeps_pace(total, true);
     let result = poll_fn(|cx| {
-        loop {
+        while !finished {
+            let whole = piece.as_ref().map_or(&[][..], AsRef::as_ref);
+            let left = whole.get(at..).unwrap_or_default();
             if left.is_empty() {
-                match pieces.next() {
-                    Some(piece) => left = piece,
-                    None => break,
+                match next(cx)? {
+                    Poll::Ready(Some(next)) => (piece, at) = (Some(next), 0),
+                    Poll::Ready(None) => {
+                        wire.finish(&[]);
+                        finished = true;
+                    }
+                    Poll::Pending => {
+                        if !std::mem::replace(&mut waits, true) {
+                            keeps_pace(total, false);
+                        }
+                        return nothing_yet(cx, wire, deadline);
+                    }
+                }
+                // The time in which there was nothing to take is not the client's.
+                if std::mem::take(&mut waits) {
+                    keeps_pace(total, true);
                 }
                 continue;
             }
@@ -254,15 +283,11 @@ pub(super) async fn send<'a, W: Wire>(
             let Some(count) = ready!(deadline.bound(cx, sent)) else {
                 return Poll::Ready(Err(Error::ClientTimeout));
             };
-            left = left.get(count..).unwrap_or_default();
+            at += count;
             total += count as u64;
-            if !keeps_pace(total) {
+            if !keeps_pace(total, true) {
                 return Poll::Ready(Err(Error::ClientTimeout));
             }
-        }
-        if !finished {
-            wire.finish(&[]);
-            finished = true;
         }
         let flushed = wire.poll_flush(cx).map_err(Error::Wire)?;
         let in_time = ready!(deadline.bound(cx, flushed));
@@ -271,4 +296,20 @@ pub(super) async fn send<'a, W: Wire>(
     .await;
     deadline.disarm();
     result.map(|()| total)
+}
+
+/// While there is nothing to send: what is there goes out, and a client that goes need not be waited for.
+fn nothing_yet<W: Wire, T>(
+    cx: &mut Context<'_>,
+    wire: &mut W,
+    deadline: &Deadline,
+) -> Poll<Result<T, Error>> {
+    let flushed = wire.poll_flush(cx);
+    if matches!(flushed, Poll::Ready(Err(_))) || wire.poll_gone(cx).is_ready() {
+        return Poll::Ready(Err(Error::Wire(WireError::Gone)));
+    }
+    if deadline.poll_expired(cx) {
+        return Poll::Ready(Err(Error::UpstreamTimeout));
+    }
+    Poll::Pending
 }

@@ -25,6 +25,7 @@ mod watch;
 pub mod wire;
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use openclaw_core::balance::Pin;
@@ -33,7 +34,7 @@ use openclaw_core::config::{HeaderEdit, Route, Sticky};
 use openclaw_core::message::{Fault, Method};
 use openclaw_core::reason::Reason;
 
-pub use self::error::connect_detail;
+pub use self::error::{EXHAUSTED, connect_detail};
 pub(crate) use self::log::protocol;
 pub use self::prepare::{Prepared, prepare, refuse, refuse_late};
 pub use self::seen::Seen;
@@ -47,7 +48,7 @@ use self::serving::Serving;
 use self::watch::Limits;
 use self::wire::{Wire, WireError};
 use crate::filter::Allowance;
-use crate::telemetry::{Cache, Record};
+use crate::telemetry::{Cache, Record, Tried};
 use crate::time::Deadline;
 use crate::upstream::{Endpoint, Upstream};
 
@@ -85,6 +86,8 @@ struct Story {
     /// When the last try began.
     sent: Option<Instant>,
     retries: u32,
+    /// Endpoints that were asked in vain.
+    tries: Vec<Tried>,
     /// What the cache made of it.
     cache: Option<Cache>,
 }
@@ -115,14 +118,25 @@ impl Drop for Running<'_> {
             };
             story.fail(error.fault());
         }
+        record(local, downstream, prepared, story);
         if let Plan::Forward(outbound) = &mut prepared.plan {
             local.buffers.give_back(std::mem::take(&mut outbound.head));
         }
-        record(local, downstream, prepared, story);
     }
 }
 
 impl Story {
+    /// An endpoint was asked in vain from `since` on.
+    fn tried(&mut self, endpoint: &Endpoint, error: Error, since: Instant) {
+        let Fault { reason, detail, .. } = error.fault();
+        self.tries.push(Tried {
+            endpoint: Arc::clone(&endpoint.label),
+            reason,
+            detail,
+            took: since.elapsed(),
+        });
+    }
+
     fn fail(&mut self, fault: Fault) {
         self.reason = Some(fault.reason);
         self.detail = fault.detail;
@@ -329,18 +343,11 @@ fn record(local: &Local, downstream: &Downstream, prepared: &mut Prepared, story
         .answered
         .zip(story.sent)
         .map(|(answered, sent)| answered.duration_since(sent));
-    if let Some(log) = &mut prepared.log {
-        if let Some(endpoint) = &story.endpoint {
-            endpoint.label.as_ref().clone_into(&mut log.endpoint);
-        }
-        if let Plan::Forward(outbound) = &prepared.plan
-            && let Some(upstream) = prepared.serving.upstreams.get(outbound.upstream)
-        {
-            upstream.config.name.as_ref().clone_into(&mut log.upstream);
-        }
-        log.detail = story.detail;
+    let mut log = prepared.log.take();
+    if let Some(log) = &mut log {
+        log::complete(log, prepared, story);
     }
-    local.recorder.exchange(&Record {
+    let record = Record {
         listener: downstream.listener_slot,
         route,
         method: prepared.method.name().as_bytes(),
@@ -354,7 +361,11 @@ fn record(local: &Local, downstream: &Downstream, prepared: &mut Prepared, story
         endpoint: story.endpoint.as_ref().map(|endpoint| endpoint.slot.get()),
         upstream_time,
         retries: story.retries,
+        waited: story.sent.map(|sent| sent.duration_since(prepared.started)),
+        tries: &story.tries,
         cache: story.cache,
-        log: prepared.log.as_deref(),
-    });
+        log: log.as_deref(),
+    };
+    let late = || log::late_fields(downstream, prepared, story);
+    local.recorder.exchange(&record, late);
 }

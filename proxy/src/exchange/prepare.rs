@@ -18,7 +18,7 @@ use openclaw_core::template::Facts;
 use openclaw_core::trace::{self, RequestId};
 use regex::bytes::Regex;
 
-use super::caching::{Asking, Planning, Refresh, Stored};
+use super::caching::{Asking, Refresh, Stored, planned};
 use super::coded::{self, Wish};
 use super::context::{Downstream, Local};
 use super::error::{Error, LOOP, NOT_REFLECTED};
@@ -44,6 +44,8 @@ pub struct Prepared {
     /// The route's edits of the response, where they have variables, filled in as far as the request goes.
     pub(super) edits: Option<Box<HeaderEdit>>,
     pub(super) id: RequestId,
+    pub(super) client: IpAddr,
+    pub(super) version: Version,
     pub(super) method: Method,
     /// The client knows refusals by gRPC's own status alone.
     pub(super) is_grpc: bool,
@@ -138,8 +140,9 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
         (None, _) => Plan::Refuse(Error::NoRoute.fault()),
         (Some(_), Some(refusal)) => Plan::Refuse(Error::Filtered(refusal).fault()),
         (Some(route), None) => goes_no_further(request).unwrap_or_else(|| {
-            let place = (local, downstream);
-            Planning::new(place, (index, route), &serving, &id).cached(&seen, started)
+            planned(&serving, route, &seen, started, |seen| {
+                plan(local, downstream, seen, (index, route), &serving, &id)
+            })
         }),
     };
     let edits = route.filter(|route| route.headers.response.has_variables());
@@ -147,10 +150,8 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
         let facts = facts(downstream, &seen, route, &id, upstream_of(&plan, &serving));
         Box::new(route.headers.response.filled(&facts))
     });
-    let log = local
-        .recorder
-        .wants_log()
-        .then(|| log_fields(downstream, request, route, (&id, client)));
+    let wants_log = matches!(plan, Plan::Refuse(_)) || local.recorder.wants_fields();
+    let log = wants_log.then(|| log_fields(downstream, request, route, (&id, client)));
     Prepared {
         serving,
         route: index,
@@ -158,6 +159,8 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
         allowance: filtered.allowance,
         edits,
         id,
+        client,
+        version: request.version,
         method: Method::of(request.method),
         is_grpc: grpc::is_call(request),
         started,
@@ -184,16 +187,14 @@ pub fn refuse(
     started: Instant,
 ) -> Prepared {
     let id = trace::request_id(local.random_u128());
-    let log = local.recorder.wants_log().then(|| {
-        Box::new(LogFields {
-            id: id.as_str().to_owned(),
-            listener: downstream.listener.name.to_string(),
-            client: downstream.peer_text.clone(),
-            protocol: protocol(version),
-            tls: downstream.tls.as_ref().map_or("", |tls| tls.version),
-            detail: fault.detail,
-            ..LogFields::default()
-        })
+    let log = Box::new(LogFields {
+        id: id.as_str().to_owned(),
+        listener: downstream.listener.name.to_string(),
+        client: downstream.peer_text.clone(),
+        protocol: protocol(version),
+        tls: downstream.tls.as_ref().map_or("", |tls| tls.version),
+        detail: fault.detail,
+        ..LogFields::default()
     });
     Prepared {
         serving: local.serving(),
@@ -202,14 +203,16 @@ pub fn refuse(
         allowance: None,
         edits: None,
         id,
+        client: downstream.peer.ip().to_canonical(),
+        version,
         method: Method::Other,
         is_grpc: false,
         started,
-        log,
+        log: Some(log),
     }
 }
 
-pub(super) fn plan(
+fn plan(
     local: &Local,
     downstream: &Downstream,
     seen: &Seen<'_>,
@@ -267,7 +270,7 @@ pub(super) fn plan(
             websocket,
         },
         knows_upgrade: request.version == Version::H11,
-        protocols: offered(request),
+        protocols: render::offered(request),
         named: render::named(request.fields),
         max_body,
         is_grpc: grpc::is_call(request),
@@ -358,16 +361,6 @@ fn traced(local: &Local, request: &Request<'_>) -> trace::Traceparent {
         random.u128(..),
         random.u64(..),
     )
-}
-
-/// What the client offers to switch to, if that may go on.
-fn offered(request: &Request<'_>) -> Vec<u8> {
-    if request.extended_connect {
-        return b"websocket".to_vec();
-    }
-    let upgrade = request.upgrade && render::may_upgrade(request);
-    let protocols = request.known(Kind::Upgrade).filter(|_| upgrade);
-    protocols.unwrap_or_default().to_vec()
 }
 
 /// Requests that no endpoint gets, whatever the route: they are for this hop, or go round in circles.

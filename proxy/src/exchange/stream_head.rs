@@ -67,7 +67,8 @@ pub(super) fn fields<'a>(map: &'a HeaderMap, fields: &mut Fields<'a>) -> Result<
     Ok(())
 }
 
-fn split(lines: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+/// The names and values of lines.
+pub(super) fn split(lines: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     lines.split(|byte| *byte == b'\n').filter_map(|line| {
         let (name, value) = line.split_at_checked(memchr::memchr(b':', line)?)?;
         Some((name, value.get(1..)?.trim_ascii()))

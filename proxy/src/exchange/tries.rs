@@ -122,6 +122,7 @@ impl<'a> Tries<'a> {
             } else {
                 if error.is_of_endpoint() {
                     self.upstream.failed(&endpoint, now.elapsed());
+                    story.tried(&endpoint, error, now);
                 }
                 if !may_repeat || !self.is_worth_another(error) {
                     return Some(error.fault());

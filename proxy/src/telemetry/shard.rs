@@ -279,8 +279,7 @@ impl Shard {
                 code: record.status,
             });
             if let Some(flow) = route.flow(record.listener) {
-                let duration = record.ended.saturating_duration_since(record.started);
-                flow.duration.observe(duration);
+                flow.duration.observe(record.duration());
                 flow.bytes_in += record.bytes_in;
                 flow.bytes_out += record.bytes_out;
             }

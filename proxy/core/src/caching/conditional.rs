@@ -19,8 +19,14 @@ pub enum Answer {
     NoSuchPart,
 }
 
-/// Decides in the order of RFC 9110 §13.2.2; `length` is that of the stored payload.
-pub fn answer(request: &[Field<'_>], status: u16, stored: &[Field<'_>], length: u64) -> Answer {
+/// Decides in the order of RFC 9110 §13.2.2; `length` is that of the stored payload, where that is known: a part of something is sent
+/// only then.
+pub fn answer(
+    request: &[Field<'_>],
+    status: u16,
+    stored: &[Field<'_>],
+    length: Option<u64>,
+) -> Answer {
     if status != 200 {
         return Answer::Whole;
     }
@@ -28,8 +34,10 @@ pub fn answer(request: &[Field<'_>], status: u16, stored: &[Field<'_>], length: 
         return Answer::NotModified;
     }
     let mut ranges = request.iter().filter(|field| field.is(b"Range"));
-    match (ranges.next(), ranges.next()) {
-        (Some(range), None) if may_be_part(request, stored) => part(range.value, length),
+    match (ranges.next(), ranges.next(), length) {
+        (Some(range), None, Some(length)) if may_be_part(request, stored) => {
+            part(range.value, length)
+        }
         _ => Answer::Whole,
     }
 }
@@ -174,7 +182,7 @@ mod tests {
             .map(|(name, value)| Field::new(name.as_bytes(), value.as_bytes()))
             .collect();
         assert_eq!(
-            answer(&request, 200, &stored, 100),
+            answer(&request, 200, &stored, Some(100)),
             *expected,
             "{request:?}"
         );

@@ -19,6 +19,11 @@ pub enum Status {
         /// Whether its answer is stored, or why it is not; unknown where the answer is not the origin's.
         stored: Option<Result<(), Refusal>>,
     },
+    /// Answered with what another request was fetching at that time.
+    Collapsed {
+        /// Why it would have asked the origin.
+        why: Forwarded,
+    },
 }
 
 /// Why a request went to its origin (RFC 9211 §2.2).
@@ -57,6 +62,7 @@ impl Status {
     pub fn text(&self) -> String {
         match *self {
             Self::Hit { ttl } => format!("openclaw; hit; ttl={ttl}"),
+            Self::Collapsed { why } => format!("openclaw; fwd={}; collapsed", why.word()),
             Self::Forwarded {
                 why,
                 confirmed,

@@ -13,7 +13,7 @@ const MAX_VALUE: usize = 1024;
 pub struct Chosen(Vec<Saying>);
 
 /// The name of a field, and what the request said under it.
-type Saying = (Box<[u8]>, Option<Box<[u8]>>);
+pub(super) type Saying = (Box<[u8]>, Option<Box<[u8]>>);
 
 impl Chosen {
     /// By the `Vary` of a response and the names of the route. `None` if what the request said is too long to be kept.
@@ -41,6 +41,12 @@ impl Chosen {
             .all(|(name, value)| said(request, name) == *value)
     }
 
+    /// The names, in lower case, and what the request said under them.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+        let sayings = self.0.iter();
+        sayings.map(|(name, value)| (&**name, value.as_deref()))
+    }
+
     /// Bytes that it takes.
     pub fn size(&self) -> usize {
         let lengths = self
@@ -48,6 +54,12 @@ impl Chosen {
             .iter()
             .map(|(name, value)| name.len() + value.as_ref().map_or(0, |value| value.len()) + 48);
         lengths.sum()
+    }
+}
+
+impl FromIterator<Saying> for Chosen {
+    fn from_iter<I: IntoIterator<Item = Saying>>(sayings: I) -> Self {
+        Self(sayings.into_iter().collect())
     }
 }
 

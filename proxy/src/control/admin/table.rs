@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::{SMALL, status};
 use crate::control::cached;
+use crate::control::exchanges;
 use crate::control::http::Answer;
 use crate::control::limits;
 use crate::control::listing;
@@ -72,6 +73,7 @@ pub static TABLES: &[&[Route]] = &[
     cached::ROUTES,
     listing::ROUTES,
     orders::ROUTES,
+    exchanges::ROUTES,
 ];
 
 static CONTROL: &[Route] = &[

@@ -9,7 +9,7 @@ use openclaw_core::caching::{
 use openclaw_core::config::Route;
 use openclaw_core::message::{Field, Fields, Framing, HeaderList, Method, Request};
 
-use crate::cache::{self, Found, Key, Object, Store};
+use crate::cache::{self, Found, Key, Object, Reader, Store};
 
 /// What the cache has to do with a request.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub(in crate::exchange) struct Stored {
     pub object: Arc<Object>,
     pub answer: Answer,
     pub status: Status,
+    /// Who reads it, where it is not whole.
+    pub reader: Option<Reader>,
 }
 
 /// A request that goes to its origin, and what the cache does with the response.
@@ -194,24 +196,28 @@ pub(super) fn stored(object: Arc<Object>, request: &[Field<'_>], now: Instant) -
         object,
         answer,
         status,
+        reader: None,
     }
 }
 
-/// The same for what its origin was asked about just now.
-pub(super) fn stored_anew(
+/// The same for what came from its origin just now, which may be on its way; `None` if its beginning has gone.
+pub(super) fn followed(
     object: Arc<Object>,
     request: &[Field<'_>],
     why: Forwarded,
     now: Instant,
-) -> Stored {
-    Stored {
-        status: Status::Forwarded {
-            why,
-            confirmed: true,
-            stored: None,
-        },
-        ..stored(object, request, now)
-    }
+) -> Option<Stored> {
+    let stored = stored(object, request, now);
+    let from = match &stored.answer {
+        Answer::Part(range) => range.start,
+        Answer::Whole | Answer::NotModified | Answer::NoSuchPart => 0,
+    };
+    let reader = stored.object.body.read(from)?;
+    Some(Stored {
+        status: Status::Collapsed { why },
+        reader: Some(reader),
+        ..stored
+    })
 }
 
 /// The URI as the store knows it. `None` for what has no host, and where a byte is no text: nobody asks for that twice.
@@ -233,6 +239,16 @@ pub(in crate::exchange) fn confirming<'a>(
     }
     for (name, value) in caching::questions(stored) {
         // A full list asks for the whole.
+        let _ = fields.try_push(Field::new(name, value));
+    }
+    fields
+}
+
+/// A list as fields.
+pub(super) fn view(list: &HeaderList) -> Fields<'_> {
+    let mut fields = Fields::new();
+    for (name, value) in list.iter() {
+        // No more than a head may have.
         let _ = fields.try_push(Field::new(name, value));
     }
     fields

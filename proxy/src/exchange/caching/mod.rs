@@ -1,38 +1,37 @@
 //! An exchange with a cache between: from the store, or from the origin and into the store on the way.
 
-mod draft;
-mod filling;
 mod look;
-mod nobody;
 mod planning;
 mod stored;
+mod storing;
 
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use openclaw_core::caching::{Rule, Status};
+use openclaw_core::caching::{Forwarded, Rule, Status};
 use openclaw_core::config::Route;
 use openclaw_core::message::{Fault, Method};
 
 pub(super) use self::look::{Asking, Stored};
-pub(super) use self::planning::{Planning, Refresh};
+pub(super) use self::planning::{Refresh, planned};
 
-use self::filling::{Filling, Outcome};
 use self::look::{Purpose, Wish};
-use self::nobody::Nobody;
+use self::stored::Sending;
+use self::storing::{Outcome, Storing};
 use super::context::{Downstream, Local};
+use super::mirror::Shadow;
 use super::prepare::{Outbound, Plan, Prepared};
 use super::tries::Tries;
 use super::watch::Limits;
 use super::wire::Wire;
 use super::{Edits, Story, edits};
-use crate::cache::{Found, Lead, Turn};
+use crate::cache::{Lead, Object, Turn};
 use crate::telemetry::Cache;
 use crate::time::Deadline;
 use crate::upstream::Upstream;
 
-/// How long a request waits for another one that fetches the same.
+/// How long a request waits for the head of what another one fetches.
 const WAIT: Duration = Duration::from_secs(5);
 
 /// What a request needs on its way to an endpoint.
@@ -86,12 +85,19 @@ impl<'a> Through<'a> {
             Err(fault) if wish.if_error && wire.can_respond() => (Some(fault), Outcome::Failed),
             Err(fault) => return Some(fault),
         };
-        let client = filling::view(&wish.fields);
+        let client = look::view(&wish.fields);
         let now = Instant::now();
         let stored = match (outcome, &wish.stale) {
             (Outcome::Confirmed(object), _) => {
                 story.cache = Some(Cache::Revalidated);
-                look::stored_anew(object, &client, wish.why, now)
+                Stored {
+                    status: Status::Forwarded {
+                        why: wish.why,
+                        confirmed: true,
+                        stored: None,
+                    },
+                    ..look::stored(object, &client, now)
+                }
             }
             (Outcome::Failed, Some(stale)) => {
                 story.cache = Some(Cache::Stale);
@@ -103,33 +109,32 @@ impl<'a> Through<'a> {
         self.answer(&stored, wire, story).await
     }
 
-    /// The place of the one who fetches, or what somebody else has fetched meanwhile. Nobody waits for ever, and who has something
-    /// to confirm does it alone.
+    /// The place of the one who fetches, or what somebody else fetches meanwhile. Nobody waits for ever: then everybody fetches.
     async fn turn(&self, asking: &Asking, wish: &Wish) -> Result<Option<Lead>, Stored> {
-        let fill = match asking.store.turn(&asking.key, Instant::now()) {
-            Turn::Lead(lead) => return Ok(Some(lead)),
-            Turn::Pass => return Ok(None),
-            Turn::Wait(_) if wish.stale.is_some() => return Ok(None),
-            Turn::Wait(fill) => fill,
-        };
-        let mut over = Box::pin(fill.wait());
-        let waited = self.time.0.within(WAIT, |cx| over.as_mut().poll(cx)).await;
-        if waited.is_none() {
-            return Ok(None);
-        }
-        let client = filling::view(&wish.fields);
-        match asking.store.find(&asking.key, &self.route.name, &client) {
-            Found::Object(object) => {
-                let now = Instant::now();
-                Err(look::stored_anew(object, &client, wish.why, now))
+        let mut turn = Box::pin(async {
+            loop {
+                let fill = match asking.store.turn(&asking.key, Instant::now()) {
+                    Turn::Lead(lead) => return Ok(Some(lead)),
+                    Turn::Pass => return Ok(None),
+                    // What its client has doubts about is asked for on its own.
+                    Turn::Follow(_) if wish.why == Forwarded::Request => return Ok(None),
+                    Turn::Follow(fill) => fill,
+                };
+                if let Some(object) = fill.object().await {
+                    return self.followed(object, wish).map_or(Ok(None), Err);
+                }
             }
-            Found::OtherVariant | Found::Nothing => {
-                Ok(match asking.store.turn(&asking.key, Instant::now()) {
-                    Turn::Lead(lead) => Some(lead),
-                    Turn::Wait(_) | Turn::Pass => None,
-                })
-            }
-        }
+        });
+        let turn = self.time.0.within(WAIT, |cx| turn.as_mut().poll(cx)).await;
+        turn.unwrap_or(Ok(None))
+    }
+
+    /// What another request gets, if it is for this one as well.
+    fn followed(&self, object: Arc<Object>, wish: &Wish) -> Option<Stored> {
+        let client = look::view(&wish.fields);
+        let is_ours = object.route == self.route.name && object.chosen.matches(&client);
+        let object = Some(object).filter(|_| is_ours)?;
+        look::followed(object, &client, wish.why, Instant::now())
     }
 
     async fn fetch<W: Wire>(
@@ -141,10 +146,10 @@ impl<'a> Through<'a> {
     ) -> Result<Option<Outcome>, Fault> {
         let date = self.local.date(Instant::now());
         let of_route = (&self.route.name, rule);
-        let mut filling = Filling::new(wire, asking, of_route, lead, date);
-        match self.tries().run(&mut filling, story).await {
+        let mut storing = Storing::new(wire, asking, of_route, lead, date);
+        match self.tries().run(&mut storing, story).await {
             Some(fault) => Err(fault),
-            None => Ok(filling.end()),
+            None => Ok(storing.end()),
         }
     }
 
@@ -154,11 +159,15 @@ impl<'a> Through<'a> {
         wire: &mut W,
         story: &mut Story,
     ) -> Option<Fault> {
-        let place = (self.local, self.downstream);
-        let sent = stored::send(place, self.edits, stored, self.is_head, wire, self.time.0).await;
-        story.passage.status = sent.status;
-        story.passage.bytes_out = sent.bytes;
-        sent.fault
+        let sending = Sending {
+            local: self.local,
+            downstream: self.downstream,
+            edits: self.edits,
+            is_head: self.is_head,
+            patience: self.time.1.upstream,
+            deadline: self.time.0,
+        };
+        sending.send(stored, wire, story).await
     }
 }
 
@@ -171,16 +180,19 @@ pub(super) async fn answer<W: Wire>(
     deadline: &Deadline,
     story: &mut Story,
 ) -> Option<Fault> {
-    let edits = edits(prepared, place.1, route);
-    let is_head = prepared.method == Method::Head;
     story.cache = Some(match stored.status {
         Status::Hit { ttl } if ttl <= 0 => Cache::Stale,
-        Status::Hit { .. } | Status::Forwarded { .. } => Cache::Hit,
+        Status::Hit { .. } | Status::Forwarded { .. } | Status::Collapsed { .. } => Cache::Hit,
     });
-    let sent = stored::send(place, edits, stored, is_head, wire, deadline).await;
-    story.passage.status = sent.status;
-    story.passage.bytes_out = sent.bytes;
-    sent.fault
+    let sending = Sending {
+        local: place.0,
+        downstream: place.1,
+        edits: edits(prepared, place.1, route),
+        is_head: prepared.method == Method::Head,
+        patience: WAIT,
+        deadline,
+    };
+    sending.send(stored, wire, story).await
 }
 
 /// Asks for something that is stale again, behind the answer that it was (RFC 5861 §3). If somebody does already, nothing.
@@ -227,8 +239,9 @@ pub(super) fn refresh(local: &Rc<Local>, downstream: &Rc<Downstream>, prepared: 
             is_head: false,
         };
         let mut story = Story::default();
+        let mut nobody = Shadow::new(Vec::new());
         let fetched = through
-            .fetch((rule, &asking), Some(lead), &mut Nobody, &mut story)
+            .fetch((rule, &asking), Some(lead), &mut nobody, &mut story)
             .await;
         if let Err(fault) = fetched {
             tracing::debug!(

@@ -17,10 +17,11 @@ use openclaw_core::route::pick_for_client;
 
 use super::super::session::{Inbound, Session};
 use super::choice::{choose, connected, known};
-use crate::exchange::connect_detail;
 use crate::exchange::context::Local;
 use crate::exchange::serving::Serving;
+use crate::exchange::{EXHAUSTED, connect_detail};
 use crate::net::datagrams::{self, Batch, Datagrams};
+use crate::net::descriptors;
 use crate::snapshot::{QuicId, QuicIds, UnderWay};
 use crate::time::Deadline;
 use crate::upstream::{Chosen, Endpoint};
@@ -152,7 +153,12 @@ impl Flow {
         session.endpoint = Some(Rc::clone(&endpoint));
         let socket = connected(endpoint.address)
             .map_err(|error| {
-                session.fail(Reason::UpstreamConnect, connect_detail(error.kind()));
+                let detail = if descriptors::are_exhausted(&error) {
+                    EXHAUSTED
+                } else {
+                    connect_detail(error.kind())
+                };
+                session.fail(Reason::UpstreamConnect, detail);
             })
             .ok()?;
         let kept = Some(first).filter(|first| first.len() <= FIRST);

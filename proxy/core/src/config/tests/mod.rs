@@ -12,6 +12,7 @@ mod compress;
 mod discover;
 mod fuzz;
 mod keys;
+mod logs;
 mod problems;
 mod reference;
 mod rejected;

@@ -13,13 +13,12 @@ use openclaw_core::message::{
 };
 use openclaw_core::reason::Reason;
 
-use super::draft::{Draft, Room};
-use super::look::{Asking, Purpose, Wish};
-use crate::cache::{Body, Key, Lead, Object, Store};
+use super::look::{Asking, Purpose, Wish, view};
+use crate::cache::{Body, Filling, Key, Lead, Object, Store};
 use crate::exchange::wire::{BodyPart, Wire, WireError};
 
 /// A wire whose response is stored if it may be.
-pub(in crate::exchange) struct Filling<'a, W> {
+pub(super) struct Storing<'a, W> {
     wire: &'a mut W,
     store: &'a Arc<Store>,
     key: &'a Key,
@@ -40,22 +39,24 @@ enum State {
     Asked,
     /// The response goes to the client only.
     Passing,
-    /// It goes to the client and into a draft.
-    Storing(Draft),
+    /// It goes to the client and into the store.
+    Storing(Filling),
+    /// It goes into the store; the client has gone, and others read along.
+    Alone(Filling),
     /// The client does not see it.
     Kept(Outcome),
 }
 
 /// Why a response was kept from the client.
 #[derive(Clone, Debug)]
-pub(in crate::exchange) enum Outcome {
+pub(super) enum Outcome {
     /// What is stored holds; this is it, with the new fields.
     Confirmed(Arc<Object>),
     /// The origin failed.
     Failed,
 }
 
-impl<'a, W: Wire> Filling<'a, W> {
+impl<'a, W: Wire> Storing<'a, W> {
     pub(super) fn new(
         wire: &'a mut W,
         asking: &'a Asking,
@@ -81,7 +82,7 @@ impl<'a, W: Wire> Filling<'a, W> {
     pub(super) fn end(self) -> Option<Outcome> {
         match self.state {
             State::Kept(outcome) => Some(outcome),
-            State::Asked | State::Passing | State::Storing(_) => None,
+            State::Asked | State::Passing | State::Storing(_) | State::Alone(_) => None,
         }
     }
 
@@ -129,27 +130,22 @@ impl<'a, W: Wire> Filling<'a, W> {
             for field in fields.iter().filter(|field| is_kept(field)) {
                 list.push(field.name, field.value);
             }
-            Ok(Draft {
-                status: response.status,
-                fields: list,
+            let length = match response.body {
+                ResponseBody::Length(length) => Some(length),
+                ResponseBody::None { .. } => Some(0),
+                ResponseBody::Chunked | ResponseBody::UntilClose | ResponseBody::Tunnel => None,
+            };
+            Ok(Object::new(
+                (Arc::clone(self.route), chosen),
+                (response.status, list, Arc::new(Body::coming(length))),
                 freshness,
-                chosen,
-                body: Body::default(),
-                piece: Vec::new(),
-                length: match response.body {
-                    ResponseBody::Length(length) => Some(length),
-                    ResponseBody::None { .. } => Some(0),
-                    ResponseBody::Chunked | ResponseBody::UntilClose | ResponseBody::Tunnel => None,
-                },
-                room: Room {
-                    store: Arc::clone(self.store),
-                    bytes: 0,
-                },
-            })
+            ))
         });
         match stored {
-            Ok(draft) => {
-                self.state = State::Storing(draft);
+            Ok(object) => {
+                let most = self.rule.max_object;
+                let filling = self.store.fill(self.key, object, self.lead.take(), most);
+                self.state = State::Storing(filling);
                 Some(told(false, Some(Ok(()))))
             }
             Err(refusal) => {
@@ -193,7 +189,12 @@ impl<'a, W: Wire> Filling<'a, W> {
             (stale.status, list, Arc::clone(&stale.body)),
             freshness,
         );
-        self.store.put(self.key, object)
+        let object = Arc::new(object);
+        self.store.put(self.key, &object);
+        if let Some(lead) = &self.lead {
+            lead.publish(Arc::clone(&object));
+        }
+        object
     }
 
     /// An unsafe request that was carried out has changed what is stored (RFC 9111 §4.4).
@@ -226,7 +227,7 @@ impl<'a, W: Wire> Filling<'a, W> {
     }
 }
 
-impl<W: Wire> Wire for Filling<'_, W> {
+impl<W: Wire> Wire for Storing<'_, W> {
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyPart, WireError>> {
         self.wire.poll_body(cx)
     }
@@ -277,20 +278,35 @@ impl<W: Wire> Wire for Filling<'_, W> {
         cx: &mut Context<'_>,
         payload: &[u8],
     ) -> Poll<Result<usize, WireError>> {
-        if matches!(self.state, State::Kept(_)) {
-            return Poll::Ready(Ok(payload.len()));
-        }
-        let sent = self.wire.poll_send(cx, payload);
-        if let (State::Storing(draft), Poll::Ready(Ok(count))) = (&mut self.state, &sent) {
-            let taken = payload.get(..*count).unwrap_or_default();
-            if !draft.take(taken, self.rule.max_object) {
-                self.state = State::Passing;
-                if let Some(lead) = self.lead.take() {
-                    lead.pass();
-                }
+        let sent = match &mut self.state {
+            State::Kept(_) => Poll::Ready(Ok(payload.len())),
+            State::Alone(filling) => {
+                let is_wanted = filling.is_read() && filling.take(payload);
+                Poll::Ready(is_wanted.then_some(payload.len()).ok_or(WireError::Gone))
             }
+            State::Asked | State::Passing | State::Storing(_) => self.wire.poll_send(cx, payload),
+        };
+        let State::Storing(filling) = &mut self.state else {
+            return sent;
+        };
+        match sent {
+            Poll::Ready(Ok(count)) => {
+                let taken = payload.get(..count).unwrap_or_default();
+                if !filling.take(taken) {
+                    self.state = State::Passing;
+                }
+                sent
+            }
+            // What others read goes on without this client.
+            Poll::Ready(Err(WireError::Gone)) if filling.is_read() => {
+                let state = std::mem::replace(&mut self.state, State::Passing);
+                if let State::Storing(filling) = state {
+                    self.state = State::Alone(filling);
+                }
+                self.poll_send(cx, payload)
+            }
+            Poll::Ready(Err(_)) | Poll::Pending => sent,
         }
-        sent
     }
 
     fn finish(&mut self, trailers: &[Field<'_>]) {
@@ -299,22 +315,8 @@ impl<W: Wire> Wire for Filling<'_, W> {
                 self.state = State::Kept(outcome);
                 return;
             }
-            State::Storing(mut draft) => {
-                draft.cut();
-                if draft
-                    .length
-                    .is_none_or(|length| length == draft.body.length())
-                {
-                    let object = Object::new(
-                        (Arc::clone(self.route), draft.chosen),
-                        (draft.status, draft.fields, Arc::new(draft.body)),
-                        draft.freshness,
-                    );
-                    self.store.put(self.key, object);
-                }
-                // Whoever waits looks now, and not when this client has taken the last byte.
-                self.lead = None;
-            }
+            // Whoever comes next finds it, and not when this client has taken the last byte.
+            State::Storing(filling) | State::Alone(filling) => filling.finish(),
             State::Asked | State::Passing => {}
         }
         self.wire.finish(trailers);
@@ -340,14 +342,4 @@ fn passed(why: caching::Forwarded) -> Status {
         confirmed: false,
         stored: None,
     }
-}
-
-/// A list as fields.
-pub(super) fn view(list: &HeaderList) -> Fields<'_> {
-    let mut fields = Fields::new();
-    for (name, value) in list.iter() {
-        // No more than a head may have.
-        let _ = fields.try_push(Field::new(name, value));
-    }
-    fields
 }
