@@ -18,11 +18,7 @@ pub(super) fn run(context: &Context, id: &str) -> Result<Outcome, CliError> {
 }
 
 fn text(exchange: &Value) -> String {
-    let word = |name: &str| match exchange.get(name) {
-        None | Some(Value::Null) => None,
-        Some(Value::String(text)) => Some(harmless(text).into_owned()),
-        Some(other) => Some(other.to_string()),
-    };
+    let word = |name: &str| word(exchange, name);
     let known = |name: &str| word(name).unwrap_or_else(|| "-".to_owned());
     let reason = word("reason").map_or_else(String::new, |code| format!(" ({code})"));
     let mut text = format!(
@@ -43,69 +39,63 @@ fn text(exchange: &Value) -> String {
     row("detail", word("detail"));
     row("time", word("time"));
     row("listener", word("listener"));
-    let tls = word("tls").map_or_else(String::new, |tls| format!(", {tls}"));
-    let protocol = known("protocol");
-    row(
-        "client",
-        Some(format!("{}, {protocol}{tls}", known("client"))),
-    );
-    let as_sent = exchange.get("path_is_as_sent") == Some(&Value::Bool(true));
-    let as_sent = if as_sent {
-        " (as the endpoint got it)"
-    } else {
-        ""
-    };
-    row(
-        "request",
-        word("method").map(|method| {
-            format!(
-                "{method} {}{}{as_sent}",
-                known("host"),
-                word("path").unwrap_or_default()
-            )
-        }),
-    );
+    row("client", Some(client(exchange)));
+    row("request", request(exchange));
     row("agent", word("user_agent"));
     row("referer", word("referer"));
-    row(
-        "route",
-        Some(word("route").unwrap_or_else(|| "none".to_owned())),
-    );
+    let route = word("route").unwrap_or_else(|| "none".to_owned());
+    row("route", Some(route));
     row("cache", word("cache"));
     row("upstream", word("upstream"));
     for (index, tried) in (1..).zip(list(exchange, "tries")) {
         row(&format!("try {index}"), Some(failed(tried)));
     }
     row("endpoint", word("endpoint"));
-    let sent = word("sent_after_ms")
-        .map_or_else(String::new, |sent| format!("last try after {sent} ms, "));
-    let answered = word("upstream_ms")
-        .map_or_else(String::new, |time| format!("its answer {time} ms later, "));
-    row(
-        "took",
-        Some(format!(
-            "{sent}{answered}{} ms in all",
-            known("duration_ms")
-        )),
-    );
-    row(
-        "bytes",
-        Some(format!(
-            "{} in, {} out",
-            known("bytes_in"),
-            known("bytes_out")
-        )),
-    );
+    row("took", Some(times(exchange)));
+    let bytes = format!("{} in, {} out", known("bytes_in"), known("bytes_out"));
+    row("bytes", Some(bytes));
     let earlier = list(exchange, "earlier").count();
     if earlier > 0 {
-        row(
-            "note",
-            Some(format!(
-                "{earlier} earlier with this id; -o json tells them, too"
-            )),
-        );
+        let note = format!("{earlier} earlier with this id; -o json tells them, too");
+        row("note", Some(note));
     }
     text
+}
+
+fn word(exchange: &Value, name: &str) -> Option<String> {
+    match exchange.get(name) {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) => Some(harmless(text).into_owned()),
+        Some(other) => Some(other.to_string()),
+    }
+}
+
+fn client(exchange: &Value) -> String {
+    let known = |name: &str| word(exchange, name).unwrap_or_else(|| "-".to_owned());
+    let tls = word(exchange, "tls").map_or_else(String::new, |tls| format!(", {tls}"));
+    format!("{}, {}{tls}", known("client"), known("protocol"))
+}
+
+fn request(exchange: &Value) -> Option<String> {
+    let method = word(exchange, "method")?;
+    let host = word(exchange, "host").unwrap_or_else(|| "-".to_owned());
+    let path = word(exchange, "path").unwrap_or_default();
+    let is_as_sent = exchange.get("path_is_as_sent") == Some(&Value::Bool(true));
+    let note = if is_as_sent {
+        " (as the endpoint got it)"
+    } else {
+        ""
+    };
+    Some(format!("{method} {host}{path}{note}"))
+}
+
+fn times(exchange: &Value) -> String {
+    let sent = word(exchange, "sent_after_ms")
+        .map_or_else(String::new, |sent| format!("last try after {sent} ms, "));
+    let answered = word(exchange, "upstream_ms")
+        .map_or_else(String::new, |time| format!("its answer {time} ms later, "));
+    let all = word(exchange, "duration_ms").unwrap_or_else(|| "-".to_owned());
+    format!("{sent}{answered}{all} ms in all")
 }
 
 fn list<'a>(exchange: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {

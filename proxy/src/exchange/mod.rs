@@ -126,11 +126,11 @@ impl Drop for Running<'_> {
 impl Story {
     /// An endpoint was asked in vain from `since` on.
     fn tried(&mut self, endpoint: &Endpoint, error: Error, since: Instant) {
-        let Fault { reason, detail, .. } = error.fault();
+        let fault = error.fault();
         self.tries.push(Tried {
             endpoint: Arc::clone(&endpoint.label),
-            reason,
-            detail,
+            reason: fault.reason,
+            detail: fault.detail,
             took: since.elapsed(),
         });
     }
