@@ -3,8 +3,8 @@
 mod admin;
 mod changes;
 mod check;
-mod drains;
 mod confirm;
+mod drains;
 mod explained;
 mod files;
 mod metrics;

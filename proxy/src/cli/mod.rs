@@ -42,8 +42,8 @@ mod standing;
 mod status;
 mod stop;
 mod switch;
-mod test;
 mod tail;
+mod test;
 mod upstream;
 mod version;
 
