@@ -16,6 +16,7 @@ mod caching;
 mod clauses;
 mod control;
 mod discovery;
+mod guides;
 mod h3;
 mod http;
 

@@ -64,6 +64,11 @@ pub trait Wire {
     /// Looks at the final response of the endpoint before its head is queued; what a cache has to say of it goes into that head.
     fn consider(&mut self, response: &Response<'_>) -> Option<Status>;
 
+    /// Whether the client is spared a final response of this status, since another endpoint is going to be asked. Who says so has to ask one.
+    fn declines(&mut self, _status: u16) -> bool {
+        false
+    }
+
     /// Queues the final response head. With `ResponseBody::None` the response is complete after `finish`.
     fn respond(&mut self, head: &ResponseHead<'_>);
 

@@ -10,6 +10,7 @@ mod accepted;
 mod assay;
 mod caching;
 mod discover;
+mod endure;
 mod fuzz;
 mod keys;
 mod logs;

@@ -113,6 +113,7 @@ impl Stage {
             quic: Some(settings.serving(&listener, ready.quic.unwrap())),
             permits: Arc::<Permits>::default(),
             ids: Arc::default(),
+            pages: Arc::default(),
         };
         let terms = Terms {
             config: Rc::new(listener),
