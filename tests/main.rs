@@ -14,6 +14,7 @@
 mod assay;
 mod caching;
 mod clauses;
+mod coding;
 mod control;
 mod discovery;
 mod guides;

@@ -7,6 +7,7 @@ mod admin;
 mod assay;
 mod autoban;
 mod caching;
+mod compress;
 mod discover;
 mod document;
 mod doubts;
