@@ -32,6 +32,7 @@ mod listwatch;
 mod operator;
 mod output;
 mod reasons;
+mod relayed;
 mod reload;
 mod replay;
 mod request;

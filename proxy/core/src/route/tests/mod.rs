@@ -107,6 +107,7 @@ fn route(matcher: Matcher) -> Route {
         split_by: SplitBy::default(),
         limit: None,
         cache: None,
+        compress: None,
         max_body: None,
         timeout: None,
         response_timeout: None,
