@@ -13,6 +13,7 @@ use self::output::{Format, Outcome};
 use crate::control::Origin;
 use crate::shield::Kind;
 
+mod adapt;
 mod blocklist;
 mod cache;
 mod cert;
@@ -75,6 +76,8 @@ enum Verb {
     Check(check::Arguments),
     /// Ask the tests inside a configuration what becomes of requests and packets; needs no proxy
     Test(test::Arguments),
+    /// Make a configuration of another program's
+    Adapt(adapt::Arguments),
     /// Say what is different between two configurations, in terms of what they do
     Diff(diff::Arguments),
     /// Say which requests of an access log would have another fate under a configuration
@@ -190,6 +193,7 @@ fn obey(context: &Context, verb: Verb, format: Format) -> Result<Outcome, CliErr
         Verb::Run(arguments) => run::run(context, &arguments),
         Verb::Check(arguments) => check::check(context, &arguments),
         Verb::Test(arguments) => test::test(context, &arguments),
+        Verb::Adapt(arguments) => adapt::run(arguments),
         Verb::Diff(arguments) => diff::diff(&arguments),
         Verb::Replay(arguments) => replay::run(&arguments),
         Verb::Fmt(arguments) => fmt::fmt(context, &arguments),

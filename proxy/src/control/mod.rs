@@ -16,7 +16,7 @@ use self::admin::AdminSocket;
 pub use self::check::{Checked, check, check_text};
 pub use self::error::{ControlError, Refused, Trouble};
 use self::history::History;
-pub use self::load::{Origin, load};
+pub use self::load::{Disk, Origin, load};
 use self::log::LevelSwitch;
 use self::notify::{State, notify};
 pub use self::process::{fallback_socket, is_trusted};
