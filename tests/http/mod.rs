@@ -1,6 +1,6 @@
 //! HTTP through the proxy: every byte that a client sends, and every byte that an origin answers.
 
-mod bodies;
+pub(crate) mod bodies;
 mod conduct;
 mod drain;
 mod grpc;

@@ -8,6 +8,7 @@ use openclaw_core::config::{RetryOn, Route};
 use openclaw_core::message::Fault;
 
 use super::attempt::{Attempt, Failure};
+use super::coded::Coded;
 use super::context::Local;
 use super::error::Error;
 use super::forward::Passage;
@@ -69,7 +70,17 @@ impl<'a> Tries<'a> {
     }
 
     /// Gives what went wrong in the end, if it did.
-    pub(super) async fn run<W: Wire>(mut self, wire: &mut W, story: &mut Story) -> Option<Fault> {
+    pub(super) async fn run<W: Wire>(self, wire: &mut W, story: &mut Story) -> Option<Fault> {
+        let asked = self.edits.compress.zip(self.outbound.coding.as_deref());
+        let mut coded = Coded::new(wire, self.local, asked);
+        let fault = self.run_over(&mut coded, story).await;
+        if let Some(sent) = coded.sent() {
+            story.passage.bytes_out = sent;
+        }
+        fault
+    }
+
+    async fn run_over<W: Wire>(mut self, wire: &mut W, story: &mut Story) -> Option<Fault> {
         self.upstream.will_ask();
         let keeps = self.outbound.idempotent && self.upstream.config.retries > 0;
         let wire = &mut Kept::new(wire, keeps);

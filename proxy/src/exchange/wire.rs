@@ -90,6 +90,10 @@ pub trait Wire {
     /// The response cannot be completed: the client must not take it for a whole one (`RST_STREAM`, or a cut connection).
     fn abort(&mut self, reason: Reason);
 
+    /// The client has gone, and the exchange goes on: what it fetches is for others. A wire whose connection ends the exchange of a
+    /// client that goes lets it go on by itself.
+    fn leave(&mut self) {}
+
     /// Whether the client may still see a response head: none has been queued.
     fn can_respond(&self) -> bool;
 }

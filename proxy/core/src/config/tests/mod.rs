@@ -9,6 +9,7 @@
 mod accepted;
 mod assay;
 mod caching;
+mod compress;
 mod discover;
 mod endure;
 mod fuzz;

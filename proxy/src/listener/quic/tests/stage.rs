@@ -204,6 +204,10 @@ impl Application for Echo {
         }
     }
 
+    fn lost(&mut self, _: &mut Context<'_>) {
+        self.streams.clear();
+    }
+
     fn poll(&mut self, _: &mut Context<'_>) -> Poll<End> {
         let mut quic = self.quic.borrow_mut();
         for stream in &mut self.streams {
