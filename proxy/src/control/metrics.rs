@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -76,11 +77,23 @@ pub(super) async fn open(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address).await
 }
 
-/// Answers scrapes for ever.
+/// The socket of the process before this one.
+pub(super) fn inherited(socket: OwnedFd) -> io::Result<TcpListener> {
+    let socket = std::net::TcpListener::from(socket);
+    socket.set_nonblocking(true)?;
+    TcpListener::from_std(socket)
+}
+
+/// Answers scrapes for as long as they are this process's.
 pub(super) async fn serve(control: Rc<Control>, listener: TcpListener) {
     let calls = Slots::new(MAX_CALLS);
     loop {
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            biased;
+            () = control.is_left() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
             Ok((stream, _)) => {
                 let control = Rc::clone(&control);
                 let slot = calls.take().await;
