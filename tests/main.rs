@@ -11,12 +11,15 @@
     reason = "a test that cannot go on fails, and says why; a test binary exports nothing"
 )]
 
+mod assay;
 mod caching;
 mod clauses;
 mod control;
 mod discovery;
 mod h3;
 mod http;
+
+mod package;
 mod relay;
 mod routes;
 mod shield;

@@ -112,12 +112,13 @@ pub struct Permit {
     address: IpAddr,
 }
 
-/// The same for who connects to it; what is known of it meanwhile is no difference.
+/// The same for who connects to it; what is known of it meanwhile is no difference, but whether it is the same knowledge is: one
+/// that went and came back is another.
 impl PartialEq for ResolvedEndpoint {
     fn eq(&self, other: &Self) -> bool {
         let all = |one: &Self| (one.address, one.weight, one.is_draining);
         let names = (&self.label, &self.origin) == (&other.label, &other.origin);
-        names && all(self) == all(other)
+        names && all(self) == all(other) && Arc::ptr_eq(&self.standing, &other.standing)
     }
 }
 

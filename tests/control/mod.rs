@@ -4,6 +4,7 @@ mod admin;
 mod changes;
 mod check;
 mod confirm;
+mod drains;
 mod explained;
 mod files;
 mod metrics;

@@ -43,6 +43,7 @@ mod status;
 mod stop;
 mod switch;
 mod tail;
+mod test;
 mod upgrade;
 mod upstream;
 mod version;
@@ -70,6 +71,8 @@ enum Verb {
     Run(run::Arguments),
     /// Say whether a configuration is right, and what is wrong with it
     Check(check::Arguments),
+    /// Ask the tests inside a configuration what becomes of requests and packets; needs no proxy
+    Test(test::Arguments),
     /// Write a configuration in the one way, with all its comments
     Fmt(fmt::Arguments),
     /// Print the JSON Schema of the configuration, for editors
@@ -182,6 +185,7 @@ fn obey(context: &Context, verb: Verb, format: Format) -> Result<Outcome, CliErr
     match verb {
         Verb::Run(arguments) => run::run(context, &arguments),
         Verb::Check(arguments) => check::check(context, &arguments),
+        Verb::Test(arguments) => test::test(context, &arguments),
         Verb::Fmt(arguments) => fmt::fmt(context, &arguments),
         Verb::Schema => Ok(schema::schema()),
         Verb::Init(arguments) => init::init(context, &arguments),

@@ -62,7 +62,8 @@ impl Builder {
                         continue;
                     }
                     let key = (Arc::clone(&upstream.name), Arc::clone(&label), address);
-                    let known = self.standings.get(&key).cloned().unwrap_or_default();
+                    let known = self.standings.serving.get(&key);
+                    let known = known.cloned().unwrap_or_default();
                     let standing = standings.entry(key).or_insert(known);
                     let is_draining = change.draining == Some(true);
                     if !is_draining {
@@ -83,7 +84,8 @@ impl Builder {
                     });
                 }
             }
-            let queue = self.queues.remove(&upstream.name).unwrap_or_default();
+            let queue = self.queues.serving.get(&upstream.name);
+            let queue = queue.cloned().unwrap_or_default();
             queues.insert(Arc::clone(&upstream.name), Arc::clone(&queue));
             let pins = self.stickies.pins(upstream, &endpoints);
             resolved.upstreams.push(UpstreamSetup {
@@ -92,8 +94,8 @@ impl Builder {
                 pins,
             });
         }
-        self.standings = standings;
-        self.queues = queues;
+        self.standings.built = Some(standings);
+        self.queues.built = Some(queues);
         resolved
     }
 

@@ -14,7 +14,6 @@ use super::prepare::Outbound;
 use super::streamed::Streamed;
 use super::watch::{Limits, Watch};
 use super::wire::Wire;
-use crate::net::descriptors;
 use crate::time::Deadline;
 use crate::upstream::{ConnectError, Connection, Endpoint, Lease, Room, Upstream};
 
@@ -119,19 +118,22 @@ impl Attempt<'_> {
                 connecting.as_mut().poll(cx)
             })
             .await
-            .unwrap_or_else(|| Err(ConnectError::Connect(io::ErrorKind::TimedOut.into())));
-        // An endpoint that nobody asked is neither unhealthy nor passed over.
-        let is_asked = !matches!(&result, Err(ConnectError::Connect(error)) if descriptors::are_exhausted(error));
-        if is_asked {
+            .unwrap_or_else(|| Err(ConnectError::timed_out()));
+        let was_asked = result
+            .as_ref()
+            .err()
+            .is_none_or(ConnectError::is_of_endpoint);
+        if was_asked {
             let slot = endpoint.slot.get();
             self.local.recorder.upstream_connect(slot, result.is_ok());
         }
         result.map_err(|error| {
-            if is_asked {
+            if was_asked {
                 endpoint.failed(Instant::now());
             }
             match error {
                 ConnectError::Connect(error) => Error::Connect(error.kind()),
+                ConnectError::Exhausted(_) => Error::Exhausted,
                 ConnectError::Tls { fault, .. } => Error::Tls(fault),
             }
         })

@@ -2,12 +2,9 @@
 
 use std::task::{Context, Poll};
 
-use openclaw_core::caching::Status;
-use openclaw_core::message::{Field, Response, ResponseHead};
-use openclaw_core::reason::Reason;
-use tokio::net::TcpStream;
+use openclaw_core::message::ResponseHead;
 
-use super::wire::{BodyPart, Wire, WireError};
+use super::wire::{BodyPart, Wire, WireError, handed_on};
 
 /// A longer body is sent once.
 const MAX_KEPT: usize = 64 * 1024;
@@ -59,16 +56,14 @@ impl<'a, W: Wire> Kept<'a, W> {
 }
 
 impl<W: Wire> Wire for Kept<'_, W> {
+    handed_on!(poll_gone trailers inform consider poll_send bare_socket finish poll_flush abort can_respond);
+
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyPart, WireError>> {
         if self.again().is_empty() {
             self.wire.poll_body(cx)
         } else {
             Poll::Ready(Ok(BodyPart::Data))
         }
-    }
-
-    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.wire.poll_gone(cx)
     }
 
     fn body(&self) -> &[u8] {
@@ -95,49 +90,9 @@ impl<W: Wire> Wire for Kept<'_, W> {
         self.wire.consume(count);
     }
 
-    fn trailers(&self) -> &[u8] {
-        self.wire.trailers()
-    }
-
-    fn inform(&mut self, head: &ResponseHead<'_>) {
-        self.wire.inform(head);
-    }
-
-    fn consider(&mut self, response: &Response<'_>) -> Option<Status> {
-        self.wire.consider(response)
-    }
-
     fn respond(&mut self, head: &ResponseHead<'_>) {
         // Nobody else is asked any more.
         self.forget();
         self.wire.respond(head);
-    }
-
-    fn poll_send(
-        &mut self,
-        cx: &mut Context<'_>,
-        payload: &[u8],
-    ) -> Poll<Result<usize, WireError>> {
-        self.wire.poll_send(cx, payload)
-    }
-
-    fn bare_socket(&self) -> Option<&TcpStream> {
-        self.wire.bare_socket()
-    }
-
-    fn finish(&mut self, trailers: &[Field<'_>]) {
-        self.wire.finish(trailers);
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WireError>> {
-        self.wire.poll_flush(cx)
-    }
-
-    fn abort(&mut self, reason: Reason) {
-        self.wire.abort(reason);
-    }
-
-    fn can_respond(&self) -> bool {
-        self.wire.can_respond()
     }
 }

@@ -13,7 +13,6 @@ use openclaw_core::message::h1::Asked;
 use openclaw_core::message::{Fault, Field, Framing, Response, ResponseHead};
 use openclaw_core::proxy_protocol::Ends;
 use openclaw_core::reason::Reason;
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use super::context::Local;
@@ -21,7 +20,7 @@ use super::prepare::Outbound;
 use super::serving::Serving;
 use super::tries::Tries;
 use super::watch::Limits;
-use super::wire::{BodyPart, Wire, WireError};
+use super::wire::{BodyPart, Wire, WireError, handed_on};
 use super::{Edits, Story};
 use crate::telemetry::Mirrored;
 use crate::time::Deadline;
@@ -196,18 +195,12 @@ struct Tee<'a, W> {
 }
 
 impl<W: Wire> Wire for Tee<'_, W> {
+    handed_on!(poll_gone body trailers inform consider respond poll_send bare_socket finish poll_flush abort can_respond);
+
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyPart, WireError>> {
         let polled = self.wire.poll_body(cx);
         self.is_whole |= matches!(polled, Poll::Ready(Ok(BodyPart::End)));
         polled
-    }
-
-    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.wire.poll_gone(cx)
-    }
-
-    fn body(&self) -> &[u8] {
-        self.wire.body()
     }
 
     fn consume(&mut self, count: usize) {
@@ -220,50 +213,6 @@ impl<W: Wire> Wire for Tee<'_, W> {
             }
         }
         self.wire.consume(count);
-    }
-
-    fn trailers(&self) -> &[u8] {
-        self.wire.trailers()
-    }
-
-    fn inform(&mut self, head: &ResponseHead<'_>) {
-        self.wire.inform(head);
-    }
-
-    fn consider(&mut self, response: &Response<'_>) -> Option<Status> {
-        self.wire.consider(response)
-    }
-
-    fn respond(&mut self, head: &ResponseHead<'_>) {
-        self.wire.respond(head);
-    }
-
-    fn poll_send(
-        &mut self,
-        cx: &mut Context<'_>,
-        payload: &[u8],
-    ) -> Poll<Result<usize, WireError>> {
-        self.wire.poll_send(cx, payload)
-    }
-
-    fn bare_socket(&self) -> Option<&TcpStream> {
-        self.wire.bare_socket()
-    }
-
-    fn finish(&mut self, trailers: &[Field<'_>]) {
-        self.wire.finish(trailers);
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WireError>> {
-        self.wire.poll_flush(cx)
-    }
-
-    fn abort(&mut self, reason: Reason) {
-        self.wire.abort(reason);
-    }
-
-    fn can_respond(&self) -> bool {
-        self.wire.can_respond()
     }
 }
 

@@ -14,11 +14,9 @@ mod log;
 pub mod mirror;
 mod prepare;
 mod queued;
-mod seen;
 pub mod serving;
 mod stream_head;
 mod streamed;
-pub mod target;
 mod tries;
 mod watch;
 pub mod wire;
@@ -32,10 +30,9 @@ use openclaw_core::config::{HeaderEdit, Route, Sticky};
 use openclaw_core::message::{Fault, Method};
 use openclaw_core::reason::Reason;
 
-pub use self::error::connect_detail;
+pub use self::error::{EXHAUSTED, connect_detail};
 pub(crate) use self::log::protocol;
 pub use self::prepare::{Prepared, prepare, refuse, refuse_late};
-pub use self::seen::Seen;
 
 use self::caching::Through;
 use self::context::{Downstream, Local};

@@ -88,3 +88,92 @@ pub trait Wire {
     /// Whether the client may still see a response head: none has been queued.
     fn can_respond(&self) -> bool;
 }
+
+/// The methods of a wire between an exchange and its client that the one behind it, its field `wire`, does for it.
+macro_rules! handed_on {
+    ($($method:ident)+) => { $($crate::exchange::wire::handed_on!(@ $method);)+ };
+    (@ poll_body) => {
+        fn poll_body(
+            &mut self,
+            cx: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Result<$crate::exchange::wire::BodyPart, $crate::exchange::wire::WireError>> {
+            self.wire.poll_body(cx)
+        }
+    };
+    (@ poll_gone) => {
+        fn poll_gone(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<()> {
+            self.wire.poll_gone(cx)
+        }
+    };
+    (@ body) => {
+        fn body(&self) -> &[u8] {
+            self.wire.body()
+        }
+    };
+    (@ consume) => {
+        fn consume(&mut self, count: usize) {
+            self.wire.consume(count);
+        }
+    };
+    (@ trailers) => {
+        fn trailers(&self) -> &[u8] {
+            self.wire.trailers()
+        }
+    };
+    (@ inform) => {
+        fn inform(&mut self, head: &openclaw_core::message::ResponseHead<'_>) {
+            self.wire.inform(head);
+        }
+    };
+    (@ consider) => {
+        fn consider(
+            &mut self,
+            response: &openclaw_core::message::Response<'_>,
+        ) -> Option<openclaw_core::caching::Status> {
+            self.wire.consider(response)
+        }
+    };
+    (@ respond) => {
+        fn respond(&mut self, head: &openclaw_core::message::ResponseHead<'_>) {
+            self.wire.respond(head);
+        }
+    };
+    (@ poll_send) => {
+        fn poll_send(
+            &mut self,
+            cx: &mut std::task::Context<'_>,
+            payload: &[u8],
+        ) -> std::task::Poll<Result<usize, $crate::exchange::wire::WireError>> {
+            self.wire.poll_send(cx, payload)
+        }
+    };
+    (@ bare_socket) => {
+        fn bare_socket(&self) -> Option<&tokio::net::TcpStream> {
+            self.wire.bare_socket()
+        }
+    };
+    (@ finish) => {
+        fn finish(&mut self, trailers: &[openclaw_core::message::Field<'_>]) {
+            self.wire.finish(trailers);
+        }
+    };
+    (@ poll_flush) => {
+        fn poll_flush(
+            &mut self,
+            cx: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Result<(), $crate::exchange::wire::WireError>> {
+            self.wire.poll_flush(cx)
+        }
+    };
+    (@ abort) => {
+        fn abort(&mut self, reason: openclaw_core::reason::Reason) {
+            self.wire.abort(reason);
+        }
+    };
+    (@ can_respond) => {
+        fn can_respond(&self) -> bool {
+            self.wire.can_respond()
+        }
+    };
+}
+pub(super) use handed_on;

@@ -107,6 +107,8 @@ impl Upstream {
                 known.address == wanted.address
                     && known.label == wanted.label
                     && known.manner == manner
+                    // A worker that was busy may have missed that it went and came back.
+                    && Arc::ptr_eq(&known.standing, &wanted.standing)
             })
         };
         let endpoints = setup

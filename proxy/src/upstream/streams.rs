@@ -89,7 +89,7 @@ impl Endpoint {
             return Poll::Ready(Room::Stream(Lease::new(shared, self)));
         }
         if streams.connecting.replace(true) {
-            streams.waiting.borrow_mut().push(cx.waker().clone());
+            streams.wait(cx);
             return Poll::Pending;
         }
         Poll::Ready(Room::Connect(Turn(self.clone())))
@@ -126,6 +126,14 @@ impl Streams {
     /// Takes no new streams on any connection; those that run go on.
     pub(super) fn leave(&self) {
         self.open.borrow_mut().clear();
+    }
+
+    /// Remembers an exchange once, however often its client has it polled meanwhile.
+    fn wait(&self, cx: &Context<'_>) {
+        let mut waiting = self.waiting.borrow_mut();
+        if !waiting.iter().any(|known| known.will_wake(cx.waker())) {
+            waiting.push(cx.waker().clone());
+        }
     }
 
     fn wake(&self) {

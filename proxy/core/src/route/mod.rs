@@ -10,8 +10,10 @@ mod hash;
 mod misses;
 mod order;
 mod paths;
+mod seen;
 mod shadow;
 mod split;
+pub mod target;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +27,7 @@ use hash::Fast;
 pub use misses::misses;
 pub use order::order;
 use paths::Paths;
+pub use seen::Seen;
 pub use shadow::shadowed;
 pub use split::{pick, pick_for_client};
 
