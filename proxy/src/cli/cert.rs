@@ -50,17 +50,17 @@ fn renew(context: &Context) -> Result<Outcome, CliError> {
     let json: Value = serde_json::from_slice(&reply).unwrap_or_default();
     let changed = json.get("changed").and_then(Value::as_array);
     let changed = changed.map(Vec::as_slice).unwrap_or_default();
-    let mut text = String::new();
-    for one in changed {
+    let lines = changed.iter().map(|one| {
         let word = |name: &str| one.get(name).and_then(Value::as_str).unwrap_or("-");
-        text += &format!(
+        format!(
             "{} {}: valid until {}, before until {}\n",
             word("listener"),
             word("certificate"),
             word("not_after"),
             word("not_after_before")
-        );
-    }
+        )
+    });
+    let mut text: String = lines.collect();
     if changed.is_empty() {
         text += "no file holds another certificate than before; openclaw does not renew them itself (ACME is not built in)\n";
     }
