@@ -8,6 +8,7 @@ mod drains;
 mod explained;
 mod files;
 mod metrics;
+mod monitoring;
 mod reload;
 mod shifts;
 mod stop;

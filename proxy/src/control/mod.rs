@@ -49,6 +49,7 @@ mod metrics;
 mod notify;
 mod opened;
 mod orders;
+mod pages;
 mod prepare;
 mod privileges;
 mod probe;

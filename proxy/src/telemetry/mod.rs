@@ -15,6 +15,7 @@ pub use self::report::{EndpointSum, Report, Summary};
 pub use self::ring::{Exchange, Recollection};
 
 mod access;
+mod coded;
 mod follow;
 pub mod histogram;
 mod line;
