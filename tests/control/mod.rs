@@ -14,6 +14,7 @@ mod shifts;
 mod stop;
 mod tail;
 mod unit;
+mod upgrade;
 mod verbs;
 mod writing;
 

@@ -48,6 +48,7 @@ mod stop;
 mod switch;
 mod tail;
 mod test;
+mod upgrade;
 mod upstream;
 mod version;
 
@@ -94,6 +95,8 @@ enum Verb {
     Confirm,
     /// Go back to the configuration that served before
     Rollback,
+    /// Let another program, or the same anew, take over without losing a request
+    Upgrade(upgrade::Arguments),
     /// Drain the running proxy and end it
     Stop(stop::Arguments),
     /// Show what the running proxy does
@@ -202,6 +205,7 @@ fn obey(context: &Context, verb: Verb, format: Format) -> Result<Outcome, CliErr
         Verb::Reload(arguments) => reload::reload(context, &arguments),
         Verb::Confirm => reload::confirm(context),
         Verb::Rollback => reload::rollback(context),
+        Verb::Upgrade(arguments) => upgrade::upgrade(context, &arguments),
         Verb::Stop(arguments) => stop::stop(context, &arguments),
         Verb::Status => status::status(context),
         Verb::Blocklist(arguments) => {

@@ -17,8 +17,10 @@ use crate::control::listing;
 use crate::control::metrics;
 use crate::control::orders;
 use crate::control::reload;
+use crate::control::renew;
 use crate::control::shield;
 use crate::control::state::Control;
+use crate::control::upgrade;
 
 /// One thing to ask for.
 #[derive(Debug)]
@@ -75,6 +77,8 @@ pub static TABLES: &[&[Route]] = &[
     listing::ROUTES,
     orders::ROUTES,
     reload::ROUTES,
+    upgrade::ROUTES,
+    renew::ROUTES,
     exchanges::ROUTES,
 ];
 
