@@ -11,6 +11,7 @@
     reason = "a test that cannot go on fails, and says why; a test binary exports nothing"
 )]
 
+mod assay;
 mod caching;
 mod clauses;
 mod coding;
@@ -18,6 +19,8 @@ mod control;
 mod discovery;
 mod h3;
 mod http;
+
+mod package;
 mod relay;
 mod routes;
 mod shield;

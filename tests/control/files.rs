@@ -77,10 +77,11 @@ fn a_breaker_stays_closed_while_the_proxy_itself_has_no_descriptor() {
     let config = forwarding(origin.address()).replacen("\n\n", patience, 1);
     let proxy = Proxy::start_with_files(&config.replace("\n\n[[route]]", breaker), FILES);
     let mut held = clients(address(&proxy, "web"));
-    wait_until("nothing is left", || {
-        let page = format!("http://{}/metrics", proxy.metrics());
-        let page = curl(&[&page]).ok().text();
-        page.contains("openclaw_refusals_total{reason=\"limit.connections\"}")
+    let refused = "openclaw_refusals_total{reason=\"limit.connections\"}";
+    wait_until("all of them are in, or turned away", || {
+        let turned_away = sample(&proxy, refused).map_or(0, |count| count.parse().unwrap());
+        let open = status(&proxy)["connections"].as_u64().unwrap();
+        turned_away > 0 && turned_away + open == u64::from(FILES)
     });
     let mut first = held.remove(0);
     let request = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";

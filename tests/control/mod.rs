@@ -3,10 +3,12 @@
 mod admin;
 mod changes;
 mod check;
+mod confirm;
 mod drains;
 mod explained;
 mod files;
 mod metrics;
+mod monitoring;
 mod reload;
 mod shifts;
 mod stop;

@@ -43,6 +43,7 @@ mod status;
 mod stop;
 mod switch;
 mod tail;
+mod test;
 mod upstream;
 mod version;
 
@@ -69,6 +70,8 @@ enum Verb {
     Run(run::Arguments),
     /// Say whether a configuration is right, and what is wrong with it
     Check(check::Arguments),
+    /// Ask the tests inside a configuration what becomes of requests and packets; needs no proxy
+    Test(test::Arguments),
     /// Write a configuration in the one way, with all its comments
     Fmt(fmt::Arguments),
     /// Print the JSON Schema of the configuration, for editors
@@ -76,7 +79,11 @@ enum Verb {
     /// Write a first configuration
     Init(init::Arguments),
     /// Let the running proxy take its configuration anew
-    Reload,
+    Reload(reload::Arguments),
+    /// Keep the configuration that `reload --confirm` has taken
+    Confirm,
+    /// Go back to the configuration that served before
+    Rollback,
     /// Drain the running proxy and end it
     Stop(stop::Arguments),
     /// Show what the running proxy does
@@ -85,7 +92,7 @@ enum Verb {
     Blocklist(blocklist::Arguments),
     /// Let addresses in, whatever the block lists say
     Allowlist(blocklist::Arguments),
-    /// Work the XDP shield
+    /// Control the XDP shield
     Shield(shield::Arguments),
     /// See what the cache holds and saves, and take things out of it
     Cache(cache::Arguments),
@@ -175,10 +182,13 @@ fn obey(context: &Context, verb: Verb, format: Format) -> Result<Outcome, CliErr
     match verb {
         Verb::Run(arguments) => run::run(context, &arguments),
         Verb::Check(arguments) => check::check(context, &arguments),
+        Verb::Test(arguments) => test::test(context, &arguments),
         Verb::Fmt(arguments) => fmt::fmt(context, &arguments),
         Verb::Schema => Ok(schema::schema()),
         Verb::Init(arguments) => init::init(context, &arguments),
-        Verb::Reload => reload::reload(context),
+        Verb::Reload(arguments) => reload::reload(context, &arguments),
+        Verb::Confirm => reload::confirm(context),
+        Verb::Rollback => reload::rollback(context),
         Verb::Stop(arguments) => stop::stop(context, &arguments),
         Verb::Status => status::status(context),
         Verb::Blocklist(arguments) => {

@@ -13,7 +13,7 @@ use openclaw_core::message::{
     Fault, Framing, Kind, Method, Request, Version, authority, grpc, path, via, websocket,
 };
 use openclaw_core::proxy_protocol::Ends;
-use openclaw_core::route::{self, Request as _};
+use openclaw_core::route::{self, Request as _, Seen, target};
 use openclaw_core::template::Facts;
 use openclaw_core::trace::{self, RequestId};
 use regex::bytes::Regex;
@@ -23,9 +23,7 @@ use super::coded::{self, Wish};
 use super::context::{Downstream, Local};
 use super::error::{Error, LOOP, NOT_REFLECTED};
 use super::log::{log_fields, protocol};
-use super::seen::Seen;
 use super::serving::Serving;
-use super::target;
 use crate::filter::{self, Allowance};
 use crate::telemetry::LogFields;
 use crate::upstream::Upstream;

@@ -5,10 +5,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use openclaw_core::route::Router;
+use openclaw_core::route::{Router, target};
 use regex::bytes::Regex;
 
-use super::target;
 use crate::filter::{self, Busy, Filter};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{Recorder, Slots};

@@ -95,6 +95,28 @@ metrics! {
     LOG_DROPPED Counter "openclaw_access_log_dropped_total" "" [] "Access-log lines lost because the log could not be written, or not as fast as they came, and lines of refused connections beyond a thousand a second and worker.";
 }
 
+/// The table for people, in Markdown.
+pub fn reference() -> String {
+    let mut page = String::from(
+        "# Metrics\n\nWhat `admin.metrics` answers on `/metrics`, in the text format of Prometheus. Written by `cargo xtask reference`.\n\n\
+         | metric | kind | unit | labels | meaning |\n| --- | --- | --- | --- | --- |\n",
+    );
+    for metric in ALL {
+        let labels = metric.labels.join("`, `");
+        let labels = if labels.is_empty() {
+            labels
+        } else {
+            format!("`{labels}`")
+        };
+        page.push_str("| `");
+        page.push_str(metric.name);
+        page.push_str("` | ");
+        page.push_str(&[metric.kind.name(), metric.unit, &labels, metric.help].join(" | "));
+        page.push_str(" |\n");
+    }
+    page
+}
+
 /// The page as it grows. The head of a family is written before its first sample.
 #[derive(Debug, Default)]
 pub struct MetricsText {

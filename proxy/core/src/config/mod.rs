@@ -4,6 +4,7 @@
 //! nothing here touches the file system. One section a file: its type, its keys with their defaults, its reader.
 
 mod admin;
+mod assay;
 mod autoban;
 mod caching;
 mod compress;
@@ -51,6 +52,7 @@ mod values;
 mod variables;
 
 pub use admin::Admin;
+pub use assay::{Asks, Expect, Test};
 pub use autoban::{Autoban, Thresholds};
 pub use caching::Cache;
 pub use discover::{Consul, Discover, Kubernetes, Registry};
@@ -102,6 +104,8 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// In file order; `route::Router` compiles them.
     pub routes: Vec<Route>,
+    /// Not served: `openclaw test` asks them.
+    pub tests: Vec<Test>,
 }
 
 /// Where a configuration comes from.

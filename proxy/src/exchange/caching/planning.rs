@@ -7,12 +7,12 @@ use openclaw_core::caching::Rule;
 use openclaw_core::coding;
 use openclaw_core::config::Route;
 use openclaw_core::message::Request;
+use openclaw_core::route::Seen;
 
 use super::look::{Asking, Look, confirming, look};
 use crate::cache::Store;
 use crate::exchange::error::Error;
 use crate::exchange::prepare::{Outbound, Plan};
-use crate::exchange::seen::Seen;
 use crate::exchange::serving::Serving;
 
 /// A request that is made again behind its answer.

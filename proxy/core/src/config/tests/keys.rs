@@ -41,6 +41,9 @@ name = "kept"
 to = "app"
 cache = {}
 compress = {}
+[[test]]
+request = "GET /"
+expect = { status = 200 }
 "#;
 
 fn registered(section: &'static Section, into: &mut BTreeSet<(&'static str, String)>) {
@@ -193,6 +196,22 @@ fn document(section: &Section, key: &Key) -> String {
         "route.headers.request" | "route.headers.response" => {
             let side = section.name.rsplit('.').next().unwrap();
             format!("{listener}{app}[[route]]\n{action}\nheaders = {{ {side} = {{ {inline} }} }}")
+        }
+        "test" if matches!(key.name, "request" | "packet") => {
+            let expect = "expect = { reason = \"shield.pass\" }";
+            format!(
+                "{listener}[[test]]\n{}\n{expect}\n",
+                settings[settings.len() - 1]
+            )
+        }
+        "test" => format!("{listener}[[test]]\nrequest = \"GET /\"\n{lines}\n"),
+        "test.expect" if key.name == "verdict" => {
+            format!(
+                "{listener}[[test]]\npacket = \"tcp 192.0.2.1 -> :80\"\nexpect = {{ {inline} }}\n"
+            )
+        }
+        "test.expect" => {
+            format!("{listener}[[test]]\nrequest = \"GET /\"\nexpect = {{ {inline} }}\n")
         }
         name => panic!("no template for {name}"),
     }

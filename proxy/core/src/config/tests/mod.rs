@@ -7,6 +7,7 @@
 )]
 
 mod accepted;
+mod assay;
 mod caching;
 mod compress;
 mod discover;

@@ -51,7 +51,7 @@ fn the_document_has_a_shape() {
         "[listener.\"a b\"]\nbind = [\"127.0.0.1:80\"]",
         "cannot be a name",
     );
-    listener("[[test]]", "does not support tests");
+    listener("[[test]]", "missing key `expect`");
     listener("[servr]", "unknown key `servr`");
     listener("[route]\nto = \"x\"", "there is no upstream `x`");
     check(
