@@ -17,6 +17,7 @@ mod clauses;
 mod coding;
 mod control;
 mod discovery;
+mod guides;
 mod h3;
 mod http;
 

@@ -49,6 +49,7 @@ pub mod log;
 mod metrics;
 mod notify;
 mod orders;
+mod pages;
 mod prepare;
 mod privileges;
 mod probe;

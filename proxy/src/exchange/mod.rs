@@ -17,6 +17,7 @@ mod prepare;
 mod queued;
 pub mod serving;
 mod stream_head;
+mod stream_tunnel;
 mod streamed;
 mod tries;
 mod watch;

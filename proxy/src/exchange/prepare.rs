@@ -244,9 +244,6 @@ fn plan(
     };
     let speaks_h1 = upstream.config.protocol == UpstreamProtocol::H1;
     let announces = upstream.config.send_proxy_protocol.is_some();
-    if request.extended_connect && !speaks_h1 {
-        return Plan::Refuse(Error::Protocol.fault());
-    }
     let websocket = websocket_key(local, request);
     let facts = facts(downstream, seen, route, id, &upstream.config.name);
     let head = head(
@@ -264,7 +261,9 @@ fn plan(
         asked: Asked {
             head: request.method == b"HEAD",
             // A server that speaks something else may ignore the wish (RFC 9110 §7.8).
-            upgrade: request.upgrade && speaks_h1 && render::may_upgrade(request),
+            upgrade: request.upgrade
+                && render::may_upgrade(request)
+                && (speaks_h1 || websocket::is_tunnel(request)),
             websocket,
         },
         knows_upgrade: request.version == Version::H11,

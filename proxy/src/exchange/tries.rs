@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
-use openclaw_core::config::Route;
+use openclaw_core::config::{RetryOn, Route};
 use openclaw_core::message::Fault;
 
 use super::attempt::{Attempt, Failure};
@@ -97,6 +97,7 @@ impl<'a> Tries<'a> {
             story.sent = Some(now);
             story.retries = self.retries();
             story.endpoint = Some(endpoint.clone());
+            wire.second = self.second(&endpoint, now);
             let attempt = Attempt {
                 local: self.local,
                 upstream: self.upstream,
@@ -209,8 +210,22 @@ impl<'a> Tries<'a> {
         is_refused || (reused && matches!(error, Error::Closed | Error::Unprocessed))
     }
 
+    /// Who has another endpoint than this one, where the operator wants it to be asked after some answers.
+    fn second(&self, endpoint: &Endpoint, now: Instant) -> Option<&'a Upstream> {
+        let config = &self.upstream.config;
+        let mut wanted = config.retry_on.iter();
+        let is_wanted = wanted.any(|on| matches!(on, RetryOn::Status(_)));
+        let may_ask = is_wanted && self.outbound.idempotent && self.retries() < config.retries;
+        let has_another = may_ask && self.upstream.has_another(&self.tried, endpoint, now);
+        has_another.then_some(self.upstream)
+    }
+
     /// Whether the operator wants another endpoint to be asked after this.
     fn is_worth_another(&self, error: Error) -> bool {
+        if matches!(error, Error::Declined(_)) {
+            // It was seen to before the answer was dropped.
+            return true;
+        }
         let config = &self.upstream.config;
         let is_wanted = error
             .retry_on()

@@ -165,6 +165,9 @@ fn document(section: &Section, key: &Key) -> String {
         "upstream.discover.kubernetes" => {
             format!("{listener}[upstream.app]\ndiscover = {{ kubernetes = {{ {inline} }} }}\n")
         }
+        "upstream.health" if key.name == "grpc" => {
+            format!("{listener}{app}protocol = \"h2\"\nhealth = {{ {inline} }}")
+        }
         "upstream.health" if matches!(key.name, "host" | "status" | "body") => {
             format!("{listener}{app}health = {{ path = \"/\", {inline} }}\n")
         }

@@ -11,6 +11,7 @@ mod assay;
 mod caching;
 mod compress;
 mod discover;
+mod endure;
 mod fuzz;
 mod keys;
 mod logs;
