@@ -3,7 +3,6 @@
 use std::fmt::Write;
 
 use clap::{ArgGroup, Args, Subcommand};
-use hyper::body::Bytes;
 use serde::Deserialize;
 
 use super::Context;
@@ -54,7 +53,17 @@ struct Stats {
     bytes: u64,
     capacity: u64,
     evicted: u64,
+    disk: Option<Disk>,
     routes: Vec<Route>,
+}
+
+#[derive(Deserialize)]
+struct Disk {
+    objects: u64,
+    bytes: u64,
+    capacity: u64,
+    evicted: u64,
+    failed: u64,
 }
 
 #[derive(Deserialize)]
@@ -72,7 +81,7 @@ struct Route {
 pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Outcome, CliError> {
     match arguments.verb {
         Verb::Stats => {
-            let reply = ask(context, "GET", "/cache")?;
+            let reply = context.answer("GET", "/cache")?;
             let stats: Stats = serde_json::from_slice(&reply)
                 .map_err(|source| CliError::ShieldAnswer { source })?;
             let json = serde_json::from_slice(&reply).unwrap_or_default();
@@ -90,11 +99,8 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Outcome, Cl
                 .into_iter()
                 .filter_map(|(name, value)| Some(format!("{name}={}", encode(&value?))))
                 .collect();
-            let reply = ask(
-                context,
-                "POST",
-                &format!("/cache/purge?{}", query.join("&")),
-            )?;
+            let target = format!("/cache/purge?{}", query.join("&"));
+            let reply = context.answer("POST", &target)?;
             let json: serde_json::Value = serde_json::from_slice(&reply).unwrap_or_default();
             let count = json.get("purged").and_then(serde_json::Value::as_u64);
             let text = match count.unwrap_or_default() {
@@ -107,30 +113,34 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Outcome, Cl
     }
 }
 
-fn ask(context: &Context, method: &str, target: &str) -> Result<Bytes, CliError> {
-    let reply = context.call(method, target, &Bytes::new())?;
-    if reply.is_success() {
-        return Ok(reply.body);
-    }
-    let message = reply.error();
-    Err(if reply.status == 400 {
-        CliError::Usage { message }
-    } else {
-        CliError::Answer { message }
-    })
-}
-
 fn text(stats: &Stats) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = writeln!(
         text,
-        "{} URIs in {} of {} KiB, {} gone to make room",
+        "{} {} in {} of {} KiB, {} gone to make room",
         stats.uris,
+        if stats.uris == 1 { "URI" } else { "URIs" },
         stats.bytes.div_ceil(1024),
         stats.capacity / 1024,
         stats.evicted
     );
+    if let Some(disk) = &stats.disk {
+        let _ = writeln!(
+            text,
+            "on disk: {} {} in {} of {} KiB, {} gone to make room, {} failed",
+            disk.objects,
+            if disk.objects == 1 {
+                "response"
+            } else {
+                "responses"
+            },
+            disk.bytes.div_ceil(1024),
+            disk.capacity / 1024,
+            disk.evicted,
+            disk.failed
+        );
+    }
     let heads = [
         "ROUTE",
         "FROM CACHE",

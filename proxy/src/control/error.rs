@@ -10,6 +10,7 @@ use std::sync::Arc;
 use openclaw_core::config::{Complaint, Places, Problem, Problems, Severity};
 
 use super::discover::Failure;
+use crate::cache::DiskError;
 use crate::privilege::{PrivilegeError, Privileges};
 use crate::shield::{GeoError, LockError};
 use crate::telemetry::chain;
@@ -84,6 +85,8 @@ pub enum Trouble {
     Geo { source: GeoError },
     #[error("cannot write the access log to {target}")]
     AccessLog { target: String, source: io::Error },
+    #[error("cache.disk")]
+    CacheDisk { source: DiskError },
 }
 
 impl Trouble {
@@ -154,6 +157,7 @@ impl Trouble {
                 path(&["listener", listener, "bind", &bind.to_string()])
             }
             Self::AccessLog { .. } => path(&["log", "access", "to"]),
+            Self::CacheDisk { .. } => path(&["cache", "disk", "path"]),
             Self::Geo { .. } => path(&["shield", "geo", "database"]),
             Self::List { index, .. } => path(&["shield", "lists", &index.to_string(), "file"]),
         }
@@ -173,7 +177,8 @@ impl Trouble {
             | Self::Demo { .. }
             | Self::Geo { .. }
             | Self::List { .. }
-            | Self::AccessLog { .. } => false,
+            | Self::AccessLog { .. }
+            | Self::CacheDisk { .. } => false,
         }
     }
 
@@ -190,7 +195,8 @@ impl Trouble {
             | Self::Bind { .. }
             | Self::Geo { .. }
             | Self::List { .. }
-            | Self::AccessLog { .. } => None,
+            | Self::AccessLog { .. }
+            | Self::CacheDisk { .. } => None,
         }
     }
 }

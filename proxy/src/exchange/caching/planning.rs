@@ -30,11 +30,11 @@ pub(in crate::exchange) fn planned(
     let Some((rule, store)) = route.cache.as_ref().zip(store) else {
         return plain(seen);
     };
-    let asking = |asking: &Asking| match asking.stale() {
-        // Its conditions take the place of the client's.
-        Some(stale) => {
-            let stored = stale.view();
-            let fields = confirming(seen.request.fields, &stored);
+    // Conditions of what is stored take the place of the client's.
+    let asking = |asking: &Asking| match (asking.stale(), &asking.lying) {
+        (Some(_), _) | (None, Some(_)) => {
+            let stored = asking.stale().map(|stale| stale.view());
+            let fields = confirming(seen.request.fields, stored.as_deref().unwrap_or_default());
             let request = Request {
                 fields: &fields,
                 ..*seen.request
@@ -44,7 +44,7 @@ pub(in crate::exchange) fn planned(
                 ..*seen
             })
         }
-        None => plain(seen),
+        (None, None) => plain(seen),
     };
     match look(store, route, rule, seen.request, seen.scheme, now) {
         None => plain(seen),
