@@ -11,12 +11,17 @@
     reason = "a test that cannot go on fails, and says why; a test binary exports nothing"
 )]
 
+mod assay;
 mod caching;
 mod clauses;
+mod coding;
 mod control;
 mod discovery;
+mod guides;
 mod h3;
 mod http;
+
+mod package;
 mod relay;
 mod routes;
 mod shield;

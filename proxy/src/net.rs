@@ -93,6 +93,11 @@ impl Io {
         }
     }
 
+    /// The socket, where nothing stands between its bytes and the client's.
+    pub fn bare_socket(&self) -> Option<&TcpStream> {
+        self.tls.is_none().then_some(&self.tcp)
+    }
+
     /// Waits until a read may give something, so that an idle connection holds no buffer.
     pub fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some(tls) = &mut self.tls

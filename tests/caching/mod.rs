@@ -4,6 +4,7 @@ mod disk;
 mod followers;
 mod reuse;
 mod stale;
+mod streams;
 mod verbs;
 
 use std::net::SocketAddr;

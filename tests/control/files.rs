@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::control::{address, answering, fetch, sample, status};
-use crate::support::{Output, Proxy, RawClient, curl, wait_until};
+use crate::control::{address, answering, fetch, forwarding, sample, status};
+use crate::support::{Origin, Output, Proxy, RawClient, curl, wait_until};
 
 /// Enough for the proxy itself; a third of them is kept back.
 const FILES: u32 = 120;
@@ -66,6 +66,31 @@ fn without_descriptors_a_client_is_turned_away_and_the_operator_is_answered() {
     assert_eq!(fetch(web), "new");
     assert_eq!(fetch(address(&proxy, "more")), "new");
     assert!(proxy.is_running());
+}
+
+#[test]
+fn a_breaker_stays_closed_while_the_proxy_itself_has_no_descriptor() {
+    let origin = Origin::serving("hello");
+    let breaker =
+        "\nretries = 0\nbreaker = { failures = 1, window = \"1m\", open = \"5m\" }\n\n[[route]]";
+    let patience = "\nheader_timeout = \"5m\"\nidle_timeout = \"5m\"\n\n";
+    let config = forwarding(origin.address()).replacen("\n\n", patience, 1);
+    let proxy = Proxy::start_with_files(&config.replace("\n\n[[route]]", breaker), FILES);
+    let mut held = clients(address(&proxy, "web"));
+    let refused = "openclaw_refusals_total{reason=\"limit.connections\"}";
+    wait_until("all of them are in, or turned away", || {
+        let turned_away = sample(&proxy, refused).map_or(0, |count| count.parse().unwrap());
+        let open = status(&proxy)["connections"].as_u64().unwrap();
+        turned_away > 0 && turned_away + open == u64::from(FILES)
+    });
+    let mut first = held.remove(0);
+    let request = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
+    let refused = first.exchange(request);
+    assert_eq!(refused.status(), 502, "{}", refused.text());
+    proxy.wait_for_access("no file descriptor is left for a connection to the endpoint");
+    drop(held);
+    wait_until("the others are gone", || status(&proxy)["connections"] == 1);
+    assert_eq!(first.exchange(request).text(), "hello");
 }
 
 /// What a start says that few files leave.

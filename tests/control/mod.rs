@@ -3,11 +3,16 @@
 mod admin;
 mod changes;
 mod check;
+mod confirm;
+mod drains;
+mod explained;
 mod files;
 mod metrics;
+mod monitoring;
 mod reload;
 mod shifts;
 mod stop;
+mod tail;
 mod unit;
 mod verbs;
 mod writing;

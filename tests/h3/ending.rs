@@ -8,7 +8,8 @@ use hyper::Method;
 
 use super::client::{Client, answer, config, endpoint, run};
 use super::{LISTENER, Stage};
-use crate::support::{Origin, PATIENCE};
+use crate::control::status;
+use crate::support::{Origin, PATIENCE, wait_until};
 
 #[test]
 fn a_running_exchange_ends_whole_and_nobody_new_is_let_in() {
@@ -81,4 +82,20 @@ fn a_reload_keeps_connections_and_takes_http_3_on_and_off() {
         let mut client = Client::connect(stage.webs).await;
         assert_eq!(client.get("/").await.1, b"fourth");
     });
+}
+
+/// The goodbye of a client is one datagram, which may be lost.
+#[test]
+fn a_client_that_goes_without_a_word_is_missed_after_idle_timeout() {
+    let route = "\n[[route]]\nname = \"all\"\nrespond = { body = \"ok\" }\n";
+    let stage = Stage::start(&format!("{LISTENER}idle_timeout = \"1s\"\n{route}"));
+    let silent = run(async {
+        let mut client = Client::connect(stage.webs).await;
+        assert_eq!(client.get("/").await.1, b"ok");
+        client
+    });
+    // Its runtime is gone: what it still wants to say nobody sends.
+    drop(silent);
+    assert_eq!(status(&stage.proxy)["connections"], 1);
+    wait_until("it is missed", || status(&stage.proxy)["connections"] == 0);
 }

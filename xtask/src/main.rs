@@ -11,6 +11,7 @@
 mod bench;
 mod build;
 mod ci;
+mod dist;
 mod ebpf;
 mod reference;
 mod run;
@@ -42,6 +43,8 @@ enum Verb {
     Ebpf,
     /// Builds the release binary
     Build,
+    /// Packs the release binary for users: a tar archive and a package for Debian, into target/dist
+    Dist(dist::Arguments),
     /// Builds the release binary and starts it; arguments go to `openclaw run`
     Run(Rest),
     /// Runs every test; arguments go to `cargo test`
@@ -50,7 +53,7 @@ enum Verb {
     Ci,
     /// Checks what no other tool does: module direction, lengths, example configurations
     Tidy,
-    /// Writes config/openclaw.toml, the reference of every key
+    /// Writes the references of every key and metric: config/openclaw.toml and config/metrics.md
     Reference(reference::Arguments),
     /// Measures
     Bench(bench::Arguments),
@@ -78,6 +81,7 @@ fn obey() -> Result<()> {
         Verb::Setup(arguments) => setup::run(&arguments),
         Verb::Ebpf => ebpf::run().map(drop),
         Verb::Build => build::run().map(drop),
+        Verb::Dist(arguments) => dist::run(&arguments),
         Verb::Run(rest) => run::run(&rest.arguments),
         Verb::Test(rest) => test::run(&rest.arguments),
         Verb::Ci => ci::run(),

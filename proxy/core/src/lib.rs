@@ -1,10 +1,12 @@
 //! Every decision of the proxy, as functions of bytes and time.
 #![warn(missing_docs)]
 
+pub mod assay;
 pub mod autoban;
 pub mod balance;
 pub mod caching;
 pub mod certificates;
+pub mod coding;
 #[expect(
     missing_docs,
     reason = "a field is documented with its key, in the registry that makes the reference"

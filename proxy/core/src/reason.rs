@@ -56,6 +56,18 @@ pub enum Blame {
     Policy,
 }
 
+impl Blame {
+    /// As `openclaw reasons` has it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Operator => "operator",
+            Self::Origin => "origin",
+            Self::Policy => "policy",
+        }
+    }
+}
+
 /// One line of the table behind `openclaw reasons`.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
@@ -85,6 +97,17 @@ macro_rules! table {
         impl Reason {
             /// How many there are: the size of a table indexed by `reason as usize`.
             pub const COUNT: usize = ALL.len();
+
+            /// Its line of the table.
+            pub const fn entry(self) -> &'static Entry {
+                match self { $(Self::$reason => &Entry {
+                    reason: Self::$reason,
+                    code: $code,
+                    fault: Blame::$fault,
+                    meaning: $meaning,
+                    advice: $advice,
+                },)* }
+            }
 
             /// The dotted code of the interface.
             pub const fn code(self) -> &'static str {
@@ -151,6 +174,7 @@ mod tests {
         for (index, entry) in ALL.iter().enumerate() {
             assert_eq!(entry.reason as usize, index, "{}", entry.code);
             assert_eq!(Reason::from_code(entry.code), Some(entry.reason));
+            assert_eq!(entry.reason.entry().code, entry.code);
         }
     }
 }

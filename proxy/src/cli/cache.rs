@@ -99,8 +99,7 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Outcome, Cl
                 .into_iter()
                 .filter_map(|(name, value)| Some(format!("{name}={}", encode(&value?))))
                 .collect();
-            let target = format!("/cache/purge?{}", query.join("&"));
-            let reply = context.answer("POST", &target)?;
+            let reply = context.answer("POST", &format!("/cache/purge?{}", query.join("&")))?;
             let json: serde_json::Value = serde_json::from_slice(&reply).unwrap_or_default();
             let count = json.get("purged").and_then(serde_json::Value::as_u64);
             let text = match count.unwrap_or_default() {

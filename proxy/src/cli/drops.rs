@@ -10,6 +10,7 @@ use super::Context;
 use super::error::CliError;
 use super::listing;
 use super::output::{Format, Outcome, print};
+use crate::control::admin::client::Followed;
 use crate::shield::{DropView, Request};
 
 #[derive(Debug, Args)]
@@ -65,10 +66,10 @@ fn follow(context: &Context, limit: Option<u64>, format: Format) -> Result<Outco
         }
     })?;
     match refused {
-        Some(reply) => Err(CliError::Answer {
+        Followed::Refused(reply) => Err(CliError::Answer {
             message: reply.error(),
         }),
-        None => Ok(Outcome::new(String::new(), Value::Null)),
+        Followed::Enough | Followed::Ended => Ok(Outcome::new(String::new(), Value::Null)),
     }
 }
 

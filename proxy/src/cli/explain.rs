@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::Context;
 use super::error::CliError;
+use super::exchange;
 use super::listing;
 use super::output::Outcome;
 use super::request;
@@ -26,6 +27,12 @@ enum What {
     },
     /// A request: the route that takes it, what that does, and why no other takes it; needs no proxy
     Request(request::Arguments),
+    /// A request that was refused, failed or was slow lately: what became of it, where, and what to do about it
+    Id {
+        /// As the answer has it in `X-Request-Id` and the access log in `id`
+        #[arg(value_name = "REQUEST_ID")]
+        id: String,
+    },
 }
 
 pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Outcome, CliError> {
@@ -35,6 +42,7 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Outcome, Cl
             Ok(listing::outcome(answer))
         }
         What::Request(arguments) => request::run(context, &arguments),
+        What::Id { id } => exchange::run(context, &id),
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::Context;
 use super::error::CliError;
 use super::output::{Outcome, error_line, print};
+use crate::control::admin::client::Followed;
 use crate::shield::{EventCounts, Kind, ListEvent, show_seconds};
 
 pub(super) fn run(context: &Context, kind: Kind, is_json: bool) -> Result<Outcome, CliError> {
@@ -20,7 +21,7 @@ pub(super) fn run(context: &Context, kind: Kind, is_json: bool) -> Result<Outcom
         }
         ControlFlow::Continue(())
     })?;
-    if let Some(reply) = refused {
+    if let Followed::Refused(reply) = refused {
         return Err(CliError::Answer {
             message: reply.error(),
         });

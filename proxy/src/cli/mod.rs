@@ -17,9 +17,11 @@ mod blocklist;
 mod cache;
 mod cert;
 mod check;
+mod diff;
 mod doctor;
 mod drops;
 mod error;
+mod exchange;
 mod explain;
 mod fmt;
 mod init;
@@ -29,7 +31,9 @@ mod listwatch;
 mod operator;
 mod output;
 mod reasons;
+mod relayed;
 mod reload;
+mod replay;
 mod request;
 mod route;
 mod run;
@@ -41,6 +45,8 @@ mod standing;
 mod status;
 mod stop;
 mod switch;
+mod tail;
+mod test;
 mod upstream;
 mod version;
 
@@ -67,6 +73,12 @@ enum Verb {
     Run(run::Arguments),
     /// Say whether a configuration is right, and what is wrong with it
     Check(check::Arguments),
+    /// Ask the tests inside a configuration what becomes of requests and packets; needs no proxy
+    Test(test::Arguments),
+    /// Say what is different between two configurations, in terms of what they do
+    Diff(diff::Arguments),
+    /// Say which requests of an access log would have another fate under a configuration
+    Replay(replay::Arguments),
     /// Write a configuration in the one way, with all its comments
     Fmt(fmt::Arguments),
     /// Print the JSON Schema of the configuration, for editors
@@ -74,7 +86,11 @@ enum Verb {
     /// Write a first configuration
     Init(init::Arguments),
     /// Let the running proxy take its configuration anew
-    Reload,
+    Reload(reload::Arguments),
+    /// Keep the configuration that `reload --confirm` has taken
+    Confirm,
+    /// Go back to the configuration that served before
+    Rollback,
     /// Drain the running proxy and end it
     Stop(stop::Arguments),
     /// Show what the running proxy does
@@ -83,7 +99,7 @@ enum Verb {
     Blocklist(blocklist::Arguments),
     /// Let addresses in, whatever the block lists say
     Allowlist(blocklist::Arguments),
-    /// Work the XDP shield
+    /// Control the XDP shield
     Shield(shield::Arguments),
     /// See what the cache holds and saves, and take things out of it
     Cache(cache::Arguments),
@@ -97,6 +113,8 @@ enum Verb {
     Limit(limit::Arguments),
     /// Say what touches something, and why it comes out as it does
     Explain(explain::Arguments),
+    /// See requests as they end, in the running proxy
+    Tail(tail::Arguments),
     /// Say what this program is
     Version,
     /// Explain the codes of refusals
@@ -171,10 +189,15 @@ fn obey(context: &Context, verb: Verb, format: Format) -> Result<Outcome, CliErr
     match verb {
         Verb::Run(arguments) => run::run(context, &arguments),
         Verb::Check(arguments) => check::check(context, &arguments),
+        Verb::Test(arguments) => test::test(context, &arguments),
+        Verb::Diff(arguments) => diff::diff(&arguments),
+        Verb::Replay(arguments) => replay::run(&arguments),
         Verb::Fmt(arguments) => fmt::fmt(context, &arguments),
         Verb::Schema => Ok(schema::schema()),
         Verb::Init(arguments) => init::init(context, &arguments),
-        Verb::Reload => reload::reload(context),
+        Verb::Reload(arguments) => reload::reload(context, &arguments),
+        Verb::Confirm => reload::confirm(context),
+        Verb::Rollback => reload::rollback(context),
         Verb::Stop(arguments) => stop::stop(context, &arguments),
         Verb::Status => status::status(context),
         Verb::Blocklist(arguments) => {
@@ -190,6 +213,7 @@ fn obey(context: &Context, verb: Verb, format: Format) -> Result<Outcome, CliErr
         Verb::Cert(arguments) => cert::run(context, &arguments),
         Verb::Limit(arguments) => limit::run(context, arguments),
         Verb::Explain(arguments) => explain::run(context, arguments),
+        Verb::Tail(arguments) => tail::run(context, &arguments, format),
         Verb::Version => Ok(version::version()),
         Verb::Reasons(arguments) => reasons::reasons(&arguments),
         Verb::Completions(arguments) => Ok(shell::completions(&arguments, Cli::command())),

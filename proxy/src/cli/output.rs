@@ -1,7 +1,9 @@
 //! What a verb gives back, and the two ways to print it.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 
 use clap::ValueEnum;
 use serde_json::Value;
@@ -71,6 +73,24 @@ impl Outcome {
 pub(super) fn print(text: &str) {
     let mut out = io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// A line among others that follow; with a closed pipe it is the last.
+pub(super) fn print_on(text: &str) -> ControlFlow<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(_) => ControlFlow::Break(()),
+    }
+}
+
+/// The text without anything that could steer a terminal: much of it was written by strangers.
+pub(super) fn harmless(text: &str) -> Cow<'_, str> {
+    if text.contains(char::is_control) {
+        text.replace(char::is_control, "\u{fffd}").into()
+    } else {
+        text.into()
+    }
 }
 
 pub(super) fn error_line(text: &str) {

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use openclaw_common::verdict::{Reason as Kernel, Verdict};
-use openclaw_core::reason::{ALL, Blame, Reason};
+use openclaw_core::reason::{ALL, Reason};
 use serde_json::{Value, json};
 
 use super::error::CliError;
@@ -36,12 +36,7 @@ impl Row {
 fn rows() -> Vec<Row> {
     let rows = ALL.iter().map(|entry| Row {
         code: entry.code,
-        who: match entry.fault {
-            Blame::Client => "client",
-            Blame::Operator => "operator",
-            Blame::Origin => "origin",
-            Blame::Policy => "policy",
-        },
+        who: entry.fault.word(),
         meaning: entry.meaning,
         advice: entry.advice,
     });

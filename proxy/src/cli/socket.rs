@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use hyper::body::Bytes;
 use tokio::runtime;
+use tokio::signal::ctrl_c;
 
 use super::Context;
 use super::error::CliError;
-use crate::control::admin::client::{self, CallError, Reply};
+use crate::control::admin::client::{self, CallError, Followed, Reply};
 use crate::control::{Origin, fallback_socket, is_trusted, load};
 
 impl Context {
@@ -58,19 +59,25 @@ impl Context {
         })
     }
 
-    /// Follows lines that the running proxy sends, until it ends or `take` has had enough; a refusal is a reply.
+    /// Follows lines that the running proxy sends, until it ends, `take` has had enough, or ctrl-c is pressed, which is enough.
     pub(super) fn follow(
         &self,
         target: &str,
         mut take: impl FnMut(&[u8]) -> ControlFlow<()>,
-    ) -> Result<Option<Reply>, CliError> {
+    ) -> Result<Followed, CliError> {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|source| CliError::Runtime { source })?;
         let mut first = None;
         for socket in self.sockets()? {
-            match runtime.block_on(client::follow(&socket, target, &mut take)) {
+            let following = async {
+                tokio::select! {
+                    followed = client::follow(&socket, target, &mut take) => followed,
+                    _ = ctrl_c() => Ok(Followed::Enough),
+                }
+            };
+            match runtime.block_on(following) {
                 Err(error @ (CallError::NotRunning { .. } | CallError::Connect { .. })) => {
                     first.get_or_insert(error);
                 }

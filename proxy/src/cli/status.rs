@@ -48,6 +48,7 @@ fn text(status: &Value) -> String {
             ),
         ),
     ];
+    rows.extend(history(status).map(|text| row("reload", text)));
     let refused = status.pointer("/config/last_reload/problems");
     if let Some(problems) = refused.and_then(Value::as_array) {
         let at = word("/config/last_reload/at");
@@ -81,6 +82,20 @@ fn text(status: &Value) -> String {
     }
     rows.push(row("metrics", word("/metrics")));
     table(&rows)
+}
+
+/// What waits for a confirmation, or was gone back from.
+fn history(status: &Value) -> Option<String> {
+    let history = status.pointer("/config/history")?;
+    if let Some(left) = history.pointer("/unconfirmed/seconds_left") {
+        let by = history.pointer("/unconfirmed/by").and_then(Value::as_str);
+        let by = by.unwrap_or_default();
+        return Some(format!(
+            "UNCONFIRMED: the configuration before serves again in {left} s, at {by}"
+        ));
+    }
+    let is_back = history.get("is_rolled_back") == Some(&Value::Bool(true));
+    is_back.then(|| "ROLLED BACK: this is not what the file says".to_owned())
 }
 
 fn listeners(status: &Value) -> impl Iterator<Item = String> {

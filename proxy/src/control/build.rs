@@ -16,6 +16,7 @@ use super::demo;
 use super::discover::{Ask, Discovery};
 use super::endpoints::{Beside, Standings};
 use super::error::Trouble;
+use super::pages::pages;
 use super::sticky::Stickies;
 use crate::cache::{self, Disk, Store};
 use crate::listener::quic;
@@ -36,15 +37,31 @@ pub(super) struct Builder {
     /// By listener, too: forwarded connections of QUIC keep their endpoints.
     ids: HashMap<Arc<str>, Arc<QuicIds>>,
     /// By route.
-    limits: HashMap<Arc<str>, LimitSetup>,
+    limits: Lasting<HashMap<Arc<str>, LimitSetup>>,
     cache: Option<Arc<Store>>,
     /// Of the configuration that was built last.
     disk: Option<CacheDisk>,
     pub(super) discovery: Discovery,
     pub(super) stickies: Stickies,
-    pub(super) standings: Standings,
+    pub(super) standings: Lasting<Standings>,
     /// By upstream.
-    pub(super) queues: HashMap<Arc<str>, Arc<Queue>>,
+    pub(super) queues: Lasting<HashMap<Arc<str>, Arc<Queue>>>,
+}
+
+/// What goes on from snapshot to snapshot: that of the one that serves, and that of the one that was built last, which may never
+/// serve.
+#[derive(Debug, Default)]
+pub(super) struct Lasting<T> {
+    pub(super) serving: T,
+    pub(super) built: Option<T>,
+}
+
+impl<T> Lasting<T> {
+    fn take(&mut self) {
+        if let Some(built) = self.built.take() {
+            self.serving = built;
+        }
+    }
 }
 
 /// All of a snapshot that does not depend on the sockets.
@@ -125,6 +142,7 @@ impl Builder {
                 quic,
                 permits: self.permits(&listener.name),
                 ids: Arc::clone(self.ids.entry(Arc::clone(&listener.name)).or_default()),
+                pages: pages(listener, &mut troubles),
             });
         }
         self.stickies
@@ -156,6 +174,9 @@ impl Builder {
     pub(super) fn taken(&mut self) {
         self.discovery.take();
         self.stickies.keep();
+        self.standings.take();
+        self.queues.take();
+        self.limits.take();
         self.open_disk();
     }
 
@@ -219,10 +240,11 @@ impl Builder {
         store.set_disk(disk);
     }
 
-    /// The table is made for the first limit, and kept for good.
+    /// The table is made for the first limit, and kept as long as there is one.
     fn limits(&mut self, config: &Config) -> Vec<Option<LimitSetup>> {
-        let mut shared = self.limits.values().next().cloned();
-        let mut before = std::mem::take(&mut self.limits);
+        let before = &self.limits.serving;
+        let mut shared = before.values().next().cloned();
+        let mut built = HashMap::new();
         let mut setups = Vec::with_capacity(config.routes.len());
         for route in &config.routes {
             setups.push(route.limit.as_ref().map(|_| {
@@ -231,14 +253,16 @@ impl Builder {
                     began: Instant::now(),
                     salt: Arc::default(),
                 });
-                let setup = before.remove(&route.name).unwrap_or_else(|| LimitSetup {
+                let known = before.get(&route.name).cloned();
+                let setup = known.unwrap_or_else(|| LimitSetup {
                     salt: Arc::new(fastrand::u64(..).into()),
                     ..first.clone()
                 });
-                self.limits.insert(Arc::clone(&route.name), setup.clone());
+                built.insert(Arc::clone(&route.name), setup.clone());
                 setup
             }));
         }
+        self.limits.built = Some(built);
         setups
     }
 
@@ -250,5 +274,52 @@ impl Builder {
         let address = demo::start()?;
         self.demo = Some(address);
         Ok(address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        reason = "a test fails by panicking"
+    )]
+
+    use openclaw_core::config::{NoFiles, Source, load};
+
+    use super::*;
+
+    fn config(upstream: &str, route: &str) -> Config {
+        let text = format!(
+            "[listener.web]\nbind = \"127.0.0.1:0\"\n[upstream.{upstream}]\nendpoints = \"127.0.0.1:1\"\n\
+             [[route]]\nname = \"{route}\"\nlimit = {{ rate = \"1/s\" }}\nto = \"{upstream}\"\n"
+        );
+        let source = Source {
+            name: "test.toml",
+            text: &text,
+            files: &NoFiles,
+            variable: &|_| None,
+        };
+        load(&source).unwrap().config
+    }
+
+    #[test]
+    fn what_was_built_and_never_served_costs_nobody_what_is_known() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.unwrap().block_on(async {
+            let mut builder = Builder::default();
+            let nothing = Beside::default();
+            let serving = config("app", "all");
+            let first = builder.build(&serving, &nothing).await.unwrap();
+            builder.taken();
+            let refused = config("other", "others");
+            builder.build(&refused, &nothing).await.unwrap();
+            let again = builder.build(&serving, &nothing).await.unwrap();
+            assert!(first.upstreams == again.upstreams, "standings");
+            let queues = [&first, &again].map(|built| &built.upstreams[0].queue);
+            assert!(Arc::ptr_eq(queues[0], queues[1]));
+            let salts = [&first, &again].map(|built| &built.limits[0].as_ref().unwrap().salt);
+            assert!(Arc::ptr_eq(salts[0], salts[1]));
+        });
     }
 }

@@ -13,8 +13,13 @@ use super::state::Control;
 use crate::snapshot::ResolvedEndpoint;
 use crate::worker::Command;
 
-/// Upstream and address.
-type Key = (Arc<str>, SocketAddr);
+/// Upstream, label and address.
+type Key = (Arc<str>, Arc<str>, SocketAddr);
+
+fn key_of(upstream: &Arc<str>, endpoint: &ResolvedEndpoint) -> Key {
+    let label = Arc::clone(&endpoint.label);
+    (Arc::clone(upstream), label, endpoint.address)
+}
 
 /// Endpoints whose time runs. Each has one clock, that of the last order.
 #[derive(Debug, Default)]
@@ -28,30 +33,35 @@ impl Control {
         endpoint: ResolvedEndpoint,
         within: Duration,
     ) {
-        let key = (Arc::clone(upstream), endpoint.address);
+        let key = key_of(upstream, &endpoint);
         let control = Rc::clone(self);
-        let of = key.clone();
+        let upstream = Arc::clone(upstream);
         let mut clock = JoinSet::new();
         clock.spawn_local(async move {
             sleep(within).await;
-            control.end(&of, &endpoint);
+            control.end(&upstream, &endpoint);
         });
         self.drains.borrow_mut().0.insert(key, clock);
     }
 
     /// It serves again: nothing is ended.
     pub(super) fn end_nothing(&self, upstream: &Arc<str>, endpoint: &ResolvedEndpoint) {
-        let key = (Arc::clone(upstream), endpoint.address);
-        self.drains.borrow_mut().0.remove(&key);
+        self.drains
+            .borrow_mut()
+            .0
+            .remove(&key_of(upstream, endpoint));
     }
 
-    fn end(&self, (upstream, address): &Key, endpoint: &ResolvedEndpoint) {
+    fn end(&self, upstream: &Arc<str>, endpoint: &ResolvedEndpoint) {
         let snapshot = self.snapshot();
         let upstreams = snapshot.config.upstreams.iter().zip(&snapshot.upstreams);
         let serves = upstreams
             .filter(|(config, _)| config.name == *upstream)
             .flat_map(|(_, setup)| &setup.endpoints)
-            .any(|one| one.address == *address && one.label == endpoint.label && !one.is_draining);
+            .any(|one| {
+                let is_it = one.address == endpoint.address && one.label == endpoint.label;
+                is_it && !one.is_draining
+            });
         // A reload may have brought it back.
         if !serves {
             self.cut(upstream, endpoint);
@@ -60,7 +70,7 @@ impl Control {
         self.drains
             .borrow_mut()
             .0
-            .remove(&(Arc::clone(upstream), *address));
+            .remove(&key_of(upstream, endpoint));
     }
 
     fn cut(&self, upstream: &str, endpoint: &ResolvedEndpoint) {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use openclaw_core::config::{EndpointAddress, Upstream};
 use openclaw_core::overlay::{Discovered, Member, Origin, Overlay, Presence};
@@ -62,12 +63,11 @@ impl Builder {
                         continue;
                     }
                     let key = (Arc::clone(&upstream.name), Arc::clone(&label), address);
-                    let known = self.standings.get(&key).cloned().unwrap_or_default();
+                    let known = self.standings.serving.get(&key);
+                    let known = known.cloned().unwrap_or_default();
                     let standing = standings.entry(key).or_insert(known);
                     let is_draining = change.draining == Some(true);
-                    if !is_draining {
-                        standing.set_cut(false);
-                    }
+                    standing.set_draining(is_draining, Instant::now());
                     // It may have been deleted under its name, and added by itself.
                     let mut others = endpoints.iter().map(|one: &ResolvedEndpoint| one.address);
                     if member.origin == Origin::Runtime && others.any(|other| other == address) {
@@ -76,6 +76,7 @@ impl Builder {
                     endpoints.push(ResolvedEndpoint {
                         address,
                         weight: change.weight.unwrap_or(member.endpoint.weight),
+                        zone: member.endpoint.zone.clone(),
                         label: Arc::clone(&label),
                         origin: member.origin.clone(),
                         is_draining,
@@ -83,7 +84,8 @@ impl Builder {
                     });
                 }
             }
-            let queue = self.queues.remove(&upstream.name).unwrap_or_default();
+            let queue = self.queues.serving.get(&upstream.name);
+            let queue = queue.cloned().unwrap_or_default();
             queues.insert(Arc::clone(&upstream.name), Arc::clone(&queue));
             let pins = self.stickies.pins(upstream, &endpoints);
             resolved.upstreams.push(UpstreamSetup {
@@ -92,8 +94,8 @@ impl Builder {
                 pins,
             });
         }
-        self.standings = standings;
-        self.queues = queues;
+        self.standings.built = Some(standings);
+        self.queues.built = Some(queues);
         resolved
     }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use openclaw_core::config::{self, Files, Loaded, NoFiles, Source};
 
 use super::error::{Refused, Trouble};
+use super::written::{Recorder, Written};
 
 /// Where `/etc` has the file.
 const SYSTEM_FILE: &str = "/etc/openclaw/openclaw.toml";
@@ -86,23 +87,47 @@ impl Origin {
     }
 }
 
+/// A configuration with the text that it was made of.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) loaded: Loaded,
+    pub(super) written: Written,
+}
+
 /// Reads the configuration.
 ///
 /// # Errors
 /// Every mistake in it at once.
 pub fn load(origin: &Origin) -> Result<Loaded, Refused> {
+    read(origin).map(|reading| reading.loaded)
+}
+
+/// The same for who may have to read it once more when the files are different.
+pub(super) fn read(origin: &Origin) -> Result<Reading, Refused> {
     let name = origin.name();
-    match origin {
+    let read;
+    let (text, files): (&str, &dyn Files) = match origin {
         Origin::File(path) => {
-            let text = fs::read_to_string(path).map_err(|source| Trouble::Read {
+            read = fs::read_to_string(path).map_err(|source| Trouble::Read {
                 path: path.clone(),
                 source,
             })?;
-            parse(&name, &text, &Disk)
+            (&read, &Disk)
         }
-        Origin::Embedded => parse(&name, config::DEFAULT, &NoFiles),
-        Origin::Given(text) => parse(&name, text, &NoFiles),
-    }
+        Origin::Embedded => (config::DEFAULT, &NoFiles),
+        Origin::Given(text) => (text, &NoFiles),
+    };
+    let recorder = Recorder::new(files, &name, text);
+    let loaded = parse(&name, text, &recorder)?;
+    let written = recorder.finish();
+    Ok(Reading { loaded, written })
+}
+
+/// Reads one that was kept.
+pub(super) fn parse_written(written: &Written) -> Result<Reading, Refused> {
+    let loaded = parse(&written.name, &written.text, written)?;
+    let written = written.clone();
+    Ok(Reading { loaded, written })
 }
 
 fn parse(name: &str, text: &str, files: &dyn Files) -> Result<Loaded, Refused> {

@@ -45,5 +45,7 @@ fn filter(level: Level) -> EnvFilter {
         Level::Error => "error",
         Level::Warn | Level::Info | Level::Debug | Level::Trace => "warn",
     };
-    EnvFilter::new(format!("{others},openclaw={own},openclaw_core={own}"))
+    EnvFilter::new(format!(
+        "{others},openclaw={own},openclaw_core={own},audit=info"
+    ))
 }

@@ -15,15 +15,18 @@ use tokio::task::LocalSet;
 use self::admin::AdminSocket;
 pub use self::check::{Checked, check, check_text};
 pub use self::error::{ControlError, Refused, Trouble};
+use self::history::History;
 pub use self::load::{Origin, load};
 use self::log::LevelSwitch;
 use self::notify::{State, notify};
 pub use self::process::{fallback_socket, is_trusted};
-pub use self::state::{Control, Options, Taken};
+pub(crate) use self::reload::confirm_within;
+pub use self::state::{Control, Options};
 use crate::shield::{LockError, ProxyLock};
 use crate::telemetry::chain;
 
 pub mod admin;
+mod audit;
 mod banner;
 mod build;
 mod cached;
@@ -34,7 +37,9 @@ mod discover;
 mod drain;
 mod endpoints;
 mod error;
+mod exchanges;
 mod fetch;
+mod history;
 pub mod http;
 mod kept;
 mod limits;
@@ -44,16 +49,19 @@ pub mod log;
 mod metrics;
 mod notify;
 mod orders;
+mod pages;
 mod prepare;
 mod privileges;
 mod probe;
 mod process;
+mod reload;
 mod shield;
 mod slots;
 mod sockets;
 mod state;
 mod sticky;
 mod workers;
+mod written;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,21 +78,28 @@ pub enum Ended {
 /// It cannot start.
 pub fn run(options: Options, level: LevelSwitch) -> Result<Ended, ControlError> {
     process::raise_file_limit();
-    let loaded = load(&options.origin).map_err(ControlError::Refused)?;
-    level.set(loaded.config.log.level);
+    let reading = load::read(&options.origin).map_err(ControlError::Refused)?;
+    level.set(reading.loaded.config.log.level);
     // Before the first thread that would keep what it had.
-    let loaded = privileges::settle(&options, loaded)?;
+    let reading = privileges::settle(&options, reading)?;
+    let (reading, history) = History::begin(reading, options.origin.is_written());
+    let loaded = reading.loaded;
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|source| ControlError::Runtime { source })?;
-    let ended = LocalSet::new().block_on(&runtime, live(options, loaded, level));
+    let ended = LocalSet::new().block_on(&runtime, live(options, loaded, history, level));
     // A name that is being resolved does not hold the end up.
     runtime.shutdown_background();
     ended
 }
 
-async fn live(options: Options, loaded: Loaded, level: LevelSwitch) -> Result<Ended, ControlError> {
+async fn live(
+    options: Options,
+    loaded: Loaded,
+    history: History,
+    level: LevelSwitch,
+) -> Result<Ended, ControlError> {
     let mut signals = Signals::new().map_err(|source| ControlError::Runtime { source })?;
     // The sockets come first: a second process must not get as far as the listeners.
     let admin = &loaded.config.admin;
@@ -92,13 +107,16 @@ async fn live(options: Options, loaded: Loaded, level: LevelSwitch) -> Result<En
     let socket = open_admin(&options, path).await?;
     let _state = lock_state(&loaded.config.server)?;
     let metrics = open_metrics(&options, admin.metrics).await?;
-    let control = Control::start(options, loaded, level).await?;
+    let control = Control::start(options, loaded, history, level).await?;
     if let Some(socket) = &socket {
         *control.admin.borrow_mut() = Some(socket.path.clone());
     }
     if let Some(listener) = metrics {
         control.metrics.set(listener.local_addr().ok());
         tokio::task::spawn_local(metrics::serve(Rc::clone(&control), listener));
+    }
+    for warning in control.history.borrow().save() {
+        tracing::warn!("{warning}");
     }
     shield::attend(&control);
     discover::attend(&control);
@@ -203,7 +221,7 @@ async fn obey(control: &Rc<Control>, signals: &mut Signals) -> Ended {
             _ = signals.hangup.recv() => {
                 let control = Rc::clone(control);
                 // A signal to stop must not wait for a name server.
-                tokio::task::spawn_local(async move { control.reload().await.is_ok() });
+                tokio::task::spawn_local(async move { control.reload(None, None).await.is_ok() });
             }
             _ = signals.terminate.recv() => break control.request_stop(None),
             _ = signals.interrupt.recv() => break control.request_stop(None),

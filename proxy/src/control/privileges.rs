@@ -5,28 +5,28 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::Path;
 
-use openclaw_core::config::{Config, Loaded};
+use openclaw_core::config::Config;
 use rustix::process::geteuid;
 
 use super::error::ControlError;
-use super::load::load;
+use super::load::{Reading, read};
 use super::state::Options;
 use crate::privilege::{self, Account, Privileges};
 use crate::shield;
 
 /// Brings the process down to what serving needs, while it has one thread. Gives back the configuration as the process can read it
 /// from now on: what a reload could not read must not start either.
-pub(super) fn settle(options: &Options, loaded: Loaded) -> Result<Loaded, ControlError> {
-    let config = &loaded.config;
+pub(super) fn settle(options: &Options, reading: Reading) -> Result<Reading, ControlError> {
+    let config = &reading.loaded.config;
     let is_root = geteuid().is_root();
-    let loaded = match &config.server.user {
+    let reading = match &config.server.user {
         Some(user) if is_root => {
             let account = Account::find(user, config.server.group.as_deref())
                 .map_err(|error| ControlError::Privilege(error.into()))?;
             prepare(options, config, &account);
             account.assume().map_err(ControlError::Privilege)?;
             privilege::shed(options.shield).map_err(ControlError::Privilege)?;
-            load(&options.origin).map_err(ControlError::Refused)?
+            read(&options.origin).map_err(ControlError::Refused)?
         }
         user => {
             if is_root && options.shield {
@@ -34,11 +34,11 @@ pub(super) fn settle(options: &Options, loaded: Loaded) -> Result<Loaded, Contro
             }
             privilege::shed(options.shield).map_err(ControlError::Privilege)?;
             warn_of_others(user.as_deref());
-            loaded
+            reading
         }
     };
     tracing::debug!(privileges = %Privileges::current(), "started with least privilege");
-    Ok(loaded)
+    Ok(reading)
 }
 
 fn warn_of_others(user: Option<&str>) {

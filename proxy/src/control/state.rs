@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -17,18 +17,19 @@ use super::discover::Discovery;
 use super::drain::Drains;
 use super::endpoints::Beside;
 use super::error::{ControlError, Refused};
-use super::load::{self, Origin};
+use super::history::History;
+use super::load::Origin;
 use super::log::LevelSwitch;
 use super::notify::{State, notify};
-use super::prepare::{Prepared, kept_until_restart, open_log, prepare, snapshot, worker_count};
+use super::prepare::{Prepared, prepare, snapshot, worker_count};
 use super::probe::Probes;
+use super::reload::Unconfirmed;
 use super::sockets::{Binding, Bound};
 use super::workers::spawn;
-use crate::net::descriptors;
 use crate::shield::Shield;
 use crate::shield::autoban::Autoban;
 use crate::snapshot::Snapshot;
-use crate::telemetry::{AccessWriter, Report, chain};
+use crate::telemetry::{AccessWriter, Report, Sift};
 use crate::tls::CertificateFacts;
 use crate::worker::{Adoption, BoundSocket, Command, WorkerHandle};
 
@@ -56,33 +57,30 @@ pub(super) struct Attempt {
     pub(super) problems: Option<serde_json::Value>,
 }
 
-/// What was taken, for the one who asked.
-#[derive(Clone, Debug)]
-pub struct Taken {
-    pub generation: u64,
-    /// What is probably not meant, though it works.
-    pub warnings: Vec<String>,
-}
-
 /// Everything that lives as long as the process; on the control thread only.
 pub struct Control {
     pub(super) options: Options,
     pub(super) started: SystemTime,
-    level: LevelSwitch,
+    pub(super) level: LevelSwitch,
+    pub(super) history: RefCell<History>,
+    /// What waits for its confirmation.
+    pub(super) unconfirmed: RefCell<Option<Unconfirmed>>,
     pub(super) builder: Mutex<Builder>,
     pub(super) snapshot: RefCell<Arc<Snapshot>>,
     pub(super) certificates: RefCell<Vec<(Arc<str>, CertificateFacts)>>,
-    bound: RefCell<Bound>,
+    pub(super) bound: RefCell<Bound>,
     pub(super) attempt: RefCell<Attempt>,
     workers: RefCell<Vec<WorkerHandle>>,
     pub(super) worker_count: usize,
-    access_log: RefCell<Option<AccessWriter>>,
+    pub(super) access_log: RefCell<Option<AccessWriter>>,
     pub(super) draining: Cell<Option<Duration>>,
     pub(super) discovery: Discovery,
     /// What serves beside the file.
     pub(super) beside: RefCell<Beside>,
     /// Endpoints that drain, each with its clock.
     pub(super) drains: RefCell<Drains>,
+    /// What those who follow exchanges want to see.
+    pub(super) followers: RefCell<Vec<Weak<Sift>>>,
     /// Wakes the main task when a stop is asked for.
     pub(super) stop: Notify,
     pub(super) shield: Shield,
@@ -108,6 +106,7 @@ impl Control {
     pub(super) async fn start(
         options: Options,
         loaded: Loaded,
+        history: History,
         level: LevelSwitch,
     ) -> Result<Rc<Self>, ControlError> {
         let mut builder = Builder::default();
@@ -146,6 +145,8 @@ impl Control {
         Ok(Rc::new(Self {
             options,
             started: now,
+            history: RefCell::new(history),
+            unconfirmed: RefCell::default(),
             level,
             builder: Mutex::new(builder),
             snapshot: RefCell::new(snapshot),
@@ -162,6 +163,7 @@ impl Control {
             discovery,
             beside: RefCell::new(beside),
             drains: RefCell::default(),
+            followers: RefCell::default(),
             stop: Notify::new(),
             shield,
             probes: RefCell::new(probes),
@@ -169,81 +171,6 @@ impl Control {
             admin: RefCell::new(None),
             metrics: Cell::new(None),
         }))
-    }
-
-    /// Takes the configuration as it stands now, or goes on with the old one and says why.
-    ///
-    /// # Errors
-    /// Everything that is wrong with the new one.
-    pub async fn reload(&self) -> Result<Taken, Refused> {
-        // One at a time: the builder is held for all of it.
-        let mut builder = self.builder.lock().await;
-        notify(State::Reloading);
-        let outcome = self.replace(&mut builder).await;
-        notify(State::Ready);
-        *self.attempt.borrow_mut() = Attempt {
-            at: SystemTime::now(),
-            problems: outcome.as_ref().err().map(Refused::json),
-        };
-        match &outcome {
-            Ok(taken) => {
-                tracing::info!(generation = taken.generation, "configuration reloaded");
-                for warning in &taken.warnings {
-                    tracing::warn!("{warning}");
-                }
-            }
-            Err(refused) => {
-                builder.discovery.forget();
-                tracing::error!("configuration refused, the old one serves on\n{refused}");
-                self.reopen_log();
-            }
-        }
-        outcome
-    }
-
-    async fn replace(&self, builder: &mut Builder) -> Result<Taken, Refused> {
-        let loaded = load::load(&self.options.origin)?;
-        let state_dir = self.snapshot().config.server.state_dir.clone();
-        let before = self.beside.borrow().clone();
-        let (beside, doubts) = before.after_reload(&state_dir, &loaded.config);
-        let Prepared {
-            mut config,
-            built,
-            output,
-            mut warnings,
-            places,
-        } = prepare(&self.options, loaded, builder, &beside).await?;
-        let old = Arc::clone(&self.snapshot.borrow());
-        warnings.extend(doubts);
-        warnings.extend(kept_until_restart(&old.config, &config, self.worker_count));
-        let bound = self.bound.borrow().clone();
-        let Binding { bound, sockets } = bound
-            .extend(&mut config, self.worker_count, &builder.quic)
-            .map_err(|troubles| Refused::placed(troubles, &places))?;
-        // Nothing can fail from here on.
-        builder.taken();
-        self.level.set(config.log.level);
-        descriptors::share_among(config.listeners.len());
-        let generation = old.generation + 1;
-        self.certificates
-            .borrow_mut()
-            .clone_from(&built.certificates);
-        let snapshot = snapshot(generation, config, built);
-        if let Some(log) = &*self.access_log.borrow() {
-            log.switch(output);
-        }
-        if let Some(autoban) = &*self.autoban.borrow() {
-            autoban.follow(&snapshot.config.autoban);
-        }
-        *self.bound.borrow_mut() = bound;
-        self.beside.borrow_mut().overlay = beside.overlay;
-        *self.snapshot.borrow_mut() = Arc::clone(&snapshot);
-        warnings.extend(self.hand_over(&snapshot, sockets).await);
-        warnings.extend(super::shield::follow(self, snapshot).await);
-        Ok(Taken {
-            generation,
-            warnings,
-        })
     }
 
     /// Gives a snapshot to every worker and waits until they serve from it; tells who does not.
@@ -273,19 +200,6 @@ impl Control {
             }
         }
         late
-    }
-
-    /// The file may have been rotated, whatever is wrong with the configuration.
-    fn reopen_log(&self) {
-        let snapshot = self.snapshot();
-        match open_log(&snapshot.config.log.access.to) {
-            Ok(output) => {
-                if let Some(log) = &*self.access_log.borrow() {
-                    log.switch(output);
-                }
-            }
-            Err(trouble) => tracing::error!("{}", chain(&trouble)),
-        }
     }
 
     /// Asks the main task to drain; `None`: within the configured grace.

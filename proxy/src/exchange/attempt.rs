@@ -11,10 +11,10 @@ use super::context::Local;
 use super::error::Error;
 use super::forward::{Forward, Passage};
 use super::prepare::Outbound;
+use super::stream_tunnel::Tunnel;
 use super::streamed::Streamed;
 use super::watch::{Limits, Watch};
 use super::wire::Wire;
-use crate::net::descriptors;
 use crate::time::Deadline;
 use crate::upstream::{ConnectError, Connection, Endpoint, Lease, Room, Upstream};
 
@@ -74,6 +74,7 @@ impl Attempt<'_> {
 
     async fn run_h2<W: Wire>(self, wire: &mut W, passage: &mut Passage) -> Result<(), Failure> {
         let lease = self.lease().await.map_err(Failure::of_new)?;
+        let tunnel = self.tunnel(&lease).await.map_err(Failure::of_new)?;
         // A connection that is not trusted any more is as good as a new one: the try counts.
         let reused = lease.reused && self.may_reuse;
         let watch = Watch::new(self.deadline, self.limits, self.endpoint.busy());
@@ -81,7 +82,7 @@ impl Attempt<'_> {
             wire,
             self.local,
             lease,
-            (self.outbound, self.edits),
+            (self.outbound, self.edits, tunnel),
             watch,
             passage,
         ) {
@@ -109,6 +110,22 @@ impl Attempt<'_> {
         }
     }
 
+    /// Whether the stream is to become a tunnel: the client asks for one, and the endpoint knows how. A client of HTTP/1
+    /// whose wish cannot be granted is answered as if it had none (RFC 9110 §7.8).
+    async fn tunnel(&self, lease: &Lease) -> Result<Option<Tunnel>, Error> {
+        if !self.outbound.asked.upgrade {
+            return Ok(None);
+        }
+        let within = self.upstream.config.connect_timeout;
+        let known = self.deadline.within(within, |cx| lease.poll_tunnels(cx));
+        match known.await {
+            None => Err(Error::Connect(io::ErrorKind::TimedOut)),
+            Some(false) if self.outbound.asked.websocket.is_some() => Err(Error::Protocol),
+            Some(false) => Ok(None),
+            Some(true) => Ok(Tunnel::new(self.outbound)),
+        }
+    }
+
     /// A new connection within `connect_timeout`.
     async fn connect(&self) -> Result<Connection, Error> {
         let endpoint = self.endpoint;
@@ -119,19 +136,22 @@ impl Attempt<'_> {
                 connecting.as_mut().poll(cx)
             })
             .await
-            .unwrap_or_else(|| Err(ConnectError::Connect(io::ErrorKind::TimedOut.into())));
-        // An endpoint that nobody asked is neither unhealthy nor passed over.
-        let is_asked = !matches!(&result, Err(ConnectError::Connect(error)) if descriptors::are_exhausted(error));
-        if is_asked {
+            .unwrap_or_else(|| Err(ConnectError::timed_out()));
+        let was_asked = result
+            .as_ref()
+            .err()
+            .is_none_or(ConnectError::is_of_endpoint);
+        if was_asked {
             let slot = endpoint.slot.get();
             self.local.recorder.upstream_connect(slot, result.is_ok());
         }
         result.map_err(|error| {
-            if is_asked {
+            if was_asked {
                 endpoint.failed(Instant::now());
             }
             match error {
                 ConnectError::Connect(error) => Error::Connect(error.kind()),
+                ConnectError::Exhausted(_) => Error::Exhausted,
                 ConnectError::Tls { fault, .. } => Error::Tls(fault),
             }
         })

@@ -13,7 +13,8 @@ use super::error::Error;
 use super::forward::Passage;
 use super::head::{self, MAX_INTERIM};
 use super::prepare::Outbound;
-use super::wire::Wire;
+use super::wire::{Wire, WireError};
+use crate::net::pipes::Bulk;
 use crate::upstream::Connection;
 
 /// The largest response head, well within the read buffer.
@@ -35,6 +36,8 @@ pub(super) struct Download<'a> {
     payload: std::ops::Range<usize>,
     /// Where undecoded bytes begin.
     raw: usize,
+    /// A long body on its way between two bare sockets.
+    bulk: Bulk,
     interim: u32,
     keep_alive: bool,
     tunnel: bool,
@@ -62,6 +65,7 @@ impl<'a> Download<'a> {
             buffer: Vec::new(),
             payload: 0..0,
             raw: 0,
+            bulk: Bulk::default(),
             interim: 0,
             keep_alive: false,
             tunnel: false,
@@ -120,7 +124,18 @@ impl<'a> Download<'a> {
                     self.payload.start += sent;
                     passage.bytes_out += sent as u64;
                 }
-                State::Body(_) => ready!(self.poll_decode(cx, connection, wire))?,
+                State::Body(_) if self.bulk.is_holding() => {
+                    let Poll::Ready(sent) = self.poll_drain(cx, wire)? else {
+                        self.client_is_slow = true;
+                        return Poll::Pending;
+                    };
+                    passage.bytes_out += sent as u64;
+                }
+                State::Body(_) => {
+                    if !ready!(self.poll_pipe(cx, connection, wire))? {
+                        ready!(self.poll_decode(cx, connection, wire))?;
+                    }
+                }
                 State::Flush => {
                     if wire.poll_flush(cx).map_err(Error::Wire)?.is_pending() {
                         self.client_is_slow = true;
@@ -146,6 +161,9 @@ impl<'a> Download<'a> {
             let tunnel = response.body == ResponseBody::Tunnel;
             check_switch(tunnel, response.fields, self.protocols)?;
             let interim = response.status < 200 && !tunnel;
+            if wire.declines(response.status) {
+                return Err(Error::Declined(response.status));
+            }
             // 426 has to say what to upgrade to (RFC 9110 §15.5.22).
             let upgrade = tunnel || (response.status == 426 && self.knows_upgrade);
             self.raw += length;
@@ -213,6 +231,59 @@ impl<'a> Download<'a> {
         }
     }
 
+    /// Takes what has arrived of a long body into a pipe; false where it has to come by the buffer.
+    fn poll_pipe<W: Wire>(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &Connection,
+        wire: &W,
+    ) -> Poll<Result<bool, Error>> {
+        let State::Body(decoder) = &mut self.state else {
+            return Poll::Ready(Ok(false));
+        };
+        let is_drained = self.raw == self.buffer.len();
+        let Some(left) = decoder
+            .bare_left()
+            .filter(|left| self.bulk.is_on() && is_drained && *left > 0)
+        else {
+            return Poll::Ready(Ok(false));
+        };
+        let Some(from) = connection
+            .stream
+            .bare_socket()
+            .filter(|_| wire.bare_socket().is_some())
+        else {
+            return Poll::Ready(Ok(false));
+        };
+        let most = usize::try_from(left).unwrap_or(usize::MAX);
+        match self.bulk.poll_fill(cx, &self.local.pipes, from, most) {
+            Poll::Ready(Ok(None)) => Poll::Ready(Ok(false)),
+            Poll::Ready(Ok(Some(0)) | Err(_)) => Poll::Ready(Err(Error::Truncated)),
+            Poll::Ready(Ok(Some(count))) => {
+                decoder.skip(count as u64);
+                Poll::Ready(Ok(true))
+            }
+            Poll::Pending => {
+                self.bulk.let_go(&self.local.pipes);
+                self.give_back();
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Nothing is queued before what is in the pipe, and nothing is until it has left.
+    fn poll_drain<W: Wire>(
+        &mut self,
+        cx: &mut Context<'_>,
+        wire: &W,
+    ) -> Poll<Result<usize, Error>> {
+        let gone = Error::Wire(WireError::Gone);
+        let Some(into) = wire.bare_socket() else {
+            return Poll::Ready(Err(gone));
+        };
+        self.bulk.poll_drain(cx, into).map_err(|_error| gone)
+    }
+
     fn finish<W: Wire>(&mut self, wire: &mut W) {
         let State::Body(decoder) = &self.state else {
             return;
@@ -235,6 +306,13 @@ impl<'a> Download<'a> {
         self.state = State::Flush;
     }
 
+    fn give_back(&mut self) {
+        let buffer = std::mem::take(&mut self.buffer);
+        self.local.buffers.give_back(buffer);
+        self.payload = 0..0;
+        self.raw = 0;
+    }
+
     /// Reads once; the buffer is only held while there is something in it.
     fn poll_fill(
         &mut self,
@@ -250,12 +328,13 @@ impl<'a> Download<'a> {
         }
         let read = connection.stream.poll_read_vec(cx, &mut self.buffer);
         if read.is_pending() && self.buffer.is_empty() {
-            self.local
-                .buffers
-                .give_back(std::mem::take(&mut self.buffer));
+            self.give_back();
         }
         read.map(|read| match read {
-            Ok(count) => Ok(count),
+            Ok(count) => {
+                self.bulk.note(count);
+                Ok(count)
+            }
             // A reset before any byte is a stale connection; later it cuts the response.
             Err(_) if self.has_begun() => Err(Error::Truncated),
             Err(_) if !self.buffer.is_empty() => Err(Error::HeadCut),
@@ -275,8 +354,7 @@ fn check_switch(tunnel: bool, fields: &[Field<'_>], offered: &[u8]) -> Result<()
 
 impl Drop for Download<'_> {
     fn drop(&mut self) {
-        self.local
-            .buffers
-            .give_back(std::mem::take(&mut self.buffer));
+        self.give_back();
+        self.bulk.let_go(&self.local.pipes);
     }
 }

@@ -38,7 +38,7 @@ pub(super) enum Error {
     NoRoute,
     /// The client wants only what is stored, and that is nothing.
     NotStored,
-    /// The upstream speaks a protocol that this proxy cannot carry the request over.
+    /// The endpoint's HTTP/2 cannot carry the request.
     Protocol,
     /// The upstream has no endpoint to offer.
     NoEndpoint,
@@ -46,6 +46,8 @@ pub(super) enum Error {
     Saturated,
     /// No connection to an endpoint; nothing was sent. `TimedOut` is ours as well as the kernel's.
     Connect(io::ErrorKind),
+    /// The proxy has no file descriptor left for one: the endpoint was not asked.
+    Exhausted,
     /// The endpoint and the proxy did not come to TLS.
     Tls(TlsFault),
     /// The endpoint closed before the first byte of a response.
@@ -64,6 +66,8 @@ pub(super) enum Error {
     Drained,
     /// The endpoint's response breaks HTTP.
     BadResponse(Fault),
+    /// The endpoint answered that it cannot serve, and another one is asked in its place.
+    Declined(u16),
     /// The endpoint was silent for `response_timeout`.
     UpstreamTimeout,
     /// The exchange took longer than the `timeout` of the route.
@@ -82,130 +86,79 @@ pub(super) enum Error {
     Ended,
 }
 
-const LATE_HEAD: Fault = Fault {
-    reason: Reason::Timeout,
-    status: 408,
-    detail: "the head was not complete within header_timeout",
-};
-
-const ENDED: Fault = Fault {
-    reason: Reason::Shutdown,
-    status: 503,
-    detail: "the proxy ended before the exchange was over",
-};
-
-const DRAINED: Fault = Fault {
-    reason: Reason::UpstreamDrained,
-    status: 503,
-    detail: "the endpoint was drained, and the exchange took longer than the time for that",
-};
-
-const MISDIRECTED: Fault = Fault {
-    reason: Reason::RouteMisdirected,
-    status: 421,
-    detail: "the connection was opened for another certificate than the one of this host",
-};
-
-const TOO_EARLY: Fault = Fault {
-    reason: Reason::TooEarly,
-    status: 425,
-    detail: "early data may have been recorded and sent again",
-};
-
-const NOT_STORED: Fault = Fault {
-    reason: Reason::NotStored,
-    status: 504,
-    detail: "only-if-cached, and nothing is stored that may be used",
-};
-
-const ROUTE_TIMEOUT: Fault = Fault {
-    reason: Reason::UpstreamTimeout,
-    status: 504,
-    detail: "the exchange took longer than the timeout of the route",
-};
-
 impl Error {
     /// Status, code and detail for the client and the log.
     pub(super) fn fault(self) -> Fault {
-        let fault = |status, reason, detail| Fault {
+        let (status, reason) = match self {
+            Self::BadResponse(fault) | Self::Wire(WireError::Fault(fault)) => return fault,
+            Self::Unspeakable => (400, Reason::Malformed),
+            Self::NoRoute => (404, Reason::RouteNone),
+            Self::LateHead | Self::ClientTimeout => (408, Reason::Timeout),
+            Self::BodyTooLarge => (413, Reason::BodyTooLarge),
+            Self::Misdirected => (421, Reason::RouteMisdirected),
+            Self::TooEarly => (425, Reason::TooEarly),
+            Self::Filtered(Refusal::Rate) => (429, Reason::LimitRate),
+            Self::TurnedAway(reason) => (499, reason),
+            Self::Wire(WireError::Gone) => (499, Reason::ClientAborted),
+            Self::Protocol => (501, Reason::UpstreamProtocol),
+            Self::Connect(_) | Self::Exhausted => (502, Reason::UpstreamConnect),
+            Self::Tls(_) => (502, Reason::UpstreamTls),
+            Self::Closed | Self::HeadCut | Self::Unprocessed | Self::Reset | Self::Truncated => {
+                (502, Reason::UpstreamReset)
+            }
+            Self::NoEndpoint => (503, Reason::UpstreamUnhealthy),
+            Self::Declined(status) => (status, Reason::UpstreamUnhealthy),
+            Self::Saturated => (503, Reason::UpstreamSaturated),
+            Self::Drained => (503, Reason::UpstreamDrained),
+            Self::Ended => (503, Reason::Shutdown),
+            Self::NotStored => (504, Reason::NotStored),
+            Self::UpstreamTimeout | Self::RouteTimeout => (504, Reason::UpstreamTimeout),
+        };
+        Fault {
             reason,
             status,
-            detail,
-        };
-        match self {
-            Self::Misdirected => MISDIRECTED,
-            Self::TooEarly => TOO_EARLY,
-            Self::LateHead => LATE_HEAD,
-            Self::NotStored => NOT_STORED,
-            Self::NoRoute => fault(404, Reason::RouteNone, "no route matches"),
-            Self::Protocol => fault(
-                501,
-                Reason::UpstreamProtocol,
-                "a WebSocket for endpoints that speak HTTP/2",
-            ),
-            Self::NoEndpoint => fault(
-                503,
-                Reason::UpstreamUnhealthy,
-                "the upstream has no endpoint",
-            ),
-            Self::Saturated => fault(
-                503,
-                Reason::UpstreamSaturated,
-                "all endpoints have as many requests as max_connections allows",
-            ),
-            Self::Connect(kind) => fault(502, Reason::UpstreamConnect, connect_detail(kind)),
-            Self::Tls(tls) => fault(502, Reason::UpstreamTls, tls.detail()),
-            Self::Closed | Self::HeadCut | Self::Unprocessed | Self::Reset | Self::Truncated => {
-                fault(502, Reason::UpstreamReset, self.broken_off())
-            }
-            Self::Drained => DRAINED,
-            Self::Unspeakable => {
-                Fault::malformed("a host, target or field that HTTP/2 cannot express")
-            }
-            Self::BadResponse(fault) | Self::Wire(WireError::Fault(fault)) => fault,
-            Self::UpstreamTimeout => fault(
-                504,
-                Reason::UpstreamTimeout,
-                "the endpoint did not answer in time",
-            ),
-            Self::RouteTimeout => ROUTE_TIMEOUT,
-            Self::TurnedAway(reason) => fault(
-                499,
-                reason,
-                "the connection was closed when its peer was turned away",
-            ),
-            Self::Filtered(Refusal::Rate) => fault(
-                429,
-                Reason::LimitRate,
-                "more requests than the limit of the route allows",
-            ),
-            Self::ClientTimeout => fault(
-                408,
-                Reason::Timeout,
-                "the client was silent for too long, or too slow",
-            ),
-            Self::BodyTooLarge => fault(
-                413,
-                Reason::BodyTooLarge,
-                "the body is larger than max_body",
-            ),
-            Self::Ended => ENDED,
-            Self::Wire(WireError::Gone) => {
-                fault(499, Reason::ClientAborted, "the client went away")
-            }
+            detail: self.detail(),
         }
     }
 
-    /// What the endpoint did instead of answering to the end.
-    fn broken_off(self) -> &'static str {
-        if self == Self::Unprocessed {
-            "the endpoint refused the request without looking at it"
-        } else if self == Self::Reset {
-            "the endpoint reset the stream before it answered"
-        } else if matches!(self, Self::Truncated | Self::HeadCut) {
-            "the endpoint closed inside its response"
-        } else {
-            "the endpoint closed before it answered"
+    /// What went wrong, for the log alone.
+    fn detail(self) -> &'static str {
+        match self {
+            Self::BadResponse(fault) | Self::Wire(WireError::Fault(fault)) => fault.detail,
+            Self::Misdirected => {
+                "the connection was opened for another certificate than the one of this host"
+            }
+            Self::LateHead => "the head was not complete within header_timeout",
+            Self::TooEarly => "early data may have been recorded and sent again",
+            Self::NoRoute => "no route matches",
+            Self::NotStored => "only-if-cached, and nothing is stored that may be used",
+            Self::Protocol => {
+                "a WebSocket, and the endpoint's HTTP/2 has no extended CONNECT (RFC 8441 §3)"
+            }
+            Self::NoEndpoint => "the upstream has no endpoint",
+            Self::Saturated => "all endpoints have as many requests as max_connections allows",
+            Self::Connect(kind) => connect_detail(kind),
+            Self::Exhausted => EXHAUSTED,
+            Self::Tls(tls) => tls.detail(),
+            Self::Closed => "the endpoint closed before it answered",
+            Self::HeadCut | Self::Truncated => "the endpoint closed inside its response",
+            Self::Unprocessed => "the endpoint refused the request without looking at it",
+            Self::Reset => "the endpoint reset the stream before it answered",
+            Self::Unspeakable => "a host, target or field that HTTP/2 cannot express",
+            Self::Drained => {
+                "the endpoint was drained, and the exchange took longer than the time for that"
+            }
+            Self::Declined(_) => {
+                "the endpoint answered that it cannot serve, and no other one is left"
+            }
+            Self::UpstreamTimeout => "the endpoint did not answer in time",
+            Self::RouteTimeout => "the exchange took longer than the timeout of the route",
+            Self::ClientTimeout => "the client was silent for too long, or too slow",
+            Self::TurnedAway(_) => "the connection was closed when its peer was turned away",
+            Self::Filtered(Refusal::Rate) => "more requests than the limit of the route allows",
+            Self::BodyTooLarge => "the body is larger than max_body",
+            Self::Wire(WireError::Gone) => "the client went away",
+            Self::Ended => "the proxy ended before the exchange was over",
         }
     }
 
@@ -220,6 +173,7 @@ impl Error {
             | Self::Reset
             | Self::Truncated
             | Self::BadResponse(_)
+            | Self::Declined(_)
             | Self::UpstreamTimeout
             | Self::RouteTimeout => true,
             Self::Misdirected
@@ -230,6 +184,7 @@ impl Error {
             | Self::Protocol
             | Self::Unspeakable
             | Self::NoEndpoint
+            | Self::Exhausted
             | Self::Drained
             | Self::Saturated
             | Self::ClientTimeout
@@ -249,6 +204,7 @@ impl Error {
                 Some(RetryOn::Reset)
             }
             Self::BadResponse(_) => Some(RetryOn::BadResponse),
+            Self::Declined(status) => Some(RetryOn::Status(status)),
             Self::UpstreamTimeout => Some(RetryOn::Timeout),
             Self::Truncated
             | Self::RouteTimeout
@@ -260,6 +216,7 @@ impl Error {
             | Self::NotStored
             | Self::Protocol
             | Self::NoEndpoint
+            | Self::Exhausted
             | Self::Saturated
             | Self::ClientTimeout
             | Self::TurnedAway(_)
@@ -275,6 +232,9 @@ impl Error {
         matches!(self, Self::Connect(_) | Self::Tls(_) | Self::Unprocessed)
     }
 }
+
+/// Why an endpoint was not even asked for a connection, for the log.
+pub const EXHAUSTED: &str = "no file descriptor is left for a connection to the endpoint";
 
 /// Why there is no connection to an endpoint, for the log.
 #[expect(
@@ -292,6 +252,6 @@ pub fn connect_detail(kind: io::ErrorKind) -> &'static str {
         io::ErrorKind::PermissionDenied => {
             "this host's own rules forbid a connection to the endpoint"
         }
-        _ => "the connection to the endpoint failed, for example for want of file descriptors",
+        _ => "the connection to the endpoint failed",
     }
 }

@@ -1,12 +1,13 @@
 //! A wire that remembers the beginning of a request's body, so that another endpoint can be given the whole of it.
 
 use std::task::{Context, Poll};
+use std::time::Instant;
 
-use openclaw_core::caching::Status;
-use openclaw_core::message::{Field, Response, ResponseHead};
-use openclaw_core::reason::Reason;
+use openclaw_core::config::RetryOn;
+use openclaw_core::message::ResponseHead;
 
-use super::wire::{BodyPart, Wire, WireError};
+use super::wire::{BodyPart, Wire, WireError, handed_on};
+use crate::upstream::Upstream;
 
 /// A longer body is sent once.
 const MAX_KEPT: usize = 64 * 1024;
@@ -21,6 +22,8 @@ pub(super) struct Kept<'a, W> {
     keeps: bool,
     /// More has been taken than is kept.
     is_lost: bool,
+    /// Who has another endpoint to ask after the try at hand, where an answer may be a reason for that.
+    pub(super) second: Option<&'a Upstream>,
 }
 
 impl<'a, W: Wire> Kept<'a, W> {
@@ -31,6 +34,7 @@ impl<'a, W: Wire> Kept<'a, W> {
             taken: 0,
             keeps,
             is_lost: false,
+            second: None,
         }
     }
 
@@ -58,16 +62,14 @@ impl<'a, W: Wire> Kept<'a, W> {
 }
 
 impl<W: Wire> Wire for Kept<'_, W> {
+    handed_on!(poll_gone trailers inform consider poll_send bare_socket finish poll_flush abort can_respond);
+
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyPart, WireError>> {
         if self.again().is_empty() {
             self.wire.poll_body(cx)
         } else {
             Poll::Ready(Ok(BodyPart::Data))
         }
-    }
-
-    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.wire.poll_gone(cx)
     }
 
     fn body(&self) -> &[u8] {
@@ -94,45 +96,18 @@ impl<W: Wire> Wire for Kept<'_, W> {
         self.wire.consume(count);
     }
 
-    fn trailers(&self) -> &[u8] {
-        self.wire.trailers()
-    }
-
-    fn inform(&mut self, head: &ResponseHead<'_>) {
-        self.wire.inform(head);
-    }
-
-    fn consider(&mut self, response: &Response<'_>) -> Option<Status> {
-        self.wire.consider(response)
+    fn declines(&mut self, status: u16) -> bool {
+        let wanted = RetryOn::Status(status);
+        let upstream = self.second.filter(|upstream| {
+            let is_wanted = upstream.config.retry_on.contains(&wanted);
+            is_wanted && self.is_whole() && self.wire.can_respond()
+        });
+        upstream.is_some_and(|upstream| upstream.may_retry(Instant::now()))
     }
 
     fn respond(&mut self, head: &ResponseHead<'_>) {
         // Nobody else is asked any more.
         self.forget();
         self.wire.respond(head);
-    }
-
-    fn poll_send(
-        &mut self,
-        cx: &mut Context<'_>,
-        payload: &[u8],
-    ) -> Poll<Result<usize, WireError>> {
-        self.wire.poll_send(cx, payload)
-    }
-
-    fn finish(&mut self, trailers: &[Field<'_>]) {
-        self.wire.finish(trailers);
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WireError>> {
-        self.wire.poll_flush(cx)
-    }
-
-    fn abort(&mut self, reason: Reason) {
-        self.wire.abort(reason);
-    }
-
-    fn can_respond(&self) -> bool {
-        self.wire.can_respond()
     }
 }

@@ -1,4 +1,4 @@
-//! What the access log says of a request before anything is done with it.
+//! What the access log says of a request: before anything is done with it, or, where nobody wanted to know before, at its end.
 
 use std::net::IpAddr;
 
@@ -6,7 +6,10 @@ use openclaw_core::config::Route;
 use openclaw_core::message::{Kind, Request, Version};
 use openclaw_core::trace::RequestId;
 
+use super::Story;
 use super::context::Downstream;
+use super::prepare::{Plan, Prepared};
+use super::stream_head::split;
 use crate::telemetry::LogFields;
 
 /// The name of a version, for logs.
@@ -42,4 +45,65 @@ pub(super) fn log_fields(
         referer: request.known(Kind::Referer).map(text).unwrap_or_default(),
         ..LogFields::default()
     })
+}
+
+/// Adds how it ended.
+pub(super) fn complete(fields: &mut LogFields, prepared: &Prepared, story: &Story) {
+    if let Some(endpoint) = &story.endpoint {
+        endpoint.label.as_ref().clone_into(&mut fields.endpoint);
+    }
+    if let Plan::Forward(outbound) = &prepared.plan
+        && let Some(upstream) = prepared.serving.upstreams.get(outbound.upstream)
+    {
+        let name = upstream.config.name.as_ref();
+        name.clone_into(&mut fields.upstream);
+    }
+    fields.detail = story.detail;
+}
+
+/// The same as [`log_fields`] and [`complete`] for a request of which nothing was kept while it went well: from the head that the
+/// endpoint got.
+pub(super) fn late_fields(
+    downstream: &Downstream,
+    prepared: &Prepared,
+    story: &Story,
+) -> LogFields {
+    let config = &prepared.serving.snapshot.config;
+    let route = prepared.route.and_then(|index| config.routes.get(index));
+    let head: &[u8] = match &prepared.plan {
+        Plan::Forward(outbound) => &outbound.head,
+        Plan::Stored(_, Some(refresh)) => &refresh.outbound.head,
+        Plan::Stored(_, None) | Plan::Answer(_) | Plan::Options | Plan::Refuse(_) => &[],
+    };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let mut fields = LogFields {
+        id: prepared.id.as_str().to_owned(),
+        listener: downstream.listener.name.to_string(),
+        route: route
+            .map(|route| route.name.to_string())
+            .unwrap_or_default(),
+        client: prepared.client.to_string(),
+        method: prepared.method.name().to_owned(),
+        protocol: protocol(prepared.version),
+        tls: downstream.tls.as_ref().map_or("", |tls| tls.version),
+        is_as_sent: !head.is_empty(),
+        ..LogFields::default()
+    };
+    let (start, lines) = head.split_at(memchr::memchr(b'\n', head).unwrap_or_default());
+    let mut start = start.trim_ascii_end().split(|byte| *byte == b' ');
+    if let Some((method, target)) = start.next().zip(start.next()) {
+        fields.method = text(method);
+        fields.path = text(target);
+    }
+    let field = |kind| {
+        let mut fields = split(lines).filter(|(name, _)| Kind::of(name) == kind);
+        fields
+            .next()
+            .map_or_else(String::new, |(_, value)| text(value))
+    };
+    fields.host = field(Kind::Host);
+    fields.user_agent = field(Kind::UserAgent);
+    fields.referer = field(Kind::Referer);
+    complete(&mut fields, prepared, story);
+    fields
 }

@@ -20,7 +20,7 @@ use super::prepare::Outbound;
 use super::serving::Serving;
 use super::tries::Tries;
 use super::watch::Limits;
-use super::wire::{BodyPart, Wire, WireError};
+use super::wire::{BodyPart, Wire, WireError, handed_on};
 use super::{Edits, Story};
 use crate::telemetry::Mirrored;
 use crate::time::Deadline;
@@ -135,6 +135,7 @@ fn copied(outbound: &Outbound, upstream: usize, ends: Option<Ends>) -> Outbound 
         key: outbound.key,
         came: None,
         caching: None,
+        coding: None,
     }
 }
 
@@ -172,6 +173,7 @@ async fn send(local: &Local, copy: Copied) {
         alt_svc: None,
         cookie: None,
         own: None,
+        compress: None,
     };
     let mut shadow = Shadow::new(copy.body);
     let mut story = Story::default();
@@ -195,18 +197,12 @@ struct Tee<'a, W> {
 }
 
 impl<W: Wire> Wire for Tee<'_, W> {
+    handed_on!(poll_gone body trailers inform consider respond poll_send bare_socket finish poll_flush abort can_respond);
+
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyPart, WireError>> {
         let polled = self.wire.poll_body(cx);
         self.is_whole |= matches!(polled, Poll::Ready(Ok(BodyPart::End)));
         polled
-    }
-
-    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.wire.poll_gone(cx)
-    }
-
-    fn body(&self) -> &[u8] {
-        self.wire.body()
     }
 
     fn consume(&mut self, count: usize) {
@@ -219,46 +215,6 @@ impl<W: Wire> Wire for Tee<'_, W> {
             }
         }
         self.wire.consume(count);
-    }
-
-    fn trailers(&self) -> &[u8] {
-        self.wire.trailers()
-    }
-
-    fn inform(&mut self, head: &ResponseHead<'_>) {
-        self.wire.inform(head);
-    }
-
-    fn consider(&mut self, response: &Response<'_>) -> Option<Status> {
-        self.wire.consider(response)
-    }
-
-    fn respond(&mut self, head: &ResponseHead<'_>) {
-        self.wire.respond(head);
-    }
-
-    fn poll_send(
-        &mut self,
-        cx: &mut Context<'_>,
-        payload: &[u8],
-    ) -> Poll<Result<usize, WireError>> {
-        self.wire.poll_send(cx, payload)
-    }
-
-    fn finish(&mut self, trailers: &[Field<'_>]) {
-        self.wire.finish(trailers);
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WireError>> {
-        self.wire.poll_flush(cx)
-    }
-
-    fn abort(&mut self, reason: Reason) {
-        self.wire.abort(reason);
-    }
-
-    fn can_respond(&self) -> bool {
-        self.wire.can_respond()
     }
 }
 

@@ -3,6 +3,7 @@
 mod answer;
 mod attempt;
 mod caching;
+mod coded;
 pub mod connections;
 pub mod context;
 mod download;
@@ -14,27 +15,27 @@ mod log;
 pub mod mirror;
 mod prepare;
 mod queued;
-mod seen;
 pub mod serving;
 mod stream_head;
+mod stream_tunnel;
 mod streamed;
-pub mod target;
 mod tries;
 mod watch;
 pub mod wire;
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use openclaw_core::balance::Pin;
+use openclaw_core::coding;
 use openclaw_core::config::{HeaderEdit, Route, Sticky};
 use openclaw_core::message::{Fault, Method};
 use openclaw_core::reason::Reason;
 
-pub use self::error::connect_detail;
+pub use self::error::{EXHAUSTED, connect_detail};
 pub(crate) use self::log::protocol;
 pub use self::prepare::{Prepared, prepare, refuse, refuse_late};
-pub use self::seen::Seen;
 
 use self::caching::Through;
 use self::context::{Downstream, Local};
@@ -45,7 +46,7 @@ use self::serving::Serving;
 use self::watch::Limits;
 use self::wire::{Wire, WireError};
 use crate::filter::Allowance;
-use crate::telemetry::{Cache, Record};
+use crate::telemetry::{Cache, Record, Tried};
 use crate::time::Deadline;
 use crate::upstream::{Endpoint, Upstream};
 
@@ -59,6 +60,8 @@ struct Edits<'a> {
     cookie: Option<(&'a Sticky, Pin, bool)>,
     /// Who the endpoint is, where it may name itself.
     own: Option<Own<'a>>,
+    /// What is compressed.
+    compress: Option<&'a coding::Rule>,
 }
 
 /// How an endpoint knows itself.
@@ -81,6 +84,8 @@ struct Story {
     /// When the last try began.
     sent: Option<Instant>,
     retries: u32,
+    /// Endpoints that were asked in vain.
+    tries: Vec<Tried>,
     /// What the cache made of it.
     cache: Option<Cache>,
 }
@@ -111,14 +116,25 @@ impl Drop for Running<'_> {
             };
             story.fail(error.fault());
         }
+        record(local, downstream, prepared, story);
         if let Plan::Forward(outbound) = &mut prepared.plan {
             local.buffers.give_back(std::mem::take(&mut outbound.head));
         }
-        record(local, downstream, prepared, story);
     }
 }
 
 impl Story {
+    /// An endpoint was asked in vain from `since` on.
+    fn tried(&mut self, endpoint: &Endpoint, error: Error, since: Instant) {
+        let Fault { reason, detail, .. } = error.fault();
+        self.tries.push(Tried {
+            endpoint: Arc::clone(&endpoint.label),
+            reason,
+            detail,
+            took: since.elapsed(),
+        });
+    }
+
     fn fail(&mut self, fault: Fault) {
         self.reason = Some(fault.reason);
         self.detail = fault.detail;
@@ -262,6 +278,7 @@ fn edits<'a>(prepared: &'a Prepared, downstream: &'a Downstream, route: &'a Rout
         alt_svc: downstream.alt_svc.as_deref(),
         cookie: None,
         own: None,
+        compress: route.compress.as_ref(),
     }
 }
 
@@ -325,18 +342,11 @@ fn record(local: &Local, downstream: &Downstream, prepared: &mut Prepared, story
         .answered
         .zip(story.sent)
         .map(|(answered, sent)| answered.duration_since(sent));
-    if let Some(log) = &mut prepared.log {
-        if let Some(endpoint) = &story.endpoint {
-            endpoint.label.as_ref().clone_into(&mut log.endpoint);
-        }
-        if let Plan::Forward(outbound) = &prepared.plan
-            && let Some(upstream) = prepared.serving.upstreams.get(outbound.upstream)
-        {
-            upstream.config.name.as_ref().clone_into(&mut log.upstream);
-        }
-        log.detail = story.detail;
+    let mut log = prepared.log.take();
+    if let Some(log) = &mut log {
+        log::complete(log, prepared, story);
     }
-    local.recorder.exchange(&Record {
+    let record = Record {
         listener: downstream.listener_slot,
         route,
         method: prepared.method.name().as_bytes(),
@@ -350,7 +360,11 @@ fn record(local: &Local, downstream: &Downstream, prepared: &mut Prepared, story
         endpoint: story.endpoint.as_ref().map(|endpoint| endpoint.slot.get()),
         upstream_time,
         retries: story.retries,
+        waited: story.sent.map(|sent| sent.duration_since(prepared.started)),
+        tries: &story.tries,
         cache: story.cache,
-        log: prepared.log.as_deref(),
-    });
+        log: log.as_deref(),
+    };
+    let late = || log::late_fields(downstream, prepared, story);
+    local.recorder.exchange(&record, late);
 }

@@ -13,18 +13,17 @@ use openclaw_core::message::{
     Fault, Framing, Kind, Method, Request, Version, authority, grpc, path, via, websocket,
 };
 use openclaw_core::proxy_protocol::Ends;
-use openclaw_core::route::{self, Request as _};
+use openclaw_core::route::{self, Request as _, Seen, target};
 use openclaw_core::template::Facts;
 use openclaw_core::trace::{self, RequestId};
 use regex::bytes::Regex;
 
 use super::caching::{Asking, Refresh, Stored, planned};
+use super::coded::{self, Wish};
 use super::context::{Downstream, Local};
 use super::error::{Error, LOOP, NOT_REFLECTED};
 use super::log::{log_fields, protocol};
-use super::seen::Seen;
 use super::serving::Serving;
-use super::target;
 use crate::filter::{self, Allowance};
 use crate::telemetry::LogFields;
 use crate::upstream::Upstream;
@@ -43,6 +42,8 @@ pub struct Prepared {
     /// The route's edits of the response, where they have variables, filled in as far as the request goes.
     pub(super) edits: Option<Box<HeaderEdit>>,
     pub(super) id: RequestId,
+    pub(super) client: IpAddr,
+    pub(super) version: Version,
     pub(super) method: Method,
     /// The client knows refusals by gRPC's own status alone.
     pub(super) is_grpc: bool,
@@ -52,6 +53,7 @@ pub struct Prepared {
 
 /// What is to be done.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "most requests are forwarded")]
 pub(super) enum Plan {
     Forward(Outbound),
     /// From the cache; where it is stale, with the request that asks for it again.
@@ -90,6 +92,8 @@ pub(super) struct Outbound {
     pub came: Option<Box<Came>>,
     /// What the cache does with the response.
     pub caching: Option<Box<Asking>>,
+    /// What the client takes, where responses are compressed.
+    pub coding: Option<Box<Wish>>,
 }
 
 /// How a client came to an upstream whose clients stay with their endpoint.
@@ -144,10 +148,8 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
         let facts = facts(downstream, &seen, route, &id, upstream_of(&plan, &serving));
         Box::new(route.headers.response.filled(&facts))
     });
-    let log = local
-        .recorder
-        .wants_log()
-        .then(|| log_fields(downstream, request, route, (&id, client)));
+    let wants_log = matches!(plan, Plan::Refuse(_)) || local.recorder.wants_fields();
+    let log = wants_log.then(|| log_fields(downstream, request, route, (&id, client)));
     Prepared {
         serving,
         route: index,
@@ -155,6 +157,8 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
         allowance: filtered.allowance,
         edits,
         id,
+        client,
+        version: request.version,
         method: Method::of(request.method),
         is_grpc: grpc::is_call(request),
         started,
@@ -181,16 +185,14 @@ pub fn refuse(
     started: Instant,
 ) -> Prepared {
     let id = trace::request_id(local.random_u128());
-    let log = local.recorder.wants_log().then(|| {
-        Box::new(LogFields {
-            id: id.as_str().to_owned(),
-            listener: downstream.listener.name.to_string(),
-            client: downstream.peer_text.clone(),
-            protocol: protocol(version),
-            tls: downstream.tls.as_ref().map_or("", |tls| tls.version),
-            detail: fault.detail,
-            ..LogFields::default()
-        })
+    let log = Box::new(LogFields {
+        id: id.as_str().to_owned(),
+        listener: downstream.listener.name.to_string(),
+        client: downstream.peer_text.clone(),
+        protocol: protocol(version),
+        tls: downstream.tls.as_ref().map_or("", |tls| tls.version),
+        detail: fault.detail,
+        ..LogFields::default()
     });
     Prepared {
         serving: local.serving(),
@@ -199,10 +201,12 @@ pub fn refuse(
         allowance: None,
         edits: None,
         id,
+        client: downstream.peer.ip().to_canonical(),
+        version,
         method: Method::Other,
         is_grpc: false,
         started,
-        log,
+        log: Some(log),
     }
 }
 
@@ -240,9 +244,6 @@ fn plan(
     };
     let speaks_h1 = upstream.config.protocol == UpstreamProtocol::H1;
     let announces = upstream.config.send_proxy_protocol.is_some();
-    if request.extended_connect && !speaks_h1 {
-        return Plan::Refuse(Error::Protocol.fault());
-    }
     let websocket = websocket_key(local, request);
     let facts = facts(downstream, seen, route, id, &upstream.config.name);
     let head = head(
@@ -260,11 +261,13 @@ fn plan(
         asked: Asked {
             head: request.method == b"HEAD",
             // A server that speaks something else may ignore the wish (RFC 9110 §7.8).
-            upgrade: request.upgrade && speaks_h1 && render::may_upgrade(request),
+            upgrade: request.upgrade
+                && render::may_upgrade(request)
+                && (speaks_h1 || websocket::is_tunnel(request)),
             websocket,
         },
         knows_upgrade: request.version == Version::H11,
-        protocols: offered(request),
+        protocols: render::offered(request),
         named: render::named(request.fields),
         max_body,
         is_grpc: grpc::is_call(request),
@@ -273,6 +276,7 @@ fn plan(
         key: balance_key(upstream.config.balance, client, request.target),
         came: came(upstream, seen),
         caching: None,
+        coding: coded::wish(route, request),
     })
 }
 
@@ -356,16 +360,6 @@ fn traced(local: &Local, request: &Request<'_>) -> trace::Traceparent {
     )
 }
 
-/// What the client offers to switch to, if that may go on.
-fn offered(request: &Request<'_>) -> Vec<u8> {
-    if request.extended_connect {
-        return b"websocket".to_vec();
-    }
-    let upgrade = request.upgrade && render::may_upgrade(request);
-    let protocols = request.known(Kind::Upgrade).filter(|_| upgrade);
-    protocols.unwrap_or_default().to_vec()
-}
-
 /// Requests that no endpoint gets, whatever the route: they are for this hop, or go round in circles.
 fn goes_no_further(request: &Request<'_>) -> Option<Plan> {
     if request.max_forwards == Some(0) {
@@ -376,8 +370,7 @@ fn goes_no_further(request: &Request<'_>) -> Option<Plan> {
             Plan::Refuse(NOT_REFLECTED)
         });
     }
-    let is_loop = via::passes(request.fields) > MAX_PASSES;
-    is_loop.then_some(Plan::Refuse(LOOP))
+    (via::passes(request.fields) > MAX_PASSES).then_some(Plan::Refuse(LOOP))
 }
 
 /// The challenge that this hop makes in place of a client on a stream.

@@ -5,10 +5,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use openclaw_core::route::Router;
+use openclaw_core::route::{Router, target};
 use regex::bytes::Regex;
 
-use super::target;
 use crate::filter::{self, Busy, Filter};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{Recorder, Slots};
@@ -26,8 +25,8 @@ pub struct Serving {
     pub filters: Rc<[Vec<Filter>]>,
     /// Beside the routes: the expression whose groups a target is made of; copies of this worker's own, as in the router.
     pub groups: Rc<[Option<Regex>]>,
-    /// Beside the routes: how many copies of requests are under way.
-    pub mirrors: Vec<Rc<Cell<usize>>>,
+    /// Beside the routes: how many copies of requests are under way. Goes on while the configuration stays.
+    pub mirrors: Rc<[Rc<Cell<usize>>]>,
 }
 
 /// What the limit of a route has refused on this worker since the snapshot came.
@@ -52,6 +51,10 @@ impl Serving {
         let same = before.filter(|before| before.snapshot.generation == snapshot.generation);
         let upstreams = upstreams(&snapshot, &slots, (before, same), place);
         let routes = snapshot.config.routes.iter();
+        let mirrors = match same {
+            Some(same) => Rc::clone(&same.mirrors),
+            None => routes.clone().map(|_| Rc::default()).collect(),
+        };
         let (router, filters, groups) = if let Some(same) = same {
             let (filters, groups) = (Rc::clone(&same.filters), Rc::clone(&same.groups));
             (Rc::clone(&same.router), filters, groups)
@@ -63,18 +66,13 @@ impl Serving {
             (router, filters.collect(), groups.collect())
         };
         Self {
-            mirrors: snapshot
-                .config
-                .routes
-                .iter()
-                .map(|_| Rc::default())
-                .collect(),
             snapshot,
             router,
             slots,
             upstreams,
             filters,
             groups,
+            mirrors,
         }
     }
 

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use openclaw_core::caching::Status;
 use openclaw_core::message::{Fault, Field, Response, ResponseHead};
 use openclaw_core::reason::Reason;
+use tokio::net::TcpStream;
 
 /// What `Wire::poll_body` found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,12 +64,22 @@ pub trait Wire {
     /// Looks at the final response of the endpoint before its head is queued; what a cache has to say of it goes into that head.
     fn consider(&mut self, response: &Response<'_>) -> Option<Status>;
 
+    /// Whether the client is spared a final response of this status, since another endpoint is going to be asked. Who says so has to ask one.
+    fn declines(&mut self, _status: u16) -> bool {
+        false
+    }
+
     /// Queues the final response head. With `ResponseBody::None` the response is complete after `finish`.
     fn respond(&mut self, head: &ResponseHead<'_>);
 
     /// Takes payload, as much as windows and buffers allow; `Ready(0)` never happens for non-empty payload.
     fn poll_send(&mut self, cx: &mut Context<'_>, payload: &[u8])
     -> Poll<Result<usize, WireError>>;
+
+    /// The client's bare socket, where payload may go into it as it is: in the clear, without framing, nothing queued before it.
+    fn bare_socket(&self) -> Option<&TcpStream> {
+        None
+    }
 
     /// Queues the end of the response, with trailers where the wire can carry them. Called once, after all payload.
     fn finish(&mut self, trailers: &[Field<'_>]);
@@ -79,6 +90,99 @@ pub trait Wire {
     /// The response cannot be completed: the client must not take it for a whole one (`RST_STREAM`, or a cut connection).
     fn abort(&mut self, reason: Reason);
 
+    /// The client has gone, and the exchange goes on: what it fetches is for others. A wire whose connection ends the exchange of a
+    /// client that goes lets it go on by itself.
+    fn leave(&mut self) {}
+
     /// Whether the client may still see a response head: none has been queued.
     fn can_respond(&self) -> bool;
 }
+
+/// The methods of a wire between an exchange and its client that the one behind it, its field `wire`, does for it.
+macro_rules! handed_on {
+    ($($method:ident)+) => { $($crate::exchange::wire::handed_on!(@ $method);)+ };
+    (@ poll_body) => {
+        fn poll_body(
+            &mut self,
+            cx: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Result<$crate::exchange::wire::BodyPart, $crate::exchange::wire::WireError>> {
+            self.wire.poll_body(cx)
+        }
+    };
+    (@ poll_gone) => {
+        fn poll_gone(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<()> {
+            self.wire.poll_gone(cx)
+        }
+    };
+    (@ body) => {
+        fn body(&self) -> &[u8] {
+            self.wire.body()
+        }
+    };
+    (@ consume) => {
+        fn consume(&mut self, count: usize) {
+            self.wire.consume(count);
+        }
+    };
+    (@ trailers) => {
+        fn trailers(&self) -> &[u8] {
+            self.wire.trailers()
+        }
+    };
+    (@ inform) => {
+        fn inform(&mut self, head: &openclaw_core::message::ResponseHead<'_>) {
+            self.wire.inform(head);
+        }
+    };
+    (@ consider) => {
+        fn consider(
+            &mut self,
+            response: &openclaw_core::message::Response<'_>,
+        ) -> Option<openclaw_core::caching::Status> {
+            self.wire.consider(response)
+        }
+    };
+    (@ respond) => {
+        fn respond(&mut self, head: &openclaw_core::message::ResponseHead<'_>) {
+            self.wire.respond(head);
+        }
+    };
+    (@ poll_send) => {
+        fn poll_send(
+            &mut self,
+            cx: &mut std::task::Context<'_>,
+            payload: &[u8],
+        ) -> std::task::Poll<Result<usize, $crate::exchange::wire::WireError>> {
+            self.wire.poll_send(cx, payload)
+        }
+    };
+    (@ bare_socket) => {
+        fn bare_socket(&self) -> Option<&tokio::net::TcpStream> {
+            self.wire.bare_socket()
+        }
+    };
+    (@ finish) => {
+        fn finish(&mut self, trailers: &[openclaw_core::message::Field<'_>]) {
+            self.wire.finish(trailers);
+        }
+    };
+    (@ poll_flush) => {
+        fn poll_flush(
+            &mut self,
+            cx: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Result<(), $crate::exchange::wire::WireError>> {
+            self.wire.poll_flush(cx)
+        }
+    };
+    (@ abort) => {
+        fn abort(&mut self, reason: openclaw_core::reason::Reason) {
+            self.wire.abort(reason);
+        }
+    };
+    (@ can_respond) => {
+        fn can_respond(&self) -> bool {
+            self.wire.can_respond()
+        }
+    };
+}
+pub(super) use handed_on;

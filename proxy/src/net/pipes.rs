@@ -22,6 +22,10 @@ const MOST: usize = 256;
 const KEPT: usize = 16;
 /// More than a pipe holds, whatever its pages are.
 const ALL: usize = 1 << 30;
+/// A read that gives so much, with more to come, is of bulk.
+const BULK: usize = 64 * 1024;
+/// So little at a time is none any more.
+const SMALL: usize = 16 * 1024;
 
 /// A worker's pipes.
 #[derive(Debug, Default)]
@@ -34,7 +38,7 @@ pub struct Pipes {
 
 /// One pipe, and how many bytes are in it.
 #[derive(Debug)]
-pub struct Pipe {
+struct Pipe {
     reader: OwnedFd,
     writer: OwnedFd,
     held: usize,
@@ -42,7 +46,7 @@ pub struct Pipe {
 
 impl Pipes {
     /// An empty pipe, if one may be had.
-    pub fn lend(&self) -> Option<Pipe> {
+    fn lend(&self) -> Option<Pipe> {
         if self.is_useless.get() || self.lent.get() >= MOST {
             return None;
         }
@@ -56,7 +60,7 @@ impl Pipes {
     }
 
     /// Takes a pipe back; one with bytes in it is closed.
-    pub fn give_back(&self, pipe: Pipe) {
+    fn give_back(&self, pipe: Pipe) {
         self.lent.set(self.lent.get() - 1);
         let mut idle = self.idle.borrow_mut();
         if pipe.held == 0 && idle.len() < KEPT {
@@ -65,7 +69,7 @@ impl Pipes {
     }
 
     /// What a splice failed with; true if bytes have to be copied from now on.
-    pub fn is_refused(&self, error: &io::Error) -> bool {
+    fn is_refused(&self, error: &io::Error) -> bool {
         let refused = [Errno::INVAL, Errno::NOSYS, Errno::PERM]
             .iter()
             .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()));
@@ -86,12 +90,12 @@ impl Pipe {
         })
     }
 
-    pub fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.held == 0
     }
 
     /// Takes what has arrived into the empty pipe, at most `most` bytes; 0 is the end.
-    pub fn poll_fill(
+    fn poll_fill(
         &mut self,
         cx: &mut Context<'_>,
         from: &TcpStream,
@@ -114,11 +118,7 @@ impl Pipe {
     }
 
     /// Sends what is in the pipe, as far as the socket takes it.
-    pub fn poll_drain(
-        &mut self,
-        cx: &mut Context<'_>,
-        into: &TcpStream,
-    ) -> Poll<io::Result<usize>> {
+    fn poll_drain(&mut self, cx: &mut Context<'_>, into: &TcpStream) -> Poll<io::Result<usize>> {
         loop {
             ready!(into.poll_write_ready(cx))?;
             let moved = into.try_io(Interest::WRITABLE, || {
@@ -131,6 +131,76 @@ impl Pipe {
                     return Poll::Ready(moved);
                 }
             }
+        }
+    }
+}
+
+/// One direction's way through a pipe. What arrives a little at a time is better copied, in one read and one write; bulk takes three
+/// system calls or more this way, and moves pages instead of bytes.
+#[derive(Debug, Default)]
+pub struct Bulk {
+    /// Lent while there is something in it.
+    pipe: Option<Pipe>,
+    is_on: bool,
+}
+
+impl Bulk {
+    /// Notes that a read into a buffer gave `count` bytes.
+    pub fn note(&mut self, count: usize) {
+        self.is_on = count >= BULK;
+    }
+
+    pub fn is_on(&self) -> bool {
+        self.is_on
+    }
+
+    /// Whether there are bytes to be drained.
+    pub fn is_holding(&self) -> bool {
+        self.pipe.as_ref().is_some_and(|pipe| !pipe.is_empty())
+    }
+
+    /// Takes what has arrived, at most `most` bytes, once all before it is drained; 0 is the end. `None`: it has to be copied.
+    pub fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipes: &Pipes,
+        from: &TcpStream,
+        most: usize,
+    ) -> Poll<io::Result<Option<usize>>> {
+        if self.is_on && self.pipe.is_none() {
+            self.pipe = pipes.lend();
+        }
+        let Some(pipe) = self.pipe.as_mut().filter(|_| self.is_on) else {
+            return Poll::Ready(Ok(None));
+        };
+        Poll::Ready(match ready!(pipe.poll_fill(cx, from, most)) {
+            Ok(count) => {
+                self.is_on = count >= SMALL;
+                Ok(Some(count))
+            }
+            Err(error) if pipes.is_refused(&error) => {
+                self.is_on = false;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        })
+    }
+
+    /// Sends what is held, as far as the socket takes it; 0 where nothing is held.
+    pub fn poll_drain(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &TcpStream,
+    ) -> Poll<io::Result<usize>> {
+        self.pipe
+            .as_mut()
+            .map_or(Poll::Ready(Ok(0)), |pipe| pipe.poll_drain(cx, into))
+    }
+
+    /// Gives the pipe back.
+    pub fn let_go(&mut self, pipes: &Pipes) {
+        if let Some(pipe) = self.pipe.take() {
+            pipes.give_back(pipe);
         }
     }
 }

@@ -58,6 +58,14 @@ impl Stream {
         }
     }
 
+    /// The same, to look at.
+    pub fn bare_socket(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Plain(tcp) => Some(tcp),
+            Self::Tls(_) => None,
+        }
+    }
+
     /// The socket below, whatever goes over it.
     pub fn socket(&self) -> &TcpStream {
         match self {

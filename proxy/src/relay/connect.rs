@@ -1,6 +1,5 @@
 //! An endpoint for a connection: the balancer's choice, and the next one where that does not take it.
 
-use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -11,9 +10,8 @@ use openclaw_core::proxy_protocol::Ends;
 use openclaw_core::reason::Reason;
 
 use super::session::Session;
-use crate::exchange::connect_detail;
 use crate::exchange::context::{Accepted, Local};
-use crate::net::descriptors;
+use crate::exchange::{EXHAUSTED, connect_detail};
 use crate::snapshot::UnderWay;
 use crate::time::Deadline;
 use crate::upstream::{
@@ -81,8 +79,11 @@ pub(super) async fn connect(
                 });
             }
             Err(error) => {
-                upstream.failed(&endpoint, now.elapsed());
+                if error.is_of_endpoint() {
+                    upstream.failed(&endpoint, now.elapsed());
+                }
                 let (reason, detail) = match error {
+                    ConnectError::Exhausted(_) => (Reason::UpstreamConnect, EXHAUSTED),
                     ConnectError::Connect(error) => {
                         (Reason::UpstreamConnect, connect_detail(error.kind()))
                     }
@@ -126,11 +127,12 @@ async fn try_once(
     let result = deadline
         .within(limit, |cx| connecting.as_mut().poll(cx))
         .await
-        .unwrap_or_else(|| Err(ConnectError::Connect(io::ErrorKind::TimedOut.into())));
-    // An endpoint that nobody asked is neither unhealthy nor passed over.
-    let is_asked =
-        !matches!(&result, Err(ConnectError::Connect(error)) if descriptors::are_exhausted(error));
-    if is_asked {
+        .unwrap_or_else(|| Err(ConnectError::timed_out()));
+    if result
+        .as_ref()
+        .err()
+        .is_none_or(ConnectError::is_of_endpoint)
+    {
         let slot = endpoint.slot.get();
         local.recorder.upstream_connect(slot, result.is_ok());
         if result.is_err() {

@@ -1,7 +1,5 @@
-//! One direction of a forwarded connection: from one socket to the other, until its end.
-//!
-//! What arrives a little at a time is copied through a lent buffer, in one read and one write; bulk goes through a pipe, which takes
-//! three system calls or more and moves pages instead of bytes.
+//! One direction of a forwarded connection: from one socket to the other, until its end. Small pieces are copied through a lent
+//! buffer, bulk goes through a pipe.
 
 use std::io;
 use std::pin::Pin;
@@ -12,12 +10,8 @@ use tokio::net::TcpStream;
 use tokio_util::io::poll_read_buf;
 
 use crate::exchange::context::Local;
-use crate::net::pipes::Pipe;
+use crate::net::pipes::Bulk;
 
-/// A read that gives so much, with more to come, is of bulk.
-const BULK: usize = 64 * 1024;
-/// So little at a time is none any more.
-const SMALL: usize = 16 * 1024;
 /// After so much others have their turn.
 const TURN: usize = 1 << 20;
 
@@ -28,9 +22,7 @@ pub(super) struct Direction {
     /// Lent while there is something in it.
     buffer: Vec<u8>,
     sent: usize,
-    /// Lent while there is something in it.
-    pipe: Option<Pipe>,
-    is_bulk: bool,
+    bulk: Bulk,
     /// What has gone through.
     pub(super) bytes: u64,
 }
@@ -57,8 +49,7 @@ impl Direction {
             state: State::Open,
             buffer: early,
             sent: 0,
-            pipe: None,
-            is_bulk: false,
+            bulk: Bulk::default(),
             bytes: 0,
         }
     }
@@ -109,8 +100,8 @@ impl Direction {
 
     /// 0: nothing is left to be sent.
     fn poll_send(&mut self, cx: &mut Context<'_>, into: &mut TcpStream) -> Poll<io::Result<usize>> {
-        if let Some(pipe) = self.pipe.as_mut().filter(|pipe| !pipe.is_empty()) {
-            return pipe.poll_drain(cx, into);
+        if self.bulk.is_holding() {
+            return self.bulk.poll_drain(cx, into);
         }
         let rest = self.buffer.get(self.sent..).unwrap_or_default();
         if rest.is_empty() {
@@ -128,19 +119,9 @@ impl Direction {
         local: &Local,
         from: &mut TcpStream,
     ) -> Poll<io::Result<usize>> {
-        if self.is_bulk && self.pipe.is_none() {
-            self.pipe = local.pipes.lend();
-        }
-        if let Some(pipe) = self.pipe.as_mut().filter(|_| self.is_bulk) {
-            let filled = ready!(pipe.poll_fill(cx, from, usize::MAX));
-            match filled {
-                Err(error) if local.pipes.is_refused(&error) => self.is_bulk = false,
-                Ok(count) => {
-                    self.is_bulk = count >= SMALL;
-                    return Poll::Ready(Ok(count));
-                }
-                failed => return Poll::Ready(failed),
-            }
+        let filled = ready!(self.bulk.poll_fill(cx, &local.pipes, from, usize::MAX))?;
+        if let Some(count) = filled {
+            return Poll::Ready(Ok(count));
         }
         ready!(from.poll_read_ready(cx))?;
         if self.buffer.capacity() == 0 {
@@ -149,7 +130,7 @@ impl Direction {
         self.buffer.clear();
         self.sent = 0;
         let count = ready!(poll_read_buf(Pin::new(from), cx, &mut self.buffer))?;
-        self.is_bulk = count >= BULK;
+        self.bulk.note(count);
         Poll::Ready(Ok(count))
     }
 
@@ -157,8 +138,6 @@ impl Direction {
     fn let_go(&mut self, local: &Local) {
         local.buffers.give_back(std::mem::take(&mut self.buffer));
         self.sent = 0;
-        if let Some(pipe) = self.pipe.take() {
-            local.pipes.give_back(pipe);
-        }
+        self.bulk.let_go(&local.pipes);
     }
 }

@@ -138,8 +138,8 @@ impl Drop for Session {
     fn drop(&mut self) {
         let Ending { reason, detail } = self.end.unwrap_or_else(|| self.cut_off());
         let recorder = &self.local.recorder;
-        let fields = recorder.wants_log().then(|| self.log_fields(detail));
-        recorder.connection(&Record {
+        let fields = recorder.wants_fields().then(|| self.log_fields(detail));
+        let record = Record {
             listener: self.inbound.slot,
             route: None,
             method: b"",
@@ -153,8 +153,11 @@ impl Drop for Session {
             endpoint: self.endpoint.as_ref().map(|endpoint| endpoint.slot.get()),
             upstream_time: self.connected,
             retries: self.retries,
+            waited: None,
+            tries: &[],
             cache: None,
             log: fields.as_ref(),
-        });
+        };
+        recorder.connection(&record, || self.log_fields(detail));
     }
 }

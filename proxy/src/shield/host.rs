@@ -8,9 +8,7 @@ use std::sync::Arc;
 
 use openclaw_common::abi::class;
 
-#[cfg(test)]
-pub(super) use self::view::HostRecord;
-pub(super) use self::view::{View, reason, sources_only};
+pub(super) use self::view::{HostRecord, View, reason, sources_only};
 use super::compile::{Changes, Entries, Place, Placement, placements};
 use super::geo::{Countries, Policy};
 use super::index::Lengths;

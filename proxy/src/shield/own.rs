@@ -10,27 +10,45 @@ use super::store::Guard;
 
 /// Everything that is protected now.
 pub(super) fn guards(config: &Config) -> Vec<Guard> {
-    let mut guards = vec![
-        guard(Ipv4Addr::LOCALHOST.into(), "is this host itself".into()),
-        guard(Ipv6Addr::LOCALHOST.into(), "is this host itself".into()),
-    ];
     // A kernel without one of these files has no addresses of that family.
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let mut guards = host();
     guards.extend(addresses4(&read("/proc/net/fib_trie")));
     guards.extend(addresses6(&read("/proc/net/if_inet6")));
     guards.extend(gateways4(&read("/proc/net/route")));
     guards.extend(gateways6(&read("/proc/net/ipv6_route")));
-    for listener in &config.listeners {
-        guards.extend(listener.trusted_proxies.iter().map(|prefix| Guard {
+    guards.extend(neighbours(config));
+    each_once(guards)
+}
+
+/// What is protected on any machine.
+pub(super) fn of_config(config: &Config) -> Vec<Guard> {
+    each_once(host().into_iter().chain(neighbours(config)).collect())
+}
+
+fn host() -> Vec<Guard> {
+    let own = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    own.map(|address| guard(address, "is this host itself".into()))
+        .to_vec()
+}
+
+/// Those who speak for others.
+fn neighbours(config: &Config) -> impl Iterator<Item = Guard> {
+    config.listeners.iter().flat_map(|listener| {
+        let trusted = listener.trusted_proxies.iter().map(|prefix| Guard {
             prefix: *prefix,
             why: format!("is a trusted proxy of the listener `{}`", listener.name),
-        }));
-        guards.extend(listener.proxy_protocol.iter().map(|prefix| Guard {
+        });
+        let announcing = listener.proxy_protocol.iter().map(|prefix| Guard {
             prefix: *prefix,
             why: format!("announces the clients of the listener `{}`", listener.name),
-        }));
-    }
-    // The first reason that is known for a range is the one that is told.
+        });
+        trusted.chain(announcing)
+    })
+}
+
+/// The first reason that is known for a range is the one that is told.
+fn each_once(mut guards: Vec<Guard>) -> Vec<Guard> {
     let mut seen = std::collections::HashSet::new();
     guards.retain(|guard| seen.insert(guard.prefix));
     guards

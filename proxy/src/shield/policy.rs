@@ -1,10 +1,12 @@
 //! What the configuration asks of the kernel program, in its terms: which checks, which limits, which rules only count.
 
-use openclaw_common::abi::{Limit, checks};
+use openclaw_common::abi::{self, Limit, checks};
 use openclaw_common::verdict::Reason;
 use openclaw_core::config::units::Rate;
-use openclaw_core::config::{PacketAction, Shield, ShieldAction};
+use openclaw_core::config::{Config, PacketAction, Shield, ShieldAction};
 
+use super::geo::Policy;
+use super::host::HostTables;
 use super::ports::Ports;
 
 /// Reasons of the rules that `action` of `syn` is about.
@@ -26,6 +28,22 @@ const INVALID: &[Reason] = &[
     Reason::ZeroPort,
     Reason::QuicShort,
 ];
+
+/// What the configuration and its tables decide, however the kernel program fares.
+pub(super) fn decided(config: &Config, tables: &HostTables) -> abi::Config {
+    let shield = &config.shield;
+    let Policy { mode, mask } = tables.policy();
+    abi::Config {
+        monitored: monitored(shield),
+        default6: tables.default6(),
+        geo_mode: mode,
+        geo_mask: mask,
+        checks: checks(shield, &Ports::of(config)),
+        syn: limit(shield.syn.per_source, shield.syn.burst),
+        udp: limit(shield.udp.per_source, shield.udp.burst),
+        ..abi::Config::OFF
+    }
+}
 
 /// The rules that only count what they would drop: [`openclaw_common::abi::Config::monitored`].
 pub(super) fn monitored(shield: &Shield) -> u64 {
@@ -82,7 +100,7 @@ pub(super) fn limit(rate: Rate, burst: u32) -> Limit {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
-    use openclaw_core::config::{Config, NoFiles, Source, load, units};
+    use openclaw_core::config::{NoFiles, Source, load, units};
 
     use super::*;
 

@@ -12,14 +12,13 @@ use super::autoban::Pardons;
 use super::confirm::Unconfirmed;
 use super::drops::Sampling;
 use super::feeds::Feed;
-use super::geo::{Attention, Policy};
+use super::geo::Attention;
 use super::host::HostTables;
 use super::kernel::{Kernel, Maps, Pins, monotonic_ns};
 use super::lists::{Kind, Origin};
 use super::news::News;
 use super::peers::Shared;
 use super::persist::{self, Encoded, Files, Loaded, PersistError};
-use super::ports::Ports;
 use super::prefix::AnyNet;
 use super::store::{CONFIG, Guard, Now, PROTECTED, Store};
 use super::syn::SynWatch;
@@ -174,32 +173,8 @@ impl State {
 
     /// Lists of the configuration and of the host.
     pub(super) fn set_lists(&mut self, now: Now) -> Vec<AnyNet> {
-        let plain = |prefixes: &[Prefix]| -> Vec<Guard> {
-            prefixes
-                .iter()
-                .map(|prefix| Guard {
-                    prefix: *prefix,
-                    why: String::new(),
-                })
-                .collect()
-        };
-        let (allow, block) = (
-            plain(&self.config.shield.allow),
-            plain(&self.config.shield.block),
-        );
         let guards = own::guards(&self.config);
-        let mut regions = self
-            .store
-            .set(Kind::Allow, PROTECTED, Origin::Protected, &guards, now);
-        regions.extend(
-            self.store
-                .set(Kind::Allow, CONFIG, Origin::Config, &allow, now),
-        );
-        regions.extend(
-            self.store
-                .set(Kind::Block, CONFIG, Origin::Config, &block, now),
-        );
-        regions
+        set_lists(&mut self.store, &self.config, &guards, now)
     }
 
     /// What the host has been given since must not stay blocked.
@@ -351,21 +326,34 @@ impl State {
 
     pub(super) fn kernel_config(&self) -> abi::Config {
         let shield = &self.config.shield;
-        let tables = self.shared.read();
-        let Policy { mode, mask } = tables.policy();
         abi::Config {
             flags: self.flags(),
-            monitored: self.monitored(),
-            default6: tables.default6(),
-            geo_mode: mode,
-            geo_mask: mask,
-            checks: policy::checks(shield, &Ports::of(&self.config)),
             sample_mask: self.sampling.mask(shield.sample),
-            syn: policy::limit(shield.syn.per_source, shield.syn.burst),
-            udp: policy::limit(shield.udp.per_source, shield.udp.burst),
             attack: u32::from(self.syn.is_attack()),
             cookies: self.syn.cookies(&self.config),
-            ..abi::Config::OFF
+            ..policy::decided(&self.config, &self.shared.read())
         }
     }
+}
+
+/// Puts what the configuration says and what can never be blocked on their lists; gives back what has changed.
+pub(super) fn set_lists(
+    store: &mut Store,
+    config: &Config,
+    guards: &[Guard],
+    now: Now,
+) -> Vec<AnyNet> {
+    let plain = |prefixes: &[Prefix]| -> Vec<Guard> {
+        let plain = prefixes.iter().map(|prefix| Guard {
+            prefix: *prefix,
+            why: String::new(),
+        });
+        plain.collect()
+    };
+    let shield = &config.shield;
+    let (allow, block) = (plain(&shield.allow), plain(&shield.block));
+    let mut regions = store.set(Kind::Allow, PROTECTED, Origin::Protected, guards, now);
+    regions.extend(store.set(Kind::Allow, CONFIG, Origin::Config, &allow, now));
+    regions.extend(store.set(Kind::Block, CONFIG, Origin::Config, &block, now));
+    regions
 }

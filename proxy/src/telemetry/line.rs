@@ -133,8 +133,7 @@ pub(super) fn json(
     object.text("reason", record.reason.map_or("", |reason| reason.code()));
     object.number("bytes_in", record.bytes_in);
     object.number("bytes_out", record.bytes_out);
-    let duration = record.ended.saturating_duration_since(record.started);
-    object.millis("duration_ms", Some(duration));
+    object.millis("duration_ms", Some(record.duration()));
     object.text("upstream", &fields.upstream);
     object.text("endpoint", &fields.endpoint);
     object.millis("upstream_ms", record.upstream_time);
@@ -282,6 +281,8 @@ mod tests {
             endpoint: None,
             upstream_time: Some(Duration::from_micros(9_007)),
             retries: 1,
+            waited: None,
+            tries: &[],
             cache: None,
             log: Some(fields),
         };

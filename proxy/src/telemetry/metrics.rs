@@ -80,6 +80,8 @@ metrics! {
     CACHE_DISK_OBJECTS Gauge "openclaw_cache_disk_objects" "" [] "Responses that are stored on disk.";
     CACHE_DISK_EVICTED Counter "openclaw_cache_disk_evicted_total" "" [] "Responses on disk that made room for others.";
     CACHE_DISK_FAILED Counter "openclaw_cache_disk_failed_total" "" [] "Files of the cache that could not be read, written or removed.";
+    CODED_TOTAL Counter "openclaw_compressions_total" "" ["encoding"] "Responses that were compressed. What the cache answers was compressed when it was stored.";
+    CODED_BYTES Counter "openclaw_compressed_bytes_total" "bytes" ["encoding", "direction"] "Bytes of responses before they were compressed (in) and after (out).";
     MIRRORED_TOTAL Counter "openclaw_mirrored_requests_total" "" ["route", "result"] "Copies of requests for the mirror of a route; result is sent, failed, dropped (max_in_flight were under way, or the request was cut off) or too_large (max_body).";
     XDP_PACKETS Counter "openclaw_xdp_packets_total" "" ["interface", "verdict", "reason"] "Packets that the shield's kernel program decided, by reason code. `other` stands for interfaces beyond fifteen and for members of a bond.";
     XDP_BYTES Counter "openclaw_xdp_bytes_total" "bytes" ["interface", "verdict", "reason"] "Bytes of the packets that the shield's kernel program decided.";
@@ -95,6 +97,28 @@ metrics! {
     BAN_LATENCY Histogram "openclaw_ban_latency_seconds" "seconds" [] "From the verdict that made a ban due to the ban in the shield's tables. Its count is that of the bans of `[autoban]`.";
     AUTOBAN_LOST Counter "openclaw_autoban_lost_total" "" [] "Refusals that could not be counted for `[autoban]` because too many came at once.";
     LOG_DROPPED Counter "openclaw_access_log_dropped_total" "" [] "Access-log lines lost because the log could not be written, or not as fast as they came, and lines of refused connections beyond a thousand a second and worker.";
+}
+
+/// The table for people, in Markdown.
+pub fn reference() -> String {
+    let mut page = String::from(
+        "# Metrics\n\nWhat `admin.metrics` answers on `/metrics`, in the text format of Prometheus. Written by `cargo xtask reference`.\n\n\
+         | metric | kind | unit | labels | meaning |\n| --- | --- | --- | --- | --- |\n",
+    );
+    for metric in ALL {
+        let labels = metric.labels.join("`, `");
+        let labels = if labels.is_empty() {
+            labels
+        } else {
+            format!("`{labels}`")
+        };
+        page.push_str("| `");
+        page.push_str(metric.name);
+        page.push_str("` | ");
+        page.push_str(&[metric.kind.name(), metric.unit, &labels, metric.help].join(" | "));
+        page.push_str(" |\n");
+    }
+    page
 }
 
 /// The page as it grows. The head of a family is written before its first sample.

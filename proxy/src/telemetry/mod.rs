@@ -2,22 +2,28 @@
 //! reports and merges them, so that counting takes no atomic and no lock.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use openclaw_core::reason::Reason;
 
 pub use self::access::{AccessLog, AccessWriter, Output};
+pub use self::follow::{FOLLOWERS, Follower, Sift};
 pub use self::metrics::{Metric, MetricsText};
 pub use self::recorder::Recorder;
 pub use self::report::{EndpointSum, Report, Summary};
+pub use self::ring::{Exchange, Recollection};
 
 mod access;
+mod coded;
+mod follow;
 pub mod histogram;
 mod line;
 pub mod metrics;
 mod recent;
 mod recorder;
 mod report;
+mod ring;
 mod shard;
 #[cfg(test)]
 mod tests;
@@ -77,10 +83,23 @@ pub struct Record<'a> {
     /// From the request being sent to the response head.
     pub upstream_time: Option<Duration>,
     pub retries: u32,
+    /// From the beginning to the last try, where an endpoint was asked.
+    pub waited: Option<Duration>,
+    /// The endpoints that were asked in vain.
+    pub tries: &'a [Tried],
     /// What the cache made of it, on routes that have one.
     pub cache: Option<Cache>,
-    /// Present when the access log is on.
+    /// Present when the access log is on, and for what was refused at once.
     pub log: Option<&'a LogFields>,
+}
+
+/// An endpoint that was asked in vain.
+#[derive(Clone, Debug)]
+pub struct Tried {
+    pub endpoint: Arc<str>,
+    pub reason: Reason,
+    pub detail: &'static str,
+    pub took: Duration,
 }
 
 impl Record<'_> {
@@ -100,9 +119,20 @@ impl Record<'_> {
             endpoint: None,
             upstream_time: None,
             retries: 0,
+            waited: None,
+            tries: &[],
             cache: None,
             log: None,
         }
+    }
+
+    fn duration(&self) -> Duration {
+        self.ended.saturating_duration_since(self.started)
+    }
+
+    /// How long it took until an endpoint's answer began: what streams for hours is not slow.
+    fn patience(&self) -> Option<Duration> {
+        Some(self.waited? + self.upstream_time?)
     }
 }
 
@@ -163,4 +193,6 @@ pub struct LogFields {
     pub referer: String,
     /// What is wrong, when the request was refused.
     pub detail: &'static str,
+    /// Path and query are those that the endpoint got: nothing was kept of the others.
+    pub is_as_sent: bool,
 }

@@ -1,14 +1,18 @@
 //! The recorder of one worker: counters, and the buffer in which its log lines wait for the writer.
 
 use std::cell::{Cell, RefCell};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use openclaw_core::coding::Coding;
 use openclaw_core::config::{AccessFormat, AccessTarget};
 use openclaw_core::reason::Reason;
+use tokio::sync::oneshot;
 
 use super::access::AccessLog;
+use super::follow::{Follower, Followers};
 use super::line::{self, Stamp};
 use super::report::Report;
+use super::ring::{Exchange, Recollection, Ring};
 use super::shard::Shard;
 use super::{LogFields, Mirrored, Record, Slots};
 use crate::snapshot::Snapshot;
@@ -25,6 +29,14 @@ pub struct Recorder {
     shard: RefCell<Shard>,
     wants_log: Cell<bool>,
     log: Option<LogBuffer>,
+    /// Lines for refused connections that are left until the next tick.
+    refused_left: Cell<u32>,
+    /// Those beyond.
+    refused_lost: Cell<u64>,
+    slow: Cell<Duration>,
+    ring: RefCell<Ring>,
+    followers: RefCell<Followers>,
+    is_followed: Cell<bool>,
 }
 
 #[derive(Debug)]
@@ -32,8 +44,6 @@ struct LogBuffer {
     writer: AccessLog,
     lines: RefCell<Lines>,
     dropped: Cell<u64>,
-    /// Lines for refused connections that are left until the next tick.
-    refused_left: Cell<u32>,
 }
 
 #[derive(Debug)]
@@ -56,12 +66,17 @@ impl Recorder {
                 count: 0,
             }),
             dropped: Cell::new(0),
-            refused_left: Cell::new(REFUSED_LINES),
         });
         Self {
             shard: RefCell::default(),
             wants_log: Cell::new(false),
             log,
+            refused_left: Cell::new(REFUSED_LINES),
+            refused_lost: Cell::new(0),
+            slow: Cell::new(Duration::MAX),
+            ring: RefCell::default(),
+            followers: RefCell::default(),
+            is_followed: Cell::new(false),
         }
     }
 
@@ -73,20 +88,65 @@ impl Recorder {
         if let Some(log) = &self.log {
             log.lines.borrow_mut().format = access.format;
         }
+        self.slow.set(snapshot.config.log.slow);
+        self.ring.borrow_mut().set_limit(snapshot.config.log.recent);
         self.shard.borrow_mut().adopt(snapshot)
     }
 
-    /// Whether `LogFields` are wanted.
-    pub fn wants_log(&self) -> bool {
-        self.wants_log.get()
+    /// Whether `LogFields` are wanted of every request.
+    pub fn wants_fields(&self) -> bool {
+        self.wants_log.get() || self.is_followed.get()
     }
 
-    /// Counts and logs a finished exchange.
-    pub fn exchange(&self, record: &Record<'_>) {
+    /// Counts and logs a finished exchange, and remembers it where somebody may ask. `fields` makes them where there are none and
+    /// some are wanted.
+    pub fn exchange(&self, record: &Record<'_>, fields: impl FnOnce() -> LogFields) {
         self.shard.borrow_mut().exchange(record);
-        if let (Some(log), Some(fields)) = (&self.log, record.log) {
+        let slow = self.slow.get();
+        let is_slow = record.patience().is_some_and(|waited| waited > slow);
+        self.tell(record, is_slow || record.status >= 500, fields);
+    }
+
+    /// What is notable is remembered.
+    fn tell(&self, record: &Record<'_>, is_notable: bool, fields: impl FnOnce() -> LogFields) {
+        let is_notable = is_notable || record.reason.is_some();
+        let made;
+        let fields = match record.log {
+            Some(fields) => fields,
+            None if is_notable => {
+                made = fields();
+                &made
+            }
+            None => return,
+        };
+        self.write(record, fields);
+        if is_notable {
+            let exchange = Exchange::of(record, fields, SystemTime::now());
+            self.ring.borrow_mut().push(exchange);
+        }
+    }
+
+    /// To the log and to those who follow.
+    fn write(&self, record: &Record<'_>, fields: &LogFields) {
+        if let Some(log) = self.log.as_ref().filter(|_| self.wants_log.get()) {
             log.write(record, fields);
         }
+        if self.is_followed.get() {
+            self.followers.borrow_mut().tell(record, fields);
+        }
+    }
+
+    /// Tells somebody of exchanges from now on, and says so.
+    pub fn follow(&self, follower: Follower, begun: oneshot::Sender<()>) {
+        self.followers.borrow_mut().add(follower);
+        self.is_followed.set(true);
+        // Whoever asked may have given up, which the next tick sees.
+        let _ = begun.send(());
+    }
+
+    /// What is remembered of an id.
+    pub fn recall(&self, id: &str) -> Recollection {
+        self.ring.borrow().recall(id)
     }
 
     /// Counts what became of the copy of a request.
@@ -94,12 +154,19 @@ impl Recorder {
         self.shard.borrow_mut().mirrored(route, result);
     }
 
-    /// Counts and logs a connection whose bytes were forwarded.
-    pub fn connection(&self, record: &Record<'_>) {
+    /// Counts a response that was compressed, and its bytes before and after.
+    pub fn coded(&self, coding: Coding, taken: u64, made: u64) {
+        self.shard
+            .borrow_mut()
+            .counts
+            .coded
+            .count(coding, taken, made);
+    }
+
+    /// Counts and logs a connection whose bytes were forwarded; as [`Self::exchange`].
+    pub fn connection(&self, record: &Record<'_>, fields: impl FnOnce() -> LogFields) {
         self.shard.borrow_mut().connection(record);
-        if let (Some(log), Some(fields)) = (&self.log, record.log) {
-            log.write(record, fields);
-        }
+        self.tell(record, false, fields);
     }
 
     /// Counts a refusal of whom a line would say nothing: a sender whose address is not known to be its own.
@@ -117,15 +184,18 @@ impl Recorder {
         fields: impl FnOnce() -> LogFields,
     ) {
         self.shard.borrow_mut().refusal(reason);
-        let Some(log) = self.log.as_ref().filter(|_| self.wants_log()) else {
+        if !self.wants_fields() {
+            return;
+        }
+        let Some(left) = self.refused_left.get().checked_sub(1) else {
+            if self.wants_log.get() {
+                self.refused_lost.set(self.refused_lost.get() + 1);
+            }
+            self.followers.borrow_mut().miss();
             return;
         };
-        let Some(left) = log.refused_left.get().checked_sub(1) else {
-            log.dropped.set(log.dropped.get() + 1);
-            return;
-        };
-        log.refused_left.set(left);
-        log.write(&Record::of_connection(listener, reason, since), &fields());
+        self.refused_left.set(left);
+        self.write(&Record::of_connection(listener, reason, since), &fields());
     }
 
     pub fn connection_opened(&self, listener: u32) {
@@ -148,9 +218,14 @@ impl Recorder {
 
     /// Called by the worker's 100 ms tick, and once at its end: hands what has gathered to the log writer.
     pub fn tick(&self) {
+        self.refused_left.set(REFUSED_LINES);
         if let Some(log) = &self.log {
-            log.refused_left.set(REFUSED_LINES);
             log.hand_over();
+        }
+        if self.is_followed.get() {
+            let mut followers = self.followers.borrow_mut();
+            followers.tick();
+            self.is_followed.set(!followers.is_empty());
         }
     }
 
@@ -158,7 +233,7 @@ impl Recorder {
     pub fn report(&self) -> Report {
         Report {
             counts: self.shard.borrow().counts.clone(),
-            log_dropped: self.log.as_ref().map_or(0, LogBuffer::dropped),
+            log_dropped: self.refused_lost.get() + self.log.as_ref().map_or(0, LogBuffer::dropped),
         }
     }
 }

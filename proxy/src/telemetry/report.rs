@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use openclaw_core::reason::ALL as REASONS;
 
+use super::coded::Coded;
 use super::metrics::{self, MetricsText};
 use super::shard::{Counts, EndpointCounts, Flow, ListenerCounts, SeriesKey};
 use super::{Cache, Mirrored};
@@ -41,6 +42,7 @@ pub struct Summary<'a> {
     endpoints: BTreeMap<Pair<'a>, EndpointCounts>,
     refusals: Vec<u64>,
     mirrored: BTreeMap<&'a str, [u64; 4]>,
+    coded: Coded,
     log_dropped: u64,
 }
 
@@ -93,6 +95,7 @@ impl<'a> Summary<'a> {
         let counts = &report.counts;
         self.workers += 1;
         self.log_dropped += report.log_dropped;
+        self.coded.add(&counts.coded);
         for (name, listener) in counts.listener_names.iter().zip(&counts.listeners) {
             let sum = self.listeners.entry(name).or_default();
             sum.open += listener.open;
@@ -198,6 +201,7 @@ impl<'a> Summary<'a> {
                 text.sample(&metrics::CACHE_REQUESTS, &[route, result.word()], count);
             }
         }
+        self.coded.render(text);
         self.render_upstreams(text);
         text.sample(&metrics::LOG_DROPPED, &[], self.log_dropped);
     }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use openclaw_core::reason::Reason;
 
+use super::coded::Coded;
 use super::histogram::Histogram;
 use super::recent::Recent;
 use super::{Cache, Mirrored, Record, Slots};
@@ -172,6 +173,7 @@ pub(super) struct Counts {
     pub(super) refusals: Vec<u64>,
     /// By route slot, then as [`Mirrored`] has them.
     pub(super) mirrored: Vec<[u64; 4]>,
+    pub(super) coded: Coded,
 }
 
 impl Shard {
@@ -277,8 +279,7 @@ impl Shard {
                 code: record.status,
             });
             if let Some(flow) = route.flow(record.listener) {
-                let duration = record.ended.saturating_duration_since(record.started);
-                flow.duration.observe(duration);
+                flow.duration.observe(record.duration());
                 flow.bytes_in += record.bytes_in;
                 flow.bytes_out += record.bytes_out;
             }

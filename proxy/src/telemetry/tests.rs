@@ -42,10 +42,11 @@ fn snapshot(listeners: &[&str], routes: &[&str], upstreams: &[(&str, &[&str])]) 
             .map(|label| ResolvedEndpoint {
                 address: label.parse().unwrap(),
                 weight: 1,
+                zone: None,
                 label: (*label).into(),
                 origin: openclaw_core::overlay::Origin::File(0),
                 is_draining: false,
-                standing: std::sync::Arc::default(),
+                standing: Arc::default(),
             })
             .collect(),
         ..UpstreamSetup::default()
@@ -78,6 +79,8 @@ fn record(listener: u32, route: Option<u32>, status: u16) -> Record<'static> {
         endpoint: None,
         upstream_time: None,
         retries: 0,
+        waited: None,
+        tries: &[],
         cache: None,
         log: None,
     }
@@ -90,6 +93,10 @@ fn page(recorders: &[&Recorder]) -> String {
     text.finish()
 }
 
+fn take(recorder: &Recorder, record: &Record<'_>) {
+    recorder.exchange(record, LogFields::default);
+}
+
 /// Asserts that the page has the line, after the common prefix of all names.
 fn has(page: &str, line: &str) {
     let line = format!("openclaw_{line}");
@@ -100,13 +107,22 @@ fn has(page: &str, line: &str) {
 fn counters_survive_a_reload_that_reorders_and_removes_names() {
     let recorder = Recorder::default();
     let before = recorder.adopt(&snapshot(&["web", "tls"], &["a", "b"], &[]));
-    recorder.exchange(&record(before.listeners[0], Some(before.routes[1]), 200));
+    take(
+        &recorder,
+        &record(before.listeners[0], Some(before.routes[1]), 200),
+    );
     let after = recorder.adopt(&snapshot(&["tls", "web"], &["b"], &[]));
     assert_eq!(after.listeners, [before.listeners[1], before.listeners[0]]);
     assert_eq!(after.routes, [before.routes[1]]);
-    recorder.exchange(&record(after.listeners[1], Some(after.routes[0]), 200));
+    take(
+        &recorder,
+        &record(after.listeners[1], Some(after.routes[0]), 200),
+    );
     // One that began before the reload.
-    recorder.exchange(&record(before.listeners[1], Some(before.routes[0]), 404));
+    take(
+        &recorder,
+        &record(before.listeners[1], Some(before.routes[0]), 404),
+    );
     let page = page(&[&recorder]);
     has(
         &page,
@@ -131,10 +147,13 @@ fn shards_are_summed_by_name_even_if_their_slots_differ() {
     two.connection_opened(second.listeners[1]);
     two.connection_closed(second.listeners[1]);
     one.refused_connection(0, Reason::TlsHandshake, Instant::now(), LogFields::default);
-    two.exchange(&Record {
-        reason: Some(Reason::TlsHandshake),
-        ..record(second.listeners[1], None, 400)
-    });
+    take(
+        &two,
+        &Record {
+            reason: Some(Reason::TlsHandshake),
+            ..record(second.listeners[1], None, 400)
+        },
+    );
     let page = page(&[&one, &two]);
     has(&page, "workers 2");
     has(&page, r#"connections{listener="web"} 1"#);
@@ -153,10 +172,13 @@ fn a_client_and_an_origin_cannot_make_series_without_bound() {
     let recorder = Recorder::default();
     let slots = recorder.adopt(&snapshot(&["web"], &["a"], &[]));
     for code in 100..1000 {
-        recorder.exchange(&Record {
-            method: b"BREW",
-            ..record(slots.listeners[0], Some(slots.routes[0]), code)
-        });
+        take(
+            &recorder,
+            &Record {
+                method: b"BREW",
+                ..record(slots.listeners[0], Some(slots.routes[0]), code)
+            },
+        );
     }
     let page = page(&[&recorder]);
     let rows = page.matches("openclaw_requests_total{").count();
@@ -181,9 +203,15 @@ fn an_endpoint_is_not_charged_with_a_status_that_was_made_here() {
         ..record(slots.listeners[0], None, status)
     };
     let quick = Some(Duration::from_millis(2));
-    recorder.exchange(&through(503, None, quick));
-    recorder.exchange(&through(502, Some(Reason::UpstreamConnect), None));
-    recorder.exchange(&through(502, Some(Reason::UpstreamBadResponse), quick));
+    take(&recorder, &through(503, None, quick));
+    take(
+        &recorder,
+        &through(502, Some(Reason::UpstreamConnect), None),
+    );
+    take(
+        &recorder,
+        &through(502, Some(Reason::UpstreamBadResponse), quick),
+    );
     recorder.upstream_connect(endpoint, true);
     recorder.upstream_connect(endpoint, false);
     let page = page(&[&recorder]);
@@ -244,10 +272,13 @@ fn logged(recorder: &Recorder, slots: &Slots, id: &str) {
         id: id.into(),
         ..LogFields::default()
     };
-    recorder.exchange(&Record {
-        log: Some(&fields),
-        ..record(slots.listeners[0], None, 200)
-    });
+    take(
+        recorder,
+        &Record {
+            log: Some(&fields),
+            ..record(slots.listeners[0], None, 200)
+        },
+    );
 }
 
 #[test]
@@ -258,7 +289,7 @@ fn lines_reach_the_file_and_after_a_rotation_the_new_one() {
     let writer = AccessWriter::start(Output::open(&target).unwrap()).unwrap();
     let recorder = Recorder::new(Some(writer.handle()));
     let slots = recorder.adopt(&snapshot(&["web"], &[], &[]));
-    assert!(recorder.wants_log());
+    assert!(recorder.wants_fields());
     logged(&recorder, &slots, "first");
     recorder.tick();
     let rotated = folder.join("access.log.1");
@@ -337,9 +368,9 @@ fn a_reload_that_turns_the_log_off_stops_the_lines() {
     let mut off = snapshot(&["web"], &[], &[]);
     off.config.log.access.to = config::AccessTarget::Off;
     recorder.adopt(&off);
-    assert!(!recorder.wants_log());
+    assert!(!recorder.wants_fields());
     recorder.adopt(&snapshot(&["web"], &[], &[]));
-    assert!(recorder.wants_log());
+    assert!(recorder.wants_fields());
 }
 
 fn until(mut done: impl FnMut() -> bool) {

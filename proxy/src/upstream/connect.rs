@@ -27,11 +27,35 @@ const REPEAT: Duration = Duration::from_mins(1);
 pub enum ConnectError {
     #[error("no connection")]
     Connect(#[source] io::Error),
+    /// The endpoint was not asked: it is neither unhealthy nor passed over for that.
+    #[error("no file descriptor is left")]
+    Exhausted(#[source] io::Error),
     #[error("{}", fault.detail())]
     Tls {
         fault: TlsFault,
         source: Option<io::Error>,
     },
+}
+
+impl ConnectError {
+    /// Of a socket that is to be opened.
+    fn of_socket(error: io::Error) -> Self {
+        if descriptors::are_exhausted(&error) {
+            Self::Exhausted(error)
+        } else {
+            Self::Connect(error)
+        }
+    }
+
+    /// The endpoint let the time for it pass.
+    pub fn timed_out() -> Self {
+        Self::Connect(io::ErrorKind::TimedOut.into())
+    }
+
+    /// Whether the endpoint was asked.
+    pub fn is_of_endpoint(&self) -> bool {
+        !matches!(self, Self::Exhausted(_))
+    }
 }
 
 /// What an endpoint is met with. Connections that were made in another way are no good any more.
@@ -104,7 +128,7 @@ impl Endpoint {
     /// # Errors
     /// Of the socket or the handshake; the caller bounds the time.
     pub async fn connect(self: &Rc<Self>, ends: Option<Ends>) -> Result<Connection, ConnectError> {
-        let tcp = self.open().await.map_err(ConnectError::Connect)?;
+        let tcp = self.open().await.map_err(ConnectError::of_socket)?;
         let greeted = self.manner.greet(tcp, &self.label, ends).await;
         let stream = greeted.inspect_err(|error| self.tell(error))?;
         self.passed_over_until.set(None);
@@ -128,7 +152,7 @@ impl Endpoint {
 
     /// Says what is wrong with TLS, once in a while: it lasts until somebody does something about it.
     fn tell(&self, error: &ConnectError) {
-        if matches!(error, ConnectError::Connect(_)) {
+        if !matches!(error, ConnectError::Tls { .. }) {
             return;
         }
         let now = Instant::now();

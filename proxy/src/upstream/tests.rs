@@ -29,19 +29,48 @@ fn upstream(keepalive: usize, addresses: &[SocketAddr], former: Option<&Upstream
 }
 
 fn upstream_with(keys: &str, addresses: &[SocketAddr], former: Option<&Upstream>) -> Upstream {
-    let endpoints = addresses.iter().map(|address| ResolvedEndpoint {
-        address: *address,
+    let known = |address: &SocketAddr| {
+        let mut known = former?.endpoints.iter();
+        let known = known.find(|known| known.address == *address)?;
+        Some(Arc::clone(&known.standing))
+    };
+    let standings = addresses
+        .iter()
+        .map(|address| known(address).unwrap_or_default());
+    upstream_of(keys, addresses.iter().copied().zip(standings), former)
+}
+
+fn upstream_of(
+    keys: &str,
+    endpoints: impl Iterator<Item = (SocketAddr, Arc<Standing>)>,
+    former: Option<&Upstream>,
+) -> Upstream {
+    let endpoints = endpoints.map(|(address, standing)| ResolvedEndpoint {
+        address,
         weight: 1,
+        zone: None,
         label: address.to_string().into(),
         origin: openclaw_core::overlay::Origin::File(0),
         is_draining: false,
-        standing: Arc::default(),
+        standing,
     });
     let setup = UpstreamSetup {
         endpoints: endpoints.collect(),
         ..UpstreamSetup::default()
     };
     Upstream::new(&config(keys), (&setup, None), 0, &[], former, (0, 1))
+}
+
+#[test]
+fn an_endpoint_that_went_and_came_back_is_another() {
+    let address = SocketAddr::from(([127, 0, 0, 1], 1));
+    let before = upstream(8, &[address], None);
+    // A drain had ended what ran there.
+    before.endpoints[0].standing.set_cut(true);
+    before.retire();
+    let again = std::iter::once((address, Arc::default()));
+    let after = upstream_of("keepalive = 8", again, Some(&before));
+    assert!(!after.endpoints[0].busy().is_cut());
 }
 
 fn run(work: impl Future<Output = ()>) {
@@ -167,6 +196,12 @@ fn what_comes_back_begins_with_a_tenth_and_grows_whatever_the_balance() {
         is(at(1_100), 550);
         standing.set_well(true, at(1_200));
         is(at(1_200), 550);
+        // The same after a drain, which takes its weight away meanwhile.
+        standing.set_draining(false, at(1_200));
+        is(at(1_200), 550);
+        standing.set_draining(true, at(1_300));
+        standing.set_draining(false, at(1_300));
+        is(at(1_300), tenth);
     }
 }
 

@@ -23,7 +23,7 @@ use crate::serve::h3;
 use crate::shield::PeerFilter;
 use crate::shield::autoban::Informer;
 use crate::snapshot::Snapshot;
-use crate::telemetry::{AccessLog, Recorder, Report};
+use crate::telemetry::{AccessLog, Follower, Recollection, Recorder, Report};
 use crate::time::TICK;
 use crate::upstream::Figures;
 
@@ -83,6 +83,10 @@ pub enum Command {
     Wake,
     /// Who was refused by a limit, route by route.
     Limits(oneshot::Sender<Vec<Refused>>),
+    /// What is remembered of a request id.
+    Recall(Arc<str>, oneshot::Sender<Recollection>),
+    /// Tell somebody of exchanges as they end.
+    Follow(Follower, oneshot::Sender<()>),
     /// Close the connections of peers that are turned away now: those inside the range, or all.
     Close(Option<Prefix>),
     /// Accept no more, let exchanges end; the worker ends when it has no connection left, or at the deadline.
@@ -266,8 +270,10 @@ fn obey(local: &Local, command: Command) {
         Command::Report(reply) => drop(reply.send(local.recorder.report())),
         Command::Endpoints(reply) => drop(reply.send(local.serving().figures())),
         Command::Limits(reply) => drop(reply.send(local.serving().refused())),
+        Command::Recall(id, reply) => drop(reply.send(local.recorder.recall(&id))),
         Command::Close(range) => close(local, range),
         Command::Wake => local.wheel.wake_all(),
+        Command::Follow(follower, begun) => local.recorder.follow(follower, begun),
         // The end is the loop's own.
         Command::Drain { .. } => {}
     }

@@ -9,8 +9,8 @@ use super::reader::{Reader, Section};
 use super::relay::Transport;
 use super::tree::{self, Place, Table};
 use super::{
-    Action, Config, Listener, Places, Source, Upstream, admin, autoban, caching, document, doubts,
-    listener, log, relay, route, server, shield, upstream, values,
+    Action, Config, Listener, Places, Source, Upstream, admin, assay, autoban, caching, document,
+    doubts, listener, log, relay, route, server, shield, upstream, values,
 };
 
 /// A configuration that can be used.
@@ -43,10 +43,9 @@ pub(super) static ROOT: keys::Section = keys::Section {
         Key::default("listener", "tables by name", "{}", "").fields(&listener::KEYS),
         Key::default("upstream", "tables by name", "{}", "").fields(&upstream::KEYS),
         Key::default("route", "list of tables", "[]", "").fields(&route::KEYS),
+        Key::default("test", "list of tables", "[]", "").fields(&assay::KEYS),
     ],
-    later: &[
-        ("test", "tests inside the configuration (`test`)"),
-    ],
+    later: &[],
 };
 
 /// Reads a configuration whole: either it is right, or every mistake in it is told.
@@ -134,6 +133,7 @@ fn read(root: &Section<'_>) -> Option<Config> {
     let metrics = admin.as_ref().and_then(|admin| admin.metrics);
     let listeners = read_listeners(root, metrics, &names);
     let routes = read_routes(root, &names);
+    let tests = read_tests(root);
     let places: Vec<(String, Place)> = upstreams
         .iter()
         .flatten()
@@ -149,7 +149,7 @@ fn read(root: &Section<'_>) -> Option<Config> {
             .collect();
         read.into_iter().collect()
     });
-    let config = Config {
+    let mut config = Config {
         server: server?,
         admin: admin?,
         log: log?,
@@ -159,7 +159,11 @@ fn read(root: &Section<'_>) -> Option<Config> {
         listeners: listeners?,
         upstreams: upstreams?,
         routes: routes?,
+        tests: tests?,
     };
+    for upstream in &mut config.upstreams {
+        upstream.zone.clone_from(&config.server.zone);
+    }
     forbid_tls_of_relays(root, &config, &places);
     warn_of_unused(root, &config, &places);
     Some(config)
@@ -283,6 +287,15 @@ fn read_routes(root: &Section<'_>, upstreams: &[String]) -> Option<Vec<super::Ro
         }
     }
     Some(routes.into_iter().map(|named| named.route).collect())
+}
+
+fn read_tests(root: &Section<'_>) -> Option<Vec<assay::Test>> {
+    let items = root.items("test")?;
+    let read: Vec<Option<assay::Test>> = items
+        .into_iter()
+        .map(|item| assay::read(&root.item_section("test", item)?))
+        .collect();
+    read.into_iter().collect()
 }
 
 fn warn_of_unused(root: &Section<'_>, config: &Config, upstreams: &[(String, Place)]) {

@@ -1,6 +1,7 @@
 //! `[log]`: what is written, and where.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::keys::{self, Key};
 use super::reader::Section;
@@ -10,6 +11,10 @@ use super::values;
 pub struct Log {
     pub level: Level,
     pub access: AccessLog,
+    /// An answer that begins later than this is worth a look.
+    pub slow: Duration,
+    /// How much memory a worker remembers exchanges in that went wrong or were slow.
+    pub recent: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +62,18 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "The access log, one line a request.",
         )
         .fields(&ACCESS),
+        Key::default(
+            "slow",
+            "duration",
+            "\"1s\"",
+            "A request whose answer begins later than this is remembered for `openclaw explain id`, as are refused and failed ones.",
+        ),
+        Key::default(
+            "recent",
+            "size",
+            "\"1m\"",
+            "How much memory each worker remembers such requests in; the oldest make room. \"0\" remembers nothing.",
+        ),
     ],
     later: &[],
 };
@@ -85,9 +102,13 @@ pub(super) fn read(section: &Section<'_>) -> Option<Log> {
     let access = section
         .section("access")
         .and_then(|access| read_access(&access));
+    let slow = section.value("slow", values::duration);
+    let recent = section.value("recent", values::size);
     Some(Log {
         level: level?,
         access: access?,
+        slow: slow?,
+        recent: recent?,
     })
 }
 

@@ -4,12 +4,15 @@
 //! nothing here touches the file system. One section a file: its type, its keys with their defaults, its reader.
 
 mod admin;
+mod assay;
 mod autoban;
 mod caching;
+mod compress;
 mod discover;
 mod document;
 mod doubts;
 mod endpoint;
+mod error_pages;
 mod format;
 mod geo;
 mod headers;
@@ -25,6 +28,7 @@ mod matcher;
 mod mirror;
 mod names;
 mod places;
+mod plain;
 mod problem;
 mod reader;
 mod redirect;
@@ -46,18 +50,21 @@ mod unclosed;
 pub mod units;
 mod upstream;
 mod upstream_tls;
+mod upstream_words;
 mod values;
 mod variables;
 
 pub use admin::Admin;
+pub use assay::{Asks, Expect, Test};
 pub use autoban::{Autoban, Thresholds};
 pub use caching::{Cache, CacheDisk};
 pub use discover::{Consul, Discover, Kubernetes, Registry};
 pub use endpoint::{Endpoint, EndpointAddress, endpoint_address};
+pub use error_pages::{ErrorPage, Statuses};
 pub use format::format;
 pub use geo::{Geo, GeoRule};
 pub use headers::{HeaderEdit, HeaderEdits};
-pub use health::{Health, HttpQuestion, Question};
+pub use health::{GrpcQuestion, Health, HttpQuestion, Question};
 pub use lenient::named_socket;
 pub use limit::{Limit, LimitKey};
 pub use listener::{Listener, Protocols};
@@ -67,6 +74,7 @@ pub use log::{AccessFormat, AccessLog, AccessTarget, Level, Log};
 pub use matcher::{HostPattern, Matcher, PathPattern, Wanted};
 pub use mirror::Mirror;
 pub use places::Places;
+pub use plain::{Field, Plain, Scalar};
 pub use problem::{Complaint, Location, Problem, Problems, Severity};
 pub use redirect::Redirect;
 pub use reference::reference;
@@ -82,8 +90,9 @@ pub use sticky::{Secret, Sticky};
 pub use syn::{Syn, SynMode, SynVariant};
 pub use tls::{Certificate, Tls, TlsVersion};
 pub use udp::Udp;
-pub use upstream::{Balance, Forwarded, RetryOn, Upstream, UpstreamProtocol};
+pub use upstream::Upstream;
 pub use upstream_tls::UpstreamTls;
+pub use upstream_words::{Balance, Forwarded, RetryOn, UpstreamProtocol};
 
 /// What is served when there is no file.
 pub const DEFAULT: &str = include_str!("../../../../config/default.toml");
@@ -101,6 +110,8 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// In file order; `route::Router` compiles them.
     pub routes: Vec<Route>,
+    /// Not served: `openclaw test` asks them.
+    pub tests: Vec<Test>,
 }
 
 /// Where a configuration comes from.

@@ -15,8 +15,8 @@ const HEAD: &str = r#"# Every key of OpenClaw with its type and its default. Gen
 /// How wide the text of a comment may be.
 const WIDTH: usize = 116;
 
-/// A route needs one action; the reference shows this one in use.
-const SHOWN: (&str, &str) = ("route", "to");
+/// A route needs one action, and a test asks one thing; the reference shows these in use.
+const SHOWN: [(&str, &str); 2] = [("route", "to"), ("test", "request")];
 
 /// `config/openclaw.toml`.
 pub fn reference() -> String {
@@ -54,7 +54,7 @@ fn table(text: &mut String, section: &Section, header: &str) {
 fn setting(text: &mut String, section: &Section, key: &Key) {
     let (sign, value) = match key.presence {
         Presence::Required => ("", key.example),
-        Presence::Optional if SHOWN == (section.name, key.name) => ("", key.example),
+        Presence::Optional if SHOWN.contains(&(section.name, key.name)) => ("", key.example),
         Presence::Optional => ("#", key.example),
         Presence::Default(default) => ("", default),
     };

@@ -92,6 +92,11 @@ impl Quota {
         }
     }
 
+    /// Of a key that has used all of it this moment.
+    pub fn exhausted(&self) -> Standing {
+        self.standing(self.refill(), 0)
+    }
+
     /// The time in which a whole allowance comes back; checked in `new`.
     fn refill(&self) -> u64 {
         self.interval * self.allowance

@@ -45,6 +45,21 @@ impl Decoder {
         }
     }
 
+    /// How much is still to come, where it comes without any coding and its length is known.
+    pub fn bare_left(&self) -> Option<u64> {
+        match self {
+            Self::Length(left) => Some(*left),
+            Self::Chunked(_) | Self::UntilClose => None,
+        }
+    }
+
+    /// Notes that `count` bytes of what is left have gone another way.
+    pub fn skip(&mut self, count: u64) {
+        if let Self::Length(left) = self {
+            *left = left.saturating_sub(count);
+        }
+    }
+
     /// Decodes as much of `raw` as it can; payload of several chunks is moved together at the front.
     ///
     /// # Errors

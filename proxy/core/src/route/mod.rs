@@ -10,10 +10,12 @@ mod hash;
 mod misses;
 mod order;
 mod paths;
+mod seen;
 mod shadow;
 mod split;
+pub mod target;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -25,6 +27,7 @@ use hash::Fast;
 pub use misses::misses;
 pub use order::order;
 use paths::Paths;
+pub use seen::Seen;
 pub use shadow::shadowed;
 pub use split::{pick, pick_for_client};
 

@@ -163,12 +163,23 @@ fn groups_become_parts_of_a_path_and_nothing_else() {
 
 #[test]
 fn nobody_is_sent_to_another_host_by_a_path() {
+    let asked = Asked {
+        query: b"x=1&y=%20&back=\\\\b.test&next=//b.test",
+        ..ASKED
+    };
     let check = |to: &str, target: &str, expected: &str| {
         let template = parse(to, None).unwrap();
-        let made = sent_to(&template, None, &facts(&ASKED, target.as_bytes()), b"");
+        let made = sent_to(&template, None, &facts(&asked, target.as_bytes()), b"");
         assert_eq!(String::from_utf8(made).unwrap(), expected, "{to} {target}");
     };
-    check("https://{host}{uri}", "/a", "https://a.test/a?x=1&y=%20");
+    let query = "x=1&y=%20&back=%5C%5Cb.test&next=//b.test";
+    check(
+        "https://{host}{uri}",
+        "/a",
+        &format!("https://a.test/a?{query}"),
+    );
+    check("/{query.back}", "/a", "/%5C%5Cb.test");
+    check("/{query.next}", "/a", "/b.test");
     check(
         "https://{host}{path}",
         "//b.test/a",

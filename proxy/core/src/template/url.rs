@@ -57,13 +57,14 @@ fn write(
             Part::Variable(variable) => {
                 source.push(variable, &mut value);
                 match variable {
-                    // As received, and checked then.
+                    // As received, and checked then. A query may have a backslash, which browsers take for a slash: at the beginning
+                    // of a path it would be another host.
                     Variable::Host
                     | Variable::Path
                     | Variable::Uri
                     | Variable::Query
                     | Variable::Parameter(_) => {
-                        encode(out, &value, |byte| byte > b' ' && byte < 0x7f);
+                        encode(out, &value, |byte| byte.is_ascii_graphic() && byte != b'\\');
                     }
                     Variable::ClientIp
                     | Variable::Method

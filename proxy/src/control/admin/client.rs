@@ -73,6 +73,16 @@ impl Reply {
     }
 }
 
+/// How following came to its end.
+#[derive(Debug)]
+pub enum Followed {
+    Refused(Reply),
+    /// Whoever took the lines has had enough.
+    Enough,
+    /// The proxy ended.
+    Ended,
+}
+
 /// Asks the process behind the socket.
 ///
 /// # Errors
@@ -163,7 +173,7 @@ async fn send(
         .map_err(|source| CallError::Exchange { source })
 }
 
-/// Follows an answer that comes line by line, until it ends or `take` has had enough. What is no success is a reply.
+/// Follows an answer that comes line by line, until it ends or `take` has had enough.
 ///
 /// # Errors
 /// Nobody is there, or the call fails half-way.
@@ -171,7 +181,7 @@ pub async fn follow(
     socket: &Path,
     target: &str,
     mut take: impl FnMut(&[u8]) -> ControlFlow<()>,
-) -> Result<Option<Reply>, CallError> {
+) -> Result<Followed, CallError> {
     is_alive(socket).await?;
     let stream = connect(socket).await?;
     let response = send(stream, "GET", target, Bytes::new()).await?;
@@ -183,7 +193,7 @@ pub async fn follow(
             .await
             .map_err(|source| CallError::Exchange { source })?;
         let body = body.to_bytes();
-        return Ok(Some(Reply { status, body }));
+        return Ok(Followed::Refused(Reply { status, body }));
     }
     let mut rest = Vec::new();
     // A proxy that is killed does not end its answer, and has ended all the same.
@@ -192,9 +202,9 @@ pub async fn follow(
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = rest.drain(..=end).collect();
             if take(&line).is_break() {
-                return Ok(None);
+                return Ok(Followed::Enough);
             }
         }
     }
-    Ok(None)
+    Ok(Followed::Ended)
 }

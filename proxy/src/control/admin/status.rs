@@ -44,6 +44,7 @@ pub(super) async fn status(control: &Control) -> Value {
         "config": {
             "from": control.options.origin.name(),
             "generation": snapshot.generation,
+            "history": control.standing(),
             "last_reload": {
                 "at": rfc3339(attempt.at),
                 "successful": attempt.problems.is_none(),

@@ -10,11 +10,13 @@ use serde_json::json;
 
 use super::{SMALL, status};
 use crate::control::cached;
+use crate::control::exchanges;
 use crate::control::http::Answer;
 use crate::control::limits;
 use crate::control::listing;
 use crate::control::metrics;
 use crate::control::orders;
+use crate::control::reload;
 use crate::control::shield;
 use crate::control::state::Control;
 
@@ -72,6 +74,8 @@ pub static TABLES: &[&[Route]] = &[
     cached::ROUTES,
     listing::ROUTES,
     orders::ROUTES,
+    reload::ROUTES,
+    exchanges::ROUTES,
 ];
 
 static CONTROL: &[Route] = &[
@@ -97,35 +101,11 @@ static CONTROL: &[Route] = &[
     },
     Route {
         method: "POST",
-        path: "/reload",
-        max_body: SMALL,
-        run: |control, _| Box::pin(reload(control)),
-    },
-    Route {
-        method: "POST",
         path: "/stop",
         max_body: SMALL,
         run: |control, call| Box::pin(async move { stop(&control, &call) }),
     },
 ];
-
-async fn reload(control: Rc<Control>) -> Answer {
-    match control.reload().await {
-        Ok(taken) => Answer::json(
-            200,
-            &json!({ "generation": taken.generation, "warnings": taken.warnings }),
-        ),
-        // 409: the text is right, and what it asks for is not to be had now.
-        Err(refused) => Answer::json(
-            if refused.is_of_the_system() { 409 } else { 422 },
-            &json!({
-                "error": "the configuration was refused, the old one serves on",
-                "text": refused.to_string(),
-                "problems": refused.json(),
-            }),
-        ),
-    }
-}
 
 fn stop(control: &Control, call: &Call) -> Answer {
     let grace = call

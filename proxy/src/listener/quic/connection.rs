@@ -34,6 +34,8 @@ pub(super) struct Slot<A> {
     pub(super) complete_by: Option<Instant>,
     /// To be looked at in this turn.
     pub(super) is_touched: bool,
+    /// It has something to send when the socket takes more.
+    pub(super) is_waiting: bool,
     /// Where the client is, as it has shown.
     peer: SocketAddr,
     /// Where its last packets came from, if that is elsewhere, and how many challenges it had answered before. Somebody may have sent
@@ -72,6 +74,7 @@ impl<A: Application> Slot<A> {
             waker,
             phase: Phase::Handshake(open),
             is_touched: false,
+            is_waiting: false,
             peer: accepted.peer,
             moving: None,
             terms,
@@ -171,12 +174,17 @@ impl<A: Application> Slot<A> {
         };
     }
 
+    /// The client has said goodbye, or nothing for `idle_timeout`: its goodbye is one datagram that nobody asks for again, so that of
+    /// many who go some are heard of no more.
     fn lost(&mut self, local: &Local, reason: &ConnectionError) {
         tracing::debug!(peer = %self.peer, %reason, "a QUIC connection has ended");
         if matches!(self.phase, Phase::Handshake(_)) {
             self.refuse_handshake(local, reason);
         }
         self.complete_by = None;
+        if let Phase::Serving { application, .. } = &mut self.phase {
+            application.lost(&mut Context::from_waker(&self.waker));
+        }
         self.phase = Phase::Closing;
     }
 

@@ -92,6 +92,20 @@ impl<A: Application> Core<A> {
         }
     }
 
+    /// It has more to send than the socket takes; false: that was known.
+    pub(super) fn wait(&mut self, key: usize) -> bool {
+        let slot = self.slot(key);
+        slot.is_some_and(|slot| !std::mem::replace(&mut slot.is_waiting, true))
+    }
+
+    /// The socket takes more.
+    pub(super) fn stop_waiting(&mut self, key: usize) {
+        if let Some(slot) = self.slot(key) {
+            slot.is_waiting = false;
+            self.touch(key);
+        }
+    }
+
     /// Takes no more clients, and asks those that are there to go within the time that the end of the proxy would leave them: the
     /// address may be wanted again.
     pub(super) fn close(&mut self) {

@@ -96,7 +96,9 @@ impl<A: Application> Driver<A> {
         self.core.close_late(now);
         self.core.ready.take(&mut self.woken);
         if self.poll_kept(cx).is_ready() {
-            self.woken.append(&mut self.waiting);
+            for key in self.waiting.drain(..) {
+                self.core.stop_waiting(key);
+            }
         }
         for key in self.woken.drain(..) {
             self.core.touch(key);
@@ -177,7 +179,9 @@ impl<A: Application> Driver<A> {
         let mut quic = quic.borrow_mut();
         for _ in 0..SENDS {
             if self.kept.is_some() {
-                self.waiting.push(key);
+                if self.core.wait(key) {
+                    self.waiting.push(key);
+                }
                 return;
             }
             self.out.clear();

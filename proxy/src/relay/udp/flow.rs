@@ -17,10 +17,11 @@ use openclaw_core::route::pick_for_client;
 
 use super::super::session::{Inbound, Session};
 use super::choice::{choose, connected, known};
-use crate::exchange::connect_detail;
 use crate::exchange::context::Local;
 use crate::exchange::serving::Serving;
+use crate::exchange::{EXHAUSTED, connect_detail};
 use crate::net::datagrams::{self, Batch, Datagrams};
+use crate::net::descriptors;
 use crate::snapshot::{QuicId, QuicIds, UnderWay};
 use crate::time::Deadline;
 use crate::upstream::{Chosen, Endpoint};
@@ -31,6 +32,8 @@ const FIRST: usize = 1500;
 const IDS: usize = 2;
 /// Reads of one turn; each takes what GRO puts together.
 const READS: usize = 8;
+/// Whoever is not there has said so within this.
+const REFUSED_WITHIN: Duration = Duration::from_secs(5);
 /// Silence that ends a session once its listener has ended.
 const LAST_SILENCE: Duration = Duration::from_secs(2);
 
@@ -66,7 +69,7 @@ pub struct Flow {
 struct Onward {
     endpoint: Rc<Endpoint>,
     socket: Rc<Datagrams>,
-    /// A session may last for days, and must not keep a snapshot: only until there is an answer.
+    /// A session may last for days, and must not keep a snapshot: only until there is an answer, or will be none.
     unanswered: Option<Unanswered>,
     ids: Vec<QuicId>,
     _under_way: Option<UnderWay>,
@@ -152,7 +155,12 @@ impl Flow {
         session.endpoint = Some(Rc::clone(&endpoint));
         let socket = connected(endpoint.address)
             .map_err(|error| {
-                session.fail(Reason::UpstreamConnect, connect_detail(error.kind()));
+                let detail = if descriptors::are_exhausted(&error) {
+                    EXHAUSTED
+                } else {
+                    connect_detail(error.kind())
+                };
+                session.fail(Reason::UpstreamConnect, detail);
             })
             .ok()?;
         let kept = Some(first).filter(|first| first.len() <= FIRST);
@@ -186,7 +194,8 @@ impl Flow {
     /// Sends what the client sent.
     pub fn send(&self, batch: Batch<'_>) {
         let (socket, address) = {
-            let onward = self.onward.borrow();
+            let mut onward = self.onward.borrow_mut();
+            onward.stop_waiting();
             (Rc::clone(&onward.socket), onward.endpoint.address)
         };
         self.session.borrow_mut().bytes_in += batch.bytes.len() as u64;
@@ -365,6 +374,12 @@ impl Unanswered {
 }
 
 impl Onward {
+    /// A client that only sends, as logs do, gets no answer, and must not keep a snapshot for that.
+    fn stop_waiting(&mut self) {
+        let waits = |one: &Unanswered| one.since.elapsed() < REFUSED_WITHIN;
+        self.unanswered = self.unanswered.take().filter(waits);
+    }
+
     /// Notes by which ids the endpoint wants to be called.
     fn learn(&mut self, ids: &Arc<QuicIds>, batch: Batch<'_>) {
         for datagram in batch.bytes.chunks(batch.stride) {

@@ -11,6 +11,7 @@ use openclaw_core::message::body::Decoder;
 use openclaw_core::message::lines::push_field;
 use openclaw_core::message::{Field, Response, ResponseBody, ResponseHead, Version};
 use openclaw_core::reason::Reason;
+use tokio::net::TcpStream;
 
 use super::RequestFacts;
 use super::encode::{Coding, ResponseTerms, final_head, interim_head, push_chunk_size};
@@ -349,6 +350,11 @@ impl Wire for H1Wire {
             return Poll::Ready(Ok(payload.len()));
         }
         self.poll_write(cx, payload)
+    }
+
+    fn bare_socket(&self) -> Option<&TcpStream> {
+        let as_it_is = self.coding == Coding::Raw && self.output.is_empty();
+        self.io.bare_socket().filter(|_| as_it_is)
     }
 
     fn finish(&mut self, trailers: &[Field<'_>]) {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use openclaw_core::config::{ListSource, ShieldList};
 
 pub use self::state::check_list;
+pub(super) use self::state::read_file;
 use super::geo::Stamp;
 use super::lists::Kind;
 
@@ -129,6 +130,6 @@ impl Feed {
     }
 }
 
-fn kind(list: &ShieldList) -> Kind {
+pub(super) fn kind(list: &ShieldList) -> Kind {
     if list.allow { Kind::Allow } else { Kind::Block }
 }

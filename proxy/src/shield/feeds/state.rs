@@ -350,7 +350,7 @@ fn parse(text: &str) -> Parsed {
     format::parse(Format::detect(text), text)
 }
 
-fn read_file(path: &Path) -> Result<Parsed, String> {
+pub(in super::super) fn read_file(path: &Path) -> Result<Parsed, String> {
     let read = || -> io::Result<String> {
         let mut bytes = Vec::new();
         let most = MAX_FEED as u64;

@@ -40,6 +40,10 @@ redirect = { to = "/" }
 name = "kept"
 to = "app"
 cache = {}
+compress = {}
+[[test]]
+request = "GET /"
+expect = { status = 200 }
 "#;
 
 fn registered(section: &'static Section, into: &mut BTreeSet<(&'static str, String)>) {
@@ -161,6 +165,9 @@ fn document(section: &Section, key: &Key) -> String {
         "upstream.discover.kubernetes" => {
             format!("{listener}[upstream.app]\ndiscover = {{ kubernetes = {{ {inline} }} }}\n")
         }
+        "upstream.health" if key.name == "grpc" => {
+            format!("{listener}{app}protocol = \"h2\"\nhealth = {{ {inline} }}")
+        }
         "upstream.health" if matches!(key.name, "host" | "status" | "body") => {
             format!("{listener}{app}health = {{ path = \"/\", {inline} }}\n")
         }
@@ -173,6 +180,12 @@ fn document(section: &Section, key: &Key) -> String {
         "route.to" => format!("{listener}{app}[[route]]\nto = [{{ {inline} }}]"),
         "cache" => format!("[cache]\n{lines}\n{listener}"),
         "route.cache" => format!("{listener}{app}[[route]]\n{action}\ncache = {{ {inline} }}\n"),
+        "route.compress" => {
+            format!("{listener}{app}[[route]]\n{action}\ncompress = {{ {inline} }}\n")
+        }
+        "route.compress.level" => {
+            format!("{listener}{app}[[route]]\n{action}\ncompress = {{ level = {{ {inline} }} }}\n")
+        }
         "route.limit" => format!("{listener}{app}[[route]]\n{action}\nlimit = {{ {inline} }}\n"),
         "route.rewrite" => format!(
             "{listener}{app}[[route]]\nto = \"app\"\nmatch = {{ path_regex = '^/v1/(.*)$' }}\nrewrite = {{ {inline} }}\n"
@@ -186,6 +199,22 @@ fn document(section: &Section, key: &Key) -> String {
         "route.headers.request" | "route.headers.response" => {
             let side = section.name.rsplit('.').next().unwrap();
             format!("{listener}{app}[[route]]\n{action}\nheaders = {{ {side} = {{ {inline} }} }}")
+        }
+        "test" if matches!(key.name, "request" | "packet") => {
+            let expect = "expect = { reason = \"shield.pass\" }";
+            format!(
+                "{listener}[[test]]\n{}\n{expect}\n",
+                settings[settings.len() - 1]
+            )
+        }
+        "test" => format!("{listener}[[test]]\nrequest = \"GET /\"\n{lines}\n"),
+        "test.expect" if key.name == "verdict" => {
+            format!(
+                "{listener}[[test]]\npacket = \"tcp 192.0.2.1 -> :80\"\nexpect = {{ {inline} }}\n"
+            )
+        }
+        "test.expect" => {
+            format!("{listener}[[test]]\nrequest = \"GET /\"\nexpect = {{ {inline} }}\n")
         }
         name => panic!("no template for {name}"),
     }

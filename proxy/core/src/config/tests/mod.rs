@@ -7,10 +7,14 @@
 )]
 
 mod accepted;
+mod assay;
 mod caching;
+mod compress;
 mod discover;
+mod endure;
 mod fuzz;
 mod keys;
+mod logs;
 mod problems;
 mod reference;
 mod rejected;

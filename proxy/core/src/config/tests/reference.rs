@@ -70,12 +70,19 @@ fn each_key_without_a_default_can_be_uncommented() {
             continue;
         }
         let is_action = setting.starts_with("respond") || setting.starts_with("redirect");
+        let is_packet = setting.starts_with("packet");
         let changed: Vec<&str> = lines
             .iter()
             .enumerate()
             // A route has one action only.
             .filter(|(_, line)| !(is_action && line.starts_with("to = ")))
-            .map(|(other, line)| if other == index { setting } else { line })
+            // A test asks one thing only, and of a packet it expects other things.
+            .filter(|(_, line)| !(is_packet && line.starts_with("request = ")))
+            .map(|(other, line)| match *line {
+                _ if other == index => setting,
+                "expect = { status = 200 }" if is_packet => "expect = { verdict = \"drop\" }",
+                line => line,
+            })
             .collect();
         let changed = changed
             .join("\n")

@@ -2,21 +2,22 @@
 
 use std::net::IpAddr;
 
-use openclaw_core::message::{Kind, Request, authority};
-use openclaw_core::route;
+use crate::message::{Kind, Request, authority};
 
 /// What routes and limits look at.
 #[derive(Debug)]
 pub struct Seen<'a> {
+    /// As it came.
     pub request: &'a Request<'a>,
-    /// In its one form, see [`openclaw_core::message::path::normalised`].
+    /// In its one form, see [`crate::message::path::normalised`].
     pub path: &'a [u8],
+    /// Whose it is.
     pub client: IpAddr,
     /// `http` or `https`.
     pub scheme: &'static str,
 }
 
-impl route::Request for Seen<'_> {
+impl super::Request for Seen<'_> {
     fn host(&self) -> &[u8] {
         authority::host(self.request.authority)
     }

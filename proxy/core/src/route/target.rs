@@ -2,12 +2,11 @@
 
 use std::borrow::Cow;
 
-use openclaw_core::config::{Action, Redirect, Route};
-use openclaw_core::route::Request as _;
-use openclaw_core::template::{Facts, Template, path_of, sent_to};
 use regex::bytes::Regex;
 
-use super::seen::Seen;
+use super::{Request as _, Seen};
+use crate::config::{Action, Redirect, Route};
+use crate::template::{Facts, Template, path_of, sent_to};
 
 /// The expression whose groups the route's target may have.
 pub fn groups(route: &Route) -> Option<&Regex> {

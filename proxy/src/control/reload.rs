@@ -1,0 +1,388 @@
+//! From one configuration to another while the proxy serves: taking the file anew, with or without a time to confirm it in, and going
+//! back to what served before.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use openclaw_core::config::units;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use super::admin::rfc3339;
+use super::admin::table::{Call, Route};
+use super::audit::audit;
+use super::build::Builder;
+use super::error::Refused;
+use super::history::History;
+use super::http::Answer;
+use super::load::{self, Reading};
+use super::notify::{State, notify};
+use super::prepare::{Prepared, kept_until_restart, open_log, prepare, snapshot};
+use super::sockets::Binding;
+use super::state::{Attempt, Control};
+use super::written::Written;
+use crate::net::descriptors;
+use crate::telemetry::chain;
+
+/// What a confirmation may take.
+const LONGEST: Duration = Duration::from_hours(24);
+/// After this, going back is tried again where it failed.
+const AGAIN: Duration = Duration::from_secs(5);
+/// Calls have no body.
+const NO_BODY: usize = 0;
+
+pub(super) static ROUTES: &[Route] = &[
+    Route {
+        method: "POST",
+        path: "/reload",
+        max_body: NO_BODY,
+        run: |control, call| Box::pin(answer_reload(control, call)),
+    },
+    Route {
+        method: "POST",
+        path: "/confirm",
+        max_body: NO_BODY,
+        run: |control, call| Box::pin(async move { answer(control.confirm(call.uid).await) }),
+    },
+    Route {
+        method: "POST",
+        path: "/rollback",
+        max_body: NO_BODY,
+        run: |control, call| Box::pin(async move { answer(control.roll_back(call.uid).await) }),
+    },
+];
+
+/// What was taken, for the one who asked.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    generation: u64,
+    /// When it is gone back from unless confirmed; RFC 3339.
+    confirm_by: Option<String>,
+    /// What is probably not meant, though it works.
+    warnings: Vec<String>,
+}
+
+/// Why nothing was taken.
+#[derive(Debug, thiserror::Error)]
+pub enum NotTaken {
+    #[error(
+        "a configuration waits for its confirmation for another {} s; `openclaw confirm` keeps it, `openclaw rollback` goes back at once",
+        left.as_secs()
+    )]
+    Unconfirmed { left: Duration },
+    #[error("no configuration waits for a confirmation")]
+    NothingWaits,
+    #[error("no configuration is known that served before this one")]
+    NothingBefore,
+    #[error("the proxy is ending")]
+    Ending,
+    #[error("{0}")]
+    Refused(Refused),
+}
+
+/// A configuration that is gone back from unless somebody confirms it.
+#[derive(Debug)]
+pub(super) struct Unconfirmed {
+    by: Instant,
+    /// For people.
+    at: SystemTime,
+    back: History,
+    clock: JoinSet<()>,
+}
+
+impl Control {
+    /// Takes the configuration as it stands now, or goes on with the old one and says why. `confirm`: to go back after this, unless
+    /// [`Self::confirm`] comes before.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the new one; or another one waits.
+    pub async fn reload(
+        self: &Rc<Self>,
+        confirm: Option<Duration>,
+        uid: Option<u32>,
+    ) -> Result<Taken, NotTaken> {
+        // One at a time: the builder is held for all of it.
+        let mut builder = self.builder.lock().await;
+        let waits = self.unconfirmed.borrow().as_ref().map(Unconfirmed::left);
+        let outcome = if let Some(left) = waits {
+            // The log may have been rotated all the same.
+            self.reopen_log();
+            let refusal = NotTaken::Unconfirmed { left };
+            tracing::warn!("not reloaded: {refusal}");
+            Err(refusal)
+        } else {
+            let reading = load::read(&self.options.origin);
+            let turned = self.turn(&mut builder, reading, |written| {
+                self.go_on(written, confirm)
+            });
+            let mut taken = turned.await.map_err(NotTaken::Refused);
+            if let Ok(taken) = &mut taken {
+                let waits = self.unconfirmed.borrow();
+                taken.confirm_by = waits.as_ref().map(|waits| rfc3339(waits.at));
+            }
+            taken
+        };
+        let action = confirm.map_or("config.reload", |_| "config.reload_unconfirmed");
+        audit(action, uid, word(&outcome));
+        outcome
+    }
+
+    /// Keeps the configuration that waits for it.
+    async fn confirm(&self, uid: Option<u32>) -> Result<Taken, NotTaken> {
+        // Going back may have begun.
+        let _builder = self.builder.lock().await;
+        let outcome = match self.unconfirmed.take() {
+            Some(_) => Ok(Taken {
+                generation: self.snapshot().generation,
+                confirm_by: None,
+                warnings: self.history.borrow().save(),
+            }),
+            None => Err(NotTaken::NothingWaits),
+        };
+        audit("config.confirm", uid, word(&outcome));
+        outcome
+    }
+
+    /// Goes back to what served before.
+    async fn roll_back(&self, uid: Option<u32>) -> Result<Taken, NotTaken> {
+        let mut builder = self.builder.lock().await;
+        let waits = self.unconfirmed.borrow().as_ref().map(|it| it.back.clone());
+        let outcome = match waits.or_else(|| self.history.borrow().one_back()) {
+            Some(history) => self.go_back(&mut builder, history).await,
+            None => Err(NotTaken::NothingBefore),
+        };
+        audit("config.rollback", uid, word(&outcome));
+        outcome
+    }
+
+    /// Nobody has confirmed it in time. False: it is to be tried again.
+    async fn expire(&self) -> bool {
+        let mut builder = self.builder.lock().await;
+        let back = self.unconfirmed.borrow().as_ref().map(|it| it.back.clone());
+        // Confirmed at the last moment, or gone back from.
+        let Some(history) = back else { return true };
+        tracing::warn!("nobody has confirmed the configuration: going back to the one before");
+        let outcome = self.go_back(&mut builder, history).await;
+        audit("config.unconfirmed", None, word(&outcome));
+        outcome.is_ok()
+    }
+
+    async fn go_back(&self, builder: &mut Builder, history: History) -> Result<Taken, NotTaken> {
+        if self.draining.get().is_some() {
+            return Err(NotTaken::Ending);
+        }
+        let reading = load::parse_written(&history.serving);
+        let turned = self.turn(builder, reading, |_| {
+            if let Some(mut waited) = self.unconfirmed.take() {
+                // It may be the clock that has come here.
+                waited.clock.detach_all();
+            }
+            *self.history.borrow_mut() = history;
+            self.history.borrow().save()
+        });
+        turned.await.map_err(NotTaken::Refused)
+    }
+
+    /// The file's configuration serves from now on, if only for a while.
+    fn go_on(self: &Rc<Self>, written: Written, confirm: Option<Duration>) -> Vec<String> {
+        let mut history = self.history.borrow_mut();
+        let Some(within) = confirm else {
+            history.advance(written);
+            return history.save();
+        };
+        let back = history.clone().without(&written);
+        history.advance(written);
+        // It is on the disk before the new one serves, which may be the end of the process.
+        let warnings = back.save();
+        let control = Rc::clone(self);
+        let mut clock = JoinSet::new();
+        clock.spawn_local(async move {
+            sleep(within).await;
+            while !control.expire().await {
+                sleep(AGAIN).await;
+            }
+        });
+        *self.unconfirmed.borrow_mut() = Some(Unconfirmed {
+            by: Instant::now() + within,
+            at: SystemTime::now() + within,
+            back,
+            clock,
+        });
+        warnings
+    }
+
+    /// Changes over to a configuration. `remember` is called when nothing can fail any more.
+    async fn turn(
+        &self,
+        builder: &mut Builder,
+        reading: Result<Reading, Refused>,
+        remember: impl FnOnce(Written) -> Vec<String>,
+    ) -> Result<Taken, Refused> {
+        notify(State::Reloading);
+        let outcome = match reading {
+            Ok(reading) => self.replace(builder, reading, remember).await,
+            Err(refused) => Err(refused),
+        };
+        notify(State::Ready);
+        *self.attempt.borrow_mut() = Attempt {
+            at: SystemTime::now(),
+            problems: outcome.as_ref().err().map(Refused::json),
+        };
+        match &outcome {
+            Ok(taken) => {
+                tracing::info!(generation = taken.generation, "configuration reloaded");
+                for warning in &taken.warnings {
+                    tracing::warn!("{warning}");
+                }
+            }
+            Err(refused) => {
+                builder.discovery.forget();
+                tracing::error!("configuration refused, the old one serves on\n{refused}");
+                self.reopen_log();
+            }
+        }
+        outcome
+    }
+
+    async fn replace(
+        &self,
+        builder: &mut Builder,
+        Reading { loaded, written }: Reading,
+        remember: impl FnOnce(Written) -> Vec<String>,
+    ) -> Result<Taken, Refused> {
+        let state_dir = self.snapshot().config.server.state_dir.clone();
+        let before = self.beside.borrow().clone();
+        let (beside, doubts) = before.after_reload(&state_dir, &loaded.config);
+        let Prepared {
+            mut config,
+            built,
+            output,
+            mut warnings,
+            places,
+        } = prepare(&self.options, loaded, builder, &beside).await?;
+        let old = Arc::clone(&self.snapshot.borrow());
+        warnings.extend(doubts);
+        warnings.extend(kept_until_restart(&old.config, &config, self.worker_count));
+        let bound = self.bound.borrow().clone();
+        let Binding { bound, sockets } = bound
+            .extend(&mut config, self.worker_count, &builder.quic)
+            .map_err(|troubles| Refused::placed(troubles, &places))?;
+        // Nothing can fail from here on.
+        builder.taken();
+        warnings.extend(remember(written));
+        self.level.set(config.log.level);
+        descriptors::share_among(config.listeners.len());
+        let generation = old.generation + 1;
+        self.certificates
+            .borrow_mut()
+            .clone_from(&built.certificates);
+        let snapshot = snapshot(generation, config, built);
+        if let Some(log) = &*self.access_log.borrow() {
+            log.switch(output);
+        }
+        if let Some(autoban) = &*self.autoban.borrow() {
+            autoban.follow(&snapshot.config.autoban);
+        }
+        *self.bound.borrow_mut() = bound;
+        self.beside.borrow_mut().overlay = beside.overlay;
+        *self.snapshot.borrow_mut() = Arc::clone(&snapshot);
+        warnings.extend(self.hand_over(&snapshot, sockets).await);
+        warnings.extend(super::shield::follow(self, snapshot).await);
+        Ok(Taken {
+            generation,
+            confirm_by: None,
+            warnings,
+        })
+    }
+
+    /// The file may have been rotated, whatever is wrong with the configuration.
+    fn reopen_log(&self) {
+        let snapshot = self.snapshot();
+        match open_log(&snapshot.config.log.access.to) {
+            Ok(output) => {
+                if let Some(log) = &*self.access_log.borrow() {
+                    log.switch(output);
+                }
+            }
+            Err(trouble) => tracing::error!("{}", chain(&trouble)),
+        }
+    }
+
+    /// What waits for a confirmation, and what there is to go back to.
+    pub(super) fn standing(&self) -> Value {
+        let history = self.history.borrow();
+        let waits = self.unconfirmed.borrow();
+        let waits = waits.as_ref().map(
+            |waits| json!({ "by": rfc3339(waits.at), "seconds_left": waits.left().as_secs() }),
+        );
+        json!({
+            "unconfirmed": waits,
+            "is_rolled_back": history.is_back(),
+            "steps_back": history.steps(),
+        })
+    }
+}
+
+impl Unconfirmed {
+    fn left(&self) -> Duration {
+        self.by.saturating_duration_since(Instant::now())
+    }
+}
+
+/// What came of it, in a word.
+fn word(outcome: &Result<Taken, NotTaken>) -> &'static str {
+    match outcome {
+        Ok(_) => "done",
+        Err(_) => "refused",
+    }
+}
+
+async fn answer_reload(control: Rc<Control>, call: Call) -> Answer {
+    let confirm = call.parameter("confirm");
+    let confirm = confirm.as_deref().map(confirm_within).transpose();
+    match confirm {
+        Ok(confirm) => answer(control.reload(confirm, call.uid).await),
+        Err(message) => Answer::error(400, &message),
+    }
+}
+
+/// The time that `--confirm` names.
+pub(crate) fn confirm_within(text: &str) -> Result<Duration, String> {
+    let within = units::duration(text).map_err(|complaint| complaint.to_string())?;
+    if within < Duration::from_secs(1) || within > LONGEST {
+        return Err("a confirmation takes from one second to a day".to_owned());
+    }
+    Ok(within)
+}
+
+fn answer(outcome: Result<Taken, NotTaken>) -> Answer {
+    match outcome {
+        Ok(taken) => Answer::json(
+            200,
+            &json!({
+                "generation": taken.generation,
+                "confirm_by": taken.confirm_by,
+                "warnings": taken.warnings,
+            }),
+        ),
+        // 409: the text is right, and what it asks for is not to be had now.
+        Err(NotTaken::Refused(refused)) => Answer::json(
+            if refused.is_of_the_system() { 409 } else { 422 },
+            &json!({
+                "error": "the configuration was refused, the old one serves on",
+                "text": refused.to_string(),
+                "problems": refused.json(),
+            }),
+        ),
+        Err(refusal) => {
+            let text = format!("error: {refusal}");
+            let error = refusal.to_string();
+            Answer::json(
+                409,
+                &json!({ "error": error, "text": text, "problems": [] }),
+            )
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Long answers between two cleartext sockets: their bytes go through a pipe and never come into the process.
+
+use std::io::ErrorKind;
+use std::time::Instant;
+
+use super::{GET, Stage};
+use crate::support::{Origin, PATIENCE, Peer};
+
+/// More than the sockets on the way hold together.
+const LENGTH: usize = 64 * 1024 * 1024;
+
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|n| (n % 251) as u8).collect()
+}
+
+/// Answers with the path's number of bytes.
+fn long(peer: &mut Peer) -> std::io::Result<()> {
+    while let Some(request) = peer.request()? {
+        let path = request.start.split(' ').nth(1).unwrap_or_default();
+        let length: usize = path.trim_start_matches('/').parse().unwrap_or_default();
+        peer.send(format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"
+        ))?;
+        peer.send(pattern(length))?;
+    }
+    Ok(())
+}
+
+fn pipes(stage: &Stage) -> usize {
+    let opened = std::fs::read_dir(format!("/proc/{}/fd", stage.proxy.pid())).unwrap();
+    opened
+        .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+        .filter(|target| target.to_string_lossy().starts_with("pipe:"))
+        .count()
+}
+
+#[test]
+fn long_answers_arrive_as_they_were_sent() {
+    let origin = Origin::start(long);
+    let stage = Stage::before(&origin);
+    let mut client = stage.client();
+    for length in [65_535, 131_072, 131_073, 200_000, 1, 9_000_001, 0, 300_000] {
+        client.send(format!("GET /{length} HTTP/1.1\r\nHost: a.test\r\n\r\n"));
+        assert!(client.response().body == pattern(length), "{length} bytes");
+    }
+    assert_eq!(origin.connections(), 1);
+    let line = stage.proxy.wait_for_access("/9000001");
+    assert!(line.contains("\"bytes_out\":9000001"), "{line}");
+}
+
+#[test]
+fn what_waits_for_a_slow_reader_waits_in_a_pipe() {
+    let origin = Origin::start(long);
+    let stage = Stage::before(&origin);
+    let before = pipes(&stage);
+    let mut client = stage.client();
+    client.send(format!("GET /{LENGTH} HTTP/1.1\r\nHost: a.test\r\n\r\n"));
+    let asked = Instant::now();
+    while pipes(&stage) == before {
+        assert!(asked.elapsed() < PATIENCE, "no pipe is used");
+        std::thread::yield_now();
+    }
+    assert!(client.response().body == pattern(LENGTH));
+}
+
+#[test]
+fn a_long_answer_that_is_cut_is_not_shown_as_a_whole_one() {
+    let origin = Origin::start(|peer| {
+        peer.request()?;
+        peer.send(format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {LENGTH}\r\n\r\n"
+        ))?;
+        peer.send(pattern(LENGTH / 2))
+    });
+    let stage = Stage::before(&origin);
+    let mut client = stage.client();
+    client.send(GET);
+    client.read_until("\r\n\r\n");
+    match client.try_read_to_end() {
+        Ok(body) => assert!(body.len() <= LENGTH / 2, "{} bytes", body.len()),
+        Err(error) => assert_ne!(error.kind(), ErrorKind::TimedOut),
+    }
+    stage.proxy.wait_for_access("upstream.reset");
+}
