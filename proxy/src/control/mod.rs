@@ -46,6 +46,7 @@ mod limits;
 mod listing;
 mod load;
 pub mod log;
+mod logs;
 mod metrics;
 mod notify;
 mod orders;
@@ -59,6 +60,7 @@ mod slots;
 mod sockets;
 mod state;
 mod sticky;
+pub mod top;
 mod workers;
 mod written;
 
@@ -119,6 +121,7 @@ async fn live(
     }
     shield::attend(&control);
     discover::attend(&control);
+    logs::attend(&control);
     let listeners = control.snapshot().config.listeners.len();
     let room = process::share_files(listeners).inspect_err(|_| control.shield.shutdown())?;
     banner::print(&control, room);
@@ -194,6 +197,8 @@ struct Signals {
     hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
+    /// Open the logs anew, as nginx has it.
+    user1: Signal,
 }
 
 impl Signals {
@@ -202,6 +207,7 @@ impl Signals {
             hangup: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            user1: signal(SignalKind::user_defined1())?,
         })
     }
 
@@ -222,6 +228,10 @@ async fn obey(control: &Rc<Control>, signals: &mut Signals) -> Ended {
                 // A signal to stop must not wait for a name server.
                 tokio::task::spawn_local(async move { control.reload(None, None).await.is_ok() });
             }
+            _ = signals.user1.recv() => match control.reopen_logs() {
+                Ok(()) => tracing::info!("the files of the logs are opened anew"),
+                Err(trouble) => tracing::error!("{}", chain(&trouble)),
+            },
             _ = signals.terminate.recv() => break control.request_stop(None),
             _ = signals.interrupt.recv() => break control.request_stop(None),
             () = control.stop.notified() => {
@@ -229,6 +239,10 @@ async fn obey(control: &Rc<Control>, signals: &mut Signals) -> Ended {
             }
         }
     };
+    control.audit_own(
+        "stop",
+        &serde_json::json!({ "grace_seconds": grace.as_secs_f64() }),
+    );
     tracing::info!(grace = ?grace, "draining; a second signal ends at once");
     tokio::select! {
         () = control.drain(grace) => Ended::Drained,

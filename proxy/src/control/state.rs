@@ -20,6 +20,7 @@ use super::error::{ControlError, Refused};
 use super::history::History;
 use super::load::Origin;
 use super::log::LevelSwitch;
+use super::logs::Logs;
 use super::notify::{State, notify};
 use super::prepare::{Prepared, prepare, snapshot, worker_count};
 use super::probe::Probes;
@@ -29,7 +30,7 @@ use super::workers::spawn;
 use crate::shield::Shield;
 use crate::shield::autoban::Autoban;
 use crate::snapshot::Snapshot;
-use crate::telemetry::{AccessWriter, Report, Sift};
+use crate::telemetry::{Report, Sift};
 use crate::tls::CertificateFacts;
 use crate::worker::{Adoption, BoundSocket, Command, WorkerHandle};
 
@@ -72,7 +73,7 @@ pub struct Control {
     pub(super) attempt: RefCell<Attempt>,
     workers: RefCell<Vec<WorkerHandle>>,
     pub(super) worker_count: usize,
-    pub(super) access_log: RefCell<Option<AccessWriter>>,
+    pub(super) logs: RefCell<Option<Logs>>,
     pub(super) draining: Cell<Option<Duration>>,
     pub(super) discovery: Discovery,
     /// What serves beside the file.
@@ -121,7 +122,7 @@ impl Control {
         let Prepared {
             mut config,
             built,
-            output,
+            outputs,
             warnings,
             places,
         } = prepared;
@@ -135,10 +136,9 @@ impl Control {
         builder.taken();
         let certificates = built.certificates.clone();
         let snapshot = snapshot(1, config, built);
-        let access_log =
-            AccessWriter::start(output).map_err(|source| ControlError::Runtime { source })?;
+        let logs = Logs::start(outputs).map_err(|source| ControlError::Runtime { source })?;
         let (shield, _) = Shield::start(&snapshot.config, !options.shield);
-        let (workers, autoban) = spawn(&snapshot, sockets, &access_log, &shield)?;
+        let (workers, autoban) = spawn(&snapshot, sockets, &logs, &shield)?;
         let mut probes = Probes::default();
         probes.follow(&snapshot);
         let now = SystemTime::now();
@@ -158,7 +158,7 @@ impl Control {
             }),
             workers: RefCell::new(workers),
             worker_count,
-            access_log: RefCell::new(Some(access_log)),
+            logs: RefCell::new(Some(logs)),
             draining: Cell::new(None),
             discovery,
             beside: RefCell::new(beside),
@@ -224,15 +224,15 @@ impl Control {
             })
             .collect();
         let (done, ended) = oneshot::channel();
-        let log = self.access_log.take();
+        let logs = self.logs.take();
         // Joining blocks; the control plane answers until the end.
         let joining = thread::Builder::new().spawn(move || {
             for worker in full.into_iter().filter_map(|index| workers.get(index)) {
                 worker.insist(Command::Drain { deadline });
             }
             workers.into_iter().for_each(WorkerHandle::join);
-            if let Some(log) = log {
-                log.close();
+            if let Some(logs) = logs {
+                logs.close();
             }
             // The control plane may have given up.
             let _ = done.send(());
