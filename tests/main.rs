@@ -14,8 +14,10 @@
 mod assay;
 mod caching;
 mod clauses;
+mod coding;
 mod control;
 mod discovery;
+mod guides;
 mod h3;
 mod http;
 

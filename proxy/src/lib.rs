@@ -2,6 +2,7 @@
 
 pub mod cache;
 pub mod cli;
+pub mod coding;
 pub mod control;
 pub mod exchange;
 pub mod filter;

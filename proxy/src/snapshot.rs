@@ -1,6 +1,7 @@
 //! A configuration made ready to serve: compiled once by the control plane, immutable, shared by all workers.
 
 mod client_tls;
+mod pages;
 mod queue;
 mod quic_ids;
 mod standing;
@@ -18,6 +19,7 @@ use openclaw_core::limit::Table;
 use openclaw_core::overlay::Origin;
 
 pub use self::client_tls::ClientTls;
+pub use self::pages::{Page, Pages};
 pub use self::queue::{Queue, Waiter};
 pub use self::quic_ids::{QuicId, QuicIds};
 use crate::cache::Store;
@@ -53,6 +55,8 @@ pub struct ListenerSetup {
     pub permits: Arc<Permits>,
     /// The same of QUIC that is forwarded: which endpoint goes by which id.
     pub ids: Arc<QuicIds>,
+    /// What clients read of refusals.
+    pub pages: Arc<Pages>,
 }
 
 /// What a handshake needs, and what requests are held against afterwards.
@@ -88,6 +92,8 @@ pub struct LimitSetup {
 pub struct ResolvedEndpoint {
     pub address: SocketAddr,
     pub weight: u32,
+    /// Where it stands.
+    pub zone: Option<Arc<str>>,
     /// As written in the configuration, for logs and metrics.
     pub label: Arc<str>,
     /// Who names it.
@@ -116,9 +122,10 @@ pub struct Permit {
 /// that went and came back is another.
 impl PartialEq for ResolvedEndpoint {
     fn eq(&self, other: &Self) -> bool {
-        let all = |one: &Self| (one.address, one.weight, one.is_draining);
-        let names = (&self.label, &self.origin) == (&other.label, &other.origin);
-        names && all(self) == all(other) && Arc::ptr_eq(&self.standing, &other.standing)
+        let numbers = |one: &Self| (one.address, one.weight, one.is_draining);
+        let names = (&self.label, &self.origin, &self.zone);
+        let is_same = names == (&other.label, &other.origin, &other.zone);
+        is_same && numbers(self) == numbers(other) && Arc::ptr_eq(&self.standing, &other.standing)
     }
 }
 
@@ -132,6 +139,15 @@ impl PartialEq for UpstreamSetup {
 }
 
 impl Eq for UpstreamSetup {}
+
+impl Snapshot {
+    /// What clients of a listener read of a refusal with this status, where that is not the usual text.
+    pub fn page(&self, listener: &str, status: u16) -> Option<&Page> {
+        let mut listeners = self.config.listeners.iter();
+        let index = listeners.position(|known| *known.name == *listener)?;
+        self.listeners.get(index)?.pages.find(status)
+    }
+}
 
 impl ResolvedEndpoint {
     /// The weight that a choice goes by.

@@ -1,6 +1,8 @@
 //! What would become of requests and packets, told by the verbs that need no proxy.
 
+mod diff;
 mod examples;
+mod replay;
 mod test;
 
 use std::process::Command;

@@ -154,7 +154,7 @@ fn a_failure_names_its_place_and_the_way_that_led_there() {
     );
     let first = &json["tests"][0];
     assert_eq!(first["name"], "pictures");
-    assert_eq!(first["place"]["line"], 20);
+    assert_eq!(first["place"]["line"], 19);
     assert_eq!(first["failures"][0]["key"], "route");
     assert_eq!(first["failures"][0]["got"], "none");
     assert_eq!(first["failures"][1]["expected"], "200");

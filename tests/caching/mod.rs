@@ -3,6 +3,7 @@
 mod followers;
 mod reuse;
 mod stale;
+mod streams;
 mod verbs;
 
 use std::net::SocketAddr;

@@ -9,6 +9,7 @@ mod explained;
 mod files;
 mod logging;
 mod metrics;
+mod monitoring;
 mod reload;
 mod shifts;
 mod stop;

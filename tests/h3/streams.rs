@@ -2,8 +2,9 @@
 
 use quinn::{Connection, ConnectionError, RecvStream, SendStream};
 
-use super::Stage;
 use super::client::{config, endpoint, run};
+use super::{LISTENER, Stage};
+use crate::http::tunnels_h2::echoing;
 use crate::http::websocket::echo;
 use crate::support::Origin;
 
@@ -111,6 +112,25 @@ fn a_websocket_goes_through_a_stream_and_each_side_ends_on_its_own() {
         line.contains("\"protocol\":\"HTTP/3\"") && line.contains("\"status\":200"),
         "{line}"
     );
+}
+
+#[test]
+fn a_websocket_reaches_an_endpoint_that_speaks_h2() {
+    let origin = echoing();
+    let stage = Stage::start(&format!(
+        "{LISTENER}[upstream.app]\nendpoints = [\"{}\"]\nprotocol = \"h2\"\n[[route]]\nto = \"app\"\n",
+        origin.address()
+    ));
+    run(async {
+        let (connection, _kept) = connect(&stage).await;
+        let (mut up, mut down) = websocket(&connection).await;
+        let head = next(&mut down, HEADERS).await;
+        assert_eq!(head[..3], [0, 0, 0xd9], "200");
+        up.write_all(&frame(DATA, b"hello")).await.unwrap();
+        assert_eq!(next(&mut down, DATA).await, b"hello");
+        up.finish().unwrap();
+        assert_eq!(next(&mut down, DATA).await, b"last words");
+    });
 }
 
 #[test]

@@ -169,7 +169,7 @@ fn a_client_that_reads_slowly_gets_everything_and_the_proxy_holds_little() {
 }
 
 /// Bytes of memory that a process holds, without the pages of its program that it has come by.
-pub(super) fn resident(pid: u32) -> usize {
+pub(crate) fn resident(pid: u32) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status
         .lines()

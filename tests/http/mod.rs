@@ -1,6 +1,6 @@
 //! HTTP through the proxy: every byte that a client sends, and every byte that an origin answers.
 
-mod bodies;
+pub(crate) mod bodies;
 mod conduct;
 mod drain;
 mod grpc;
@@ -16,6 +16,8 @@ mod lying;
 mod matrix;
 mod messages;
 mod pace;
+mod pages;
+mod pings;
 mod proxy_protocol;
 mod rates;
 mod real;
@@ -25,6 +27,7 @@ mod streaming;
 mod streams;
 mod tls;
 mod tunnels;
+pub(crate) mod tunnels_h2;
 pub(crate) mod websocket;
 
 use std::net::SocketAddr;

@@ -38,7 +38,7 @@ pub(super) async fn ask(
 /// Agrees to a WebSocket.
 fn switch(peer: &mut Peer, request: &Message) -> std::io::Result<()> {
     let key = request.header("sec-websocket-key").unwrap().as_bytes();
-    let accept = String::from_utf8(accept(key.try_into().unwrap()).to_vec()).unwrap();
+    let accept = String::from_utf8(accept(key).to_vec()).unwrap();
     peer.send(format!("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {accept}\r\nX-Of: origin\r\n\r\n"))
 }
 

@@ -1,5 +1,6 @@
 //! Listeners that forward bytes.
 
+mod explain;
 mod tcp;
 mod tls;
 mod udp;

@@ -3,9 +3,10 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
 
 use super::{Group, get, plain};
-use crate::support::{Origin, Peer, RawClient, free_port, wait_until};
+use crate::support::{Origin, Peer, RawClient, eventually, free_port, wait_until};
 
 /// Answers `/health` and everything else with statuses that the test sets, and with its name.
 struct Patient {
@@ -181,4 +182,38 @@ fn a_broken_one_is_spared_while_another_serves_and_tried_again_later() {
         group.stderr().contains("the breaker closes")
     });
     wait_for_health(&group, &broken.origin, 1);
+}
+
+#[test]
+fn what_comes_back_from_a_drain_begins_with_little() {
+    const WHOLE: Duration = Duration::from_secs(1);
+    let origins = ["one", "two"].map(Origin::serving);
+    let group = Group::start(&origins.each_ref().map(plain), "slow_start = \"1s\"");
+    let begin = Instant::now();
+    let change = |verb: &str| {
+        let endpoint = origins[0].address().to_string();
+        let changed = group.proxy.cli(&["upstream", verb, "app", &endpoint]);
+        assert_eq!(changed.code, 0, "{changed:?}");
+    };
+    let share = || {
+        let before = origins[0].requests().len();
+        let mut client = RawClient::connect(group.web);
+        for _ in 0..40 {
+            client.exchange(get("/", "192.0.2.1"));
+        }
+        origins[0].requests().len() - before
+    };
+    wait_until("the other one has all of its share", || {
+        begin.elapsed() > WHOLE
+    });
+    let little = eventually("a round that is quicker than the start", || {
+        change("drain");
+        assert_eq!(share(), 0);
+        change("enable");
+        let begin = Instant::now();
+        let share = share();
+        (begin.elapsed() < WHOLE / 4).then_some(share)
+    });
+    assert!((1..=14).contains(&little), "{little}");
+    wait_until("it has all of its share again", || share() >= 19);
 }

@@ -2,11 +2,14 @@
 
 mod balance;
 mod drills;
+mod grpc;
 mod health;
 mod load;
 mod proxy_protocol;
 mod queue;
+mod refusals;
 mod tls;
+mod zones;
 
 use std::net::SocketAddr;
 

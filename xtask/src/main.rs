@@ -53,7 +53,7 @@ enum Verb {
     Ci,
     /// Checks what no other tool does: module direction, lengths, example configurations
     Tidy,
-    /// Writes config/openclaw.toml, the reference of every key
+    /// Writes the references of every key and metric: config/openclaw.toml and config/metrics.md
     Reference(reference::Arguments),
     /// Measures
     Bench(bench::Arguments),

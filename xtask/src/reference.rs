@@ -1,4 +1,5 @@
-//! `reference`: `config/openclaw.toml`, which is generated from the configuration's own types.
+//! `reference`: the documents that are generated: `config/openclaw.toml` from the configuration's own types, `config/metrics.md` from
+//! the table of metrics.
 
 use std::fs;
 
@@ -6,9 +7,15 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::shell::{self, say};
 
+/// Each document, and the example of which package prints it.
+const DOCUMENTS: [(&str, &str, &str); 2] = [
+    ("config/openclaw.toml", "openclaw-core", "reference"),
+    ("config/metrics.md", "openclaw", "metrics"),
+];
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Only compare, and fail if the file is not what would be written
+    /// Only compare, and fail if a file is not what would be written
     #[arg(long)]
     check: bool,
 }
@@ -17,32 +24,36 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if arguments.check {
         return check();
     }
-    let file = shell::root().join("config/openclaw.toml");
-    fs::create_dir_all(shell::root().join("config"))?;
-    fs::write(&file, generate()?).with_context(|| format!("cannot write {}", file.display()))?;
-    say(format!("wrote {}", file.display()));
+    for (name, package, example) in DOCUMENTS {
+        let file = shell::root().join(name);
+        fs::write(&file, generate(package, example)?)
+            .with_context(|| format!("cannot write {}", file.display()))?;
+        say(format!("wrote {}", file.display()));
+    }
     Ok(())
 }
 
-/// Fails unless the file in the tree is what would be written.
+/// Fails unless the files in the tree are what would be written.
 pub(crate) fn check() -> Result<()> {
-    let file = shell::root().join("config/openclaw.toml");
-    let present =
-        fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    if present == generate()? {
-        return Ok(());
+    for (name, package, example) in DOCUMENTS {
+        let file = shell::root().join(name);
+        let present =
+            fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        if present != generate(package, example)? {
+            bail!("{name} is not up to date: run `cargo xtask reference`");
+        }
     }
-    bail!("config/openclaw.toml is not up to date: run `cargo xtask reference`");
+    Ok(())
 }
 
-fn generate() -> Result<String> {
+fn generate(package: &str, example: &str) -> Result<String> {
     shell::capture(shell::cargo().args([
         "run",
         "--quiet",
         "--package",
-        "openclaw-core",
+        package,
         "--example",
-        "reference",
+        example,
     ]))
     .context("cannot generate the reference")
 }

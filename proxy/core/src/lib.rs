@@ -6,6 +6,7 @@ pub mod autoban;
 pub mod balance;
 pub mod caching;
 pub mod certificates;
+pub mod coding;
 #[expect(
     missing_docs,
     reason = "a field is documented with its key, in the registry that makes the reference"

@@ -97,7 +97,7 @@ enum Verb {
         #[arg(long)]
         force: bool,
     },
-    /// Put a file on a list
+    /// Put the addresses of a file on a list
     ///
     /// Lines that cannot be used are reported and left out; exit code 1 if none can be used.
     Import(ImportArguments),
@@ -113,7 +113,7 @@ enum Verb {
     Stats,
     /// Show what comes to the lists and goes from them, as it happens; with -o json one object a line
     ///
-    /// It takes a running proxy, and ends with it.
+    /// It needs a running proxy, and ends with it.
     Watch,
 }
 

@@ -3,7 +3,6 @@
 use std::fmt::Write;
 
 use clap::{ArgGroup, Args, Subcommand};
-use hyper::body::Bytes;
 use serde::Deserialize;
 
 use super::Context;
@@ -72,7 +71,7 @@ struct Route {
 pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Outcome, CliError> {
     match arguments.verb {
         Verb::Stats => {
-            let reply = ask(context, "GET", "/cache")?;
+            let reply = context.answer("GET", "/cache")?;
             let stats: Stats = serde_json::from_slice(&reply)
                 .map_err(|source| CliError::ShieldAnswer { source })?;
             let json = serde_json::from_slice(&reply).unwrap_or_default();
@@ -90,11 +89,7 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Outcome, Cl
                 .into_iter()
                 .filter_map(|(name, value)| Some(format!("{name}={}", encode(&value?))))
                 .collect();
-            let reply = ask(
-                context,
-                "POST",
-                &format!("/cache/purge?{}", query.join("&")),
-            )?;
+            let reply = context.answer("POST", &format!("/cache/purge?{}", query.join("&")))?;
             let json: serde_json::Value = serde_json::from_slice(&reply).unwrap_or_default();
             let count = json.get("purged").and_then(serde_json::Value::as_u64);
             let text = match count.unwrap_or_default() {
@@ -105,19 +100,6 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Outcome, Cl
             Ok(Outcome::new(text, json))
         }
     }
-}
-
-fn ask(context: &Context, method: &str, target: &str) -> Result<Bytes, CliError> {
-    let reply = context.call(method, target, &Bytes::new())?;
-    if reply.is_success() {
-        return Ok(reply.body);
-    }
-    let message = reply.error();
-    Err(if reply.status == 400 {
-        CliError::Usage { message }
-    } else {
-        CliError::Answer { message }
-    })
 }
 
 fn text(stats: &Stats) -> String {

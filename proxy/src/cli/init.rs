@@ -32,6 +32,7 @@ pub(super) struct Arguments {
     /// The certificate, and with --key its key: the listener speaks TLS then
     #[arg(long, value_name = "FILE", requires = "key")]
     cert: Option<String>,
+    /// The key of --cert
     #[arg(long, value_name = "FILE", requires = "cert")]
     key: Option<String>,
 }

@@ -29,6 +29,7 @@ enum Verb {
     },
     /// Let everyone begin anew, or those of one route, or one of them
     Reset {
+        /// The route's name
         #[arg(value_name = "ROUTE")]
         route: Option<String>,
         /// An address, the value of the header or cookie, or the id that `list` shows

@@ -17,6 +17,7 @@ mod blocklist;
 mod cache;
 mod cert;
 mod check;
+mod diff;
 mod doctor;
 mod drops;
 mod error;
@@ -31,7 +32,9 @@ mod log;
 mod operator;
 mod output;
 mod reasons;
+mod relayed;
 mod reload;
+mod replay;
 mod request;
 mod route;
 mod run;
@@ -74,6 +77,10 @@ enum Verb {
     Check(check::Arguments),
     /// Ask the tests inside a configuration what becomes of requests and packets; needs no proxy
     Test(test::Arguments),
+    /// Say what is different between two configurations, in terms of what they do
+    Diff(diff::Arguments),
+    /// Say which requests of an access log would have another fate under a configuration
+    Replay(replay::Arguments),
     /// Write a configuration in the one way, with all its comments
     Fmt(fmt::Arguments),
     /// Print the JSON Schema of the configuration, for editors
@@ -94,7 +101,7 @@ enum Verb {
     Blocklist(blocklist::Arguments),
     /// Let addresses in, whatever the block lists say
     Allowlist(blocklist::Arguments),
-    /// Work the XDP shield
+    /// Control the XDP shield
     Shield(shield::Arguments),
     /// See what the cache holds and saves, and take things out of it
     Cache(cache::Arguments),
@@ -189,6 +196,8 @@ fn obey(context: &Context, verb: Verb, format: Format) -> Result<Outcome, CliErr
         Verb::Run(arguments) => run::run(context, &arguments),
         Verb::Check(arguments) => check::check(context, &arguments),
         Verb::Test(arguments) => test::test(context, &arguments),
+        Verb::Diff(arguments) => diff::diff(&arguments),
+        Verb::Replay(arguments) => replay::run(&arguments),
         Verb::Fmt(arguments) => fmt::fmt(context, &arguments),
         Verb::Schema => Ok(schema::schema()),
         Verb::Init(arguments) => init::init(context, &arguments),

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::Context;
 use super::error::CliError;
 use super::output::Outcome;
+use super::relayed;
 use crate::control::load;
 use crate::shield::Rehearsal;
 
@@ -18,7 +19,9 @@ use crate::shield::Rehearsal;
 pub(super) struct Arguments {
     /// Such as GET
     method: String,
-    #[arg(help = "Such as http://www.example.com/a?b=c, or the path alone with the host in -H")]
+    #[arg(
+        help = "Such as http://www.example.com/a?b=c, or the path alone with the host in -H; for the port of a listener that forwards, such as tcp://db.example.com:5432 or udp://dns.example.com:53"
+    )]
     url: String,
     /// A header, such as 'X-Beta: 1'
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
@@ -32,6 +35,9 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome, C
     let config = load(&context.origin(None))
         .map_err(CliError::Refused)?
         .config;
+    if let Some(relayed) = relayed::explained(&config, &arguments.url, arguments.from) {
+        return Ok(relayed);
+    }
     let asked = asked(arguments).map_err(|message| CliError::Usage { message })?;
     let (gate, notes) = Rehearsal::new(&config);
     let examined = World::new(&config, &gate).examine(&asked);

@@ -27,6 +27,7 @@ enum Verb {
     List,
     /// Give upstreams of a route other weights: `route weight shop green=100 blue=0`
     Weight {
+        /// The route's name
         route: String,
         /// Those that are not named keep theirs
         #[arg(required = true, value_name = "UPSTREAM=N")]
@@ -37,7 +38,9 @@ enum Verb {
     },
     /// Send everything to one of a route's upstreams, and say how to go back
     Switch {
+        /// The route's name
         route: String,
+        /// The upstream's name
         upstream: String,
         /// Keep it over reloads and restarts; without, it lasts until the next reload
         #[arg(long)]

@@ -39,7 +39,7 @@ enum Verb {
         /// Displace another's XDP program, which leaves the interface open for a moment
         #[arg(long)]
         replace: bool,
-        /// Take it off after this time, such as 60s, unless `confirm` comes before; takes a running proxy
+        /// Take it off after this time, such as 60s, unless `confirm` comes before; needs a running proxy
         #[arg(long, value_name = "TIME", conflicts_with = "replace")]
         confirm: Option<String>,
         /// Attach even if the address from which you have logged in over SSH would be dropped

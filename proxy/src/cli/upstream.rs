@@ -39,7 +39,7 @@ enum Verb {
         #[arg(long, value_name = "N", default_value_t = 1)]
         weight: u16,
     },
-    /// Take an endpoint away; what runs there goes on
+    /// Take an endpoint away; what runs there goes on until it ends, unless `drain` has set a time before
     Del {
         #[command(flatten)]
         which: Which,
@@ -81,6 +81,7 @@ enum Verb {
 
 #[derive(Debug, Args)]
 struct Which {
+    /// The upstream's name
     upstream: String,
     /// As the list has it: 127.0.0.1:9001, app.internal:8080, or one address of a name
     #[arg(value_name = "ADDRESS")]

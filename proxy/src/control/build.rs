@@ -16,6 +16,7 @@ use super::demo;
 use super::discover::{Ask, Discovery};
 use super::endpoints::{Beside, Standings};
 use super::error::Trouble;
+use super::pages::pages;
 use super::sticky::Stickies;
 use crate::cache::Store;
 use crate::listener::quic;
@@ -139,6 +140,7 @@ impl Builder {
                 quic,
                 permits: self.permits(&listener.name),
                 ids: Arc::clone(self.ids.entry(Arc::clone(&listener.name)).or_default()),
+                pages: pages(listener, &mut troubles),
             });
         }
         self.stickies

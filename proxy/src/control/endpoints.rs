@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use openclaw_core::config::{EndpointAddress, Upstream};
 use openclaw_core::overlay::{Discovered, Member, Origin, Overlay, Presence};
@@ -66,9 +67,7 @@ impl Builder {
                     let known = known.cloned().unwrap_or_default();
                     let standing = standings.entry(key).or_insert(known);
                     let is_draining = change.draining == Some(true);
-                    if !is_draining {
-                        standing.set_cut(false);
-                    }
+                    standing.set_draining(is_draining, Instant::now());
                     // It may have been deleted under its name, and added by itself.
                     let mut others = endpoints.iter().map(|one: &ResolvedEndpoint| one.address);
                     if member.origin == Origin::Runtime && others.any(|other| other == address) {
@@ -77,6 +76,7 @@ impl Builder {
                     endpoints.push(ResolvedEndpoint {
                         address,
                         weight: change.weight.unwrap_or(member.endpoint.weight),
+                        zone: member.endpoint.zone.clone(),
                         label: Arc::clone(&label),
                         origin: member.origin.clone(),
                         is_draining,

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use openclaw_core::config::{Complaint, Places, Problem, Problems, Severity};
+use openclaw_core::config::{Complaint, Places, Problem, Problems, Severity, Statuses};
 
 use super::discover::Failure;
 use crate::privilege::{PrivilegeError, Privileges};
@@ -62,6 +62,13 @@ pub enum Trouble {
     Demo {
         upstream: Arc<str>,
         endpoint: Option<usize>,
+        source: io::Error,
+    },
+    #[error("listener {listener}: cannot read the page for {statuses}, {}", path.display())]
+    ErrorPage {
+        listener: Arc<str>,
+        statuses: Statuses,
+        path: PathBuf,
         source: io::Error,
     },
     #[error("listener {listener}: cannot listen on {address}{over}")]
@@ -153,6 +160,9 @@ impl Trouble {
             Self::Bind { listener, bind, .. } => {
                 path(&["listener", listener, "bind", &bind.to_string()])
             }
+            Self::ErrorPage {
+                listener, statuses, ..
+            } => path(&["listener", listener, "error_pages", &statuses.to_string()]),
             Self::AccessLog { .. } => path(&["log", "access", "to"]),
             Self::Geo { .. } => path(&["shield", "geo", "database"]),
             Self::List { index, .. } => path(&["shield", "lists", &index.to_string(), "file"]),
@@ -171,6 +181,7 @@ impl Trouble {
             | Self::Resolve { .. }
             | Self::Discover { .. }
             | Self::Demo { .. }
+            | Self::ErrorPage { .. }
             | Self::Geo { .. }
             | Self::List { .. }
             | Self::AccessLog { .. } => false,
@@ -187,6 +198,7 @@ impl Trouble {
             | Self::Resolve { .. }
             | Self::Discover { .. }
             | Self::Demo { .. }
+            | Self::ErrorPage { .. }
             | Self::Bind { .. }
             | Self::Geo { .. }
             | Self::List { .. }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,14 +21,19 @@ use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::task::spawn_local;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use super::slots::Slot;
+use super::slots::{Slot, Slots};
 
 /// A caller that sends no request within this is cut off.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// The longest life of a connection without a stream; a call that waits for a reload fits well.
 const CONNECTION_FOR: Duration = Duration::from_mins(2);
+
+/// Calls of one server at a time; one more takes the place of the one that has been silent for longest.
+const MAX_CALLS: usize = 64;
+/// How long a server rests that cannot accept.
+const REST: Duration = Duration::from_millis(100);
 
 /// What is answered.
 #[derive(Debug)]
@@ -112,6 +118,24 @@ impl Answer {
             .headers_mut()
             .insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
         response
+    }
+}
+
+/// Gives each caller a place, for ever. `who` accepts.
+pub(super) async fn accept_all<Stream>(
+    who: &str,
+    next: impl AsyncFn() -> io::Result<Stream>,
+    serve: impl Fn(Stream, Slot),
+) {
+    let calls = Slots::new(MAX_CALLS);
+    loop {
+        match next().await {
+            Ok(stream) => serve(stream, calls.take().await),
+            Err(error) => {
+                tracing::warn!(%error, "{who} cannot accept");
+                sleep(REST).await;
+            }
+        }
     }
 }
 

@@ -170,6 +170,7 @@ fn endpoint(
         "source": endpoint.origin.name(),
         "persisted": is_kept,
         "weight": endpoint.weight,
+        "zone": endpoint.zone.as_deref(),
         "state": state,
         "draining": endpoint.is_draining,
         "healthy": standing.is_well(),

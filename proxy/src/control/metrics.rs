@@ -3,19 +3,15 @@
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use hyper::body::Incoming;
 use hyper::{Method, Request};
 use tokio::net::TcpListener;
 
 use super::http::{self, Answer};
-use super::slots::Slots;
 use super::state::Control;
 use crate::telemetry::{MetricsText, Summary, metrics};
-
-/// Scrapes and probes at a time; one more takes the place of the one that has been silent for longest.
-const MAX_CALLS: usize = 64;
 
 /// Everything that is counted, as Prometheus text.
 pub(super) async fn page(control: &Control) -> String {
@@ -78,23 +74,15 @@ pub(super) async fn open(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Answers scrapes for ever.
 pub(super) async fn serve(control: Rc<Control>, listener: TcpListener) {
-    let calls = Slots::new(MAX_CALLS);
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let control = Rc::clone(&control);
-                let slot = calls.take().await;
-                http::spawn(stream, slot, move |request, slot| {
-                    slot.working();
-                    answer(Rc::clone(&control), request)
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the metrics address cannot accept");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
-    }
+    let next = async || Ok(listener.accept().await?.0);
+    http::accept_all("the metrics address", next, |stream, slot| {
+        let control = Rc::clone(&control);
+        http::spawn(stream, slot, move |request, slot| {
+            slot.working();
+            answer(Rc::clone(&control), request)
+        });
+    })
+    .await;
 }
 
 async fn answer(control: Rc<Control>, request: Request<Incoming>) -> Answer {

@@ -50,6 +50,7 @@ mod logs;
 mod metrics;
 mod notify;
 mod orders;
+mod pages;
 mod prepare;
 mod privileges;
 mod probe;

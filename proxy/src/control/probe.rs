@@ -1,7 +1,10 @@
 //! Asks endpoints whether they are well, on the control plane: one task an endpoint.
 
+mod grpc;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -9,13 +12,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::client::conn::{http1, http2};
 use hyper::header::{HOST, USER_AGENT};
 use hyper::{Request, Response, Uri};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use openclaw_core::config::{Health, HttpQuestion, Question, Upstream, UpstreamProtocol};
 use openclaw_core::health::Streak;
+use openclaw_core::health::grpc::Unwell;
 use openclaw_core::proxy_protocol::{self, Version};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -48,10 +52,32 @@ enum ProbeError {
     #[error("it answered {0}")]
     Status(u16),
     #[error("its answer does not contain `{0}`")]
-    Body(String),
+    Without(String),
+    #[error("its answer breaks off, or is longer than 64 KiB")]
+    Body {
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("it answered {0}, and not in the words of gRPC")]
+    NoGrpc(u16),
+    #[error("the call failed with grpc-status {code}{}", meaning(code))]
+    Call { code: String },
+    #[error("not well")]
+    Unwell { source: Unwell },
     #[error("no whole answer within {0:?}")]
     Slow(Duration),
 }
+
+/// Those codes that a health service is known to answer with.
+fn meaning(code: &str) -> &'static str {
+    match code {
+        "5" => " (it does not know that service)",
+        "12" => " (it has no health service)",
+        _ => "",
+    }
+}
+
+/// Who asks.
+const AGENT: &str = concat!("openclaw/", env!("CARGO_PKG_VERSION"));
 
 /// Upstream, label and address.
 type Key = (Arc<str>, Arc<str>, SocketAddr);
@@ -195,6 +221,10 @@ impl Probe {
             match &self.health.question {
                 Question::Tcp => Ok(()),
                 Question::Http(question) => self.get(question, stream).await,
+                Question::Grpc(question) => {
+                    let response = send_h2(stream, self.call(question)?).await?;
+                    grpc::judge(response.response).await
+                }
             }
         })
         .await
@@ -226,44 +256,76 @@ impl Probe {
     }
 
     async fn get(&self, question: &HttpQuestion, stream: Stream) -> Result<(), ProbeError> {
-        let failed = |source| ProbeError::Http { source };
-        let stream = TokioIo::new(stream);
-        // The connection is driven beside the question, and dropped with it.
-        let mut driven = JoinSet::new();
-        let response = match self.protocol {
-            UpstreamProtocol::H1 => {
-                let (mut sender, connection) = http1::handshake(stream).await.map_err(failed)?;
-                driven.spawn_local(connection);
-                sender.send_request(self.request(question)?).await
-            }
-            UpstreamProtocol::H2 => {
-                let shake = http2::handshake(TokioExecutor::new(), stream);
-                let (mut sender, connection) = shake.await.map_err(failed)?;
-                driven.spawn_local(connection);
-                sender.send_request(self.request(question)?).await
-            }
+        let request = self.request(question)?;
+        let answer = match self.protocol {
+            UpstreamProtocol::H1 => send_h1(stream, request).await?,
+            UpstreamProtocol::H2 => send_h2(stream, request).await?,
         };
-        judge(question, response.map_err(failed)?).await
+        judge(question, answer.response).await
     }
 
     fn request(&self, question: &HttpQuestion) -> Result<Request<Empty<Bytes>>, ProbeError> {
         let wrong = |source| ProbeError::Question { source };
         let host = question.host.as_deref().unwrap_or(&self.endpoint.label);
         let path = question.path.as_str();
-        let agent = concat!("openclaw/", env!("CARGO_PKG_VERSION"));
         let request = match self.protocol {
             UpstreamProtocol::H1 => Request::get(path).header(HOST, host),
             UpstreamProtocol::H2 => {
-                let scheme = self.tls.as_ref().map_or("http", |_| "https");
-                let uri = Uri::builder().scheme(scheme).authority(host);
+                let uri = Uri::builder().scheme(self.scheme()).authority(host);
                 Request::get(uri.path_and_query(path).build().map_err(wrong)?)
             }
         };
         request
-            .header(USER_AGENT, agent)
+            .header(USER_AGENT, AGENT)
             .body(Empty::new())
             .map_err(wrong)
     }
+
+    fn scheme(&self) -> &'static str {
+        self.tls.as_ref().map_or("http", |_| "https")
+    }
+}
+
+/// A head, and the connection that its body comes over: driven beside the question, and dropped with it.
+struct Answer {
+    response: Response<Incoming>,
+    _driven: JoinSet<()>,
+}
+
+async fn send_h1(stream: Stream, request: Request<Empty<Bytes>>) -> Result<Answer, ProbeError> {
+    let failed = |source| ProbeError::Http { source };
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(failed)?;
+    let driven = driven(connection);
+    let response = sender.send_request(request).await.map_err(failed)?;
+    Ok(Answer {
+        response,
+        _driven: driven,
+    })
+}
+
+async fn send_h2<B>(stream: Stream, request: Request<B>) -> Result<Answer, ProbeError>
+where
+    B: Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static,
+{
+    let failed = |source| ProbeError::Http { source };
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+        .await
+        .map_err(failed)?;
+    let driven = driven(connection);
+    let response = sender.send_request(request).await.map_err(failed)?;
+    Ok(Answer {
+        response,
+        _driven: driven,
+    })
+}
+
+fn driven(connection: impl Future<Output = Result<(), hyper::Error>> + 'static) -> JoinSet<()> {
+    let mut driven = JoinSet::new();
+    // How the connection ends shows in what it carries.
+    driven.spawn_local(async move { drop(connection.await) });
+    driven
 }
 
 async fn judge(question: &HttpQuestion, response: Response<Incoming>) -> Result<(), ProbeError> {
@@ -287,5 +349,5 @@ async fn judge(question: &HttpQuestion, response: Response<Incoming>) -> Result<
     let found = memchr::memmem::find(&seen, wanted.as_bytes()).is_some();
     found
         .then_some(())
-        .ok_or_else(|| ProbeError::Body(wanted.clone()))
+        .ok_or_else(|| ProbeError::Without(wanted.clone()))
 }

@@ -21,6 +21,9 @@ use crate::time::Deadline;
 /// The methods that go through here whatever the endpoint makes of them.
 const ALLOWED: &[u8] = b"GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS";
 
+/// Of the usual text of a refusal.
+const TEXT: &str = "text/plain; charset=utf-8";
+
 /// What stands in the head of a route's answer beside what the route has written.
 struct Told<'a> {
     /// All of it filled in.
@@ -88,7 +91,12 @@ pub(super) async fn refusal<W: Wire>(
         fault.reason.code()
     );
     let alt_svc = downstream.alt_svc.as_deref();
-    let body = queue_refusal_head(local, fault, prepared, alt_svc, text.as_bytes(), wire);
+    let snapshot = &prepared.serving.snapshot;
+    let page = snapshot.page(&downstream.listener.name, fault.status);
+    let words = page.map_or((TEXT, text.as_bytes()), |page| {
+        (page.content_type, &page.body)
+    });
+    let body = queue_refusal_head(local, fault, prepared, alt_svc, words, wire);
     send(std::iter::once(body), wire, deadline, downstream).await
 }
 
@@ -145,7 +153,7 @@ fn queue_refusal_head<'a, W: Wire>(
     fault: Fault,
     prepared: &Prepared,
     alt_svc: Option<&str>,
-    body: &'a [u8],
+    (content_type, body): (&str, &'a [u8]),
     wire: &mut W,
 ) -> &'a [u8] {
     let date = local.date(Instant::now());
@@ -158,7 +166,7 @@ fn queue_refusal_head<'a, W: Wire>(
     if prepared.is_grpc {
         return queue_grpc_status(fault, prepared, fields, wire);
     }
-    fields.push(Field::new(b"Content-Type", b"text/plain; charset=utf-8"));
+    fields.push(Field::new(b"Content-Type", content_type.as_bytes()));
     fields.push(Field::new(b"Cache-Control", b"no-store"));
     fields.push(Field::new(b"X-Request-Id", prepared.id.as_bytes()));
     if let Some(alt_svc) = alt_svc {

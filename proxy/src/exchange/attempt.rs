@@ -11,6 +11,7 @@ use super::context::Local;
 use super::error::Error;
 use super::forward::{Forward, Passage};
 use super::prepare::Outbound;
+use super::stream_tunnel::Tunnel;
 use super::streamed::Streamed;
 use super::watch::{Limits, Watch};
 use super::wire::Wire;
@@ -73,6 +74,7 @@ impl Attempt<'_> {
 
     async fn run_h2<W: Wire>(self, wire: &mut W, passage: &mut Passage) -> Result<(), Failure> {
         let lease = self.lease().await.map_err(Failure::of_new)?;
+        let tunnel = self.tunnel(&lease).await.map_err(Failure::of_new)?;
         // A connection that is not trusted any more is as good as a new one: the try counts.
         let reused = lease.reused && self.may_reuse;
         let watch = Watch::new(self.deadline, self.limits, self.endpoint.busy());
@@ -80,7 +82,7 @@ impl Attempt<'_> {
             wire,
             self.local,
             lease,
-            (self.outbound, self.edits),
+            (self.outbound, self.edits, tunnel),
             watch,
             passage,
         ) {
@@ -105,6 +107,22 @@ impl Attempt<'_> {
                 turn.open(connection).await.map_err(|_error| Error::Closed)
             }
             None => Err(Error::Connect(io::ErrorKind::TimedOut)),
+        }
+    }
+
+    /// Whether the stream is to become a tunnel: the client asks for one, and the endpoint knows how. A client of HTTP/1
+    /// whose wish cannot be granted is answered as if it had none (RFC 9110 §7.8).
+    async fn tunnel(&self, lease: &Lease) -> Result<Option<Tunnel>, Error> {
+        if !self.outbound.asked.upgrade {
+            return Ok(None);
+        }
+        let within = self.upstream.config.connect_timeout;
+        let known = self.deadline.within(within, |cx| lease.poll_tunnels(cx));
+        match known.await {
+            None => Err(Error::Connect(io::ErrorKind::TimedOut)),
+            Some(false) if self.outbound.asked.websocket.is_some() => Err(Error::Protocol),
+            Some(false) => Ok(None),
+            Some(true) => Ok(Tunnel::new(self.outbound)),
         }
     }
 

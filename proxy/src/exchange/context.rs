@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use super::connections::{Connections, Cut};
 use super::mirror::Copied;
 use super::serving::Serving;
+use crate::coding::Coders;
 use crate::net::Buffers;
 use crate::net::pipes::Pipes;
 use crate::shield::PeerFilter;
@@ -33,6 +34,7 @@ const ALT_SVC_SECONDS: u32 = 86_400;
 pub struct Local {
     pub buffers: Buffers,
     pub pipes: Pipes,
+    pub coders: Coders,
     pub wheel: Rc<Wheel>,
     pub recorder: Recorder,
     pub peers: PeerFilter,
@@ -124,6 +126,7 @@ impl Local {
         Self {
             buffers: Buffers::default(),
             pipes: Pipes::default(),
+            coders: Coders::default(),
             wheel: Wheel::new(),
             recorder,
             peers,

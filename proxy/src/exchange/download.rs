@@ -161,6 +161,9 @@ impl<'a> Download<'a> {
             let tunnel = response.body == ResponseBody::Tunnel;
             check_switch(tunnel, response.fields, self.protocols)?;
             let interim = response.status < 200 && !tunnel;
+            if wire.declines(response.status) {
+                return Err(Error::Declined(response.status));
+            }
             // 426 has to say what to upgrade to (RFC 9110 §15.5.22).
             let upgrade = tunnel || (response.status == 426 && self.knows_upgrade);
             self.raw += length;

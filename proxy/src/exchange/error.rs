@@ -38,7 +38,7 @@ pub(super) enum Error {
     NoRoute,
     /// The client wants only what is stored, and that is nothing.
     NotStored,
-    /// The upstream speaks a protocol that this proxy cannot carry the request over.
+    /// The endpoint's HTTP/2 cannot carry the request.
     Protocol,
     /// The upstream has no endpoint to offer.
     NoEndpoint,
@@ -66,6 +66,8 @@ pub(super) enum Error {
     Drained,
     /// The endpoint's response breaks HTTP.
     BadResponse(Fault),
+    /// The endpoint answered that it cannot serve, and another one is asked in its place.
+    Declined(u16),
     /// The endpoint was silent for `response_timeout`.
     UpstreamTimeout,
     /// The exchange took longer than the `timeout` of the route.
@@ -105,6 +107,7 @@ impl Error {
                 (502, Reason::UpstreamReset)
             }
             Self::NoEndpoint => (503, Reason::UpstreamUnhealthy),
+            Self::Declined(status) => (status, Reason::UpstreamUnhealthy),
             Self::Saturated => (503, Reason::UpstreamSaturated),
             Self::Drained => (503, Reason::UpstreamDrained),
             Self::Ended => (503, Reason::Shutdown),
@@ -129,7 +132,9 @@ impl Error {
             Self::TooEarly => "early data may have been recorded and sent again",
             Self::NoRoute => "no route matches",
             Self::NotStored => "only-if-cached, and nothing is stored that may be used",
-            Self::Protocol => "a WebSocket for endpoints that speak HTTP/2",
+            Self::Protocol => {
+                "a WebSocket, and the endpoint's HTTP/2 has no extended CONNECT (RFC 8441 §3)"
+            }
             Self::NoEndpoint => "the upstream has no endpoint",
             Self::Saturated => "all endpoints have as many requests as max_connections allows",
             Self::Connect(kind) => connect_detail(kind),
@@ -142,6 +147,9 @@ impl Error {
             Self::Unspeakable => "a host, target or field that HTTP/2 cannot express",
             Self::Drained => {
                 "the endpoint was drained, and the exchange took longer than the time for that"
+            }
+            Self::Declined(_) => {
+                "the endpoint answered that it cannot serve, and no other one is left"
             }
             Self::UpstreamTimeout => "the endpoint did not answer in time",
             Self::RouteTimeout => "the exchange took longer than the timeout of the route",
@@ -165,6 +173,7 @@ impl Error {
             | Self::Reset
             | Self::Truncated
             | Self::BadResponse(_)
+            | Self::Declined(_)
             | Self::UpstreamTimeout
             | Self::RouteTimeout => true,
             Self::Misdirected
@@ -195,6 +204,7 @@ impl Error {
                 Some(RetryOn::Reset)
             }
             Self::BadResponse(_) => Some(RetryOn::BadResponse),
+            Self::Declined(status) => Some(RetryOn::Status(status)),
             Self::UpstreamTimeout => Some(RetryOn::Timeout),
             Self::Truncated
             | Self::RouteTimeout

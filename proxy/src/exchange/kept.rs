@@ -1,10 +1,13 @@
 //! A wire that remembers the beginning of a request's body, so that another endpoint can be given the whole of it.
 
 use std::task::{Context, Poll};
+use std::time::Instant;
 
+use openclaw_core::config::RetryOn;
 use openclaw_core::message::ResponseHead;
 
 use super::wire::{BodyPart, Wire, WireError, handed_on};
+use crate::upstream::Upstream;
 
 /// A longer body is sent once.
 const MAX_KEPT: usize = 64 * 1024;
@@ -19,6 +22,8 @@ pub(super) struct Kept<'a, W> {
     keeps: bool,
     /// More has been taken than is kept.
     is_lost: bool,
+    /// Who has another endpoint to ask after the try at hand, where an answer may be a reason for that.
+    pub(super) second: Option<&'a Upstream>,
 }
 
 impl<'a, W: Wire> Kept<'a, W> {
@@ -29,6 +34,7 @@ impl<'a, W: Wire> Kept<'a, W> {
             taken: 0,
             keeps,
             is_lost: false,
+            second: None,
         }
     }
 
@@ -88,6 +94,15 @@ impl<W: Wire> Wire for Kept<'_, W> {
             self.forget();
         }
         self.wire.consume(count);
+    }
+
+    fn declines(&mut self, status: u16) -> bool {
+        let wanted = RetryOn::Status(status);
+        let upstream = self.second.filter(|upstream| {
+            let is_wanted = upstream.config.retry_on.contains(&wanted);
+            is_wanted && self.is_whole() && self.wire.can_respond()
+        });
+        upstream.is_some_and(|upstream| upstream.may_retry(Instant::now()))
     }
 
     fn respond(&mut self, head: &ResponseHead<'_>) {

@@ -135,6 +135,7 @@ fn copied(outbound: &Outbound, upstream: usize, ends: Option<Ends>) -> Outbound 
         key: outbound.key,
         came: None,
         caching: None,
+        coding: None,
     }
 }
 
@@ -172,6 +173,7 @@ async fn send(local: &Local, copy: Copied) {
         alt_svc: None,
         cookie: None,
         own: None,
+        compress: None,
     };
     let mut shadow = Shadow::new(copy.body);
     let mut story = Story::default();

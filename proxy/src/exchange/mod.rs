@@ -3,6 +3,7 @@
 mod answer;
 mod attempt;
 mod caching;
+mod coded;
 pub mod connections;
 pub mod context;
 mod download;
@@ -16,6 +17,7 @@ mod prepare;
 mod queued;
 pub mod serving;
 mod stream_head;
+mod stream_tunnel;
 mod streamed;
 mod tries;
 mod watch;
@@ -26,6 +28,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use openclaw_core::balance::Pin;
+use openclaw_core::coding;
 use openclaw_core::config::{HeaderEdit, Route, Sticky};
 use openclaw_core::message::{Fault, Method};
 use openclaw_core::reason::Reason;
@@ -57,6 +60,8 @@ struct Edits<'a> {
     cookie: Option<(&'a Sticky, Pin, bool)>,
     /// Who the endpoint is, where it may name itself.
     own: Option<Own<'a>>,
+    /// What is compressed.
+    compress: Option<&'a coding::Rule>,
 }
 
 /// How an endpoint knows itself.
@@ -272,6 +277,7 @@ fn edits<'a>(prepared: &'a Prepared, downstream: &'a Downstream, route: &'a Rout
         alt_svc: downstream.alt_svc.as_deref(),
         cookie: None,
         own: None,
+        compress: route.compress.as_ref(),
     }
 }
 

@@ -19,6 +19,7 @@ use openclaw_core::trace::{self, RequestId};
 use regex::bytes::Regex;
 
 use super::caching::{Asking, Refresh, Stored, planned};
+use super::coded::{self, Wish};
 use super::context::{Downstream, Local};
 use super::error::{Error, LOOP, NOT_REFLECTED};
 use super::log::{log_fields, refused_fields};
@@ -52,6 +53,7 @@ pub struct Prepared {
 
 /// What is to be done.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "most requests are forwarded")]
 pub(super) enum Plan {
     Forward(Outbound),
     /// From the cache; where it is stale, with the request that asks for it again.
@@ -90,6 +92,8 @@ pub(super) struct Outbound {
     pub came: Option<Box<Came>>,
     /// What the cache does with the response.
     pub caching: Option<Box<Asking>>,
+    /// What the client takes, where responses are compressed.
+    pub coding: Option<Box<Wish>>,
 }
 
 /// How a client came to an upstream whose clients stay with their endpoint.
@@ -237,9 +241,6 @@ fn plan(
     };
     let speaks_h1 = upstream.config.protocol == UpstreamProtocol::H1;
     let announces = upstream.config.send_proxy_protocol.is_some();
-    if request.extended_connect && !speaks_h1 {
-        return Plan::Refuse(Error::Protocol.fault());
-    }
     let websocket = websocket_key(local, request);
     let facts = facts(downstream, seen, route, id, &upstream.config.name);
     let head = head(
@@ -257,11 +258,13 @@ fn plan(
         asked: Asked {
             head: request.method == b"HEAD",
             // A server that speaks something else may ignore the wish (RFC 9110 §7.8).
-            upgrade: request.upgrade && speaks_h1 && render::may_upgrade(request),
+            upgrade: request.upgrade
+                && render::may_upgrade(request)
+                && (speaks_h1 || websocket::is_tunnel(request)),
             websocket,
         },
         knows_upgrade: request.version == Version::H11,
-        protocols: offered(request),
+        protocols: render::offered(request),
         named: render::named(request.fields),
         max_body,
         is_grpc: grpc::is_call(request),
@@ -270,6 +273,7 @@ fn plan(
         key: balance_key(upstream.config.balance, client, request.target),
         came: came(upstream, seen),
         caching: None,
+        coding: coded::wish(route, request),
     })
 }
 
@@ -353,16 +357,6 @@ fn traced(local: &Local, request: &Request<'_>) -> trace::Traceparent {
     )
 }
 
-/// What the client offers to switch to, if that may go on.
-fn offered(request: &Request<'_>) -> Vec<u8> {
-    if request.extended_connect {
-        return b"websocket".to_vec();
-    }
-    let upgrade = request.upgrade && render::may_upgrade(request);
-    let protocols = request.known(Kind::Upgrade).filter(|_| upgrade);
-    protocols.unwrap_or_default().to_vec()
-}
-
 /// Requests that no endpoint gets, whatever the route: they are for this hop, or go round in circles.
 fn goes_no_further(request: &Request<'_>) -> Option<Plan> {
     if request.max_forwards == Some(0) {
@@ -373,8 +367,7 @@ fn goes_no_further(request: &Request<'_>) -> Option<Plan> {
             Plan::Refuse(NOT_REFLECTED)
         });
     }
-    let is_loop = via::passes(request.fields) > MAX_PASSES;
-    is_loop.then_some(Plan::Refuse(LOOP))
+    (via::passes(request.fields) > MAX_PASSES).then_some(Plan::Refuse(LOOP))
 }
 
 /// The challenge that this hop makes in place of a client on a stream.

@@ -1,13 +1,18 @@
 //! Heads between their form as lines and the `http` types of the `h2` crate.
 
+use h2::ext::Protocol;
 use hyper::http::uri::{Authority, PathAndQuery, Scheme};
 use hyper::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use openclaw_core::message::h1::bad_response;
 use openclaw_core::message::{Fault, Field, Fields, Kind, render};
 
 /// A rendered head, which is ours and well-formed, as a request of HTTP/2. Nothing if it has something in it that this
-/// form cannot express.
-pub(super) fn request(head: &[u8], is_secured: bool) -> Option<Request<()>> {
+/// form cannot express. `protocol`: what an Upgrade asks for, as an extended CONNECT (RFC 8441 §4).
+pub(super) fn request(
+    head: &[u8],
+    is_secured: bool,
+    protocol: Option<&str>,
+) -> Option<Request<()>> {
     let (start, lines) = head.split_at_checked(memchr::memchr(b'\n', head)? + 1)?;
     let mut start = start.trim_ascii_end().split(|byte| *byte == b' ');
     let (method, target) = (start.next()?, start.next()?);
@@ -17,6 +22,8 @@ pub(super) fn request(head: &[u8], is_secured: bool) -> Option<Request<()>> {
         let kind = Kind::of(name);
         if kind == Kind::Host {
             authority = Some(Authority::try_from(value).ok()?);
+        } else if kind == Kind::WebSocketKey && protocol.is_some() {
+            // The challenge has no place on a stream (RFC 8441 §5).
         } else if kind == Kind::Te || kind == Kind::ContentLength || !kind.is_hop_by_hop() {
             let name = HeaderName::from_bytes(name).ok()?;
             fields
@@ -36,6 +43,10 @@ pub(super) fn request(head: &[u8], is_secured: bool) -> Option<Request<()>> {
         .ok()?;
     let mut request = Request::new(());
     *request.method_mut() = Method::from_bytes(method).ok()?;
+    if let Some(protocol) = protocol {
+        *request.method_mut() = Method::CONNECT;
+        request.extensions_mut().insert(Protocol::from(protocol));
+    }
     *request.uri_mut() = uri;
     *request.headers_mut() = fields;
     Some(request)
@@ -65,6 +76,12 @@ pub(super) fn fields<'a>(map: &'a HeaderMap, fields: &mut Fields<'a>) -> Result<
             .map_err(|_full| bad_response("the response has more than 100 fields"))?;
     }
     Ok(())
+}
+
+/// The value of a field of a rendered head.
+pub(super) fn value(head: &[u8], kind: Kind) -> Option<&[u8]> {
+    let mut fields = split(head).filter(|(name, _)| Kind::of(name) == kind);
+    fields.next().map(|(_, value)| value)
 }
 
 /// The names and values of lines.

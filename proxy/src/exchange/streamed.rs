@@ -14,7 +14,7 @@ use h2::{RecvStream, SendStream};
 use openclaw_core::message::chunked::is_safe_trailer;
 use openclaw_core::message::h1::bad_response;
 use openclaw_core::message::response::of_stream;
-use openclaw_core::message::{Field, Fields, Framing, ResponseBody};
+use openclaw_core::message::{Field, Fields, Framing, Response, ResponseBody};
 
 use super::Edits;
 use super::context::Local;
@@ -23,6 +23,7 @@ use super::forward::Passage;
 use super::head::{self, MAX_INTERIM};
 use super::prepare::Outbound;
 use super::stream_head;
+use super::stream_tunnel::Tunnel;
 use super::watch::{Progress, Waiting, Watch};
 use super::wire::{BodyPart, Wire};
 use crate::upstream::Lease;
@@ -36,6 +37,8 @@ pub(super) struct Streamed<'a, W> {
     passage: &'a mut Passage,
     upload: Upload,
     reply: Reply,
+    /// Where the stream is to become one.
+    tunnel: Option<Tunnel>,
     interim: u32,
     client_is_slow: bool,
     /// Last, so that the stream is closed before others may have its place.
@@ -63,13 +66,14 @@ impl<'a, W: Wire> Streamed<'a, W> {
         wire: &'a mut W,
         local: &'a Local,
         mut lease: Lease,
-        (outbound, edits): (&'a Outbound, Edits<'a>),
+        (outbound, edits, tunnel): (&'a Outbound, Edits<'a>, Option<Tunnel>),
         watch: Watch<'a>,
         passage: &'a mut Passage,
     ) -> Result<Self, Error> {
-        let request = stream_head::request(&outbound.head, lease.is_secured());
+        let protocol = tunnel.as_ref().map(Tunnel::protocol);
+        let request = stream_head::request(&outbound.head, lease.is_secured(), protocol);
         let request = request.ok_or(Error::Unspeakable)?;
-        let ends = outbound.framing == Framing::None;
+        let ends = outbound.framing == Framing::None && tunnel.is_none();
         let (response, stream) = lease
             .send
             .send_request(request, ends)
@@ -87,6 +91,7 @@ impl<'a, W: Wire> Streamed<'a, W> {
                 Upload::Open(stream)
             },
             reply: Reply::Head(response),
+            tunnel,
             interim: 0,
             client_is_slow: false,
             lease,
@@ -101,16 +106,31 @@ impl<'a, W: Wire> Streamed<'a, W> {
         {
             result = Err(Error::Tls(fault));
         }
-        if result == Err(Error::UpstreamTimeout) {
+        if self.lease.is_lost() && matches!(result, Err(Error::Closed | Error::Truncated)) {
+            result = Err(Error::UpstreamTimeout);
+        }
+        if result == Err(Error::UpstreamTimeout) && !self.is_tunnel() {
             // The endpoint may take its time, or be gone without a word.
             self.lease.distrust();
         }
         result
     }
 
+    fn is_tunnel(&self) -> bool {
+        self.tunnel.as_ref().is_some_and(Tunnel::is_open)
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let upload = self.poll_upload(cx)?;
-        let download = match self.poll_download(cx) {
+        let mut upload = self.poll_upload(cx)?;
+        let was_tunnel = self.is_tunnel();
+        let download = self.poll_download(cx);
+        if self.is_tunnel() && !was_tunnel {
+            // From now on the client's bytes go through as well.
+            upload = self.poll_upload(cx)?;
+        }
+        let is_open = matches!(self.upload, Upload::Open(_));
+        let download = match download {
+            Poll::Ready(Ok(())) if self.is_tunnel() && is_open => Waiting::Client,
             Poll::Ready(result) => return Poll::Ready(result),
             Poll::Pending if self.client_is_slow => Waiting::Client,
             Poll::Pending => Waiting::Upstream,
@@ -128,7 +148,7 @@ impl<'a, W: Wire> Streamed<'a, W> {
             waiting: Waiting::of(upload, download, has_begun),
         };
         // Either side of a call may be silent for as long as it likes once it has begun, as in a tunnel.
-        let is_tunnel = self.outbound.is_grpc && has_begun;
+        let is_tunnel = self.is_tunnel() || (self.outbound.is_grpc && has_begun);
         self.watch
             .check(cx, progress, is_tunnel)
             .map_or_else(|error| Poll::Ready(Err(error)), |()| Poll::Pending)
@@ -136,7 +156,12 @@ impl<'a, W: Wire> Streamed<'a, W> {
 
     /// Sends as much of the body as both sides allow.
     fn poll_upload(&mut self, cx: &mut Context<'_>) -> Result<Waiting, Error> {
+        let is_tunnel = self.is_tunnel();
         while let Upload::Open(stream) = &mut self.upload {
+            if self.tunnel.is_some() && !is_tunnel {
+                // What the client says is for whoever agrees to the tunnel.
+                return Ok(Waiting::Upstream);
+            }
             match self.wire.poll_body(cx).map_err(Error::Wire)? {
                 Poll::Pending => return Ok(Waiting::Client),
                 Poll::Ready(BodyPart::End) => {
@@ -149,7 +174,8 @@ impl<'a, W: Wire> Streamed<'a, W> {
                 }
                 Poll::Ready(BodyPart::Data) => {
                     let payload = self.wire.body();
-                    if self.passage.bytes_in + payload.len() as u64 > self.outbound.max_body {
+                    let total = self.passage.bytes_in + payload.len() as u64;
+                    if total > self.outbound.max_body && !is_tunnel {
                         return Err(Error::BodyTooLarge);
                     }
                     let Poll::Ready(room) = poll_room(stream, cx, payload.len()) else {
@@ -205,37 +231,33 @@ impl<'a, W: Wire> Streamed<'a, W> {
         }
     }
 
-    /// Passes interim heads on, and the final one.
-    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    /// Passes interim heads on.
+    fn pass_interim(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
         let Reply::Head(response) = &mut self.reply else {
-            return Poll::Ready(Ok(()));
+            return Ok(());
         };
         while let Poll::Ready(Some(interim)) = response.poll_informational(cx) {
             let interim = interim.map_err(|error| failed(&error, false))?;
             self.interim += 1;
             if self.interim > MAX_INTERIM {
-                return Poll::Ready(Err(Error::BadResponse(head::TOO_MANY_INTERIM)));
+                return Err(Error::BadResponse(head::TOO_MANY_INTERIM));
             }
             let mut fields = Fields::new();
+            let asked = self.outbound.asked;
             let response = stream_head::fields(interim.headers(), &mut fields)
-                .and_then(|()| {
-                    of_stream(
-                        interim.status().as_u16(),
-                        &fields,
-                        self.outbound.asked,
-                        false,
-                    )
-                })
+                .and_then(|()| of_stream(interim.status().as_u16(), &fields, asked, false))
                 .map_err(Error::BadResponse)?;
-            head::pass_on(
-                self.local,
-                self.edits,
-                &response,
-                self.outbound.asked,
-                false,
-                self.wire,
-            );
+            head::pass_on(self.local, self.edits, &response, asked, false, self.wire);
         }
+        Ok(())
+    }
+
+    /// Passes interim heads on, and the final one.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.pass_interim(cx)?;
+        let Reply::Head(response) = &mut self.reply else {
+            return Poll::Ready(Ok(()));
+        };
         let (parts, stream) = ready!(Pin::new(response).poll(cx))
             .map_err(|error| failed(&error, false))?
             .into_parts();
@@ -245,17 +267,41 @@ impl<'a, W: Wire> Streamed<'a, W> {
         let mut response = stream_head::fields(&parts.headers, &mut fields)
             .and_then(|()| of_stream(parts.status.as_u16(), &fields, self.outbound.asked, ends))
             .map_err(Error::BadResponse)?;
+        if self.wire.declines(response.status) {
+            return Poll::Ready(Err(Error::Declined(response.status)));
+        }
         if ends && self.outbound.is_grpc && response.body == ResponseBody::Length(0) {
             // What the client takes for trailers must not say how long a body is.
             response.body = ResponseBody::None { declared: None };
+        }
+        // HTTP/2 knows no Upgrade (RFC 9113 §8.6): only what was asked for as a tunnel can be one.
+        let agrees = |tunnel: &mut Tunnel| tunnel.agrees(response.status);
+        let is_tunnel = self.tunnel.as_mut().is_some_and(agrees);
+        let switch = self.tunnel.as_ref().filter(|_| is_tunnel);
+        let switch = switch.map(|tunnel| tunnel.fields(&fields));
+        let response = match &switch {
+            Some(fields) => Response {
+                status: 101,
+                fields,
+                body: ResponseBody::Tunnel,
+                ..response
+            },
+            None => response,
+        };
+        if !is_tunnel
+            && self.tunnel.is_some()
+            && let Upload::Open(stream) = &mut self.upload
+        {
+            // The endpoint does not want it; what it answers is the client's answer, as to any other request.
+            let ended = stream.send_data(Bytes::new(), true);
+            self.upload = ended.map_or(Upload::Broken, |()| Upload::Sent);
         }
         let status = head::pass_on(
             self.local,
             self.edits,
             &response,
             self.outbound.asked,
-            // HTTP/2 knows no Upgrade (RFC 9113 §8.6).
-            false,
+            is_tunnel,
             self.wire,
         );
         self.passage.status = status;

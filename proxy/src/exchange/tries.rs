@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
-use openclaw_core::config::Route;
+use openclaw_core::config::{RetryOn, Route};
 use openclaw_core::message::Fault;
 
 use super::attempt::{Attempt, Failure};
+use super::coded::Coded;
 use super::context::Local;
 use super::error::Error;
 use super::forward::Passage;
@@ -69,7 +70,17 @@ impl<'a> Tries<'a> {
     }
 
     /// Gives what went wrong in the end, if it did.
-    pub(super) async fn run<W: Wire>(mut self, wire: &mut W, story: &mut Story) -> Option<Fault> {
+    pub(super) async fn run<W: Wire>(self, wire: &mut W, story: &mut Story) -> Option<Fault> {
+        let asked = self.edits.compress.zip(self.outbound.coding.as_deref());
+        let mut coded = Coded::new(wire, self.local, asked);
+        let fault = self.run_over(&mut coded, story).await;
+        if let Some(sent) = coded.sent() {
+            story.passage.bytes_out = sent;
+        }
+        fault
+    }
+
+    async fn run_over<W: Wire>(mut self, wire: &mut W, story: &mut Story) -> Option<Fault> {
         self.upstream.will_ask();
         let keeps = self.outbound.idempotent && self.upstream.config.retries > 0;
         let wire = &mut Kept::new(wire, keeps);
@@ -86,6 +97,7 @@ impl<'a> Tries<'a> {
             story.sent = Some(now);
             story.retries = self.retries();
             story.endpoint = Some(endpoint.clone());
+            wire.second = self.second(&endpoint, now);
             let attempt = Attempt {
                 local: self.local,
                 upstream: self.upstream,
@@ -198,8 +210,22 @@ impl<'a> Tries<'a> {
         is_refused || (reused && matches!(error, Error::Closed | Error::Unprocessed))
     }
 
+    /// Who has another endpoint than this one, where the operator wants it to be asked after some answers.
+    fn second(&self, endpoint: &Endpoint, now: Instant) -> Option<&'a Upstream> {
+        let config = &self.upstream.config;
+        let mut wanted = config.retry_on.iter();
+        let is_wanted = wanted.any(|on| matches!(on, RetryOn::Status(_)));
+        let may_ask = is_wanted && self.outbound.idempotent && self.retries() < config.retries;
+        let has_another = may_ask && self.upstream.has_another(&self.tried, endpoint, now);
+        has_another.then_some(self.upstream)
+    }
+
     /// Whether the operator wants another endpoint to be asked after this.
     fn is_worth_another(&self, error: Error) -> bool {
+        if matches!(error, Error::Declined(_)) {
+            // It was seen to before the answer was dropped.
+            return true;
+        }
         let config = &self.upstream.config;
         let is_wanted = error
             .retry_on()

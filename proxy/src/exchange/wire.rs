@@ -64,6 +64,11 @@ pub trait Wire {
     /// Looks at the final response of the endpoint before its head is queued; what a cache has to say of it goes into that head.
     fn consider(&mut self, response: &Response<'_>) -> Option<Status>;
 
+    /// Whether the client is spared a final response of this status, since another endpoint is going to be asked. Who says so has to ask one.
+    fn declines(&mut self, _status: u16) -> bool {
+        false
+    }
+
     /// Queues the final response head. With `ResponseBody::None` the response is complete after `finish`.
     fn respond(&mut self, head: &ResponseHead<'_>);
 
@@ -84,6 +89,10 @@ pub trait Wire {
 
     /// The response cannot be completed: the client must not take it for a whole one (`RST_STREAM`, or a cut connection).
     fn abort(&mut self, reason: Reason);
+
+    /// The client has gone, and the exchange goes on: what it fetches is for others. A wire whose connection ends the exchange of a
+    /// client that goes lets it go on by itself.
+    fn leave(&mut self) {}
 
     /// Whether the client may still see a response head: none has been queued.
     fn can_respond(&self) -> bool;

@@ -20,6 +20,8 @@ pub struct Standing {
     /// Whether the breaker is not closed.
     is_open: AtomicBool,
     circuit: Mutex<Circuit>,
+    /// It gets nothing new.
+    is_draining: AtomicBool,
     /// What runs is to end: the time that a drain gave has passed.
     is_cut: AtomicBool,
     /// When it came back last, in milliseconds since `began`.
@@ -43,6 +45,7 @@ impl Default for Standing {
             is_unwell: AtomicBool::new(false),
             is_open: AtomicBool::new(false),
             circuit: Mutex::default(),
+            is_draining: AtomicBool::new(false),
             is_cut: AtomicBool::new(false),
             back_ms: AtomicU64::new(0),
         }
@@ -112,6 +115,17 @@ impl Standing {
         let now = self.time(now).as_millis();
         let now = u64::try_from(now).unwrap_or(u64::MAX);
         self.back_ms.store(now, Ordering::Relaxed);
+    }
+
+    /// One that is drained no more comes back, and ends nothing.
+    pub fn set_draining(&self, draining: bool, now: Instant) {
+        let was_draining = self.is_draining.swap(draining, Ordering::Relaxed);
+        if !draining {
+            self.set_cut(false);
+        }
+        if was_draining && !draining {
+            self.is_back(now);
+        }
     }
 
     /// Whether exchanges that run are to end now.

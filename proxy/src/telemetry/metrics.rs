@@ -76,6 +76,8 @@ metrics! {
     CACHE_BYTES Gauge "openclaw_cache_bytes" "bytes" [] "Memory that stored responses take.";
     CACHE_URIS Gauge "openclaw_cache_uris" "" [] "URIs of which responses are stored.";
     CACHE_EVICTED Counter "openclaw_cache_evicted_total" "" [] "URIs whose responses made room for others.";
+    CODED_TOTAL Counter "openclaw_compressions_total" "" ["encoding"] "Responses that were compressed. What the cache answers was compressed when it was stored.";
+    CODED_BYTES Counter "openclaw_compressed_bytes_total" "bytes" ["encoding", "direction"] "Bytes of responses before they were compressed (in) and after (out).";
     MIRRORED_TOTAL Counter "openclaw_mirrored_requests_total" "" ["route", "result"] "Copies of requests for the mirror of a route; result is sent, failed, dropped (max_in_flight were under way, or the request was cut off) or too_large (max_body).";
     XDP_PACKETS Counter "openclaw_xdp_packets_total" "" ["interface", "verdict", "reason"] "Packets that the shield's kernel program decided, by reason code. `other` stands for interfaces beyond fifteen and for members of a bond.";
     XDP_BYTES Counter "openclaw_xdp_bytes_total" "bytes" ["interface", "verdict", "reason"] "Bytes of the packets that the shield's kernel program decided.";
@@ -92,6 +94,28 @@ metrics! {
     AUTOBAN_LOST Counter "openclaw_autoban_lost_total" "" [] "Refusals that could not be counted for `[autoban]` because too many came at once.";
     LOG_DROPPED Counter "openclaw_access_log_dropped_total" "" [] "Access-log lines lost because the log could not be written, or not as fast as they came, and lines of refused connections beyond a thousand a second and worker.";
     SECURITY_DROPPED Counter "openclaw_security_log_dropped_total" "" [] "Lines of the security log lost because it could not be written, or not as fast as they came.";
+}
+
+/// The table for people, in Markdown.
+pub fn reference() -> String {
+    let mut page = String::from(
+        "# Metrics\n\nWhat `admin.metrics` answers on `/metrics`, in the text format of Prometheus. Written by `cargo xtask reference`.\n\n\
+         | metric | kind | unit | labels | meaning |\n| --- | --- | --- | --- | --- |\n",
+    );
+    for metric in ALL {
+        let labels = metric.labels.join("`, `");
+        let labels = if labels.is_empty() {
+            labels
+        } else {
+            format!("`{labels}`")
+        };
+        page.push_str("| `");
+        page.push_str(metric.name);
+        page.push_str("` | ");
+        page.push_str(&[metric.kind.name(), metric.unit, &labels, metric.help].join(" | "));
+        page.push_str(" |\n");
+    }
+    page
 }
 
 /// The page as it grows. The head of a family is written before its first sample.

@@ -19,6 +19,7 @@ pub use self::sums::{ListenerFigures, RouteFigures};
 
 mod access;
 mod buffer;
+mod coded;
 mod ecs;
 mod follow;
 pub mod histogram;

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant, SystemTime};
 
+use openclaw_core::coding::Coding;
 use openclaw_core::reason::Reason;
 use openclaw_core::redact::Redact;
 use tokio::sync::oneshot;
@@ -162,6 +163,15 @@ impl Recorder {
     /// Counts what became of the copy of a request.
     pub fn mirrored(&self, route: u32, result: Mirrored) {
         self.shard.borrow_mut().mirrored(route, result);
+    }
+
+    /// Counts a response that was compressed, and its bytes before and after.
+    pub fn coded(&self, coding: Coding, taken: u64, made: u64) {
+        self.shard
+            .borrow_mut()
+            .counts
+            .coded
+            .count(coding, taken, made);
     }
 
     /// Counts and logs a connection whose bytes were forwarded; as [`Self::exchange`].

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use openclaw_core::reason::ALL as REASONS;
 
+use super::coded::Coded;
 use super::metrics::{self, MetricsText};
 use super::shard::{Counts, EndpointCounts, Flow, ListenerCounts, SeriesKey};
 use super::{Cache, Mirrored};
@@ -42,6 +43,7 @@ pub struct Summary<'a> {
     endpoints: BTreeMap<Pair<'a>, EndpointCounts>,
     pub(super) refusals: Vec<u64>,
     mirrored: BTreeMap<&'a str, [u64; 4]>,
+    coded: Coded,
     log_dropped: u64,
     security_dropped: u64,
 }
@@ -96,6 +98,7 @@ impl<'a> Summary<'a> {
         self.workers += 1;
         self.log_dropped += report.log_dropped;
         self.security_dropped += report.security_dropped;
+        self.coded.add(&counts.coded);
         for (name, listener) in counts.listener_names.iter().zip(&counts.listeners) {
             let sum = self.listeners.entry(name).or_default();
             sum.open += listener.open;
@@ -201,6 +204,7 @@ impl<'a> Summary<'a> {
                 text.sample(&metrics::CACHE_REQUESTS, &[route, result.word()], count);
             }
         }
+        self.coded.render(text);
         self.render_upstreams(text);
         text.sample(&metrics::LOG_DROPPED, &[], self.log_dropped);
         text.sample(&metrics::SECURITY_DROPPED, &[], self.security_dropped);

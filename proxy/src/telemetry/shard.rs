@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use openclaw_core::reason::Reason;
 
+use super::coded::Coded;
 use super::histogram::Histogram;
 use super::recent::Recent;
 use super::{Cache, Mirrored, Record, Slots};
@@ -172,6 +173,7 @@ pub(super) struct Counts {
     pub(super) refusals: Vec<u64>,
     /// By route slot, then as [`Mirrored`] has them.
     pub(super) mirrored: Vec<[u64; 4]>,
+    pub(super) coded: Coded,
 }
 
 impl Shard {

@@ -42,6 +42,7 @@ fn snapshot(listeners: &[&str], routes: &[&str], upstreams: &[(&str, &[&str])]) 
             .map(|label| ResolvedEndpoint {
                 address: label.parse().unwrap(),
                 weight: 1,
+                zone: None,
                 label: (*label).into(),
                 origin: openclaw_core::overlay::Origin::File(0),
                 is_draining: false,

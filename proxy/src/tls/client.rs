@@ -2,24 +2,20 @@
 //! come back to. Files are read here, by the control plane; a handshake touches none.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
 
 use openclaw_core::config::{TlsVersion, Upstream, UpstreamProtocol, UpstreamTls};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
+use rustls::pki_types::CertificateDer;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-};
+use rustls::{ClientConfig, Error, RootCertStore};
 
 use super::TlsError;
-use super::certificate::{self, Loaded, Validity};
+use super::certificate::{self, Loaded};
+use super::verifier::{Belief, Verifier};
 use crate::snapshot::ClientTls;
 
 /// Sessions kept for an upstream, all workers and endpoints together. An endpoint gives out a few at a time.
@@ -156,8 +152,12 @@ impl ClientKeeper {
         &self,
         material: &Material,
     ) -> Result<Arc<dyn ServerCertVerifier>, (ClientPart, TlsError)> {
+        let believing = |belief| {
+            let provider = Arc::clone(&self.provider);
+            Arc::new(Verifier { provider, belief })
+        };
         if material.tls.insecure {
-            return Ok(Arc::new(Credulous(Arc::clone(&self.provider))));
+            return Ok(believing(Belief::Anybody));
         }
         let mut roots = RootCertStore::empty();
         if let Some(path) = &material.tls.ca {
@@ -180,7 +180,7 @@ impl ClientKeeper {
         if material.tls.ca.is_none() {
             return Ok(authorities);
         }
-        Ok(Arc::new(Verifier {
+        Ok(believing(Belief::Known {
             authorities,
             known: material.authorities.clone(),
         }))
@@ -197,107 +197,4 @@ fn of_system() -> Result<Vec<CertificateDer<'static>>, TlsError> {
         return Err(TlsError::NoAuthorities);
     }
     Ok(found.certs)
-}
-
-/// Believes authorities, and certificates that stand in the file itself: those that sign themselves are often authorities
-/// as well, which RFC 5280 does not have at the end of a chain.
-#[derive(Debug)]
-struct Verifier {
-    authorities: Arc<WebPkiServerVerifier>,
-    known: Vec<CertificateDer<'static>>,
-}
-
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        shown: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        if self.known.contains(shown) {
-            verify_server_name(&ParsedCertificate::try_from(shown)?, server_name)?;
-            return within_its_time(shown, now).map(|()| ServerCertVerified::assertion());
-        }
-        self.authorities
-            .verify_server_cert(shown, intermediates, server_name, ocsp_response, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        shown: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.authorities
-            .verify_tls12_signature(message, shown, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        shown: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.authorities
-            .verify_tls13_signature(message, shown, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.authorities.supported_verify_schemes()
-    }
-}
-
-fn within_its_time(shown: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
-    let facts = certificate::facts(Path::new(""), std::slice::from_ref(shown));
-    // One that cannot be read did not get this far.
-    let facts = facts.map_err(|error| Error::General(error.to_string()))?;
-    let now = UNIX_EPOCH + Duration::from_secs(now.as_secs());
-    match facts.validity(now) {
-        Validity::Valid => Ok(()),
-        Validity::NotYet => Err(CertificateError::NotValidYet.into()),
-        Validity::Expired => Err(CertificateError::Expired.into()),
-    }
-}
-
-/// Believes whatever is shown, as long as whoever shows it has its key. For `insecure` alone.
-#[derive(Debug)]
-struct Credulous(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Credulous {
-    fn verify_server_cert(
-        &self,
-        _shown: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        shown: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let known = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, shown, signature, known)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        shown: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let known = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, shown, signature, known)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

@@ -32,6 +32,7 @@ mod fault;
 mod resolver;
 #[cfg(test)]
 pub(crate) mod tests;
+mod verifier;
 
 /// Sessions that QUIC clients of one listener may come back to; the oldest go first.
 const QUIC_SESSIONS: usize = 8192;

@@ -33,6 +33,8 @@ fn listener(protocols: Protocols) -> Listener {
         max_connections_per_ip: 1,
         header_timeout: Duration::ZERO,
         idle_timeout: Duration::ZERO,
+        ping: None,
+        error_pages: Vec::new(),
         min_body_rate: 0,
         max_header: 0,
     }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use openclaw_core::balance::{Key, Load, Pin, View, WHOLE};
+use openclaw_core::balance::{Balancer, Key, Load, Pin, View, WHOLE};
 use openclaw_core::health::ramp;
 
 use super::{Endpoint, Upstream};
@@ -58,7 +58,7 @@ impl Upstream {
             let candidates = self.candidates(tried, now, among);
             // Whoever loses the last place to another worker, or the place of the one that tries, finds it gone at the
             // next look.
-            while let Some(index) = balancer.next(key, random, &candidates) {
+            while let Some(index) = self.next(&mut balancer, (key, random), &candidates) {
                 if let Some(chosen) = self.take(index, now) {
                     return Choice::Endpoint(chosen);
                 }
@@ -68,6 +68,33 @@ impl Upstream {
             }
         }
         Choice::Nobody
+    }
+
+    /// The balancer's next choice, near ones first where some are.
+    fn next(
+        &self,
+        balancer: &mut Balancer,
+        (key, random): (Key, u64),
+        candidates: &Candidates<'_>,
+    ) -> Option<usize> {
+        let Some(zones) = &self.zones else {
+            return balancer.next(key, random, candidates);
+        };
+        let all = self.candidates(&[], candidates.now, Among::Fit);
+        let is_well = |index: usize| {
+            let endpoint = self.endpoints.get(index);
+            endpoint.is_some_and(|endpoint| all.is_fit(endpoint))
+        };
+        zones.next(balancer, (key, random), candidates, is_well)
+    }
+
+    /// Whether another endpoint than this one and those in `tried` is fit and has room.
+    pub fn has_another(&self, tried: &[SocketAddr], endpoint: &Endpoint, now: Instant) -> bool {
+        let candidates = self.candidates(tried, now, Among::Fit);
+        let others = self.endpoints.iter().zip(&self.weights).enumerate();
+        let mut others =
+            others.filter(|(_, (other, weight))| **weight > 0 && other.address != endpoint.address);
+        others.any(|(index, _)| candidates.is_usable(index))
     }
 
     /// The endpoint that a client stays with, if it is fit, takes new exchanges and has room.

@@ -3,6 +3,7 @@
 mod choice;
 mod connect;
 mod figures;
+mod pings;
 mod streams;
 mod wait;
 
@@ -12,7 +13,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use openclaw_core::balance::{Balancer, Member, Pin};
+use openclaw_core::balance::{Balancer, Member, Pin, Zones};
 use openclaw_core::config::{self, Balance};
 use openclaw_core::health::Budget;
 
@@ -44,6 +45,8 @@ pub struct Upstream {
     /// Beside the endpoints, where clients stay with theirs.
     pins: Vec<Pin>,
     balancer: RefCell<Balancer>,
+    /// Where some endpoints are nearer than others.
+    zones: Option<Zones>,
     queue: Arc<Queue>,
     /// Of this worker. Goes on from snapshot to snapshot.
     budget: Rc<Cell<Budget>>,
@@ -151,6 +154,7 @@ impl Upstream {
                 .map(|former| former.budget.clone())
                 .unwrap_or_default(),
             balancer: RefCell::new(Balancer::new(config.balance, &members, place)),
+            zones: zones(config, setup),
             kept,
         }
     }
@@ -267,16 +271,38 @@ impl Upstream {
         }
     }
 
-    /// Closes connections that have been idle for long; called about once a second.
+    /// Closes connections that have been idle for long, and those whose endpoint is gone; called about once a second.
     pub fn sweep(&self, now: Instant) {
         for endpoint in &self.endpoints {
             endpoint.retain(|idle| now.duration_since(idle.since) < MAX_IDLE);
+            if let Some(every) = self.config.ping {
+                let gone = endpoint.streams.keep_alive(now, every);
+                if gone > 0 {
+                    let (upstream, endpoint) = (&*self.config.name, &*endpoint.label);
+                    tracing::warn!(
+                        upstream,
+                        endpoint,
+                        connections = gone,
+                        "gone: no answer to a PING"
+                    );
+                }
+            }
             let keeps = self.config.keepalive > 0;
             endpoint
                 .streams
                 .retain(|since| keeps && now.duration_since(since) < MAX_IDLE);
         }
     }
+}
+
+/// Where the proxy has a zone, which endpoints are in it.
+fn zones(config: &config::Upstream, setup: &UpstreamSetup) -> Option<Zones> {
+    let own = config.zone.as_ref()?;
+    let members = setup.endpoints.iter().map(|endpoint| {
+        let is_near = endpoint.zone.as_ref() == Some(own);
+        (endpoint.share(), is_near)
+    });
+    Zones::new(members.collect(), config.spill_below)
 }
 
 impl Connection {

@@ -3,15 +3,18 @@
 //! The `h2` crate speaks the protocol; a task for each connection drives it. What is decided here is which connection
 //! takes the next stream, when there is to be another one, and when one is not used any more.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
-use tokio::task::spawn_local;
+use tokio::task::{AbortHandle, spawn_local};
 
+use super::pings::Pings;
 use super::{Connection, Endpoint};
 use crate::net::Alert;
 use crate::tls::TlsFault;
@@ -49,7 +52,12 @@ struct Shared {
     alert: Option<Alert>,
     /// It takes no new streams; those that run go on as long as they can.
     is_over: Cell<bool>,
+    /// Nobody answers any more.
+    is_lost: Cell<bool>,
     idle_since: Cell<Instant>,
+    pings: Pings,
+    /// Who drives it.
+    task: OnceCell<AbortHandle>,
 }
 
 /// What an exchange gets when it asks for a stream.
@@ -115,6 +123,21 @@ impl Streams {
             .retain(|shared| shared.active.get() > 0 || wanted(shared.idle_since.get()));
     }
 
+    /// Looks after connections with streams: who has not answered for `every`, and does not answer a PING either, is gone.
+    /// How many are gone.
+    pub(super) fn keep_alive(&self, now: Instant, every: Duration) -> usize {
+        let mut open = self.open.borrow_mut();
+        let before = open.len();
+        open.retain(|shared| {
+            let is_there = shared.active.get() == 0 || shared.pings.is_alive(now, every);
+            if !is_there {
+                shared.lose();
+            }
+            is_there
+        });
+        before - open.len()
+    }
+
     /// Connections without a stream.
     pub(super) fn idle(&self) -> usize {
         let open = self.open.borrow();
@@ -144,6 +167,16 @@ impl Streams {
 }
 
 impl Shared {
+    /// Ends the connection, and all streams with it.
+    fn lose(&self) {
+        self.is_lost.set(true);
+        self.is_over.set(true);
+        self.pings.settle();
+        if let Some(task) = self.task.get() {
+            task.abort();
+        }
+    }
+
     fn has_room(&self) -> bool {
         self.active.get() < self.send.current_max_send_streams()
     }
@@ -161,7 +194,7 @@ impl Turn {
     /// The connection was lost again.
     pub async fn open(self, connection: Connection) -> Result<Lease, h2::Error> {
         let alert = connection.stream.alert();
-        let (send, driver) = Builder::new()
+        let (send, mut driver) = Builder::new()
             .enable_push(false)
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -175,17 +208,30 @@ impl Turn {
             has_served: Cell::new(false),
             alert,
             is_over: Cell::new(false),
+            is_lost: Cell::new(false),
             idle_since: Cell::new(Instant::now()),
+            pings: Pings::new(driver.ping_pong()),
+            task: OnceCell::new(),
         });
         let watched = Rc::downgrade(&shared);
         let endpoint = self.0.clone();
-        spawn_local(async move {
-            let ended = driver.await;
+        let task = spawn_local(async move {
+            let ended = poll_fn(|cx| {
+                let ended = Pin::new(&mut driver).poll(cx);
+                if let Some(shared) = watched.upgrade() {
+                    shared.pings.poll(cx);
+                }
+                ended
+            });
+            let ended = ended.await;
             tracing::debug!(endpoint = %endpoint.label, ?ended, "an HTTP/2 connection to an endpoint ended");
             if let Some(shared) = watched.upgrade() {
                 shared.is_over.set(true);
+                shared.pings.settle();
             }
         });
+        // It is set here alone.
+        let _ = shared.task.set(task.abort_handle());
         let lease = Lease::new(&shared, &self.0);
         self.0.streams.open.borrow_mut().push(shared);
         Ok(lease)
@@ -222,9 +268,23 @@ impl Lease {
         TlsFault::of_alert(alert).filter(|_| !has_served)
     }
 
+    /// Whether a stream may become a tunnel (RFC 8441 §3), as soon as that is known.
+    pub fn poll_tunnels(&self, cx: &mut Context<'_>) -> Poll<bool> {
+        if !self.send.is_extended_connect_protocol_enabled() {
+            ready!(self.shared.pings.poll_settled(cx));
+        }
+        Poll::Ready(self.send.is_extended_connect_protocol_enabled())
+    }
+
+    /// Nobody has answered a PING, so that the connection was given up.
+    pub fn is_lost(&self) -> bool {
+        self.shared.is_lost.get()
+    }
+
     /// The endpoint has answered on this connection.
     pub fn has_served(&self) {
         self.shared.has_served.set(true);
+        self.shared.pings.settle();
         let takes = self.send.current_max_send_streams();
         self.endpoint
             .streams

@@ -48,6 +48,7 @@ fn upstream_of(
     let endpoints = endpoints.map(|(address, standing)| ResolvedEndpoint {
         address,
         weight: 1,
+        zone: None,
         label: address.to_string().into(),
         origin: openclaw_core::overlay::Origin::File(0),
         is_draining: false,
@@ -195,6 +196,12 @@ fn what_comes_back_begins_with_a_tenth_and_grows_whatever_the_balance() {
         is(at(1_100), 550);
         standing.set_well(true, at(1_200));
         is(at(1_200), 550);
+        // The same after a drain, which takes its weight away meanwhile.
+        standing.set_draining(false, at(1_200));
+        is(at(1_200), 550);
+        standing.set_draining(true, at(1_300));
+        standing.set_draining(false, at(1_300));
+        is(at(1_300), tenth);
     }
 }
 

@@ -20,6 +20,7 @@ pub(crate) const TESTS: Set = &[
     ("curl", "curl"),
     ("iproute2", "ip"),
     ("nghttp2-client", "nghttp"),
+    ("prometheus", "prometheus"),
 ];
 
 /// What compiles the C in the cryptography and in the allocator.

@@ -5,19 +5,23 @@
 //! [`Gate`], as they are read from files.
 
 mod asked;
+mod diff;
 mod expect;
 mod fate;
 mod gate;
 mod packet;
 mod parts;
+mod replay;
 #[cfg(test)]
 mod tests;
 mod world;
 
 pub use asked::{Asked, Wire};
+pub use diff::{Change, Difference, Kind, Shifted, Side, Turned, difference};
 pub use expect::{Unmet, unmet};
 pub use fate::{Fate, Share, Verdict};
 pub use gate::{Gate, Open};
 pub use packet::Packet;
 pub use parts::CachePart;
+pub use replay::{Logged, Replayed, replay};
 pub use world::{Examined, Line, Other, World};

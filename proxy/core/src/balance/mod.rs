@@ -12,11 +12,13 @@ mod random;
 mod rendezvous;
 mod round_robin;
 mod sticky;
+mod zone;
 
 pub use self::hash::Key;
 pub use self::load::{Latency, Load};
 pub use self::round_robin::RoundRobin;
 pub use self::sticky::{Pin, set_cookie};
+pub use self::zone::Zones;
 
 use self::least::Least;
 use self::maglev::Maglev;

@@ -1,6 +1,7 @@
 //! The endpoints of an upstream: an address, a name or a URL, and what a table says of it beside that.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::keys::{self, Key};
 use super::problem::Complaint;
@@ -12,6 +13,8 @@ use super::{names, values};
 pub struct Endpoint {
     pub address: EndpointAddress,
     pub weight: u32,
+    /// Where it stands, in the words of whoever names it.
+    pub zone: Option<Arc<str>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -41,6 +44,12 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "number",
             "1",
             "Its share, relative to the others; 0 takes it out.",
+        ),
+        Key::optional(
+            "zone",
+            "name",
+            "\"eu-1a\"",
+            "Where it stands. Where `[server]` has a `zone`, requests stay with the endpoints of that one while enough of them are well, see `spill_below`. One without counts as far away.",
         ),
     ],
     later: &[],
@@ -77,14 +86,20 @@ pub(super) fn read_all(section: &Section<'_>) -> Option<Vec<Endpoint>> {
 fn read_endpoint(section: &Section<'_>, item: Item) -> Option<Endpoint> {
     if !matches!(item.node.value, Value::Table(_)) {
         let address = section.parse(&item.path, &item.node, endpoint)?;
-        return Some(Endpoint { address, weight: 1 });
+        return Some(Endpoint {
+            address,
+            weight: 1,
+            zone: None,
+        });
     }
     let section = section.item_section("endpoints", item)?;
     let address = section.value("address", endpoint);
     let weight = section.value("weight", values::count(0, 65_535));
+    let zone = section.optional("zone", values::label);
     Some(Endpoint {
         address: address?,
         weight: weight?,
+        zone: zone.ok()?,
     })
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::keys::{self, Key};
 use super::problem::Complaint;
 use super::reader::{Section, Unread};
-use super::tree::Node;
+use super::tree::{Node, Value};
+use super::upstream_words::UpstreamProtocol;
 use super::values;
 use crate::health::Rules;
 
@@ -25,6 +26,17 @@ pub enum Question {
     /// Connects, and no more.
     Tcp,
     Http(HttpQuestion),
+    /// `grpc.health.v1.Health/Check`.
+    Grpc(GrpcQuestion),
+}
+
+/// Which service of gRPC is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrpcQuestion {
+    /// Empty: the server as a whole.
+    pub service: String,
+    /// The endpoint as written, if none.
+    pub host: Option<String>,
 }
 
 /// A GET, and which answers are good ones.
@@ -48,6 +60,12 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "path",
             "\"/health\"",
             "What is asked for with GET. Absent: a connection that is made is enough.",
+        ),
+        Key::optional(
+            "grpc",
+            "boolean or string",
+            "\"my.package.Service\"",
+            "Asks in the words of gRPC instead (grpc.health.v1.Health/Check): a service by its name, or with `true` the server as a whole. Needs `protocol = \"h2\"`.",
         ),
         Key::optional(
             "host",
@@ -117,9 +135,10 @@ pub(super) static BREAKER: keys::Section = keys::Section {
     later: &[],
 };
 
-pub(super) fn read(section: &Section<'_>) -> Option<Health> {
+pub(super) fn read(section: &Section<'_>, protocol: Option<UpstreamProtocol>) -> Option<Health> {
     // A key that is wrong has been told by then; here it is only missing, and the section with it, once all keys were read.
     let path = section.optional("path", target).ok();
+    let grpc = section.optional("grpc", service).ok();
     let host = section.optional("host", values::text).ok();
     let status = section.list("status", |node| {
         Ok(u16::try_from(values::count(100, 599)(node)?).unwrap_or_default())
@@ -129,19 +148,23 @@ pub(super) fn read(section: &Section<'_>) -> Option<Health> {
     let timeout = section.value("timeout", values::duration);
     let fall = section.value("fall", values::count(1, 1_000));
     let rise = section.value("rise", values::count(1, 1_000));
-    let path = path?;
-    if path.is_none() {
-        for key in ["host", "status", "body"] {
-            if section.has(key) {
-                let message = format!("`{key}` is about answers, which only a `path` asks for");
-                section.complain(key, Complaint::new(message).hint("add path = \"/health\""));
-            }
-        }
+    let (path, grpc) = (path?, grpc?.flatten());
+    tell_of_strangers(section, path.is_some(), grpc.is_some());
+    if grpc.is_some() && protocol == Some(UpstreamProtocol::H1) {
+        let complaint = Complaint::new("gRPC is spoken over HTTP/2, and these endpoints speak h1");
+        section.complain(
+            "grpc",
+            complaint.hint("add protocol = \"h2\" to the upstream"),
+        );
     }
     Some(Health {
-        question: match path {
-            None => Question::Tcp,
-            Some(path) => Question::Http(HttpQuestion {
+        question: match (path, grpc) {
+            (_, Some(service)) => Question::Grpc(GrpcQuestion {
+                service,
+                host: host?,
+            }),
+            (None, None) => Question::Tcp,
+            (Some(path), None) => Question::Http(HttpQuestion {
                 path,
                 host: host?,
                 status: status?,
@@ -153,6 +176,51 @@ pub(super) fn read(section: &Section<'_>) -> Option<Health> {
         fall: fall?,
         rise: rise?,
     })
+}
+
+/// Says which keys are there that the question has no use for.
+fn tell_of_strangers(section: &Section<'_>, has_path: bool, is_grpc: bool) {
+    let complain = |key: &str, message: String, hint: &str| {
+        if section.has(key) {
+            section.complain(key, Complaint::new(message).hint(hint));
+        }
+    };
+    let of_answers = ["host", "status", "body"];
+    if is_grpc {
+        for key in ["path", "status", "body"] {
+            let message = format!("`{key}` is of a question by HTTP, and `grpc` asks another one");
+            complain(key, message, "leave one of the two out");
+        }
+    } else if !has_path {
+        for key in of_answers {
+            let message = format!("`{key}` is about answers, which only a `path` asks for");
+            complain(key, message, "add path = \"/health\"");
+        }
+    }
+}
+
+/// The name of a service; empty for the whole server, nothing where none is asked for.
+fn service(node: &Node) -> Result<Option<String>, Unread> {
+    match &node.value {
+        Value::Boolean(asked) => Ok(asked.then(String::new)),
+        Value::String(_) => {
+            let text = values::text(node)?;
+            let is_name = text.len() <= 256 && text.bytes().all(|byte| byte.is_ascii_graphic());
+            if !is_name {
+                let complaint = Complaint::new(format!("`{text}` is no service of gRPC"));
+                return Err(complaint
+                    .hint("write a name such as \"my.package.Service\"")
+                    .into());
+            }
+            Ok(Some(text))
+        }
+        Value::Broken
+        | Value::Integer(_)
+        | Value::Float(_)
+        | Value::Datetime
+        | Value::Array(_)
+        | Value::Table(_) => Err(values::expected("true or the name of a service", node)),
+    }
 }
 
 pub(super) fn read_breaker(section: &Section<'_>) -> Option<Rules> {

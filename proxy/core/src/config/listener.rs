@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::error_pages::{self, ErrorPage};
 use super::keys::{self, Key};
 use super::problem::Complaint;
 use super::reader::{Section, Unread};
@@ -28,8 +29,12 @@ pub struct Listener {
     pub header_timeout: Duration,
     /// Between requests, and the longest stall inside a body.
     pub idle_timeout: Duration,
+    /// How long a client of HTTP/2 whose requests run may say nothing until it is sent a PING; absent: for good.
+    pub ping: Option<Duration>,
     /// The slowest body that is put up with, in bytes a second; 0: any.
     pub min_body_rate: u64,
+    /// What clients read of refusals, where that is not the usual text.
+    pub error_pages: Vec<ErrorPage>,
     /// The largest request head; also the decoded size of an h2 header list.
     pub max_header: usize,
 }
@@ -107,6 +112,12 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "The longest silence between requests, and inside a body. Where bytes are forwarded, the longest silence of both sides, and absent 10m, or 2m for datagrams.",
         ),
         Key::default(
+            "ping",
+            "duration or \"off\"",
+            "\"1m\"",
+            "A client of HTTP/2 that has requests under way and says nothing for this long, or up to twice as long, is sent a PING. If it does not answer within this time, at most 20 s, it is gone, and its requests end. HTTP/3 has its own way to find out.",
+        ),
+        Key::default(
             "min_body_rate",
             "size",
             "\"240\"",
@@ -118,6 +129,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "\"32k\"",
             "The largest request head, from 1k to 1m. A request line that does not fit is answered with 414, fields that do not with 431.",
         ),
+        error_pages::KEY,
     ],
     later: &[],
 };
@@ -144,8 +156,10 @@ pub(super) fn read(name: String, section: &Section<'_>, upstreams: &[String]) ->
     if !section.has("idle_timeout") && of_mode.is_some() {
         idle_timeout = of_mode;
     }
+    let ping = section.value("ping", values::duration_or_off);
     let min_body_rate = section.value("min_body_rate", min_body_rate);
     let max_header = section.value("max_header", max_header);
+    let error_pages = error_pages::read(section);
     Some(Listener {
         name: Arc::from(name),
         bind: bind?,
@@ -161,7 +175,9 @@ pub(super) fn read(name: String, section: &Section<'_>, upstreams: &[String]) ->
         max_connections_per_ip: per_ip? as usize,
         header_timeout: header_timeout?,
         idle_timeout: idle_timeout?,
+        ping: ping?,
         min_body_rate: min_body_rate?,
+        error_pages: error_pages?,
         max_header: max_header?,
     })
 }

@@ -149,7 +149,7 @@ fn read(root: &Section<'_>) -> Option<Config> {
             .collect();
         read.into_iter().collect()
     });
-    let config = Config {
+    let mut config = Config {
         server: server?,
         admin: admin?,
         log: log?,
@@ -161,6 +161,9 @@ fn read(root: &Section<'_>) -> Option<Config> {
         routes: routes?,
         tests: tests?,
     };
+    for upstream in &mut config.upstreams {
+        upstream.zone.clone_from(&config.server.zone);
+    }
     forbid_tls_of_relays(root, &config, &places);
     warn_of_unused(root, &config, &places);
     Some(config)

@@ -16,6 +16,11 @@ impl Places {
         Self { files, document }
     }
 
+    /// All that is written.
+    pub(super) fn document(&self) -> &Table {
+        &self.document
+    }
+
     /// A problem with the value at `path`, such as `["listener", "web", "bind", "0"]`, or with what is nearest above it when that is
     /// not written. One value in place of a list is its item 0. `None`: there is no text at all.
     pub fn problem(

@@ -211,6 +211,8 @@ fn check_keys(section: &Section<'_>, word: Word) {
         "tls",
         "trusted_proxies",
         "min_body_rate",
+        "ping",
+        "error_pages",
         "max_header",
     ];
     let strangers: &[&str] = match word {

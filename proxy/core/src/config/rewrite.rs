@@ -38,6 +38,27 @@ pub(super) static KEYS: keys::Section = keys::Section {
     later: &[],
 };
 
+/// `Some(None)`: there is none.
+#[expect(clippy::option_option, reason = "absent, or wrong and told")]
+pub(super) fn of_route(section: &Section<'_>, groups: Option<&Regex>) -> Option<Option<Rewrite>> {
+    if !section.has("rewrite") {
+        section.reader.ask(section.keys.name, "rewrite");
+        return Some(None);
+    }
+    if !section.has("to") {
+        let complaint = Complaint::new("only what goes to an upstream is rewritten");
+        section.complain("rewrite", complaint);
+    }
+    for other in ["strip_prefix", "add_prefix"] {
+        if section.has(other) {
+            let complaint = Complaint::new(format!("`{other}` and `rewrite` exclude each other"));
+            section.complain("rewrite", complaint);
+        }
+    }
+    let table = section.section("rewrite")?;
+    read(&table, groups).map(Some)
+}
+
 /// `groups`: the expression that the route's paths match.
 pub(super) fn read(section: &Section<'_>, groups: Option<&Regex>) -> Option<Rewrite> {
     let regex = section.optional("regex", matcher::regex).ok()?;

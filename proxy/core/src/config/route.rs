@@ -10,11 +10,12 @@ use super::problem::Complaint;
 use super::reader::{Item, Section, Unread};
 use super::tree::{Node, Place, Value};
 use super::{
-    HeaderEdits, Limit, Matcher, Mirror, Redirect, Respond, Rewrite, SplitBy, caching, headers,
-    limit, matcher, mirror, redirect, respond, rewrite, split, values,
+    HeaderEdits, Limit, Matcher, Mirror, Redirect, Respond, Rewrite, SplitBy, caching, compress,
+    headers, limit, matcher, mirror, redirect, respond, rewrite, split, values,
 };
 use crate::balance;
 use crate::caching::Rule;
+use crate::coding;
 
 #[derive(Clone, Debug)]
 pub struct Route {
@@ -26,6 +27,8 @@ pub struct Route {
     pub limit: Option<Limit>,
     /// `None`: nothing is stored.
     pub cache: Option<Rule>,
+    /// `None`: responses go as they came.
+    pub compress: Option<coding::Rule>,
     /// The largest request body; `None`: no limit.
     pub max_body: Option<u64>,
     /// For the whole exchange.
@@ -147,6 +150,13 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "Stores responses and answers with them. Every answer says in Cache-Status (RFC 9211) what came of it.",
         )
         .fields(&caching::RULE),
+        Key::optional(
+            "compress",
+            "list of codings or table",
+            "[\"br\", \"zstd\", \"gzip\"]",
+            "Compresses responses for clients that take it: the codings, best first, or a table that says more. Who can put words into a page that has secrets in it can guess these by its length (BREACH): leave pages out that do both.",
+        )
+        .fields(&compress::RULE),
         Key::default(
             "max_body",
             "size or \"none\"",
@@ -167,9 +177,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "In place of the upstream's.",
         ),
     ],
-    later: &[
-        ("compress", "compression (`compress`)"),
-    ],
+    later: &[],
 };
 
 pub(super) static TARGET: keys::Section = keys::Section {
@@ -211,7 +219,8 @@ pub(super) fn read(number: usize, section: &Section<'_>, upstreams: &[String]) -
     let cache = read_cache(section);
     let strip_prefix = section.optional("strip_prefix", rewrite::prefix);
     let add_prefix = section.optional("add_prefix", rewrite::prefix);
-    let rewrite = read_rewrite(section, groups);
+    let rewrite = rewrite::of_route(section, groups);
+    let compress = compress::of_route(section);
     let mirror = section
         .section("mirror")
         .map(|section| mirror::read(&section, upstreams));
@@ -236,6 +245,7 @@ pub(super) fn read(number: usize, section: &Section<'_>, upstreams: &[String]) -
                 None => None,
             },
             cache: cache.ok()?,
+            compress: compress.ok()?,
             max_body: max_body?,
             timeout: timeout.ok()?,
             response_timeout: response_timeout.ok()?,
@@ -251,27 +261,6 @@ pub(super) fn read(number: usize, section: &Section<'_>, upstreams: &[String]) -
             },
         },
     })
-}
-
-/// `Some(None)`: there is none.
-#[expect(clippy::option_option, reason = "absent, or wrong and told")]
-fn read_rewrite(section: &Section<'_>, groups: Option<&Regex>) -> Option<Option<Rewrite>> {
-    if !section.has("rewrite") {
-        section.reader.ask(section.keys.name, "rewrite");
-        return Some(None);
-    }
-    if !section.has("to") {
-        let complaint = Complaint::new("only what goes to an upstream is rewritten");
-        section.complain("rewrite", complaint);
-    }
-    for other in ["strip_prefix", "add_prefix"] {
-        if section.has(other) {
-            let complaint = Complaint::new(format!("`{other}` and `rewrite` exclude each other"));
-            section.complain("rewrite", complaint);
-        }
-    }
-    let table = section.section("rewrite")?;
-    rewrite::read(&table, groups).map(Some)
 }
 
 /// `Err` with a problem that was told.

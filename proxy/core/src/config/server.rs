@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::keys::{self, Key};
@@ -21,6 +22,8 @@ pub struct Server {
     pub user: Option<String>,
     /// `None`: the user's own.
     pub group: Option<String>,
+    /// Where this proxy stands.
+    pub zone: Option<Arc<str>>,
 }
 
 pub(super) static KEYS: keys::Section = keys::Section {
@@ -67,6 +70,12 @@ Absent: it stays root, with these capabilities alone and no right to other users
             "\"openclaw\"",
             "The group that goes with `user`. Absent: the user's own.",
         ),
+        Key::optional(
+            "zone",
+            "name",
+            "\"eu-1a\"",
+            "Where this proxy stands: endpoints of the same `zone` are preferred, see `spill_below` of upstreams. Absent: all are the same.",
+        ),
     ],
     later: &[],
 };
@@ -78,6 +87,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<Server> {
     let limit_keys = section.value("limit_keys", values::count(1024, 1 << 28));
     let user = section.optional("user", values::text);
     let group = section.optional("group", values::text);
+    let zone = section.optional("zone", values::label);
     if section.has("group") && !section.has("user") {
         section.reader.warn(
             section.place_of("group"),
@@ -92,5 +102,6 @@ pub(super) fn read(section: &Section<'_>) -> Option<Server> {
         limit_keys: limit_keys? as usize,
         user: user.ok()?,
         group: group.ok()?,
+        zone: zone.ok()?,
     })
 }

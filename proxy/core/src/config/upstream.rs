@@ -11,6 +11,9 @@ use super::problem::Complaint;
 use super::reader::{Section, Told};
 use super::sticky::{self, Sticky};
 use super::upstream_tls::{self, UpstreamTls};
+use super::upstream_words::{
+    BALANCES, Balance, FORWARDED, Forwarded, PROTOCOLS, RETRY_ON, RetryOn, UpstreamProtocol,
+};
 use super::values;
 use crate::health::Rules;
 use crate::proxy_protocol::Version;
@@ -33,6 +36,8 @@ pub struct Upstream {
     pub response_timeout: Duration,
     /// How long an upgraded connection (WebSocket), or a gRPC call that has begun to be answered, may be silent.
     pub tunnel_timeout: Duration,
+    /// How long an HTTP/2 connection with streams goes without a PING; absent: for good.
+    pub ping: Option<Duration>,
     pub retries: u32,
     /// Idle connections kept per worker.
     pub keepalive: usize,
@@ -47,72 +52,15 @@ pub struct Upstream {
     pub retry_budget: u32,
     /// How long it takes until an endpoint that has come, or come back, has all of its share.
     pub slow_start: Option<Duration>,
+    /// Where the proxy stands; beside which endpoints it goes by theirs.
+    pub zone: Option<Arc<str>>,
+    /// So many hundredths of the weight there have to be well for all requests to stay there.
+    pub spill_below: u32,
     pub health: Option<Health>,
     pub breaker: Option<Rules>,
     pub sticky: Option<Sticky>,
     pub forwarded: Forwarded,
 }
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Balance {
-    RoundRobin,
-    LeastConnections,
-    LeastTime,
-    Random,
-    IpHash,
-    UrlHash,
-    Maglev,
-}
-
-/// What another endpoint may do better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RetryOn {
-    /// No connection came to be.
-    Connect,
-    /// The endpoint closed, reset or refused before its answer had begun.
-    Reset,
-    /// What it answered is no HTTP.
-    BadResponse,
-    /// Its answer did not begin in time.
-    Timeout,
-}
-
-const RETRY_ON: [(&str, RetryOn); 4] = [
-    ("connect", RetryOn::Connect),
-    ("reset", RetryOn::Reset),
-    ("bad_response", RetryOn::BadResponse),
-    ("timeout", RetryOn::Timeout),
-];
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UpstreamProtocol {
-    H1,
-    H2,
-}
-
-/// The fields that tell endpoints of the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Forwarded {
-    X,
-    Rfc7239,
-    Both,
-}
-
-const FORWARDED: [(&str, Forwarded); 3] = [
-    ("x", Forwarded::X),
-    ("rfc7239", Forwarded::Rfc7239),
-    ("both", Forwarded::Both),
-];
-
-const BALANCES: [(&str, Balance); 7] = [
-    ("round_robin", Balance::RoundRobin),
-    ("least_connections", Balance::LeastConnections),
-    ("least_time", Balance::LeastTime),
-    ("random", Balance::Random),
-    ("ip_hash", Balance::IpHash),
-    ("url_hash", Balance::UrlHash),
-    ("maglev", Balance::Maglev),
-];
 
 pub(super) static KEYS: keys::Section = keys::Section {
     name: "upstream",
@@ -176,6 +124,12 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "How long an upgraded connection (WebSocket), or a gRPC call that has begun to be answered, may be silent.",
         ),
         Key::default(
+            "ping",
+            "duration or \"off\"",
+            "\"6m\"",
+            "With `protocol = \"h2\"`: so often an endpoint with requests under way is sent a PING. One that does not answer within this time, at most 20 s, is gone: the connection is closed and its requests fail, or are asked again where that is safe. Servers of gRPC take more than one in five minutes amiss, unless they are told otherwise.",
+        ),
+        Key::default(
             "retries",
             "number",
             "3",
@@ -209,7 +163,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "retry_on",
             "list of words",
             "[\"connect\", \"reset\", \"bad_response\", \"timeout\"]",
-            "After which failures another endpoint is asked: connect, no connection; reset, the endpoint closed before its answer had begun; bad_response, its answer is no HTTP; timeout, it did not answer within `response_timeout`. After all but connect only if the method may be repeated, or the endpoint says that it has not looked at the request.",
+            "After which failures another endpoint is asked: connect, no connection; reset, the endpoint closed before its answer had begun; bad_response, its answer is no HTTP; timeout, it did not answer within `response_timeout`; http_502, http_503 and http_504, it answered so, and another endpoint is there that may do better, else the client gets that answer. After all but connect only if the method may be repeated, or the endpoint says that it has not looked at the request.",
         ),
         Key::default(
             "retry_budget",
@@ -221,7 +175,13 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "slow_start",
             "duration",
             "\"30s\"",
-            "An endpoint that probes or the breaker bring back, or that is added, begins with a tenth of its weight, and has all of it after this time. Absent: it has all of it at once.",
+            "An endpoint that probes or the breaker bring back, that is enabled after a drain, or that is added, begins with a tenth of its weight, and has all of it after this time. Absent: it has all of it at once.",
+        ),
+        Key::default(
+            "spill_below",
+            "percent",
+            "\"70%\"",
+            "Where `[server]` and endpoints have a `zone`: requests stay with the endpoints of the same zone while so much of their weight is well. When less is, as much as is missing goes to other zones: at half of this, half of the requests. With \"0%\" all stay while one is well. When those near have no room or are all gone, others are asked in any case.",
         ),
         Key::optional(
             "health",
@@ -256,19 +216,15 @@ pub(super) static KEYS: keys::Section = keys::Section {
 
 pub(super) fn read(name: String, section: &Section<'_>) -> Option<Upstream> {
     let endpoints = endpoint::read_all(section);
-    let discover = section
-        .section("discover")
-        .map(|section| discover::read(&section));
+    let discover = table(section, "discover", discover::read);
     let balance = section.value("balance", values::choice(&BALANCES));
-    let protocol = section.value(
-        "protocol",
-        values::choice(&[("h1", UpstreamProtocol::H1), ("h2", UpstreamProtocol::H2)]),
-    );
+    let protocol = section.value("protocol", values::choice(&PROTOCOLS));
     let tls = upstream_tls::read(section, endpoints.as_deref().unwrap_or_default());
     let send_proxy_protocol = read_send_proxy_protocol(section, protocol);
     let connect_timeout = section.value("connect_timeout", values::duration);
     let response_timeout = section.value("response_timeout", values::duration);
     let tunnel_timeout = section.value("tunnel_timeout", values::duration);
+    let ping = section.value("ping", values::duration_or_off);
     let retries = section.value("retries", values::count(0, 10));
     let keepalive = section.value("keepalive", values::count(0, 65_536));
     let max_connections = section.optional("max_connections", values::count(1, 1_000_000));
@@ -277,23 +233,15 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Upstream> {
     let retry_on = section.list("retry_on", values::choice(&RETRY_ON));
     let retry_budget = section.value("retry_budget", values::percent);
     let slow_start = section.optional("slow_start", values::duration);
-    let health = section
-        .section("health")
-        .map(|section| health::read(&section));
-    let breaker = section
-        .section("breaker")
-        .map(|section| health::read_breaker(&section));
+    let spill_below = section.value("spill_below", values::percent);
+    let health = table(section, "health", |section| health::read(section, protocol));
+    let breaker = table(section, "breaker", health::read_breaker);
     let forwarded = section.value("forwarded", values::choice(&FORWARDED));
-    let sticky = section
-        .section("sticky")
-        .map(|section| sticky::read(&section));
+    let sticky = table(section, "sticky", sticky::read);
     Some(Upstream {
         name: Arc::from(name),
         endpoints: endpoints?,
-        discover: match discover {
-            Some(read) => Some(read?),
-            None => None,
-        },
+        discover: discover.ok()?,
         balance: balance?,
         protocol: protocol?,
         tls: tls.ok()?,
@@ -301,6 +249,7 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Upstream> {
         connect_timeout: connect_timeout?,
         response_timeout: response_timeout?,
         tunnel_timeout: tunnel_timeout?,
+        ping: ping?,
         retries: retries?,
         keepalive: keepalive? as usize,
         max_connections: max_connections.ok()?,
@@ -309,20 +258,23 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Upstream> {
         retry_on: retry_on?,
         retry_budget: retry_budget?,
         slow_start: slow_start.ok()?,
-        health: match health {
-            Some(read) => Some(read?),
-            None => None,
-        },
-        breaker: match breaker {
-            Some(read) => Some(read?),
-            None => None,
-        },
+        zone: None,
+        spill_below: spill_below?,
+        health: health.ok()?,
+        breaker: breaker.ok()?,
         forwarded: forwarded?,
-        sticky: match sticky {
-            Some(read) => Some(read?),
-            None => None,
-        },
+        sticky: sticky.ok()?,
     })
+}
+
+/// A table that may be absent; what is wrong with it has been told by then.
+fn table<T>(
+    section: &Section<'_>,
+    key: &str,
+    read: impl Fn(&Section<'_>) -> Option<T>,
+) -> Result<Option<T>, Told> {
+    let table = section.section(key);
+    table.map(|table| read(&table).ok_or(Told)).transpose()
 }
 
 fn read_send_proxy_protocol(
@@ -346,24 +298,4 @@ fn read_send_proxy_protocol(
         return Err(Told);
     }
     Ok(version)
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-
-    use super::{BALANCES, KEYS, RETRY_ON};
-
-    fn check<'a>(name: &str, words: impl IntoIterator<Item = &'a str>) {
-        let key = KEYS.keys.iter().find(|key| key.name == name).unwrap();
-        for word in words {
-            assert!(key.doc.contains(word), "{word}");
-        }
-    }
-
-    #[test]
-    fn every_word_is_told() {
-        check("balance", BALANCES.map(|(word, _)| word));
-        check("retry_on", RETRY_ON.map(|(word, _)| word));
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Prefix;
@@ -105,6 +106,21 @@ pub(super) fn duration(node: &Node) -> Result<Duration, Unread> {
     Ok(duration)
 }
 
+/// The same, or none at all.
+pub(super) fn duration_or_off(node: &Node) -> Result<Option<Duration>, Unread> {
+    match &node.value {
+        Value::String(text) if text == "off" => Ok(None),
+        Value::String(_)
+        | Value::Broken
+        | Value::Integer(_)
+        | Value::Float(_)
+        | Value::Boolean(_)
+        | Value::Datetime
+        | Value::Array(_)
+        | Value::Table(_) => duration(node).map(Some),
+    }
+}
+
 pub(super) fn any_duration(node: &Node) -> Result<Duration, Unread> {
     if let Value::Integer(number) = &node.value {
         let hint = format!("did you mean \"{number}s\"?");
@@ -165,6 +181,11 @@ pub(super) fn choice<T: Copy>(options: &[(&str, T)]) -> impl Fn(&Node) -> Result
                     .into()
             })
     }
+}
+
+/// A name of the same kind that nothing has to be found by.
+pub(super) fn label(node: &Node) -> Result<Arc<str>, Unread> {
+    Ok(name(string(node)?)?.into())
 }
 
 /// The name of a listener, an upstream or a route: it stands in logs, metrics and commands.

@@ -2,26 +2,8 @@
 
 use serde::Deserialize;
 
-use super::{Endpoint, Target, TooMany, set};
-use crate::config::{EndpointAddress, endpoint_address};
-
-/// Why an answer is not taken.
-#[derive(Debug, thiserror::Error)]
-pub enum ConsulError {
-    /// Not what Consul says.
-    #[error("the answer is not understood")]
-    Json {
-        /// With its place.
-        #[from]
-        source: serde_json::Error,
-    },
-    /// An instance that nothing can be connected to.
-    #[error("the instance `{0}` has no address that can be used")]
-    Address(String),
-    /// More instances than are taken.
-    #[error(transparent)]
-    TooMany(#[from] TooMany),
-}
+use super::instance::{InstanceError, target};
+use super::{Endpoint, set};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -74,7 +56,7 @@ impl Default for Weights {
 ///
 /// # Errors
 /// What is not understood, or an instance without an address.
-pub fn instances(text: &str) -> Result<Vec<Endpoint>, ConsulError> {
+pub fn instances(text: &str) -> Result<Vec<Endpoint>, InstanceError> {
     let instances: Vec<Instance> = serde_json::from_str(text)?;
     let mut endpoints = Vec::with_capacity(instances.len());
     for Instance { node, service } in instances {
@@ -84,7 +66,7 @@ pub fn instances(text: &str) -> Result<Vec<Endpoint>, ConsulError> {
             &service.address
         };
         let target = target(host, service.port);
-        let target = target.ok_or_else(|| ConsulError::Address(service.id.clone()))?;
+        let target = target.ok_or_else(|| InstanceError::Address(service.id.clone()))?;
         // Consul knows 0 as a weight, of what is to get nothing.
         if service.weights.passing == 0 {
             continue;
@@ -99,19 +81,6 @@ pub fn instances(text: &str) -> Result<Vec<Endpoint>, ConsulError> {
         });
     }
     Ok(set(endpoints)?)
-}
-
-/// A host and a port that stand apart, as registries have them.
-pub(super) fn target(host: &str, port: u16) -> Option<Target> {
-    let text = match host.parse::<std::net::Ipv6Addr>() {
-        Ok(v6) => format!("[{v6}]:{port}"),
-        Err(_) => format!("{host}:{port}"),
-    };
-    match endpoint_address(&text).ok()? {
-        EndpointAddress::Ip(address) => Some(Target::Ip(address)),
-        EndpointAddress::Name { host, port } => Some(Target::Name { host, port }),
-        EndpointAddress::Demo => None,
-    }
 }
 
 /// The index for the next question, after one with `asked` was answered with `answered` (`X-Consul-Index`): 0 is a question that is

@@ -2,26 +2,8 @@
 
 use serde::Deserialize;
 
-use super::consul::target;
-use super::{Endpoint, TooMany, set};
-
-/// Why an answer is not taken.
-#[derive(Debug, thiserror::Error)]
-pub enum EurekaError {
-    /// Not what Eureka says.
-    #[error("the answer is not understood")]
-    Json {
-        /// With its place.
-        #[from]
-        source: serde_json::Error,
-    },
-    /// An instance that nothing can be connected to.
-    #[error("the instance `{0}` has no address that can be used")]
-    Address(String),
-    /// More instances than are taken.
-    #[error(transparent)]
-    TooMany(#[from] TooMany),
-}
+use super::instance::{InstanceError, target};
+use super::{Endpoint, set};
 
 #[derive(Deserialize)]
 struct Answer {
@@ -116,7 +98,7 @@ impl Port {
 ///
 /// # Errors
 /// What is not understood, or an instance without an address.
-pub fn instances(text: &str) -> Result<Vec<Endpoint>, EurekaError> {
+pub fn instances(text: &str) -> Result<Vec<Endpoint>, InstanceError> {
     let Answer { application } = serde_json::from_str(text)?;
     let instances = match application.instance {
         Instances::Many(many) => many,
@@ -131,7 +113,7 @@ pub fn instances(text: &str) -> Result<Vec<Endpoint>, EurekaError> {
         };
         let port = instance.port.open().or_else(|| instance.secure_port.open());
         let target = port.and_then(|port| target(host, port));
-        let target = target.ok_or_else(|| EurekaError::Address(instance.id.clone()))?;
+        let target = target.ok_or_else(|| InstanceError::Address(instance.id.clone()))?;
         endpoints.push(Endpoint {
             priority: 0,
             target,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::consul::target;
+use super::instance::target;
 use super::{Endpoint, MAX_ENDPOINTS, TooMany, set};
 
 /// Why an answer or an event is not taken.

@@ -5,8 +5,11 @@ pub mod consul;
 pub mod dns;
 pub mod eureka;
 pub mod file;
+mod instance;
 pub mod kubernetes;
 pub mod rhythm;
+
+pub use self::instance::InstanceError;
 
 use std::cmp::Ordering;
 use std::fmt;

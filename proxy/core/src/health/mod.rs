@@ -3,6 +3,7 @@
 
 mod budget;
 mod circuit;
+pub mod grpc;
 mod ramp;
 mod streak;
 

@@ -72,66 +72,18 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
-
-    struct Asked {
-        client: &'static str,
-        key: Option<&'static [u8]>,
-        cookies: &'static [&'static [u8]],
-    }
-
-    impl Request for Asked {
-        fn host(&self) -> &[u8] {
-            b""
-        }
-
-        fn path(&self) -> &[u8] {
-            b"/"
-        }
-
-        fn query(&self) -> &[u8] {
-            b""
-        }
-
-        fn method(&self) -> &[u8] {
-            b"GET"
-        }
-
-        fn header(&self, name: &str) -> Option<&[u8]> {
-            self.key.filter(|_| name == "x-api-key")
-        }
-
-        fn cookies(&self) -> impl Iterator<Item = &[u8]> {
-            self.cookies.iter().copied()
-        }
-
-        fn client(&self) -> IpAddr {
-            self.client.parse().unwrap()
-        }
-        fn scheme(&self) -> &'static str {
-            "http"
-        }
-    }
+    use crate::route::tests::Asked;
 
     #[test]
     fn a_request_counts_for_what_the_limit_names_or_for_its_client() {
         let check = |key: &LimitKey, asked: &Asked, expected: &str| {
             assert_eq!(Identity::of(key, asked).to_string(), expected);
         };
-        let plain = Asked {
-            client: "192.0.2.7",
-            key: None,
-            cookies: &[],
-        };
-        let rich = Asked {
-            client: "2001:db8:1:2:3::4",
-            key: Some(b"secret-key-of-mine-and-more"),
-            cookies: &[b"a=1; sid=abcdefgh", b"sid=other"],
-        };
-        let mapped = Asked {
-            client: "::ffff:192.0.2.7",
-            key: Some(b""),
-            cookies: &[b"sidx=1; sid"],
-        };
+        let plain = Asked::parse("GET / @192.0.2.7");
+        let rich = Asked::parse(
+            "GET / x-api-key:secret-key-of-mine cookie:a=1;+sid=abcdefgh cookie:sid=other @2001:db8:1:2:3::4",
+        );
+        let mapped = Asked::parse("GET / x-api-key: cookie:sidx=1;+sid @::ffff:192.0.2.7");
         let header = LimitKey::Header("x-api-key".into());
         let cookie = LimitKey::Cookie("sid".into());
         check(&LimitKey::ClientIp, &plain, "192.0.2.7");

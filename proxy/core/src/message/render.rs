@@ -157,6 +157,16 @@ pub fn may_upgrade(request: &Request<'_>) -> bool {
     })
 }
 
+/// What the client offers to switch to, if that may go on.
+pub fn offered(request: &Request<'_>) -> Vec<u8> {
+    if request.extended_connect {
+        return b"websocket".to_vec();
+    }
+    let upgrade = request.upgrade && may_upgrade(request);
+    let protocols = request.known(Kind::Upgrade).filter(|_| upgrade);
+    protocols.unwrap_or_default().to_vec()
+}
+
 /// End-to-end, not listed in Connection, not something only a trusted proxy may say, not an alias of such a field.
 fn is_forwarded(field: &Field<'_>, options: Options<'_, '_>, hop: &Hop<'_>) -> bool {
     match field.kind {

@@ -1,10 +1,10 @@
-//! WebSocket over a stream of HTTP/2 or HTTP/3 (RFC 8441, RFC 9220), for endpoints that speak HTTP/1.1.
+//! WebSocket over a stream of HTTP/2 or HTTP/3 (RFC 8441, RFC 9220) on one side, and an Upgrade of HTTP/1.1 on the other.
 //!
-//! An extended CONNECT becomes the Upgrade that it stands for. The challenge of RFC 6455 has no place on a stream, so
+//! An extended CONNECT becomes the Upgrade that it stands for, and the reverse. The challenge of RFC 6455 has no place on a stream, so
 //! this hop draws the key and checks the endpoint's answer to it.
 
 use super::h1::bad_response;
-use super::{Fault, Field, Fields, Kind};
+use super::{Fault, Field, Fields, Kind, Request};
 
 /// A value of `Sec-WebSocket-Key`: 16 octets in base64.
 pub type Key = [u8; 24];
@@ -20,7 +20,7 @@ pub fn key(octets: u128) -> Key {
 }
 
 /// The value of `Sec-WebSocket-Accept` that answers a key.
-pub fn accept(key: &Key) -> [u8; 28] {
+pub fn accept(key: &[u8]) -> [u8; 28] {
     let mut digest = sha1_smol::Sha1::new();
     digest.update(key);
     digest.update(SUFFIX);
@@ -57,6 +57,32 @@ pub(super) fn check(status: u16, fields: &[Field<'_>], key: &Key) -> Result<(), 
         Err(bad_response(
             "the endpoint switched protocols without accepting the WebSocket (RFC 6455 §4.2.2)",
         ))
+    }
+}
+
+/// Whether the Upgrade of a request can be told as an extended CONNECT: a GET for one protocol; where that is a WebSocket,
+/// this hop has to answer a challenge, so there must be one.
+pub fn is_tunnel(request: &Request<'_>) -> bool {
+    let protocol = request.known(Kind::Upgrade).unwrap_or_default();
+    let is_token = !protocol.is_empty() && protocol.iter().all(|byte| is_token(*byte));
+    let is_websocket = protocol.eq_ignore_ascii_case(b"websocket");
+    let has_key = request.extended_connect || request.known(Kind::WebSocketKey).is_some();
+    request.method == b"GET" && is_token && (!is_websocket || has_key)
+}
+
+/// RFC 9110 §5.6.2, and the slash of a version behind a name.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~/".contains(&byte)
+}
+
+/// Adds to an endpoint's success what makes a 101 of it (RFC 9110 §7.8); `accept` answers the client's own key.
+pub fn put_answer<'a>(fields: &mut Fields<'a>, protocol: &'a [u8], accept: Option<&'a [u8]>) {
+    fields.retain(|field| field.kind != Kind::ContentLength);
+    let protocol = Field::new(b"Upgrade", protocol);
+    let accept = accept.map(|accept| Field::new(b"Sec-WebSocket-Accept", accept));
+    for field in std::iter::once(protocol).chain(accept) {
+        // A list that is full to the last place is not an answer to a handshake; the client sees what is missing.
+        let _ = fields.try_push(field);
     }
 }
 

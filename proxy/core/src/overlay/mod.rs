@@ -179,6 +179,7 @@ impl Overlay {
                 Some(Endpoint {
                     address,
                     weight: change.weight.unwrap_or(1),
+                    zone: None,
                 })
             })
             .collect()

@@ -49,49 +49,11 @@ fn among(targets: &[Target], key: Key) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
-
     use super::*;
+    use crate::route::tests::Asked;
 
-    struct Asked {
-        client: u32,
-        key: Option<&'static [u8]>,
-        cookie: &'static [u8],
-    }
-
-    impl Request for Asked {
-        fn host(&self) -> &[u8] {
-            b""
-        }
-        fn path(&self) -> &[u8] {
-            b"/"
-        }
-        fn query(&self) -> &[u8] {
-            b""
-        }
-        fn method(&self) -> &[u8] {
-            b"GET"
-        }
-        fn header(&self, _: &str) -> Option<&[u8]> {
-            self.key
-        }
-        fn cookies(&self) -> impl Iterator<Item = &[u8]> {
-            std::iter::once(self.cookie)
-        }
-        fn client(&self) -> IpAddr {
-            std::net::Ipv4Addr::from_bits(self.client).into()
-        }
-        fn scheme(&self) -> &'static str {
-            "http"
-        }
-    }
-
-    fn client(client: u32) -> Asked {
-        Asked {
-            client,
-            key: None,
-            cookie: b"",
-        }
+    fn client(number: u32) -> Asked {
+        Asked::parse(&format!("GET / @{}", std::net::Ipv4Addr::from_bits(number)))
     }
 
     fn targets(weights: &[u32]) -> Vec<Target> {
@@ -149,23 +111,21 @@ mod tests {
         let targets = targets(&[1, 1]);
         let header = SplitBy::Header("x-user".to_owned());
         let cookie = SplitBy::Cookie("user".to_owned());
-        let asked = |client, key, cookie| Asked {
-            client,
-            key,
-            cookie,
+        let choose = |by: &SplitBy, words: &str, random| {
+            let asked = Asked::parse(&format!("GET / {words}"));
+            pick(&targets, by, &asked, random)
         };
-        let choose = |by: &SplitBy, request: &Asked, random| pick(&targets, by, request, random);
-        let by_value = choose(&header, &asked(1, Some(b"ann"), b""), 0);
+        let by_value = choose(&header, "x-user:ann", 0);
         for number in 0..50 {
-            let one = asked(number, Some(b"ann"), b"a=b; user=ann");
-            assert_eq!(choose(&header, &one, number.into()), by_value);
-            assert_eq!(choose(&cookie, &one, number.into()), by_value);
-            let none = asked(number, Some(b""), b"user=");
+            let one = format!("x-user:ann cookie:a=b;+user=ann @192.0.2.{number}");
+            assert_eq!(choose(&header, &one, number), by_value);
+            assert_eq!(choose(&cookie, &one, number), by_value);
+            let none = format!("x-user: cookie:user= @192.0.2.{number}");
             let by_address = choose(&SplitBy::ClientIp, &none, 0);
             assert_eq!(choose(&header, &none, 1), by_address);
             assert_eq!(choose(&cookie, &none, 2), by_address);
         }
-        let drawn = (0..1000).map(|number| choose(&SplitBy::Random, &client(1), number));
+        let drawn = (0..1000).map(|number| choose(&SplitBy::Random, "@192.0.2.1", number));
         let first = drawn.filter(|variant| *variant == 0).count();
         assert!(first.abs_diff(500) < 80, "{first}");
     }

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::error::ControlError;
 use super::http::{self, Answer};
 use super::process;
-use super::slots::{Slot, Slots};
+use super::slots::Slot;
 use super::state::Control;
 
 pub mod client;
@@ -31,8 +31,6 @@ use self::table::{Call, TABLES};
 pub(super) const SMALL: usize = 64 << 10;
 /// A caller that is silent for longer in the middle of its body is cut off.
 const SILENCE: Duration = Duration::from_secs(10);
-/// Calls at a time; one more takes the place of the one that has been silent for longest.
-const MAX_CALLS: usize = 64;
 
 /// The socket, and the file that goes with it.
 #[derive(Debug)]
@@ -82,25 +80,17 @@ pub(super) async fn open(path: &Path) -> Result<AdminSocket, ControlError> {
 
 /// Answers calls for ever.
 pub(super) async fn serve(control: Rc<Control>, listener: &UnixListener) {
-    let calls = Slots::new(MAX_CALLS);
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let control = Rc::clone(&control);
-                let slot = calls.take().await;
-                // A kernel that does not say leaves the name out of the log, and nothing else.
-                let peer = stream.peer_cred().ok();
-                let peer = peer.map_or((None, None), |peer| (Some(peer.uid()), peer.pid()));
-                http::spawn(stream, slot, move |request, slot| {
-                    answer(Rc::clone(&control), request, slot, peer)
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the admin socket cannot accept");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
-    }
+    let next = async || Ok(listener.accept().await?.0);
+    http::accept_all("the admin socket", next, |stream: UnixStream, slot| {
+        let control = Rc::clone(&control);
+        // A kernel that does not say leaves the name out of the log, and nothing else.
+        let peer = stream.peer_cred().ok();
+        let peer = peer.map_or((None, None), |peer| (Some(peer.uid()), peer.pid()));
+        http::spawn(stream, slot, move |request, slot| {
+            answer(Rc::clone(&control), request, slot, peer)
+        });
+    })
+    .await;
 }
 
 async fn answer(

@@ -76,5 +76,6 @@ async fn ask(consul: &Consul, index: u64) -> Result<(Vec<Endpoint>, Option<u64>)
     let answered = response.headers().get(INDEX);
     let answered = answered.and_then(|value| value.to_str().ok()?.parse().ok());
     let text = http::text(&url, response).await?;
-    Ok((consul::instances(&text)?, answered))
+    let instances = consul::instances(&text).map_err(DiscoverError::Consul)?;
+    Ok((instances, answered))
 }

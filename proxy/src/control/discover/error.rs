@@ -7,12 +7,10 @@ use std::time::Duration;
 
 use hickory_resolver::net::NetError;
 use hyper::StatusCode;
-use openclaw_core::discovery::TooMany;
-use openclaw_core::discovery::consul::ConsulError;
 use openclaw_core::discovery::dns::ServiceError;
-use openclaw_core::discovery::eureka::EurekaError;
 use openclaw_core::discovery::file::FileError;
 use openclaw_core::discovery::kubernetes::KubernetesError;
+use openclaw_core::discovery::{InstanceError, TooMany};
 
 use super::http::MAX_ANSWER;
 use crate::control::fetch::FetchError;
@@ -50,11 +48,11 @@ pub(super) enum DiscoverError {
     #[error("{host} answered {status}")]
     Status { host: String, status: StatusCode },
     #[error("Consul")]
-    Consul(#[from] ConsulError),
+    Consul(#[source] InstanceError),
     #[error("Kubernetes")]
     Kubernetes(#[from] KubernetesError),
     #[error("Eureka")]
-    Eureka(#[from] EurekaError),
+    Eureka(#[source] InstanceError),
     #[error("the token in {} cannot stand in a header", path.display())]
     Token { path: PathBuf },
     #[error("{} holds no certificate that can be used", path.display())]

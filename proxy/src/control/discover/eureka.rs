@@ -31,5 +31,5 @@ async fn ask(url: &str) -> Result<Vec<Endpoint>, DiscoverError> {
     let headers = HeaderMap::from_iter([(ACCEPT, json)]);
     let response = http::ask(url, headers, None, Duration::ZERO).await?;
     let text = http::text(url, response).await?;
-    Ok(eureka::instances(&text)?)
+    eureka::instances(&text).map_err(DiscoverError::Eureka)
 }

@@ -294,6 +294,7 @@ impl Discovery {
                 let found = config::Endpoint {
                     address: EndpointAddress::Ip(address),
                     weight: endpoint.weight,
+                    zone: endpoint.zone.as_deref().map(Into::into),
                 };
                 (endpoint.priority, found)
             })

@@ -233,6 +233,7 @@ pub(super) fn refresh(local: &Rc<Local>, downstream: &Rc<Downstream>, prepared: 
                 alt_svc: None,
                 cookie: None,
                 own: None,
+                compress: route.compress.as_ref(),
             },
             time: (&deadline, limits),
             is_head: false,

@@ -1,12 +1,16 @@
 //! The plan for a request on a route with a cache.
 
+use std::sync::Arc;
 use std::time::Instant;
 
+use openclaw_core::caching::Rule;
+use openclaw_core::coding;
 use openclaw_core::config::Route;
 use openclaw_core::message::Request;
 use openclaw_core::route::Seen;
 
 use super::look::{Asking, Look, confirming, look};
+use crate::cache::Store;
 use crate::exchange::error::Error;
 use crate::exchange::prepare::{Outbound, Plan};
 use crate::exchange::serving::Serving;
@@ -30,6 +34,30 @@ pub(in crate::exchange) fn planned(
     let Some((rule, store)) = route.cache.as_ref().zip(store) else {
         return plain(seen);
     };
+    let compress = route.compress.as_ref();
+    let settled = compress.and_then(|compress| coding::settled(seen.request.fields, compress));
+    let Some(fields) = settled else {
+        return looked_up((rule, store), route, seen, now, plain);
+    };
+    // What the client gets is settled here, so that there is one stored response for all who get the same.
+    let request = Request {
+        fields: &fields,
+        ..*seen.request
+    };
+    let seen = Seen {
+        request: &request,
+        ..*seen
+    };
+    looked_up((rule, store), route, &seen, now, plain)
+}
+
+fn looked_up(
+    (rule, store): (&Rule, &Arc<Store>),
+    route: &Route,
+    seen: &Seen<'_>,
+    now: Instant,
+    plain: impl Fn(&Seen<'_>) -> Plan,
+) -> Plan {
     let asking = |asking: &Asking| match asking.stale() {
         // Its conditions take the place of the client's.
         Some(stale) => {

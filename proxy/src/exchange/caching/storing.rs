@@ -97,6 +97,25 @@ impl<'a, W: Wire> Storing<'a, W> {
         }
     }
 
+    /// The client has gone. What others read goes on without it.
+    fn goes_on_alone(&mut self) -> bool {
+        match std::mem::replace(&mut self.state, State::Passing) {
+            State::Storing(filling) if filling.is_read() => {
+                self.wire.leave();
+                self.state = State::Alone(filling);
+                true
+            }
+            state @ (State::Asked
+            | State::Passing
+            | State::Storing(_)
+            | State::Alone(_)
+            | State::Kept(_)) => {
+                self.state = state;
+                false
+            }
+        }
+    }
+
     /// Decides about the response to a request for what may be stored.
     fn weigh(&mut self, wish: &Wish, response: &Response<'_>) -> Option<Status> {
         let told = |confirmed, stored| Status::Forwarded {
@@ -297,12 +316,7 @@ impl<W: Wire> Wire for Storing<'_, W> {
                 }
                 sent
             }
-            // What others read goes on without this client.
-            Poll::Ready(Err(WireError::Gone)) if filling.is_read() => {
-                let state = std::mem::replace(&mut self.state, State::Passing);
-                if let State::Storing(filling) = state {
-                    self.state = State::Alone(filling);
-                }
+            Poll::Ready(Err(WireError::Gone)) if self.goes_on_alone() => {
                 self.poll_send(cx, payload)
             }
             Poll::Ready(Err(_)) | Poll::Pending => sent,
@@ -323,7 +337,13 @@ impl<W: Wire> Wire for Storing<'_, W> {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WireError>> {
-        self.wire.poll_flush(cx)
+        if matches!(self.state, State::Alone(_)) {
+            return Poll::Ready(Ok(()));
+        }
+        match self.wire.poll_flush(cx) {
+            Poll::Ready(Err(WireError::Gone)) if self.goes_on_alone() => Poll::Ready(Ok(())),
+            flushed @ (Poll::Ready(_) | Poll::Pending) => flushed,
+        }
     }
 
     fn abort(&mut self, reason: Reason) {

@@ -182,6 +182,9 @@ impl<A: Application> Slot<A> {
             self.refuse_handshake(local, reason);
         }
         self.complete_by = None;
+        if let Phase::Serving { application, .. } = &mut self.phase {
+            application.lost(&mut Context::from_waker(&self.waker));
+        }
         self.phase = Phase::Closing;
     }
 

@@ -30,8 +30,11 @@ pub trait Application: Debug {
     fn event(&mut self, event: &StreamEvent);
 
     /// Goes on after events, and when what it waits for has woken it. What it has written is sent afterwards. It is dropped after its
-    /// end, or when the connection is lost: exchanges under way are cut off by that.
+    /// end: exchanges under way are cut off by that.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End>;
+
+    /// The connection is lost: exchanges under way learn of it. Dropped afterwards.
+    fn lost(&mut self, cx: &mut Context<'_>);
 
     /// The client has shown that it is at another address now.
     fn moved(&mut self, downstream: Rc<Downstream>);
@@ -54,6 +57,10 @@ impl Application for h3::Connection {
             code: ended.code as u64,
             detail: ended.detail,
         })
+    }
+
+    fn lost(&mut self, cx: &mut Context<'_>) {
+        self.lost(cx);
     }
 
     fn moved(&mut self, downstream: Rc<Downstream>) {

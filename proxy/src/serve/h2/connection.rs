@@ -23,6 +23,8 @@ const FORGOTTEN: usize = 256;
 const ANY_STREAM: u32 = 0x7fff_ffff;
 /// Marks the PING whose answer tells that the client has seen the first GOAWAY.
 const DRAIN_PING: [u8; 8] = *b"draining";
+/// Marks the PING that a client is to answer if it is still there.
+const LIFE_PING: [u8; 8] = *b"anybody?";
 
 /// How far the client's preface is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +72,8 @@ pub(super) struct Connection {
     pub(super) parked: VecDeque<u32>,
     forgotten: VecDeque<u32>,
     pub(super) farewell: Farewell,
+    /// The answer to a PING is owed.
+    is_pinged: bool,
     /// The highest stream id that the client has used.
     pub(super) last: u32,
     /// The stream id of the last GOAWAY, which the next may not exceed (RFC 9113 §6.8).
@@ -103,6 +107,7 @@ impl Connection {
             parked: VecDeque::new(),
             forgotten: VecDeque::new(),
             farewell: Farewell::default(),
+            is_pinged: false,
             last: 0,
             announced: ANY_STREAM,
             output,
@@ -235,10 +240,19 @@ impl Connection {
             self.leave();
             return Ok(());
         }
+        if opaque == LIFE_PING && std::mem::take(&mut self.is_pinged) {
+            return Ok(());
+        }
         if opaque == farewell::PING && self.farewell_heard() {
             return Ok(());
         }
         Ok(self.budget.glitch(1)?)
+    }
+
+    /// Asks whether the client is there.
+    pub(super) fn ping(&mut self) {
+        self.is_pinged = true;
+        frame::ping(self.output.frames(), LIFE_PING, false);
     }
 
     /// Begins the graceful end: the client learns that it should open its next streams elsewhere.

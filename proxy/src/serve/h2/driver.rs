@@ -44,6 +44,10 @@ pub struct Driver<S, X: Exchanges> {
     /// The socket takes no more for now.
     blocked: bool,
     expired: Option<Pending>,
+    /// The client has sent something since it was looked at last.
+    heard: bool,
+    /// It has not since it was sent a PING.
+    pinged: bool,
     /// There is no point in waiting for the client any more.
     over: bool,
     task: Option<Waker>,
@@ -63,6 +67,8 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
             phase: Phase::Open,
             blocked: false,
             expired: None,
+            heard: false,
+            pinged: false,
             over: false,
             task: None,
         }
@@ -101,6 +107,8 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
             (Pending::HeaderBlock, connection.blocks)
         } else if self.running.is_empty() {
             (Pending::Idle, connection.requests)
+        } else if self.pinged {
+            (Pending::Pong, 0)
         } else {
             (Pending::None, 0)
         };
@@ -112,7 +120,7 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
     pub fn expire(&mut self) {
         let pending = self.pending_since().pending;
         match pending {
-            Pending::None => return,
+            Pending::None => return self.look_for_life(),
             Pending::HeaderBlock => self
                 .connection
                 .borrow_mut()
@@ -120,10 +128,19 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
             Pending::Preface | Pending::Idle => {
                 self.connection.borrow_mut().end(Code::NoError, None);
             }
-            Pending::Stalled | Pending::Closing => self.over = true,
+            Pending::Stalled | Pending::Pong | Pending::Closing => self.over = true,
         }
         self.expired.get_or_insert(pending);
         self.wake();
+    }
+
+    /// A client whose requests run and that says nothing may be gone without a word.
+    fn look_for_life(&mut self) {
+        if !std::mem::take(&mut self.heard) {
+            self.pinged = true;
+            self.connection.borrow_mut().ping();
+            self.wake();
+        }
     }
 
     /// Makes good the useless frames so far. To be called now and then, at most once in ten seconds.
@@ -205,7 +222,10 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
             }
             match self.socket.poll_read(cx, &mut input) {
                 Poll::Ready(Ok(0)) => break Poll::Ready(Err(End::Gone)),
-                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Ok(_)) => {
+                    self.heard = true;
+                    self.pinged = false;
+                }
                 Poll::Ready(Err(error)) => break Poll::Ready(Err(End::Socket(error))),
                 Poll::Pending => break Poll::Pending,
             }
@@ -291,7 +311,8 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Future for Driver<S, X> {
             None => me.task = Some(cx.waker().clone()),
         }
         if me.over {
-            let end = me.take_end().unwrap_or(End::Expired(Pending::Stalled));
+            let waited = me.expired.unwrap_or(Pending::Stalled);
+            let end = me.take_end().unwrap_or(End::Expired(waited));
             return Poll::Ready(me.cut(cx, end));
         }
         match me.phase {

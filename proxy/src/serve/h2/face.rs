@@ -23,8 +23,10 @@ pub trait Socket {
 /// What the connection waits for that only a clock can end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pending {
-    /// Nothing: exchanges run, and they have deadlines of their own.
+    /// Nothing: exchanges run, and they have deadlines of their own. When it takes long the client is sent a PING.
     None,
+    /// A sign of life of a client that was sent a PING.
+    Pong,
     /// The client's preface and SETTINGS.
     Preface,
     /// The rest of a header block.

@@ -20,6 +20,9 @@ use crate::time::Deadline;
 /// How long a client may take to close after our last frame.
 const CLOSING: Duration = Duration::from_secs(2);
 
+/// How long it may take to answer a PING.
+const ANSWER: Duration = Duration::from_secs(20);
+
 /// Serves a connection until either side ends it. `early`: what was read while looking for the preface.
 pub async fn serve(local: Rc<Local>, downstream: Rc<Downstream>, io: Io, early: Vec<u8>) {
     let deadline = Deadline::new(&local.wheel);
@@ -67,6 +70,8 @@ pub async fn serve(local: Rc<Local>, downstream: Rc<Downstream>, io: Io, early: 
             }
             deadline.disarm();
             driver.expire();
+            // A wait that goes on begins anew.
+            timed = None;
         }
     })
     .await;
@@ -92,6 +97,10 @@ fn tell(requests: &Requests, end: &End) {
             let detail = "the client took nothing for idle_timeout";
             requests.connection_refused(Reason::Timeout, detail);
         }
+        End::Expired(Pending::Pong) => {
+            let detail = "the client is gone: no answer to a PING";
+            requests.connection_refused(Reason::Timeout, detail);
+        }
         End::Expired(Pending::None | Pending::Preface | Pending::Idle | Pending::Closing)
         | End::Gone
         | End::Closed
@@ -102,7 +111,8 @@ fn tell(requests: &Requests, end: &End) {
 fn limit(pending: Pending, downstream: &Downstream) -> Option<Duration> {
     let listener = &downstream.listener;
     match pending {
-        Pending::None => None,
+        Pending::None => listener.ping,
+        Pending::Pong => listener.ping.map(|ping| ping.min(ANSWER)),
         Pending::Preface | Pending::HeaderBlock => Some(listener.header_timeout),
         Pending::Idle | Pending::Stalled => Some(listener.idle_timeout),
         Pending::Closing => Some(CLOSING),

@@ -32,6 +32,12 @@ impl<X: Exchanges> Driver<X> {
         }
     }
 
+    /// The client has gone: its exchanges learn of it.
+    pub fn lost(&mut self, cx: &mut Context<'_>) {
+        self.state.borrow_mut().cut_all();
+        self.running.end(cx);
+    }
+
     /// What makes the exchanges from now on.
     pub fn replace(&mut self, exchanges: X) {
         self.running.replace(exchanges);

@@ -106,6 +106,11 @@ impl Connection {
         }
     }
 
+    /// The client has gone; this is not to be polled again.
+    pub fn lost(&mut self, cx: &mut Context<'_>) {
+        self.driver.lost(cx);
+    }
+
     /// Asks the client to go elsewhere; the end comes when the last exchange has ended and all was received.
     pub fn drain(&mut self) {
         self.driver.drain();

@@ -35,8 +35,9 @@ impl Limits {
 
 /// Makes exchanges of the requests of one connection.
 pub trait Exchanges {
-    /// Runs until the response is finished. After the client is gone it is polled once more and then dropped.
-    type Exchange: Future<Output = ()>;
+    /// Runs until the response is finished. After the client is gone it is polled once more and then dropped, unless it has left its
+    /// wire.
+    type Exchange: Future<Output = ()> + Unpin + 'static;
 
     /// Begins with a request, or with the answer to one that is refused.
     fn start<W: Wire + 'static>(

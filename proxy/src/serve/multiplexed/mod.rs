@@ -28,3 +28,18 @@ use openclaw_core::message::Fault;
 pub(super) const WRONG_LENGTH: Fault = Fault::smuggling(
     "content-length differs from the length of the body (RFC 9113 §8.1.1, RFC 9114 §4.1.2)",
 );
+
+/// Fields that make a GET without a body malformed (RFC 9113 §8.1.1, RFC 9114 §4.1.2).
+#[cfg(test)]
+pub(super) const MALFORMED: [(&str, &str); 10] = [
+    ("Upper", "x"),
+    ("connection", "close"),
+    ("transfer-encoding", "chunked"),
+    ("te", "gzip"),
+    ("a", "b\r\nc: d"),
+    ("a", " b"),
+    (":path", "/twice"),
+    (":status", "200"),
+    ("content-length", "5"),
+    ("host", "other"),
+];

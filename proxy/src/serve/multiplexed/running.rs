@@ -9,9 +9,10 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use openclaw_core::message::{Fault, Fields, Framing, Request, request};
+use tokio::task::spawn_local;
 
 use super::connection::Connection;
 use super::exchanges::Exchanges;
@@ -104,7 +105,7 @@ impl<C: Connection + 'static, X: Exchanges> Running<C, X> {
                     connection: Rc::clone(&self.connection),
                     slot,
                     id,
-                    exchange: self.exchanges.start(request, wire),
+                    exchange: Some(self.exchanges.start(request, wire)),
                 });
             }
             Err(fault) => self.exchanges.refused(fault),
@@ -143,18 +144,17 @@ fn admit<C: Connection>(
 
 pin_project_lite::pin_project! {
     /// Ends with its exchange, or right after the exchange was told that its stream is cut: an endpoint that answers
-    /// slowly must not keep what no client waits for.
+    /// slowly must not keep what no client waits for. One that others wait for goes on by itself.
     #[derive(Debug)]
     struct Attended<C: Connection, F> {
         connection: Rc<RefCell<C>>,
         slot: u32,
         id: C::Id,
-        #[pin]
-        exchange: F,
+        exchange: Option<F>,
     }
 }
 
-impl<C: Connection, F: Future<Output = ()>> Future for Attended<C, F> {
+impl<C: Connection, F: Future<Output = ()> + Unpin + 'static> Future for Attended<C, F> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -169,9 +169,22 @@ impl<C: Connection, F: Future<Output = ()>> Future for Attended<C, F> {
                 matches!(stream.cut, Cut::Gone | Cut::Fault(_))
             });
         drop(connection);
-        match this.exchange.poll(cx) {
-            Poll::Pending if !is_cut => Poll::Pending,
-            Poll::Pending | Poll::Ready(()) => Poll::Ready(()),
+        let polled = this
+            .exchange
+            .as_mut()
+            .map(|exchange| exchange.poll_unpin(cx));
+        if polled != Some(Poll::Pending) {
+            return Poll::Ready(());
         }
+        if !is_cut {
+            return Poll::Pending;
+        }
+        let mut connection = this.connection.borrow_mut();
+        let stream = connection.streams().at(*this.slot);
+        let has_left = stream.is_none_or(|stream| stream.id != id);
+        if let Some(exchange) = this.exchange.take().filter(|_| has_left) {
+            spawn_local(exchange);
+        }
+        Poll::Ready(())
     }
 }

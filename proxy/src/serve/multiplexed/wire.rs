@@ -12,6 +12,9 @@ use super::connection::{Connection, Failure};
 use super::stream::{Cut, Response};
 use crate::exchange::wire::{BodyPart, Wire, WireError};
 
+/// No stream has this slot.
+const NONE: u32 = u32::MAX;
+
 /// One stream's way to its client. Dropping it ends the stream: with a reset if the response was not finished, and by
 /// telling the client to stop if it still sends a request that nobody reads.
 #[derive(Debug)]
@@ -165,6 +168,11 @@ impl<C: Connection> Wire for StreamWire<C> {
 
     fn abort(&mut self, reason: Reason) {
         abort(&mut *self.connection.borrow_mut(), self.slot, reason);
+    }
+
+    fn leave(&mut self) {
+        self.connection.borrow_mut().release(self.slot);
+        self.slot = NONE;
     }
 
     fn can_respond(&self) -> bool {

@@ -42,6 +42,7 @@ redirect = { to = "/" }
 name = "kept"
 to = "app"
 cache = {}
+compress = {}
 [[test]]
 request = "GET /"
 expect = { status = 200 }
@@ -166,6 +167,9 @@ fn document(section: &Section, key: &Key) -> String {
         "upstream.discover.kubernetes" => {
             format!("{listener}[upstream.app]\ndiscover = {{ kubernetes = {{ {inline} }} }}\n")
         }
+        "upstream.health" if key.name == "grpc" => {
+            format!("{listener}{app}protocol = \"h2\"\nhealth = {{ {inline} }}")
+        }
         "upstream.health" if matches!(key.name, "host" | "status" | "body") => {
             format!("{listener}{app}health = {{ path = \"/\", {inline} }}\n")
         }
@@ -178,6 +182,12 @@ fn document(section: &Section, key: &Key) -> String {
         "route.to" => format!("{listener}{app}[[route]]\nto = [{{ {inline} }}]"),
         "cache" => format!("[cache]\n{lines}\n{listener}"),
         "route.cache" => format!("{listener}{app}[[route]]\n{action}\ncache = {{ {inline} }}\n"),
+        "route.compress" => {
+            format!("{listener}{app}[[route]]\n{action}\ncompress = {{ {inline} }}\n")
+        }
+        "route.compress.level" => {
+            format!("{listener}{app}[[route]]\n{action}\ncompress = {{ level = {{ {inline} }} }}\n")
+        }
         "route.limit" => format!("{listener}{app}[[route]]\n{action}\nlimit = {{ {inline} }}\n"),
         "route.rewrite" => format!(
             "{listener}{app}[[route]]\nto = \"app\"\nmatch = {{ path_regex = '^/v1/(.*)$' }}\nrewrite = {{ {inline} }}\n"

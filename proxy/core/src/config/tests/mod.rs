@@ -9,7 +9,9 @@
 mod accepted;
 mod assay;
 mod caching;
+mod compress;
 mod discover;
+mod endure;
 mod fuzz;
 mod keys;
 mod logs;

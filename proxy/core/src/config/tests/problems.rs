@@ -23,7 +23,7 @@ endpoints = ["127.0.0.1"]
 
 [[route]]
 to = "ap"
-compress = ["br"]
+compress = ["brr"]
 match = { path = "api", client = ["10.1.2.3/8"] }
 "#;
     assert_snapshot!(rejected(text), @r#"
@@ -83,12 +83,12 @@ match = { path = "api", client = ["10.1.2.3/8"] }
        |      ^^^^ did you mean `app`?
        = key: route[0].to
 
-    error: this version does not support compression (`compress`)
-      --> openclaw.toml:17:1
+    error: `brr` is not known here
+      --> openclaw.toml:17:13
        |
-    17 | compress = ["br"]
-       | ^^^^^^^^
-       = key: route[0].compress
+    17 | compress = ["brr"]
+       |             ^^^^^ did you mean `br`?
+       = key: route[0].compress[0]
 
     error: a path starts with `/`
       --> openclaw.toml:18:18

@@ -74,11 +74,14 @@ fn members(kept: &[(&str, &str)], passing: &[(&str, &str)], found: &[&str]) -> S
     let found = found.iter().map(|text| Endpoint {
         address: config::endpoint_address(text).unwrap(),
         weight: 2,
+        zone: None,
     });
     discovered.set(&"app".into(), &"dns".into(), found.collect());
     let members = overlay.members(&config().upstreams[0], &discovered);
     let told = members.iter().map(|member| {
-        let Endpoint { address, weight } = &member.endpoint;
+        let Endpoint {
+            address, weight, ..
+        } = &member.endpoint;
         format!("{address}*{weight} {}", member.origin.name())
     });
     told.collect::<Vec<_>>().join(", ")
@@ -190,6 +193,7 @@ fn a_registry_replaces_its_own_set_only() {
     let endpoint = |text: &str| Endpoint {
         address: config::endpoint_address(text).unwrap(),
         weight: 1,
+        zone: None,
     };
     let mut discovered = Discovered::default();
     let (app, dns, file): (Arc<str>, Arc<str>, Arc<str>) =

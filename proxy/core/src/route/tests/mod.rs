@@ -19,7 +19,7 @@ use super::{Request, Router};
 
 /// `GET www.example.com/a?q=1 x-beta:1 @10.0.0.1` — method, target, then headers and the client in any order.
 #[derive(Clone, Debug, Default)]
-struct Asked {
+pub(crate) struct Asked {
     method: String,
     host: String,
     path: String,
@@ -29,7 +29,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn parse(line: &str) -> Self {
+    pub(crate) fn parse(line: &str) -> Self {
         let mut words = line.split(' ');
         let method = words.next().unwrap().to_owned();
         let target = words.next().unwrap();
@@ -107,6 +107,7 @@ fn route(matcher: Matcher) -> Route {
         split_by: SplitBy::default(),
         limit: None,
         cache: None,
+        compress: None,
         max_body: None,
         timeout: None,
         response_timeout: None,

@@ -113,6 +113,7 @@ impl Stage {
             quic: Some(settings.serving(&listener, ready.quic.unwrap())),
             permits: Arc::<Permits>::default(),
             ids: Arc::default(),
+            pages: Arc::default(),
         };
         let terms = Terms {
             config: Rc::new(listener),
@@ -201,6 +202,10 @@ impl Application for Echo {
             | StreamEvent::Stopped { .. }
             | StreamEvent::Available { .. } => {}
         }
+    }
+
+    fn lost(&mut self, _: &mut Context<'_>) {
+        self.streams.clear();
     }
 
     fn poll(&mut self, _: &mut Context<'_>) -> Poll<End> {

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 use super::raw::{f, get, post, request, settings, update};
 use super::server::{MAX_HEADER, Pipe, Site, run};
-use crate::serve::h2::frame::{Code, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING};
+use crate::serve::h2::frame::{ACK, Code, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING};
 use crate::serve::h2::{Driver, End, Limits, PREFACE, Pending};
 
 /// A driver that the test polls itself, as a worker does.
@@ -239,6 +239,35 @@ fn expired_waits_end_with_goaway() {
             );
         });
     }
+}
+
+#[test]
+fn a_client_that_says_nothing_while_its_requests_run_is_asked_and_then_gone() {
+    run(async {
+        let mut held = Held::open().await;
+        held.send(&post(1, "/")).await;
+        held.output().await;
+        for _ in 0..3 {
+            // What it has sent since the last look is a sign of life.
+            held.driver.expire();
+            held.turn().await;
+            assert_eq!(held.pending(), Pending::None);
+            assert_eq!(held.output().await, []);
+            held.driver.expire();
+            held.turn().await;
+            assert_eq!(held.output().await, [(PING, b"anybody?".to_vec())]);
+            assert_eq!(held.pending(), Pending::Pong);
+            assert!(held.send(&f(PING, ACK, 0, b"anybody?")).await.is_none());
+            assert_eq!(held.pending(), Pending::None);
+        }
+        held.driver.expire();
+        held.driver.expire();
+        held.turn().await;
+        held.driver.expire();
+        let end = held.turn().await.unwrap();
+        assert!(matches!(end, End::Expired(Pending::Pong)), "{end:?}");
+        assert_eq!(held.site.0.alive.get(), 0);
+    });
 }
 
 #[test]

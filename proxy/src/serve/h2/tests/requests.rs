@@ -9,6 +9,7 @@ use crate::exchange::wire::WireError;
 use crate::serve::h2::frame::{
     CONTINUATION, Code, DATA, END_HEADERS, END_STREAM, HEADERS, RST_STREAM,
 };
+use crate::serve::multiplexed::MALFORMED;
 
 #[test]
 fn malformed_requests_never_become_exchanges() {
@@ -18,18 +19,7 @@ fn malformed_requests_never_become_exchanges() {
         (":path", "/"),
         (":authority", "test"),
     ];
-    for extra in [
-        ("Upper", "x"),
-        ("connection", "close"),
-        ("transfer-encoding", "chunked"),
-        ("te", "gzip"),
-        ("a", "b\r\nc: d"),
-        ("a", " b"),
-        (":path", "/twice"),
-        (":status", "200"),
-        ("content-length", "5"),
-        ("host", "other"),
-    ] {
+    for extra in MALFORMED {
         let fields = block(&[&good[..], &[extra]].concat());
         let octets = f(HEADERS, END_HEADERS | END_STREAM, 1, &fields);
         let raw = check_stream_error(extra.0, &octets, Code::Protocol);

@@ -6,6 +6,9 @@
     reason = "a test fails by panicking"
 )]
 
+mod diff;
+mod replay;
+
 use std::net::IpAddr;
 
 use openclaw_common::judgement::Decision;

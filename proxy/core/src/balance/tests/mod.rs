@@ -7,6 +7,8 @@
     reason = "a test fails by panicking"
 )]
 
+mod zones;
+
 use proptest::prelude::*;
 
 use super::{Balancer, Key, Load, Member, View, WHOLE};

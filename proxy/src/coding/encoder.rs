@@ -1,0 +1,232 @@
+//! One body on its way into a coding, whatever library does it.
+
+use std::fmt;
+
+use brotli::enc::StandardAlloc;
+use brotli::enc::encode::{
+    BrotliEncoderDestroyInstance, BrotliEncoderOperation, BrotliEncoderParameter,
+    BrotliEncoderStateStruct,
+};
+use flate2::{Compress, Compression, FlushCompress, Status};
+use openclaw_core::coding::Coding;
+use zstd_safe::zstd_sys::ZSTD_EndDirective;
+use zstd_safe::{CCtx, CParameter, InBuffer, OutBuffer, ResetDirective};
+
+/// What clients have to hold to read it, as a power of two: enough for what pages are made of, and little enough that an encoder
+/// takes about a megabyte.
+const WINDOW_BITS: u8 = 18;
+/// The largest window of gzip.
+const GZIP_WINDOW_BITS: u8 = 15;
+/// So much of the output is made room for at a time.
+const STEP: usize = 32 * 1024;
+
+/// How far an encoder is to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// As far as it likes: it may keep bytes to itself.
+    Later,
+    /// Until all that it was given can be read from what it has made.
+    Flushed,
+    /// Until the end.
+    Finished,
+}
+
+/// What a step came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// So much of the input is not needed any more.
+    pub taken: usize,
+    /// The encoder is as far as it was to go. If not, it needs more room.
+    pub is_done: bool,
+}
+
+/// The library refused: it has no memory, or was asked for something out of order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the encoder refused a step")]
+pub struct Broken;
+
+pub(super) enum Encoder {
+    Br(Box<Brotli>),
+    Zstd(CCtx<'static>),
+    Gzip(Compress),
+}
+
+impl fmt::Debug for Encoder {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Br(_) => "Br",
+            Self::Zstd(_) => "Zstd",
+            Self::Gzip(_) => "Gzip",
+        })
+    }
+}
+
+impl Encoder {
+    pub(super) fn new(coding: Coding, level: u8) -> Result<Self, Broken> {
+        match coding {
+            Coding::Br => Ok(Self::Br(Box::new(Brotli::new(level)))),
+            Coding::Zstd => {
+                let mut context = CCtx::try_create().ok_or(Broken)?;
+                for parameter in [
+                    CParameter::CompressionLevel(level.into()),
+                    CParameter::WindowLog(WINDOW_BITS.into()),
+                ] {
+                    context.set_parameter(parameter).map_err(|_code| Broken)?;
+                }
+                Ok(Self::Zstd(context))
+            }
+            Coding::Gzip => {
+                let level = Compression::new(level.into());
+                Ok(Self::Gzip(Compress::new_gzip(level, GZIP_WINDOW_BITS)))
+            }
+        }
+    }
+
+    /// Tells how much will come, if that is known: tables are no larger than they have to be. Before the first step.
+    pub(super) fn expect(&mut self, length: Option<u64>) -> Result<(), Broken> {
+        match self {
+            Self::Br(brotli) => brotli.expect(length),
+            Self::Zstd(context) => {
+                let set = context.set_pledged_src_size(length);
+                set.map_err(|_code| Broken)?;
+            }
+            Self::Gzip(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Takes input and appends to `out`, within its capacity.
+    pub(super) fn step(
+        &mut self,
+        input: &[u8],
+        until: Until,
+        out: &mut Vec<u8>,
+    ) -> Result<Step, Broken> {
+        match self {
+            Self::Br(brotli) => brotli.step(input, until, out),
+            Self::Zstd(context) => zstd(context, input, until, out),
+            Self::Gzip(deflate) => gzip(deflate, input, until, out),
+        }
+    }
+
+    /// As new, for another body; `None` for what cannot begin again.
+    pub(super) fn recycled(self) -> Option<Self> {
+        match self {
+            Self::Br(_) => None,
+            Self::Zstd(mut context) => {
+                let reset = context.reset(ResetDirective::SessionOnly);
+                reset.is_ok().then_some(Self::Zstd(context))
+            }
+            Self::Gzip(mut deflate) => {
+                deflate.reset();
+                Some(Self::Gzip(deflate))
+            }
+        }
+    }
+}
+
+fn gzip(
+    deflate: &mut Compress,
+    input: &[u8],
+    until: Until,
+    out: &mut Vec<u8>,
+) -> Result<Step, Broken> {
+    let flush = match until {
+        Until::Later => FlushCompress::None,
+        Until::Flushed => FlushCompress::Sync,
+        Until::Finished => FlushCompress::Finish,
+    };
+    let before = deflate.total_in();
+    let status = deflate.compress_vec(input, out, flush);
+    let status = status.map_err(|_error| Broken)?;
+    let taken = usize::try_from(deflate.total_in() - before).map_err(|_error| Broken)?;
+    // What fills the last byte may have more to come.
+    let has_room = out.len() < out.capacity();
+    let is_done = match until {
+        Until::Later => taken == input.len(),
+        Until::Flushed => taken == input.len() && has_room,
+        Until::Finished => status == Status::StreamEnd,
+    };
+    Ok(Step { taken, is_done })
+}
+
+fn zstd(
+    context: &mut CCtx<'static>,
+    input: &[u8],
+    until: Until,
+    out: &mut Vec<u8>,
+) -> Result<Step, Broken> {
+    let directive = match until {
+        Until::Later => ZSTD_EndDirective::ZSTD_e_continue,
+        Until::Flushed => ZSTD_EndDirective::ZSTD_e_flush,
+        Until::Finished => ZSTD_EndDirective::ZSTD_e_end,
+    };
+    let end = out.len();
+    let mut room = OutBuffer::around_pos(out, end);
+    let mut taken = InBuffer::around(input);
+    let left = context
+        .compress_stream2(&mut room, &mut taken, directive)
+        .map_err(|_code| Broken)?;
+    let taken = taken.pos();
+    let is_done = taken == input.len() && (until == Until::Later || left == 0);
+    Ok(Step { taken, is_done })
+}
+
+pub(super) struct Brotli(BrotliEncoderStateStruct<StandardAlloc>);
+
+impl Brotli {
+    fn new(level: u8) -> Self {
+        let mut state = BrotliEncoderStateStruct::new(StandardAlloc::default());
+        for (parameter, value) in [
+            (BrotliEncoderParameter::BROTLI_PARAM_QUALITY, level),
+            (BrotliEncoderParameter::BROTLI_PARAM_LGWIN, WINDOW_BITS),
+        ] {
+            // Refused only by one that has begun.
+            state.set_parameter(parameter, value.into());
+        }
+        Self(state)
+    }
+
+    fn expect(&mut self, length: Option<u64>) {
+        let hint = length.and_then(|length| u32::try_from(length).ok());
+        let parameter = BrotliEncoderParameter::BROTLI_PARAM_SIZE_HINT;
+        self.0.set_parameter(parameter, hint.unwrap_or_default());
+    }
+
+    fn step(&mut self, input: &[u8], until: Until, out: &mut Vec<u8>) -> Result<Step, Broken> {
+        let operation = match until {
+            Until::Later => BrotliEncoderOperation::BROTLI_OPERATION_PROCESS,
+            Until::Flushed => BrotliEncoderOperation::BROTLI_OPERATION_FLUSH,
+            Until::Finished => BrotliEncoderOperation::BROTLI_OPERATION_FINISH,
+        };
+        let start = out.len();
+        out.resize(out.capacity().min(start + STEP), 0);
+        let room = out.get_mut(start..).unwrap_or_default();
+        let (mut left, mut taken) = (input.len(), 0);
+        let (mut free, mut written) = (room.len(), 0);
+        let is_well = self.0.compress_stream(
+            operation,
+            &mut left,
+            input,
+            &mut taken,
+            &mut free,
+            room,
+            &mut written,
+            &mut None,
+            &mut |_, _, _, _| (),
+        );
+        out.truncate(start + written);
+        let is_done = match until {
+            Until::Later => left == 0,
+            Until::Flushed => left == 0 && !self.0.has_more_output(),
+            Until::Finished => self.0.is_finished(),
+        };
+        is_well.then_some(Step { taken, is_done }).ok_or(Broken)
+    }
+}
+
+impl Drop for Brotli {
+    fn drop(&mut self) {
+        BrotliEncoderDestroyInstance(&mut self.0);
+    }
+}
