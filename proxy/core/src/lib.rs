@@ -24,6 +24,7 @@ pub mod pace;
 pub mod proxy_protocol;
 pub mod quic;
 pub mod reason;
+pub mod redact;
 pub mod route;
 pub mod template;
 pub mod trace;

@@ -55,6 +55,8 @@ pub(super) enum CliError {
     UnknownReason { code: String, hint: String },
     #[error("it is still running after {seconds} s")]
     StillRunning { seconds: u64 },
+    #[error("the terminal cannot be used")]
+    Terminal { source: std::io::Error },
     #[error("cannot start a runtime")]
     Runtime { source: std::io::Error },
     #[error("the manual page cannot be made")]
@@ -89,6 +91,7 @@ impl CliError {
             | Self::UnknownReason { .. }
             | Self::StillRunning { .. }
             | Self::Runtime { .. }
+            | Self::Terminal { .. }
             | Self::Man { .. } => 1,
         }
     }

@@ -29,6 +29,7 @@ mod init;
 mod limit;
 mod listing;
 mod listwatch;
+mod log;
 mod operator;
 mod output;
 mod reasons;
@@ -48,6 +49,7 @@ mod stop;
 mod switch;
 mod tail;
 mod test;
+mod top;
 mod upgrade;
 mod upstream;
 mod version;
@@ -119,8 +121,12 @@ enum Verb {
     Limit(limit::Arguments),
     /// Say what touches something, and why it comes out as it does
     Explain(explain::Arguments),
+    /// Watch the running proxy: interfaces, shield, listeners, routes, upstreams, bans
+    Top(top::Arguments),
     /// See requests as they end, in the running proxy
     Tail(tail::Arguments),
+    /// Change how much the running proxy says, and open its logs anew
+    Log(log::Arguments),
     /// Say what this program is
     Version,
     /// Explain the codes of refusals
@@ -132,7 +138,7 @@ enum Verb {
 }
 
 /// What every verb may need.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Context {
     config: Option<PathBuf>,
     socket: Option<PathBuf>,
@@ -221,7 +227,9 @@ fn obey(context: &Context, verb: Verb, format: Format) -> Result<Outcome, CliErr
         Verb::Cert(arguments) => cert::run(context, &arguments),
         Verb::Limit(arguments) => limit::run(context, arguments),
         Verb::Explain(arguments) => explain::run(context, arguments),
+        Verb::Top(arguments) => top::run(context, &arguments, format),
         Verb::Tail(arguments) => tail::run(context, &arguments, format),
+        Verb::Log(arguments) => log::run(context, &arguments),
         Verb::Version => Ok(version::version()),
         Verb::Reasons(arguments) => reasons::reasons(&arguments),
         Verb::Completions(arguments) => Ok(shell::completions(&arguments, Cli::command())),

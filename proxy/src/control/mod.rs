@@ -45,6 +45,7 @@ mod limits;
 mod listing;
 mod load;
 pub mod log;
+mod logs;
 mod metrics;
 mod notify;
 mod opened;
@@ -61,6 +62,7 @@ mod slots;
 mod sockets;
 mod state;
 mod sticky;
+pub mod top;
 mod upgrade;
 mod workers;
 mod written;
@@ -138,6 +140,7 @@ async fn live(
     shield::attend(&control);
     attend_spares(&control);
     discover::attend(&control);
+    logs::attend(&control);
     let listeners = control.snapshot().config.listeners.len();
     let room = process::share_files(listeners).inspect_err(|_| control.shield.shutdown())?;
     banner::print(&control, room);
@@ -187,6 +190,8 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     upgrade: Signal,
+    /// Open the logs anew, as nginx has it.
+    user1: Signal,
 }
 
 impl Signals {
@@ -196,6 +201,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             upgrade: signal(SignalKind::user_defined2())?,
+            user1: signal(SignalKind::user_defined1())?,
         })
     }
 
@@ -220,6 +226,10 @@ async fn obey(control: &Rc<Control>, signals: &mut Signals) -> Ended {
                 let control = Rc::clone(control);
                 tokio::task::spawn_local(async move { control.upgrade(None, None).await.is_ok() });
             }
+            _ = signals.user1.recv() => match control.reopen_logs() {
+                Ok(()) => tracing::info!("the files of the logs are opened anew"),
+                Err(trouble) => tracing::error!("{}", chain(&trouble)),
+            },
             _ = signals.terminate.recv() => break control.request_stop(None),
             _ = signals.interrupt.recv() => break control.request_stop(None),
             () = control.stop.notified() => {
@@ -227,6 +237,10 @@ async fn obey(control: &Rc<Control>, signals: &mut Signals) -> Ended {
             }
         }
     };
+    control.audit_own(
+        "stop",
+        &serde_json::json!({ "grace_seconds": grace.as_secs_f64() }),
+    );
     tracing::info!(grace = ?grace, "draining; a second signal ends at once");
     let drained = async {
         if control.successor.borrow().is_some() {

@@ -19,7 +19,7 @@ use super::history::History;
 use super::http::Answer;
 use super::load::{self, Reading};
 use super::notify::{State, notify};
-use super::prepare::{Prepared, kept_until_restart, open_log, prepare, snapshot};
+use super::prepare::{Prepared, kept_until_restart, prepare, snapshot};
 use super::sockets::Binding;
 use super::state::{Attempt, Control};
 use super::written::Written;
@@ -125,7 +125,7 @@ impl Control {
             taken
         };
         let action = confirm.map_or("config.reload", |_| "config.reload_unconfirmed");
-        audit(action, uid, word(&outcome));
+        audit(self, action, uid, word(&outcome));
         outcome
     }
 
@@ -141,7 +141,7 @@ impl Control {
             }),
             None => Err(NotTaken::NothingWaits),
         };
-        audit("config.confirm", uid, word(&outcome));
+        audit(self, "config.confirm", uid, word(&outcome));
         outcome
     }
 
@@ -153,7 +153,7 @@ impl Control {
             Some(history) => self.go_back(&mut builder, history).await,
             None => Err(NotTaken::NothingBefore),
         };
-        audit("config.rollback", uid, word(&outcome));
+        audit(self, "config.rollback", uid, word(&outcome));
         outcome
     }
 
@@ -165,7 +165,7 @@ impl Control {
         let Some(history) = back else { return true };
         tracing::warn!("nobody has confirmed the configuration: going back to the one before");
         let outcome = self.go_back(&mut builder, history).await;
-        audit("config.unconfirmed", None, word(&outcome));
+        audit(self, "config.unconfirmed", None, word(&outcome));
         outcome.is_ok()
     }
 
@@ -258,7 +258,7 @@ impl Control {
         let Prepared {
             mut config,
             built,
-            output,
+            outputs,
             mut warnings,
             places,
         } = prepare(&self.options, loaded, builder, &beside).await?;
@@ -279,8 +279,8 @@ impl Control {
             .borrow_mut()
             .clone_from(&built.certificates);
         let snapshot = snapshot(generation, config, built);
-        if let Some(log) = &*self.access_log.borrow() {
-            log.switch(output);
+        if let Some(logs) = &*self.logs.borrow() {
+            logs.switch(outputs);
         }
         if let Some(autoban) = &*self.autoban.borrow() {
             autoban.follow(&snapshot.config.autoban);
@@ -297,16 +297,10 @@ impl Control {
         })
     }
 
-    /// The file may have been rotated, whatever is wrong with the configuration.
+    /// The files may have been rotated, whatever is wrong with the configuration.
     fn reopen_log(&self) {
-        let snapshot = self.snapshot();
-        match open_log(&snapshot.config.log.access.to) {
-            Ok(output) => {
-                if let Some(log) = &*self.access_log.borrow() {
-                    log.switch(output);
-                }
-            }
-            Err(trouble) => tracing::error!("{}", chain(&trouble)),
+        if let Err(trouble) = self.reopen_logs() {
+            tracing::error!("{}", chain(&trouble));
         }
     }
 

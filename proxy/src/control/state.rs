@@ -20,6 +20,7 @@ use super::error::{ControlError, Refused};
 use super::history::History;
 use super::load::Origin;
 use super::log::LevelSwitch;
+use super::logs::Logs;
 use super::notify::{State, notify};
 use super::prepare::{Prepared, prepare, snapshot, worker_count};
 use super::probe::Probes;
@@ -30,7 +31,7 @@ use super::workers::spawn;
 use crate::shield::Shield;
 use crate::shield::autoban::Autoban;
 use crate::snapshot::Snapshot;
-use crate::telemetry::{AccessWriter, Report, Sift};
+use crate::telemetry::{Report, Sift};
 use crate::tls::CertificateFacts;
 use crate::worker::{Adoption, BoundSocket, Command, WorkerHandle};
 
@@ -73,7 +74,7 @@ pub struct Control {
     pub(super) attempt: RefCell<Attempt>,
     workers: RefCell<Vec<WorkerHandle>>,
     pub(super) worker_count: usize,
-    pub(super) access_log: RefCell<Option<AccessWriter>>,
+    pub(super) logs: RefCell<Option<Logs>>,
     pub(super) draining: Cell<Option<Duration>>,
     pub(super) discovery: Discovery,
     /// What serves beside the file.
@@ -116,7 +117,7 @@ struct First {
     sockets: Vec<Vec<BoundSocket>>,
     snapshot: Arc<Snapshot>,
     certificates: Vec<(Arc<str>, CertificateFacts)>,
-    access_log: AccessWriter,
+    logs: Logs,
 }
 
 impl First {
@@ -145,7 +146,7 @@ impl First {
         let Prepared {
             mut config,
             built,
-            output,
+            outputs,
             warnings,
             places,
         } = prepare(options, loaded, &mut builder, &beside)
@@ -161,8 +162,7 @@ impl First {
         Ok(Self {
             certificates: built.certificates.clone(),
             snapshot: snapshot(1, config, built),
-            access_log: AccessWriter::start(output)
-                .map_err(|source| ControlError::Runtime { source })?,
+            logs: Logs::start(outputs).map_err(|source| ControlError::Runtime { source })?,
             builder,
             beside,
             bound,
@@ -187,7 +187,7 @@ impl Control {
             sockets,
             snapshot,
             certificates,
-            access_log,
+            logs,
         } = First::prepare(&options, loaded, heir.as_deref_mut()).await?;
         let discovery = builder.discovery.clone();
         let worker_count = sockets.len();
@@ -196,7 +196,7 @@ impl Control {
             heir.checked()?;
         }
         let (shield, _) = Shield::start(&snapshot.config, !options.shield);
-        let (workers, autoban) = spawn(&snapshot, sockets, &access_log, &shield)?;
+        let (workers, autoban) = spawn(&snapshot, sockets, &logs, &shield)?;
         let mut probes = Probes::default();
         probes.follow(&snapshot);
         let now = SystemTime::now();
@@ -216,7 +216,7 @@ impl Control {
             }),
             workers: RefCell::new(workers),
             worker_count,
-            access_log: RefCell::new(Some(access_log)),
+            logs: RefCell::new(Some(logs)),
             draining: Cell::new(None),
             discovery,
             beside: RefCell::new(beside),
@@ -296,15 +296,15 @@ impl Control {
             })
             .collect();
         let (done, ended) = oneshot::channel();
-        let log = self.access_log.take();
+        let logs = self.logs.take();
         // Joining blocks; the control plane answers until the end.
         let joining = thread::Builder::new().spawn(move || {
             for worker in full.into_iter().filter_map(|index| workers.get(index)) {
                 worker.insist(Command::Drain { deadline, is_left });
             }
             workers.into_iter().for_each(WorkerHandle::join);
-            if let Some(log) = log {
-                log.close();
+            if let Some(logs) = logs {
+                logs.close();
             }
             // The control plane may have given up.
             let _ = done.send(());

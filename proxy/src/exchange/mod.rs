@@ -363,8 +363,7 @@ fn record(local: &Local, downstream: &Downstream, prepared: &mut Prepared, story
         waited: story.sent.map(|sent| sent.duration_since(prepared.started)),
         tries: &story.tries,
         cache: story.cache,
-        log: log.as_deref(),
     };
     let late = || log::late_fields(downstream, prepared, story);
-    local.recorder.exchange(&record, late);
+    local.recorder.exchange(&record, log, late);
 }

@@ -10,6 +10,7 @@ pub mod kernel;
 mod aftermath;
 mod api;
 mod ask;
+mod audit;
 pub mod autoban;
 mod ban;
 mod compile;
@@ -81,6 +82,7 @@ pub use self::geo::{GeoError, check_database};
 use self::kernel::{KernelError, LogReader, Pins};
 pub use self::lists::Kind;
 pub use self::lock::{LockError, ProxyLock};
+pub use self::metrics::Stage;
 pub use self::news::{EventCounts, ListEvent};
 pub use self::peers::PeerFilter;
 use self::peers::Shared;
@@ -276,6 +278,11 @@ impl Shield {
         if let Err(error) = result {
             tracing::debug!(error = %chain(&error), "the kernel is not told how many drops to tell");
         }
+    }
+
+    /// Whether a flood of SYNs goes on.
+    pub fn is_attack(&self) -> bool {
+        self.lock().syn.is_attack()
     }
 
     /// Whether somebody follows the drops.

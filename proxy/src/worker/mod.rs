@@ -44,6 +44,7 @@ pub struct WorkerSeed {
     pub snapshot: Arc<Snapshot>,
     pub sockets: Vec<BoundSocket>,
     pub access_log: Option<AccessLog>,
+    pub security_log: Option<AccessLog>,
     /// Who is turned away before anything is read.
     pub peers: PeerFilter,
     /// Whom it tells of refusals.
@@ -204,7 +205,7 @@ async fn run(
     let (copies, copied) = mpsc::unbounded_channel();
     let local = Rc::new(Local::new(
         seed.snapshot.clone(),
-        Recorder::new(seed.access_log),
+        Recorder::new(seed.access_log).with_security(seed.security_log),
         seed.peers,
         seed.informer,
         copies,

@@ -9,8 +9,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use http_body_util::BodyExt;
-use hyper::Request;
 use hyper::body::{Bytes, Incoming};
+use hyper::{Method, Request};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
@@ -23,6 +23,7 @@ use super::state::Control;
 pub mod client;
 pub(super) use self::status::{protocols, rfc3339, unix_time};
 
+mod openapi;
 mod status;
 pub mod table;
 
@@ -109,9 +110,10 @@ pub(super) async fn serve(control: Rc<Control>, listener: &UnixListener) {
     let calls = http::accept_all("the admin socket", next, |stream: UnixStream, slot| {
         let control = Rc::clone(&control);
         // A kernel that does not say leaves the name out of the log, and nothing else.
-        let uid = stream.peer_cred().ok().map(|peer| peer.uid());
+        let peer = stream.peer_cred().ok();
+        let peer = peer.map_or((None, None), |peer| (Some(peer.uid()), peer.pid()));
         http::spawn(stream, slot, move |request, slot| {
-            answer(Rc::clone(&control), request, slot, uid)
+            answer(Rc::clone(&control), request, slot, peer)
         });
     });
     tokio::select! {
@@ -126,7 +128,7 @@ async fn answer(
     control: Rc<Control>,
     request: Request<Incoming>,
     slot: Rc<Slot>,
-    uid: Option<u32>,
+    (uid, pid): (Option<u32>, Option<i32>),
 ) -> Answer {
     let (head, body) = request.into_parts();
     let path = head.uri.path().to_owned();
@@ -145,8 +147,18 @@ async fn answer(
         query,
         body,
         uid,
+        pid,
     };
-    (route.run)(control, call).await
+    // What changes the lists says itself what it is.
+    let is_change = head.method != Method::GET && route.path != "/shield";
+    if !is_change {
+        return (route.run)(control, call).await;
+    }
+    let (caller, parameters) = (call.caller(), call.parameters());
+    let answer = (route.run)(Rc::clone(&control), call).await;
+    let action = format!("{} {}", route.method, route.path);
+    control.audit(caller, &action, &parameters, answer.status());
+    answer
 }
 
 async fn read(mut body: Incoming, limit: usize) -> Result<Bytes, Answer> {

@@ -97,12 +97,12 @@ impl Control {
         let outcome = self.hand_everything_over(binary).await;
         match &outcome {
             Ok(successor) => {
-                audit("upgrade", uid, "done");
+                audit(self, "upgrade", uid, "done");
                 let Successor { pid, version, .. } = successor;
                 tracing::info!(pid, version, "another process serves now; this one drains");
             }
             Err(error) => {
-                audit("upgrade", uid, "refused");
+                audit(self, "upgrade", uid, "refused");
                 tracing::error!("not upgraded, this process serves on: {}", chain(error));
             }
         }
