@@ -142,11 +142,16 @@ async fn live(
     discover::attend(&control);
     logs::attend(&control);
     let listeners = control.snapshot().config.listeners.len();
-    let room = process::share_files(listeners).inspect_err(|_| control.shield.shutdown())?;
+    let room = process::share_files(listeners).inspect_err(|_| {
+        // The process before this one goes on with the shield.
+        if heir.is_none() {
+            control.shield.shutdown();
+        }
+    })?;
     banner::print(&control, room);
     match heir {
         // The service is told by the one before that there is another main process.
-        Some(heir) => heir.ready(has_inherited)?,
+        Some(heir) => heir.ready(has_inherited),
         None => notify(State::Ready),
     }
     if let Some(held) = &mut lock {
