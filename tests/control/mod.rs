@@ -16,6 +16,7 @@ mod stop;
 mod tail;
 mod top;
 mod unit;
+mod upgrade;
 mod verbs;
 mod writing;
 

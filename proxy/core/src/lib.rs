@@ -1,6 +1,7 @@
 //! Every decision of the proxy, as functions of bytes and time.
 #![warn(missing_docs)]
 
+pub mod adapt;
 pub mod assay;
 pub mod autoban;
 pub mod balance;

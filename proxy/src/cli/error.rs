@@ -96,14 +96,20 @@ impl CliError {
         }
     }
 
+    /// As people read it.
+    pub(super) fn told(&self) -> String {
+        if matches!(self, Self::Refused(_) | Self::RefusedThere { .. }) {
+            self.to_string()
+        } else {
+            format!("error: {}", chain(self))
+        }
+    }
+
     /// Text goes to stderr; JSON to stdout, where a program reads the answer, whatever it is.
     pub(super) fn print(&self, format: Format) {
-        match (format, self) {
-            (Format::Text, Self::Refused(_) | Self::RefusedThere { .. }) => {
-                error_line(&self.to_string());
-            }
-            (Format::Text, error) => error_line(&format!("error: {}", chain(error))),
-            (Format::Json, error) => print(&format!("{:#}\n", error.json())),
+        match format {
+            Format::Text => error_line(&self.told()),
+            Format::Json => print(&format!("{:#}\n", self.json())),
         }
     }
 

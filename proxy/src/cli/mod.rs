@@ -13,6 +13,7 @@ use self::output::{Format, Outcome};
 use crate::control::Origin;
 use crate::shield::Kind;
 
+mod adapt;
 mod blocklist;
 mod cache;
 mod cert;
@@ -49,6 +50,7 @@ mod switch;
 mod tail;
 mod test;
 mod top;
+mod upgrade;
 mod upstream;
 mod version;
 
@@ -77,6 +79,8 @@ enum Verb {
     Check(check::Arguments),
     /// Ask the tests inside a configuration what becomes of requests and packets; needs no proxy
     Test(test::Arguments),
+    /// Make a configuration of another program's
+    Adapt(adapt::Arguments),
     /// Say what is different between two configurations, in terms of what they do
     Diff(diff::Arguments),
     /// Say which requests of an access log would have another fate under a configuration
@@ -93,6 +97,8 @@ enum Verb {
     Confirm,
     /// Go back to the configuration that served before
     Rollback,
+    /// Let another program, or the same anew, take over without losing a request
+    Upgrade(upgrade::Arguments),
     /// Drain the running proxy and end it
     Stop(stop::Arguments),
     /// Show what the running proxy does
@@ -196,6 +202,7 @@ fn obey(context: &Context, verb: Verb, format: Format) -> Result<Outcome, CliErr
         Verb::Run(arguments) => run::run(context, &arguments),
         Verb::Check(arguments) => check::check(context, &arguments),
         Verb::Test(arguments) => test::test(context, &arguments),
+        Verb::Adapt(arguments) => adapt::run(arguments),
         Verb::Diff(arguments) => diff::diff(&arguments),
         Verb::Replay(arguments) => replay::run(&arguments),
         Verb::Fmt(arguments) => fmt::fmt(context, &arguments),
@@ -204,6 +211,7 @@ fn obey(context: &Context, verb: Verb, format: Format) -> Result<Outcome, CliErr
         Verb::Reload(arguments) => reload::reload(context, &arguments),
         Verb::Confirm => reload::confirm(context),
         Verb::Rollback => reload::rollback(context),
+        Verb::Upgrade(arguments) => upgrade::upgrade(context, &arguments),
         Verb::Stop(arguments) => stop::stop(context, &arguments),
         Verb::Status => status::status(context),
         Verb::Blocklist(arguments) => {

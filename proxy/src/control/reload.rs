@@ -214,7 +214,7 @@ impl Control {
     }
 
     /// Changes over to a configuration. `remember` is called when nothing can fail any more.
-    async fn turn(
+    pub(super) async fn turn(
         &self,
         builder: &mut Builder,
         reading: Result<Reading, Refused>,

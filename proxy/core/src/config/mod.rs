@@ -69,7 +69,7 @@ pub use lenient::named_socket;
 pub use limit::{Limit, LimitKey};
 pub use listener::{Listener, Protocols};
 pub use lists::{ApiKey, ListSource, ShieldList};
-pub use load::{Loaded, load, syntax};
+pub use load::{Loaded, has_key, load, syntax};
 pub use log::{AccessFormat, AccessLog, AccessTarget, Level, Log, SecurityLog};
 pub use matcher::{HostPattern, Matcher, PathPattern, Wanted};
 pub use mirror::Mirror;

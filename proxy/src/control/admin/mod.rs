@@ -1,6 +1,8 @@
 //! The admin API: JSON over HTTP on a unix socket. Who may open the socket may do everything; its mode is the guard.
 
+use std::cell::Cell;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -37,10 +39,37 @@ const SILENCE: Duration = Duration::from_secs(10);
 pub(super) struct AdminSocket {
     pub(super) listener: UnixListener,
     pub(super) path: PathBuf,
+    /// Another process has it.
+    is_left: Cell<bool>,
+}
+
+impl AdminSocket {
+    /// That of the process before this one.
+    pub(super) fn inherited(socket: OwnedFd, path: &Path) -> io::Result<Self> {
+        let socket = std::os::unix::net::UnixListener::from(socket);
+        socket.set_nonblocking(true)?;
+        Ok(Self::new(UnixListener::from_std(socket)?, path))
+    }
+
+    fn new(listener: UnixListener, path: &Path) -> Self {
+        Self {
+            listener,
+            path: path.to_owned(),
+            is_left: Cell::new(false),
+        }
+    }
+
+    /// It is another process's from now on, with its file.
+    pub(super) fn leave(&self) {
+        self.is_left.set(true);
+    }
 }
 
 impl Drop for AdminSocket {
     fn drop(&mut self) {
+        if self.is_left.get() {
+            return;
+        }
         // A successor may have replaced it; then it is gone already or not ours, and nobody is worse off.
         let _ = std::fs::remove_file(&self.path);
     }
@@ -70,18 +99,15 @@ pub(super) async fn open(path: &Path) -> Result<AdminSocket, ControlError> {
         Err(error) => return Err(failed(error)),
     }
     let listener = UnixListener::bind(path).map_err(failed)?;
-    let socket = AdminSocket {
-        listener,
-        path: path.to_owned(),
-    };
+    let socket = AdminSocket::new(listener, path);
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(failed)?;
     Ok(socket)
 }
 
-/// Answers calls for ever.
+/// Answers calls for as long as they are this process's.
 pub(super) async fn serve(control: Rc<Control>, listener: &UnixListener) {
     let next = async || Ok(listener.accept().await?.0);
-    http::accept_all("the admin socket", next, |stream: UnixStream, slot| {
+    let calls = http::accept_all("the admin socket", next, |stream: UnixStream, slot| {
         let control = Rc::clone(&control);
         // A kernel that does not say leaves the name out of the log, and nothing else.
         let peer = stream.peer_cred().ok();
@@ -89,8 +115,13 @@ pub(super) async fn serve(control: Rc<Control>, listener: &UnixListener) {
         http::spawn(stream, slot, move |request, slot| {
             answer(Rc::clone(&control), request, slot, peer)
         });
-    })
-    .await;
+    });
+    tokio::select! {
+        biased;
+        // Whoever waits for the end of this waits for the end of all calls.
+        () = control.is_left() => std::future::pending().await,
+        () = calls => {}
+    }
 }
 
 async fn answer(

@@ -18,9 +18,11 @@ use crate::control::logs::{self, Caller};
 use crate::control::metrics;
 use crate::control::orders;
 use crate::control::reload;
+use crate::control::renew;
 use crate::control::shield;
 use crate::control::state::Control;
 use crate::control::top;
+use crate::control::upgrade;
 
 /// One thing to ask for.
 #[derive(Debug)]
@@ -97,6 +99,8 @@ pub static TABLES: &[&[Route]] = &[
     listing::ROUTES,
     orders::ROUTES,
     reload::ROUTES,
+    upgrade::ROUTES,
+    renew::ROUTES,
     exchanges::ROUTES,
     logs::ROUTES,
     top::ROUTES,
