@@ -2,6 +2,7 @@
 
 pub mod datagrams;
 pub mod descriptors;
+pub mod passing;
 pub mod pipes;
 mod sealed;
 mod stream;

@@ -1,5 +1,6 @@
 //! What would become of requests and packets, told by the verbs that need no proxy.
 
+mod adapt;
 mod diff;
 mod examples;
 mod replay;

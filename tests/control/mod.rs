@@ -7,13 +7,16 @@ mod confirm;
 mod drains;
 mod explained;
 mod files;
+mod logging;
 mod metrics;
 mod monitoring;
 mod reload;
 mod shifts;
 mod stop;
 mod tail;
+mod top;
 mod unit;
+mod upgrade;
 mod verbs;
 mod writing;
 

@@ -196,3 +196,29 @@ fn certificates_are_listed_with_the_days_that_are_left() {
     let text = proxy.cli(&["cert", "list"]).ok().text();
     assert_eq!(text, "no listener has a certificate\n");
 }
+
+#[test]
+fn renewed_certificates_are_read_without_the_configuration() {
+    let folder = Folder::new();
+    let (cert, key) = certificate(&folder, &["a.test"]);
+    let config = format!(
+        "[listener.web]\nbind = [\"127.0.0.1:0\"]\ntls = {{ certificates = [{{ cert = \"{}\", key = \"{}\" }}] }}\n[[route]]\nrespond = {{}}\n",
+        cert.display(),
+        key.display()
+    );
+    let proxy = Proxy::start(&config);
+    let renew = || proxy.cli(&["cert", "renew"]);
+    let text = renew().ok().text();
+    assert!(text.contains("ACME is not built in"), "{text}");
+    certificate(&folder, &["a.test", "b.test"]);
+    proxy.rewrite("[broken\n");
+    let text = renew().ok().text();
+    assert!(
+        text.starts_with("web ") && text.contains("valid until"),
+        "{text}"
+    );
+    let listed = proxy.cli(&["cert", "list"]).ok().text();
+    assert!(listed.contains("a.test b.test"), "{listed}");
+    std::fs::write(&cert, "nothing").unwrap();
+    assert_eq!(renew().code, 1);
+}

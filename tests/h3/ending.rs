@@ -84,6 +84,55 @@ fn a_reload_keeps_connections_and_takes_http_3_on_and_off() {
     });
 }
 
+/// The address is the proxy's own for as long as it ends what was there.
+#[test]
+fn http_3_can_be_turned_on_again_while_old_connections_still_end() {
+    let (go, going) = channel::<()>();
+    let going = Mutex::new(going);
+    let origin = Origin::start(move |peer| {
+        while let Some(request) = peer.request()? {
+            if request.start.contains("/slow") {
+                going.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+            }
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")?;
+        }
+        Ok(())
+    });
+    let stage = Stage::before(&origin);
+    let with = std::fs::read_to_string(stage.proxy.config()).unwrap();
+    let turn = |is_on: bool| {
+        let text = if is_on {
+            with.clone()
+        } else {
+            with.replace(", \"h3\"", "")
+        };
+        stage.proxy.rewrite(&text);
+        stage.proxy.cli(&["reload"]).ok();
+    };
+    run(async {
+        let mut old = Client::connect(stage.webs).await;
+        let mut running = old.start(Method::GET, "/slow").await;
+        running.finish().await.unwrap();
+        while origin.requests().is_empty() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        for _ in 0..2 {
+            turn(false);
+            turn(true);
+            // To both workers, wherever the old one is.
+            for _ in 0..8 {
+                let mut new = Client::connect(stage.webs).await;
+                assert_eq!(new.get("/").await.1, b"ok");
+            }
+        }
+        go.send(()).unwrap();
+        assert_eq!(answer(&mut running).await.1, b"ok");
+        old.quic.closed().await;
+        let mut new = Client::connect(stage.webs).await;
+        assert_eq!(new.get("/").await.1, b"ok");
+    });
+}
+
 /// The goodbye of a client is one datagram, which may be lost.
 #[test]
 fn a_client_that_goes_without_a_word_is_missed_after_idle_timeout() {

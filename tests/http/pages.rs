@@ -45,7 +45,7 @@ fn a_refusal_has_its_page_its_status_and_its_id() {
     assert_eq!(response.header("content-type"), Some("application/json"));
     // An answer of an endpoint is its own, whatever it is, and other refusals are as they were.
     assert_eq!(get("/app").text(), "own");
-    let head = stage.ask("TRACE / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n");
+    let head = stage.ask("TRACE /app HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n");
     assert_refused(&head, 405, "http.method");
     let mut client = stage.client();
     client.send("HEAD /dead HTTP/1.1\r\nHost: a\r\n\r\n");

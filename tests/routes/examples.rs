@@ -182,3 +182,43 @@ fn sticky() {
         );
     }
 }
+
+#[test]
+fn compress() {
+    let app = Origin::start(|peer| {
+        while let Some(request) = peer.request()? {
+            let is_data = request.start.contains("/api");
+            let media = if is_data {
+                "application/json"
+            } else {
+                "text/html"
+            };
+            let body = "{\"a\": 1}".repeat(1000);
+            peer.send(format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: {media}\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            ))?;
+        }
+        Ok(())
+    });
+    let stage = stage("compress.toml", &[(11, &app)]);
+    let coding = |path: &str| {
+        let answer = stage.ask(path, "Accept-Encoding: gzip, br, zstd\r\n");
+        let of_cache = answer.header("cache-status").map(str::to_owned);
+        (
+            answer.header("content-encoding").map(str::to_owned),
+            of_cache,
+        )
+    };
+    for (path, expected) in [
+        ("/static/a.css", Some("br")),
+        ("/account", None),
+        ("/api/users", Some("zstd")),
+        ("/", Some("br")),
+    ] {
+        assert_eq!(coding(path).0.as_deref(), expected, "{path}");
+    }
+    let (again, of_cache) = coding("/static/a.css");
+    assert_eq!(again.as_deref(), Some("br"));
+    assert!(of_cache.is_some_and(|told| told.contains("hit")));
+}

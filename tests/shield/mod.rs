@@ -36,4 +36,5 @@ mod switch;
 mod syn;
 mod tables;
 mod trial;
+mod upgrade;
 mod watch;

@@ -15,15 +15,15 @@ use crate::control::{answering, sample};
 use crate::support::{Folder, Output, Proxy, certificate, curl, openclaw};
 
 /// Nobody, by number: it needs no entry in the database of users.
-const NOBODY: u32 = 65534;
+pub(super) const NOBODY: u32 = 65534;
 /// `cap_net_bind_service`, `cap_net_admin`, `cap_perfmon` and `cap_bpf`, as the kernel prints sets.
-const FOUR: &str = "000000c000001400";
+pub(super) const FOUR: &str = "000000c000001400";
 const NONE: &str = "0000000000000000";
 const AMBIENT: &str = "--ambient-caps=-all,+net_admin,+bpf,+perfmon,+net_bind_service";
 const INHERITED: &str = "--inh-caps=-all,+net_admin,+bpf,+perfmon,+net_bind_service";
 
 /// The values of a line of /proc/PID/status, one a thread, without repetitions.
-fn of_threads(pid: u32, name: &str) -> Vec<String> {
+pub(super) fn of_threads(pid: u32, name: &str) -> Vec<String> {
     let mut values: Vec<String> = fs::read_dir(format!("/proc/{pid}/task"))
         .unwrap()
         .map(|thread| fs::read_to_string(thread.unwrap().path().join("status")).unwrap())
@@ -76,7 +76,7 @@ fn assert_bans(proxy: &Proxy, net: &Net, pins: &PinDir) {
     wire.assert_open();
 }
 
-fn client_gets(net: &Net, port: u16) -> String {
+pub(super) fn client_gets(net: &Net, port: u16) -> String {
     let target = format!("--net=/run/netns/{}", net.client);
     let url = format!("http://{SERVER4}:{port}/");
     let arguments = [&target, "curl", "-sS", "--max-time", "10", &url];

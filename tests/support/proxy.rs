@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::{Child, Folder, Output, PATIENCE, free_port};
@@ -22,6 +23,8 @@ pub struct Proxy {
     config: PathBuf,
     socket: PathBuf,
     metrics: SocketAddr,
+    /// Processes that have taken over.
+    successors: Mutex<Vec<u32>>,
     // Last, so that it is removed after the process.
     folder: Folder,
 }
@@ -129,6 +132,7 @@ impl Proxy {
             config: path,
             socket,
             metrics,
+            successors: Mutex::default(),
             folder,
         }
     }
@@ -171,6 +175,20 @@ impl Proxy {
     /// Ends it at once, as `kill -9` does.
     pub fn kill(&mut self) {
         self.process.kill();
+    }
+
+    /// Has another process take over with `openclaw upgrade`, which gives its number.
+    pub fn upgrade(&self, arguments: &[&str]) -> u32 {
+        let all = [&["-o", "json", "upgrade"], arguments].concat();
+        let said: serde_json::Value = serde_json::from_str(&self.cli(&all).ok().text()).unwrap();
+        let pid = said["pid"].as_u64().expect("a number") as u32;
+        self.has_successor(pid);
+        pid
+    }
+
+    /// A process that is to be gone with this value.
+    pub fn has_successor(&self, pid: u32) {
+        self.successors.lock().unwrap().push(pid);
     }
 
     /// Waits for it to end by itself.
@@ -230,6 +248,17 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.process.kill();
+        let successors = self.successors.get_mut();
+        for pid in successors.unwrap_or_else(PoisonError::into_inner) {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let config = self.config.display().to_string();
+            // The number may be another's by now.
+            if String::from_utf8_lossy(&line).contains(&config) {
+                let line = format!("kill -9 {pid}");
+                // It may have ended meanwhile.
+                let _ = Command::new("sh").args(["-c", &line]).status();
+            }
+        }
         if thread::panicking() {
             let said = self.process.stderr.to_the_end(PATIENCE);
             eprintln!("--- the proxy's standard error:\n{said}--- its access log:");

@@ -1,6 +1,7 @@
 //! Every decision of the proxy, as functions of bytes and time.
 #![warn(missing_docs)]
 
+pub mod adapt;
 pub mod assay;
 pub mod autoban;
 pub mod balance;
@@ -23,6 +24,7 @@ pub mod pace;
 pub mod proxy_protocol;
 pub mod quic;
 pub mod reason;
+pub mod redact;
 pub mod route;
 pub mod template;
 pub mod trace;

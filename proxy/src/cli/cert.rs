@@ -17,11 +17,14 @@ pub(super) struct Arguments {
 enum Verb {
     /// Show them with their names and how long they are valid
     List,
+    /// Read the files again that others have renewed. openclaw asks for no certificates itself (no ACME)
+    Renew,
 }
 
 pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome, CliError> {
     match arguments.verb {
         Verb::List => list(context),
+        Verb::Renew => renew(context),
     }
 }
 
@@ -40,6 +43,28 @@ fn list(context: &Context) -> Result<Outcome, CliError> {
     let mut rows = vec![heads.map(str::to_owned).to_vec()];
     rows.extend(all.iter().map(row));
     Ok(Outcome::new(table(&rows), json))
+}
+
+fn renew(context: &Context) -> Result<Outcome, CliError> {
+    let reply = context.answer("POST", "/certificates/renew")?;
+    let json: Value = serde_json::from_slice(&reply).unwrap_or_default();
+    let changed = json.get("changed").and_then(Value::as_array);
+    let changed = changed.map(Vec::as_slice).unwrap_or_default();
+    let lines = changed.iter().map(|one| {
+        let word = |name: &str| one.get(name).and_then(Value::as_str).unwrap_or("-");
+        format!(
+            "{} {}: valid until {}, before until {}\n",
+            word("listener"),
+            word("certificate"),
+            word("not_after"),
+            word("not_after_before")
+        )
+    });
+    let mut text: String = lines.collect();
+    if changed.is_empty() {
+        text += "no file holds another certificate than before; openclaw does not renew them itself (ACME is not built in)\n";
+    }
+    Ok(Outcome::new(text, json))
 }
 
 fn row(certificate: &Value) -> Vec<String> {

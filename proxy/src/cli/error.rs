@@ -55,6 +55,8 @@ pub(super) enum CliError {
     UnknownReason { code: String, hint: String },
     #[error("it is still running after {seconds} s")]
     StillRunning { seconds: u64 },
+    #[error("the terminal cannot be used")]
+    Terminal { source: std::io::Error },
     #[error("cannot start a runtime")]
     Runtime { source: std::io::Error },
     #[error("the manual page cannot be made")]
@@ -89,18 +91,25 @@ impl CliError {
             | Self::UnknownReason { .. }
             | Self::StillRunning { .. }
             | Self::Runtime { .. }
+            | Self::Terminal { .. }
             | Self::Man { .. } => 1,
+        }
+    }
+
+    /// As people read it.
+    pub(super) fn told(&self) -> String {
+        if matches!(self, Self::Refused(_) | Self::RefusedThere { .. }) {
+            self.to_string()
+        } else {
+            format!("error: {}", chain(self))
         }
     }
 
     /// Text goes to stderr; JSON to stdout, where a program reads the answer, whatever it is.
     pub(super) fn print(&self, format: Format) {
-        match (format, self) {
-            (Format::Text, Self::Refused(_) | Self::RefusedThere { .. }) => {
-                error_line(&self.to_string());
-            }
-            (Format::Text, error) => error_line(&format!("error: {}", chain(error))),
-            (Format::Json, error) => print(&format!("{:#}\n", error.json())),
+        match format {
+            Format::Text => error_line(&self.told()),
+            Format::Json => print(&format!("{:#}\n", self.json())),
         }
     }
 

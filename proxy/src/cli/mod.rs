@@ -13,6 +13,7 @@ use self::output::{Format, Outcome};
 use crate::control::Origin;
 use crate::shield::Kind;
 
+mod adapt;
 mod blocklist;
 mod cache;
 mod cert;
@@ -28,6 +29,7 @@ mod init;
 mod limit;
 mod listing;
 mod listwatch;
+mod log;
 mod operator;
 mod output;
 mod reasons;
@@ -47,6 +49,8 @@ mod stop;
 mod switch;
 mod tail;
 mod test;
+mod top;
+mod upgrade;
 mod upstream;
 mod version;
 
@@ -75,6 +79,8 @@ enum Verb {
     Check(check::Arguments),
     /// Ask the tests inside a configuration what becomes of requests and packets; needs no proxy
     Test(test::Arguments),
+    /// Make a configuration of another program's
+    Adapt(adapt::Arguments),
     /// Say what is different between two configurations, in terms of what they do
     Diff(diff::Arguments),
     /// Say which requests of an access log would have another fate under a configuration
@@ -90,7 +96,19 @@ enum Verb {
     /// Keep the configuration that `reload --confirm` has taken
     Confirm,
     /// Go back to the configuration that served before
+    ///
+    /// Up to five are kept as text with what they include, in history.json of server.state_dir; certificates, keys, lists and variables
+    /// are read from where they are. The file stays as it is: until it says something else, or `openclaw reload` takes it, a restart
+    /// goes on with what was gone back to.
     Rollback,
+    /// Let another program, or the same anew, take over without losing a request
+    ///
+    /// The new process inherits every socket, checks the configuration, and serves beside the old one, which then finishes what it has
+    /// within server.shutdown_grace and ends; tunnels end with the grace. If the new one does not come up the old one serves on. XDP
+    /// programs, lists, bans, and who was banned before go along. What begins anew: counters, offences that have not led to a ban,
+    /// the keys of route limits, what the cache has in memory, sessions of forwarded UDP, TLS sessions to resume, endpoints that were
+    /// changed without --persist. server.workers stays. SIGUSR2 does the same.
+    Upgrade(upgrade::Arguments),
     /// Drain the running proxy and end it
     Stop(stop::Arguments),
     /// Show what the running proxy does
@@ -113,8 +131,12 @@ enum Verb {
     Limit(limit::Arguments),
     /// Say what touches something, and why it comes out as it does
     Explain(explain::Arguments),
+    /// Watch the running proxy: interfaces, shield, listeners, routes, upstreams, bans
+    Top(top::Arguments),
     /// See requests as they end, in the running proxy
     Tail(tail::Arguments),
+    /// Change how much the running proxy says, and open its logs anew
+    Log(log::Arguments),
     /// Say what this program is
     Version,
     /// Explain the codes of refusals
@@ -126,7 +148,7 @@ enum Verb {
 }
 
 /// What every verb may need.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Context {
     config: Option<PathBuf>,
     socket: Option<PathBuf>,
@@ -190,6 +212,7 @@ fn obey(context: &Context, verb: Verb, format: Format) -> Result<Outcome, CliErr
         Verb::Run(arguments) => run::run(context, &arguments),
         Verb::Check(arguments) => check::check(context, &arguments),
         Verb::Test(arguments) => test::test(context, &arguments),
+        Verb::Adapt(arguments) => adapt::run(arguments),
         Verb::Diff(arguments) => diff::diff(&arguments),
         Verb::Replay(arguments) => replay::run(&arguments),
         Verb::Fmt(arguments) => fmt::fmt(context, &arguments),
@@ -198,6 +221,7 @@ fn obey(context: &Context, verb: Verb, format: Format) -> Result<Outcome, CliErr
         Verb::Reload(arguments) => reload::reload(context, &arguments),
         Verb::Confirm => reload::confirm(context),
         Verb::Rollback => reload::rollback(context),
+        Verb::Upgrade(arguments) => upgrade::upgrade(context, &arguments),
         Verb::Stop(arguments) => stop::stop(context, &arguments),
         Verb::Status => status::status(context),
         Verb::Blocklist(arguments) => {
@@ -213,7 +237,9 @@ fn obey(context: &Context, verb: Verb, format: Format) -> Result<Outcome, CliErr
         Verb::Cert(arguments) => cert::run(context, &arguments),
         Verb::Limit(arguments) => limit::run(context, arguments),
         Verb::Explain(arguments) => explain::run(context, arguments),
+        Verb::Top(arguments) => top::run(context, &arguments, format),
         Verb::Tail(arguments) => tail::run(context, &arguments, format),
+        Verb::Log(arguments) => log::run(context, &arguments),
         Verb::Version => Ok(version::version()),
         Verb::Reasons(arguments) => reasons::reasons(&arguments),
         Verb::Completions(arguments) => Ok(shell::completions(&arguments, Cli::command())),

@@ -11,7 +11,7 @@ use super::Context;
 use super::check;
 use super::error::CliError;
 use super::output::{Outcome, error_line};
-use crate::control::{self, Ended, Options, Origin};
+use crate::control::{self, ControlError, Ended, Heir, Options, Origin};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -37,6 +37,19 @@ fn listen_address(text: &str) -> Result<SocketAddr, String> {
 }
 
 pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome, CliError> {
+    let mut heir = Heir::find().map_err(ControlError::from)?;
+    let ended = serve(context, arguments, heir.as_mut());
+    if let (Err(error), Some(heir)) = (&ended, heir) {
+        heir.refuse(&error.told());
+    }
+    ended
+}
+
+fn serve(
+    context: &Context,
+    arguments: &Arguments,
+    heir: Option<&mut Heir>,
+) -> Result<Outcome, CliError> {
     let origin = match &arguments.to {
         Some(_) if context.config.is_some() => {
             return Err(CliError::Usage {
@@ -62,6 +75,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome, C
             socket: context.socket.as_deref().map(absolute),
         },
         level,
+        heir,
     )?;
     let code = match ended {
         Ended::Drained => 0,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use openclaw_core::config::{Complaint, Places, Problem, Problems, Severity, Statuses};
 
 use super::discover::Failure;
+use super::upgrade::HeirError;
 use crate::cache::DiskError;
 use crate::privilege::{PrivilegeError, Privileges};
 use crate::shield::{GeoError, LockError};
@@ -321,6 +322,8 @@ pub enum ControlError {
     AlreadyRunning { path: PathBuf, pid: Option<i32> },
     #[error(transparent)]
     StateDir(LockError),
+    #[error(transparent)]
+    Heir(#[from] HeirError),
     #[error(transparent)]
     Privilege(PrivilegeError),
     #[error("cannot open the admin socket {}", path.display())]

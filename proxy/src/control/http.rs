@@ -102,6 +102,10 @@ impl Answer {
         }
     }
 
+    pub(super) fn status(&self) -> u16 {
+        self.status
+    }
+
     fn is_endless(&self) -> bool {
         matches!(self.body, Either::Right(_))
     }

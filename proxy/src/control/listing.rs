@@ -58,6 +58,17 @@ type Sums = HashMap<(Arc<str>, Arc<str>, SocketAddr), Sum>;
 
 async fn upstreams(control: Rc<Control>, call: Call) -> Answer {
     let only = call.parameter("upstream");
+    let listed = upstream_rows(&control, only.as_deref()).await;
+    match only {
+        Some(name) if listed.is_empty() => {
+            Answer::error(409, &format!("there is no upstream `{name}`"))
+        }
+        Some(_) | None => Answer::json(200, &json!({ "upstreams": listed })),
+    }
+}
+
+/// All upstreams with their endpoints, or one.
+pub(super) async fn upstream_rows(control: &Control, only: Option<&str>) -> Vec<Value> {
     let reports = control.reports().await;
     let summary = Summary::of(&reports);
     let sums = sums(control.ask_workers(Command::Endpoints).await);
@@ -66,7 +77,7 @@ async fn upstreams(control: Rc<Control>, call: Call) -> Answer {
     let discovered = control.discovery.discovered(&snapshot.config.upstreams);
     let mut listed = Vec::new();
     for (config, setup) in snapshot.config.upstreams.iter().zip(&snapshot.upstreams) {
-        if only.as_ref().is_some_and(|only| **only != *config.name) {
+        if only.is_some_and(|only| *only != *config.name) {
             continue;
         }
         let rows = setup.endpoints.iter();
@@ -78,7 +89,7 @@ async fn upstreams(control: Rc<Control>, call: Call) -> Answer {
                     one.address,
                 );
                 endpoint(
-                    &control,
+                    control,
                     config,
                     one,
                     sums.get(&key),
@@ -100,12 +111,7 @@ async fn upstreams(control: Rc<Control>, call: Call) -> Answer {
             "deleted": deleted(&beside.overlay, &config.name),
         }));
     }
-    match only {
-        Some(name) if listed.is_empty() => {
-            Answer::error(409, &format!("there is no upstream `{name}`"))
-        }
-        Some(_) | None => Answer::json(200, &json!({ "upstreams": listed })),
-    }
+    listed
 }
 
 fn sums(figures: Vec<Vec<Figures>>) -> Sums {

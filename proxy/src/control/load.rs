@@ -141,7 +141,8 @@ fn parse(name: &str, text: &str, files: &dyn Files) -> Result<Loaded, Refused> {
 }
 
 /// The real file system.
-struct Disk;
+#[derive(Debug)]
+pub struct Disk;
 
 impl Files for Disk {
     /// Wildcards stand in the last part of the path only: `conf.d/*.toml`.

@@ -1,6 +1,7 @@
 //! Diagnostics: to stderr, as far as `log.level` wants them, in colour for a terminal only.
 
 use std::io::{self, IsTerminal};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use openclaw_core::config::Level;
 use tracing_subscriber::layer::SubscriberExt;
@@ -9,13 +10,21 @@ use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 /// Changes the level while the program runs.
 #[derive(Clone, Debug)]
-pub struct LevelSwitch(reload::Handle<EnvFilter, Registry>);
+pub struct LevelSwitch {
+    handle: reload::Handle<EnvFilter, Registry>,
+    now: Arc<Mutex<Level>>,
+}
 
 impl LevelSwitch {
     pub(super) fn set(&self, level: Level) {
-        if let Err(error) = self.0.reload(filter(level)) {
-            tracing::warn!(%error, "the log level stays as it is");
+        match self.handle.reload(filter(level)) {
+            Ok(()) => *self.now.lock().unwrap_or_else(PoisonError::into_inner) = level,
+            Err(error) => tracing::warn!(%error, "the log level stays as it is"),
         }
+    }
+
+    pub(super) fn level(&self) -> Level {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -29,18 +38,13 @@ pub fn start() -> LevelSwitch {
         .with_target(false);
     // Set already means that a test runs several in one process.
     let _ = Registry::default().with(filter).with(format).try_init();
-    LevelSwitch(handle)
+    let now = Arc::new(Mutex::new(Level::Info));
+    LevelSwitch { handle, now }
 }
 
 /// The libraries' own chatter is about wires, not about the operator's configuration.
 fn filter(level: Level) -> EnvFilter {
-    let own = match level {
-        Level::Error => "error",
-        Level::Warn => "warn",
-        Level::Info => "info",
-        Level::Debug => "debug",
-        Level::Trace => "trace",
-    };
+    let own = level.word();
     let others = match level {
         Level::Error => "error",
         Level::Warn | Level::Info | Level::Debug | Level::Trace => "warn",

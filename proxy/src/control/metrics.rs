@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::UNIX_EPOCH;
 
@@ -78,17 +79,28 @@ pub(super) async fn open(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address).await
 }
 
-/// Answers scrapes for ever.
+/// The socket of the process before this one.
+pub(super) fn inherited(socket: OwnedFd) -> io::Result<TcpListener> {
+    let socket = std::net::TcpListener::from(socket);
+    socket.set_nonblocking(true)?;
+    TcpListener::from_std(socket)
+}
+
+/// Answers scrapes for as long as they are this process's.
 pub(super) async fn serve(control: Rc<Control>, listener: TcpListener) {
     let next = async || Ok(listener.accept().await?.0);
-    http::accept_all("the metrics address", next, |stream, slot| {
+    let calls = http::accept_all("the metrics address", next, |stream, slot| {
         let control = Rc::clone(&control);
         http::spawn(stream, slot, move |request, slot| {
             slot.working();
             answer(Rc::clone(&control), request)
         });
-    })
-    .await;
+    });
+    tokio::select! {
+        biased;
+        () = control.is_left() => {}
+        () = calls => {}
+    }
 }
 
 async fn answer(control: Rc<Control>, request: Request<Incoming>) -> Answer {

@@ -1,33 +1,32 @@
 //! The control plane: its own small runtime on the main thread. It loads configurations, starts, reloads and drains the
 //! workers, and answers the operator; no request ever waits for it.
 
-use std::net::SocketAddr;
-use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use openclaw_core::config::{Loaded, Server};
-use tokio::net::TcpListener;
+use openclaw_core::config::Loaded;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::LocalSet;
+use tokio::time::{interval, sleep};
 
-use self::admin::AdminSocket;
 pub use self::check::{Checked, check, check_text};
 pub use self::error::{ControlError, Refused, Trouble};
 use self::history::History;
-pub use self::load::{Origin, load};
+pub use self::load::{Disk, Origin, load};
 use self::log::LevelSwitch;
 use self::notify::{State, notify};
+use self::opened::Opened;
 pub use self::process::{fallback_socket, is_trusted};
 pub(crate) use self::reload::confirm_within;
 pub use self::state::{Control, Options};
-use crate::shield::{LockError, ProxyLock};
+pub use self::upgrade::{Heir, HeirError};
 use crate::telemetry::chain;
 
 pub mod admin;
 mod audit;
 mod banner;
+mod bind;
 mod build;
 mod cached;
 mod change;
@@ -46,8 +45,10 @@ mod limits;
 mod listing;
 mod load;
 pub mod log;
+mod logs;
 mod metrics;
 mod notify;
+mod opened;
 mod orders;
 mod pages;
 mod prepare;
@@ -55,11 +56,14 @@ mod privileges;
 mod probe;
 mod process;
 mod reload;
+mod renew;
 mod shield;
 mod slots;
 mod sockets;
 mod state;
 mod sticky;
+pub mod top;
+mod upgrade;
 mod workers;
 mod written;
 
@@ -72,11 +76,21 @@ pub enum Ended {
     AtOnce,
 }
 
-/// Runs the proxy until it is told to stop.
+/// Until the answer to who asked for an upgrade is out.
+const ANSWERED_WITHIN: Duration = Duration::from_millis(200);
+/// How often sockets are closed that nobody needs any more.
+const SPARES_EVERY: Duration = Duration::from_secs(1);
+
+/// Runs the proxy until it is told to stop. `heir`: it takes over from another process.
 ///
 /// # Errors
 /// It cannot start.
-pub fn run(options: Options, level: LevelSwitch) -> Result<Ended, ControlError> {
+pub fn run(
+    options: Options,
+    level: LevelSwitch,
+    heir: Option<&mut Heir>,
+) -> Result<Ended, ControlError> {
+    upgrade::remember_program();
     process::raise_file_limit();
     let reading = load::read(&options.origin).map_err(ControlError::Refused)?;
     level.set(reading.loaded.config.log.level);
@@ -88,7 +102,7 @@ pub fn run(options: Options, level: LevelSwitch) -> Result<Ended, ControlError> 
         .enable_all()
         .build()
         .map_err(|source| ControlError::Runtime { source })?;
-    let ended = LocalSet::new().block_on(&runtime, live(options, loaded, history, level));
+    let ended = LocalSet::new().block_on(&runtime, live(options, loaded, history, level, heir));
     // A name that is being resolved does not hold the end up.
     runtime.shutdown_background();
     ended
@@ -99,15 +113,20 @@ async fn live(
     loaded: Loaded,
     history: History,
     level: LevelSwitch,
+    mut heir: Option<&mut Heir>,
 ) -> Result<Ended, ControlError> {
     let mut signals = Signals::new().map_err(|source| ControlError::Runtime { source })?;
     // The sockets come first: a second process must not get as far as the listeners.
-    let admin = &loaded.config.admin;
-    let path = options.socket.as_ref().unwrap_or(&admin.socket);
-    let socket = open_admin(&options, path).await?;
-    let _state = lock_state(&loaded.config.server)?;
-    let metrics = open_metrics(&options, admin.metrics).await?;
-    let control = Control::start(options, loaded, history, level).await?;
+    let opened = Opened::open(&options, &loaded.config, heir.as_deref_mut()).await?;
+    let heirlooms = opened.heirlooms();
+    let Opened {
+        admin: socket,
+        metrics,
+        mut lock,
+        has_inherited,
+    } = opened;
+    let control = Control::start(options, loaded, history, level, heir.as_deref_mut()).await?;
+    *control.heirlooms.borrow_mut() = heirlooms;
     if let Some(socket) = &socket {
         *control.admin.borrow_mut() = Some(socket.path.clone());
     }
@@ -119,11 +138,25 @@ async fn live(
         tracing::warn!("{warning}");
     }
     shield::attend(&control);
+    attend_spares(&control);
     discover::attend(&control);
+    logs::attend(&control);
     let listeners = control.snapshot().config.listeners.len();
-    let room = process::share_files(listeners).inspect_err(|_| control.shield.shutdown())?;
+    let room = process::share_files(listeners).inspect_err(|_| {
+        // The process before this one goes on with the shield.
+        if heir.is_none() {
+            control.shield.shutdown();
+        }
+    })?;
     banner::print(&control, room);
-    notify(State::Ready);
+    match heir {
+        // The service is told by the one before that there is another main process.
+        Some(heir) => heir.ready(has_inherited),
+        None => notify(State::Ready),
+    }
+    if let Some(held) = &mut lock {
+        held.lock.sign();
+    }
     let obey = obey(&control, &mut signals);
     let ended = match &socket {
         Some(socket) => tokio::select! {
@@ -132,69 +165,38 @@ async fn live(
         },
         None => obey.await,
     };
+    if let Some(successor) = &*control.successor.borrow() {
+        // The shield and the lists are the other process's.
+        if let Some(socket) = socket.filter(|_| successor.has_admin) {
+            socket.leave();
+        }
+        return Ok(ended);
+    }
     // What it has banned last is to be saved, too.
     drop(control.autoban.take());
     control.shield.shutdown();
     Ok(ended)
 }
 
-/// Without a written configuration the socket may be elsewhere, or missing: a first try needs no root.
-async fn open_admin(options: &Options, path: &Path) -> Result<Option<AdminSocket>, ControlError> {
-    let lenient = options.socket.is_none() && !options.origin.is_written();
-    let first = match admin::open(path).await {
-        Err(ControlError::AdminSocket { path, source }) if lenient => {
-            ControlError::AdminSocket { path, source }
+/// Sockets of QUIC listeners that are no more are kept for the connections that still end.
+fn attend_spares(control: &Rc<Control>) {
+    let control = Rc::clone(control);
+    tokio::task::spawn_local(async move {
+        let mut clock = interval(SPARES_EVERY);
+        loop {
+            clock.tick().await;
+            control.bound.borrow_mut().expire();
         }
-        opened => return opened.map(Some),
-    };
-    match admin::open(&fallback_socket()).await {
-        Ok(socket) => Ok(Some(socket)),
-        Err(running @ ControlError::AlreadyRunning { .. }) => Err(running),
-        Err(error) => {
-            tracing::warn!("{}; and neither: {}", chain(&first), chain(&error));
-            Ok(None)
-        }
-    }
-}
-
-/// A directory that cannot be used costs the lists their next start only; one that is in use would cost another proxy its lists.
-/// With a user of its own that is a mistake in the installation, and nobody means to lose the lists by it.
-fn lock_state(server: &Server) -> Result<Option<ProxyLock>, ControlError> {
-    match ProxyLock::take(&server.state_dir) {
-        Ok(lock) => Ok(Some(lock)),
-        Err(error) if server.user.is_some() => Err(ControlError::StateDir(error)),
-        Err(error @ LockError::InUse { .. }) => Err(ControlError::StateDir(error)),
-        Err(error @ LockError::Unusable { .. }) => {
-            tracing::warn!("{}", chain(&error));
-            Ok(None)
-        }
-    }
-}
-
-async fn open_metrics(
-    options: &Options,
-    address: Option<SocketAddr>,
-) -> Result<Option<TcpListener>, ControlError> {
-    let Some(address) = address else {
-        return Ok(None);
-    };
-    match metrics::open(address).await {
-        Ok(listener) => Ok(Some(listener)),
-        Err(source) => {
-            let error = ControlError::Metrics { address, source };
-            if options.origin.is_written() {
-                return Err(error);
-            }
-            tracing::warn!("{}; going on without", chain(&error));
-            Ok(None)
-        }
-    }
+    });
 }
 
 struct Signals {
     hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
+    upgrade: Signal,
+    /// Open the logs anew, as nginx has it.
+    user1: Signal,
 }
 
 impl Signals {
@@ -203,6 +205,8 @@ impl Signals {
             hangup: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            upgrade: signal(SignalKind::user_defined2())?,
+            user1: signal(SignalKind::user_defined1())?,
         })
     }
 
@@ -214,7 +218,7 @@ impl Signals {
     }
 }
 
-/// The main task: reloads at SIGHUP, drains at SIGTERM, SIGINT or the operator's `stop`.
+/// The main task: reloads at SIGHUP, lets another process take over at SIGUSR2, drains at SIGTERM, SIGINT or the operator's `stop`.
 async fn obey(control: &Rc<Control>, signals: &mut Signals) -> Ended {
     let grace: Duration = loop {
         tokio::select! {
@@ -223,6 +227,14 @@ async fn obey(control: &Rc<Control>, signals: &mut Signals) -> Ended {
                 // A signal to stop must not wait for a name server.
                 tokio::task::spawn_local(async move { control.reload(None, None).await.is_ok() });
             }
+            _ = signals.upgrade.recv() => {
+                let control = Rc::clone(control);
+                tokio::task::spawn_local(async move { control.upgrade(None, None).await.is_ok() });
+            }
+            _ = signals.user1.recv() => match control.reopen_logs() {
+                Ok(()) => tracing::info!("the files of the logs are opened anew"),
+                Err(trouble) => tracing::error!("{}", chain(&trouble)),
+            },
             _ = signals.terminate.recv() => break control.request_stop(None),
             _ = signals.interrupt.recv() => break control.request_stop(None),
             () = control.stop.notified() => {
@@ -230,9 +242,20 @@ async fn obey(control: &Rc<Control>, signals: &mut Signals) -> Ended {
             }
         }
     };
+    control.audit_own(
+        "stop",
+        &serde_json::json!({ "grace_seconds": grace.as_secs_f64() }),
+    );
     tracing::info!(grace = ?grace, "draining; a second signal ends at once");
+    let drained = async {
+        if control.successor.borrow().is_some() {
+            tokio::join!(control.drain(grace), sleep(ANSWERED_WITHIN));
+        } else {
+            control.drain(grace).await;
+        }
+    };
     tokio::select! {
-        () = control.drain(grace) => Ended::Drained,
+        () = drained => Ended::Drained,
         () = signals.stop() => Ended::AtOnce,
     }
 }

@@ -14,6 +14,10 @@ pub(super) enum State {
     Ready,
     Reloading,
     Stopping,
+    /// Another process is the service from now on.
+    Succeeded {
+        by: u32,
+    },
 }
 
 /// Tells systemd, if there is one; a failure is logged, for the service itself runs on.
@@ -24,6 +28,7 @@ pub(super) fn notify(state: State) {
     let text = match state {
         State::Ready => "READY=1\n".to_owned(),
         State::Stopping => "STOPPING=1\n".to_owned(),
+        State::Succeeded { by } => format!("MAINPID={by}\n"),
         State::Reloading => {
             let now = clock_gettime(ClockId::Monotonic);
             let micros = now.tv_sec * 1_000_000 + now.tv_nsec / 1_000;

@@ -3,21 +3,21 @@
 use std::sync::Arc;
 use std::thread;
 
-use openclaw_core::config::{AccessTarget, Config, Loaded, Places, ShieldMode};
+use openclaw_core::config::{Config, Loaded, Places, ShieldMode};
 
 use super::build::{Builder, Built};
 use super::endpoints::Beside;
-use super::error::{Refused, Trouble};
+use super::error::Refused;
+use super::logs::Outputs;
 use super::state::Options;
 use crate::shield::pointless_blocks;
 use crate::snapshot::Snapshot;
-use crate::telemetry::Output;
 
 /// Everything short of the sockets.
 pub(super) struct Prepared {
     pub(super) config: Config,
     pub(super) built: Built,
-    pub(super) output: Output,
+    pub(super) outputs: Outputs,
     pub(super) warnings: Vec<String>,
     pub(super) places: Places,
 }
@@ -39,7 +39,7 @@ pub(super) async fn prepare(
     beside.overlay.apply(&mut config);
     let refused = |troubles| Refused::placed(troubles, &places);
     let built = builder.build(&config, beside).await.map_err(refused)?;
-    let output = open_log(&config.log.access.to).map_err(|trouble| refused(vec![trouble]))?;
+    let outputs = Outputs::open(&config.log).map_err(|trouble| refused(vec![trouble]))?;
     let warnings = warnings.iter().map(ToString::to_string);
     let warnings = warnings
         .chain(built.warnings(&places))
@@ -48,20 +48,9 @@ pub(super) async fn prepare(
     Ok(Prepared {
         config,
         built,
-        output,
+        outputs,
         warnings,
         places,
-    })
-}
-
-pub(super) fn open_log(target: &AccessTarget) -> Result<Output, Trouble> {
-    Output::open(target).map_err(|source| Trouble::AccessLog {
-        target: match target {
-            AccessTarget::File(path) => path.display().to_string(),
-            AccessTarget::Stdout => "stdout".to_owned(),
-            AccessTarget::Off => "off".to_owned(),
-        },
-        source,
     })
 }
 

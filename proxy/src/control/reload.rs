@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use super::admin::rfc3339;
 use super::admin::table::{Call, Route};
+use super::admin::{SMALL, rfc3339};
 use super::audit::audit;
 use super::build::Builder;
 use super::error::Refused;
@@ -19,7 +19,7 @@ use super::history::History;
 use super::http::Answer;
 use super::load::{self, Reading};
 use super::notify::{State, notify};
-use super::prepare::{Prepared, kept_until_restart, open_log, prepare, snapshot};
+use super::prepare::{Prepared, kept_until_restart, prepare, snapshot};
 use super::sockets::Binding;
 use super::state::{Attempt, Control};
 use super::written::Written;
@@ -30,26 +30,24 @@ use crate::telemetry::chain;
 const LONGEST: Duration = Duration::from_hours(24);
 /// After this, going back is tried again where it failed.
 const AGAIN: Duration = Duration::from_secs(5);
-/// Calls have no body.
-const NO_BODY: usize = 0;
 
 pub(super) static ROUTES: &[Route] = &[
     Route {
         method: "POST",
         path: "/reload",
-        max_body: NO_BODY,
+        max_body: SMALL,
         run: |control, call| Box::pin(answer_reload(control, call)),
     },
     Route {
         method: "POST",
         path: "/confirm",
-        max_body: NO_BODY,
+        max_body: SMALL,
         run: |control, call| Box::pin(async move { answer(control.confirm(call.uid).await) }),
     },
     Route {
         method: "POST",
         path: "/rollback",
-        max_body: NO_BODY,
+        max_body: SMALL,
         run: |control, call| Box::pin(async move { answer(control.roll_back(call.uid).await) }),
     },
 ];
@@ -125,7 +123,7 @@ impl Control {
             taken
         };
         let action = confirm.map_or("config.reload", |_| "config.reload_unconfirmed");
-        audit(action, uid, word(&outcome));
+        audit(self, action, uid, word(&outcome));
         outcome
     }
 
@@ -141,7 +139,7 @@ impl Control {
             }),
             None => Err(NotTaken::NothingWaits),
         };
-        audit("config.confirm", uid, word(&outcome));
+        audit(self, "config.confirm", uid, word(&outcome));
         outcome
     }
 
@@ -153,7 +151,7 @@ impl Control {
             Some(history) => self.go_back(&mut builder, history).await,
             None => Err(NotTaken::NothingBefore),
         };
-        audit("config.rollback", uid, word(&outcome));
+        audit(self, "config.rollback", uid, word(&outcome));
         outcome
     }
 
@@ -165,7 +163,7 @@ impl Control {
         let Some(history) = back else { return true };
         tracing::warn!("nobody has confirmed the configuration: going back to the one before");
         let outcome = self.go_back(&mut builder, history).await;
-        audit("config.unconfirmed", None, word(&outcome));
+        audit(self, "config.unconfirmed", None, word(&outcome));
         outcome.is_ok()
     }
 
@@ -214,7 +212,7 @@ impl Control {
     }
 
     /// Changes over to a configuration. `remember` is called when nothing can fail any more.
-    async fn turn(
+    pub(super) async fn turn(
         &self,
         builder: &mut Builder,
         reading: Result<Reading, Refused>,
@@ -258,7 +256,7 @@ impl Control {
         let Prepared {
             mut config,
             built,
-            output,
+            outputs,
             mut warnings,
             places,
         } = prepare(&self.options, loaded, builder, &beside).await?;
@@ -279,8 +277,8 @@ impl Control {
             .borrow_mut()
             .clone_from(&built.certificates);
         let snapshot = snapshot(generation, config, built);
-        if let Some(log) = &*self.access_log.borrow() {
-            log.switch(output);
+        if let Some(logs) = &*self.logs.borrow() {
+            logs.switch(outputs);
         }
         if let Some(autoban) = &*self.autoban.borrow() {
             autoban.follow(&snapshot.config.autoban);
@@ -297,16 +295,10 @@ impl Control {
         })
     }
 
-    /// The file may have been rotated, whatever is wrong with the configuration.
+    /// The files may have been rotated, whatever is wrong with the configuration.
     fn reopen_log(&self) {
-        let snapshot = self.snapshot();
-        match open_log(&snapshot.config.log.access.to) {
-            Ok(output) => {
-                if let Some(log) = &*self.access_log.borrow() {
-                    log.switch(output);
-                }
-            }
-            Err(trouble) => tracing::error!("{}", chain(&trouble)),
+        if let Err(trouble) = self.reopen_logs() {
+            tracing::error!("{}", chain(&trouble));
         }
     }
 

@@ -87,7 +87,8 @@ async fn ask(control: Rc<Control>, call: Call) -> Answer {
     };
     let shield = control.shield.clone();
     let ranges = ranges(&request);
-    match spawn_blocking(move || shield.handle(request)).await {
+    let change = request.change();
+    let answer = match spawn_blocking(move || shield.handle(request)).await {
         Ok(Ok(answer)) => {
             for range in ranges {
                 control.close(range);
@@ -96,7 +97,11 @@ async fn ask(control: Rc<Control>, call: Call) -> Answer {
         }
         Ok(Err(error)) => Answer::json(if error.usage { 400 } else { 409 }, &error),
         Err(error) => Answer::error(500, &error.to_string()),
+    };
+    if let Some(detail) = change {
+        control.audit(call.caller(), "POST /shield", &detail, answer.status());
     }
+    answer
 }
 
 /// Where connections may be open that a request turns away from now on; nothing stands for everywhere. Workers ask the shield

@@ -1,36 +1,68 @@
 //! Listening sockets: one per worker and address, spread by the kernel (`SO_REUSEPORT`), so that workers share no queue. Where HTTP/3 is
-//! spoken there is a UDP socket beside each.
+//! spoken there is a UDP socket beside each. The control plane keeps a copy of each: for the process that takes over, and for QUIC,
+//! whose sockets outlive their listener by the connections that still end.
 
-use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use openclaw_core::config::{Config, Listener};
-use socket2::{Domain, Protocol, Socket, Type};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
 
+use super::bind::{bind_tcp, bind_udp};
 use super::error::Trouble;
 use crate::listener::quic;
 use crate::worker::{Bind, BoundSocket};
 
-/// The kernel cuts it to `net.core.somaxconn`.
-const BACKLOG: i32 = 65_535;
-/// What may wait in a UDP socket, each way; the kernel cuts it to `net.core.rmem_max` and `wmem_max`.
-const DATAGRAMS: usize = 4 << 20;
 /// How often another port is chosen where UDP has none of the number that TCP got.
 const PORT_TRIES: usize = 16;
+/// What the end of a QUIC listener may take beyond the grace.
+const MARGIN: Duration = Duration::from_secs(1);
 
-/// An address of a listener as it is configured; the port may be 0.
-type Key = (Arc<str>, SocketAddr);
+/// What a group of sockets listens for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Kind {
+    Tcp,
+    Quic,
+    /// Datagrams that are forwarded.
+    Udp,
+}
 
-/// The addresses that are bound now, and by which port the kernel chose for port 0.
+/// The sockets of one address, one a worker.
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    pub(super) kind: Kind,
+    /// Its own for as long as there are processes that have the sockets.
+    pub(super) number: u16,
+    pub(super) listener: Arc<str>,
+    /// As the listener's configuration has it; the port may be 0.
+    pub(super) configured: SocketAddr,
+    pub(super) real: SocketAddr,
+    /// Copies of what the workers have.
+    pub(super) sockets: Arc<[OwnedFd]>,
+    /// To the workers' QUIC drivers.
+    pub(super) inboxes: Vec<mpsc::Sender<quic::Stray>>,
+}
+
+/// Sockets that no listener has.
+#[derive(Clone, Debug)]
+struct Spare {
+    group: Group,
+    /// How long they are kept; `None`: for the first configuration, which has inherited them.
+    until: Option<Instant>,
+}
+
+/// The addresses that are bound now.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Bound {
-    tcp: HashMap<Key, SocketAddr>,
-    /// Whichever listener they serve: clients of one that goes stay with the one that takes the address.
-    udp: HashSet<SocketAddr>,
-    /// Of listeners that forward datagrams.
-    datagrams: HashMap<Key, SocketAddr>,
+    groups: Vec<Group>,
+    spares: Vec<Spare>,
+    /// The number of the next group.
+    next: u16,
 }
 
 /// New sockets for every worker, and what will be bound once they are taken.
@@ -41,7 +73,39 @@ pub(super) struct Binding {
     pub(super) sockets: Vec<Vec<BoundSocket>>,
 }
 
+/// A group with the sockets that workers lack; none where they have them.
+struct Place {
+    group: Group,
+    binds: Vec<Bind>,
+}
+
+/// What every place is made with.
+struct Terms<'a> {
+    workers: usize,
+    quic: &'a quic::Settings,
+}
+
 impl Bound {
+    /// What a process before this one has left. Groups go on with their numbers, and `next` is for the first that is new.
+    pub(super) fn inherited(groups: Vec<Group>, next: u16) -> Self {
+        let spares = groups.into_iter().map(|group| Spare { group, until: None });
+        Self {
+            groups: Vec::new(),
+            spares: spares.collect(),
+            next,
+        }
+    }
+
+    /// All groups that serve.
+    pub(super) fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// The number of the next group.
+    pub(super) fn next(&self) -> u16 {
+        self.next
+    }
+
     /// Binds what the configuration names and `self` lacks, and writes the real ports into the configuration.
     pub(super) fn extend(
         &self,
@@ -49,7 +113,11 @@ impl Bound {
         workers: usize,
         quic: &quic::Settings,
     ) -> Result<Binding, Vec<Trouble>> {
-        let mut bound = Self::default();
+        let terms = Terms { workers, quic };
+        let mut bound = Self {
+            next: self.next,
+            ..Self::default()
+        };
         let mut sockets: Vec<Vec<BoundSocket>> = (0..workers).map(|_| Vec::new()).collect();
         let mut troubles = Vec::new();
         for setup in &mut config.listeners {
@@ -57,34 +125,14 @@ impl Bound {
                 let Some(address) = setup.bind.get(index).copied() else {
                     continue;
                 };
-                match self.place(setup, address, workers, quic) {
-                    Ok(place) => {
-                        if let Some(bind) = setup.bind.get_mut(index) {
-                            *bind = place.real;
-                        }
-                        let key = (Arc::clone(&setup.name), address);
-                        if setup.mode.is_udp() {
-                            bound.datagrams.insert(key, place.real);
-                        } else {
-                            bound.tcp.insert(key, place.real);
-                        }
-                        if setup.protocols.h3 {
-                            bound.udp.insert(place.real);
-                        }
-                        let tcp = place
-                            .tcp
-                            .into_iter()
-                            .map(|group| group.into_iter().map(Bind::Tcp).collect::<Vec<_>>());
-                        let udp = place
-                            .udp
-                            .into_iter()
-                            .map(|group| group.into_iter().map(Bind::quic).collect());
-                        let datagrams = place
-                            .datagrams
-                            .into_iter()
-                            .map(|group| group.into_iter().map(Bind::Udp).collect());
-                        for group in tcp.chain(udp).chain(datagrams) {
-                            for (worker, socket) in sockets.iter_mut().zip(group) {
+                match self.place(setup, address, &terms, &mut bound.next) {
+                    Ok(places) => {
+                        for Place { group, binds } in places {
+                            if let Some(bind) = setup.bind.get_mut(index) {
+                                *bind = group.real;
+                            }
+                            bound.groups.push(group);
+                            for (worker, socket) in sockets.iter_mut().zip(binds) {
                                 let listener = Arc::clone(&setup.name);
                                 worker.push(BoundSocket { listener, socket });
                             }
@@ -100,11 +148,35 @@ impl Bound {
                 }
             }
         }
-        if troubles.is_empty() {
-            Ok(Binding { bound, sockets })
-        } else {
-            Err(troubles)
+        if !troubles.is_empty() {
+            return Err(troubles);
         }
+        bound.spares = self.left_by(
+            &bound,
+            Instant::now() + config.server.shutdown_grace + MARGIN,
+        );
+        Ok(Binding { bound, sockets })
+    }
+
+    /// QUIC sockets that the next configuration does not have, whose connections may have them until then.
+    fn left_by(&self, next: &Self, until: Instant) -> Vec<Spare> {
+        let now = Instant::now();
+        let left = self.groups.iter().map(|group| Spare {
+            group: group.clone(),
+            until: Some(until),
+        });
+        let older = self.spares.iter().filter(|spare| spare.lasts(now)).cloned();
+        let spares = left.chain(older);
+        let is_free = |spare: &Spare| next.groups.iter().all(|it| it.number != spare.group.number);
+        spares
+            .filter(|spare| spare.group.kind == Kind::Quic && is_free(spare))
+            .collect()
+    }
+
+    /// Closes what nobody can need any more.
+    pub(super) fn expire(&mut self) {
+        let now = Instant::now();
+        self.spares.retain(|spare| spare.lasts(now));
     }
 
     /// Binds one address of a listener, as far as it is not bound.
@@ -112,169 +184,140 @@ impl Bound {
         &self,
         listener: &Listener,
         address: SocketAddr,
-        workers: usize,
-        quic: &quic::Settings,
-    ) -> Result<Place, (&'static str, io::Error)> {
+        terms: &Terms<'_>,
+        next: &mut u16,
+    ) -> Result<Vec<Place>, (&'static str, io::Error)> {
         if listener.mode.is_udp() {
-            let place = self.place_datagrams(listener, address, workers);
-            return place.map_err(|error| (" over UDP", error));
+            let place = self.own(Kind::Udp, listener, address, terms, next);
+            return place
+                .map(|place| vec![place])
+                .map_err(|error| (" over UDP", error));
         }
-        let known = self.tcp.get(&(Arc::clone(&listener.name), address));
         let mut tries = PORT_TRIES;
         loop {
-            let (real, tcp) = if let Some(real) = known {
-                (*real, None)
-            } else {
-                // An address that moves from one listener to another is ours already.
-                let ours = self.tcp.values().any(|real| *real == address);
-                let bound = bind_tcp(address, workers, ours).map_err(|error| ("", error));
-                let (real, group) = bound?;
-                (real, Some(group))
-            };
-            let udp = if listener.protocols.h3 && !self.udp.contains(&real) {
-                let is_chosen = tcp.is_some() && address.port() == 0;
-                match bind_udp(real, workers, quic) {
-                    Ok(group) => Some(group),
-                    Err(error) if is_chosen && tries > 0 && is_in_use(&error) => {
-                        tries -= 1;
-                        continue;
-                    }
-                    Err(error) => return Err((" over UDP", error)),
-                }
-            } else {
-                None
-            };
-            let datagrams = None;
-            return Ok(Place {
-                real,
-                tcp,
-                udp,
-                datagrams,
-            });
+            let tcp = self
+                .own(Kind::Tcp, listener, address, terms, next)
+                .map_err(|error| ("", error))?;
+            if !listener.protocols.h3 {
+                return Ok(vec![tcp]);
+            }
+            let is_chosen = !tcp.binds.is_empty() && address.port() == 0;
+            match self.quic(listener, address, tcp.group.real, terms, next) {
+                Ok(udp) => return Ok(vec![tcp, udp]),
+                Err(error) if is_chosen && tries > 0 && is_in_use(&error) => tries -= 1,
+                Err(error) => return Err((" over UDP", error)),
+            }
         }
     }
 
-    /// The same where datagrams are forwarded.
-    fn place_datagrams(
+    /// Sockets that belong to their listener.
+    fn own(
         &self,
+        kind: Kind,
         listener: &Listener,
         address: SocketAddr,
-        workers: usize,
+        terms: &Terms<'_>,
+        next: &mut u16,
     ) -> io::Result<Place> {
-        let known = self.datagrams.get(&(Arc::clone(&listener.name), address));
-        let (real, datagrams) = if let Some(real) = known {
-            (*real, None)
+        let is_it = |group: &&Group| {
+            group.kind == kind && group.listener == listener.name && group.configured == address
+        };
+        if let Some(group) = self.groups.iter().find(is_it) {
+            let (group, binds) = (group.clone(), Vec::new());
+            return Ok(Place { group, binds });
+        }
+        let spares = self.spares.iter().map(|spare| &spare.group);
+        let mut inherited = spares.filter(|group| {
+            is_it(group) || (group.kind == kind && address.port() != 0 && group.real == address)
+        });
+        let group = if let Some(group) = inherited.next() {
+            Group {
+                listener: Arc::clone(&listener.name),
+                configured: address,
+                ..group.clone()
+            }
         } else {
             // An address that moves from one listener to another is ours already.
-            let ours = self.datagrams.values().any(|real| *real == address);
-            let (real, group) = udp_group(address, workers, ours)?;
-            let sockets = group.into_iter().map(UdpSocket::from);
-            (real, Some(sockets.collect()))
+            let mut groups = self.groups.iter();
+            let ours = groups.any(|group| group.kind == kind && group.real == address);
+            let (real, sockets) = match kind {
+                Kind::Tcp => bind_tcp(address, terms.workers, ours)?,
+                Kind::Quic | Kind::Udp => bind_udp(address, terms.workers, ours, None)?,
+            };
+            Group::new(kind, listener, address, real, sockets, next)
         };
-        let (tcp, udp) = (None, None);
-        Ok(Place {
-            real,
-            tcp,
-            udp,
-            datagrams,
-        })
+        let copies = group.sockets.iter().map(OwnedFd::try_clone);
+        let binds = copies.map(|copy| {
+            copy.map(|copy| match kind {
+                Kind::Tcp => Bind::Tcp(TcpListener::from(copy)),
+                Kind::Quic | Kind::Udp => Bind::Udp(UdpSocket::from(copy)),
+            })
+        });
+        let binds = binds.collect::<io::Result<_>>()?;
+        Ok(Place { group, binds })
+    }
+
+    /// Sockets that belong to their address, whichever listener has it: clients of one that goes stay with the one that takes it.
+    fn quic(
+        &self,
+        listener: &Listener,
+        configured: SocketAddr,
+        real: SocketAddr,
+        terms: &Terms<'_>,
+        next: &mut u16,
+    ) -> io::Result<Place> {
+        let is_it = |group: &&Group| group.kind == Kind::Quic && group.real == real;
+        if let Some(group) = self.groups.iter().find(is_it) {
+            let (group, binds) = (group.clone(), Vec::new());
+            return Ok(Place { group, binds });
+        }
+        // Connections of before may still have them.
+        let mut spares = self.spares.iter().map(|spare| &spare.group);
+        let mut group = if let Some(group) = spares.find(is_it) {
+            group.clone()
+        } else {
+            let (_, sockets) = bind_udp(real, terms.workers, false, Some(terms.quic.ids))?;
+            Group::new(Kind::Quic, listener, configured, real, sockets, next)
+        };
+        let copies = group.sockets.iter().map(OwnedFd::try_clone);
+        let copies = copies.map(|copy| copy.map(UdpSocket::from));
+        let copies = copies.collect::<io::Result<_>>()?;
+        let (seats, inboxes) = quic::seats(terms.quic, group.number, copies);
+        group.inboxes = inboxes;
+        let binds = seats.into_iter().map(Bind::quic).collect();
+        Ok(Place { group, binds })
     }
 }
 
-/// Sockets of one address, one a worker; none where there are some already.
-struct Place {
-    real: SocketAddr,
-    tcp: Option<Vec<TcpListener>>,
-    udp: Option<Vec<quic::Seat>>,
-    datagrams: Option<Vec<UdpSocket>>,
+impl Group {
+    fn new(
+        kind: Kind,
+        listener: &Listener,
+        configured: SocketAddr,
+        real: SocketAddr,
+        sockets: Vec<OwnedFd>,
+        next: &mut u16,
+    ) -> Self {
+        let number = *next;
+        *next = next.wrapping_add(1);
+        Self {
+            kind,
+            number,
+            listener: Arc::clone(&listener.name),
+            configured,
+            real,
+            sockets: sockets.into(),
+            inboxes: Vec::new(),
+        }
+    }
+}
+
+impl Spare {
+    fn lasts(&self, now: Instant) -> bool {
+        self.until.is_some_and(|until| until > now)
+    }
 }
 
 fn is_in_use(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::AddrInUse
-}
-
-fn bind_tcp(
-    address: SocketAddr,
-    workers: usize,
-    ours: bool,
-) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
-    if !ours && address.port() != 0 {
-        // With SO_REUSEPORT a second process of the same user would silently take its share of the connections.
-        let probe = tcp_socket(address)?;
-        probe.bind(&address.into())?;
-    }
-    let mut group = Vec::with_capacity(workers);
-    let mut real = address;
-    for _ in 0..workers {
-        let socket = tcp_socket(address)?;
-        socket.set_reuse_port(true)?;
-        socket.bind(&real.into())?;
-        socket.listen(BACKLOG)?;
-        let socket = TcpListener::from(socket);
-        real = socket.local_addr()?;
-        group.push(socket);
-    }
-    Ok((real, group))
-}
-
-/// In the order of the workers: the kernel's choice among them goes by it.
-fn bind_udp(
-    address: SocketAddr,
-    workers: usize,
-    quic: &quic::Settings,
-) -> io::Result<Vec<quic::Seat>> {
-    let (_, group) = udp_group(address, workers, false)?;
-    if let Some(first) = group.first() {
-        quic::attach(first, quic.ids)?;
-    }
-    let sockets = group.into_iter().map(UdpSocket::from).collect();
-    Ok(quic::seats(quic, sockets))
-}
-
-fn udp_group(
-    address: SocketAddr,
-    workers: usize,
-    ours: bool,
-) -> io::Result<(SocketAddr, Vec<Socket>)> {
-    if !ours && address.port() != 0 {
-        // As for TCP.
-        let probe = udp_socket(address)?;
-        probe.bind(&address.into())?;
-    }
-    let mut group = Vec::with_capacity(workers);
-    let mut real = address;
-    for _ in 0..workers {
-        let socket = udp_socket(address)?;
-        socket.set_reuse_port(true)?;
-        socket.bind(&real.into())?;
-        // As much as the system allows; less costs datagrams in a burst.
-        let _ = socket.set_recv_buffer_size(DATAGRAMS);
-        let _ = socket.set_send_buffer_size(DATAGRAMS);
-        real = socket.local_addr()?.as_socket().unwrap_or(address);
-        group.push(socket);
-    }
-    Ok((real, group))
-}
-
-fn tcp_socket(address: SocketAddr) -> io::Result<Socket> {
-    let socket = socket(address, Type::STREAM, Protocol::TCP)?;
-    socket.set_reuse_address(true)?;
-    Ok(socket)
-}
-
-fn udp_socket(address: SocketAddr) -> io::Result<Socket> {
-    socket(address, Type::DGRAM, Protocol::UDP)
-}
-
-fn socket(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        kind.nonblocking(),
-        Some(protocol),
-    )?;
-    if address.is_ipv6() {
-        // `[::]` and `0.0.0.0` are two addresses, whatever the system's default is.
-        socket.set_only_v6(true)?;
-    }
-    Ok(socket)
 }

@@ -20,16 +20,18 @@ use super::error::{ControlError, Refused};
 use super::history::History;
 use super::load::Origin;
 use super::log::LevelSwitch;
+use super::logs::Logs;
 use super::notify::{State, notify};
 use super::prepare::{Prepared, prepare, snapshot, worker_count};
 use super::probe::Probes;
 use super::reload::Unconfirmed;
 use super::sockets::{Binding, Bound};
+use super::upgrade::{Heir, Heirlooms, Successor};
 use super::workers::spawn;
 use crate::shield::Shield;
 use crate::shield::autoban::Autoban;
 use crate::snapshot::Snapshot;
-use crate::telemetry::{AccessWriter, Report, Sift};
+use crate::telemetry::{Report, Sift};
 use crate::tls::CertificateFacts;
 use crate::worker::{Adoption, BoundSocket, Command, WorkerHandle};
 
@@ -72,7 +74,7 @@ pub struct Control {
     pub(super) attempt: RefCell<Attempt>,
     workers: RefCell<Vec<WorkerHandle>>,
     pub(super) worker_count: usize,
-    pub(super) access_log: RefCell<Option<AccessWriter>>,
+    pub(super) logs: RefCell<Option<Logs>>,
     pub(super) draining: Cell<Option<Duration>>,
     pub(super) discovery: Discovery,
     /// What serves beside the file.
@@ -81,6 +83,11 @@ pub struct Control {
     pub(super) drains: RefCell<Drains>,
     /// What those who follow exchanges want to see.
     pub(super) followers: RefCell<Vec<Weak<Sift>>>,
+    /// What is open beside the listeners' sockets, for a process that takes over.
+    pub(super) heirlooms: RefCell<Heirlooms>,
+    /// The process that has taken over, and the word that it has.
+    pub(super) successor: RefCell<Option<Successor>>,
+    pub(super) left: Notify,
     /// Wakes the main task when a stop is asked for.
     pub(super) stop: Notify,
     pub(super) shield: Shield,
@@ -101,6 +108,69 @@ impl std::fmt::Debug for Control {
     }
 }
 
+/// Everything before the first worker, and before anything that two processes must not do at a time.
+struct First {
+    builder: Builder,
+    beside: Beside,
+    bound: Bound,
+    /// One list per worker.
+    sockets: Vec<Vec<BoundSocket>>,
+    snapshot: Arc<Snapshot>,
+    certificates: Vec<(Arc<str>, CertificateFacts)>,
+    logs: Logs,
+}
+
+impl First {
+    async fn prepare(
+        options: &Options,
+        loaded: Loaded,
+        heir: Option<&mut Heir>,
+    ) -> Result<Self, ControlError> {
+        let mut builder = Builder::default();
+        let mut bound = Bound::default();
+        let mut workers = worker_count(&loaded.config);
+        if let Some(inherited) = heir.and_then(Heir::take_sockets) {
+            if inherited.workers != workers {
+                tracing::warn!(
+                    "`server.workers` stays {} until a restart",
+                    inherited.workers
+                );
+            }
+            workers = inherited.workers;
+            bound = inherited.bound;
+            builder.quic = inherited.quic;
+        }
+        let state_dir = loaded.config.server.state_dir.clone();
+        builder.discovery = Discovery::open(&state_dir);
+        let (beside, doubts) = Beside::default().after_reload(&state_dir, &loaded.config);
+        let Prepared {
+            mut config,
+            built,
+            outputs,
+            warnings,
+            places,
+        } = prepare(options, loaded, &mut builder, &beside)
+            .await
+            .map_err(ControlError::Refused)?;
+        for warning in warnings.iter().chain(&doubts) {
+            tracing::warn!("{warning}");
+        }
+        let Binding { bound, sockets } = bound
+            .extend(&mut config, workers, &builder.quic)
+            .map_err(|troubles| ControlError::Refused(Refused::placed(troubles, &places)))?;
+        builder.taken();
+        Ok(Self {
+            certificates: built.certificates.clone(),
+            snapshot: snapshot(1, config, built),
+            logs: Logs::start(outputs).map_err(|source| ControlError::Runtime { source })?,
+            builder,
+            beside,
+            bound,
+            sockets,
+        })
+    }
+}
+
 impl Control {
     /// Loads the configuration, binds its listeners and starts the workers.
     pub(super) async fn start(
@@ -108,37 +178,25 @@ impl Control {
         loaded: Loaded,
         history: History,
         level: LevelSwitch,
+        mut heir: Option<&mut Heir>,
     ) -> Result<Rc<Self>, ControlError> {
-        let mut builder = Builder::default();
-        builder.discovery = Discovery::open(&loaded.config.server.state_dir);
+        let First {
+            builder,
+            beside,
+            bound,
+            sockets,
+            snapshot,
+            certificates,
+            logs,
+        } = First::prepare(&options, loaded, heir.as_deref_mut()).await?;
         let discovery = builder.discovery.clone();
-        let nothing = Beside::default();
-        let state_dir = loaded.config.server.state_dir.clone();
-        let (beside, doubts) = nothing.after_reload(&state_dir, &loaded.config);
-        let prepared = prepare(&options, loaded, &mut builder, &beside)
-            .await
-            .map_err(ControlError::Refused)?;
-        let Prepared {
-            mut config,
-            built,
-            output,
-            warnings,
-            places,
-        } = prepared;
-        for warning in warnings.iter().chain(&doubts) {
-            tracing::warn!("{warning}");
+        let worker_count = sockets.len();
+        if let Some(heir) = heir {
+            // What both processes write is the other one's until then.
+            heir.checked()?;
         }
-        let worker_count = worker_count(&config);
-        let Binding { bound, sockets } = Bound::default()
-            .extend(&mut config, worker_count, &builder.quic)
-            .map_err(|troubles| ControlError::Refused(Refused::placed(troubles, &places)))?;
-        builder.taken();
-        let certificates = built.certificates.clone();
-        let snapshot = snapshot(1, config, built);
-        let access_log =
-            AccessWriter::start(output).map_err(|source| ControlError::Runtime { source })?;
         let (shield, _) = Shield::start(&snapshot.config, !options.shield);
-        let (workers, autoban) = spawn(&snapshot, sockets, &access_log, &shield)?;
+        let (workers, autoban) = spawn(&snapshot, sockets, &logs, &shield)?;
         let mut probes = Probes::default();
         probes.follow(&snapshot);
         let now = SystemTime::now();
@@ -158,12 +216,15 @@ impl Control {
             }),
             workers: RefCell::new(workers),
             worker_count,
-            access_log: RefCell::new(Some(access_log)),
+            logs: RefCell::new(Some(logs)),
             draining: Cell::new(None),
             discovery,
             beside: RefCell::new(beside),
             drains: RefCell::default(),
             followers: RefCell::default(),
+            heirlooms: RefCell::default(),
+            successor: RefCell::default(),
+            left: Notify::new(),
             stop: Notify::new(),
             shield,
             probes: RefCell::new(probes),
@@ -211,28 +272,41 @@ impl Control {
         grace
     }
 
+    /// Returns when another process answers calls.
+    pub(super) async fn is_left(&self) {
+        let left = self.left.notified();
+        if self.successor.borrow().is_none() {
+            left.await;
+        }
+    }
+
     /// Lets the workers finish, and waits for them and for the log.
     pub(super) async fn drain(&self, grace: Duration) {
         self.draining.set(Some(grace));
-        notify(State::Stopping);
+        let is_left = self.successor.borrow().is_some();
+        if !is_left {
+            notify(State::Stopping);
+        }
+        // Our copies would keep sockets open that nobody reads.
+        drop(self.bound.take());
         let deadline = Instant::now() + grace;
         let workers = self.workers.take();
         let full: Vec<usize> = (0..)
             .zip(&workers)
             .filter_map(|(index, worker)| {
-                (!worker.send(Command::Drain { deadline })).then_some(index)
+                (!worker.send(Command::Drain { deadline, is_left })).then_some(index)
             })
             .collect();
         let (done, ended) = oneshot::channel();
-        let log = self.access_log.take();
+        let logs = self.logs.take();
         // Joining blocks; the control plane answers until the end.
         let joining = thread::Builder::new().spawn(move || {
             for worker in full.into_iter().filter_map(|index| workers.get(index)) {
-                worker.insist(Command::Drain { deadline });
+                worker.insist(Command::Drain { deadline, is_left });
             }
             workers.into_iter().for_each(WorkerHandle::join);
-            if let Some(log) = log {
-                log.close();
+            if let Some(logs) = logs {
+                logs.close();
             }
             // The control plane may have given up.
             let _ = done.send(());

@@ -3,29 +3,31 @@
 use std::sync::Arc;
 
 use super::error::ControlError;
+use super::logs::Logs;
 use crate::shield::Shield;
 use crate::shield::autoban::{Autoban, Queue};
 use crate::snapshot::Snapshot;
-use crate::telemetry::AccessWriter;
 use crate::worker::{self, BoundSocket, Closer, WorkerHandle, WorkerSeed};
 
 /// Starts the workers, and the thread that hears of refusals from them.
 pub(super) fn spawn(
     snapshot: &Arc<Snapshot>,
     sockets: Vec<Vec<BoundSocket>>,
-    access_log: &AccessWriter,
+    logs: &Logs,
     shield: &Shield,
 ) -> Result<(Vec<WorkerHandle>, Autoban), ControlError> {
     let queue = Queue::default();
     let count = sockets.len();
     let mut workers = Vec::with_capacity(count);
     for (index, sockets) in sockets.into_iter().enumerate() {
+        let (access_log, security_log) = logs.handles();
         let seed = WorkerSeed {
             index,
             workers: count,
             snapshot: Arc::clone(snapshot),
             sockets,
-            access_log: Some(access_log.handle()),
+            access_log: Some(access_log),
+            security_log: Some(security_log),
             peers: shield.peers(),
             informer: queue.informer(),
         };

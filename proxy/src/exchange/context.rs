@@ -47,6 +47,8 @@ pub struct Local {
     place: (usize, usize),
     serving: RefCell<Rc<Serving>>,
     draining: Cell<bool>,
+    /// Another process serves meanwhile.
+    is_left: Cell<bool>,
     ending: Cell<bool>,
     date: Cell<Date>,
 }
@@ -137,6 +139,7 @@ impl Local {
             place,
             serving: RefCell::new(serving),
             draining: Cell::new(false),
+            is_left: Cell::new(false),
             ending: Cell::new(false),
             date: Cell::default(),
         }
@@ -185,8 +188,15 @@ impl Local {
         self.draining.get()
     }
 
-    pub fn start_draining(&self) {
+    /// Whether a connection that waits for its next request is closed. Where another process serves it need not be: a request that
+    /// is on its way would be lost, so it is served, and the connection ends with the answer.
+    pub fn closes_idle(&self) -> bool {
+        self.draining.get() && !self.is_left.get()
+    }
+
+    pub fn start_draining(&self, is_left: bool) {
         self.draining.set(true);
+        self.is_left.set(is_left);
         self.wheel.wake_all();
     }
 

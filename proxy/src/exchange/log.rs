@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use openclaw_core::config::Route;
-use openclaw_core::message::{Kind, Request, Version};
+use openclaw_core::message::{Fault, Kind, Request, Version};
 use openclaw_core::trace::RequestId;
 
 use super::Story;
@@ -43,6 +43,24 @@ pub(super) fn log_fields(
         tls: downstream.tls.as_ref().map_or("", |tls| tls.version),
         user_agent: request.known(Kind::UserAgent).map(text).unwrap_or_default(),
         referer: request.known(Kind::Referer).map(text).unwrap_or_default(),
+        ..LogFields::default()
+    })
+}
+
+/// The same of a request that was not understood.
+pub(super) fn refused_fields(
+    downstream: &Downstream,
+    version: Version,
+    fault: Fault,
+    id: &RequestId,
+) -> Box<LogFields> {
+    Box::new(LogFields {
+        id: id.as_str().to_owned(),
+        listener: downstream.listener.name.to_string(),
+        client: downstream.peer_text.clone(),
+        protocol: protocol(version),
+        tls: downstream.tls.as_ref().map_or("", |tls| tls.version),
+        detail: fault.detail,
         ..LogFields::default()
     })
 }

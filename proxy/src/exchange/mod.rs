@@ -126,11 +126,11 @@ impl Drop for Running<'_> {
 impl Story {
     /// An endpoint was asked in vain from `since` on.
     fn tried(&mut self, endpoint: &Endpoint, error: Error, since: Instant) {
-        let Fault { reason, detail, .. } = error.fault();
+        let fault = error.fault();
         self.tries.push(Tried {
             endpoint: Arc::clone(&endpoint.label),
-            reason,
-            detail,
+            reason: fault.reason,
+            detail: fault.detail,
             took: since.elapsed(),
         });
     }
@@ -363,8 +363,7 @@ fn record(local: &Local, downstream: &Downstream, prepared: &mut Prepared, story
         waited: story.sent.map(|sent| sent.duration_since(prepared.started)),
         tries: &story.tries,
         cache: story.cache,
-        log: log.as_deref(),
     };
     let late = || log::late_fields(downstream, prepared, story);
-    local.recorder.exchange(&record, late);
+    local.recorder.exchange(&record, log, late);
 }

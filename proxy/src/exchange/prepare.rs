@@ -22,7 +22,7 @@ use super::caching::{Asking, Refresh, Stored, planned};
 use super::coded::{self, Wish};
 use super::context::{Downstream, Local};
 use super::error::{Error, LOOP, NOT_REFLECTED};
-use super::log::{log_fields, protocol};
+use super::log::{log_fields, refused_fields};
 use super::serving::Serving;
 use crate::filter::{self, Allowance};
 use crate::telemetry::LogFields;
@@ -148,8 +148,13 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
         let facts = facts(downstream, &seen, route, &id, upstream_of(&plan, &serving));
         Box::new(route.headers.response.filled(&facts))
     });
-    let wants_log = matches!(plan, Plan::Refuse(_)) || local.recorder.wants_fields();
-    let log = wants_log.then(|| log_fields(downstream, request, route, (&id, client)));
+    let wanted = local.recorder.wanted();
+    let wants_fields = wanted.fields || matches!(plan, Plan::Refuse(_));
+    let log = wants_fields.then(|| {
+        let mut log = log_fields(downstream, request, route, (&id, client));
+        log.is_left_out = !wanted.line;
+        log
+    });
     Prepared {
         serving,
         route: index,
@@ -185,15 +190,7 @@ pub fn refuse(
     started: Instant,
 ) -> Prepared {
     let id = trace::request_id(local.random_u128());
-    let log = Box::new(LogFields {
-        id: id.as_str().to_owned(),
-        listener: downstream.listener.name.to_string(),
-        client: downstream.peer_text.clone(),
-        protocol: protocol(version),
-        tls: downstream.tls.as_ref().map_or("", |tls| tls.version),
-        detail: fault.detail,
-        ..LogFields::default()
-    });
+    let log = refused_fields(downstream, version, fault, &id);
     Prepared {
         serving: local.serving(),
         route: None,

@@ -26,6 +26,12 @@ pub struct Listening {
     pub transport: Transport,
     pub terms: RefCell<Terms>,
     closed: Cell<bool>,
+    /// Another process goes on with the socket.
+    is_left: Cell<bool>,
+    /// Nothing is left to be served, and the socket is closed.
+    ended: Cell<bool>,
+    /// For a QUIC driver that goes on with others than it began with.
+    renewed: RefCell<Option<quic::Mates>>,
     wake: Notify,
 }
 
@@ -53,6 +59,9 @@ impl Listening {
             transport,
             terms: RefCell::new(terms),
             closed: Cell::new(false),
+            is_left: Cell::new(false),
+            ended: Cell::new(false),
+            renewed: RefCell::new(None),
             wake: Notify::new(),
         })
     }
@@ -61,6 +70,29 @@ impl Listening {
     pub fn close(&self) {
         self.closed.set(true);
         self.wake.notify_one();
+    }
+
+    /// The same where another process goes on with the socket: what arrives there from now on is its.
+    pub fn leave(&self) {
+        self.is_left.set(true);
+        self.close();
+    }
+
+    /// Takes clients again if a QUIC socket has been closed and still serves some. Where that is over the seat comes back.
+    pub fn renew(&self, terms: &Terms, seat: quic::Seat) -> Option<quic::Seat> {
+        if self.ended.get() {
+            return Some(seat);
+        }
+        *self.terms.borrow_mut() = terms.clone();
+        self.renewed.replace(Some(seat.into_mates()));
+        self.closed.set(false);
+        self.wake.notify_one();
+        None
+    }
+
+    /// Nothing is left to be served.
+    pub fn has_ended(&self) -> bool {
+        self.ended.get()
     }
 
     pub fn name(&self) -> Arc<str> {

@@ -78,6 +78,10 @@ impl Driver {
     }
 
     fn receive(&self, cx: &mut Context<'_>) {
+        // Another process reads the socket: who sends more has a session there.
+        if self.listening.is_left.get() {
+            return;
+        }
         for _ in 0..READS {
             let mut scratch = self.face.scratch.borrow_mut();
             match self.face.socket.poll_receive(cx, &mut scratch) {

@@ -11,8 +11,8 @@ use std::sync::OnceLock;
 use rustix::process::geteuid;
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set,
-    clear_ambient_capability_set, remove_capability_from_bounding_set, set_capabilities,
-    set_no_new_privs,
+    clear_ambient_capability_set, configure_capability_in_ambient_set,
+    remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
 };
 use serde::{Deserialize, Serialize};
 
@@ -113,6 +113,29 @@ pub fn leave_to_owner(file: &File, directory: &Path) {
 pub fn shed(shielded: bool) -> Result<(), PrivilegeError> {
     let wanted = if shielded { SHIELDED } else { UNSHIELDED };
     reduce(wanted).map_err(|source| PrivilegeError::Shed { source })
+}
+
+/// Leaves the capabilities of the calling thread to the programs that it executes. Root's need no leaving.
+///
+/// # Errors
+/// The kernel refuses, which it never does of itself.
+pub fn bequeath() -> io::Result<()> {
+    if geteuid().is_root() {
+        return Ok(());
+    }
+    let held = capabilities(None)?;
+    let inheritable = held.permitted;
+    set_capabilities(
+        None,
+        CapabilitySets {
+            inheritable,
+            ..held
+        },
+    )?;
+    for (_, one) in held.permitted.iter_names() {
+        configure_capability_in_ambient_set(one, true)?;
+    }
+    Ok(())
 }
 
 fn reduce(wanted: CapabilitySet) -> io::Result<()> {

@@ -82,13 +82,7 @@ pub(super) async fn connect(
                 if error.is_of_endpoint() {
                     upstream.failed(&endpoint, now.elapsed());
                 }
-                let (reason, detail) = match error {
-                    ConnectError::Exhausted(_) => (Reason::UpstreamConnect, EXHAUSTED),
-                    ConnectError::Connect(error) => {
-                        (Reason::UpstreamConnect, connect_detail(error.kind()))
-                    }
-                    ConnectError::Tls { fault, .. } => (Reason::UpstreamTls, fault.detail()),
-                };
+                let (reason, detail) = refused(&error);
                 failure = Some((reason, detail));
                 if session.retries >= upstream.config.retries {
                     session.fail(reason, detail);
@@ -98,6 +92,15 @@ pub(super) async fn connect(
         }
         session.retries += 1;
         tried.push(endpoint.address);
+    }
+}
+
+/// What is said where an endpoint took no connection.
+fn refused(error: &ConnectError) -> (Reason, &'static str) {
+    match error {
+        ConnectError::Exhausted(_) => (Reason::UpstreamConnect, EXHAUSTED),
+        ConnectError::Connect(error) => (Reason::UpstreamConnect, connect_detail(error.kind())),
+        ConnectError::Tls { fault, .. } => (Reason::UpstreamTls, fault.detail()),
     }
 }
 

@@ -138,7 +138,13 @@ impl Drop for Session {
     fn drop(&mut self) {
         let Ending { reason, detail } = self.end.unwrap_or_else(|| self.cut_off());
         let recorder = &self.local.recorder;
-        let fields = recorder.wants_fields().then(|| self.log_fields(detail));
+        let wanted = recorder.wanted();
+        let fields = wanted.fields.then(|| {
+            Box::new(LogFields {
+                is_left_out: !wanted.line,
+                ..self.log_fields(detail)
+            })
+        });
         let record = Record {
             listener: self.inbound.slot,
             route: None,
@@ -156,8 +162,7 @@ impl Drop for Session {
             waited: None,
             tries: &[],
             cache: None,
-            log: fields.as_ref(),
         };
-        recorder.connection(&record, || self.log_fields(detail));
+        recorder.connection(&record, fields, || self.log_fields(detail));
     }
 }

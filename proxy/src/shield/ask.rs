@@ -27,6 +27,10 @@ impl Shield {
 
     fn carry_out(&self, request: Request) -> Result<Answer, ApiError> {
         let mut state = self.lock();
+        if state.is_suspended {
+            let error = "another process takes over at this moment; ask again, and it answers";
+            return Err(ApiError::failed(&error));
+        }
         state.follow_switch();
         if let Request::Stats { kind } = request {
             return Ok(Self::stats(state, kind));

@@ -34,12 +34,19 @@ pub enum Banned {
 impl Shield {
     /// Looks again what can never be banned. Reads a few files, so it is not done for each ban.
     pub fn refresh_guards(&self) {
-        self.lock().refresh_guards();
+        let mut state = self.lock();
+        if !state.is_suspended {
+            state.refresh_guards();
+        }
     }
 
     /// Bans a peer from now; writes nothing to the disk before the next tick.
     pub fn ban(&self, peer: IpAddr, ttl: Duration, reason: &str) -> Banned {
-        self.lock().ban(peer.to_canonical(), ttl, reason)
+        let mut state = self.lock();
+        if state.is_suspended {
+            return Banned::Refused("another process bans from now on".to_owned());
+        }
+        state.ban(peer.to_canonical(), ttl, reason)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use crate::privilege::leave_to_owner;
@@ -31,22 +32,42 @@ fn process(pid: &str) -> String {
 /// The lock of a proxy.
 #[derive(Debug)]
 pub struct ProxyLock {
-    _file: File,
+    file: File,
 }
 
 impl ProxyLock {
+    /// One that another process has taken; its locks are those of an open file, whichever process has it.
+    pub fn inherited(file: File) -> Self {
+        Self { file }
+    }
+
+    /// For the process that takes over.
+    ///
+    /// # Errors
+    /// There are no more descriptors.
+    pub fn copy(&self) -> io::Result<OwnedFd> {
+        Ok(self.file.try_clone()?.into())
+    }
+
+    /// Writes down whose it is, for people; the lock counts.
+    pub fn sign(&mut self) {
+        let _ = self
+            .file
+            .set_len(0)
+            .and_then(|()| writeln!(self.file, "{}", std::process::id()));
+    }
+
     /// Takes the directory for this process. Waits for command lines that are at work on it.
     ///
     /// # Errors
     /// Another proxy has it, or it cannot be used.
     pub fn take(directory: &Path) -> Result<Self, LockError> {
         let _alone = lists(directory)?;
-        let mut file = proxy(directory)?;
-        // It is only for people; the lock counts.
-        let _ = file
-            .set_len(0)
-            .and_then(|()| writeln!(file, "{}", std::process::id()));
-        Ok(Self { _file: file })
+        let mut lock = Self {
+            file: proxy(directory)?,
+        };
+        lock.sign();
+        Ok(lock)
     }
 }
 

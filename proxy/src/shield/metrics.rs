@@ -1,11 +1,42 @@
 //! The shield's part of the metrics page.
 
 use openclaw_common::verdict::{Reason, Verdict};
+use serde::{Deserialize, Serialize};
 
 use super::{Kind, Shield, raise, traffic};
 use crate::telemetry::{MetricsText, metrics};
 
+/// What the kernel program decided for one reason on one interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stage {
+    pub interface: String,
+    /// `pass`, `drop` or `tx`.
+    pub verdict: String,
+    pub reason: String,
+    pub packets: u64,
+    pub bytes: u64,
+}
+
 impl Shield {
+    /// What the kernel program decided so far, where it decided anything.
+    pub fn stages(&self) -> Vec<Stage> {
+        let (maps, attached) = {
+            let state = self.lock();
+            (state.maps(), state.attached())
+        };
+        let counted = maps.map(|maps| traffic::by_interface(&maps, &attached));
+        let counted = counted.unwrap_or_default();
+        let each = traffic::each(&counted).filter(|(_, _, counter)| counter.packets > 0);
+        each.map(|(interface, reason, counter)| Stage {
+            interface: interface.to_owned(),
+            verdict: verdict(reason).to_owned(),
+            reason: reason.code().to_owned(),
+            packets: counter.packets,
+            bytes: counter.bytes,
+        })
+        .collect()
+    }
+
     /// Adds the shield's families to the metrics page.
     pub fn collect(&self, text: &mut MetricsText) {
         let (maps, attached, interfaces, sizes, feeds) = {

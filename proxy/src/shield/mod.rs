@@ -10,6 +10,7 @@ pub mod kernel;
 mod aftermath;
 mod api;
 mod ask;
+mod audit;
 pub mod autoban;
 mod ban;
 mod compile;
@@ -81,6 +82,7 @@ pub use self::geo::{GeoError, check_database};
 use self::kernel::{KernelError, LogReader, Pins};
 pub use self::lists::Kind;
 pub use self::lock::{LockError, ProxyLock};
+pub use self::metrics::Stage;
 pub use self::news::{EventCounts, ListEvent};
 pub use self::peers::PeerFilter;
 use self::peers::Shared;
@@ -186,6 +188,9 @@ impl Shield {
     pub fn tick(&self) {
         {
             let mut state = self.lock();
+            if state.is_suspended {
+                return;
+            }
             state.follow_switch();
             state.follow_guards();
             state.reap();
@@ -199,7 +204,10 @@ impl Shield {
 
     /// To be called ten times a second: sees floods of SYNs begin and end.
     pub fn watch_syns(&self) {
-        self.lock().watch_syns(Instant::now());
+        let mut state = self.lock();
+        if !state.is_suspended {
+            state.watch_syns(Instant::now());
+        }
     }
 
     /// Saves what has changed, now.
@@ -214,6 +222,19 @@ impl Shield {
         };
         let result = persist::save(&save.state_dir, &save.encoded);
         self.lock().saved(&save, &result);
+    }
+
+    /// Another process is about to write maps and lists: saves what this one knows, and touches neither from then on.
+    pub fn suspend(&self) {
+        self.lock().is_suspended = true;
+        self.flush();
+    }
+
+    /// It does not, after all. What it may have written is put right.
+    pub fn resume(&self) {
+        let mut state = self.lock();
+        state.is_suspended = false;
+        state.put_right();
     }
 
     /// Follows a new configuration; gives back what did not work.
@@ -248,10 +269,20 @@ impl Shield {
 
     /// To be called several times a second while [`Self::is_followed`], else once or twice: reads which packets were dropped.
     pub fn read_drops(&self) {
-        let result = self.lock().read_drops(&self.drops);
+        let mut state = self.lock();
+        if state.is_suspended {
+            return;
+        }
+        let result = state.read_drops(&self.drops);
+        drop(state);
         if let Err(error) = result {
             tracing::debug!(error = %chain(&error), "the kernel is not told how many drops to tell");
         }
+    }
+
+    /// Whether a flood of SYNs goes on.
+    pub fn is_attack(&self) -> bool {
+        self.lock().syn.is_attack()
     }
 
     /// Whether somebody follows the drops.

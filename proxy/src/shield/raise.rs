@@ -125,6 +125,13 @@ impl State {
         self.maps = Some(maps);
     }
 
+    /// Writes the maps anew where another process may have written something else.
+    pub(super) fn put_right(&mut self) {
+        if let Some(maps) = self.maps.clone() {
+            self.adopt(maps);
+        }
+    }
+
     /// Attaches to an interface, and keeps it attached from now on if that worked or the configuration wants it.
     pub(super) fn attach(&mut self, interface: &str, mode: Mode) -> Result<(), KernelError> {
         self.attach_by(interface, mode, Kernel::attach)

@@ -64,6 +64,8 @@ pub(super) struct State {
     pub(super) is_on: bool,
     pub(super) is_proxy: bool,
     pub(super) is_dirty: bool,
+    /// Another process writes maps and lists.
+    pub(super) is_suspended: bool,
     pub(super) sampling: Sampling,
     pub(super) syn: SynWatch,
     pub(super) next_save: Instant,
@@ -102,6 +104,7 @@ impl State {
             is_on: true,
             is_proxy,
             is_dirty: false,
+            is_suspended: false,
             sampling: Sampling::default(),
             syn: SynWatch::default(),
             next_save: Instant::now(),

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use openclaw_core::config::AccessTarget;
 
-/// Buffers on their way; with [`super::recorder::FULL`] bytes each, 8 MiB.
+/// Buffers on their way; with [`super::buffer::FULL`] bytes each, 8 MiB.
 const QUEUE: usize = 256;
 /// How long the end of the process waits for a log that does not move.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -58,6 +58,8 @@ impl Output {
 /// What has come of writing to an output so far.
 #[derive(Debug, Default)]
 struct Progress {
+    /// Which log it is.
+    name: &'static str,
     /// The last thing written is half a line.
     is_torn: bool,
     is_failing: bool,
@@ -89,7 +91,7 @@ impl Progress {
     fn fail(&mut self, error: &io::Error, rest: &[u8], lines: &[u8]) -> u64 {
         // Said once, not for every buffer while the disk is full.
         if !self.is_failing {
-            tracing::error!(%error, "the access log cannot be written");
+            tracing::error!(%error, "the {} cannot be written", self.name);
         }
         self.is_failing = true;
         let written = lines.get(..lines.len() - rest.len()).unwrap_or_default();
@@ -133,6 +135,7 @@ impl AccessLog {
 /// The control plane's end: it owns the thread.
 #[derive(Debug)]
 pub struct AccessWriter {
+    name: &'static str,
     queue: SyncSender<Message>,
     /// A slot beside the queue, so that a full queue cannot hold the control plane up.
     next: Arc<Mutex<Option<Output>>>,
@@ -141,8 +144,8 @@ pub struct AccessWriter {
 }
 
 impl AccessWriter {
-    /// Starts the thread.
-    pub fn start(output: Output) -> io::Result<Self> {
+    /// Starts the thread of a log.
+    pub fn start(name: &'static str, output: Output) -> io::Result<Self> {
         let (queue, lines) = sync_channel(QUEUE);
         let (finished, done) = sync_channel(1);
         let next = Arc::new(Mutex::new(None));
@@ -150,13 +153,18 @@ impl AccessWriter {
         let lost = Arc::new(AtomicU64::new(0));
         let losses = Arc::clone(&lost);
         thread::Builder::new()
-            .name("access-log".into())
+            .name(name.replace(' ', "-"))
             .spawn(move || {
-                write_all(output, &lines, &slot, &losses);
+                let progress = Progress {
+                    name,
+                    ..Progress::default()
+                };
+                write_all(progress, output, &lines, &slot, &losses);
                 // Nobody may be waiting any more.
                 let _ = finished.send(());
             })?;
         Ok(Self {
+            name,
             queue,
             next,
             lost,
@@ -172,6 +180,13 @@ impl AccessWriter {
         }
     }
 
+    /// One line of the control plane's own.
+    pub fn write(&self, line: String) {
+        if self.handle().offer(line.into_bytes()).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Lines from now on go to `output`; the old file is closed.
     pub fn switch(&self, output: Output) {
         *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(output);
@@ -182,6 +197,7 @@ impl AccessWriter {
     /// Waits until what the workers handed over is written; call it when they have ended.
     pub fn close(self) {
         let Self {
+            name,
             queue,
             next: _,
             lost: _,
@@ -189,18 +205,18 @@ impl AccessWriter {
         } = self;
         drop(queue);
         if done.recv_timeout(LAST_WORDS) == Err(RecvTimeoutError::Timeout) {
-            tracing::warn!("the access log does not take its last lines; they are lost");
+            tracing::warn!("the {name} does not take its last lines; they are lost");
         }
     }
 }
 
 fn write_all(
+    mut progress: Progress,
     mut output: Output,
     queue: &Receiver<Message>,
     next: &Mutex<Option<Output>>,
     lost: &AtomicU64,
 ) {
-    let mut progress = Progress::default();
     while let Ok(message) = queue.recv() {
         let switched = next.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(switched) = switched {

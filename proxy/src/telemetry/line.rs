@@ -4,9 +4,10 @@
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use openclaw_core::reason::Reason;
 use time::OffsetDateTime;
 
-use super::{LogFields, Record};
+use super::{Cache, LogFields, Record};
 
 /// The time of day as text; the second is computed once for all lines that fall into it.
 #[derive(Debug, Default)]
@@ -49,12 +50,12 @@ impl Stamp {
 }
 
 /// Writes the fields of one JSON object.
-struct Object<'a> {
+pub(super) struct Object<'a> {
     out: &'a mut Vec<u8>,
 }
 
 impl Object<'_> {
-    fn name(&mut self, name: &str) {
+    pub(super) fn name(&mut self, name: &str) {
         if self.out.last() != Some(&b'{') {
             self.out.push(b',');
         }
@@ -64,7 +65,7 @@ impl Object<'_> {
     }
 
     /// What there was not is null, not an empty string.
-    fn text(&mut self, name: &str, value: &str) {
+    pub(super) fn text(&mut self, name: &str, value: &str) {
         self.name(name);
         if value.is_empty() {
             self.out.extend_from_slice(b"null");
@@ -80,7 +81,14 @@ impl Object<'_> {
         self.out.push(b'"');
     }
 
-    fn number(&mut self, name: &str, value: u64) {
+    /// What there was not is left away.
+    pub(super) fn known(&mut self, name: &str, value: &str) {
+        if !value.is_empty() {
+            self.text(name, value);
+        }
+    }
+
+    pub(super) fn number(&mut self, name: &str, value: u64) {
         self.name(name);
         let mut buffer = itoa::Buffer::new();
         self.out.extend_from_slice(buffer.format(value).as_bytes());
@@ -94,8 +102,65 @@ impl Object<'_> {
         }
     }
 
+    /// Opens the object that is to be the value.
+    pub(super) fn open(&mut self, name: &str) {
+        self.name(name);
+        self.out.push(b'{');
+    }
+
+    pub(super) fn close(&mut self) {
+        self.out.push(b'}');
+    }
+
+    pub(super) fn begin(out: &mut Vec<u8>) -> Object<'_> {
+        out.push(b'{');
+        Object { out }
+    }
+
+    pub(super) fn end(self) {
+        self.out.extend_from_slice(b"}\n");
+    }
+
+    pub(super) fn time(&mut self, name: &str, stamp: &mut Stamp, now: SystemTime) {
+        let millis = stamp.at(now);
+        self.name(name);
+        self.out.push(b'"');
+        self.out.extend_from_slice(stamp.rfc3339.as_bytes());
+        self.out.push(b'.');
+        padded(self.out, millis);
+        self.out.extend_from_slice(b"Z\"");
+    }
+
+    /// Everything about an exchange, as the interface has it.
+    fn exchange(&mut self, record: &Record<'_>, fields: &LogFields) {
+        self.text("id", &fields.id);
+        self.text("listener", &fields.listener);
+        self.text("route", &fields.route);
+        self.text("client", &fields.client);
+        self.text("method", &fields.method);
+        self.text("host", &fields.host);
+        self.text("path", &fields.path);
+        self.text("protocol", fields.protocol);
+        self.status(record.status);
+        self.text("reason", record.reason.map_or("", Reason::code));
+        self.number("bytes_in", record.bytes_in);
+        self.number("bytes_out", record.bytes_out);
+        self.millis("duration_ms", Some(record.duration()));
+        self.text("upstream", &fields.upstream);
+        self.text("endpoint", &fields.endpoint);
+        self.millis("upstream_ms", record.upstream_time);
+        self.text("cache", record.cache.map_or("", Cache::word));
+        self.text("tls", fields.tls);
+        self.number("retries", u64::from(record.retries));
+        self.text("user_agent", &fields.user_agent);
+        self.text("referer", &fields.referer);
+        if !fields.detail.is_empty() {
+            self.text("detail", fields.detail);
+        }
+    }
+
     /// Milliseconds with three decimals.
-    fn millis(&mut self, name: &str, value: Option<Duration>) {
+    pub(super) fn millis(&mut self, name: &str, value: Option<Duration>) {
         self.name(name);
         match value {
             Some(value) => millis(self.out, value),
@@ -112,40 +177,25 @@ pub(super) fn json(
     record: &Record<'_>,
     fields: &LogFields,
 ) {
-    let millis = stamp.at(now);
-    out.push(b'{');
-    let mut object = Object { out };
-    object.name("time");
-    object.out.push(b'"');
-    object.out.extend_from_slice(stamp.rfc3339.as_bytes());
-    object.out.push(b'.');
-    padded(object.out, millis);
-    object.out.extend_from_slice(b"Z\"");
-    object.text("id", &fields.id);
-    object.text("listener", &fields.listener);
-    object.text("route", &fields.route);
-    object.text("client", &fields.client);
-    object.text("method", &fields.method);
-    object.text("host", &fields.host);
-    object.text("path", &fields.path);
-    object.text("protocol", fields.protocol);
-    object.status(record.status);
-    object.text("reason", record.reason.map_or("", |reason| reason.code()));
-    object.number("bytes_in", record.bytes_in);
-    object.number("bytes_out", record.bytes_out);
-    object.millis("duration_ms", Some(record.duration()));
-    object.text("upstream", &fields.upstream);
-    object.text("endpoint", &fields.endpoint);
-    object.millis("upstream_ms", record.upstream_time);
-    object.text("cache", record.cache.map_or("", |cache| cache.word()));
-    object.text("tls", fields.tls);
-    object.number("retries", u64::from(record.retries));
-    object.text("user_agent", &fields.user_agent);
-    object.text("referer", &fields.referer);
-    if !fields.detail.is_empty() {
-        object.text("detail", fields.detail);
-    }
-    out.extend_from_slice(b"}\n");
+    let mut object = Object::begin(out);
+    object.time("time", stamp, now);
+    object.exchange(record, fields);
+    object.end();
+}
+
+/// The same as a line of the security log.
+pub(super) fn refusal(
+    out: &mut Vec<u8>,
+    stamp: &mut Stamp,
+    now: SystemTime,
+    record: &Record<'_>,
+    fields: &LogFields,
+) {
+    let mut object = Object::begin(out);
+    object.time("time", stamp, now);
+    object.text("event", "refusal");
+    object.exchange(record, fields);
+    object.end();
 }
 
 /// Appends a line in the combined format that Apache and nginx write.
@@ -239,8 +289,6 @@ mod tests {
 
     use std::time::Instant;
 
-    use openclaw_core::reason::Reason;
-
     use super::*;
 
     fn fields() -> LogFields {
@@ -284,7 +332,6 @@ mod tests {
             waited: None,
             tries: &[],
             cache: None,
-            log: Some(fields),
         };
         let now = UNIX_EPOCH + Duration::from_millis(1_795_356_833_042);
         let mut out = Vec::new();

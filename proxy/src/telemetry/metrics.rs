@@ -97,6 +97,7 @@ metrics! {
     BAN_LATENCY Histogram "openclaw_ban_latency_seconds" "seconds" [] "From the verdict that made a ban due to the ban in the shield's tables. Its count is that of the bans of `[autoban]`.";
     AUTOBAN_LOST Counter "openclaw_autoban_lost_total" "" [] "Refusals that could not be counted for `[autoban]` because too many came at once.";
     LOG_DROPPED Counter "openclaw_access_log_dropped_total" "" [] "Access-log lines lost because the log could not be written, or not as fast as they came, and lines of refused connections beyond a thousand a second and worker.";
+    SECURITY_DROPPED Counter "openclaw_security_log_dropped_total" "" [] "Lines of the security log lost because it could not be written, or not as fast as they came.";
 }
 
 /// The table for people, in Markdown.

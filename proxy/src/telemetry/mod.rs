@@ -1,11 +1,13 @@
 //! What happened: counters, histograms and the access log. Each worker owns a [`Recorder`]; the control plane asks for
 //! reports and merges them, so that counting takes no atomic and no lock.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use openclaw_core::reason::Reason;
+use openclaw_core::redact::Redact;
 
 pub use self::access::{AccessLog, AccessWriter, Output};
 pub use self::follow::{FOLLOWERS, Follower, Sift};
@@ -13,9 +15,12 @@ pub use self::metrics::{Metric, MetricsText};
 pub use self::recorder::Recorder;
 pub use self::report::{EndpointSum, Report, Summary};
 pub use self::ring::{Exchange, Recollection};
+pub use self::sums::{ListenerFigures, RouteFigures};
 
 mod access;
+mod buffer;
 mod coded;
+mod ecs;
 mod follow;
 pub mod histogram;
 mod line;
@@ -25,6 +30,7 @@ mod recorder;
 mod report;
 mod ring;
 mod shard;
+mod sums;
 #[cfg(test)]
 mod tests;
 
@@ -89,8 +95,6 @@ pub struct Record<'a> {
     pub tries: &'a [Tried],
     /// What the cache made of it, on routes that have one.
     pub cache: Option<Cache>,
-    /// Present when the access log is on, and for what was refused at once.
-    pub log: Option<&'a LogFields>,
 }
 
 /// An endpoint that was asked in vain.
@@ -122,7 +126,6 @@ impl Record<'_> {
             waited: None,
             tries: &[],
             cache: None,
-            log: None,
         }
     }
 
@@ -195,4 +198,37 @@ pub struct LogFields {
     pub detail: &'static str,
     /// Path and query are those that the endpoint got: nothing was kept of the others.
     pub is_as_sent: bool,
+    /// It is not one of those that are drawn for the log.
+    pub is_left_out: bool,
+}
+
+impl LogFields {
+    /// Leaves out what must not be kept.
+    fn redact(&mut self, redact: &Redact) {
+        if redact.client.is_some()
+            && let Ok(client) = self.client.parse()
+        {
+            self.client = redact.address(client).to_string();
+        }
+        for text in [&mut self.path, &mut self.referer] {
+            if let Cow::Owned(kept) = redact.target(text) {
+                *text = kept;
+            }
+        }
+        if redact.user_agent {
+            self.user_agent.clear();
+        }
+        if redact.referer {
+            self.referer.clear();
+        }
+    }
+}
+
+/// What is wanted of a request besides its counting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its [`LogFields`].
+    pub fields: bool,
+    /// A line in the access log, even when it goes well.
+    pub line: bool,
 }

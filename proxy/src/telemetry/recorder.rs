@@ -1,34 +1,37 @@
-//! The recorder of one worker: counters, and the buffer in which its log lines wait for the writer.
+//! The recorder of one worker: what it counts, logs, remembers and tells of.
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant, SystemTime};
 
 use openclaw_core::coding::Coding;
-use openclaw_core::config::{AccessFormat, AccessTarget};
 use openclaw_core::reason::Reason;
+use openclaw_core::redact::Redact;
 use tokio::sync::oneshot;
 
 use super::access::AccessLog;
+use super::buffer::LogBuffer;
 use super::follow::{Follower, Followers};
-use super::line::{self, Stamp};
 use super::report::Report;
 use super::ring::{Exchange, Recollection, Ring};
 use super::shard::Shard;
-use super::{LogFields, Mirrored, Record, Slots};
+use super::{LogFields, Mirrored, Record, Slots, Wanted};
 use crate::snapshot::Snapshot;
 
-/// A buffer of this size is handed over at once, a smaller one at the next tick.
-pub(super) const FULL: usize = 32 * 1024;
 /// How many refused connections are logged between two ticks: a flood of them must neither fill the disk nor cost more
 /// than it has to. Those beyond are counted as lost lines.
 pub(super) const REFUSED_LINES: u32 = 100;
 
-/// A worker's shard of all counters.
+/// One worker's own; see the module.
 #[derive(Debug, Default)]
 pub struct Recorder {
     shard: RefCell<Shard>,
-    wants_log: Cell<bool>,
-    log: Option<LogBuffer>,
+    access: Option<LogBuffer>,
+    security: Option<LogBuffer>,
+    /// Which part of what goes well is logged.
+    sample: Cell<f32>,
+    random: RefCell<fastrand::Rng>,
+    /// Nothing is left out.
+    redact: RefCell<Option<Redact>>,
     /// Lines for refused connections that are left until the next tick.
     refused_left: Cell<u32>,
     /// Those beyond.
@@ -39,97 +42,105 @@ pub struct Recorder {
     is_followed: Cell<bool>,
 }
 
-#[derive(Debug)]
-struct LogBuffer {
-    writer: AccessLog,
-    lines: RefCell<Lines>,
-    dropped: Cell<u64>,
-}
-
-#[derive(Debug)]
-struct Lines {
-    format: AccessFormat,
-    stamp: Stamp,
-    text: Vec<u8>,
-    count: u64,
-}
-
 impl Recorder {
-    /// Without `access_log` only counters are kept.
+    /// Without `access_log` nothing is logged.
     pub fn new(access_log: Option<AccessLog>) -> Self {
-        let log = access_log.map(|writer| LogBuffer {
-            writer,
-            lines: RefCell::new(Lines {
-                format: AccessFormat::Json,
-                stamp: Stamp::default(),
-                text: Vec::new(),
-                count: 0,
-            }),
-            dropped: Cell::new(0),
-        });
-        Self {
-            shard: RefCell::default(),
-            wants_log: Cell::new(false),
-            log,
-            refused_left: Cell::new(REFUSED_LINES),
-            refused_lost: Cell::new(0),
-            slow: Cell::new(Duration::MAX),
-            ring: RefCell::default(),
-            followers: RefCell::default(),
-            is_followed: Cell::new(false),
-        }
+        let mut recorder = Self::default();
+        recorder.access = access_log.map(LogBuffer::new);
+        recorder.sample.set(1.0);
+        recorder.refused_left.set(REFUSED_LINES);
+        recorder.slow.set(Duration::MAX);
+        recorder
+    }
+
+    /// The same with a security log.
+    #[must_use]
+    pub fn with_security(mut self, log: Option<AccessLog>) -> Self {
+        self.security = log.map(LogBuffer::new);
+        self
     }
 
     /// Gives the names of a snapshot their slots, and takes its log settings.
     pub fn adopt(&self, snapshot: &Snapshot) -> Slots {
-        let access = &snapshot.config.log.access;
-        self.wants_log
-            .set(self.log.is_some() && access.to != AccessTarget::Off);
-        if let Some(log) = &self.log {
-            log.lines.borrow_mut().format = access.format;
+        let log = &snapshot.config.log;
+        if let Some(access) = &self.access {
+            access.adopt(&log.access.to, log.access.format);
         }
-        self.slow.set(snapshot.config.log.slow);
-        self.ring.borrow_mut().set_limit(snapshot.config.log.recent);
+        if let Some(security) = &self.security {
+            security.adopt(&log.security.to, log.security.format);
+        }
+        self.sample.set(log.access.sample);
+        let redact = Some(&log.redact).filter(|redact| !redact.is_empty());
+        *self.redact.borrow_mut() = redact.cloned();
+        self.slow.set(log.slow);
+        self.ring.borrow_mut().set_limit(log.recent);
         self.shard.borrow_mut().adopt(snapshot)
     }
 
-    /// Whether `LogFields` are wanted of every request.
-    pub fn wants_fields(&self) -> bool {
-        self.wants_log.get() || self.is_followed.get()
+    /// What is wanted of a request; asked once for each.
+    pub fn wanted(&self) -> Wanted {
+        let is_on = self.access.as_ref().is_some_and(LogBuffer::is_on);
+        let line = is_on && self.is_drawn();
+        Wanted {
+            fields: line || self.is_followed.get(),
+            line,
+        }
     }
 
-    /// Counts and logs a finished exchange, and remembers it where somebody may ask. `fields` makes them where there are none and
-    /// some are wanted.
-    pub fn exchange(&self, record: &Record<'_>, fields: impl FnOnce() -> LogFields) {
+    fn is_drawn(&self) -> bool {
+        let sample = self.sample.get();
+        sample >= 1.0 || self.random.borrow_mut().f32() < sample
+    }
+
+    /// Counts and logs a finished exchange, and remembers it where somebody may ask. `late` makes the fields where there are none
+    /// and it turns out that some are wanted.
+    pub fn exchange(
+        &self,
+        record: &Record<'_>,
+        fields: Option<Box<LogFields>>,
+        late: impl FnOnce() -> LogFields,
+    ) {
         self.shard.borrow_mut().exchange(record);
         let slow = self.slow.get();
         let is_slow = record.patience().is_some_and(|waited| waited > slow);
-        self.tell(record, is_slow || record.status >= 500, fields);
+        let is_notable = is_slow || record.status >= 500 || record.reason.is_some();
+        self.tell(record, is_notable, fields, late);
     }
 
     /// What is notable is remembered.
-    fn tell(&self, record: &Record<'_>, is_notable: bool, fields: impl FnOnce() -> LogFields) {
-        let is_notable = is_notable || record.reason.is_some();
-        let made;
-        let fields = match record.log {
+    fn tell(
+        &self,
+        record: &Record<'_>,
+        is_notable: bool,
+        fields: Option<Box<LogFields>>,
+        late: impl FnOnce() -> LogFields,
+    ) {
+        let mut fields = match fields {
             Some(fields) => fields,
-            None if is_notable => {
-                made = fields();
-                &made
-            }
+            None if is_notable => Box::new(late()),
             None => return,
         };
-        self.write(record, fields);
+        if let Some(redact) = &*self.redact.borrow() {
+            fields.redact(redact);
+        }
+        self.write(record, is_notable, &fields);
         if is_notable {
-            let exchange = Exchange::of(record, fields, SystemTime::now());
+            let exchange = Exchange::of(record, *fields, SystemTime::now());
             self.ring.borrow_mut().push(exchange);
         }
     }
 
-    /// To the log and to those who follow.
-    fn write(&self, record: &Record<'_>, fields: &LogFields) {
-        if let Some(log) = self.log.as_ref().filter(|_| self.wants_log.get()) {
-            log.write(record, fields);
+    /// To the logs and to those who follow.
+    fn write(&self, record: &Record<'_>, is_notable: bool, fields: &LogFields) {
+        if let Some(access) = self.access.as_ref().filter(|access| access.is_on())
+            && (is_notable || !fields.is_left_out)
+        {
+            access.write(record, fields);
+        }
+        if let Some(security) = self.security.as_ref().filter(|security| security.is_on())
+            && record.reason.is_some()
+        {
+            security.refusal(record, fields);
         }
         if self.is_followed.get() {
             self.followers.borrow_mut().tell(record, fields);
@@ -164,9 +175,14 @@ impl Recorder {
     }
 
     /// Counts and logs a connection whose bytes were forwarded; as [`Self::exchange`].
-    pub fn connection(&self, record: &Record<'_>, fields: impl FnOnce() -> LogFields) {
+    pub fn connection(
+        &self,
+        record: &Record<'_>,
+        fields: Option<Box<LogFields>>,
+        late: impl FnOnce() -> LogFields,
+    ) {
         self.shard.borrow_mut().connection(record);
-        self.tell(record, false, fields);
+        self.tell(record, record.reason.is_some(), fields, late);
     }
 
     /// Counts a refusal of whom a line would say nothing: a sender whose address is not known to be its own.
@@ -184,18 +200,25 @@ impl Recorder {
         fields: impl FnOnce() -> LogFields,
     ) {
         self.shard.borrow_mut().refusal(reason);
-        if !self.wants_fields() {
+        let is_on = |log: &Option<LogBuffer>| log.as_ref().is_some_and(LogBuffer::is_on);
+        let is_logged = is_on(&self.access) || is_on(&self.security);
+        if !is_logged && !self.is_followed.get() {
             return;
         }
         let Some(left) = self.refused_left.get().checked_sub(1) else {
-            if self.wants_log.get() {
+            if is_logged {
                 self.refused_lost.set(self.refused_lost.get() + 1);
             }
             self.followers.borrow_mut().miss();
             return;
         };
         self.refused_left.set(left);
-        self.write(&Record::of_connection(listener, reason, since), &fields());
+        let mut fields = fields();
+        if let Some(redact) = &*self.redact.borrow() {
+            fields.redact(redact);
+        }
+        let record = Record::of_connection(listener, reason, since);
+        self.write(&record, true, &fields);
     }
 
     pub fn connection_opened(&self, listener: u32) {
@@ -219,7 +242,7 @@ impl Recorder {
     /// Called by the worker's 100 ms tick, and once at its end: hands what has gathered to the log writer.
     pub fn tick(&self) {
         self.refused_left.set(REFUSED_LINES);
-        if let Some(log) = &self.log {
+        for log in [&self.access, &self.security].into_iter().flatten() {
             log.hand_over();
         }
         if self.is_followed.get() {
@@ -231,9 +254,11 @@ impl Recorder {
 
     /// A copy of everything counted so far.
     pub fn report(&self) -> Report {
+        let dropped = |log: &Option<LogBuffer>| log.as_ref().map_or(0, LogBuffer::dropped);
         Report {
             counts: self.shard.borrow().counts.clone(),
-            log_dropped: self.refused_lost.get() + self.log.as_ref().map_or(0, LogBuffer::dropped),
+            log_dropped: self.refused_lost.get() + dropped(&self.access),
+            security_dropped: dropped(&self.security),
         }
     }
 }
@@ -241,53 +266,5 @@ impl Recorder {
 impl Drop for Recorder {
     fn drop(&mut self) {
         self.tick();
-    }
-}
-
-impl LogBuffer {
-    /// What the writer lost is counted by the worker that is asked first: all of them are added up.
-    fn dropped(&self) -> u64 {
-        let dropped = self.dropped.get() + self.writer.take_lost();
-        self.dropped.set(dropped);
-        dropped
-    }
-
-    fn write(&self, record: &Record<'_>, fields: &LogFields) {
-        let mut lines = self.lines.borrow_mut();
-        let Lines {
-            format,
-            stamp,
-            text,
-            count,
-        } = &mut *lines;
-        let format = match format {
-            AccessFormat::Json => line::json,
-            AccessFormat::Combined => line::combined,
-        };
-        format(text, stamp, SystemTime::now(), record, fields);
-        *count += 1;
-        let full = text.len() >= FULL;
-        drop(lines);
-        if full {
-            self.hand_over();
-        }
-    }
-
-    fn hand_over(&self) {
-        let mut lines = self.lines.borrow_mut();
-        if lines.text.is_empty() {
-            return;
-        }
-        let count = std::mem::take(&mut lines.count);
-        let text = std::mem::take(&mut lines.text);
-        match self.writer.offer(text) {
-            // As much again will come before long.
-            Ok(()) => lines.text.reserve(FULL),
-            Err(mut refused) => {
-                self.dropped.set(self.dropped.get() + count);
-                refused.clear();
-                lines.text = refused;
-            }
-        }
     }
 }

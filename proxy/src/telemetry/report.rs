@@ -14,6 +14,7 @@ use super::{Cache, Mirrored};
 pub struct Report {
     pub(super) counts: Counts,
     pub(super) log_dropped: u64,
+    pub(super) security_dropped: u64,
 }
 
 type Pair<'a> = (&'a str, &'a str);
@@ -34,16 +35,17 @@ pub struct EndpointSum {
 #[derive(Debug, Default)]
 pub struct Summary<'a> {
     workers: usize,
-    listeners: BTreeMap<&'a str, ListenerCounts>,
-    requests: BTreeMap<(&'a str, &'a str, &'static str, u16), u64>,
-    flows: BTreeMap<Pair<'a>, Flow>,
-    cache: BTreeMap<&'a str, [u64; Cache::ALL.len()]>,
+    pub(super) listeners: BTreeMap<&'a str, ListenerCounts>,
+    pub(super) requests: BTreeMap<(&'a str, &'a str, &'static str, u16), u64>,
+    pub(super) flows: BTreeMap<Pair<'a>, Flow>,
+    pub(super) cache: BTreeMap<&'a str, [u64; Cache::ALL.len()]>,
     retries: BTreeMap<&'a str, u64>,
     endpoints: BTreeMap<Pair<'a>, EndpointCounts>,
-    refusals: Vec<u64>,
+    pub(super) refusals: Vec<u64>,
     mirrored: BTreeMap<&'a str, [u64; 4]>,
     coded: Coded,
     log_dropped: u64,
+    security_dropped: u64,
 }
 
 impl<'a> Summary<'a> {
@@ -95,6 +97,7 @@ impl<'a> Summary<'a> {
         let counts = &report.counts;
         self.workers += 1;
         self.log_dropped += report.log_dropped;
+        self.security_dropped += report.security_dropped;
         self.coded.add(&counts.coded);
         for (name, listener) in counts.listener_names.iter().zip(&counts.listeners) {
             let sum = self.listeners.entry(name).or_default();
@@ -204,6 +207,7 @@ impl<'a> Summary<'a> {
         self.coded.render(text);
         self.render_upstreams(text);
         text.sample(&metrics::LOG_DROPPED, &[], self.log_dropped);
+        text.sample(&metrics::SECURITY_DROPPED, &[], self.security_dropped);
     }
 
     fn render_upstreams(&self, text: &mut MetricsText) {

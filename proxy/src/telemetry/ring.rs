@@ -55,8 +55,7 @@ struct Half {
 }
 
 impl Exchange {
-    pub(super) fn of(record: &Record<'_>, fields: &LogFields, ended: SystemTime) -> Self {
-        let mut fields = fields.clone();
+    pub(super) fn of(record: &Record<'_>, mut fields: LogFields, ended: SystemTime) -> Self {
         fields.shorten(LONGEST);
         Self {
             ended,
@@ -105,6 +104,7 @@ impl LogFields {
             referer,
             detail: _,
             is_as_sent: _,
+            is_left_out: _,
         } = self;
         [
             id, listener, route, client, method, host, path, upstream, endpoint, user_agent,

@@ -82,7 +82,6 @@ fn record(listener: u32, route: Option<u32>, status: u16) -> Record<'static> {
         waited: None,
         tries: &[],
         cache: None,
-        log: None,
     }
 }
 
@@ -94,7 +93,7 @@ fn page(recorders: &[&Recorder]) -> String {
 }
 
 fn take(recorder: &Recorder, record: &Record<'_>) {
-    recorder.exchange(record, LogFields::default);
+    recorder.exchange(record, None, LogFields::default);
 }
 
 /// Asserts that the page has the line, after the common prefix of all names.
@@ -272,13 +271,8 @@ fn logged(recorder: &Recorder, slots: &Slots, id: &str) {
         id: id.into(),
         ..LogFields::default()
     };
-    take(
-        recorder,
-        &Record {
-            log: Some(&fields),
-            ..record(slots.listeners[0], None, 200)
-        },
-    );
+    let record = record(slots.listeners[0], None, 200);
+    recorder.exchange(&record, Some(Box::new(fields)), LogFields::default);
 }
 
 #[test]
@@ -286,10 +280,10 @@ fn lines_reach_the_file_and_after_a_rotation_the_new_one() {
     let folder = tempfile("rotation");
     let path = folder.join("access.log");
     let target = config::AccessTarget::File(path.clone());
-    let writer = AccessWriter::start(Output::open(&target).unwrap()).unwrap();
+    let writer = AccessWriter::start("access log", Output::open(&target).unwrap()).unwrap();
     let recorder = Recorder::new(Some(writer.handle()));
     let slots = recorder.adopt(&snapshot(&["web"], &[], &[]));
-    assert!(recorder.wants_fields());
+    assert!(recorder.wanted().line);
     logged(&recorder, &slots, "first");
     recorder.tick();
     let rotated = folder.join("access.log.1");
@@ -311,10 +305,10 @@ fn lines_are_dropped_and_counted_when_the_writer_is_behind() {
     // A pipe that nobody reads: the writer blocks in it.
     let (reader, pipe) = std::io::pipe().unwrap();
     let file = std::fs::File::from(std::os::fd::OwnedFd::from(pipe));
-    let writer = AccessWriter::start(Output::File(file)).unwrap();
+    let writer = AccessWriter::start("access log", Output::File(file)).unwrap();
     let recorder = Recorder::new(Some(writer.handle()));
     let slots = recorder.adopt(&snapshot(&["web"], &[], &[]));
-    let id = "x".repeat(recorder::FULL);
+    let id = "x".repeat(buffer::FULL);
     let lines = 400;
     for _ in 0..lines {
         logged(&recorder, &slots, &id);
@@ -336,7 +330,7 @@ fn lines_are_dropped_and_counted_when_the_writer_is_behind() {
 
 #[test]
 fn a_flood_of_refused_connections_is_counted_whole_and_logged_in_part() {
-    let writer = AccessWriter::start(Output::Nowhere).unwrap();
+    let writer = AccessWriter::start("access log", Output::Nowhere).unwrap();
     let recorder = Recorder::new(Some(writer.handle()));
     recorder.adopt(&snapshot(&["web"], &[], &[]));
     let (mut made, limit) = (0, recorder::REFUSED_LINES);
@@ -363,14 +357,14 @@ fn a_flood_of_refused_connections_is_counted_whole_and_logged_in_part() {
 
 #[test]
 fn a_reload_that_turns_the_log_off_stops_the_lines() {
-    let writer = AccessWriter::start(Output::Nowhere).unwrap();
+    let writer = AccessWriter::start("access log", Output::Nowhere).unwrap();
     let recorder = Recorder::new(Some(writer.handle()));
     let mut off = snapshot(&["web"], &[], &[]);
     off.config.log.access.to = config::AccessTarget::Off;
     recorder.adopt(&off);
-    assert!(!recorder.wants_fields());
+    assert!(!recorder.wanted().line);
     recorder.adopt(&snapshot(&["web"], &[], &[]));
-    assert!(recorder.wants_fields());
+    assert!(recorder.wanted().line);
 }
 
 fn until(mut done: impl FnMut() -> bool) {

@@ -15,11 +15,11 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use self::latest::{Adoption, Taken};
 use self::latest::{Giver, Taker};
+use self::listeners::Listeners;
 use crate::exchange::context::Local;
 use crate::exchange::mirror;
 use crate::exchange::serving::Refused;
-use crate::listener::{Listening, Terms, Transport, accept, quic, udp};
-use crate::serve::h3;
+use crate::listener::quic;
 use crate::shield::PeerFilter;
 use crate::shield::autoban::Informer;
 use crate::snapshot::Snapshot;
@@ -28,6 +28,7 @@ use crate::time::TICK;
 use crate::upstream::Figures;
 
 mod latest;
+mod listeners;
 
 /// Messages that may wait for a worker; the control plane sends few.
 const INBOX: usize = 64;
@@ -43,6 +44,7 @@ pub struct WorkerSeed {
     pub snapshot: Arc<Snapshot>,
     pub sockets: Vec<BoundSocket>,
     pub access_log: Option<AccessLog>,
+    pub security_log: Option<AccessLog>,
     /// Who is turned away before anything is read.
     pub peers: PeerFilter,
     /// Whom it tells of refusals.
@@ -92,6 +94,8 @@ pub enum Command {
     /// Accept no more, let exchanges end; the worker ends when it has no connection left, or at the deadline.
     Drain {
         deadline: Instant,
+        /// Another process goes on with the sockets, so nobody is in a hurry.
+        is_left: bool,
     },
 }
 
@@ -191,12 +195,6 @@ pub fn spawn(seed: WorkerSeed) -> io::Result<WorkerHandle> {
     })
 }
 
-/// The listeners of this worker.
-struct Listeners {
-    local: Rc<Local>,
-    open: Vec<Rc<Listening>>,
-}
-
 async fn run(
     seed: WorkerSeed,
     mut commands: mpsc::Receiver<Command>,
@@ -207,17 +205,14 @@ async fn run(
     let (copies, copied) = mpsc::unbounded_channel();
     let local = Rc::new(Local::new(
         seed.snapshot.clone(),
-        Recorder::new(seed.access_log),
+        Recorder::new(seed.access_log).with_security(seed.security_log),
         seed.peers,
         seed.informer,
         copies,
         (seed.index, seed.workers),
     ));
     tokio::task::spawn_local(mirror::serve(local.clone(), copied));
-    let mut listeners = Listeners {
-        local: local.clone(),
-        open: Vec::new(),
-    };
+    let mut listeners = Listeners::new(local.clone());
     listeners.open(&seed.snapshot, seed.sockets);
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -248,10 +243,10 @@ async fn run(
                 adoptions.done();
             }
             command = commands.recv() => match command {
-                Some(Command::Drain { deadline }) => {
+                Some(Command::Drain { deadline, is_left }) => {
                     drain = Some(deadline);
-                    listeners.close_all();
-                    local.start_draining();
+                    listeners.close_all(is_left);
+                    local.start_draining(is_left);
                 }
                 Some(command) => obey(&local, command),
                 None => break,
@@ -291,108 +286,4 @@ fn close(local: &Local, range: Option<Prefix>) {
             "connections of peers that are turned away now were closed"
         );
     }
-}
-
-impl Listeners {
-    fn open(&mut self, snapshot: &Snapshot, sockets: Vec<BoundSocket>) {
-        for bound in sockets {
-            let listeners = &snapshot.config.listeners;
-            let index = listeners.iter().position(|one| one.name == bound.listener);
-            // It has gone again before this worker opened it.
-            let Some(terms) = index.and_then(|index| self.terms(snapshot, index)) else {
-                continue;
-            };
-            let listening = match bound.socket {
-                Bind::Tcp(socket) => self.open_tcp(socket, &terms),
-                Bind::Quic(seat) => self.open_quic(*seat, &terms),
-                Bind::Udp(socket) => self.open_udp(socket, &terms),
-            };
-            match listening {
-                Ok(listening) => self.open.push(listening),
-                Err(error) => {
-                    tracing::error!(listener = %terms.config.name, %error, "the socket cannot be used");
-                }
-            }
-        }
-    }
-
-    fn open_tcp(&self, socket: TcpListener, terms: &Terms) -> io::Result<Rc<Listening>> {
-        socket.set_nonblocking(true)?;
-        let address = socket.local_addr()?;
-        let socket = tokio::net::TcpListener::from_std(socket)?;
-        let listening = Listening::new(address, Transport::Tcp, terms.clone());
-        tokio::task::spawn_local(accept(self.local.clone(), listening.clone(), socket));
-        Ok(listening)
-    }
-
-    fn open_quic(&self, seat: quic::Seat, terms: &Terms) -> io::Result<Rc<Listening>> {
-        let listening = Listening::new(seat.address()?, Transport::Quic, terms.clone());
-        let (local, served) = (self.local.clone(), listening.clone());
-        tokio::task::spawn_local(quic::serve::<h3::Connection>(local, served, seat));
-        Ok(listening)
-    }
-
-    fn open_udp(&self, socket: UdpSocket, terms: &Terms) -> io::Result<Rc<Listening>> {
-        let listening = Listening::new(socket.local_addr()?, Transport::Udp, terms.clone());
-        let (local, served) = (self.local.clone(), listening.clone());
-        tokio::task::spawn_local(udp::serve(local, served, socket));
-        Ok(listening)
-    }
-
-    /// Changes over to a snapshot: new terms for those that stay, an end for those that go, new sockets.
-    fn adopt(&mut self, snapshot: &Arc<Snapshot>, sockets: Vec<BoundSocket>) {
-        self.local.adopt(snapshot.clone());
-        let open = std::mem::take(&mut self.open);
-        for listening in open {
-            let name = listening.name();
-            let index = snapshot.config.listeners.iter().position(|known| {
-                let mut binds = known.bind.iter();
-                let is_bound = binds.any(|bind| serves(*bind, listening.address));
-                is_bound
-                    && match listening.transport {
-                        Transport::Tcp => known.name == name && !known.mode.is_udp(),
-                        Transport::Udp => known.name == name && known.mode.is_udp(),
-                        // A connection has no socket of its own: it stays with the address, whoever has that.
-                        Transport::Quic => known.protocols.h3,
-                    }
-            });
-            match index.and_then(|index| self.terms(snapshot, index)) {
-                Some(terms) => {
-                    *listening.terms.borrow_mut() = terms;
-                    self.open.push(listening);
-                }
-                None => listening.close(),
-            }
-        }
-        self.open(snapshot, sockets);
-    }
-
-    fn terms(&self, snapshot: &Snapshot, index: usize) -> Option<Terms> {
-        let config = snapshot.config.listeners.get(index)?;
-        let setup = snapshot.listeners.get(index)?.clone();
-        let slot = self
-            .local
-            .serving()
-            .slots
-            .listeners
-            .get(index)
-            .copied()
-            .unwrap_or_default();
-        Some(Terms {
-            config: Rc::new(config.clone()),
-            slot,
-            setup,
-        })
-    }
-
-    fn close_all(&mut self) {
-        for listening in self.open.drain(..) {
-            listening.close();
-        }
-    }
-}
-
-/// A configured address and the one that was bound: port 0 fits any port.
-fn serves(configured: std::net::SocketAddr, bound: std::net::SocketAddr) -> bool {
-    configured.ip() == bound.ip() && (configured.port() == bound.port() || configured.port() == 0)
 }

@@ -1,6 +1,7 @@
 //! `bench`: figures, each kind under its own name.
 
 mod check;
+mod corpus;
 pub(crate) mod hot;
 mod load;
 mod machine;
@@ -42,6 +43,8 @@ enum Subject {
     Flood,
     /// Instructions of each hot question, beside the counts in benches/hot.toml
     Hot(hot::Arguments),
+    /// What each content coding saves of pages, styles, scripts and data, and its CPU time
+    Corpus(corpus::Arguments),
     /// CPU time per request, side by side with the other proxies found here
     Peers(peers::Arguments),
 }
@@ -51,6 +54,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Subject::Xdp { arguments } => xdp(arguments),
         Subject::Flood => flood(),
         Subject::Hot(arguments) => hot::run(arguments),
+        Subject::Corpus(arguments) => corpus::run(arguments),
         Subject::Peers(arguments) => peers::run(arguments),
     }
 }

@@ -78,6 +78,16 @@ pub fn load(source: &Source<'_>) -> Result<Loaded, Problems> {
     }
 }
 
+/// Whether this version knows a key, by its path from the top, names of the operator's own left out: `["route", "limit"]`.
+pub fn has_key(path: &[&str]) -> bool {
+    let mut section = Some(&ROOT);
+    path.iter().all(|step| {
+        let key = section.and_then(|section| section.key(step));
+        section = key.and_then(|key| key.fields);
+        key.is_some()
+    })
+}
+
 /// Looks whether a text is TOML, whatever its keys are.
 ///
 /// # Errors

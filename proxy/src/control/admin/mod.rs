@@ -1,14 +1,16 @@
 //! The admin API: JSON over HTTP on a unix socket. Who may open the socket may do everything; its mode is the guard.
 
+use std::cell::Cell;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
 use http_body_util::BodyExt;
-use hyper::Request;
 use hyper::body::{Bytes, Incoming};
+use hyper::{Method, Request};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
@@ -21,6 +23,7 @@ use super::state::Control;
 pub mod client;
 pub(super) use self::status::{protocols, rfc3339, unix_time};
 
+mod openapi;
 mod status;
 pub mod table;
 
@@ -36,10 +39,37 @@ const SILENCE: Duration = Duration::from_secs(10);
 pub(super) struct AdminSocket {
     pub(super) listener: UnixListener,
     pub(super) path: PathBuf,
+    /// Another process has it.
+    is_left: Cell<bool>,
+}
+
+impl AdminSocket {
+    /// That of the process before this one.
+    pub(super) fn inherited(socket: OwnedFd, path: &Path) -> io::Result<Self> {
+        let socket = std::os::unix::net::UnixListener::from(socket);
+        socket.set_nonblocking(true)?;
+        Ok(Self::new(UnixListener::from_std(socket)?, path))
+    }
+
+    fn new(listener: UnixListener, path: &Path) -> Self {
+        Self {
+            listener,
+            path: path.to_owned(),
+            is_left: Cell::new(false),
+        }
+    }
+
+    /// It is another process's from now on, with its file.
+    pub(super) fn leave(&self) {
+        self.is_left.set(true);
+    }
 }
 
 impl Drop for AdminSocket {
     fn drop(&mut self) {
+        if self.is_left.get() {
+            return;
+        }
         // A successor may have replaced it; then it is gone already or not ours, and nobody is worse off.
         let _ = std::fs::remove_file(&self.path);
     }
@@ -69,33 +99,36 @@ pub(super) async fn open(path: &Path) -> Result<AdminSocket, ControlError> {
         Err(error) => return Err(failed(error)),
     }
     let listener = UnixListener::bind(path).map_err(failed)?;
-    let socket = AdminSocket {
-        listener,
-        path: path.to_owned(),
-    };
+    let socket = AdminSocket::new(listener, path);
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(failed)?;
     Ok(socket)
 }
 
-/// Answers calls for ever.
+/// Answers calls for as long as they are this process's.
 pub(super) async fn serve(control: Rc<Control>, listener: &UnixListener) {
     let next = async || Ok(listener.accept().await?.0);
-    http::accept_all("the admin socket", next, |stream: UnixStream, slot| {
+    let calls = http::accept_all("the admin socket", next, |stream: UnixStream, slot| {
         let control = Rc::clone(&control);
         // A kernel that does not say leaves the name out of the log, and nothing else.
-        let uid = stream.peer_cred().ok().map(|peer| peer.uid());
+        let peer = stream.peer_cred().ok();
+        let peer = peer.map_or((None, None), |peer| (Some(peer.uid()), peer.pid()));
         http::spawn(stream, slot, move |request, slot| {
-            answer(Rc::clone(&control), request, slot, uid)
+            answer(Rc::clone(&control), request, slot, peer)
         });
-    })
-    .await;
+    });
+    tokio::select! {
+        biased;
+        // Whoever waits for the end of this waits for the end of all calls.
+        () = control.is_left() => std::future::pending().await,
+        () = calls => {}
+    }
 }
 
 async fn answer(
     control: Rc<Control>,
     request: Request<Incoming>,
     slot: Rc<Slot>,
-    uid: Option<u32>,
+    (uid, pid): (Option<u32>, Option<i32>),
 ) -> Answer {
     let (head, body) = request.into_parts();
     let path = head.uri.path().to_owned();
@@ -114,8 +147,18 @@ async fn answer(
         query,
         body,
         uid,
+        pid,
     };
-    (route.run)(control, call).await
+    // What changes the lists says itself what it is.
+    let is_change = head.method != Method::GET && route.path != "/shield";
+    if !is_change {
+        return (route.run)(control, call).await;
+    }
+    let (caller, parameters) = (call.caller(), call.parameters());
+    let answer = (route.run)(Rc::clone(&control), call).await;
+    let action = format!("{} {}", route.method, route.path);
+    control.audit(caller, &action, &parameters, answer.status());
+    answer
 }
 
 async fn read(mut body: Incoming, limit: usize) -> Result<Bytes, Answer> {

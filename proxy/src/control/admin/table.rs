@@ -6,19 +6,23 @@ use std::rc::Rc;
 
 use hyper::body::Bytes;
 use openclaw_core::config::units;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{SMALL, status};
+use super::{SMALL, openapi, status};
 use crate::control::cached;
 use crate::control::exchanges;
 use crate::control::http::Answer;
 use crate::control::limits;
 use crate::control::listing;
+use crate::control::logs::{self, Caller};
 use crate::control::metrics;
 use crate::control::orders;
 use crate::control::reload;
+use crate::control::renew;
 use crate::control::shield;
 use crate::control::state::Control;
+use crate::control::top;
+use crate::control::upgrade;
 
 /// One thing to ask for.
 #[derive(Debug)]
@@ -42,9 +46,29 @@ pub struct Call {
     pub body: Bytes,
     /// The user who calls, as the kernel knows him.
     pub uid: Option<u32>,
+    /// His process.
+    pub pid: Option<i32>,
 }
 
 impl Call {
+    /// Who calls, for the security log.
+    pub(in crate::control) fn caller(&self) -> Caller {
+        Caller {
+            uid: self.uid,
+            pid: self.pid,
+        }
+    }
+
+    /// The parameters, as a client of the API wrote them.
+    pub(in crate::control) fn parameters(&self) -> Value {
+        let pairs = self.query.split('&').filter(|pair| !pair.is_empty());
+        let pairs = pairs.map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decode(name), Value::from(decode(value)))
+        });
+        Value::Object(pairs.collect())
+    }
+
     /// The value of a query parameter, percent-decoded.
     pub fn parameter(&self, name: &str) -> Option<String> {
         let pairs = self.query.split('&');
@@ -75,7 +99,11 @@ pub static TABLES: &[&[Route]] = &[
     listing::ROUTES,
     orders::ROUTES,
     reload::ROUTES,
+    upgrade::ROUTES,
+    renew::ROUTES,
     exchanges::ROUTES,
+    logs::ROUTES,
+    top::ROUTES,
 ];
 
 static CONTROL: &[Route] = &[
@@ -92,6 +120,12 @@ static CONTROL: &[Route] = &[
         path: "/metrics",
         max_body: SMALL,
         run: |control, _| Box::pin(async move { Answer::metrics(metrics::page(&control).await) }),
+    },
+    Route {
+        method: "GET",
+        path: "/openapi.json",
+        max_body: SMALL,
+        run: |_, _| Box::pin(async move { Answer::json(200, &openapi::document()) }),
     },
     Route {
         method: "GET",
@@ -169,6 +203,7 @@ mod tests {
                 query: format!("x=1&text={}&y=2", encode(text)),
                 body: Bytes::new(),
                 uid: None,
+                pid: None,
             };
             assert_eq!(call.parameter("text").as_deref(), Some(text));
             assert_eq!(call.parameter("none"), None);

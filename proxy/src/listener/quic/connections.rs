@@ -119,6 +119,11 @@ impl<A: Application> Core<A> {
         }
     }
 
+    /// Takes clients again. Those that were asked to go may take their time about it.
+    pub(super) fn reopen(&mut self) {
+        self.closes = None;
+    }
+
     /// Closes who has not gone in time.
     pub(super) fn close_late(&mut self, now: Instant) {
         if self.closes.is_none_or(|by| by > now) || self.open == 0 {

@@ -3,7 +3,7 @@
 //! All that arrives in a turn is taken in before the connections concerned go on, so that what a turn has to send leaves in few calls.
 
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -38,15 +38,16 @@ pub async fn serve<A: Application>(local: Rc<Local>, listening: Rc<Listening>, s
             return;
         }
     };
-    let mut closing = pin!(listening.wake.notified());
+    let mut woken = Box::pin(listening.wake.notified());
     std::future::poll_fn(|cx| {
-        let core = &mut driver.core;
-        if !core.is_closed() && (listening.closed.get() || closing.as_mut().poll(cx).is_ready()) {
-            core.close();
+        while woken.as_mut().poll(cx).is_ready() {
+            woken = Box::pin(listening.wake.notified());
         }
+        driver.look();
         driver.poll(cx)
     })
     .await;
+    listening.ended.set(true);
 }
 
 /// The socket with everything that it serves.
@@ -84,6 +85,19 @@ impl<A: Application> Driver<A> {
             woken: Vec::new(),
             out: Vec::new(),
         })
+    }
+
+    /// Whether the listener has ended, or begun anew before the last client went.
+    fn look(&mut self) {
+        let listening = &self.core.listening;
+        if let Some(mates) = listening.renewed.take() {
+            self.mates = mates;
+        }
+        match (self.core.is_closed(), listening.closed.get()) {
+            (false, true) => self.core.close(),
+            (true, false) => self.core.reopen(),
+            (false, false) | (true, true) => {}
+        }
     }
 
     /// One turn; ready when nobody is left to be served and nobody is let in any more.
@@ -125,6 +139,10 @@ impl<A: Application> Driver<A> {
     }
 
     fn receive(&mut self, cx: &mut Context<'_>, now: Instant) {
+        // Another process reads the socket, and hands over what is for this one.
+        if self.core.listening.is_left.get() {
+            return;
+        }
         let (core, mates) = (&mut self.core, &self.mates);
         for _ in 0..READS {
             let received = self.socket.poll_receive(cx, |meta, bytes| {

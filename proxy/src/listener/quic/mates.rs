@@ -11,7 +11,8 @@ use quinn_proto::{EcnCodepoint, EndpointConfig};
 use rustls::crypto::aws_lc_rs;
 use tokio::sync::mpsc;
 
-use super::ids::{IdKey, Ids};
+use super::elders::Elders;
+use super::ids::{IdKey, Ids, Owner};
 use super::settings::Settings;
 
 /// Datagrams that may wait for a worker.
@@ -26,9 +27,9 @@ pub(super) struct Facts {
 }
 
 #[derive(Debug)]
-struct Stray {
-    facts: Facts,
-    bytes: Box<[u8]>,
+pub struct Stray {
+    pub(super) facts: Facts,
+    pub(super) bytes: Box<[u8]>,
 }
 
 /// What one worker drives a port with.
@@ -40,27 +41,36 @@ pub struct Seat {
 }
 
 #[derive(Debug)]
-pub(super) struct Mates {
+pub(in crate::listener) struct Mates {
     key: IdKey,
-    own: u16,
+    own: Owner,
+    /// The number of the sockets, which is the same in every process.
+    group: u16,
     others: Vec<mpsc::Sender<Stray>>,
     strays: mpsc::Receiver<Stray>,
+    elders: Elders,
 }
 
-/// Seats for the workers in their order, which is the one that the sockets were bound in.
-pub fn seats(settings: &Settings, sockets: Vec<UdpSocket>) -> Vec<Seat> {
+/// Seats for the workers in their order, which is the one that the sockets were bound in, and what leads to each of them.
+pub fn seats(
+    settings: &Settings,
+    group: u16,
+    sockets: Vec<UdpSocket>,
+) -> (Vec<Seat>, Vec<mpsc::Sender<Stray>>) {
     let (senders, receivers): (Vec<_>, Vec<_>) =
         sockets.iter().map(|_| mpsc::channel(QUEUE)).unzip();
     let workers = sockets.len() as u16;
     let seats = sockets.into_iter().zip(receivers).zip(0..);
-    seats
-        .map(|((socket, strays), own)| {
+    let seats = seats
+        .map(|((socket, strays), worker)| {
+            let generation = settings.generation;
+            let own = Owner { generation, worker };
             let mut endpoint = settings.endpoint.clone();
             let key = settings.ids;
             endpoint.cid_generator(move || {
                 Box::new(Ids {
                     key,
-                    worker: own,
+                    owner: own,
                     workers,
                     random: aws_lc_rs::default_provider().secure_random,
                 })
@@ -69,8 +79,10 @@ pub fn seats(settings: &Settings, sockets: Vec<UdpSocket>) -> Vec<Seat> {
             let mates = Mates {
                 key,
                 own,
+                group,
                 others,
                 strays,
+                elders: settings.elders.clone(),
             };
             Seat {
                 socket,
@@ -78,7 +90,8 @@ pub fn seats(settings: &Settings, sockets: Vec<UdpSocket>) -> Vec<Seat> {
                 mates,
             }
         })
-        .collect()
+        .collect();
+    (seats, senders)
 }
 
 impl Seat {
@@ -89,13 +102,24 @@ impl Seat {
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }
+
+    /// For who has a socket.
+    pub(in crate::listener) fn into_mates(self) -> Mates {
+        self.mates
+    }
 }
 
 impl Mates {
     /// Hands a datagram on if another worker's connection is meant; tells whether that is so.
     pub(super) fn pass_on(&self, facts: Facts, datagram: &[u8]) -> bool {
         let meant = self.key.of_datagram(datagram);
-        let Some(worker) = meant.filter(|worker| *worker != self.own) else {
+        if !self.elders.is_empty() {
+            let meant = meant.or_else(|| self.key.of_beginning(datagram));
+            if let Some(owner) = meant.filter(|owner| owner.generation != self.own.generation) {
+                return self.pass_to_elder(owner, facts, datagram);
+            }
+        }
+        let Some(Owner { worker, .. }) = meant.filter(|owner| *owner != self.own) else {
             return false;
         };
         // A number that nobody has is a client's mistake, or a trick: it is for this worker to answer.
@@ -108,7 +132,14 @@ impl Mates {
         true
     }
 
-    /// A datagram that came to another worker.
+    /// The same for one of a process before this one; false if there is none of that generation.
+    fn pass_to_elder(&self, owner: Owner, facts: Facts, datagram: &[u8]) -> bool {
+        let mut elders = self.elders.iter();
+        let elder = elders.find(|elder| elder.generation == owner.generation);
+        elder.is_some_and(|elder| elder.pass(self.group, owner.worker, facts, datagram))
+    }
+
+    /// A datagram that came to another worker, or to another process.
     pub(super) fn poll_stray(&mut self, cx: &mut Context<'_>) -> Poll<Option<(Facts, Box<[u8]>)>> {
         let stray = self.strays.poll_recv(cx);
         stray.map(|stray| stray.map(|stray| (stray.facts, stray.bytes)))

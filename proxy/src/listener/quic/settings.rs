@@ -3,10 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::aws_lc_rs::{hkdf, hmac};
 use openclaw_core::config::Listener;
 use quinn_proto::{EndpointConfig, IdleTimeout, ServerConfig, TransportConfig, VarInt, crypto};
+use rustls::crypto::aws_lc_rs;
+use serde::{Deserialize, Serialize};
 
-use super::ids::IdKey;
+use super::elders::Elders;
+use super::ids::{GENERATIONS, IdKey, fill};
 
 /// What a client may send on one stream before it is taken: an upload of 1 MiB a round trip.
 const STREAM_WINDOW: u32 = 1 << 20;
@@ -22,10 +26,32 @@ const UNI_STREAMS: u32 = 16;
 /// What of a first flight may arrive before its connection is made, which is at once.
 const INCOMING: u64 = 64 << 10;
 
-/// Keys that live as long as the process.
+/// Bytes that keys are made of.
+const SECRET: usize = 64;
+
+/// What a process leaves to the one that goes on with its sockets.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Legacy {
+    ids: [u32; 4],
+    secret: Vec<u8>,
+    /// Of the process that leaves it.
+    generation: u16,
+}
+
+impl std::fmt::Debug for Legacy {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Legacy of {}", self.generation)
+    }
+}
+
+/// Keys that live as long as the sockets, over processes.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub ids: IdKey,
+    /// How many processes had the sockets before this one, as far as ids tell.
+    pub(super) generation: u16,
+    pub elders: Elders,
+    legacy: Legacy,
     /// With the key of stateless resets.
     pub(super) endpoint: EndpointConfig,
     /// With the key of tokens, once there is a first listener.
@@ -34,24 +60,59 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            ids: IdKey::random(),
-            endpoint: EndpointConfig::default(),
-            template: None,
-        }
+        let mut secret = vec![0; SECRET];
+        fill(aws_lc_rs::default_provider().secure_random, &mut secret);
+        Self::with(
+            Legacy {
+                ids: IdKey::random().to_words(),
+                secret,
+                generation: 0,
+            },
+            Elders::default(),
+        )
     }
 }
 
 impl Settings {
+    /// Those of a process that goes on with the sockets of others.
+    pub fn inherited(mut legacy: Legacy, elders: Elders) -> Self {
+        legacy.generation = (legacy.generation + 1) % GENERATIONS;
+        Self::with(legacy, elders)
+    }
+
+    fn with(legacy: Legacy, elders: Elders) -> Self {
+        let resets = hmac::Key::new(hmac::HMAC_SHA256, &legacy.secret);
+        Self {
+            ids: IdKey::from_words(legacy.ids),
+            generation: legacy.generation,
+            elders,
+            endpoint: EndpointConfig::new(Arc::new(resets)),
+            legacy,
+            template: None,
+        }
+    }
+
+    /// For the next process.
+    pub fn legacy(&self) -> Legacy {
+        self.legacy.clone()
+    }
+
+    /// The number that marks the connections of this process.
+    pub fn generation(&self) -> u16 {
+        self.generation
+    }
+
     /// What new connections of a listener get.
     pub fn serving(
         &mut self,
         listener: &Listener,
         tls: Arc<dyn crypto::ServerConfig>,
     ) -> Arc<ServerConfig> {
-        let template = self
-            .template
-            .get_or_insert_with(|| ServerConfig::with_crypto(Arc::clone(&tls)));
+        let template = self.template.get_or_insert_with(|| {
+            let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, b"tokens");
+            let tokens = salt.extract(&self.legacy.secret);
+            ServerConfig::new(Arc::clone(&tls), Arc::new(tokens))
+        });
         let mut config = template.clone();
         config.crypto = tls;
         config

@@ -15,7 +15,7 @@ use std::os::fd::AsRawFd;
 use libc::{c_void, sock_filter, sock_fprog, socklen_t};
 use socket2::Socket;
 
-use super::ids::{IdKey, LENGTH, SPREAD};
+use super::ids::{IdKey, LENGTH, SPREAD, WORKER};
 
 // The instructions used, as linux/bpf_common.h composes them.
 const LOAD_BYTE: u16 = 0x30;
@@ -110,9 +110,10 @@ fn program(key: IdKey) -> [sock_filter; STEPS] {
         step(A_TO_X, 0),
         step(SHIFT_RIGHT, 13),
         step(XOR_X, 0),
-        step(AND, 0xffff),
         step(X_FROM_MEMORY, MASKED),
         step(XOR_X, 0),
+        // The process is none of the kernel's business: the sockets are those of all.
+        step(AND, WORKER as u32),
         step(RETURN_A, 0),
         step(RETURN_CONSTANT, BY_HASH),
     ]

@@ -117,6 +117,14 @@ impl Face {
     }
 }
 
+fn unconnected(error: &io::Error) -> &'static str {
+    if descriptors::are_exhausted(error) {
+        EXHAUSTED
+    } else {
+        connect_detail(error.kind())
+    }
+}
+
 impl Flow {
     /// Finds an endpoint for the client of these datagrams; `None`: there is none, which was told.
     pub fn open(opening: &Opening<'_>, batch: Batch<'_>) -> Option<Rc<Self>> {
@@ -154,14 +162,7 @@ impl Flow {
             .ok()?;
         session.endpoint = Some(Rc::clone(&endpoint));
         let socket = connected(endpoint.address)
-            .map_err(|error| {
-                let detail = if descriptors::are_exhausted(&error) {
-                    EXHAUSTED
-                } else {
-                    connect_detail(error.kind())
-                };
-                session.fail(Reason::UpstreamConnect, detail);
-            })
+            .map_err(|error| session.fail(Reason::UpstreamConnect, unconnected(&error)))
             .ok()?;
         let kept = Some(first).filter(|first| first.len() <= FIRST);
         let onward = Onward {

@@ -81,7 +81,7 @@ async fn next_request(
         let filled = poll_fn(|cx| {
             let filled = match wire.poll_fill(cx) {
                 // Only now: a request that has arrived already is served, with `Connection: close`.
-                Poll::Pending if idle && local.is_draining() => Poll::Ready(false),
+                Poll::Pending if idle && local.closes_idle() => Poll::Ready(false),
                 filled @ (Poll::Ready(_) | Poll::Pending) => filled,
             };
             deadline.bound(cx, filled)

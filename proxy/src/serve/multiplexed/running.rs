@@ -179,11 +179,15 @@ impl<C: Connection, F: Future<Output = ()> + Unpin + 'static> Future for Attende
         if !is_cut {
             return Poll::Pending;
         }
-        let mut connection = this.connection.borrow_mut();
-        let stream = connection.streams().at(*this.slot);
-        let has_left = stream.is_none_or(|stream| stream.id != id);
-        if let Some(exchange) = this.exchange.take().filter(|_| has_left) {
-            spawn_local(exchange);
+        let has_left = {
+            let mut connection = this.connection.borrow_mut();
+            let stream = connection.streams().at(*this.slot);
+            stream.is_none_or(|stream| stream.id != id)
+        };
+        // One that is dropped lets go of its wire, which asks for the connection.
+        match this.exchange.take() {
+            Some(exchange) if has_left => drop(spawn_local(exchange)),
+            Some(_) | None => {}
         }
         Poll::Ready(())
     }

@@ -29,6 +29,8 @@ const QUEUE: usize = 8192;
 /// How often repeaters are saved, and what can never be banned is looked at.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
 const GUARDS_FOR: Duration = Duration::from_secs(1);
+/// How long the end of a save is waited for.
+const SAVED_WITHIN: Duration = Duration::from_secs(2);
 
 /// A refusal that may lead to a ban.
 #[derive(Clone, Copy, Debug)]
@@ -39,10 +41,20 @@ struct Offence {
     at: Instant,
 }
 
+/// What the thread hears.
+#[derive(Debug)]
+enum Word {
+    Offence(Offence),
+    /// Save what is known of repeaters, and say so.
+    Save(SyncSender<()>),
+    /// Look whether it is over.
+    Wake,
+}
+
 /// The worker's end.
 #[derive(Clone, Debug)]
 pub struct Informer {
-    queue: SyncSender<Offence>,
+    queue: SyncSender<Word>,
     figures: Arc<Figures>,
 }
 
@@ -55,7 +67,7 @@ impl Informer {
             reason,
             at: Instant::now(),
         };
-        if self.queue.try_send(offence).is_err() {
+        if self.queue.try_send(Word::Offence(offence)).is_err() {
             self.figures.lost();
         }
     }
@@ -70,7 +82,7 @@ pub struct Autoban {
     terms: Arc<Mutex<config::Autoban>>,
     figures: Arc<Figures>,
     stop: Arc<AtomicBool>,
-    queue: SyncSender<Offence>,
+    queue: SyncSender<Word>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -78,7 +90,7 @@ pub struct Autoban {
 #[derive(Debug)]
 pub struct Queue {
     informer: Informer,
-    offences: Receiver<Offence>,
+    offences: Receiver<Word>,
 }
 
 impl Default for Queue {
@@ -145,6 +157,15 @@ impl Autoban {
         known.clone_from(terms);
     }
 
+    /// Has it on the disk what is known of repeaters, for another process; waits for that.
+    pub fn flush(&self) {
+        let (done, saved) = mpsc::sync_channel(1);
+        if self.queue.send(Word::Save(done)).is_ok() {
+            // A thread that has ended has saved before.
+            let _ = saved.recv_timeout(SAVED_WITHIN);
+        }
+    }
+
     /// Adds its families to the metrics page.
     pub fn collect(&self, text: &mut MetricsText) {
         self.figures.collect(text);
@@ -154,14 +175,7 @@ impl Autoban {
 impl Drop for Autoban {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        // Wakes the thread, which then looks at the flag and at nothing else.
-        let wake = Offence {
-            peer: IpAddr::from([0; 4]),
-            kind: Kind::Protocol,
-            reason: Reason::ShieldBan,
-            at: Instant::now(),
-        };
-        if self.queue.send(wake).is_ok()
+        if self.queue.send(Word::Wake).is_ok()
             && let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -185,7 +199,7 @@ struct Judge {
 }
 
 impl Judge {
-    fn sit(&mut self, offences: &Receiver<Offence>, stopped: &AtomicBool) {
+    fn sit(&mut self, offences: &Receiver<Word>, stopped: &AtomicBool) {
         for (peer, convict) in kept::load(&self.state_dir) {
             self.ledger.convict(peer, convict);
         }
@@ -198,8 +212,14 @@ impl Judge {
             };
             match next {
                 _ if stopped.load(Ordering::Relaxed) => break,
-                Ok(offence) => self.judge(&offence),
-                Err(RecvTimeoutError::Timeout) => {}
+                Ok(Word::Offence(offence)) => self.judge(&offence),
+                Ok(Word::Save(done)) => {
+                    self.pardon();
+                    self.save();
+                    // Whoever asked may have given up.
+                    let _ = done.send(());
+                }
+                Ok(Word::Wake) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             if self.is_dirty && saved.elapsed() >= SAVE_EVERY {

@@ -240,6 +240,9 @@ impl Shield {
     /// The URLs whose time has come. Each is given out once, until [`Self::fetched`].
     pub fn due_feeds(&self) -> Vec<Due> {
         let mut state = self.lock();
+        if state.is_suspended {
+            return Vec::new();
+        }
         let unix = state.now().unix;
         let due = state
             .feeds
@@ -258,6 +261,10 @@ impl Shield {
 
     /// Takes what came of fetching.
     pub fn fetched(&self, list: &ShieldList, result: &Result<Fetched, String>) {
+        // Another process fetches its own.
+        if self.lock().is_suspended {
+            return;
+        }
         let ListSource::Url { url, every, .. } = &list.source else {
             self.decided(list, result);
             return;

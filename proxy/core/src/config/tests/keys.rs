@@ -17,6 +17,8 @@ tls = { certificates = [{ cert = "a", key = "b" }] }
 bind = "127.0.0.1:81"
 mode = "tls"
 sni = { "*" = { upstream = "app" } }
+[log]
+redact = {}
 [shield]
 geo = { database = "c", deny = "ZZ" }
 lists = [{ name = "drop", file = "a" }]
@@ -117,8 +119,8 @@ fn document(section: &Section, key: &Key) -> String {
         "shield.geo" if !matches!(key.name, "deny" | "allow") => {
             format!("{listener}[shield.geo]\n{lines}\ndeny = [\"DE\"]\n")
         }
-        "server" | "autoban" | "autoban.after" | "admin" | "log" | "log.access" | "shield"
-        | "shield.syn" | "shield.udp" | "shield.geo" => {
+        "server" | "autoban" | "autoban.after" | "admin" | "log" | "log.access"
+        | "log.security" | "log.redact" | "shield" | "shield.syn" | "shield.udp" | "shield.geo" => {
             format!("[{}]\n{lines}\n{listener}", section.name)
         }
         "listener" if key.name == "to" => {

@@ -122,7 +122,7 @@ impl Stage {
         };
         let sockets = bind(workers, steers.then_some(&settings));
         let address = sockets[0].local_addr().unwrap();
-        let listenings = seats(&settings, sockets).into_iter().map(|seat| {
+        let listenings = seats(&settings, 0, sockets).0.into_iter().map(|seat| {
             let listening = Listening::new(address, Transport::Quic, terms.clone());
             tokio::task::spawn_local(serve::<Echo>(local.clone(), listening.clone(), seat));
             listening

@@ -245,7 +245,7 @@ fn expired_waits_end_with_goaway() {
 fn a_client_that_says_nothing_while_its_requests_run_is_asked_and_then_gone() {
     run(async {
         let mut held = Held::open().await;
-        held.send(&post(1, "/")).await;
+        held.send(&post(1, "/echo")).await;
         held.output().await;
         for _ in 0..3 {
             // What it has sent since the last look is a sign of life.

@@ -1,0 +1,173 @@
+//! From directives to a configuration.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+
+use super::block::Directive;
+use super::scope::{Scope, note_unread};
+use super::server::Servers;
+use super::upstream::Upstream;
+use super::{Adapted, Notes, location, words};
+use crate::config::has_key;
+
+/// What servers refer to.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pub(super) upstreams: Vec<Upstream>,
+    blocks: usize,
+    /// Rates with their keys, by the names of zones.
+    pub(super) zones: HashMap<String, (String, String)>,
+}
+
+impl Known {
+    /// By the name or address that `proxy_pass` has.
+    pub(super) fn find(&mut self, authority: &str) -> Option<&mut Upstream> {
+        let mut upstreams = self.upstreams.iter_mut();
+        upstreams.find(|upstream| upstream.authority == authority)
+    }
+
+    /// Whether it is an `upstream` block.
+    pub(super) fn is_block(&self, authority: &str) -> bool {
+        let mut blocks = self.upstreams.iter().take(self.blocks);
+        blocks.any(|upstream| upstream.authority == authority)
+    }
+}
+
+/// What is read beside what servers inherit.
+const READ: &[&str] = &[
+    "access_log",
+    "client_header_timeout",
+    "error_log",
+    "keepalive_timeout",
+    "limit_req_zone",
+    "log_format",
+    "proxy_cache_path",
+    "server",
+    "ssl_certificate",
+    "ssl_certificate_key",
+    "ssl_client_certificate",
+    "ssl_protocols",
+    "ssl_verify_client",
+    "upstream",
+];
+
+pub(super) fn convert(all: &[Directive]) -> Adapted {
+    let mut notes = Notes::default();
+    let http = all.iter().find(|it| it.name == "http");
+    if http.is_some() {
+        note_unread(all, &["http", "worker_processes", "error_log"], &mut notes);
+    }
+    // A file of conf.d is the inside of one.
+    let inside = http.map_or(all, Directive::inside);
+    let read = [READ, location::READ, &["worker_processes"]].concat();
+    note_unread(inside, &read, &mut notes);
+    let mut known = known(inside, &mut notes);
+    let scope = Scope::new(inside);
+    let servers = Servers::read(inside, &scope, &mut notes);
+    let routes = servers.routes(&mut known, &mut notes);
+    let mut text =
+        String::from("# Converted from nginx.conf; what could not be converted was said then.\n");
+    let workers = all.iter().find(|it| it.name == "worker_processes");
+    if let Some(workers) = workers.and_then(|it| it.word(0).parse::<u16>().ok()) {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "\n[server]\nworkers = {workers}\n");
+    }
+    log(&scope, &mut text, &mut notes);
+    store(&scope, &mut text, &mut notes);
+    servers.write(&mut text, &mut notes);
+    for upstream in known.upstreams.iter().filter(|it| !it.is_empty()) {
+        upstream.write(&mut text);
+    }
+    for route in &routes {
+        route.write(&mut text);
+    }
+    notes
+        .0
+        .sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));
+    Adapted {
+        text,
+        notes: notes.0,
+    }
+}
+
+fn known(inside: &[Directive], notes: &mut Notes) -> Known {
+    let blocks = inside.iter().filter(|it| it.name == "upstream");
+    let upstreams: Vec<Upstream> = blocks.map(|block| Upstream::of(block, notes)).collect();
+    let mut known = Known {
+        blocks: upstreams.len(),
+        upstreams,
+        zones: HashMap::new(),
+    };
+    for directive in inside.iter().filter(|it| it.name == "limit_req_zone") {
+        let key = match directive.word(0) {
+            "$binary_remote_addr" | "$remote_addr" => Some("client_ip".to_owned()),
+            "$server_name" | "$host" => Some("route".to_owned()),
+            other => {
+                let header = other.strip_prefix("$http_");
+                let cookie = other.strip_prefix("$cookie_");
+                let header = header.map(|name| format!("header:{}", name.replace('_', "-")));
+                header.or_else(|| cookie.map(|name| format!("cookie:{name}")))
+            }
+        };
+        let mut words = directive.words.iter();
+        let zone = words.find_map(|word| word.strip_prefix("zone="));
+        let zone = zone.and_then(|zone| zone.split(':').next());
+        let rate = directive.words.iter().find_map(|word| words::rate(word));
+        match (zone, rate, key) {
+            (Some(zone), Some(rate), Some(key)) => {
+                notes.add(
+                    directive,
+                    format!("as many as the rate has in its period may come at once here: {rate} takes them in any order"),
+                );
+                known.zones.insert(zone.to_owned(), (rate, key));
+            }
+            _ => notes.add(directive, "its key or rate has no like here"),
+        }
+    }
+    known
+}
+
+fn log(scope: &Scope<'_>, text: &mut String, notes: &mut Notes) {
+    let Some(log) = scope.last("access_log") else {
+        return;
+    };
+    let to = log.word(0);
+    if to.starts_with("syslog:") || to.contains('$') {
+        notes.add(log, "logs go to a file or to stdout");
+        return;
+    }
+    let to = words::text(to);
+    // Writing to a String cannot fail.
+    let _ = write!(
+        text,
+        "\n[log]\naccess = {{ to = {to}, format = \"combined\" }}\n"
+    );
+}
+
+/// Where responses are kept.
+fn store(scope: &Scope<'_>, text: &mut String, notes: &mut Notes) {
+    let paths = scope.all("proxy_cache_path");
+    let Some((first, more)) = paths.split_first() else {
+        return;
+    };
+    for other in more {
+        notes.add(other, "there is one store for all routes");
+    }
+    if !has_key(&["cache", "disk"]) {
+        notes.add(first, "responses are kept in memory; see [cache]");
+        return;
+    }
+    let most = first
+        .words
+        .iter()
+        .find_map(|word| word.strip_prefix("max_size="));
+    let most = most
+        .and_then(words::size)
+        .unwrap_or_else(|| "10g".to_owned());
+    let (path, most) = (words::text(first.word(0)), words::text(&most));
+    // Writing to a String cannot fail.
+    let _ = write!(
+        text,
+        "\n[cache]\ndisk = {{ path = {path}, max = {most} }}\n"
+    );
+}

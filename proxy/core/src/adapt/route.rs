@@ -1,0 +1,74 @@
+//! A route as it is written.
+
+use std::fmt::Write;
+
+use super::words;
+
+/// See the module. Values are of TOML.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Route {
+    pub(super) name: String,
+    pub(super) matcher: Vec<(&'static str, String)>,
+    pub(super) keys: Vec<(&'static str, String)>,
+    pub(super) request: Edit,
+    pub(super) response: Edit,
+}
+
+/// Edits of header fields: names, and values of TOML.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Edit {
+    pub(super) set: Vec<(String, String)>,
+    pub(super) add: Vec<(String, String)>,
+    pub(super) remove: Vec<String>,
+}
+
+impl Edit {
+    fn written(&self) -> Option<String> {
+        let table = |name: &str, pairs: &[(String, String)]| {
+            let pairs: Vec<String> = pairs
+                .iter()
+                .map(|(name, value)| format!("{} = {value}", words::text(name)))
+                .collect();
+            (!pairs.is_empty()).then(|| format!("{name} = {{ {} }}", pairs.join(", ")))
+        };
+        let remove =
+            (!self.remove.is_empty()).then(|| format!("remove = {}", words::list(&self.remove)));
+        let parts = [table("set", &self.set), table("add", &self.add), remove];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| format!("{{ {} }}", parts.join(", ")))
+    }
+}
+
+impl Route {
+    pub(super) fn set(&mut self, key: &'static str, value: impl Into<String>) {
+        self.keys.push((key, value.into()));
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.keys.iter().any(|(known, _)| *known == key)
+    }
+
+    pub(super) fn write(&self, out: &mut String) {
+        // Writing to a String cannot fail.
+        let _ = write!(out, "\n[[route]]\nname = {}\n", words::text(&self.name));
+        if !self.matcher.is_empty() {
+            let parts: Vec<String> = self
+                .matcher
+                .iter()
+                .map(|(key, value)| format!("{key} = {value}"))
+                .collect();
+            let _ = writeln!(out, "match = {{ {} }}", parts.join(", "));
+        }
+        for (key, value) in &self.keys {
+            let _ = writeln!(out, "{key} = {value}");
+        }
+        let sides = [("request", &self.request), ("response", &self.response)];
+        let sides: Vec<String> = sides
+            .iter()
+            .filter_map(|(side, edit)| Some(format!("{side} = {}", edit.written()?)))
+            .collect();
+        if !sides.is_empty() {
+            let _ = writeln!(out, "headers = {{ {} }}", sides.join(", "));
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! `server` blocks: listeners by port, and routes by host.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::Write;
+
+use super::block::Directive;
+use super::convert::Known;
+use super::route::Route;
+use super::scope::{Scope, note_unread};
+use super::{Notes, location, words};
+
+/// All of them.
+#[derive(Debug)]
+pub(super) struct Servers<'a>(Vec<Server<'a>>);
+
+#[derive(Debug)]
+struct Server<'a> {
+    block: &'a Directive,
+    scope: Scope<'a>,
+    listens: Vec<Listen>,
+    names: Vec<String>,
+}
+
+/// One `listen`.
+#[derive(Clone, Debug)]
+struct Listen {
+    address: String,
+    port: u16,
+    has_tls: bool,
+    has_quic: bool,
+    is_default: bool,
+}
+
+const READ: &[&str] = &[
+    "access_log",
+    "client_header_timeout",
+    "error_log",
+    "keepalive_timeout",
+    "listen",
+    "location",
+    "server_name",
+    "ssl_certificate",
+    "ssl_certificate_key",
+    "ssl_client_certificate",
+    "ssl_protocols",
+    "ssl_verify_client",
+];
+
+impl<'a> Servers<'a> {
+    pub(super) fn read(inside: &'a [Directive], scope: &Scope<'a>, notes: &mut Notes) -> Self {
+        let blocks = inside.iter().filter(|it| it.name == "server");
+        let servers = blocks.map(|block| {
+            note_unread(block.inside(), &[READ, location::READ].concat(), notes);
+            Server::read(block, scope.with(block.inside()), notes)
+        });
+        Self(servers.collect())
+    }
+
+    /// Those that take what no name does, for requests over TLS or in the clear.
+    fn default_of(&self, has_tls: bool) -> Option<usize> {
+        let of_kind = |server: &Server<'_>| {
+            let mut listens = server.listens.iter().filter(|it| it.has_tls == has_tls);
+            let first = listens.clone().next()?;
+            Some(listens.any(|it| it.is_default) || first.is_default)
+        };
+        let servers = self.0.iter().enumerate();
+        let mut of_kind = servers.filter_map(|(index, server)| Some((index, of_kind(server)?)));
+        let first = of_kind.clone().next();
+        let marked = of_kind.find(|(_, is_marked)| *is_marked);
+        marked.or(first).map(|(index, _)| index)
+    }
+
+    pub(super) fn routes(&self, known: &mut Known, notes: &mut Notes) -> Vec<Route> {
+        let mut routes = Vec::new();
+        let mut names = HashSet::new();
+        let both = [false, true].map(|has_tls| self.default_of(has_tls));
+        let is_mixed = both.iter().all(Option::is_some);
+        for (index, server) in self.0.iter().enumerate() {
+            let own = server.routes(known, notes);
+            for (host, scheme) in self.hosts(index, server, both, is_mixed) {
+                for (place, route) in &own {
+                    let mut route = route.clone();
+                    if let Some(scheme) = scheme {
+                        route.matcher.insert(0, ("scheme", words::text(scheme)));
+                    }
+                    if let Some(host) = &host {
+                        route.matcher.insert(0, ("host", words::text(host)));
+                    }
+                    let host = host.as_deref().unwrap_or("any");
+                    let start = format!("{}-{place}", words::name(host));
+                    route.name = unused(&start, &mut names);
+                    routes.push(route);
+                }
+            }
+        }
+        routes
+    }
+
+    /// For which hosts and schemes a server has routes.
+    fn hosts(
+        &self,
+        index: usize,
+        server: &Server<'_>,
+        defaults: [Option<usize>; 2],
+        is_mixed: bool,
+    ) -> Vec<(Option<String>, Option<&'static str>)> {
+        let kinds = server.kinds();
+        let scheme = match kinds.as_slice() {
+            [true] if is_mixed => Some("https"),
+            [false] if is_mixed => Some("http"),
+            _ => None,
+        };
+        let is_default = |has_tls: &bool| {
+            let [clear, tls] = defaults;
+            Some(index) == if *has_tls { tls } else { clear }
+        };
+        let others = self
+            .0
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != index);
+        let has_wildcards = others.into_iter().any(|(_, other)| {
+            let mut names = other.names.iter();
+            names.any(|name| name.starts_with("*."))
+        });
+        let of_all = kinds.iter().all(is_default);
+        let mut hosts = Vec::new();
+        if !of_all || has_wildcards {
+            hosts.extend(server.names.iter().map(|name| (Some(name.clone()), scheme)));
+        }
+        if of_all {
+            hosts.push((None, scheme));
+        } else {
+            let of_kind = kinds.iter().filter(|kind| is_default(kind));
+            hosts.extend(of_kind.map(|kind| (None, Some(if *kind { "https" } else { "http" }))));
+        }
+        hosts
+    }
+
+    pub(super) fn write(&self, out: &mut String, notes: &mut Notes) {
+        let mut ports: BTreeMap<(u16, bool), Vec<(&Server<'a>, &Listen)>> = BTreeMap::new();
+        for server in &self.0 {
+            for listen in &server.listens {
+                let at = (listen.port, listen.has_tls);
+                ports.entry(at).or_default().push((server, listen));
+            }
+        }
+        for ((port, has_tls), of_port) in &ports {
+            let mut bind: Vec<&str> = Vec::new();
+            for (server, listen) in of_port {
+                let is_bound = ports.contains_key(&(*port, true)) && !has_tls;
+                if is_bound {
+                    notes.add(server.block, format!("port {port} speaks TLS for another server, and is not in the clear here"));
+                } else if !bind.contains(&listen.address.as_str()) {
+                    bind.push(&listen.address);
+                }
+            }
+            if bind.is_empty() {
+                continue;
+            }
+            let start = if *has_tls { "https" } else { "http" };
+            // Writing to a String cannot fail.
+            let _ = write!(
+                out,
+                "\n[listener.{start}-{port}]\nbind = {}\n",
+                words::list(&bind)
+            );
+            if *has_tls {
+                tls(of_port, out, notes);
+            }
+            let scope = of_port.first().map(|(server, _)| &server.scope);
+            for (theirs, ours) in [
+                ("client_header_timeout", "header_timeout"),
+                ("keepalive_timeout", "idle_timeout"),
+            ] {
+                let time = scope.and_then(|scope| scope.last(theirs));
+                if let Some(time) = time.and_then(|time| words::duration(time.word(0))) {
+                    let _ = writeln!(out, "{ours} = {}", words::text(&time));
+                }
+            }
+        }
+    }
+}
+
+/// The certificates of all servers of a port, and what they ask of clients.
+fn tls(of_port: &[(&Server<'_>, &Listen)], out: &mut String, notes: &mut Notes) {
+    let mut pairs: Vec<String> = Vec::new();
+    let mut keys = String::new();
+    for (server, _) in of_port {
+        let word = |name: &str| server.scope.last(name).map(|it| it.word(0));
+        match (word("ssl_certificate"), word("ssl_certificate_key")) {
+            (Some(cert), Some(key)) => {
+                let pair = format!(
+                    "{{ cert = {}, key = {} }}",
+                    words::text(cert),
+                    words::text(key)
+                );
+                if !pairs.contains(&pair) {
+                    pairs.push(pair);
+                }
+            }
+            _ => notes.add(server.block, "it has no certificate of its own"),
+        }
+        if !keys.is_empty() {
+            continue;
+        }
+        if let Some(protocols) = server.scope.last("ssl_protocols") {
+            let has_old = protocols.words.iter().any(|word| word == "TLSv1.2");
+            let _ = write!(keys, ", min = \"{}\"", if has_old { "1.2" } else { "1.3" });
+        }
+        if word("ssl_verify_client") == Some("on")
+            && let Some(ca) = word("ssl_client_certificate")
+        {
+            let _ = write!(keys, ", client_ca = {}", words::text(ca));
+        }
+    }
+    if of_port.iter().any(|(_, listen)| listen.has_quic) {
+        out.push_str("protocols = [\"h1\", \"h2\", \"h3\"]\n");
+    }
+    if pairs.is_empty() {
+        out.push_str("tls = { self_signed = [\"localhost\"] }\n");
+        return;
+    }
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        out,
+        "tls = {{ certificates = [{}]{keys} }}",
+        pairs.join(", ")
+    );
+}
+
+impl<'a> Server<'a> {
+    fn read(block: &'a Directive, scope: Scope<'a>, notes: &mut Notes) -> Self {
+        let directives = block.inside().iter();
+        let listens = directives.clone().filter(|it| it.name == "listen");
+        let mut listens: Vec<Listen> = listens.filter_map(|it| listen(it, notes)).collect();
+        if listens.is_empty() {
+            listens.push(Listen {
+                address: "0.0.0.0:80".to_owned(),
+                port: 80,
+                has_tls: false,
+                has_quic: false,
+                is_default: false,
+            });
+        }
+        let mut names = Vec::new();
+        for directive in directives.filter(|it| it.name == "server_name") {
+            for name in &directive.words {
+                match name.as_str() {
+                    "_" | "" => {}
+                    _ if name.starts_with('~') || name.ends_with('*') => {
+                        notes.add(directive, format!("`{name}` is neither a name nor *.NAME"));
+                    }
+                    _ => match name.strip_prefix('.') {
+                        Some(rest) => names.extend([rest.to_owned(), format!("*.{rest}")]),
+                        None => names.push(name.to_ascii_lowercase()),
+                    },
+                }
+            }
+        }
+        Self {
+            block,
+            scope,
+            listens,
+            names,
+        }
+    }
+
+    /// Whether it is asked over TLS, in the clear, or both.
+    fn kinds(&self) -> Vec<bool> {
+        let has = |kind: bool| self.listens.iter().any(|it| it.has_tls == kind);
+        [false, true]
+            .into_iter()
+            .filter(|kind| has(*kind))
+            .collect()
+    }
+
+    /// Routes for any host, each with a word for its place.
+    fn routes(&self, known: &mut Known, notes: &mut Notes) -> Vec<(String, Route)> {
+        let mut routes = Vec::new();
+        for directive in self.block.inside() {
+            let mut route = Route::default();
+            match directive.name.as_str() {
+                "return" => {
+                    location::returned(directive, &mut route, notes);
+                    // Nothing behind it is reached.
+                    return vec![("all".to_owned(), route)];
+                }
+                "rewrite" if location::rewrite(directive, &mut route, notes) => {
+                    routes.push(("rewrite".to_owned(), route));
+                }
+                "rewrite" if route.has("rewrite") => {
+                    notes.add(
+                        directive,
+                        "only those that redirect are converted outside of locations",
+                    );
+                }
+                _ => {}
+            }
+        }
+        let locations = self
+            .block
+            .inside()
+            .iter()
+            .filter(|it| it.name == "location");
+        let mut has_all = false;
+        for place in locations {
+            note_unread(place.inside(), location::READ, notes);
+            let Some(matcher) = location::matcher(place, notes) else {
+                continue;
+            };
+            has_all |= matcher.is_empty();
+            let scope = self.scope.with(place.inside());
+            let mut route = location::route(place, &scope, known, notes);
+            if route.matcher.is_empty() {
+                route.matcher = matcher;
+            }
+            let path = place.words.last().map_or("", String::as_str);
+            let word = if path == "/" {
+                "root".to_owned()
+            } else {
+                words::name(path)
+            };
+            routes.push((word, route));
+        }
+        if !has_all {
+            let mut route = Route::default();
+            route.set("respond", "{ status = 404 }");
+            routes.push(("rest".to_owned(), route));
+        }
+        routes
+    }
+}
+
+fn listen(directive: &Directive, notes: &mut Notes) -> Option<Listen> {
+    let word = directive.word(0);
+    let (host, port) = match word.parse::<u16>() {
+        Ok(port) => ("0.0.0.0", port),
+        Err(_) => match word.rsplit_once(':') {
+            Some((host, port)) if !port.contains(']') => (host, port.parse().ok()?),
+            _ => (word, 80),
+        },
+    };
+    let host = match host {
+        "*" => "0.0.0.0",
+        "localhost" => "127.0.0.1",
+        host => host,
+    };
+    let address = format!("{host}:{port}");
+    if address.parse::<std::net::SocketAddr>().is_err() {
+        notes.add(directive, "is no address and port");
+        return None;
+    }
+    let has = |word: &str| directive.words.iter().any(|it| it == word);
+    if has("proxy_protocol") {
+        notes.add(
+            directive,
+            "see `proxy_protocol` of listeners: it names who announces clients",
+        );
+    }
+    Some(Listen {
+        address,
+        port,
+        has_tls: has("ssl") || has("quic"),
+        has_quic: has("quic"),
+        is_default: has("default_server") || has("default"),
+    })
+}
+
+fn unused(start: &str, names: &mut HashSet<String>) -> String {
+    let mut name = start.to_owned();
+    let mut number = 2;
+    while !names.insert(name.clone()) {
+        name = format!("{start}-{number}");
+        number += 1;
+    }
+    name
+}

@@ -1,0 +1,282 @@
+//! The logs of the process: their files, which are opened anew when they were rotated, and what the control plane itself writes into the
+//! security log: what operators change, bans, and floods.
+
+use std::io;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+use openclaw_core::config::{AccessFormat, AccessTarget, Level, Log};
+use serde_json::{Map, Value, json};
+use tokio::sync::mpsc;
+use tokio::task::spawn_local;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::admin::rfc3339;
+use super::admin::table::{Call, Route};
+use super::error::Trouble;
+use super::http::Answer;
+use super::state::Control;
+use crate::shield::Kind;
+use crate::telemetry::{AccessLog, AccessWriter, Output, chain};
+
+/// Calls have no body.
+const NO_BODY: usize = 0;
+/// How often bans and floods are looked for.
+const TICK: Duration = Duration::from_millis(500);
+
+pub(super) static ROUTES: &[Route] = &[
+    Route {
+        method: "GET",
+        path: "/log/level",
+        max_body: NO_BODY,
+        run: |control, _| Box::pin(async move { level_told(control.level.level()) }),
+    },
+    Route {
+        method: "POST",
+        path: "/log/level",
+        max_body: NO_BODY,
+        run: |control, call| Box::pin(async move { set_level(&control, &call) }),
+    },
+    Route {
+        method: "POST",
+        path: "/log/reopen",
+        max_body: NO_BODY,
+        run: |control, _| Box::pin(async move { reopen(&control) }),
+    },
+];
+
+fn level_told(level: Level) -> Answer {
+    Answer::json(200, &json!({ "level": level.word() }))
+}
+
+/// The parameter `level`. A reload brings back what the configuration says.
+fn set_level(control: &Control, call: &Call) -> Answer {
+    let word = call.parameter("level").unwrap_or_default();
+    let Some(level) = Level::of(&word) else {
+        let message = format!("`{word}` is no level: error, warn, info, debug or trace");
+        return Answer::error(400, &message);
+    };
+    control.level.set(level);
+    level_told(level)
+}
+
+fn reopen(control: &Control) -> Answer {
+    match control.reopen_logs() {
+        Ok(()) => Answer::json(200, &json!({ "reopened": true })),
+        Err(trouble) => Answer::error(409, &chain(&trouble)),
+    }
+}
+
+/// Files that are open for the logs, before anything is written to them.
+#[derive(Debug)]
+pub(super) struct Outputs {
+    access: Output,
+    security: Output,
+}
+
+impl Outputs {
+    pub(super) fn open(log: &Log) -> Result<Self, Trouble> {
+        Ok(Self {
+            access: open(&log.access.to)?,
+            security: open(&log.security.to)?,
+        })
+    }
+}
+
+fn open(target: &AccessTarget) -> Result<Output, Trouble> {
+    Output::open(target).map_err(|source| Trouble::AccessLog {
+        target: match target {
+            AccessTarget::File(path) => path.display().to_string(),
+            AccessTarget::Stdout => "stdout".to_owned(),
+            AccessTarget::Off => "off".to_owned(),
+        },
+        source,
+    })
+}
+
+/// Who writes.
+#[derive(Debug)]
+pub(super) struct Logs {
+    access: AccessWriter,
+    security: AccessWriter,
+}
+
+impl Logs {
+    pub(super) fn start(outputs: Outputs) -> io::Result<Self> {
+        Ok(Self {
+            access: AccessWriter::start("access log", outputs.access)?,
+            security: AccessWriter::start("security log", outputs.security)?,
+        })
+    }
+
+    /// For one worker.
+    pub(super) fn handles(&self) -> (AccessLog, AccessLog) {
+        (self.access.handle(), self.security.handle())
+    }
+
+    pub(super) fn switch(&self, outputs: Outputs) {
+        self.access.switch(outputs.access);
+        self.security.switch(outputs.security);
+    }
+
+    /// Waits until everything is written.
+    pub(super) fn close(self) {
+        self.access.close();
+        self.security.close();
+    }
+}
+
+/// Who asked for something, as the kernel knows the other end of the socket.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::control) struct Caller {
+    pub uid: Option<u32>,
+    pub pid: Option<i32>,
+}
+
+impl Control {
+    /// Opens the files of the logs anew: they may have been renamed.
+    pub(super) fn reopen_logs(&self) -> Result<(), Trouble> {
+        let outputs = Outputs::open(&self.snapshot().config.log)?;
+        if let Some(logs) = &*self.logs.borrow() {
+            logs.switch(outputs);
+        }
+        Ok(())
+    }
+
+    /// A line of the security log. `facts` is an object.
+    pub(super) fn tell_security(&self, event: &str, facts: Value) {
+        let snapshot = self.snapshot();
+        let log = &snapshot.config.log.security;
+        if log.to == AccessTarget::Off {
+            return;
+        }
+        if let Some(logs) = &*self.logs.borrow() {
+            logs.security.write(line(log.format, event, facts));
+        }
+    }
+
+    /// Somebody has changed something, or has tried to.
+    pub(super) fn audit(&self, caller: Caller, action: &str, detail: &Value, status: u16) {
+        let Caller { uid, pid } = caller;
+        let is_done = status < 400;
+        self.tell_security(
+            "change",
+            json!({ "action": action, "uid": uid, "pid": pid, "done": is_done, "status": status, "detail": detail }),
+        );
+    }
+
+    /// The process itself did something, on a signal or by itself.
+    pub(super) fn audit_own(&self, action: &str, detail: &Value) {
+        self.tell_security("process", json!({ "action": action, "detail": detail }));
+    }
+}
+
+fn line(format: AccessFormat, event: &str, facts: Value) -> String {
+    let now = rfc3339(SystemTime::now());
+    let mut line = Map::new();
+    match format {
+        AccessFormat::Json | AccessFormat::Combined => {
+            line.insert("time".into(), now.into());
+            line.insert("event".into(), event.into());
+            if let Value::Object(facts) = facts {
+                line.extend(facts);
+            }
+        }
+        AccessFormat::Ecs => {
+            line.insert("@timestamp".into(), now.into());
+            line.insert("ecs".into(), json!({ "version": "8.11" }));
+            let ecs = json!({ "kind": "event", "dataset": "openclaw.security", "action": event });
+            line.insert("event".into(), ecs);
+            for (name, field) in [("uid", "user"), ("pid", "process")] {
+                if let Some(id) = facts.get(name).filter(|id| !id.is_null()) {
+                    let key = if name == "uid" { "id" } else { "pid" };
+                    let text = if name == "uid" {
+                        id.to_string().into()
+                    } else {
+                        id.clone()
+                    };
+                    line.insert(field.into(), json!({ key: text }));
+                }
+            }
+            line.insert("openclaw".into(), facts);
+        }
+    }
+    format!("{}\n", Value::Object(line))
+}
+
+/// Follows bans and floods for the security log, for as long as the proxy runs.
+pub(super) fn attend(control: &Rc<Control>) {
+    let control = Rc::clone(control);
+    spawn_local(async move {
+        let mut clock = interval(TICK);
+        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut bans: Option<mpsc::Receiver<_>> = None;
+        let mut was_attack = false;
+        loop {
+            clock.tick().await;
+            let is_on = control.snapshot().config.log.security.to != AccessTarget::Off;
+            if !is_on {
+                // Nobody is told, and the lists keep no news for us.
+                bans = None;
+                continue;
+            }
+            if bans.is_none() {
+                // As many watch as may: the next tick tries again.
+                bans = control.shield.watch_lists(Kind::Block).ok();
+            }
+            while let Some(Ok(line)) = bans.as_mut().map(mpsc::Receiver::try_recv) {
+                told(&control, &line);
+            }
+            let is_attack = control.shield.is_attack();
+            if is_attack != was_attack {
+                let state = if is_attack { "begun" } else { "over" };
+                control.tell_security("flood", json!({ "state": state }));
+                was_attack = is_attack;
+            }
+        }
+    });
+}
+
+/// What operators do with the lists is told with their names; bans have none.
+fn told(control: &Control, line: &str) {
+    let Ok(Value::Object(mut facts)) = serde_json::from_str(line) else {
+        return;
+    };
+    let event = facts.remove("event");
+    match event.as_ref().and_then(Value::as_str) {
+        Some("autoban") => {
+            facts.remove("time");
+            facts.retain(|_, value| !value.is_null());
+            control.tell_security("ban", Value::Object(facts));
+        }
+        Some("lost") => control.tell_security("lost", Value::Object(facts)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_security_log_is_one_object_in_both_formats() {
+        let facts = json!({ "action": "POST /reload", "uid": 0, "pid": 7, "detail": "a\nb" });
+        let read = |format| {
+            let line = line(format, "change", facts.clone());
+            assert_eq!(line.matches('\n').count(), 1, "{line}");
+            serde_json::from_str::<Value>(&line).unwrap_or_default()
+        };
+        let plain = read(AccessFormat::Json);
+        assert_eq!(plain.get("event"), Some(&"change".into()));
+        assert_eq!(plain.get("pid"), Some(&7.into()));
+        let ecs = read(AccessFormat::Ecs);
+        for (pointer, expected) in [
+            ("/event/action", json!("change")),
+            ("/user/id", json!("0")),
+            ("/process/pid", json!(7)),
+            ("/openclaw/detail", json!("a\nb")),
+        ] {
+            assert_eq!(ecs.pointer(pointer), Some(&expected), "{pointer}");
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Another program, or the same anew, takes over without a request being lost. The new process inherits what is open, checks its
+//! configuration, and serves beside this one; then this one accepts no more, finishes what it has, and ends. Whatever goes wrong
+//! before, this one serves on.
+
+mod heir;
+mod start;
+mod words;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tokio::task::spawn_blocking;
+
+pub use self::heir::{Heir, HeirError};
+pub(super) use self::start::remember_program;
+use self::start::{StartError, Started};
+use self::words::VERSION;
+pub(super) use self::words::Word;
+use super::admin::SMALL;
+use super::admin::table::{Call, Route};
+use super::audit::audit;
+use super::http::Answer;
+use super::notify::{State, notify};
+use super::sockets::Kind;
+use super::state::Control;
+use crate::listener::quic;
+use crate::net::passing::Channel;
+use crate::telemetry::chain;
+
+/// The new process loads, looks names up, reads certificates and lists.
+const CHECKED_WITHIN: Duration = Duration::from_secs(45);
+/// From there on it loads the kernel program and starts its workers.
+const READY_WITHIN: Duration = Duration::from_secs(30);
+/// Older processes that may still have connections of QUIC: those before the last are at the end of their grace.
+const ELDERS: usize = 4;
+
+pub(super) static ROUTES: &[Route] = &[Route {
+    method: "POST",
+    path: "/upgrade",
+    max_body: SMALL,
+    run: |control, call| Box::pin(answer(control, call)),
+}];
+
+/// Why this process serves on.
+#[derive(Debug, thiserror::Error)]
+pub enum UpgradeError {
+    #[error("the proxy is ending")]
+    Ending,
+    #[error(
+        "a configuration waits for its confirmation; `openclaw confirm` keeps it, `openclaw rollback` goes back"
+    )]
+    Unconfirmed,
+    #[error("it is not known where this program is; say it with --binary")]
+    NoProgram,
+    #[error("cannot prepare what is handed over")]
+    Prepare { source: io::Error },
+    #[error(transparent)]
+    Start(#[from] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<StartError> for UpgradeError {
+    fn from(error: StartError) -> Self {
+        Self::Start(Box::new(error))
+    }
+}
+
+/// Who serves now.
+#[derive(Clone, Debug)]
+pub struct Successor {
+    pub(super) pid: u32,
+    version: String,
+    /// It has the admin socket of this process.
+    pub(super) has_admin: bool,
+}
+
+/// What is open besides the sockets of listeners, as it is handed over.
+pub(super) type Heirlooms = Vec<(Word, OwnedFd)>;
+
+/// Everything that is handed over, word by word.
+type Estate = Vec<(Word, Vec<OwnedFd>)>;
+
+impl Control {
+    /// Hands everything over to a new process. This one drains from then on.
+    ///
+    /// # Errors
+    /// The new one does not serve, and this one goes on.
+    pub async fn upgrade(
+        self: &Rc<Self>,
+        binary: Option<PathBuf>,
+        uid: Option<u32>,
+    ) -> Result<Successor, UpgradeError> {
+        let outcome = self.hand_everything_over(binary).await;
+        match &outcome {
+            Ok(successor) => {
+                audit(self, "upgrade", uid, "done");
+                let Successor { pid, version, .. } = successor;
+                tracing::info!(pid, version, "another process serves now; this one drains");
+            }
+            Err(error) => {
+                audit(self, "upgrade", uid, "refused");
+                tracing::error!("not upgraded, this process serves on: {}", chain(error));
+            }
+        }
+        outcome
+    }
+
+    async fn hand_everything_over(
+        self: &Rc<Self>,
+        binary: Option<PathBuf>,
+    ) -> Result<Successor, UpgradeError> {
+        // No reload, and no second one, in the meantime.
+        let builder = self.builder.lock().await;
+        if self.draining.get().is_some() {
+            return Err(UpgradeError::Ending);
+        }
+        if self.unconfirmed.borrow().is_some() {
+            return Err(UpgradeError::Unconfirmed);
+        }
+        let known = start::program().map(ToOwned::to_owned);
+        let path = binary.or(known).ok_or(UpgradeError::NoProgram)?;
+        let (way, words) = self
+            .estate(&builder.quic)
+            .map_err(|source| UpgradeError::Prepare { source })?;
+        let starting = spawn_blocking(move || {
+            let mut started = Started::new(&path)?;
+            started.say(words)?;
+            let word = started.hear(CHECKED_WITHIN)?;
+            if matches!(word, Word::Checked) {
+                Ok(started)
+            } else {
+                Err(senseless(&word))
+            }
+        });
+        let mut started = starting.await.map_err(panicked)??;
+        // From here on the lists are the new process's.
+        self.suspend().await;
+        let serving = spawn_blocking(move || {
+            started.say([(Word::Go, Vec::new())])?;
+            let word = started.hear(READY_WITHIN)?;
+            let Word::Ready { version, has_admin } = &word else {
+                return Err(senseless(&word));
+            };
+            let successor = Successor {
+                pid: started.pid().unwrap_or_default(),
+                version: version.clone(),
+                has_admin: *has_admin,
+            };
+            started.keep();
+            Ok(successor)
+        });
+        let successor = match serving.await.map_err(panicked) {
+            Ok(Ok(successor)) => successor,
+            Ok(Err(error)) => {
+                self.resume().await;
+                return Err(error.into());
+            }
+            Err(error) => {
+                self.resume().await;
+                return Err(error);
+            }
+        };
+        notify(State::Succeeded { by: successor.pid });
+        self.attend_strays(way);
+        self.leave(successor.clone());
+        Ok(successor)
+    }
+
+    /// Everything that the new process goes on with, and our end of the way for datagrams of our connections.
+    fn estate(&self, quic: &quic::Settings) -> io::Result<(Channel, Estate)> {
+        let bound = self.bound.borrow();
+        let hello = Word::Hello { version: VERSION };
+        let terms = Word::Terms {
+            workers: self.worker_count,
+            next_group: bound.next(),
+            quic: quic.legacy(),
+        };
+        let mut words = vec![(hello, Vec::new()), (terms, Vec::new())];
+        for (word, sockets) in bound.groups().iter().flat_map(Word::of_group) {
+            let copies = sockets.iter().map(OwnedFd::try_clone);
+            words.push((word, copies.collect::<io::Result<_>>()?));
+        }
+        for (word, descriptor) in &*self.heirlooms.borrow() {
+            words.push((word.clone(), vec![descriptor.try_clone()?]));
+        }
+        let (mine, theirs) = quic::way()?;
+        let generation = quic.generation();
+        words.push((Word::Elder { generation }, vec![theirs.into()]));
+        for elder in quic.elders.iter().take(ELDERS - 1) {
+            let generation = elder.generation;
+            let way = std::os::fd::AsFd::as_fd(&elder.channel);
+            words.push((Word::Elder { generation }, vec![way.try_clone_to_owned()?]));
+        }
+        words.push((Word::End, Vec::new()));
+        Ok((mine, words))
+    }
+
+    /// Stops writing what the new process is about to write: the maps, the lists, who was banned before.
+    async fn suspend(&self) {
+        if let Some(autoban) = &*self.autoban.borrow() {
+            autoban.flush();
+        }
+        let shield = self.shield.clone();
+        // A list of a million entries takes a while.
+        if let Err(error) = spawn_blocking(move || shield.suspend()).await {
+            tracing::error!(%error, "the lists are not saved");
+        }
+    }
+
+    /// The new process did not get as far as serving.
+    async fn resume(&self) {
+        let shield = self.shield.clone();
+        if let Err(error) = spawn_blocking(move || shield.resume()).await {
+            tracing::error!(%error, "the shield does not go on");
+        }
+    }
+
+    /// Gives the workers the datagrams of their QUIC connections, which the new process reads from now on.
+    fn attend_strays(&self, way: Channel) {
+        let groups = self.bound.borrow().groups().to_vec();
+        let quic = groups.into_iter().filter(|group| group.kind == Kind::Quic);
+        let inboxes: quic::Inboxes = quic.map(|group| (group.number, group.inboxes)).collect();
+        let attending = thread::Builder::new()
+            .name("strays".into())
+            .spawn(move || quic::receive(&way, &inboxes));
+        if let Err(error) = attending {
+            tracing::error!(%error, "connections of HTTP/3 end at once");
+        }
+    }
+
+    /// Ends this process in peace.
+    fn leave(&self, successor: Successor) {
+        self.successor.replace(Some(successor));
+        self.request_stop(None);
+        // Callers are the new process's from now on.
+        self.left.notify_waiters();
+    }
+}
+
+fn senseless(word: &Word) -> StartError {
+    let word = format!("{word:?}");
+    StartError::Word { word }
+}
+
+fn panicked(error: tokio::task::JoinError) -> UpgradeError {
+    UpgradeError::Start(Box::new(error))
+}
+
+async fn answer(control: Rc<Control>, call: Call) -> Answer {
+    let before = Instant::now();
+    let binary = call.parameter("binary").map(PathBuf::from);
+    match control.upgrade(binary, call.uid).await {
+        Ok(Successor { pid, version, .. }) => {
+            let grace = control.draining.get().unwrap_or_default();
+            Answer::json(
+                200,
+                &json!({
+                    "pid": pid,
+                    "version": version,
+                    "took_ms": before.elapsed().as_millis() as u64,
+                    "draining": { "pid": std::process::id(), "grace_seconds": grace.as_secs_f64() },
+                }),
+            )
+        }
+        Err(error) => Answer::error(409, &chain(&error)),
+    }
+}

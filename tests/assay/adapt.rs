@@ -1,0 +1,133 @@
+//! `openclaw adapt nginx`: what it makes is served, and answers as nginx does.
+
+use serde_json::Value;
+
+use super::openclaw_in;
+use crate::control::address;
+use crate::support::{Folder, Message, Nginx, Origin, Proxy, RawClient};
+
+/// What a client sees of an answer, and the line that the endpoint got.
+fn seen(answer: &Message, origin: &Origin, server: &str) -> String {
+    let status = answer.status();
+    let place = answer.header("location").unwrap_or("nowhere");
+    // The other program writes its own port into a place.
+    let place = place.replace(server, "SERVER");
+    let told = answer.header("x-told").unwrap_or("nothing");
+    let requests = origin.requests();
+    // In which version the endpoint is asked is no matter of either.
+    let asked = requests.last().and_then(|last| last.start.rsplit_once(' '));
+    let asked = asked.map_or("nothing", |(asked, _)| asked);
+    format!(
+        "{status} to {place}, told {told}, {} asked, last {asked}",
+        requests.len()
+    )
+}
+
+#[test]
+fn both_programs_answer_alike() {
+    let lines = |origin: &Origin| {
+        let endpoint = origin.address();
+        format!(
+            "client_max_body_size 1k;
+             location /app/ {{ proxy_pass http://{endpoint}; add_header X-Told $request_method; }}
+             location /api/ {{ proxy_pass http://{endpoint}/v2/; proxy_set_header X-Client $remote_addr; }}
+             location = /exact {{ proxy_pass http://{endpoint}/other; }}
+             location ~ \\.(png|css)$ {{ proxy_pass http://{endpoint}; }}
+             location /old/ {{ rewrite ^/old/(.*)$ /new/$1 break; proxy_pass http://{endpoint}; }}
+             location /gone/ {{ return 410; }}
+             location /moved/ {{ return 301 https://$host/there$request_uri; }}
+             rewrite ^/blog/([0-9]+)$ https://blog.example/$1 permanent;"
+        )
+    };
+    let (theirs, ours) = (Origin::serving("x"), Origin::serving("x"));
+    let folder = Folder::new();
+    let nginx = Nginx::start_with(folder.path(), &lines(&theirs));
+    folder.write(
+        "nginx.conf",
+        format!("server {{ listen 80; {} }}", lines(&ours)),
+    );
+    let adapted = openclaw_in(&folder, &["adapt", "nginx", "nginx.conf"])
+        .ok()
+        .text();
+    let adapted = adapted.replace("\"0.0.0.0:80\"", "\"127.0.0.1:0\"");
+    let proxy = Proxy::start(&adapted);
+    let web = address(&proxy, "http-80");
+    let long = "b".repeat(2000);
+    let rows = [
+        ("GET /app/x?y HTTP/1.1", ""),
+        ("GET /api/x?y HTTP/1.1", ""),
+        ("GET /exact?q HTTP/1.1", ""),
+        ("GET /api/a.css HTTP/1.1", ""),
+        ("GET /old/thing?z HTTP/1.1", ""),
+        ("GET /gone/x HTTP/1.1", ""),
+        ("GET /moved/x?y HTTP/1.1", ""),
+        ("GET /blog/12?y HTTP/1.1", ""),
+        ("GET /nothing HTTP/1.1", ""),
+        ("POST /app/x HTTP/1.1", "short"),
+        ("POST /app/x HTTP/1.1", &long),
+    ];
+    for (line, body) in rows {
+        let length = body.len();
+        let text = format!(
+            "{line}\r\nHost: www.example.com\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        let ask = |to| RawClient::connect(to).exchange(&text);
+        let expected = seen(&ask(nginx.address()), &theirs, &nginx.address().to_string());
+        assert_eq!(
+            seen(&ask(web), &ours, &web.to_string()),
+            expected,
+            "{line}\n{adapted}"
+        );
+    }
+}
+
+#[test]
+fn what_could_not_be_converted_is_said_line_by_line() {
+    let folder = Folder::new();
+    folder.write(
+        "conf.d/a.conf",
+        "server {\n  auth_basic on;\n  return 200;\n}\n",
+    );
+    folder.write(
+        "nginx.conf",
+        "user x;\nhttp {\n  lua_load x;\n  include conf.d/*.conf;\n}\n",
+    );
+    let output = openclaw_in(&folder, &["adapt", "nginx", "nginx.conf"]).ok();
+    let told: Vec<&str> = output.stderr.lines().collect();
+    assert!(
+        told[0].starts_with("conf.d/a.conf:2: auth_basic on: WHO MAY COME IN"),
+        "{told:?}"
+    );
+    assert!(
+        told[1].starts_with("nginx.conf:3: lua_load x: "),
+        "{told:?}"
+    );
+    assert_eq!(told.len(), 2);
+    let made = folder.write("made.toml", output.text());
+    let checked = openclaw_in(&folder, &["check", made.to_str().unwrap()]).ok();
+    assert!(
+        checked.text().contains("1 listener, 1 route"),
+        "{}",
+        checked.text()
+    );
+    let json = openclaw_in(&folder, &["-o", "json", "adapt", "nginx", "nginx.conf"]).ok();
+    let json: Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(
+        (&json["notes"][1]["line"], &json["text"]),
+        (&3.into(), &output.text().into())
+    );
+    folder.write("broken.conf", "http {\n");
+    let broken = openclaw_in(&folder, &["adapt", "nginx", "broken.conf"]);
+    assert_eq!(broken.code, 2);
+    assert!(
+        broken
+            .stderr
+            .contains("broken.conf:1: this block is not closed"),
+        "{}",
+        broken.stderr
+    );
+    assert_eq!(
+        openclaw_in(&folder, &["adapt", "nginx", "missing.conf"]).code,
+        1
+    );
+}
