@@ -1,5 +1,6 @@
 //! What is stored, for whom, and what it saves the endpoint.
 
+mod disk;
 mod followers;
 mod reuse;
 mod stale;
@@ -38,11 +39,12 @@ impl Stage {
     }
 
     fn before(rule: &str, origin: Origin) -> Self {
-        let proxy = Proxy::start(&format!(
-            "[listener.web]\nbind = \"127.0.0.1:0\"\n[cache]\nmemory = \"64m\"\n\
-             [upstream.app]\nendpoints = \"{}\"\nretries = 0\n[[route]]\nname = \"all\"\ncache = {{ {rule} }}\nto = \"app\"\n",
-            origin.address()
-        ));
+        Self::with("memory = \"64m\"", rule, origin)
+    }
+
+    /// With these keys of `[cache]`.
+    fn with(cache: &str, rule: &str, origin: Origin) -> Self {
+        let proxy = Proxy::start(&config(cache, rule, &origin));
         Self {
             web: address(&proxy, "web"),
             proxy,
@@ -66,6 +68,14 @@ impl Stage {
     fn asked(&self) -> usize {
         self.origin.requests().len()
     }
+}
+
+fn config(cache: &str, rule: &str, origin: &Origin) -> String {
+    format!(
+        "[listener.web]\nbind = \"127.0.0.1:0\"\n[cache]\n{cache}\n\
+         [upstream.app]\nendpoints = \"{}\"\nretries = 0\n[[route]]\nname = \"all\"\ncache = {{ {rule} }}\nto = \"app\"\n",
+        origin.address()
+    )
 }
 
 /// A 200 with these field lines and a body.

@@ -61,7 +61,7 @@ fn figures_say_what_is_saved() {
     }
     stage.ask("POST", "/b", "Content-Length: 0\r\n");
     let stats = stage.proxy.cli(&["cache", "stats"]).ok().text();
-    assert!(stats.starts_with("1 URIs in "), "{stats}");
+    assert!(stats.starts_with("1 URI in "), "{stats}");
     let row = stats.lines().find(|line| line.starts_with("all")).unwrap();
     let cells: Vec<&str> = row.split_whitespace().collect();
     assert_eq!(cells, ["all", "75.0", "%", "3", "0", "0", "1", "1"]);

@@ -140,13 +140,13 @@ fn a_start_that_could_serve_no_connection_fails() {
     let config = proxy.folder().write("few.toml", own);
     let mut command = Command::new("prlimit");
     command
-        .arg("--nofile=24:24")
+        .arg("--nofile=28:28")
         .arg(env!("CARGO_BIN_EXE_openclaw"))
         .arg("-c")
         .arg(config)
         .arg("run");
     let ended = Output::of(&mut command, "the proxy");
     assert_eq!(ended.code, 1, "{}", ended.stderr);
-    let words = "error: the limit of open files, 24, leaves none for connections; raise it (LimitNOFILE, `ulimit -n`)";
+    let words = "error: the limit of open files, 28, leaves none for connections; raise it (LimitNOFILE, `ulimit -n`)";
     assert!(ended.stderr.contains(words), "{}", ended.stderr);
 }

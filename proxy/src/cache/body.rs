@@ -3,9 +3,12 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 
 use bytes::Bytes;
+
+use super::Reader;
+use super::disk::Source;
 
 /// Pieces are gathered up to this.
 const PIECE: usize = 64 * 1024;
@@ -14,7 +17,7 @@ const PIECE: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct Body {
     /// All of it, once it is here; read without a lock.
-    whole: OnceLock<Whole>,
+    pub(super) whole: OnceLock<Whole>,
     /// Nothing once it is whole.
     coming: Mutex<Option<Box<Coming>>>,
     declared: Option<u64>,
@@ -24,14 +27,14 @@ pub struct Body {
 type Piece = (u64, Bytes);
 
 #[derive(Debug)]
-struct Whole {
+pub(super) struct Whole {
     pieces: Box<[Piece]>,
     length: u64,
 }
 
 /// A payload that is not whole, or not all here.
 #[derive(Debug, Default)]
-struct Coming {
+pub(super) struct Coming {
     pieces: VecDeque<Piece>,
     /// What has come behind the last of them.
     tail: Vec<u8>,
@@ -39,9 +42,14 @@ struct Coming {
     end: u64,
     /// Once it is not stored any more: what is behind by more than this has lost.
     window: Option<u64>,
+    /// Where the beginning lies as well, and how much of it.
+    pub(super) source: Option<Source>,
+    pub(super) lying: u64,
+    /// What lies there need not be here.
+    is_spilt: bool,
     /// How it ended, if it has.
-    over: Option<Result<(), Broken>>,
-    readers: usize,
+    pub(super) over: Option<Result<(), Broken>>,
+    pub(super) readers: usize,
     waiting: Vec<Waker>,
 }
 
@@ -49,10 +57,15 @@ struct Coming {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Broken;
 
-/// Somebody who reads a payload as it comes. As long as there is one, it comes although it is not stored any more.
-#[derive(Debug)]
-pub struct Reader {
-    body: Arc<Body>,
+/// What became of payload that has come.
+#[derive(Debug, Default)]
+pub(super) struct Pushed {
+    /// It is stored, or somebody reads it.
+    pub(super) is_wanted: bool,
+    /// A piece that is whole now.
+    pub(super) piece: Option<Bytes>,
+    /// Bytes that are here.
+    pub(super) held: u64,
 }
 
 impl Body {
@@ -62,6 +75,37 @@ impl Body {
             whole: OnceLock::new(),
             coming: Mutex::new(Some(Box::default())),
             declared,
+        }
+    }
+
+    /// One that is here.
+    pub(super) fn here(bytes: Bytes) -> Self {
+        let length = bytes.len() as u64;
+        let pieces = (length > 0).then_some((0, bytes));
+        Self {
+            whole: OnceLock::from(Whole {
+                pieces: pieces.into_iter().collect(),
+                length,
+            }),
+            coming: Mutex::default(),
+            declared: Some(length),
+        }
+    }
+
+    /// One that lies on the disk, all of it.
+    pub(super) fn lying(source: Source, length: u64) -> Self {
+        let coming = Coming {
+            end: length,
+            source: Some(source),
+            lying: length,
+            is_spilt: true,
+            over: Some(Ok(())),
+            ..Coming::default()
+        };
+        Self {
+            whole: OnceLock::new(),
+            coming: Mutex::new(Some(Box::new(coming))),
+            declared: Some(length),
         }
     }
 
@@ -85,14 +129,12 @@ impl Body {
     /// Somebody who reads from there on; `None` if that has gone already.
     pub fn read(self: &Arc<Self>, from: u64) -> Option<Reader> {
         if let Some(coming) = &mut *self.state() {
-            if coming.start() > from {
+            if !coming.reaches(from) {
                 return None;
             }
             coming.readers += 1;
         }
-        Some(Reader {
-            body: Arc::clone(self),
-        })
+        Some(Reader::new(Arc::clone(self)))
     }
 
     /// Whether somebody reads it while it comes.
@@ -101,16 +143,53 @@ impl Body {
         state.as_ref().is_some_and(|coming| coming.readers > 0)
     }
 
-    /// Takes what has come; false if it is not stored, and nobody reads it.
-    pub(super) fn push(&self, payload: &[u8]) -> bool {
-        let mut is_wanted = true;
+    /// Takes what has come.
+    pub(super) fn push(&self, payload: &[u8]) -> Pushed {
+        let mut pushed = Pushed::default();
         self.change(|coming| {
-            is_wanted = coming.window.is_none() || coming.readers > 0;
-            if is_wanted {
-                coming.push(payload);
+            pushed.is_wanted = coming.window.is_none() || coming.readers > 0;
+            if pushed.is_wanted {
+                pushed.piece = coming.push(payload);
+                pushed.held = coming.end - coming.start();
             }
         });
-        is_wanted
+        pushed
+    }
+
+    /// What has come since the last whole piece is one, too.
+    pub(super) fn seal(&self) -> Option<Bytes> {
+        let mut piece = None;
+        self.change(|coming| piece = coming.seal());
+        piece
+    }
+
+    /// Bytes that are here; the task is woken when that changes.
+    pub(super) fn poll_held(&self, cx: &mut Context<'_>) -> u64 {
+        let mut state = self.state();
+        let Some(coming) = &mut *state else { return 0 };
+        coming.wake_later(cx);
+        coming.end - coming.start()
+    }
+
+    /// It is written to the disk as well.
+    pub(super) fn lie_in(&self, source: Source) {
+        self.change(|coming| coming.source = Some(source));
+    }
+
+    /// So much of it lies there now.
+    pub(super) fn lies_until(&self, end: u64) {
+        self.change(|coming| {
+            coming.lying = end;
+            coming.spill();
+        });
+    }
+
+    /// It is too large to be here as well as on the disk.
+    pub(super) fn spill(&self) {
+        self.change(|coming| {
+            coming.is_spilt = true;
+            coming.spill();
+        });
     }
 
     /// It is not stored any more: of what has come so much is kept for those who are slower.
@@ -118,14 +197,16 @@ impl Body {
         self.change(|coming| coming.window = Some(window));
     }
 
-    /// That was all. Whether all of it is here, and as much as its head has said.
+    /// That was all; false if it is not as much as its head has said, or is not stored.
     pub(super) fn finish(&self) -> bool {
         let mut whole = None;
+        let mut is_stored = false;
         self.change(|coming| {
             coming.seal();
             let is_all = self.declared.is_none_or(|declared| declared == coming.end);
             coming.over = Some(if is_all { Ok(()) } else { Err(Broken) });
-            if is_all && coming.window.is_none() {
+            is_stored = is_all && coming.window.is_none();
+            if is_stored && !coming.is_spilt {
                 whole = Some(Whole {
                     // Shared with the readers that are under way.
                     pieces: coming.pieces.iter().cloned().collect(),
@@ -133,11 +214,17 @@ impl Body {
                 });
             }
         });
-        let Some(whole) = whole else { return false };
-        // It comes to its end once.
-        let _ = self.whole.set(whole);
-        *self.state() = None;
-        true
+        if let Some(whole) = whole {
+            // It comes to its end once.
+            let _ = self.whole.set(whole);
+            *self.state() = None;
+        }
+        is_stored
+    }
+
+    /// Whether all of it is here.
+    pub(super) fn is_whole(&self) -> bool {
+        self.whole.get().is_some()
     }
 
     /// It comes to no end, unless it has.
@@ -166,14 +253,14 @@ impl Body {
         waiting.into_iter().for_each(Waker::wake);
     }
 
-    fn state(&self) -> MutexGuard<'_, Option<Box<Coming>>> {
+    pub(super) fn state(&self) -> MutexGuard<'_, Option<Box<Coming>>> {
         self.coming.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Coming {
     /// Where what is still here begins.
-    fn start(&self) -> u64 {
+    pub(super) fn start(&self) -> u64 {
         let first = self.pieces.front().map(|(start, _)| *start);
         first.unwrap_or_else(|| self.tail_start())
     }
@@ -182,30 +269,53 @@ impl Coming {
         self.end - self.tail.len() as u64
     }
 
-    fn push(&mut self, payload: &[u8]) {
+    pub(super) fn wake_later(&mut self, cx: &Context<'_>) {
+        let mut waiting = self.waiting.iter();
+        if !waiting.any(|known| known.will_wake(cx.waker())) {
+            self.waiting.push(cx.waker().clone());
+        }
+    }
+
+    /// Whether what is there can still be had.
+    fn reaches(&self, at: u64) -> bool {
+        at >= self.start() || at < self.lying
+    }
+
+    /// Lets go of what lies on the disk.
+    fn spill(&mut self) {
+        if self.is_spilt {
+            let lies = |piece: &Piece| end_of(piece) <= self.lying;
+            let count = self.pieces.iter().take_while(|piece| lies(piece)).count();
+            self.pieces.drain(..count);
+        }
+    }
+
+    /// Takes what has come; gives the piece that is whole with it.
+    fn push(&mut self, payload: &[u8]) -> Option<Bytes> {
         self.tail.extend_from_slice(payload);
         self.end += payload.len() as u64;
-        if self.tail.len() >= PIECE {
-            self.seal();
-        }
+        let piece = (self.tail.len() >= PIECE).then(|| self.seal()).flatten();
         if let Some(window) = self.window {
             let lost = |piece: &Piece| end_of(piece) + window < self.end;
             let count = self.pieces.iter().take_while(|piece| lost(piece)).count();
             self.pieces.drain(..count);
         }
+        piece
     }
 
     /// Makes a piece of what has come since the last.
-    fn seal(&mut self) {
-        if !self.tail.is_empty() {
-            let start = self.tail_start();
-            let tail = std::mem::take(&mut self.tail).into_boxed_slice();
-            self.pieces.push_back((start, tail.into()));
+    fn seal(&mut self) -> Option<Bytes> {
+        if self.tail.is_empty() {
+            return None;
         }
+        let start = self.tail_start();
+        let piece = Bytes::from(std::mem::take(&mut self.tail).into_boxed_slice());
+        self.pieces.push_back((start, piece.clone()));
+        Some(piece)
     }
 
     /// What is there from `range.start` on.
-    fn get(&self, range: &Range<u64>) -> Option<Bytes> {
+    pub(super) fn get(&self, range: &Range<u64>) -> Option<Bytes> {
         let tail = self.tail_start();
         if range.start >= tail {
             let from = usize::try_from(range.start - tail).ok()?;
@@ -220,61 +330,9 @@ impl Coming {
     }
 }
 
-impl Reader {
-    /// What is at the beginning of a range; `None` where nothing comes any more.
-    pub fn poll(
-        &self,
-        range: &Range<u64>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<Bytes>, Broken>> {
-        match self.body.whole.get() {
-            Some(whole) => Poll::Ready(Ok(whole.get(range))),
-            None => self.poll_coming(range, cx),
-        }
-    }
-
-    fn poll_coming(
-        &self,
-        range: &Range<u64>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<Bytes>, Broken>> {
-        let mut state = self.body.state();
-        let Some(coming) = &mut *state else {
-            // It has become whole meanwhile.
-            let whole = self.body.whole.get();
-            return Poll::Ready(Ok(whole.and_then(|whole| whole.get(range))));
-        };
-        if coming.start() > range.start {
-            return Poll::Ready(Err(Broken));
-        }
-        match (coming.get(range), coming.over) {
-            (Some(bytes), _) => Poll::Ready(Ok(Some(bytes))),
-            (None, Some(over)) => Poll::Ready(over.map(|()| None)),
-            (None, None) => {
-                if !coming
-                    .waiting
-                    .iter()
-                    .any(|known| known.will_wake(cx.waker()))
-                {
-                    coming.waiting.push(cx.waker().clone());
-                }
-                Poll::Pending
-            }
-        }
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        if let Some(coming) = &mut *self.body.state() {
-            coming.readers = coming.readers.saturating_sub(1);
-        }
-    }
-}
-
 impl Whole {
     /// What is there from `range.start` on.
-    fn get(&self, range: &Range<u64>) -> Option<Bytes> {
+    pub(super) fn get(&self, range: &Range<u64>) -> Option<Bytes> {
         let index = self
             .pieces
             .partition_point(|piece| end_of(piece) <= range.start);

@@ -19,6 +19,8 @@ pub struct Fill {
     /// As soon as its head is there and says that it may be stored.
     object: OnceLock<Arc<Object>>,
     is_over: AtomicBool,
+    /// What is fetched has changed meanwhile.
+    is_spoilt: AtomicBool,
     changed: Notify,
 }
 
@@ -41,21 +43,6 @@ pub enum Turn {
     Pass,
 }
 
-/// A response on its way into the store. Dropped before its end it breaks for all who read it.
-#[derive(Debug)]
-pub struct Filling {
-    store: Arc<Store>,
-    key: Key,
-    object: Arc<Object>,
-    lead: Option<Lead>,
-    /// The longest that is stored.
-    most: u64,
-    taken: u64,
-    /// Bytes of the store's that are held meanwhile.
-    held: u64,
-    is_stored: bool,
-}
-
 impl Store {
     /// Whose turn it is to fetch.
     pub fn turn(self: &Arc<Self>, key: &Key, now: Instant) -> Turn {
@@ -75,33 +62,14 @@ impl Store {
             }
         }
     }
-
-    /// Begins to store a response, whose payload is to come.
-    pub fn fill(
-        self: &Arc<Self>,
-        key: &Key,
-        object: Object,
-        lead: Option<Lead>,
-        most: u64,
-    ) -> Filling {
-        let object = Arc::new(object);
-        if let Some(lead) = &lead {
-            lead.publish(Arc::clone(&object));
-        }
-        Filling {
-            store: Arc::clone(self),
-            key: Arc::clone(key),
-            object,
-            lead,
-            most,
-            taken: 0,
-            held: 0,
-            is_stored: true,
-        }
-    }
 }
 
 impl Fill {
+    /// It is not to be stored.
+    pub(super) fn spoil(&self) {
+        self.is_spoilt.store(true, Ordering::Relaxed);
+    }
+
     /// Waits until it is known what comes; `None` if that is nothing to be shared.
     pub async fn object(&self) -> Option<Arc<Object>> {
         loop {
@@ -118,6 +86,11 @@ impl Fill {
 }
 
 impl Lead {
+    /// Whether what it fetches has changed meanwhile.
+    pub(super) fn is_spoilt(&self) -> bool {
+        self.fill.is_spoilt.load(Ordering::Relaxed)
+    }
+
     /// What came is not stored, so that nobody has to wait for the next one.
     pub fn pass(self) {
         self.store
@@ -138,44 +111,5 @@ impl Drop for Lead {
         self.store.fills().remove(&*self.key);
         self.fill.is_over.store(true, Ordering::Release);
         self.fill.changed.notify_waiters();
-    }
-}
-
-impl Filling {
-    /// Takes payload; false once nobody has a use for it.
-    pub fn take(&mut self, payload: &[u8]) -> bool {
-        self.taken += payload.len() as u64;
-        if self.is_stored {
-            if self.taken <= self.most && self.store.reserve(payload.len()) {
-                self.held += payload.len() as u64;
-            } else {
-                self.is_stored = false;
-                // Who reads it reads on, out of as much memory as it has taken until now.
-                self.object.body.let_go(self.held);
-                if let Some(lead) = self.lead.take() {
-                    lead.pass();
-                }
-            }
-        }
-        self.object.body.push(payload)
-    }
-
-    /// Whether somebody reads along.
-    pub fn is_read(&self) -> bool {
-        self.object.body.is_read()
-    }
-
-    /// That was all of it.
-    pub fn finish(self) {
-        if self.object.body.finish() {
-            self.store.put(&self.key, &self.object);
-        }
-    }
-}
-
-impl Drop for Filling {
-    fn drop(&mut self) {
-        self.object.body.break_off();
-        self.store.release(self.held);
     }
 }

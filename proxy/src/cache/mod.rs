@@ -2,25 +2,32 @@
 //! lies, how much of it there may be, and who fetches what is missing.
 
 mod body;
+mod disk;
 mod fill;
+mod filling;
 mod object;
 mod purge;
+mod reader;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
+use openclaw_core::caching::Refusal;
 use openclaw_core::message::{Field, authority};
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
 
-pub use self::body::{Body, Broken, Reader};
-pub use self::fill::{Fill, Filling, Lead, Turn};
+pub use self::body::{Body, Broken};
+pub use self::disk::{Disk, DiskError, OnDisk, examine};
+pub use self::fill::{Fill, Lead, Turn};
+pub use self::filling::Filling;
 pub use self::object::Object;
 pub use self::purge::{Purge, Purged};
+pub use self::reader::Reader;
 
 /// Scheme, host and target of a request: `https://example.com/a?b`.
 pub type Key = Arc<str>;
@@ -48,6 +55,10 @@ const MAX_VARIANTS: usize = 64;
 const PASSES: usize = 4096;
 /// The part of the memory that responses may take while they come.
 const FILLING_SHARE: u64 = 4;
+/// A shard has to have room for a large object.
+const SHARDS: u64 = 4;
+/// The part of the memory that one response may take where there is a disk for larger ones.
+const BESIDE_A_DISK: u64 = 32;
 
 /// The store.
 #[derive(Debug)]
@@ -58,6 +69,9 @@ pub struct Store {
     fills: Mutex<HashMap<Key, Arc<Fill>>>,
     /// Bytes of responses that are coming.
     filling: AtomicU64,
+    /// How often something was purged: what was on its way then is not stored.
+    purges: AtomicU64,
+    disk: RwLock<Option<Arc<Disk>>>,
     evicted: Arc<AtomicU64>,
 }
 
@@ -108,8 +122,7 @@ impl Store {
         let evicted = Arc::new(AtomicU64::new(0));
         let pages = usize::try_from(memory / 16_384).unwrap_or(usize::MAX);
         let options = OptionsBuilder::new()
-            // A shard has to have room for a large object.
-            .shards(4)
+            .shards(SHARDS as usize)
             .estimated_items_capacity(pages)
             .weight_capacity(memory)
             .build();
@@ -132,6 +145,8 @@ impl Store {
             passes: Cache::new(PASSES),
             fills: Mutex::default(),
             filling: AtomicU64::new(0),
+            purges: AtomicU64::new(0),
+            disk: RwLock::default(),
             evicted,
         }
     }
@@ -162,8 +177,64 @@ impl Store {
             })
     }
 
-    /// Stores a response, in the place of the one for the same requests. Of two that come at the same moment for one URI one may be
-    /// lost.
+    /// The disk behind the memory, if there is one.
+    pub fn disk(&self) -> Option<Arc<Disk>> {
+        self.disk
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// From now on this is it.
+    pub fn set_disk(&self, disk: Option<Arc<Disk>>) {
+        *self.disk.write().unwrap_or_else(PoisonError::into_inner) = disk;
+    }
+
+    /// The largest payload that memory has.
+    fn most_in_memory(&self) -> u64 {
+        let share = if self.disk().is_some() {
+            BESIDE_A_DISK
+        } else {
+            SHARDS
+        };
+        self.pages.capacity() / share
+    }
+
+    /// Why a payload of that length cannot be stored now.
+    pub fn refuses(&self, length: u64) -> Option<Refusal> {
+        let disk = self.disk();
+        let share = if disk.is_some() {
+            BESIDE_A_DISK
+        } else {
+            SHARDS
+        };
+        if length <= self.pages.capacity() / share {
+            return None;
+        }
+        match disk {
+            Some(disk) if disk.takes() => None,
+            Some(_) => Some(Refusal::Disk),
+            None => Some(Refusal::TooLarge),
+        }
+    }
+
+    /// The file of what is on the disk for such a request.
+    pub fn on_disk(&self, key: &str, route: &str, request: &[Field<'_>]) -> Option<u64> {
+        self.disk()?.find(key, route, request)
+    }
+
+    /// Reads such a file; what is small is in memory then.
+    pub async fn load(&self, key: &Key, file: u64) -> Option<Arc<Object>> {
+        let disk = self.disk()?;
+        let object = Arc::new(disk.load(key, file).await.ok()??);
+        if object.body.is_whole() {
+            self.put(key, &object);
+        }
+        Some(object)
+    }
+
+    /// Stores a response in memory, in the place of the one for the same requests. Of two that come at the same moment for one URI one
+    /// may be lost.
     pub fn put(&self, key: &Key, object: &Arc<Object>) {
         let mut page = vec![Arc::clone(object)];
         if let Some(before) = self.pages.peek(&**key) {
@@ -176,9 +247,25 @@ impl Store {
         self.pages.insert(Arc::clone(key), Arc::new(page));
     }
 
-    /// Takes all that is stored of a URI out.
-    pub fn forget(&self, key: &str) -> bool {
-        self.pages.remove(key).is_some()
+    /// Stores what its origin has confirmed.
+    pub fn renew(&self, key: &Key, object: &Arc<Object>) {
+        if object.body.is_whole() {
+            self.put(key, object);
+        }
+        if let Some(disk) = self.disk() {
+            disk.renew(key, object);
+        }
+    }
+
+    /// Takes all that is stored of a URI out, and what is on its way.
+    pub fn forget(&self, key: &str) {
+        if let Some(fill) = self.fills().get(key) {
+            fill.spoil();
+        }
+        self.pages.remove(key);
+        if let Some(disk) = self.disk() {
+            disk.forget(key);
+        }
     }
 
     pub fn fullness(&self) -> Fullness {
@@ -194,9 +281,14 @@ impl Store {
         self.fills.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether there is room for bytes of a response that is coming.
+    fn has_room(&self, bytes: u64) -> bool {
+        let taken = self.filling.load(Ordering::Relaxed);
+        taken.saturating_add(bytes) <= self.pages.capacity() / FILLING_SHARE
+    }
+
     /// Takes room for bytes of a response that is coming; false if too much is on its way.
-    fn reserve(&self, bytes: usize) -> bool {
-        let bytes = bytes as u64;
+    fn reserve(&self, bytes: u64) -> bool {
         let before = self.filling.fetch_add(bytes, Ordering::Relaxed);
         let fits = before + bytes <= self.pages.capacity() / FILLING_SHARE;
         if !fits {

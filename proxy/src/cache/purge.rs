@@ -1,8 +1,13 @@
 //! Taking responses out, or calling them stale, before their time.
 
-use std::cell::Cell;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use super::{Object, Store};
+use openclaw_core::message::HeaderList;
+
+use super::{Key, Object, Store};
 
 /// The fields in which an origin names the tags of a response.
 const TAG_FIELDS: [&[u8]; 2] = [b"surrogate-key", b"cache-tag"];
@@ -42,9 +47,11 @@ impl Store {
         (!host.is_empty()).then(|| super::uri(&scheme, host, target))
     }
 
-    /// Takes out what is meant; `soft`: it stays, and its origin is asked before it is used.
+    /// Takes out what is meant, also of what is on its way; `soft`: it stays, and its origin is asked before it is used.
     pub fn purge(&self, what: Purge<'_>, soft: bool) -> Purged {
-        let objects = Cell::new(0);
+        self.purges.fetch_add(1, Ordering::Relaxed);
+        let mut in_memory: HashMap<Key, usize> = HashMap::new();
+        let counted = RefCell::new(&mut in_memory);
         self.pages.retain(|key, page| {
             let is_meant = |object: &Object| match what {
                 Purge::All => true,
@@ -53,7 +60,9 @@ impl Store {
                 Purge::Tag(tag) => has_tag(object, tag),
             };
             let meant: Vec<_> = page.iter().filter(|object| is_meant(object)).collect();
-            objects.set(objects.get() + meant.len());
+            if !meant.is_empty() {
+                counted.borrow_mut().insert(Arc::clone(key), meant.len());
+            }
             // With one response of a URI the others go as well: they are the same thing in other words.
             let stays = soft || meant.is_empty();
             if soft {
@@ -63,18 +72,31 @@ impl Store {
             }
             stays
         });
+        let mut on_disk: HashMap<Key, usize> = HashMap::new();
+        for key in self.disk().iter().flat_map(|disk| disk.purge(what, soft)) {
+            *on_disk.entry(key).or_default() += 1;
+        }
+        // What is in both is one.
+        for (key, count) in in_memory {
+            let both = on_disk.entry(key).or_default();
+            *both = count.max(*both);
+        }
         Purged {
-            objects: objects.get(),
+            objects: on_disk.values().sum(),
         }
     }
 }
 
+/// The tags that an origin gives a response.
+pub(super) fn tags(fields: &HeaderList) -> impl Iterator<Item = &[u8]> {
+    let of_tags = fields.iter().filter(|(name, _)| {
+        let mut known = TAG_FIELDS.iter();
+        known.any(|known| name.eq_ignore_ascii_case(known))
+    });
+    let tags = of_tags.flat_map(|(_, value)| value.split(|byte| matches!(byte, b' ' | b',')));
+    tags.filter(|tag| !tag.is_empty())
+}
+
 fn has_tag(object: &Object, tag: &str) -> bool {
-    object.fields.iter().any(|(name, value)| {
-        let is_of_tags = TAG_FIELDS
-            .iter()
-            .any(|known| name.eq_ignore_ascii_case(known));
-        let mut tags = value.split(|byte| matches!(byte, b' ' | b','));
-        is_of_tags && tags.any(|known| known == tag.as_bytes())
-    })
+    tags(&object.fields).any(|known| known == tag.as_bytes())
 }

@@ -53,7 +53,17 @@ struct Stats {
     bytes: u64,
     capacity: u64,
     evicted: u64,
+    disk: Option<Disk>,
     routes: Vec<Route>,
+}
+
+#[derive(Deserialize)]
+struct Disk {
+    objects: u64,
+    bytes: u64,
+    capacity: u64,
+    evicted: u64,
+    failed: u64,
 }
 
 #[derive(Deserialize)]
@@ -107,12 +117,29 @@ fn text(stats: &Stats) -> String {
     // Writing to a String cannot fail.
     let _ = writeln!(
         text,
-        "{} URIs in {} of {} KiB, {} gone to make room",
+        "{} {} in {} of {} KiB, {} gone to make room",
         stats.uris,
+        if stats.uris == 1 { "URI" } else { "URIs" },
         stats.bytes.div_ceil(1024),
         stats.capacity / 1024,
         stats.evicted
     );
+    if let Some(disk) = &stats.disk {
+        let _ = writeln!(
+            text,
+            "on disk: {} {} in {} of {} KiB, {} gone to make room, {} failed",
+            disk.objects,
+            if disk.objects == 1 {
+                "response"
+            } else {
+                "responses"
+            },
+            disk.bytes.div_ceil(1024),
+            disk.capacity / 1024,
+            disk.evicted,
+            disk.failed
+        );
+    }
     let heads = [
         "ROUTE",
         "FROM CACHE",

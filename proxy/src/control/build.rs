@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use openclaw_core::config::{Config, Places, Severity, Upstream};
+use openclaw_core::config::{CacheDisk, Config, Places, Severity, Upstream};
 use openclaw_core::limit::Table;
 use openclaw_core::route::Router;
 
@@ -18,7 +18,7 @@ use super::endpoints::{Beside, Standings};
 use super::error::Trouble;
 use super::pages::pages;
 use super::sticky::Stickies;
-use crate::cache::Store;
+use crate::cache::{self, Disk, Store};
 use crate::listener::quic;
 use crate::snapshot::{
     ClientTls, LimitSetup, ListenerSetup, Permits, Queue, QuicIds, TlsSetup, UpstreamSetup,
@@ -39,6 +39,8 @@ pub(super) struct Builder {
     /// By route.
     limits: Lasting<HashMap<Arc<str>, LimitSetup>>,
     cache: Option<Arc<Store>>,
+    /// Of the configuration that was built last.
+    disk: Option<CacheDisk>,
     pub(super) discovery: Discovery,
     pub(super) stickies: Stickies,
     pub(super) standings: Lasting<Standings>,
@@ -148,6 +150,11 @@ impl Builder {
         let resolved = self.upstreams(&config.upstreams, beside, Ask::All).await;
         troubles.extend(resolved.troubles);
         let secured = self.secured(&config.upstreams, &mut troubles);
+        if let Some(disk) = &config.cache.disk
+            && let Err(source) = cache::examine(&disk.path)
+        {
+            troubles.push(Trouble::CacheDisk { source });
+        }
         if !troubles.is_empty() {
             return Err(troubles);
         }
@@ -170,6 +177,7 @@ impl Builder {
         self.standings.take();
         self.queues.take();
         self.limits.take();
+        self.open_disk();
     }
 
     /// What endpoints are met with, upstream by upstream.
@@ -201,6 +209,7 @@ impl Builder {
 
     /// The store is made for the first route that has a cache, and kept for good.
     fn cache(&mut self, config: &Config) -> Option<Arc<Store>> {
+        self.disk = None;
         if config.routes.iter().all(|route| route.cache.is_none()) {
             return None;
         }
@@ -209,7 +218,26 @@ impl Builder {
             .cache
             .get_or_insert_with(|| Arc::new(Store::new(memory)));
         store.resize(memory);
+        self.disk.clone_from(&config.cache.disk);
         Some(Arc::clone(store))
+    }
+
+    /// The disk of what serves now. What lies there is found in the background.
+    fn open_disk(&mut self) {
+        let Some(store) = &self.cache else { return };
+        let disk = self.disk.as_ref().and_then(|config| {
+            if let Some(disk) = store.disk().filter(|disk| disk.is_at(&config.path)) {
+                disk.resize(config);
+                return Some(disk);
+            }
+            Disk::start(config)
+                .inspect_err(|error| {
+                    let path = config.path.display();
+                    tracing::warn!(%path, %error, "no threads for the disk of the cache: it is not used");
+                })
+                .ok()
+        });
+        store.set_disk(disk);
     }
 
     /// The table is made for the first limit, and kept as long as there is one.

@@ -60,6 +60,17 @@ async fn stats(control: Rc<Control>) -> Answer {
         })
         .collect();
     let full = store.fullness();
+    let disk = store.disk().map(|disk| {
+        let full = disk.fullness();
+        json!({
+            "objects": full.objects,
+            "bytes": full.bytes,
+            "capacity": full.capacity,
+            "index_bytes": full.index,
+            "evicted": full.evicted,
+            "failed": full.failed,
+        })
+    });
     Answer::json(
         200,
         &json!({
@@ -67,6 +78,7 @@ async fn stats(control: Rc<Control>) -> Answer {
             "bytes": full.bytes,
             "capacity": full.capacity,
             "evicted": full.evicted,
+            "disk": disk,
             "routes": routes,
         }),
     )

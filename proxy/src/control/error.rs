@@ -11,6 +11,7 @@ use openclaw_core::config::{Complaint, Places, Problem, Problems, Severity, Stat
 
 use super::discover::Failure;
 use super::upgrade::HeirError;
+use crate::cache::DiskError;
 use crate::privilege::{PrivilegeError, Privileges};
 use crate::shield::{GeoError, LockError};
 use crate::telemetry::chain;
@@ -92,6 +93,8 @@ pub enum Trouble {
     Geo { source: GeoError },
     #[error("cannot write the access log to {target}")]
     AccessLog { target: String, source: io::Error },
+    #[error("cache.disk")]
+    CacheDisk { source: DiskError },
 }
 
 impl Trouble {
@@ -165,6 +168,7 @@ impl Trouble {
                 listener, statuses, ..
             } => path(&["listener", listener, "error_pages", &statuses.to_string()]),
             Self::AccessLog { .. } => path(&["log", "access", "to"]),
+            Self::CacheDisk { .. } => path(&["cache", "disk", "path"]),
             Self::Geo { .. } => path(&["shield", "geo", "database"]),
             Self::List { index, .. } => path(&["shield", "lists", &index.to_string(), "file"]),
         }
@@ -185,7 +189,8 @@ impl Trouble {
             | Self::ErrorPage { .. }
             | Self::Geo { .. }
             | Self::List { .. }
-            | Self::AccessLog { .. } => false,
+            | Self::AccessLog { .. }
+            | Self::CacheDisk { .. } => false,
         }
     }
 
@@ -203,7 +208,8 @@ impl Trouble {
             | Self::Bind { .. }
             | Self::Geo { .. }
             | Self::List { .. }
-            | Self::AccessLog { .. } => None,
+            | Self::AccessLog { .. }
+            | Self::CacheDisk { .. } => None,
         }
     }
 }

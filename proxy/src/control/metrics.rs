@@ -48,6 +48,12 @@ pub(super) async fn page(control: &Control) -> String {
         text.sample(&metrics::CACHE_BYTES, &[], full.bytes);
         text.sample(&metrics::CACHE_URIS, &[], full.uris);
         text.sample(&metrics::CACHE_EVICTED, &[], full.evicted);
+        if let Some(disk) = cache.disk().map(|disk| disk.fullness()) {
+            text.sample(&metrics::CACHE_DISK_BYTES, &[], disk.bytes);
+            text.sample(&metrics::CACHE_DISK_OBJECTS, &[], disk.objects);
+            text.sample(&metrics::CACHE_DISK_EVICTED, &[], disk.evicted);
+            text.sample(&metrics::CACHE_DISK_FAILED, &[], disk.failed);
+        }
     }
     for (upstream, setup) in snapshot.config.upstreams.iter().zip(&snapshot.upstreams) {
         if upstream.max_connections.is_some() {

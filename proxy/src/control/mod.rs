@@ -142,11 +142,16 @@ async fn live(
     discover::attend(&control);
     logs::attend(&control);
     let listeners = control.snapshot().config.listeners.len();
-    let room = process::share_files(listeners).inspect_err(|_| control.shield.shutdown())?;
+    let room = process::share_files(listeners).inspect_err(|_| {
+        // The process before this one goes on with the shield.
+        if heir.is_none() {
+            control.shield.shutdown();
+        }
+    })?;
     banner::print(&control, room);
     match heir {
         // The service is told by the one before that there is another main process.
-        Some(heir) => heir.ready(has_inherited)?,
+        Some(heir) => heir.ready(has_inherited),
         None => notify(State::Ready),
     }
     if let Some(held) = &mut lock {
@@ -189,9 +194,9 @@ struct Signals {
     hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
+    upgrade: Signal,
     /// Open the logs anew, as nginx has it.
     user1: Signal,
-    upgrade: Signal,
 }
 
 impl Signals {
@@ -200,8 +205,8 @@ impl Signals {
             hangup: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
-            user1: signal(SignalKind::user_defined1())?,
             upgrade: signal(SignalKind::user_defined2())?,
+            user1: signal(SignalKind::user_defined1())?,
         })
     }
 
@@ -222,14 +227,14 @@ async fn obey(control: &Rc<Control>, signals: &mut Signals) -> Ended {
                 // A signal to stop must not wait for a name server.
                 tokio::task::spawn_local(async move { control.reload(None, None).await.is_ok() });
             }
-            _ = signals.user1.recv() => match control.reopen_logs() {
-                Ok(()) => tracing::info!("the files of the logs are opened anew"),
-                Err(trouble) => tracing::error!("{}", chain(&trouble)),
-            },
             _ = signals.upgrade.recv() => {
                 let control = Rc::clone(control);
                 tokio::task::spawn_local(async move { control.upgrade(None, None).await.is_ok() });
             }
+            _ = signals.user1.recv() => match control.reopen_logs() {
+                Ok(()) => tracing::info!("the files of the logs are opened anew"),
+                Err(trouble) => tracing::error!("{}", chain(&trouble)),
+            },
             _ = signals.terminate.recv() => break control.request_stop(None),
             _ = signals.interrupt.recv() => break control.request_stop(None),
             () = control.stop.notified() => {

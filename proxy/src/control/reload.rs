@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use super::admin::rfc3339;
 use super::admin::table::{Call, Route};
+use super::admin::{SMALL, rfc3339};
 use super::audit::audit;
 use super::build::Builder;
 use super::error::Refused;
@@ -30,26 +30,24 @@ use crate::telemetry::chain;
 const LONGEST: Duration = Duration::from_hours(24);
 /// After this, going back is tried again where it failed.
 const AGAIN: Duration = Duration::from_secs(5);
-/// Calls have no body.
-const NO_BODY: usize = 0;
 
 pub(super) static ROUTES: &[Route] = &[
     Route {
         method: "POST",
         path: "/reload",
-        max_body: NO_BODY,
+        max_body: SMALL,
         run: |control, call| Box::pin(answer_reload(control, call)),
     },
     Route {
         method: "POST",
         path: "/confirm",
-        max_body: NO_BODY,
+        max_body: SMALL,
         run: |control, call| Box::pin(async move { answer(control.confirm(call.uid).await) }),
     },
     Route {
         method: "POST",
         path: "/rollback",
-        max_body: NO_BODY,
+        max_body: SMALL,
         run: |control, call| Box::pin(async move { answer(control.roll_back(call.uid).await) }),
     },
 ];

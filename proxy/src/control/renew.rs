@@ -39,12 +39,8 @@ impl Control {
         let before = self.certificates.borrow().clone();
         let reading = load::parse_written(&self.history.borrow().serving);
         let turned = self.turn(&mut builder, reading, |_| Vec::new()).await;
-        audit(
-            self,
-            "certificates.renew",
-            uid,
-            if turned.is_ok() { "done" } else { "refused" },
-        );
+        let outcome = if turned.is_ok() { "done" } else { "refused" };
+        audit(self, "certificates.renew", uid, outcome);
         turned.map_err(NotTaken::Refused)?;
         Ok((before, self.certificates.borrow().clone()))
     }

@@ -287,6 +287,8 @@ impl Control {
         if !is_left {
             notify(State::Stopping);
         }
+        // Our copies would keep sockets open that nobody reads.
+        drop(self.bound.take());
         let deadline = Instant::now() + grace;
         let workers = self.workers.take();
         let full: Vec<usize> = (0..)

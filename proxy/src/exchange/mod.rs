@@ -166,6 +166,7 @@ pub async fn run<W: Wire>(
     let route = prepared
         .route
         .and_then(|index| serving.snapshot.config.routes.get(index));
+    caching::settle(local, prepared, deadline).await;
     caching::refresh(local, downstream, prepared);
     let fault = match (&prepared.plan, route) {
         (Plan::Stored(stored, _), Some(route)) => {

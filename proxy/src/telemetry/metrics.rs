@@ -76,6 +76,10 @@ metrics! {
     CACHE_BYTES Gauge "openclaw_cache_bytes" "bytes" [] "Memory that stored responses take.";
     CACHE_URIS Gauge "openclaw_cache_uris" "" [] "URIs of which responses are stored.";
     CACHE_EVICTED Counter "openclaw_cache_evicted_total" "" [] "URIs whose responses made room for others.";
+    CACHE_DISK_BYTES Gauge "openclaw_cache_disk_bytes" "bytes" [] "What the files of the cache take on disk.";
+    CACHE_DISK_OBJECTS Gauge "openclaw_cache_disk_objects" "" [] "Responses that are stored on disk.";
+    CACHE_DISK_EVICTED Counter "openclaw_cache_disk_evicted_total" "" [] "Responses on disk that made room for others.";
+    CACHE_DISK_FAILED Counter "openclaw_cache_disk_failed_total" "" [] "Files of the cache that could not be read, written or removed.";
     CODED_TOTAL Counter "openclaw_compressions_total" "" ["encoding"] "Responses that were compressed. What the cache answers was compressed when it was stored.";
     CODED_BYTES Counter "openclaw_compressed_bytes_total" "bytes" ["encoding", "direction"] "Bytes of responses before they were compressed (in) and after (out).";
     MIRRORED_TOTAL Counter "openclaw_mirrored_requests_total" "" ["route", "result"] "Copies of requests for the mirror of a route; result is sent, failed, dropped (max_in_flight were under way, or the request was cut off) or too_large (max_body).";

@@ -36,6 +36,8 @@ pub enum Refusal {
     TooLarge,
     /// Its end is the end of its connection, which a failure ends as well: nobody knows whether it is whole.
     NoEnd,
+    /// Too large for memory, and the disk fails or is behind.
+    Disk,
 }
 
 impl Refusal {
@@ -50,6 +52,7 @@ impl Refusal {
             Self::Varies => "vary",
             Self::TooLarge => "too-large",
             Self::NoEnd => "no-end",
+            Self::Disk => "disk",
         }
     }
 }

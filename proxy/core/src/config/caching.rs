@@ -1,5 +1,7 @@
 //! `[cache]`, and `cache` of a route: what is kept, for how long, and how much of it.
 
+use std::path::PathBuf;
+
 use super::keys::{self, Key};
 use super::problem::Complaint;
 use super::reader::{Section, Unread};
@@ -9,22 +11,69 @@ use crate::caching::Rule;
 use crate::message::field::is_token;
 
 /// The store that the routes share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cache {
     /// Bytes that stored responses take at the most.
     pub memory: u64,
+    /// What is behind it.
+    pub disk: Option<CacheDisk>,
+}
+
+/// Stored responses on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheDisk {
+    pub path: PathBuf,
+    /// Bytes that their files take at the most.
+    pub max: u64,
+    /// Bytes of memory that knowing them takes at the most.
+    pub index: u64,
 }
 
 pub(super) static KEYS: keys::Section = keys::Section {
     name: "cache",
     doc: "Where responses are kept for the routes with `cache`.",
-    keys: &[Key::default(
-        "memory",
-        "size",
-        "\"64m\"",
-        "What stored responses may take; when they are more, those that are asked for least go first. Taken only as routes store something.",
-    )],
-    later: &[("disk", "a cache on disk (`disk`)")],
+    keys: &[
+        Key::default(
+            "memory",
+            "size",
+            "\"64m\"",
+            "What stored responses may take; when they are more, those that are asked for least go first. Taken only as routes store something.",
+        ),
+        Key::optional(
+            "disk",
+            "table",
+            "{ path = \"/var/cache/openclaw\", max = \"10g\" }",
+            "Keeps them on disk as well, over restarts; what is larger than a 32nd of `memory` is there alone.",
+        )
+        .fields(&DISK),
+    ],
+    later: &[],
+};
+
+static DISK: keys::Section = keys::Section {
+    name: "cache.disk",
+    doc: "Stored responses on disk, one file each. What cannot be written or read passes, and is counted.",
+    keys: &[
+        Key::required(
+            "path",
+            "path",
+            "\"/var/cache/openclaw\"",
+            "A directory into which nobody but the user of the proxy may write. Made where it is missing; files of others in it are left alone. One process at a time uses it.",
+        ),
+        Key::required(
+            "max",
+            "size",
+            "\"10g\"",
+            "What the files may take; before they are more, the oldest go that nobody has asked for lately. A response larger than `max_object` of its route is not stored.",
+        ),
+        Key::default(
+            "index",
+            "size",
+            "\"64m\"",
+            "Memory for knowing what is there: about 256 bytes a response, its URI, what Vary names of its request, and 8 bytes a tag. When that is full the oldest go, too.",
+        ),
+    ],
+    later: &[],
 };
 
 pub(super) static RULE: keys::Section = keys::Section {
@@ -88,7 +137,27 @@ pub(super) fn read(section: &Section<'_>) -> Option<Cache> {
             complaint.hint("write \"64m\", or leave `cache` out of the routes"),
         );
     }
-    Some(Cache { memory })
+    let disk = if section.has("disk") {
+        Some(section.section("disk").and_then(|disk| read_disk(&disk))?)
+    } else {
+        None
+    };
+    Some(Cache { memory, disk })
+}
+
+fn read_disk(section: &Section<'_>) -> Option<CacheDisk> {
+    let path = section.value("path", |node| section.reader.path(node));
+    let max = section.value("max", values::size)?;
+    if max < 1 << 20 {
+        let complaint = Complaint::new("a disk of less than 1m keeps nothing");
+        section.complain("max", complaint.hint("write \"10g\", or leave `disk` out"));
+    }
+    let index = section.value("index", values::size);
+    Some(CacheDisk {
+        path: path?,
+        max,
+        index: index?,
+    })
 }
 
 pub(super) fn read_rule(section: &Section<'_>) -> Option<Rule> {

@@ -57,7 +57,7 @@ mod variables;
 pub use admin::Admin;
 pub use assay::{Asks, Expect, Test};
 pub use autoban::{Autoban, Thresholds};
-pub use caching::Cache;
+pub use caching::{Cache, CacheDisk};
 pub use discover::{Consul, Discover, Kubernetes, Registry};
 pub use endpoint::{Endpoint, EndpointAddress, endpoint_address};
 pub use error_pages::{ErrorPage, Statuses};

@@ -11,6 +11,7 @@ use super::super::sockets::{Bound, Group};
 use super::words::{VERSION, Word};
 use crate::listener::quic;
 use crate::net::passing::Channel;
+use crate::telemetry::chain;
 
 /// Set for a process that is to take over; the way to the other is its standard input.
 pub(super) const VARIABLE: &str = "OPENCLAW_TAKES_OVER";
@@ -216,12 +217,12 @@ impl Heir {
     }
 
     /// This process serves.
-    ///
-    /// # Errors
-    /// As of [`Self::checked`].
-    pub(in crate::control) fn ready(&self, has_admin: bool) -> Result<(), HeirError> {
+    pub(in crate::control) fn ready(&self, has_admin: bool) {
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        self.say(&Word::Ready { version, has_admin })
+        if let Err(error) = self.say(&Word::Ready { version, has_admin }) {
+            // It is not there any more: all the more reason to serve.
+            tracing::warn!("{}", chain(&error));
+        }
     }
 
     /// This process does not serve. The one before goes on.

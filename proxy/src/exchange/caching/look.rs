@@ -38,6 +38,18 @@ pub(in crate::exchange) struct Asking {
     pub store: Arc<Store>,
     pub key: Key,
     pub purpose: Purpose,
+    /// What may be there in place of that.
+    pub lying: Option<Lying>,
+}
+
+/// Something on the disk, which has to be read before anything can be said of it.
+#[derive(Debug)]
+pub(in crate::exchange) struct Lying {
+    pub file: u64,
+    /// What the client says of its age, as far as it is heard.
+    pub heard: Directives,
+    /// The client's.
+    pub fields: HeaderList,
 }
 
 #[derive(Debug)]
@@ -79,10 +91,6 @@ impl Wish {
         no_store: bool,
         (stale, why, if_error): (Option<Arc<Object>>, Forwarded, bool),
     ) -> Self {
-        let mut fields = HeaderList::default();
-        for field in request.fields {
-            fields.push(field.name, field.value);
-        }
         Self {
             asked: Asked {
                 has_credentials: request.field(b"Authorization").is_some(),
@@ -91,7 +99,7 @@ impl Wish {
             why,
             stale,
             if_error,
-            fields,
+            fields: list(request.fields),
         }
     }
 }
@@ -111,6 +119,7 @@ pub(in crate::exchange) fn look(
             store: Arc::clone(store),
             key: Arc::clone(&key),
             purpose,
+            lying: None,
         })
     };
     let method = Method::of(request.method);
@@ -145,7 +154,11 @@ pub(in crate::exchange) fn look(
         Found::OtherVariant => (None, Forwarded::VaryMiss, false),
         Found::Nothing => (None, Forwarded::UriMiss, false),
     };
-    if heard.only_if_cached {
+    let file = match &judged {
+        (Some(_), ..) => None,
+        (None, ..) => store.on_disk(&key, &route.name, request.fields),
+    };
+    if heard.only_if_cached && file.is_none() {
         return Some(Look::OnlyStored);
     }
     let purpose = if method == Method::Head {
@@ -153,7 +166,13 @@ pub(in crate::exchange) fn look(
     } else {
         wish(judged)
     };
-    Some(Look::Asking(asking(purpose)))
+    let mut asking = asking(purpose);
+    asking.lying = file.map(|file| Lying {
+        file,
+        heard,
+        fields: list(request.fields),
+    });
+    Some(Look::Asking(asking))
 }
 
 /// What there is to do for a request that nothing is stored for; none for one that may be answered from the store.
@@ -200,13 +219,8 @@ pub(super) fn stored(object: Arc<Object>, request: &[Field<'_>], now: Instant) -
     }
 }
 
-/// The same for what came from its origin just now, which may be on its way; `None` if its beginning has gone.
-pub(super) fn followed(
-    object: Arc<Object>,
-    request: &[Field<'_>],
-    why: Forwarded,
-    now: Instant,
-) -> Option<Stored> {
+/// The same for what is not all here; `None` if its beginning has gone.
+pub(super) fn read(object: Arc<Object>, request: &[Field<'_>], now: Instant) -> Option<Stored> {
     let stored = stored(object, request, now);
     let from = match &stored.answer {
         Answer::Part(range) => range.start,
@@ -214,7 +228,6 @@ pub(super) fn followed(
     };
     let reader = stored.object.body.read(from)?;
     Some(Stored {
-        status: Status::Collapsed { why },
         reader: Some(reader),
         ..stored
     })
@@ -242,6 +255,14 @@ pub(in crate::exchange) fn confirming<'a>(
         let _ = fields.try_push(Field::new(name, value));
     }
     fields
+}
+
+fn list(fields: &[Field<'_>]) -> HeaderList {
+    let mut list = HeaderList::default();
+    for field in fields {
+        list.push(field.name, field.value);
+    }
+    list
 }
 
 /// A list as fields.

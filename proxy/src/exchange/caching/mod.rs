@@ -1,6 +1,7 @@
 //! An exchange with a cache between: from the store, or from the origin and into the store on the way.
 
 mod look;
+mod lying;
 mod planning;
 mod stored;
 mod storing;
@@ -14,12 +15,14 @@ use openclaw_core::config::Route;
 use openclaw_core::message::{Fault, Method};
 
 pub(super) use self::look::{Asking, Stored};
+pub(super) use self::lying::settle;
 pub(super) use self::planning::{Refresh, planned};
 
 use self::look::{Purpose, Wish};
 use self::stored::Sending;
 use self::storing::{Outcome, Storing};
 use super::context::{Downstream, Local};
+use super::error::Error;
 use super::mirror::Shadow;
 use super::prepare::{Outbound, Plan, Prepared};
 use super::tries::Tries;
@@ -90,21 +93,24 @@ impl<'a> Through<'a> {
         let stored = match (outcome, &wish.stale) {
             (Outcome::Confirmed(object), _) => {
                 story.cache = Some(Cache::Revalidated);
-                Stored {
+                look::read(object, &client, now).map(|stored| Stored {
                     status: Status::Forwarded {
                         why: wish.why,
                         confirmed: true,
                         stored: None,
                     },
-                    ..look::stored(object, &client, now)
-                }
+                    ..stored
+                })
             }
             (Outcome::Failed, Some(stale)) => {
                 story.cache = Some(Cache::Stale);
-                look::stored(Arc::clone(stale), &client, now)
+                look::read(Arc::clone(stale), &client, now)
             }
             // Nothing is kept from the client without something else to send.
             (Outcome::Failed, None) => return fault,
+        };
+        let Some(stored) = stored else {
+            return Some(Error::Truncated.fault());
         };
         self.answer(&stored, wire, story).await
     }
@@ -134,7 +140,11 @@ impl<'a> Through<'a> {
         let client = look::view(&wish.fields);
         let is_ours = object.route == self.route.name && object.chosen.matches(&client);
         let object = Some(object).filter(|_| is_ours)?;
-        look::followed(object, &client, wish.why, Instant::now())
+        let stored = look::read(object, &client, Instant::now())?;
+        Some(Stored {
+            status: Status::Collapsed { why: wish.why },
+            ..stored
+        })
     }
 
     async fn fetch<W: Wire>(

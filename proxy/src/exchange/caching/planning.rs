@@ -58,11 +58,11 @@ fn looked_up(
     now: Instant,
     plain: impl Fn(&Seen<'_>) -> Plan,
 ) -> Plan {
-    let asking = |asking: &Asking| match asking.stale() {
-        // Its conditions take the place of the client's.
-        Some(stale) => {
-            let stored = stale.view();
-            let fields = confirming(seen.request.fields, &stored);
+    // Conditions of what is stored take the place of the client's.
+    let asking = |asking: &Asking| match (asking.stale(), &asking.lying) {
+        (Some(_), _) | (None, Some(_)) => {
+            let stored = asking.stale().map(|stale| stale.view());
+            let fields = confirming(seen.request.fields, stored.as_deref().unwrap_or_default());
             let request = Request {
                 fields: &fields,
                 ..*seen.request
@@ -72,7 +72,7 @@ fn looked_up(
                 ..*seen
             })
         }
-        None => plain(seen),
+        (None, None) => plain(seen),
     };
     match look(store, route, rule, seen.request, seen.scheme, now) {
         None => plain(seen),

@@ -2,7 +2,7 @@
 //! is stored is the better answer.
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use openclaw_core::caching::{
@@ -154,6 +154,9 @@ impl<'a, W: Wire> Storing<'a, W> {
                 ResponseBody::None { .. } => Some(0),
                 ResponseBody::Chunked | ResponseBody::UntilClose | ResponseBody::Tunnel => None,
             };
+            if let Some(refusal) = length.and_then(|length| self.store.refuses(length)) {
+                return Err(refusal);
+            }
             Ok(Object::new(
                 (Arc::clone(self.route), chosen),
                 (response.status, list, Arc::new(Body::coming(length))),
@@ -209,7 +212,7 @@ impl<'a, W: Wire> Storing<'a, W> {
             freshness,
         );
         let object = Arc::new(object);
-        self.store.put(self.key, &object);
+        self.store.renew(self.key, &object);
         if let Some(lead) = &self.lead {
             lead.publish(Arc::clone(&object));
         }
@@ -297,6 +300,9 @@ impl<W: Wire> Wire for Storing<'_, W> {
         cx: &mut Context<'_>,
         payload: &[u8],
     ) -> Poll<Result<usize, WireError>> {
+        if let State::Storing(filling) | State::Alone(filling) = &mut self.state {
+            ready!(filling.poll_room(payload.len(), cx));
+        }
         let sent = match &mut self.state {
             State::Kept(_) => Poll::Ready(Ok(payload.len())),
             State::Alone(filling) => {

@@ -29,6 +29,17 @@ fn a_route_says_what_is_kept_and_for_how_long() {
 }
 
 #[test]
+fn a_disk_is_named_with_its_bounds() {
+    let config = accepted(&route(
+        "cache = {}\n[cache]\ndisk = { path = \"/a\", max = \"10g\" }",
+    ));
+    let disk = config.cache.disk.unwrap();
+    assert_eq!((disk.max, disk.index), (10 << 30, 64 << 20));
+    assert_eq!(disk.path, std::path::Path::new("/a"));
+    assert!(accepted(&route("cache = {}")).cache.disk.is_none());
+}
+
+#[test]
 fn what_cannot_be_is_told() {
     let check = |keys: &str, message: &str| {
         let told = rejected(&route(keys)).to_string();
@@ -43,5 +54,9 @@ fn what_cannot_be_is_told() {
         "exclude each other",
     );
     check("[cache]\nmemory = \"10k\"", "keeps nothing");
-    check("[cache]\ndisk = { path = \"/a\" }", "does not support");
+    check("[cache]\ndisk = { path = \"/a\" }", "`max`");
+    check(
+        "[cache]\ndisk = { path = \"/a\", max = \"1k\" }",
+        "keeps nothing",
+    );
 }

@@ -1,0 +1,60 @@
+//! The threads that wait for the disk, so that no worker does. All that concerns one file is done by one of them, in order.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::{io, thread};
+
+/// How many there are.
+const THREADS: usize = 4;
+/// With more to do than this, nothing new is begun.
+const MOST: usize = 1024;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// They end when it is dropped.
+#[derive(Debug)]
+pub(super) struct Pool {
+    queues: Vec<Sender<Job>>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Pool {
+    pub(super) fn start() -> io::Result<Self> {
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let start = |index| {
+            let (queue, jobs) = channel();
+            let waiting = Arc::clone(&waiting);
+            let thread = thread::Builder::new().name(format!("disk-{index}"));
+            thread.spawn(move || work(&jobs, &waiting)).map(|_| queue)
+        };
+        Ok(Self {
+            queues: (0..THREADS).map(start).collect::<io::Result<_>>()?,
+            waiting,
+        })
+    }
+
+    /// Has something done about a file, behind all that was asked for before. Who asks bounds how much that is: a reader waits for one
+    /// part at a time, and what is written is held in memory that is counted.
+    pub(super) fn run(&self, file: u64, job: impl FnOnce() + Send + 'static) {
+        let index = file as usize % THREADS;
+        let Some(queue) = self.queues.get(index) else {
+            return;
+        };
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        // A thread ends with the pool alone.
+        let _ = queue.send(Box::new(job));
+    }
+
+    /// Whether the disk is behind.
+    pub(super) fn is_busy(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > MOST
+    }
+}
+
+fn work(jobs: &Receiver<Job>, waiting: &AtomicUsize) {
+    for job in jobs {
+        job();
+        waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,147 @@
+//! What a file says, and what is known without it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use openclaw_core::caching::{Chosen, Directives, Freshness, Use};
+use openclaw_core::message::{Field, HeaderList};
+
+use super::format::{self, Payload};
+use super::index::{Entry, Index};
+use super::place::{Named, named};
+use crate::cache::{Body, Object};
+
+fn object() -> Object {
+    let mut fields = HeaderList::default();
+    fields.push(b"Content-Type", b"text/plain");
+    fields.push(b"ETag", b"");
+    let request = [Field::new(b"X-A", b"1")];
+    let vary = [Field::new(b"Vary", b"X-A, X-B")];
+    let chosen = Chosen::of(&vary, &[], &request).unwrap();
+    let freshness = Freshness {
+        lifetime: 60,
+        initial_age: 5,
+        if_error: 7,
+        ..Freshness::default()
+    };
+    let body = Arc::new(Body::coming(None));
+    Object::new(("route".into(), chosen), (404, fields, body), freshness)
+}
+
+fn written() -> (Vec<u8>, Payload) {
+    let lines = format::lines("http://a.test/", &object());
+    let payload = Payload {
+        room: format::room(&lines),
+        length: 10,
+        checksum: 4711,
+    };
+    (format::head(&lines, payload).unwrap(), payload)
+}
+
+#[test]
+fn a_head_is_read_as_it_was_written() {
+    let (bytes, payload) = written();
+    let head = format::read(&bytes).unwrap();
+    assert_eq!((&*head.key, head.payload), ("http://a.test/", payload));
+    assert!(!head.is_stale);
+    let (before, after) = (object(), head.into_object(Body::coming(None)));
+    assert_eq!((after.route, after.status), (before.route, before.status));
+    assert_eq!(
+        (after.chosen, after.freshness),
+        (before.chosen, before.freshness)
+    );
+    assert!(after.fields.iter().eq(before.fields.iter()));
+}
+
+#[test]
+fn a_head_that_was_changed_is_none() {
+    let (bytes, _) = written();
+    for length in 0..bytes.len() {
+        assert!(format::read(&bytes[..length]).is_none(), "{length}");
+    }
+    for at in 0..bytes.len() {
+        let mut changed = bytes.clone();
+        changed[at] ^= 0x10;
+        // Flags are beside the checksum, to be changed in place.
+        let is_flag = (32..40).contains(&at);
+        assert_eq!(format::read(&changed).is_some(), is_flag, "{at}");
+    }
+    let mut stale = bytes;
+    stale[32] = format::STALE;
+    let object = format::read(&stale)
+        .unwrap()
+        .into_object(Body::coming(None));
+    let judged = object.judge(Instant::now(), &Directives::default());
+    assert_eq!(judged, Use::Ask { if_error: true });
+}
+
+#[test]
+fn a_longer_head_fits_as_long_as_there_is_room() {
+    let (_, payload) = written();
+    assert!(format::head(&[0; 200], payload).is_some());
+    assert!(format::head(&[0; 2000], payload).is_none());
+}
+
+#[test]
+fn only_what_we_have_named_is_ours() {
+    let check = |name: &str, expected: Option<(u64, bool)>| {
+        let expected = expected.map(|(id, is_part)| Named { id, is_part });
+        assert_eq!(named(name), expected, "{name}");
+    };
+    check("openclaw-00000000000000ff", Some((255, false)));
+    check("openclaw-00000000000000ff.part", Some((255, true)));
+    check("openclaw-00000000000000FF", None);
+    check("openclaw-+0000000000000ff", None);
+    check("openclaw-ff", None);
+    check("openclaw.lock", None);
+    check("00000000000000ff", None);
+    check("openclaw-00000000000000ff.tmp", None);
+}
+
+fn entry(id: u64) -> Entry {
+    Entry {
+        id,
+        size: 1,
+        route: "r".into(),
+        chosen: Chosen::default(),
+        tags: Box::default(),
+        is_used: false,
+    }
+}
+
+#[test]
+fn the_oldest_goes_unless_somebody_has_asked_for_it() {
+    let index = Index::default();
+    // All of one URI's are in one part of it.
+    let key = "http://a.test/".into();
+    for id in 0..3 {
+        let one = Entry {
+            route: id.to_string().into(),
+            ..entry(id)
+        };
+        assert!(index.put(&key, one).is_none());
+    }
+    assert_eq!(index.find(&key, "0", &[]), Some(0));
+    let gone: Vec<_> = std::iter::from_fn(|| index.evict().map(|entry| entry.id)).collect();
+    assert_eq!(gone, [1, 2, 0]);
+    assert_eq!((index.objects(), index.bytes()), (0, 0));
+}
+
+#[test]
+fn one_takes_the_place_of_another_for_the_same_requests() {
+    let index = Index::default();
+    let key = "http://a.test/".into();
+    for id in 0..1000 {
+        let before = index.put(&key, entry(id)).map(|entry| entry.id);
+        assert_eq!(before, id.checked_sub(1));
+    }
+    assert_eq!(index.objects(), 1);
+    assert_eq!(index.remove(&key, 999).map(|entry| entry.id), Some(999));
+    assert!(index.evict().is_none());
+    assert_eq!(index.bytes(), 0);
+}

@@ -1,0 +1,202 @@
+//! A response on its way into the store: into memory, onto the disk, or both, and to those who read along.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Sleep, sleep};
+
+use super::disk::Writing;
+use super::{Key, Lead, Object, Store};
+
+/// A disk that takes nothing for so long is not waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// One that comes. Dropped before its end it breaks for all who read it.
+#[derive(Debug)]
+pub struct Filling {
+    key: Key,
+    object: Arc<Object>,
+    lead: Option<Lead>,
+    writing: Option<Writing>,
+    /// The longest that is stored.
+    most: u64,
+    taken: u64,
+    held: Held,
+    is_stored: bool,
+    /// Too large for memory.
+    is_spilt: bool,
+    /// Of purges until then.
+    purges: u64,
+    /// While the disk is waited for.
+    patience: Option<Pin<Box<Sleep>>>,
+}
+
+/// Memory for what is coming.
+#[derive(Debug)]
+struct Held {
+    store: Arc<Store>,
+    bytes: u64,
+}
+
+impl Store {
+    /// Begins to store a response, whose payload is to come.
+    pub fn fill(
+        self: &Arc<Self>,
+        key: &Key,
+        object: Object,
+        lead: Option<Lead>,
+        most: u64,
+    ) -> Filling {
+        let object = Arc::new(object);
+        if let Some(lead) = &lead {
+            lead.publish(Arc::clone(&object));
+        }
+        Filling {
+            key: Arc::clone(key),
+            lead,
+            writing: self.disk().and_then(|disk| disk.write(key, &object)),
+            object,
+            most,
+            taken: 0,
+            held: Held {
+                store: Arc::clone(self),
+                bytes: 0,
+            },
+            is_stored: true,
+            is_spilt: false,
+            purges: self.purges.load(Ordering::Relaxed),
+            patience: None,
+        }
+    }
+}
+
+impl Filling {
+    /// Waits, though not for long, where more has come than the disk has taken: an origin may be faster.
+    pub fn poll_room(&mut self, bytes: usize, cx: &mut Context<'_>) -> Poll<()> {
+        let bytes = bytes as u64;
+        if self.held.store.has_room(bytes) || !self.is_stored || !self.writes() {
+            self.patience = None;
+            return Poll::Ready(());
+        }
+        self.spill();
+        self.held.shrink(self.object.body.poll_held(cx));
+        if self.held.store.has_room(bytes) {
+            self.patience = None;
+            return Poll::Ready(());
+        }
+        let patience = self
+            .patience
+            .get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
+        patience.as_mut().poll(cx)
+    }
+
+    fn writes(&self) -> bool {
+        let mut writing = self.writing.iter();
+        writing.any(|writing| !writing.is_broken())
+    }
+
+    /// From now on the disk alone has it.
+    fn spill(&mut self) {
+        if !std::mem::replace(&mut self.is_spilt, true) {
+            self.object.body.spill();
+        }
+    }
+
+    /// Takes payload; false once nobody has a use for it.
+    pub fn take(&mut self, payload: &[u8]) -> bool {
+        self.taken += payload.len() as u64;
+        if self.is_stored && !self.fits(payload.len() as u64) {
+            self.is_stored = false;
+            self.writing = None;
+            // Who reads it reads on, out of as much memory as it has taken until now.
+            self.object.body.let_go(self.held.bytes);
+            if let Some(lead) = self.lead.take() {
+                lead.pass();
+            }
+        }
+        let pushed = self.object.body.push(payload);
+        if self.is_stored {
+            self.held.shrink(pushed.held);
+        }
+        if let Some((writing, piece)) = self.writing.as_ref().zip(pushed.piece) {
+            writing.push(piece);
+        }
+        pushed.is_wanted
+    }
+
+    /// Whether so much more can be stored.
+    fn fits(&mut self, more: u64) -> bool {
+        if self.taken > self.held.store.most_in_memory() {
+            self.spill();
+        }
+        self.taken <= self.most && (self.writes() || !self.is_spilt) && self.held.grow(more)
+    }
+
+    /// Whether somebody reads along.
+    pub fn is_read(&self) -> bool {
+        self.object.body.is_read()
+    }
+
+    /// That was all of it.
+    pub fn finish(mut self) {
+        let last = self.object.body.seal();
+        let is_whole = self.object.body.finish();
+        let store = Arc::clone(&self.held.store);
+        let is_spoilt = self.lead.as_ref().is_some_and(Lead::is_spoilt)
+            || store.purges.load(Ordering::Relaxed) != self.purges;
+        if !is_whole || is_spoilt {
+            return;
+        }
+        let is_here = self.object.body.is_whole();
+        if is_here {
+            store.put(&self.key, &self.object);
+        }
+        let Some(writing) = self.writing.take() else {
+            // What is there is older.
+            if let Some(disk) = store.disk() {
+                disk.forget_one(&self.key, &self.object);
+            }
+            return;
+        };
+        if let Some(last) = last {
+            writing.push(last);
+        }
+        // Where memory has it nobody need wait for the disk.
+        let lead = self.lead.take().filter(|_| !is_here);
+        let held = std::mem::replace(&mut self.held, Held { store, bytes: 0 });
+        writing.finish((lead, held));
+    }
+}
+
+impl Drop for Filling {
+    fn drop(&mut self) {
+        self.object.body.break_off();
+    }
+}
+
+impl Held {
+    /// Whether there is room for more.
+    fn grow(&mut self, bytes: u64) -> bool {
+        let fits = self.store.reserve(bytes);
+        if fits {
+            self.bytes += bytes;
+        }
+        fits
+    }
+
+    /// No more than that is held.
+    fn shrink(&mut self, bytes: u64) {
+        let over = self.bytes.saturating_sub(bytes);
+        self.store.release(over);
+        self.bytes -= over;
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.store.release(self.bytes);
+    }
+}

@@ -1,0 +1,123 @@
+//! What is found on the disk: it is read before the request is carried out, and its plan made anew.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use openclaw_core::caching::{self, Forwarded, Use};
+
+use super::Refresh;
+use super::look::{self, Lying, Purpose};
+use crate::cache::Object;
+use crate::exchange::context::Local;
+use crate::exchange::error::Error;
+use crate::exchange::prepare::{Plan, Prepared};
+use crate::time::Deadline;
+
+/// A disk that needs longer than this is as good as none.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// Whether there may be something on the disk for a request.
+fn lies_on_disk(plan: &Plan) -> bool {
+    match plan {
+        Plan::Forward(outbound) => {
+            let asking = outbound.caching.as_ref();
+            asking.is_some_and(|asking| asking.lying.is_some())
+        }
+        Plan::Stored(..) | Plan::Answer(_) | Plan::Options | Plan::Refuse(_) => false,
+    }
+}
+
+/// Makes it the answer, or what the origin is asked about.
+pub(in crate::exchange) async fn settle(
+    local: &Local,
+    prepared: &mut Prepared,
+    deadline: &Deadline,
+) {
+    if lies_on_disk(&prepared.plan) {
+        // Boxed, so that exchanges that need not wait need not have room for it.
+        Box::pin(read(local, prepared, deadline)).await;
+    }
+}
+
+async fn read(local: &Local, prepared: &mut Prepared, deadline: &Deadline) {
+    let Plan::Forward(outbound) = &mut prepared.plan else {
+        return;
+    };
+    let Some(asking) = &mut outbound.caching else {
+        return;
+    };
+    let Some(lying) = asking.lying.take() else {
+        return;
+    };
+    let mut loading = Box::pin(asking.store.load(&asking.key, lying.file));
+    let loaded = deadline.within(WAIT, |cx| loading.as_mut().poll(cx)).await;
+    drop(loading);
+    match loaded.flatten() {
+        Some(object) => decide(local, prepared, &lying, &object),
+        None if lying.heard.only_if_cached => {
+            prepared.plan = Plan::Refuse(Error::NotStored.fault());
+        }
+        None => {}
+    }
+}
+
+fn decide(local: &Local, prepared: &mut Prepared, lying: &Lying, object: &Arc<Object>) {
+    let Plan::Forward(mut outbound) = std::mem::replace(&mut prepared.plan, Plan::Options) else {
+        return;
+    };
+    let now = Instant::now();
+    let judged = object.judge(now, &lying.heard);
+    let answer = look::read(Arc::clone(object), &look::view(&lying.fields), now);
+    let (why, if_error, answer) = match (judged, answer) {
+        (Use::Fresh, Some(answer)) => {
+            local.buffers.give_back(outbound.head);
+            prepared.plan = Plan::Stored(Box::new(answer), None);
+            return;
+        }
+        (Use::WhileRevalidating, Some(answer)) => (Forwarded::Stale, false, Some(answer)),
+        (Use::Ask { .. }, _) if lying.heard.only_if_cached => {
+            local.buffers.give_back(outbound.head);
+            prepared.plan = Plan::Refuse(Error::NotStored.fault());
+            return;
+        }
+        (Use::Ask { if_error }, _) => match object.age(now) {
+            (_, ..=0) => (Forwarded::Stale, if_error, None),
+            _ => (Forwarded::Request, if_error, None),
+        },
+        // It has no beginning any more.
+        (Use::Fresh | Use::WhileRevalidating, None) => {
+            prepared.plan = Plan::Forward(outbound);
+            return;
+        }
+    };
+    let mut asking = outbound.caching.take();
+    if let Some(Purpose::Store(wish)) = asking.as_mut().map(|asking| &mut asking.purpose) {
+        let stored = object.view();
+        for (name, value) in caching::questions(&stored) {
+            ask(&mut outbound.head, name, value);
+        }
+        wish.why = why;
+        wish.if_error = if_error;
+        wish.stale = Some(Arc::clone(object));
+    }
+    prepared.plan = if let Some(answer) = answer {
+        // What answers a HEAD alone is not stored.
+        let again = asking.filter(|asking| asking.stale().is_some());
+        let again = again.map(|asking| Box::new(Refresh { asking, outbound }));
+        Plan::Stored(Box::new(answer), again)
+    } else {
+        outbound.caching = asking;
+        Plan::Forward(outbound)
+    };
+}
+
+/// Adds a field to a request's head.
+fn ask(head: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    // The empty line at the end moves behind it.
+    if head.ends_with(b"\r\n\r\n") {
+        head.truncate(head.len() - 2);
+        for part in [name, b": ", value, b"\r\n\r\n"] {
+            head.extend_from_slice(part);
+        }
+    }
+}
