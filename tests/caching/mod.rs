@@ -2,6 +2,7 @@
 
 mod disk;
 mod followers;
+mod keys;
 mod reuse;
 mod stale;
 mod streams;

@@ -17,98 +17,85 @@ pub(super) fn run(context: &Context, id: &str) -> Result<Outcome, CliError> {
     Ok(Outcome::new(text(&exchange), exchange))
 }
 
-/// The rows of an answer as they are written.
-struct Rows<'a> {
-    exchange: &'a Value,
-    text: String,
-}
-
-impl Rows<'_> {
-    fn word(&self, name: &str) -> Option<String> {
-        match self.exchange.get(name) {
-            None | Some(Value::Null) => None,
-            Some(Value::String(text)) => Some(harmless(text).into_owned()),
-            Some(other) => Some(other.to_string()),
-        }
-    }
-
-    fn known(&self, name: &str) -> String {
-        self.word(name).unwrap_or_else(|| "-".to_owned())
-    }
-
-    /// A part of a row: nothing where there is no such value.
-    fn part(&self, before: &str, name: &str, behind: &str) -> String {
-        let word = self.word(name);
-        word.map_or_else(String::new, |word| format!("{before}{word}{behind}"))
-    }
-
-    fn add(&mut self, name: &str, value: &str) {
-        // Writing to a String cannot fail.
-        let _ = writeln!(self.text, "  {name:<9} {value}");
-    }
-
-    fn add_words(&mut self, rows: &[(&str, &str)]) {
-        for (title, name) in rows {
-            if let Some(word) = self.word(name) {
-                self.add(title, &word);
-            }
-        }
-    }
-}
-
 fn text(exchange: &Value) -> String {
-    let text = String::new();
-    let mut rows = Rows { exchange, text };
-    rows.text = format!(
-        "{}: {}{}, {} s ago\n",
-        rows.known("id"),
-        rows.known("outcome"),
-        rows.part(" (", "reason", ")"),
-        rows.known("age_seconds")
+    let word = |name: &str| word(exchange, name);
+    let known = |name: &str| word(name).unwrap_or_else(|| "-".to_owned());
+    let reason = word("reason").map_or_else(String::new, |code| format!(" ({code})"));
+    let mut text = format!(
+        "{}: {}{reason}, {} s ago\n",
+        known("id"),
+        known("outcome"),
+        known("age_seconds")
     );
-    rows.add_words(&[
-        ("what", "meaning"),
-        ("whose", "fault"),
-        ("do", "advice"),
-        ("detail", "detail"),
-        ("time", "time"),
-        ("listener", "listener"),
-    ]);
-    let (client, protocol) = (rows.known("client"), rows.known("protocol"));
-    let client = format!("{client}, {protocol}{}", rows.part(", ", "tls", ""));
-    rows.add("client", &client);
-    if let Some(method) = rows.word("method") {
-        let as_sent = exchange.get("path_is_as_sent") == Some(&Value::Bool(true));
-        let note = if as_sent {
-            " (as the endpoint got it)"
-        } else {
-            ""
-        };
-        let target = rows.part("", "host", "") + &rows.part("", "path", "");
-        rows.add("request", &format!("{method} {target}{note}"));
-    }
-    rows.add_words(&[("agent", "user_agent"), ("referer", "referer")]);
-    rows.add(
-        "route",
-        &rows.word("route").unwrap_or_else(|| "none".into()),
-    );
-    rows.add_words(&[("cache", "cache"), ("upstream", "upstream")]);
+    let mut row = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "  {name:<9} {value}");
+        }
+    };
+    row("what", word("meaning"));
+    row("whose", word("fault"));
+    row("do", word("advice"));
+    row("detail", word("detail"));
+    row("time", word("time"));
+    row("listener", word("listener"));
+    row("client", Some(client(exchange)));
+    row("request", request(exchange));
+    row("agent", word("user_agent"));
+    row("referer", word("referer"));
+    let route = word("route").unwrap_or_else(|| "none".to_owned());
+    row("route", Some(route));
+    row("cache", word("cache"));
+    row("upstream", word("upstream"));
     for (index, tried) in (1..).zip(list(exchange, "tries")) {
-        rows.add(&format!("try {index}"), &failed(tried));
+        row(&format!("try {index}"), Some(failed(tried)));
     }
-    rows.add_words(&[("endpoint", "endpoint")]);
-    let sent = rows.part("last try after ", "sent_after_ms", " ms, ");
-    let answered = rows.part("its answer ", "upstream_ms", " ms later, ");
-    let all = rows.known("duration_ms");
-    rows.add("took", &format!("{sent}{answered}{all} ms in all"));
-    let (came, went) = (rows.known("bytes_in"), rows.known("bytes_out"));
-    rows.add("bytes", &format!("{came} in, {went} out"));
+    row("endpoint", word("endpoint"));
+    row("took", Some(times(exchange)));
+    let bytes = format!("{} in, {} out", known("bytes_in"), known("bytes_out"));
+    row("bytes", Some(bytes));
     let earlier = list(exchange, "earlier").count();
     if earlier > 0 {
         let note = format!("{earlier} earlier with this id; -o json tells them, too");
-        rows.add("note", &note);
+        row("note", Some(note));
     }
-    rows.text
+    text
+}
+
+fn word(exchange: &Value, name: &str) -> Option<String> {
+    match exchange.get(name) {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) => Some(harmless(text).into_owned()),
+        Some(other) => Some(other.to_string()),
+    }
+}
+
+fn client(exchange: &Value) -> String {
+    let known = |name: &str| word(exchange, name).unwrap_or_else(|| "-".to_owned());
+    let tls = word(exchange, "tls").map_or_else(String::new, |tls| format!(", {tls}"));
+    format!("{}, {}{tls}", known("client"), known("protocol"))
+}
+
+fn request(exchange: &Value) -> Option<String> {
+    let method = word(exchange, "method")?;
+    let host = word(exchange, "host").unwrap_or_else(|| "-".to_owned());
+    let path = word(exchange, "path").unwrap_or_default();
+    let is_as_sent = exchange.get("path_is_as_sent") == Some(&Value::Bool(true));
+    let note = if is_as_sent {
+        " (as the endpoint got it)"
+    } else {
+        ""
+    };
+    Some(format!("{method} {host}{path}{note}"))
+}
+
+fn times(exchange: &Value) -> String {
+    let sent = word(exchange, "sent_after_ms")
+        .map_or_else(String::new, |sent| format!("last try after {sent} ms, "));
+    let answered = word(exchange, "upstream_ms")
+        .map_or_else(String::new, |time| format!("its answer {time} ms later, "));
+    let all = word(exchange, "duration_ms").unwrap_or_else(|| "-".to_owned());
+    format!("{sent}{answered}{all} ms in all")
 }
 
 fn list<'a>(exchange: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {

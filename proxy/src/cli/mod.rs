@@ -97,14 +97,14 @@ enum Verb {
     Confirm,
     /// Go back to the configuration that served before
     ///
-    /// Up to five are kept as text with what they include, in history.json of server.state_dir; certificates, keys, lists and variables
+    /// Up to five are kept as text with what they include, in history.json of `server.state_dir`; certificates, keys, lists and variables
     /// are read from where they are. The file stays as it is: until it says something else, or `openclaw reload` takes it, a restart
     /// goes on with what was gone back to.
     Rollback,
     /// Let another program, or the same anew, take over without losing a request
     ///
     /// The new process inherits every socket, checks the configuration, and serves beside the old one, which then finishes what it has
-    /// within server.shutdown_grace and ends; tunnels end with the grace. If the new one does not come up the old one serves on. XDP
+    /// within `server.shutdown_grace` and ends; tunnels end with the grace. If the new one does not come up the old one serves on. XDP
     /// programs, lists, bans, and who was banned before go along. What begins anew: counters, offences that have not led to a ban,
     /// the keys of route limits, what the cache has in memory, sessions of forwarded UDP, TLS sessions to resume, endpoints that were
     /// changed without --persist. server.workers stays. SIGUSR2 does the same.

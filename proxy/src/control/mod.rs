@@ -194,9 +194,9 @@ struct Signals {
     hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
-    upgrade: Signal,
     /// Open the logs anew, as nginx has it.
     user1: Signal,
+    upgrade: Signal,
 }
 
 impl Signals {
@@ -205,8 +205,8 @@ impl Signals {
             hangup: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
-            upgrade: signal(SignalKind::user_defined2())?,
             user1: signal(SignalKind::user_defined1())?,
+            upgrade: signal(SignalKind::user_defined2())?,
         })
     }
 
@@ -227,14 +227,14 @@ async fn obey(control: &Rc<Control>, signals: &mut Signals) -> Ended {
                 // A signal to stop must not wait for a name server.
                 tokio::task::spawn_local(async move { control.reload(None, None).await.is_ok() });
             }
-            _ = signals.upgrade.recv() => {
-                let control = Rc::clone(control);
-                tokio::task::spawn_local(async move { control.upgrade(None, None).await.is_ok() });
-            }
             _ = signals.user1.recv() => match control.reopen_logs() {
                 Ok(()) => tracing::info!("the files of the logs are opened anew"),
                 Err(trouble) => tracing::error!("{}", chain(&trouble)),
             },
+            _ = signals.upgrade.recv() => {
+                let control = Rc::clone(control);
+                tokio::task::spawn_local(async move { control.upgrade(None, None).await.is_ok() });
+            }
             _ = signals.terminate.recv() => break control.request_stop(None),
             _ = signals.interrupt.recv() => break control.request_stop(None),
             () = control.stop.notified() => {

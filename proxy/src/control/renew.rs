@@ -39,8 +39,12 @@ impl Control {
         let before = self.certificates.borrow().clone();
         let reading = load::parse_written(&self.history.borrow().serving);
         let turned = self.turn(&mut builder, reading, |_| Vec::new()).await;
-        let outcome = if turned.is_ok() { "done" } else { "refused" };
-        audit(self, "certificates.renew", uid, outcome);
+        audit(
+            self,
+            "certificates.renew",
+            uid,
+            if turned.is_ok() { "done" } else { "refused" },
+        );
         turned.map_err(NotTaken::Refused)?;
         Ok((before, self.certificates.borrow().clone()))
     }

@@ -15,9 +15,10 @@ use openclaw_core::message::{
     Fault, Field, Fields, HeaderList, Request, Response, ResponseBody, ResponseHead,
 };
 use openclaw_core::reason::Reason;
+use tokio::net::TcpStream;
 
 use super::context::Local;
-use super::wire::{BodyPart, Wire, WireError};
+use super::wire::{Wire, WireError, handed_on};
 use crate::coding::{Coder, Until};
 
 /// So much is coded in one turn, for others to have theirs: some milliseconds.
@@ -231,29 +232,7 @@ impl Drop for Body<'_> {
 }
 
 impl<W: Wire> Wire for Coded<'_, W> {
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyPart, WireError>> {
-        self.wire.poll_body(cx)
-    }
-
-    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.wire.poll_gone(cx)
-    }
-
-    fn body(&self) -> &[u8] {
-        self.wire.body()
-    }
-
-    fn consume(&mut self, count: usize) {
-        self.wire.consume(count);
-    }
-
-    fn trailers(&self) -> &[u8] {
-        self.wire.trailers()
-    }
-
-    fn inform(&mut self, head: &ResponseHead<'_>) {
-        self.wire.inform(head);
-    }
+    handed_on!(poll_body poll_gone body consume trailers inform can_respond);
 
     fn consider(&mut self, response: &Response<'_>) -> Option<Status> {
         self.judge(response);
@@ -290,6 +269,10 @@ impl<W: Wire> Wire for Coded<'_, W> {
             None => self.wire.poll_send(cx, payload),
             Some(body) => body.poll_send(cx, self.wire, payload),
         }
+    }
+
+    fn bare_socket(&self) -> Option<&TcpStream> {
+        self.wire.bare_socket().filter(|_| self.body.is_none())
     }
 
     fn finish(&mut self, trailers: &[Field<'_>]) {
@@ -335,9 +318,5 @@ impl<W: Wire> Wire for Coded<'_, W> {
     fn abort(&mut self, reason: Reason) {
         self.body = None;
         self.wire.abort(reason);
-    }
-
-    fn can_respond(&self) -> bool {
-        self.wire.can_respond()
     }
 }

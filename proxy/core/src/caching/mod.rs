@@ -14,7 +14,7 @@ mod vary;
 pub use conditional::{Answer, answer, is_condition, is_told_again, questions};
 pub use directives::Directives;
 pub use freshness::{Freshness, Times, Use};
-pub use rule::Rule;
+pub use rule::{Query, Rule};
 pub use status::{Forwarded, Status};
 pub use storing::{Asked, Refusal, freshness, has_validator, is_kept, is_updated};
 pub use vary::Chosen;

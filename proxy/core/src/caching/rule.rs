@@ -1,6 +1,10 @@
 //! What a route says of caching, in place of origins that say nothing or too little.
 
+use std::borrow::Cow;
 use std::time::Duration;
+
+use super::vary;
+use crate::message::Field;
 
 /// `cache` of a route, ready to be asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -9,8 +13,12 @@ pub struct Rule {
     pub ttl: Option<Duration>,
     /// What is stored; empty: what RFC 9111 allows.
     pub status: Vec<u16>,
-    /// Lower-case names of request fields that tell responses apart, beside those of `Vary`.
+    /// What tells responses apart beside `Vary`: lower-case names of request fields, and `cookie:NAME`.
     pub vary: Vec<String>,
+    /// The part of the query that tells responses apart.
+    pub query: Query,
+    /// Requests that have one of these go past the cache: `header:name`, or `cookie:NAME`.
+    pub bypass: Vec<String>,
     /// Where the origin does not say it itself.
     pub stale_while_revalidate: Option<Duration>,
     /// Where the origin does not say it itself.
@@ -21,7 +29,43 @@ pub struct Rule {
     pub obeys_requests: bool,
 }
 
+/// What of a query stands in the key of a response.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Query {
+    /// All of it, as it was sent.
+    #[default]
+    All,
+    /// These parameters, in this order.
+    Only(Vec<String>),
+}
+
+impl Query {
+    /// A request's target with what counts of its query.
+    pub fn of<'a>(&self, target: &'a str) -> Cow<'a, str> {
+        let (Self::Only(names), Some((path, query))) = (self, target.split_once('?')) else {
+            return Cow::Borrowed(target);
+        };
+        let mut whole = path.to_owned();
+        for name in names {
+            let named = |part: &&str| part.split('=').next() == Some(name);
+            for part in query.split('&').filter(named) {
+                whole.push(if whole.len() == path.len() { '?' } else { '&' });
+                whole.push_str(part);
+            }
+        }
+        Cow::Owned(whole)
+    }
+}
+
 impl Rule {
+    /// Whether a request goes past the cache.
+    pub fn is_bypassed(&self, request: &[Field<'_>]) -> bool {
+        self.bypass.iter().any(|what| match what.split_once(':') {
+            Some(("header", name)) => request.iter().any(|field| field.is(name.as_bytes())),
+            Some(_) | None => vary::cookie(request, what.as_bytes()).is_some(),
+        })
+    }
+
     /// Whether a response of this status is stored, as far as the route is concerned.
     pub fn takes(&self, status: u16) -> bool {
         self.status.is_empty() || self.status.contains(&status)
@@ -34,5 +78,41 @@ impl Rule {
                 [] => matches!(status, 200 | 203 | 204 | 300 | 301 | 308),
                 listed => listed.contains(&status),
             }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_what_counts_of_a_query() {
+        let check = |names: &[&str], target: &str, expected: &str| {
+            let query = Query::Only(names.iter().map(ToString::to_string).collect());
+            assert_eq!(query.of(target), expected, "{names:?} {target}");
+        };
+        check(&["id"], "/a?utm=1&id=2&x=3", "/a?id=2");
+        check(&["b", "a"], "/a?a=1&b=2&a=3", "/a?b=2&a=1&a=3");
+        check(&["id"], "/a?idx=1", "/a");
+        check(&["id"], "/a?id", "/a?id");
+        check(&["id"], "/a", "/a");
+        check(&[], "/a?id=1", "/a");
+        assert_eq!(Query::All.of("/a?b=1"), "/a?b=1");
+    }
+
+    #[test]
+    fn what_goes_past_says_so() {
+        let rule = Rule {
+            bypass: vec!["cookie:session".to_owned(), "header:x-preview".to_owned()],
+            ..Rule::default()
+        };
+        let check = |name: &str, value: &str, expected: bool| {
+            let request = [Field::new(name.as_bytes(), value.as_bytes())];
+            assert_eq!(rule.is_bypassed(&request), expected, "{name}: {value}");
+        };
+        check("Cookie", "a=1; session=2", true);
+        check("Cookie", "session2=1", false);
+        check("X-Preview", "", true);
+        check("X-Other", "session=1", false);
     }
 }

@@ -1,10 +1,13 @@
 //! Which stored response is for which request (RFC 9111 §4.1).
 
 use super::directives::split;
+use crate::limit;
 use crate::message::Field;
 
 /// More names than these are not worth telling apart.
 const MAX_NAMES: usize = 16;
+/// Before the name of a cookie, where a rule names one.
+const COOKIE: &[u8] = b"cookie:";
 /// The longest value that is kept for comparison.
 const MAX_VALUE: usize = 1024;
 
@@ -21,7 +24,13 @@ impl Chosen {
         let mut chosen: Vec<Saying> = Vec::new();
         let own = names.iter().map(String::as_bytes);
         for name in varied(response).chain(own) {
-            let name: Box<[u8]> = name.to_ascii_lowercase().into();
+            let is_cookie = name.starts_with(COOKIE);
+            let name = if is_cookie {
+                name.to_vec()
+            } else {
+                name.to_ascii_lowercase()
+            };
+            let name: Box<[u8]> = name.into();
             if chosen.iter().any(|(known, _)| *known == name) {
                 continue;
             }
@@ -82,6 +91,10 @@ fn varied<'a>(response: &[Field<'a>]) -> impl Iterator<Item = &'a [u8]> {
 
 /// What a request says under a name, so written that what means the same is the same (RFC 9111 §4.1).
 fn said(request: &[Field<'_>], name: &[u8]) -> Option<Box<[u8]>> {
+    // No field is called so.
+    if name.starts_with(COOKIE) {
+        return cookie(request, name).map(Into::into);
+    }
     let mut lines = request
         .iter()
         .filter(|field| field.is(name))
@@ -108,6 +121,13 @@ fn said(request: &[Field<'_>], name: &[u8]) -> Option<Box<[u8]>> {
         .collect();
     members.sort_unstable();
     Some(members.join(&b","[..]).into())
+}
+
+/// The value of a cookie, named as in a rule: `cookie:NAME`.
+pub(super) fn cookie<'a>(request: &[Field<'a>], name: &[u8]) -> Option<&'a [u8]> {
+    let wanted = name.strip_prefix(COOKIE)?;
+    let mut lines = request.iter().filter(|field| field.is(b"Cookie"));
+    lines.find_map(|line| limit::cookie(line.value, wanted))
 }
 
 /// The codings that a client takes, of those that are in use, in one order: clients write the same wish in many ways.
@@ -186,6 +206,19 @@ mod tests {
             &[("Accept-Language", "de,EN")],
             true,
         );
+    }
+
+    #[test]
+    fn a_cookie_tells_apart_what_a_rule_names_it_for() {
+        let names = ["cookie:Lang".to_owned()];
+        let request = |value| fields(&[("Cookie", value)]);
+        let chosen = Chosen::of(&[], &names, &request("a=1; Lang=de")).unwrap();
+        assert!(chosen.matches(&request("Lang=de; b=2")));
+        for other in ["Lang=en", "lang=de", "a=1"] {
+            assert!(!chosen.matches(&request(other)), "{other}");
+        }
+        // What a client calls a field is none.
+        assert!(!chosen.matches(&fields(&[("cookie:Lang", "de")])));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::problem::Complaint;
 use super::reader::{Section, Unread};
 use super::tree::Node;
 use super::values;
-use crate::caching::Rule;
+use crate::caching::{Query, Rule};
 use crate::message::field::is_token;
 
 /// The store that the routes share.
@@ -112,6 +112,20 @@ pub(super) static RULE: keys::Section = keys::Section {
             "\"24h\"",
             "How long a stale response is the answer where no endpoint gives a better one than 500 to 504 (RFC 5861), where the origin does not say.",
         ),
+        Key::optional(
+            "key",
+            "table",
+            "{ query = [\"id\"], cookies = [\"lang\"] }",
+            "What tells responses apart beside host and path.",
+        )
+        .fields(&PARTS),
+        Key::default(
+            "bypass",
+            "list",
+            "[]",
+            "Requests with one of these go past the cache: header:NAME, or cookie:NAME.",
+        )
+        .example("[\"cookie:session\", \"header:X-Preview\"]"),
         Key::default(
             "max_object",
             "size",
@@ -124,6 +138,23 @@ pub(super) static RULE: keys::Section = keys::Section {
             "true",
             "Whether a client may ask for something fresher than what is stored (Cache-Control of requests, RFC 9111 §5.2.1). false: nobody can send requests past the cache to the endpoints.",
         ),
+    ],
+    later: &[],
+};
+
+static PARTS: keys::Section = keys::Section {
+    name: "route.cache.key",
+    doc: "What tells responses apart beside host and path. An endpoint is asked with all of a request, whatever stands here: what is left out must not change what it answers.",
+    keys: &[
+        Key::default(
+            "query",
+            "all, none or list of parameters",
+            "\"all\"",
+            "The parameters of the query that count, in whatever order they come; purges name them in this one.",
+        )
+        .example("[\"id\"]"),
+        Key::default("headers", "list of fields", "[]", "Request fields, as in `vary`."),
+        Key::default("cookies", "list of names", "[]", "Cookies, by their value."),
     ],
     later: &[],
 };
@@ -164,19 +195,70 @@ pub(super) fn read_rule(section: &Section<'_>) -> Option<Rule> {
     let ttl = section.optional("ttl", values::duration);
     let status = section.list("status", status);
     let vary = section.list("vary", field_name);
+    let parts = if section.has("key") {
+        section.section("key").and_then(|parts| read_parts(&parts))
+    } else {
+        Some((Query::All, Vec::new()))
+    };
+    let bypass = section.list("bypass", bypass);
     let stale_while_revalidate = section.optional("stale_while_revalidate", values::duration);
     let stale_if_error = section.optional("stale_if_error", values::duration);
     let max_object = section.value("max_object", values::size);
     let obeys_requests = section.value("obey_requests", values::boolean);
+    let (query, more) = parts?;
+    let mut vary = vary?;
+    vary.extend(more);
     Some(Rule {
         ttl: ttl.ok()?,
         status: status?,
-        vary: vary?,
+        vary,
+        query,
+        bypass: bypass?,
         stale_while_revalidate: stale_while_revalidate.ok()?,
         stale_if_error: stale_if_error.ok()?,
         max_object: max_object?,
         obeys_requests: obeys_requests?,
     })
+}
+
+/// What counts of the query, and what else tells responses apart.
+fn read_parts(section: &Section<'_>) -> Option<(Query, Vec<String>)> {
+    // A word is a list of one.
+    let query = section.list("query", values::text);
+    let query = query.map(
+        |names| match names.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            ["all"] => Query::All,
+            ["none"] => Query::Only(Vec::new()),
+            _ => Query::Only(names),
+        },
+    );
+    let headers = section.list("headers", field_name);
+    let cookies = section.list("cookies", cookie_name);
+    let mut others = headers?;
+    others.extend(cookies?);
+    Some((query?, others))
+}
+
+fn bypass(node: &Node) -> Result<String, Unread> {
+    let text = values::text(node)?;
+    match text.split_once(':') {
+        Some(("header", name)) if is_token(name.as_bytes()) => {
+            Ok(format!("header:{}", name.to_ascii_lowercase()))
+        }
+        Some(("cookie", name)) if is_token(name.as_bytes()) => Ok(text),
+        Some(_) | None => {
+            let complaint = Complaint::new(format!("nothing goes past the cache by `{text}`"));
+            Err(complaint.hint("write header:NAME or cookie:NAME").into())
+        }
+    }
+}
+
+fn cookie_name(node: &Node) -> Result<String, Unread> {
+    let name = values::text(node)?;
+    if !is_token(name.as_bytes()) {
+        return Err(Complaint::new(format!("`{name}` is no name of a cookie")).into());
+    }
+    Ok(format!("cookie:{name}"))
 }
 
 fn status(node: &Node) -> Result<u16, Unread> {

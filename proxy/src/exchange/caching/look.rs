@@ -113,7 +113,7 @@ pub(in crate::exchange) fn look(
     scheme: &str,
     now: Instant,
 ) -> Option<Look> {
-    let key = key(scheme, request.authority, request.target)?;
+    let key = key(scheme, rule, request)?;
     let asking = |purpose| {
         Box::new(Asking {
             store: Arc::clone(store),
@@ -123,7 +123,7 @@ pub(in crate::exchange) fn look(
         })
     };
     let method = Method::of(request.method);
-    if let Some(purpose) = beside_the_store(method, request) {
+    if let Some(purpose) = beside_the_store(rule, method, request) {
         return Some(Look::Asking(asking(purpose)));
     }
     let said = Directives::of_request(request.fields);
@@ -176,9 +176,11 @@ pub(in crate::exchange) fn look(
 }
 
 /// What there is to do for a request that nothing is stored for; none for one that may be answered from the store.
-fn beside_the_store(method: Method, request: &Request<'_>) -> Option<Purpose> {
+fn beside_the_store(rule: &Rule, method: Method, request: &Request<'_>) -> Option<Purpose> {
     match method {
-        Method::Get | Method::Head if changes_its_meaning(request) => {
+        Method::Get | Method::Head
+            if rule.is_bypassed(request.fields) || changes_its_meaning(request) =>
+        {
             Some(Purpose::Pass(Forwarded::Bypass))
         }
         Method::Get | Method::Head if request.framing == Framing::None && !request.upgrade => None,
@@ -234,10 +236,11 @@ pub(super) fn read(object: Arc<Object>, request: &[Field<'_>], now: Instant) -> 
 }
 
 /// The URI as the store knows it. `None` for what has no host, and where a byte is no text: nobody asks for that twice.
-fn key(scheme: &str, host: &[u8], target: &[u8]) -> Option<Key> {
-    let host = str::from_utf8(host).ok().filter(|host| !host.is_empty())?;
-    let target = str::from_utf8(target).ok()?;
-    Some(cache::uri(scheme, host, target).into())
+fn key(scheme: &str, rule: &Rule, request: &Request<'_>) -> Option<Key> {
+    let host = str::from_utf8(request.authority).ok()?;
+    let host = Some(host).filter(|host| !host.is_empty())?;
+    let target = str::from_utf8(request.target).ok()?;
+    Some(cache::uri(scheme, host, &rule.query.of(target)).into())
 }
 
 /// The fields by which an origin is asked whether what is stored still holds, in place of the client's own conditions.

@@ -15,7 +15,7 @@ use openclaw_core::reason::Reason;
 
 use super::look::{Asking, Purpose, Wish, view};
 use crate::cache::{Body, Filling, Key, Lead, Object, Store};
-use crate::exchange::wire::{BodyPart, Wire, WireError};
+use crate::exchange::wire::{Wire, WireError, handed_on};
 
 /// A wire whose response is stored if it may be.
 pub(super) struct Storing<'a, W> {
@@ -250,29 +250,7 @@ impl<'a, W: Wire> Storing<'a, W> {
 }
 
 impl<W: Wire> Wire for Storing<'_, W> {
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyPart, WireError>> {
-        self.wire.poll_body(cx)
-    }
-
-    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.wire.poll_gone(cx)
-    }
-
-    fn body(&self) -> &[u8] {
-        self.wire.body()
-    }
-
-    fn consume(&mut self, count: usize) {
-        self.wire.consume(count);
-    }
-
-    fn trailers(&self) -> &[u8] {
-        self.wire.trailers()
-    }
-
-    fn inform(&mut self, head: &ResponseHead<'_>) {
-        self.wire.inform(head);
-    }
+    handed_on!(poll_body poll_gone body consume trailers inform can_respond);
 
     fn consider(&mut self, response: &Response<'_>) -> Option<Status> {
         match self.purpose {
@@ -355,10 +333,6 @@ impl<W: Wire> Wire for Storing<'_, W> {
     fn abort(&mut self, reason: Reason) {
         self.state = State::Passing;
         self.wire.abort(reason);
-    }
-
-    fn can_respond(&self) -> bool {
-        self.wire.can_respond()
     }
 }
 

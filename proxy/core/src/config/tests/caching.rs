@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{accepted, rejected};
+use crate::caching::Query;
 
 fn route(keys: &str) -> String {
     format!(
@@ -40,6 +41,28 @@ fn a_disk_is_named_with_its_bounds() {
 }
 
 #[test]
+fn a_key_is_made_of_parts() {
+    let rule = |keys: &str| {
+        accepted(&route(&format!("cache = {{ {keys} }}"))).routes[0]
+            .cache
+            .clone()
+            .unwrap()
+    };
+    let parts = rule("key = { query = [\"id\"], headers = [\"X-A\"], cookies = [\"Lang\"] }");
+    assert_eq!(parts.query, Query::Only(vec!["id".to_owned()]));
+    assert_eq!(parts.vary, ["x-a", "cookie:Lang"]);
+    assert_eq!(
+        rule("key = { query = \"none\" }").query,
+        Query::Only(vec![])
+    );
+    assert_eq!(rule("key = {}").query, Query::All);
+    assert_eq!(
+        rule("bypass = [\"cookie:Session\", \"header:X-Preview\"]").bypass,
+        ["cookie:Session", "header:x-preview"]
+    );
+}
+
+#[test]
 fn what_cannot_be_is_told() {
     let check = |keys: &str, message: &str| {
         let told = rejected(&route(keys)).to_string();
@@ -48,6 +71,14 @@ fn what_cannot_be_is_told() {
     check("cache = { status = [206] }", "is not stored");
     check("cache = { status = [99] }", "out of range");
     check("cache = { vary = [\"a b\"] }", "is no name of a field");
+    check(
+        "cache = { bypass = [\"session\"] }",
+        "write header:NAME or cookie:NAME",
+    );
+    check(
+        "cache = { key = { cookies = [\"a b\"] } }",
+        "is no name of a cookie",
+    );
     check("cache = { tll = \"1h\" }", "did you mean `ttl`?");
     check(
         "cache = {}\nmirror = { to = \"app\" }",
