@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::control::{address, sample};
-use crate::support::{Origin, Proxy, RawClient, eventually, wait_until};
+use crate::support::{Net, Origin, Proxy, RawClient, eventually, wait_until};
 
 /// Lines of a file as JSON; a torn one fails the test.
 fn lines(path: &Path) -> Vec<Value> {
@@ -128,6 +128,36 @@ fn what_an_operator_changes_stands_in_the_security_log_with_who_it_was() {
         .filter(|line| line["event"] == "change")
         .count();
     assert_eq!(changes, 4, "who only looks changes nothing");
+}
+
+#[test]
+fn a_ban_stands_in_the_security_log() {
+    let net = Net::new();
+    let limited = "respond = { body = \"x\" }\nlimit = { rate = \"1/h\" }";
+    let config =
+        config("access = { to = \"off\" }\nsecurity = { to = \"security.log\", format = \"ecs\" }")
+            .replace("127.0.0.1:0", &format!("{}:0", net.outside4))
+            .replace("respond = { body = \"x\" }", limited)
+            + "[autoban]\nafter = { limit = 1 }\n";
+    let proxy = Proxy::start(&config);
+    let url = format!("http://{}/here", address(&proxy, "web"));
+    for status in ["200", "429"] {
+        let output = net.curl(&["-o", "/dev/null", "-w", "%{http_code}", &url]);
+        assert_eq!(output.text(), status);
+    }
+    let security = proxy.folder().path().join("security.log");
+    let ban = line_of(&security, "the ban", |line| {
+        line["event"]["action"] == "ban"
+    });
+    assert_eq!(ban["openclaw"]["prefix"], net.inside4.to_string(), "{ban}");
+    let why = ban["openclaw"]["reason"].as_str();
+    assert!(why.is_some_and(|why| why.contains("limit.rate")), "{ban}");
+    let refusal = line_of(&security, "the refusal", |line| {
+        line["event"]["action"] == "refusal"
+    });
+    assert_eq!(refusal["event"]["reason"], "limit.rate");
+    assert_eq!(refusal["event"]["dataset"], "openclaw.security");
+    assert_eq!(refusal["client"]["ip"], net.inside4.to_string());
 }
 
 #[test]
