@@ -109,10 +109,22 @@ pub(super) fn total(proxy: &Proxy, name: &str) -> i64 {
     samples.sum()
 }
 
-/// Open file descriptors.
+/// Open file descriptors, without pipes: some are kept for the next long answers.
 pub(super) fn descriptors(proxy: &Proxy) -> usize {
-    let folder = format!("/proc/{}/fd", proxy.pid());
-    fs::read_dir(folder).map_or(0, Iterator::count)
+    opened(proxy, |target| !target.starts_with("pipe:"))
+}
+
+pub(super) fn pipes(proxy: &Proxy) -> usize {
+    opened(proxy, |target| target.starts_with("pipe:"))
+}
+
+fn opened(proxy: &Proxy, is_it: impl Fn(&str) -> bool) -> usize {
+    let all = fs::read_dir(format!("/proc/{}/fd", proxy.pid())).unwrap();
+    // What is closed meanwhile has no target.
+    let targets = all.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    targets
+        .filter(|target| is_it(&target.to_string_lossy()))
+        .count()
 }
 
 /// Resident memory in KiB.

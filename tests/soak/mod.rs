@@ -29,6 +29,8 @@ const SHORT: Duration = Duration::from_secs(16);
 /// The same load twice: in the second half nothing may grow. Buffers that are kept for the next connection are bounded, and not all of
 /// them have been lent in the first half of a short run.
 const GROWTH_KIB: u64 = 24 * 1024;
+/// Both ends of as many pipes as two workers keep.
+const KEPT_PIPES: usize = 2 * 2 * 16;
 
 /// What clients find.
 struct Scene {
@@ -171,6 +173,7 @@ fn after_a_storm_everything_is_accounted_for_and_nothing_is_left() {
         ledger: Ledger::default(),
     };
     let before = accounts::descriptors(&proxy);
+    let pipes = accounts::pipes(&proxy);
     proxy.rewrite(&busy(&origins, 64));
     assert_eq!(proxy.cli(&["reload"]).code, 0);
     storm(&scene, &proxy, &origins, &mut rng, time / 2);
@@ -186,6 +189,8 @@ fn after_a_storm_everything_is_accounted_for_and_nothing_is_left() {
     wait_until("every file descriptor is given back", || {
         accounts::descriptors(&proxy) <= before
     });
+    let kept = accounts::pipes(&proxy) - pipes;
+    assert!(kept <= KEPT_PIPES, "{kept} ends of pipes are kept");
     let mut seen: HashMap<u64, u32> = HashMap::new();
     for (number, times) in origins.iter().flat_map(Origin::seen) {
         *seen.entry(number).or_default() += times;

@@ -56,16 +56,19 @@ impl Object {
     /// What may be done with it now.
     pub fn judge(&self, now: Instant, asked: &Directives) -> Use {
         if self.is_stale.load(Ordering::Relaxed) {
-            return Use::Ask { if_error: true };
+            let if_error = self.freshness.may_be_stale();
+            return Use::Ask { if_error };
         }
         self.freshness.judge(self.resident(now), asked)
     }
 
-    /// How old it is, and how many seconds it stays fresh.
+    /// How old it is, and how many seconds it stays fresh; none once it was purged softly.
     pub fn age(&self, now: Instant) -> (u64, i64) {
         let age = self.freshness.age(self.resident(now));
         let left = i128::from(self.freshness.lifetime) - i128::from(age);
-        (age, i64::try_from(left).unwrap_or(i64::MAX))
+        let left = i64::try_from(left).unwrap_or(i64::MAX);
+        let is_stale = self.is_stale.load(Ordering::Relaxed);
+        (age, if is_stale { left.min(0) } else { left })
     }
 
     /// From now on its origin is asked before it is used.

@@ -1,8 +1,10 @@
 //! The cache as an operator sees it: how full it is, what it saves, and taking things out of it.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::admin::table::{Call, Route};
 use super::http::Answer;
@@ -10,6 +12,8 @@ use super::state::Control;
 use crate::cache::{Purge, Store};
 use crate::telemetry::{Cache, Summary};
 
+/// How long a purge waits for the disk.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Calls have no body.
 const NO_BODY: usize = 0;
 
@@ -24,7 +28,7 @@ pub(super) static ROUTES: &[Route] = &[
         method: "POST",
         path: "/cache/purge",
         max_body: NO_BODY,
-        run: |control, call| Box::pin(async move { purge(&control, &call) }),
+        run: |control, call| Box::pin(async move { purge(&control, &call).await }),
     },
 ];
 
@@ -85,7 +89,7 @@ async fn stats(control: Rc<Control>) -> Answer {
 }
 
 /// By one of `url`, `prefix`, `tag` and `all`; with `soft=1` things stay, and their origins are asked before they are used.
-fn purge(control: &Control, call: &Call) -> Answer {
+async fn purge(control: &Control, call: &Call) -> Answer {
     let snapshot = control.snapshot();
     let Some(store) = &snapshot.cache else {
         return no_cache();
@@ -98,22 +102,28 @@ fn purge(control: &Control, call: &Call) -> Answer {
     );
     let what = match (&url, &prefix, &tag, call.parameter("all")) {
         (Some(url), None, None, None) => match Store::url(url) {
-            Some(url) => return purged(store, Purge::Url(&url), soft),
+            Some(url) => return purged(store, Purge::Url(&url), soft).await,
             None => return not_a_url(url),
         },
         (None, Some(prefix), None, None) => match Store::url(prefix) {
-            Some(prefix) => return purged(store, Purge::Prefix(&prefix), soft),
+            Some(prefix) => return purged(store, Purge::Prefix(&prefix), soft).await,
             None => return not_a_url(prefix),
         },
         (None, None, Some(tag), None) => Purge::Tag(tag),
         (None, None, None, Some(_)) => Purge::All,
         _ => return Answer::error(400, "name one of a URL, a prefix, a tag, or all"),
     };
-    purged(store, what, soft)
+    purged(store, what, soft).await
 }
 
-fn purged(store: &Store, what: Purge<'_>, soft: bool) -> Answer {
+/// The answer comes when a restart could not bring back what was purged.
+async fn purged(store: &Store, what: Purge<'_>, soft: bool) -> Answer {
     let purged = store.purge(what, soft).objects;
+    if let Some(disk) = store.disk()
+        && timeout(PATIENCE, disk.settled()).await.is_err()
+    {
+        tracing::warn!("the cache's disk is behind: what was purged may still lie on it");
+    }
     tracing::info!(?what, soft, purged, "the cache was purged");
     Answer::json(200, &json!({ "purged": purged }))
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::date;
 use super::directives::split;
-use crate::message::Field;
+use crate::message::{Field, Method};
 
 /// The answer that a stored response makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +20,9 @@ pub enum Answer {
 }
 
 /// Decides in the order of RFC 9110 §13.2.2; `length` is that of the stored payload, where that is known: a part of something is sent
-/// only then.
+/// only then, and to GET alone (RFC 9110 §14.2).
 pub fn answer(
+    method: Method,
     request: &[Field<'_>],
     status: u16,
     stored: &[Field<'_>],
@@ -34,6 +35,7 @@ pub fn answer(
         return Answer::NotModified;
     }
     let mut ranges = request.iter().filter(|field| field.is(b"Range"));
+    let length = length.filter(|_| method == Method::Get);
     match (ranges.next(), ranges.next(), length) {
         (Some(range), None, Some(length)) if may_be_part(request, stored) => {
             part(range.value, length)
@@ -182,7 +184,7 @@ mod tests {
             .map(|(name, value)| Field::new(name.as_bytes(), value.as_bytes()))
             .collect();
         assert_eq!(
-            answer(&request, 200, &stored, Some(100)),
+            answer(Method::Get, &request, 200, &stored, Some(100)),
             *expected,
             "{request:?}"
         );
@@ -227,6 +229,15 @@ mod tests {
             &Answer::Whole,
         );
         check(&[("If-None-Match", "\"a\"")], &[], &Answer::Whole);
+    }
+
+    #[test]
+    fn a_head_is_told_of_the_whole() {
+        let range = [Field::new(b"Range", b"bytes=0-9")];
+        assert_eq!(
+            answer(Method::Head, &range, 200, &[], Some(100)),
+            Answer::Whole
+        );
     }
 
     #[test]

@@ -95,7 +95,7 @@ impl Freshness {
         let age = self.age(resident);
         let staleness = (age + 1).saturating_sub(self.lifetime);
         let is_fresh = staleness == 0;
-        let may_be_stale = !self.never_stale && !self.always_ask;
+        let may_be_stale = self.may_be_stale();
         let ask = Use::Ask {
             if_error: may_be_stale && self.if_error > 0 && staleness <= self.if_error,
         };
@@ -114,6 +114,11 @@ impl Freshness {
             return Use::WhileRevalidating;
         }
         ask
+    }
+
+    /// Whether it may ever be used without its origin's word once its time is over (RFC 9111 §4.2.4).
+    pub fn may_be_stale(&self) -> bool {
+        !self.never_stale && !self.always_ask
     }
 
     /// How long after it came nothing can be done with it but to ask whether it still holds.

@@ -121,7 +121,7 @@ pub(super) static RULE: keys::Section = keys::Section {
         .fields(&PARTS),
         Key::default(
             "bypass",
-            "list",
+            "list of conditions",
             "[]",
             "Requests with one of these go past the cache: header:NAME, or cookie:NAME.",
         )

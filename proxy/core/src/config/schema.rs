@@ -82,7 +82,7 @@ fn shape(key: &Key) -> Map<String, Value> {
             by_name(members([("type", json!(["string", "boolean"]))]).into())
         }
         ("list of numbers", None) => one_or_more(&json!({ "type": "number" })),
-        (kind, None) if kind.starts_with("list of ") => one_or_more(&json!({ "type": "string" })),
+        (kind, None) if kind.contains("list of ") => one_or_more(&json!({ "type": "string" })),
         (kind, None) => members([("type", scalar(kind))]),
     }
 }

@@ -137,6 +137,11 @@ impl Disk {
         }
     }
 
+    /// Ends when all that was asked for before is on the disk.
+    pub fn settled(&self) -> impl Future<Output = ()> + use<> {
+        self.pool.settled()
+    }
+
     /// The file for such a request.
     pub(super) fn find(&self, key: &str, route: &str, request: &[Field<'_>]) -> Option<u64> {
         self.is_open()

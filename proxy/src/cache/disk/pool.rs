@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::{io, thread};
 
+use tokio::sync::oneshot;
+
 /// How many there are.
 const THREADS: usize = 4;
 /// With more to do than this, nothing new is begun.
@@ -44,6 +46,26 @@ impl Pool {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         // A thread ends with the pool alone.
         let _ = queue.send(Box::new(job));
+    }
+
+    /// Ends when all that was asked for before is done.
+    pub(super) fn settled(&self) -> impl Future<Output = ()> + use<> {
+        let marks: Vec<_> = (0..THREADS as u64)
+            .map(|file| {
+                let (tell, told) = oneshot::channel();
+                self.run(file, move || {
+                    // Nobody may wait for it any more.
+                    let _ = tell.send(());
+                });
+                told
+            })
+            .collect();
+        async move {
+            for mark in marks {
+                // It ends with the thread, too.
+                let _ = mark.await;
+            }
+        }
     }
 
     /// Whether the disk is behind.

@@ -46,6 +46,7 @@ pub(in crate::exchange) struct Asking {
 #[derive(Debug)]
 pub(in crate::exchange) struct Lying {
     pub file: u64,
+    pub method: Method,
     /// What the client says of its age, as far as it is heard.
     pub heard: Directives,
     /// The client's.
@@ -81,6 +82,22 @@ impl Asking {
         match &self.purpose {
             Purpose::Store(wish) => wish.stale.as_ref(),
             Purpose::Forget | Purpose::Pass(_) => None,
+        }
+    }
+
+    /// What another one has fetched between the look into the store and the turn to fetch.
+    pub(super) fn come_since(&self, route: &Route, now: Instant) -> Option<Arc<Object>> {
+        let Purpose::Store(wish) = &self.purpose else {
+            return None;
+        };
+        match self.store.find(&self.key, &route.name, &view(&wish.fields)) {
+            Found::Object(object) => {
+                let is_fresh = object.judge(now, &Directives::default()) == Use::Fresh;
+                // What its client has doubts about is fresh as well.
+                let is_new = is_fresh && wish.why != Forwarded::Request;
+                is_new.then_some(object)
+            }
+            Found::OtherVariant | Found::Nothing => None,
         }
     }
 }
@@ -127,27 +144,25 @@ pub(in crate::exchange) fn look(
         return Some(Look::Asking(asking(purpose)));
     }
     let said = Directives::of_request(request.fields);
-    let heard = if rule.obeys_requests {
-        said
-    } else {
-        Directives::default()
-    };
+    let heard = heard(rule, said);
     let wish = |judged| Purpose::Store(Wish::new(request, said.no_store, judged));
     let judged = match store.find(&key, &route.name, request.fields) {
         Found::Object(object) => match object.judge(now, &heard) {
-            Use::Fresh => return Some(Look::Stored(stored(object, request.fields, now), None)),
+            Use::Fresh => {
+                return Some(Look::Stored(
+                    stored(object, (method, request.fields), now),
+                    None,
+                ));
+            }
             Use::WhileRevalidating => {
                 let again = (Some(Arc::clone(&object)), Forwarded::Stale, false);
                 // What answers a HEAD alone is not stored.
                 let again = (method == Method::Get).then(|| asking(wish(again)));
-                let stored = stored(object, request.fields, now);
+                let stored = stored(object, (method, request.fields), now);
                 return Some(Look::Stored(stored, again));
             }
             Use::Ask { if_error } => {
-                let why = match object.age(now) {
-                    (_, ..=0) => Forwarded::Stale,
-                    _ => Forwarded::Request,
-                };
+                let why = doubt(&object, now);
                 (Some(object), why, if_error)
             }
         },
@@ -169,10 +184,27 @@ pub(in crate::exchange) fn look(
     let mut asking = asking(purpose);
     asking.lying = file.map(|file| Lying {
         file,
+        method,
         heard,
         fields: list(request.fields),
     });
     Some(Look::Asking(asking))
+}
+
+/// Why the origin is asked about what is stored.
+pub(super) fn doubt(object: &Object, now: Instant) -> Forwarded {
+    match object.age(now) {
+        (_, ..=0) => Forwarded::Stale,
+        _ => Forwarded::Request,
+    }
+}
+
+fn heard(rule: &Rule, said: Directives) -> Directives {
+    if rule.obeys_requests {
+        said
+    } else {
+        Directives::default()
+    }
 }
 
 /// What there is to do for a request that nothing is stored for; none for one that may be answered from the store.
@@ -207,9 +239,19 @@ fn changes_its_meaning(request: &Request<'_>) -> bool {
     fields.any(|field| OVERRIDES.iter().any(|name| field.is(name)))
 }
 
-/// The object as the answer to a request with these fields.
-pub(super) fn stored(object: Arc<Object>, request: &[Field<'_>], now: Instant) -> Stored {
-    let answer = caching::answer(request, object.status, &object.view(), object.body.length());
+/// The object as the answer to a request of this method with these fields.
+pub(super) fn stored(
+    object: Arc<Object>,
+    (method, fields): (Method, &[Field<'_>]),
+    now: Instant,
+) -> Stored {
+    let answer = caching::answer(
+        method,
+        fields,
+        object.status,
+        &object.view(),
+        object.body.length(),
+    );
     let status = Status::Hit {
         ttl: object.age(now).1,
     };
@@ -222,7 +264,11 @@ pub(super) fn stored(object: Arc<Object>, request: &[Field<'_>], now: Instant) -
 }
 
 /// The same for what is not all here; `None` if its beginning has gone.
-pub(super) fn read(object: Arc<Object>, request: &[Field<'_>], now: Instant) -> Option<Stored> {
+pub(super) fn read(
+    object: Arc<Object>,
+    request: (Method, &[Field<'_>]),
+    now: Instant,
+) -> Option<Stored> {
     let stored = stored(object, request, now);
     let from = match &stored.answer {
         Answer::Part(range) => range.start,

@@ -67,7 +67,8 @@ fn decide(local: &Local, prepared: &mut Prepared, lying: &Lying, object: &Arc<Ob
     };
     let now = Instant::now();
     let judged = object.judge(now, &lying.heard);
-    let answer = look::read(Arc::clone(object), &look::view(&lying.fields), now);
+    let client = look::view(&lying.fields);
+    let answer = look::read(Arc::clone(object), (lying.method, &client), now);
     let (why, if_error, answer) = match (judged, answer) {
         (Use::Fresh, Some(answer)) => {
             local.buffers.give_back(outbound.head);
@@ -80,10 +81,7 @@ fn decide(local: &Local, prepared: &mut Prepared, lying: &Lying, object: &Arc<Ob
             prepared.plan = Plan::Refuse(Error::NotStored.fault());
             return;
         }
-        (Use::Ask { if_error }, _) => match object.age(now) {
-            (_, ..=0) => (Forwarded::Stale, if_error, None),
-            _ => (Forwarded::Request, if_error, None),
-        },
+        (Use::Ask { if_error }, _) => (look::doubt(object, now), if_error, None),
         // It has no beginning any more.
         (Use::Fresh | Use::WhileRevalidating, None) => {
             prepared.plan = Plan::Forward(outbound);

@@ -93,7 +93,7 @@ impl<'a> Through<'a> {
         let stored = match (outcome, &wish.stale) {
             (Outcome::Confirmed(object), _) => {
                 story.cache = Some(Cache::Revalidated);
-                look::read(object, &client, now).map(|stored| Stored {
+                look::read(object, (Method::Get, &client), now).map(|stored| Stored {
                     status: Status::Forwarded {
                         why: wish.why,
                         confirmed: true,
@@ -104,7 +104,7 @@ impl<'a> Through<'a> {
             }
             (Outcome::Failed, Some(stale)) => {
                 story.cache = Some(Cache::Stale);
-                look::read(Arc::clone(stale), &client, now)
+                look::read(Arc::clone(stale), (Method::Get, &client), now)
             }
             // Nothing is kept from the client without something else to send.
             (Outcome::Failed, None) => return fault,
@@ -119,8 +119,13 @@ impl<'a> Through<'a> {
     async fn turn(&self, asking: &Asking, wish: &Wish) -> Result<Option<Lead>, Stored> {
         let mut turn = Box::pin(async {
             loop {
-                let fill = match asking.store.turn(&asking.key, Instant::now()) {
-                    Turn::Lead(lead) => return Ok(Some(lead)),
+                let now = Instant::now();
+                let fill = match asking.store.turn(&asking.key, now) {
+                    Turn::Lead(lead) => {
+                        let come = asking.come_since(self.route, now);
+                        let come = come.and_then(|object| self.followed(object, wish));
+                        return come.map_or(Ok(Some(lead)), Err);
+                    }
                     Turn::Pass => return Ok(None),
                     // What its client has doubts about is asked for on its own.
                     Turn::Follow(_) if wish.why == Forwarded::Request => return Ok(None),
@@ -140,7 +145,7 @@ impl<'a> Through<'a> {
         let client = look::view(&wish.fields);
         let is_ours = object.route == self.route.name && object.chosen.matches(&client);
         let object = Some(object).filter(|_| is_ours)?;
-        let stored = look::read(object, &client, Instant::now())?;
+        let stored = look::read(object, (Method::Get, &client), Instant::now())?;
         Some(Stored {
             status: Status::Collapsed { why: wish.why },
             ..stored
@@ -215,9 +220,14 @@ pub(super) fn refresh(local: &Rc<Local>, downstream: &Rc<Downstream>, prepared: 
     };
     let Refresh { asking, outbound } = *refresh;
     let serving = Rc::clone(&prepared.serving);
-    let Turn::Lead(lead) = asking.store.turn(&asking.key, Instant::now()) else {
+    let now = Instant::now();
+    let Turn::Lead(lead) = asking.store.turn(&asking.key, now) else {
         return;
     };
+    let of_route = serving.snapshot.config.routes.get(route);
+    if of_route.is_none_or(|route| asking.come_since(route, now).is_some()) {
+        return;
+    }
     let (local, downstream) = (Rc::clone(local), Rc::clone(downstream));
     tokio::task::spawn_local(async move {
         let Some(route) = serving.snapshot.config.routes.get(route) else {

@@ -19,6 +19,8 @@ mode = "tls"
 sni = { "*" = { upstream = "app" } }
 [log]
 redact = {}
+[cache]
+disk = { path = "a", max = "10g" }
 [shield]
 geo = { database = "c", deny = "ZZ" }
 lists = [{ name = "drop", file = "a" }]
@@ -41,7 +43,7 @@ redirect = { to = "/" }
 [[route]]
 name = "kept"
 to = "app"
-cache = {}
+cache = { key = {} }
 compress = {}
 [[test]]
 request = "GET /"
@@ -181,6 +183,10 @@ fn document(section: &Section, key: &Key) -> String {
         "route.match" => format!("{listener}{app}[[route]]\n{action}\nmatch = {{ {inline} }}\n"),
         "route.to" => format!("{listener}{app}[[route]]\nto = [{{ {inline} }}]"),
         "cache" => format!("[cache]\n{lines}\n{listener}"),
+        "cache.disk" => format!("[cache]\ndisk = {{ {inline} }}\n{listener}"),
+        "route.cache.key" => {
+            format!("{listener}{app}[[route]]\n{action}\ncache = {{ key = {{ {inline} }} }}\n")
+        }
         "route.cache" => format!("{listener}{app}[[route]]\n{action}\ncache = {{ {inline} }}\n"),
         "route.compress" => {
             format!("{listener}{app}[[route]]\n{action}\ncompress = {{ {inline} }}\n")
