@@ -91,8 +91,8 @@ pub(super) struct Unconfirmed {
 }
 
 impl Control {
-    /// Takes the configuration as it stands now, or goes on with the old one and says why. `confirm`: to go back after this, unless
-    /// [`Self::confirm`] comes before.
+    /// Takes the configuration as it stands now, or goes on with the old one and says why. `confirm`: to go back after this, unless it is
+    /// confirmed before.
     ///
     /// # Errors
     /// Everything that is wrong with the new one; or another one waits.

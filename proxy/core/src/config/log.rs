@@ -174,7 +174,7 @@ static REDACT: keys::Section = keys::Section {
             "query",
             "list of names",
             "[]",
-            "Query parameters whose values are left out, of paths and referers.",
+            "Query parameters whose values are left out, of paths and of `referer`.",
         )
         .example("[\"token\", \"password\"]"),
         Key::default(

@@ -273,7 +273,7 @@ fn what_can_never_be_met_is_said() {
         hint("upstream = \"ap\""),
         "there is no upstream of that name"
     );
-    assert!(hint("reason = \"shield.blok\"").contains("openclaw reasons"));
+    assert!(hint("reason = \"shield.blocc\"").contains("openclaw reasons"));
     assert_eq!(hint("reason = \"shield.block\""), "");
 }
 
