@@ -28,11 +28,13 @@ fn served(format: &str) -> Folder {
     );
     let proxy = Proxy::start(&format!("{}{access}", config(&endpoint, "/shop")));
     let web = crate::control::address(&proxy, "web");
+    // Over one connection: two workers may write their lines in any order.
+    let mut client = RawClient::connect(web);
     for path in ["/shop", "/shop/cart?a=b", "/shop/x", "/teapot", "/none"] {
-        let mut client = RawClient::connect(web);
-        client.exchange(format!(
+        client.send(format!(
             "GET {path} HTTP/1.1\r\nHost: www.example.com\r\n\r\n"
         ));
+        client.response();
     }
     proxy.cli(&["stop"]).ok();
     folder.write("same.toml", config(&endpoint, "/shop"));

@@ -380,3 +380,20 @@ fn one_process_at_a_time_has_the_directory() {
     assert!(status(&client.response()).starts_with("openclaw; hit"));
     assert_eq!(stage.asked(), 1);
 }
+
+#[test]
+fn what_is_too_large_for_the_disk_pushes_nothing_out() {
+    // Half of it is less than the large response.
+    let stage = stage("1m", "Cache-Control: max-age=600\r\n");
+    for path in ["/a", "/b"] {
+        stage.get(path, "");
+    }
+    stage.wait_for_files(2);
+    for _ in 0..2 {
+        let answer = stage.get("/large", "");
+        assert_eq!(answer.text().len(), LARGE);
+        assert!(!status(&answer).contains("stored"), "{}", status(&answer));
+    }
+    stage.wait_for_files(2);
+    assert!(status(&stage.get("/a", "")).starts_with("openclaw; hit"));
+}

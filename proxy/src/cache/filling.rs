@@ -54,12 +54,13 @@ impl Store {
         if let Some(lead) = &lead {
             lead.publish(Arc::clone(&object));
         }
+        let disk = self.disk();
         Filling {
             key: Arc::clone(key),
             lead,
-            writing: self.disk().and_then(|disk| disk.write(key, &object)),
+            most: disk.as_ref().map_or(most, |disk| most.min(disk.most())),
+            writing: disk.and_then(|disk| disk.write(key, &object)),
             object,
-            most,
             taken: 0,
             held: Held {
                 store: Arc::clone(self),

@@ -208,6 +208,9 @@ impl Store {
         } else {
             SHARDS
         };
+        if disk.as_ref().is_some_and(|disk| length > disk.most()) {
+            return Some(Refusal::TooLarge);
+        }
         if length <= self.pages.capacity() / share {
             return None;
         }

@@ -91,8 +91,13 @@ pub enum Trouble {
     },
     #[error("shield.geo.database")]
     Geo { source: GeoError },
-    #[error("cannot write the access log to {target}")]
-    AccessLog { target: String, source: io::Error },
+    #[error("cannot write the {log} log to {target}")]
+    LogFile {
+        /// `access` or `security`, as the key is called.
+        log: &'static str,
+        target: String,
+        source: io::Error,
+    },
     #[error("cache.disk")]
     CacheDisk { source: DiskError },
 }
@@ -167,7 +172,7 @@ impl Trouble {
             Self::ErrorPage {
                 listener, statuses, ..
             } => path(&["listener", listener, "error_pages", &statuses.to_string()]),
-            Self::AccessLog { .. } => path(&["log", "access", "to"]),
+            Self::LogFile { log, .. } => path(&["log", log, "to"]),
             Self::CacheDisk { .. } => path(&["cache", "disk", "path"]),
             Self::Geo { .. } => path(&["shield", "geo", "database"]),
             Self::List { index, .. } => path(&["shield", "lists", &index.to_string(), "file"]),
@@ -189,7 +194,7 @@ impl Trouble {
             | Self::ErrorPage { .. }
             | Self::Geo { .. }
             | Self::List { .. }
-            | Self::AccessLog { .. }
+            | Self::LogFile { .. }
             | Self::CacheDisk { .. } => false,
         }
     }
@@ -208,7 +213,7 @@ impl Trouble {
             | Self::Bind { .. }
             | Self::Geo { .. }
             | Self::List { .. }
-            | Self::AccessLog { .. }
+            | Self::LogFile { .. }
             | Self::CacheDisk { .. } => None,
         }
     }

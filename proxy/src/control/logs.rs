@@ -77,14 +77,15 @@ pub(super) struct Outputs {
 impl Outputs {
     pub(super) fn open(log: &Log) -> Result<Self, Trouble> {
         Ok(Self {
-            access: open(&log.access.to)?,
-            security: open(&log.security.to)?,
+            access: open("access", &log.access.to)?,
+            security: open("security", &log.security.to)?,
         })
     }
 }
 
-fn open(target: &AccessTarget) -> Result<Output, Trouble> {
-    Output::open(target).map_err(|source| Trouble::AccessLog {
+fn open(log: &'static str, target: &AccessTarget) -> Result<Output, Trouble> {
+    Output::open(target).map_err(|source| Trouble::LogFile {
+        log,
         target: match target {
             AccessTarget::File(path) => path.display().to_string(),
             AccessTarget::Stdout => "stdout".to_owned(),

@@ -64,7 +64,7 @@ static DISK: keys::Section = keys::Section {
             "max",
             "size",
             "\"10g\"",
-            "What the files may take; before they are more, the oldest go that nobody has asked for lately. A response larger than `max_object` of its route is not stored.",
+            "What the files may take; before they are more, the oldest go that nobody has asked for lately. A response larger than half of it, or than `max_object` of its route, is not stored.",
         ),
         Key::default(
             "index",

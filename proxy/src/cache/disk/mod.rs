@@ -137,6 +137,11 @@ impl Disk {
         }
     }
 
+    /// The largest payload that it takes: one response must not push out all others.
+    pub(super) fn most(&self) -> u64 {
+        self.max.load(Ordering::Relaxed) / 2
+    }
+
     /// Ends when all that was asked for before is on the disk.
     pub fn settled(&self) -> impl Future<Output = ()> + use<> {
         self.pool.settled()
