@@ -155,8 +155,14 @@ impl Reader<'_> {
             base => format!("{base}/{pattern}"),
         };
         let failed = |told: String| wrong(file, *line, &told);
-        let found = self.files.glob(&path).map_err(failed)?;
-        if found.is_empty() && !pattern.contains(['*', '?']) {
+        let is_glob = pattern.contains(['*', '?']);
+        let found = match self.files.glob(&path) {
+            Ok(found) => found,
+            // What matches nothing is no error, and neither is a folder that is not there.
+            Err(told) if is_glob && told.contains("No such file or directory") => Vec::new(),
+            Err(told) => return Err(failed(format!("cannot include `{path}`: {told}"))),
+        };
+        if found.is_empty() && !is_glob {
             return Err(failed(format!("there is no file `{path}`")));
         }
         let mut directives = Vec::new();

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::fmt::Write;
 
 use super::block::Directive;
-use super::scope::{Scope, note_unread};
+use super::scope::Scope;
 use super::server::Servers;
+use super::unread::note_unread;
 use super::upstream::Upstream;
 use super::{Adapted, Notes, location, words};
 use crate::config::has_key;
@@ -37,10 +38,8 @@ impl Known {
 const READ: &[&str] = &[
     "access_log",
     "client_header_timeout",
-    "error_log",
     "keepalive_timeout",
     "limit_req_zone",
-    "log_format",
     "proxy_cache_path",
     "server",
     "ssl_certificate",
@@ -55,7 +54,7 @@ pub(super) fn convert(all: &[Directive]) -> Adapted {
     let mut notes = Notes::default();
     let http = all.iter().find(|it| it.name == "http");
     if http.is_some() {
-        note_unread(all, &["http", "worker_processes", "error_log"], &mut notes);
+        note_unread(all, &["http", "worker_processes"], &mut notes);
     }
     // A file of conf.d is the inside of one.
     let inside = http.map_or(all, Directive::inside);
@@ -156,6 +155,14 @@ fn store(scope: &Scope<'_>, text: &mut String, notes: &mut Notes) {
     if !has_key(&["cache", "disk"]) {
         notes.add(first, "responses are kept in memory; see [cache]");
         return;
+    }
+    for word in &first.words {
+        if word.starts_with("inactive=") {
+            let why = format!(
+                "`{word}` is not converted: what is not asked for goes when room is needed"
+            );
+            notes.add(first, why);
+        }
     }
     let most = first
         .words

@@ -16,9 +16,7 @@ pub(super) const READ: &[&str] = &[
     "add_header",
     "client_max_body_size",
     "gzip",
-    "gzip_types",
     "limit_req",
-    "limit_req_status",
     "proxy_cache",
     "proxy_cache_key",
     "proxy_cache_use_stale",
@@ -26,10 +24,10 @@ pub(super) const READ: &[&str] = &[
     "proxy_connect_timeout",
     "proxy_pass",
     "proxy_read_timeout",
-    "proxy_send_timeout",
     "proxy_set_header",
     "return",
     "rewrite",
+    "satisfy",
 ];
 
 /// Where requests for it are found.

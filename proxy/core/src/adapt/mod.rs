@@ -4,6 +4,8 @@
 
 mod block;
 mod convert;
+mod guard;
+mod listen;
 mod location;
 mod route;
 mod scope;
@@ -11,6 +13,7 @@ mod server;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod unread;
 mod upstream;
 mod words;
 

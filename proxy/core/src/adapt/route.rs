@@ -8,6 +8,8 @@ use super::words;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Route {
     pub(super) name: String,
+    /// Lines of comment above it.
+    pub(super) remarks: Vec<String>,
     pub(super) matcher: Vec<(&'static str, String)>,
     pub(super) keys: Vec<(&'static str, String)>,
     pub(super) request: Edit,
@@ -49,8 +51,14 @@ impl Route {
     }
 
     pub(super) fn write(&self, out: &mut String) {
-        // Writing to a String cannot fail.
-        let _ = write!(out, "\n[[route]]\nname = {}\n", words::text(&self.name));
+        out.push('\n');
+        for remark in &self.remarks {
+            // A quoted word may hold a line break, which would end the comment.
+            let plain = remark.replace(char::is_control, " ");
+            // Writing to a String cannot fail.
+            let _ = writeln!(out, "# {plain}");
+        }
+        let _ = write!(out, "[[route]]\nname = {}\n", words::text(&self.name));
         if !self.matcher.is_empty() {
             let parts: Vec<String> = self
                 .matcher

@@ -5,9 +5,11 @@ use std::fmt::Write;
 
 use super::block::Directive;
 use super::convert::Known;
+use super::listen::{Listen, listen};
 use super::route::Route;
-use super::scope::{Scope, note_unread};
-use super::{Notes, location, words};
+use super::scope::Scope;
+use super::unread::note_unread;
+use super::{Notes, guard, location, words};
 
 /// All of them.
 #[derive(Debug)]
@@ -21,20 +23,8 @@ struct Server<'a> {
     names: Vec<String>,
 }
 
-/// One `listen`.
-#[derive(Clone, Debug)]
-struct Listen {
-    address: String,
-    port: u16,
-    has_tls: bool,
-    has_quic: bool,
-    is_default: bool,
-}
-
 const READ: &[&str] = &[
-    "access_log",
     "client_header_timeout",
-    "error_log",
     "keepalive_timeout",
     "listen",
     "location",
@@ -45,6 +35,9 @@ const READ: &[&str] = &[
     "ssl_protocols",
     "ssl_verify_client",
 ];
+
+/// What is read in a location beside what routes are made of.
+const READ_INSIDE: &[&str] = &["location"];
 
 impl<'a> Servers<'a> {
     pub(super) fn read(inside: &'a [Directive], scope: &Scope<'a>, notes: &mut Notes) -> Self {
@@ -284,10 +277,10 @@ impl<'a> Server<'a> {
                 "return" => {
                     location::returned(directive, &mut route, notes);
                     // Nothing behind it is reached.
-                    return vec![("all".to_owned(), route)];
+                    return guarded("all", route, &self.scope, notes);
                 }
                 "rewrite" if location::rewrite(directive, &mut route, notes) => {
-                    routes.push(("rewrite".to_owned(), route));
+                    routes.extend(guarded("rewrite", route, &self.scope, notes));
                 }
                 "rewrite" if route.has("rewrite") => {
                     notes.add(
@@ -298,73 +291,82 @@ impl<'a> Server<'a> {
                 _ => {}
             }
         }
-        let locations = self
-            .block
-            .inside()
-            .iter()
-            .filter(|it| it.name == "location");
-        let mut has_all = false;
-        for place in locations {
-            note_unread(place.inside(), location::READ, notes);
-            let Some(matcher) = location::matcher(place, notes) else {
-                continue;
-            };
-            has_all |= matcher.is_empty();
-            let scope = self.scope.with(place.inside());
-            let mut route = location::route(place, &scope, known, notes);
-            if route.matcher.is_empty() {
-                route.matcher = matcher;
-            }
-            let path = place.words.last().map_or("", String::as_str);
-            let word = if path == "/" {
-                "root".to_owned()
-            } else {
-                words::name(path)
-            };
-            routes.push((word, route));
-        }
+        let has_all = places(self.block, &self.scope, &mut routes, known, notes);
         if !has_all {
             let mut route = Route::default();
             route.set("respond", "{ status = 404 }");
-            routes.push(("rest".to_owned(), route));
+            routes.extend(guarded("rest", route, &self.scope, notes));
         }
         routes
     }
 }
 
-fn listen(directive: &Directive, notes: &mut Notes) -> Option<Listen> {
-    let word = directive.word(0);
-    let (host, port) = match word.parse::<u16>() {
-        Ok(port) => ("0.0.0.0", port),
-        Err(_) => match word.rsplit_once(':') {
-            Some((host, port)) if !port.contains(']') => (host, port.parse().ok()?),
-            _ => (word, 80),
-        },
-    };
-    let host = match host {
-        "*" => "0.0.0.0",
-        "localhost" => "127.0.0.1",
-        host => host,
-    };
-    let address = format!("{host}:{port}");
-    if address.parse::<std::net::SocketAddr>().is_err() {
-        notes.add(directive, "is no address and port");
-        return None;
+/// The routes of the locations of a block, and whether one of them takes every path.
+fn places<'a>(
+    block: &'a Directive,
+    around: &Scope<'a>,
+    routes: &mut Vec<(String, Route)>,
+    known: &mut Known,
+    notes: &mut Notes,
+) -> bool {
+    let mut has_all = false;
+    let locations = block.inside().iter().filter(|it| it.name == "location");
+    for place in locations {
+        note_unread(
+            place.inside(),
+            &[READ_INSIDE, location::READ].concat(),
+            notes,
+        );
+        let scope = around.with(place.inside());
+        let matcher = location::matcher(place, notes);
+        let matcher = matcher.filter(|it| is_wide(block) || is_plain(it, place, notes));
+        let Some(matcher) = matcher else {
+            let lost = guard::lost(place, notes);
+            routes.extend(lost.map(|route| ("left-out".to_owned(), route)));
+            continue;
+        };
+        has_all |= matcher.is_empty();
+        let mut route = location::route(place, &scope, known, notes);
+        if route.matcher.is_empty() {
+            route.matcher = matcher;
+        }
+        let path = place.words.last().map_or("", String::as_str);
+        let word = if path == "/" {
+            "root".to_owned()
+        } else {
+            words::name(path)
+        };
+        routes.extend(guarded(&word, route, &scope, notes));
+        has_all |= places(place, &scope, routes, known, notes);
     }
-    let has = |word: &str| directive.words.iter().any(|it| it == word);
-    if has("proxy_protocol") {
+    has_all
+}
+
+/// With the word for the place of each.
+fn guarded(word: &str, route: Route, scope: &Scope<'_>, notes: &mut Notes) -> Vec<(String, Route)> {
+    let routes = guard::guarded(route, scope, notes).into_iter();
+    let routes = routes.enumerate().map(|(index, route)| {
+        let end = if index == 0 { "" } else { "-others" };
+        (format!("{word}{end}"), route)
+    });
+    routes.collect()
+}
+
+/// Whether what is inside is looked for in every path.
+fn is_wide(block: &Directive) -> bool {
+    block.name != "location" || block.words.last().is_some_and(|path| path == "/")
+}
+
+/// An expression would be looked for outside of the location around it, too.
+fn is_plain(matcher: &[(&'static str, String)], place: &Directive, notes: &mut Notes) -> bool {
+    let is_plain = matcher.iter().all(|(key, _)| *key != "path_regex");
+    if !is_plain {
         notes.add(
-            directive,
-            "see `proxy_protocol` of listeners: it names who announces clients",
+            place,
+            "an expression inside of another location is not converted",
         );
     }
-    Some(Listen {
-        address,
-        port,
-        has_tls: has("ssl") || has("quic"),
-        has_quic: has("quic"),
-        is_default: has("default_server") || has("default"),
-    })
+    is_plain
 }
 
 fn unused(start: &str, names: &mut HashSet<String>) -> String {

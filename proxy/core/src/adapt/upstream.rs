@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::Notes;
 use super::block::Directive;
-use super::scope::note_unread;
+use super::unread::note_unread;
 use super::words;
 
 /// A group of endpoints.
