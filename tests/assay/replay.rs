@@ -60,6 +60,56 @@ fn a_log_of_json_tells_what_a_change_would_do() {
     assert_eq!(other.text(), expected);
 }
 
+/// What is said of a log of these lines, as text and as JSON.
+fn said(log: &str) -> (i32, String, Value) {
+    let folder = Folder::new();
+    folder.write("access.log", log);
+    folder.write("some.toml", config("127.0.0.1:9", "/shop"));
+    let arguments = ["replay", "access.log", "--against", "some.toml"];
+    let text = openclaw_in(&folder, &arguments);
+    let json = openclaw_in(&folder, &[&["-o", "json"], &arguments[..]].concat());
+    assert_eq!(text.code, json.code, "{log}");
+    let value = serde_json::from_slice(&json.stdout).unwrap();
+    (text.code, text.text(), value)
+}
+
+#[test]
+fn a_log_of_which_nothing_is_understood_is_a_failure() {
+    let counts = "0 requests against some.toml: 0 the same, 0 would change, 0 cannot be told";
+    let (code, text, json) = said("half a li\n");
+    assert_eq!(code, 1);
+    let why = "no line is one of our access log: replay reads its JSON and the combined format";
+    assert_eq!(text, format!("{counts}, 1 broken line\n{why}\n"));
+    assert_eq!(
+        (&json["ok"], &json["problem"]),
+        (&false.into(), &why.into())
+    );
+    let ecs = "{\"@timestamp\":\"2026-11-01T00:00:00.000Z\",\"ecs\":{\"version\":\"8.11\"}}\n";
+    let (code, text, json) = said(&ecs.repeat(2));
+    assert_eq!(code, 1);
+    let why = "this is the ecs format, which replay does not read: it reads our JSON and the combined format";
+    assert_eq!(text, format!("{counts}, 2 broken lines\n{why}\n"));
+    assert_eq!(
+        (&json["ok"], &json["problem"]),
+        (&false.into(), &why.into())
+    );
+    let (code, text, json) = said("");
+    assert_eq!(code, 0);
+    assert_eq!(text, format!("{counts}, 0 broken lines\n"));
+    assert_eq!(
+        (&json["ok"], &json["problem"]),
+        (&true.into(), &Value::Null)
+    );
+    let line =
+        "192.0.2.1 - - [01/Nov/2026:00:00:00 +0000] \"GET /teapot HTTP/1.1\" 418 5 \"-\" \"-\"\n";
+    let (code, text, _) = said(&format!("{line}half a li\n"));
+    assert_eq!(code, 0);
+    assert_eq!(
+        text,
+        "1 request against some.toml: 1 the same, 0 would change, 0 cannot be told, 1 broken line\n"
+    );
+}
+
 #[test]
 fn a_log_from_a_pipe_may_have_broken_lines() {
     let folder = served("combined");

@@ -77,10 +77,56 @@ fn requests_and_packets_are_decided_without_a_socket() {
     );
     let some = openclaw_in(&folder, &["test", "--filter", "pict"]).ok();
     assert_eq!(some.text(), "openclaw.toml: ok (1 passed)\n");
-    let none = openclaw_in(&folder, &["test", "--filter", "pictuer"]).ok();
+}
+
+#[test]
+fn a_filter_that_takes_no_test_is_a_failure() {
+    let folder = folder(&packets(&[(
+        "tcp 203.0.113.9 -> :443 syn",
+        "drop",
+        "shield.block",
+    )]));
+    let none = openclaw_in(&folder, &["test", "--filter", "pictuer"]);
+    assert_eq!(none.code, 1);
     assert_eq!(
         none.text(),
-        "openclaw.toml: none of 15 tests is called like this\n"
+        "openclaw.toml: none of 1 tests is called like this\n"
+    );
+    let json = openclaw_in(&folder, &["-o", "json", "test", "--filter", "pictuer"]);
+    assert_eq!(json.code, 1);
+    let json: Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(
+        (&json["ok"], &json["passed"], &json["failed"]),
+        (&false.into(), &0.into(), &0.into())
+    );
+}
+
+#[test]
+fn a_test_over_what_no_listener_speaks_fails() {
+    let config = "[listener.web]\nbind = [\"127.0.0.1:80\"]\n\
+                  [[route]]\nname = \"all\"\nrespond = { status = 200 }\n";
+    let failing = |asks: &str, why: &str| {
+        let folder = Folder::new();
+        folder.write(
+            "openclaw.toml",
+            format!("{config}[[test]]\n{asks}\nexpect = {{ status = 200 }}\n"),
+        );
+        let output = openclaw_in(&folder, &["test"]);
+        assert_eq!(output.code, 1, "{asks}");
+        assert!(output.text().contains(why), "{}", output.text());
+        let json = openclaw_in(&folder, &["-o", "json", "test"]);
+        assert_eq!(json.code, 1, "{asks}");
+        let json: Value = serde_json::from_slice(&json.stdout).unwrap();
+        assert_eq!(json["tests"][0]["got"]["verdict"], "nowhere");
+        assert_eq!(json["tests"][0]["got"]["reason"], Value::Null);
+    };
+    failing(
+        "request = \"GET http://a.test/\"\nprotocol = \"h3\"",
+        "no listener speaks h3",
+    );
+    failing(
+        "request = \"GET https://a.test/\"",
+        "no listener speaks https",
     );
 }
 

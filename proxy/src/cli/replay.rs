@@ -7,7 +7,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use openclaw_core::assay::{Logged, Replayed, World, replay};
+use openclaw_core::assay::{Logged, Replayed, World, is_ecs, replay};
 use serde_json::{Value, json};
 
 use super::diff::read;
@@ -22,8 +22,9 @@ const MOST_KINDS: usize = 10_000;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit code 0: no request would have another fate; 1: some would. A log holds neither headers, but for two, nor bodies: where \
-    those decide, nothing is said. What a limit or an endpoint would say is not asked; a client is taken to be the peer."
+    after_help = "Exit code 0: no request would have another fate; 1: some would, or no line was understood. A log holds neither \
+    headers, but for two, nor bodies: where those decide, nothing is said. What a limit or an endpoint would say is not asked; a client is \
+    taken to be the peer."
 )]
 pub(super) struct Arguments {
     /// Our access log, in JSON or in the combined format; - is stdin
@@ -46,6 +47,8 @@ struct Summary {
     changed: u64,
     /// Lines that are none of an access log.
     broken: u64,
+    /// Those of them that are of the ECS format.
+    ecs: u64,
     /// By why nothing can be said.
     unknown: BTreeMap<&'static str, u64>,
     /// By what became of them and what would.
@@ -77,7 +80,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, CliError> {
         let line = String::from_utf8_lossy(&line);
         let line = line.trim();
         if !line.is_empty() {
-            summary.take(number, Logged::read(line, &arguments.host), &world);
+            let logged = Logged::read(line, &arguments.host);
+            summary.ecs += u64::from(logged.is_none() && is_ecs(line));
+            summary.take(number, logged, &world);
         }
     }
     let mut outcome = summary.told(arguments);
@@ -150,16 +155,25 @@ impl Summary {
             broken,
             unknown,
             kinds,
+            ..
         } = self;
         let mut sorted: Vec<_> = kinds.iter().collect();
         sorted.sort_by_key(|(_, kind)| (std::cmp::Reverse(kind.count), kind.line));
         let unsaid: u64 = unknown.values().sum();
         let requests = same + changed + unsaid;
+        let problem = self.problem();
         let against = arguments.against.display();
+        let (all, lines) = (
+            counted(requests, "request"),
+            counted(*broken, "broken line"),
+        );
         // Writing to a String cannot fail.
         let mut text = format!(
-            "{requests} requests against {against}: {same} the same, {changed} would change, {unsaid} cannot be told, {broken} broken lines\n"
+            "{all} against {against}: {same} the same, {changed} would change, {unsaid} cannot be told, {lines}\n"
         );
+        if let Some(problem) = problem {
+            let _ = writeln!(text, "{problem}");
+        }
         for ((before, after), kind) in sorted.iter().take(arguments.limit) {
             let Kind { count, line, asks } = kind;
             let _ = writeln!(
@@ -187,8 +201,10 @@ impl Summary {
                 })
             })
             .collect();
+        let is_ok = *changed == 0 && problem.is_none();
         let json = json!({
-            "ok": *changed == 0,
+            "ok": is_ok,
+            "problem": problem,
             "requests": requests,
             "same": same,
             "changed": changed,
@@ -198,8 +214,28 @@ impl Summary {
             "more": more,
         });
         Outcome {
-            code: u8::from(*changed > 0),
+            code: u8::from(!is_ok),
             ..Outcome::new(text, json)
         }
     }
+
+    /// Why the log says nothing at all, where it has lines.
+    fn problem(&self) -> Option<&'static str> {
+        let understood = self.same + self.changed + self.unknown.values().sum::<u64>();
+        match (understood, self.broken, self.ecs) {
+            (0, 0, _) | (1.., _, _) => None,
+            (0, _, 0) => Some(
+                "no line is one of our access log: replay reads its JSON and the combined format",
+            ),
+            (0, ..) => Some(
+                "this is the ecs format, which replay does not read: it reads our JSON and the combined format",
+            ),
+        }
+    }
+}
+
+/// `1 line`, `2 lines`.
+fn counted(count: u64, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
 }

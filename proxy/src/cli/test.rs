@@ -17,9 +17,10 @@ use crate::shield::Rehearsal;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit code 1: a test fails. Each is told with its place, what is there in place of what is expected, and the way that the \
-    request takes. No endpoint is asked: a status from 200 to 299 stands for a request that is sent on to one. The shield is what the \
-    file and its lists say, wherever the test runs."
+    after_help = "Exit code 1: a test fails, or none is called like --filter. Each is told with its place, what is there in place of what \
+    is expected, and the way that the request takes. A request over what no listener speaks comes nowhere. No \
+    endpoint is asked: a status from 200 to 299 stands for a request that is sent on to one. The shield is what the file and its lists say, \
+    wherever the test runs."
 )]
 pub(super) struct Arguments {
     /// The file; else the one that `run` would take
@@ -63,6 +64,9 @@ pub(super) fn test(context: &Context, arguments: &Arguments) -> Result<Outcome, 
         .collect();
     let failed = asked.iter().filter(|it| !it.unmet.is_empty()).count();
     let passed = asked.len() - failed;
+    // A filter that is spelt wrong must not look like success.
+    let is_missed = asked.is_empty() && arguments.filter.is_some();
+    let is_ok = failed == 0 && !is_missed;
     let mut text = String::new();
     let mut tests = Vec::new();
     for one in &asked {
@@ -81,7 +85,7 @@ pub(super) fn test(context: &Context, arguments: &Arguments) -> Result<Outcome, 
         _ => writeln!(text, "{name}: {failed} failed, {passed} passed"),
     };
     let json = json!({
-        "ok": failed == 0,
+        "ok": is_ok,
         "config": name,
         "passed": passed,
         "failed": failed,
@@ -93,7 +97,7 @@ pub(super) fn test(context: &Context, arguments: &Arguments) -> Result<Outcome, 
             .iter()
             .map(|note| format!("warning: {note}"))
             .collect(),
-        code: u8::from(failed > 0),
+        code: u8::from(!is_ok),
         ..Outcome::new(text, json)
     })
 }

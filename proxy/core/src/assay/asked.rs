@@ -21,6 +21,8 @@ pub struct Asked {
     pub wire: Option<Wire>,
     /// How often it is asked at once; the last one is meant.
     pub times: u64,
+    /// Whether it comes nowhere if no listener speaks its scheme and wire; else the routes are asked all the same.
+    pub is_strict: bool,
 }
 
 /// A version of HTTP by its word in `protocols`.
@@ -100,6 +102,7 @@ impl Asked {
             listener: None,
             wire: None,
             times: 1,
+            is_strict: false,
         })
     }
 }

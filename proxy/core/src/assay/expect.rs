@@ -42,7 +42,12 @@ pub fn unmet(test: &Test, fate: &Fate, config: &Config) -> Vec<Unmet> {
     text("reason", reason, fate.reason);
     text("target", target, fate.target.as_deref());
     text("location", location, fate.location.as_deref());
-    let part = fate.cache.map_or(NONE, CachePart::word);
+    // What comes nowhere meets nothing, not even that nothing is there.
+    let part = if fate.verdict == Verdict::Nowhere {
+        Verdict::Nowhere.word()
+    } else {
+        fate.cache.map_or(NONE, CachePart::word)
+    };
     text(
         "cache",
         &cache.map(|cache| cache.word().to_owned()),
@@ -69,9 +74,11 @@ fn not_met(key: &str, expected: impl Into<String>, got: impl Into<String>) -> Un
 /// What a packet's verdict is beside that of a request.
 fn passing(fate: &Fate, asks: &Asks) -> &'static str {
     match (asks, fate.verdict) {
+        (Asks::Packet(_), verdict) | (_, verdict @ (Verdict::Drop | Verdict::Nowhere)) => {
+            verdict.word()
+        }
         // Whatever becomes of the request, its connection is accepted.
-        (Asks::Request(_), verdict) if verdict != Verdict::Drop => Verdict::Pass.word(),
-        (Asks::Request(_) | Asks::Packet(_), verdict) => verdict.word(),
+        (Asks::Request(_), _) => Verdict::Pass.word(),
     }
 }
 
@@ -116,6 +123,7 @@ fn of_header((name, wanted): &(String, Wanted), fate: &Fate) -> Option<Unmet> {
             text.as_str()
         }
         Wanted::Present if values.next().is_some() => return None,
+        Wanted::Absent if fate.verdict == Verdict::Nowhere => "a response without it",
         Wanted::Absent if values.next().is_none() => return None,
         Wanted::Present => "some value",
         Wanted::Absent => NONE,

@@ -23,5 +23,5 @@ pub use fate::{Fate, Share, Verdict};
 pub use gate::{Gate, Open};
 pub use packet::Packet;
 pub use parts::CachePart;
-pub use replay::{Logged, Replayed, replay};
+pub use replay::{Logged, Replayed, is_ecs, replay};
 pub use world::{Examined, Line, Other, World};

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::{Asked, Fate, Verdict, World};
 
@@ -52,6 +53,16 @@ struct Json<'a> {
     referer: Option<Cow<'a, str>>,
 }
 
+/// What tells a line by the Elastic Common Schema, with its version as one member or as two.
+#[derive(Deserialize)]
+struct Elastic {
+    #[serde(rename = "@timestamp")]
+    timestamp: Option<IgnoredAny>,
+    #[serde(rename = "ecs.version")]
+    version: Option<IgnoredAny>,
+    ecs: Option<IgnoredAny>,
+}
+
 /// What of a request both formats have.
 struct Line<'a> {
     method: &'a str,
@@ -70,6 +81,12 @@ impl Logged {
         }
         combined(line, host)
     }
+}
+
+/// Whether a line is one of our log by the Elastic Common Schema, which [`Logged::read`] does not take.
+pub fn is_ecs(line: &str) -> bool {
+    let line: Result<Elastic, _> = serde_json::from_str(line);
+    line.is_ok_and(|line| line.timestamp.is_some() || line.version.is_some() || line.ecs.is_some())
 }
 
 fn json(line: &str) -> Option<Logged> {
@@ -199,8 +216,10 @@ fn was_sent_on(logged: &Logged) -> bool {
 fn is_same(logged: &Logged, fate: &Fate) -> bool {
     if !logged.is_whole {
         // Who answered is not known: only what the proxy answers itself can be another status.
+        let is_limited = logged.status == Some(429) && fate.limit.is_some();
+        let is_answered_so = fate.status.is_some() && fate.status == logged.status;
         return fate.verdict != Verdict::Drop
-            && (fate.is_sent_on() || fate.status.is_some() && fate.status == logged.status);
+            && (fate.is_sent_on() || is_limited || is_answered_so);
     }
     if logged.route != fate.route {
         return false;

@@ -168,7 +168,11 @@ impl<'a> World<'a> {
                 bind.any(|address| Some(address.port()) == asked.port)
             };
             let first = all.clone().filter(fits).find(at_port);
-            return Ok(first.or_else(|| all.clone().find(fits)));
+            let first = first.or_else(|| all.clone().find(fits));
+            if first.is_none() && asked.is_strict {
+                return Err(unspoken(asked));
+            }
+            return Ok(first);
         };
         let named = all.clone().find(|listener| *listener.name == **name);
         let listener = named.ok_or_else(|| format!("there is no listener `{name}`"))?;
@@ -253,6 +257,16 @@ impl<'a> World<'a> {
     fn upstream(&self, index: usize) -> String {
         let upstream = self.config.upstreams.get(index);
         upstream.map_or_else(String::new, |upstream| upstream.name.to_string())
+    }
+}
+
+/// That no listener is there for a request.
+fn unspoken(asked: &Asked) -> String {
+    let wire = asked.wire.map(Wire::word);
+    match (wire, asked.scheme) {
+        (Some(wire), Some(scheme)) => format!("no listener speaks {wire} for {scheme} URLs"),
+        (Some(word), None) | (None, Some(word)) => format!("no listener speaks {word}"),
+        (None, None) => "no listener reads requests".to_owned(),
     }
 }
 

@@ -213,6 +213,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<Test> {
             listener: way.listener,
             wire: way.wire,
             times: way.times,
+            is_strict: true,
             ..asked
         }),
         (None, Some(packet)) => {

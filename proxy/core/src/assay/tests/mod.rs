@@ -7,6 +7,7 @@
 )]
 
 mod diff;
+mod nowhere;
 mod replay;
 
 use std::net::IpAddr;

@@ -1,7 +1,7 @@
 //! Lines of access logs, asked again.
 
 use super::config;
-use crate::assay::{Logged, Open, Replayed, World, replay};
+use crate::assay::{Logged, Open, Replayed, World, is_ecs, replay};
 
 /// A line of JSON with these members beside those of a request for a path.
 fn line(path: &str, members: &str) -> String {
@@ -12,7 +12,8 @@ fn line(path: &str, members: &str) -> String {
 
 fn asked(line: &str) -> Replayed {
     let config = config(
-        "[[route]]\nname = \"beta\"\nmatch = { path = \"/beta\", header = { X-Beta = \"1\" } }\nto = \"next\"\n",
+        "[[route]]\nname = \"beta\"\nmatch = { path = \"/beta\", header = { X-Beta = \"1\" } }\nto = \"next\"\n\
+         [[route]]\nname = \"hello\"\nmatch = { path = \"/hello\" }\nlimit = { rate = \"1/s\" }\nrespond = { status = 200 }\n",
     );
     let logged = Logged::read(line, "www.example.com").unwrap_or_else(|| panic!("{line}"));
     replay(&World::new(&config, &Open), &logged)
@@ -137,6 +138,19 @@ fn combined_lines_hold_a_status_alone() {
     assert_eq!(asked(&line("/static/a", "200")), Replayed::Same);
     assert_eq!(asked(&line("/static/a", "404")), Replayed::Same);
     assert_eq!(asked(&line("/teapot", "418")), Replayed::Same);
+    assert_eq!(asked(&line("/limited", "429")), Replayed::Same);
+    assert_eq!(asked(&line("/hello", "200")), Replayed::Same);
+    assert_eq!(asked(&line("/hello", "429")), Replayed::Same);
+    changed(
+        &line("/hello", "404"),
+        "answered with 404",
+        "route hello, answers 200 itself",
+    );
+    changed(
+        &line("/teapot", "429"),
+        "answered with 429",
+        "route teapot, answers 418 itself",
+    );
     changed(
         &line("/gone", "200"),
         "answered with 200",
@@ -164,5 +178,25 @@ fn what_is_no_line_of_a_log_is_broken() {
         "{\"protocol\":5}",
     ] {
         assert_eq!(Logged::read(line, "a"), None, "{line}");
+    }
+}
+
+#[test]
+fn a_line_by_the_elastic_common_schema_is_known_as_that() {
+    let rows = [
+        (
+            r#"{"@timestamp":"2026-11-01T00:00:00.000Z","ecs":{"version":"8.11"},"http":{"version":"1.1"}}"#,
+            true,
+        ),
+        (r#"{"ecs.version":"8.11"}"#, true),
+        (r#"{"@timestamp":1}"#, true),
+        (r#"{"protocol":"HTTP/1.1"}"#, false),
+        (r#"{"@timestamp":"#, false),
+        ("{}", false),
+        ("x", false),
+    ];
+    for (line, expected) in rows {
+        assert_eq!(is_ecs(line), expected, "{line}");
+        assert!(!expected || Logged::read(line, "a").is_none(), "{line}");
     }
 }
