@@ -1,7 +1,7 @@
 //! Pages in place of the proxy's own few words.
 
 use super::{GET, Stage, assert_refused, listeners};
-use crate::support::{Folder, Origin, Proxy, RawClient, free_port};
+use crate::support::{Folder, Origin, Proxy, RawClient, free_port, openclaw};
 
 fn config(pages: &str, origin: &Origin) -> String {
     let listeners = listeners(&format!(
@@ -76,4 +76,23 @@ fn a_page_that_cannot_be_read_is_told_with_its_line() {
         assert_eq!(status.code(), Some(2), "{said}");
         assert!(said.contains("error_pages") && said.contains(why), "{said}");
     }
+}
+
+#[test]
+fn a_page_that_is_no_file_is_refused_and_not_waited_for() {
+    let folder = Folder::new();
+    let pipe = folder.path().join("pipe.html");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let config = folder.write(
+        "openclaw.toml",
+        "[listener.web]\nbind = [\"127.0.0.1:0\"]\nerror_pages = { \"503\" = \"pipe.html\" }\n",
+    );
+    let output = openclaw(&["check", config.to_str().unwrap()]);
+    assert_eq!(output.code, 2);
+    assert!(
+        output.stderr.contains("not a regular file"),
+        "{}",
+        output.stderr
+    );
 }

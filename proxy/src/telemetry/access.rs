@@ -3,6 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -11,6 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use openclaw_core::config::AccessTarget;
+use rustix::fs::{OFlags, fcntl_setfl};
 
 /// Buffers on their way; with [`super::buffer::FULL`] bytes each, 8 MiB.
 const QUEUE: usize = 256;
@@ -37,7 +39,16 @@ impl Output {
     }
 
     fn append(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().append(true).create(true).open(path)?;
+        // A pipe that nobody reads would be waited for.
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        let mut options = OpenOptions::new();
+        let file = options
+            .append(true)
+            .create(true)
+            .custom_flags(flags)
+            .open(path)?;
+        // From here on the writer has a thread of its own.
+        fcntl_setfl(&file, OFlags::APPEND)?;
         Ok(Self::File(file))
     }
 

@@ -190,6 +190,8 @@ impl Source {
         self.disk.pool.run(self.id, move || {
             let read = source.part(range.start, length);
             if let Err(error) = &read {
+                // Who looks for it next finds that it is gone.
+                source.disk.unlink(&source.disk.place.whole(source.id));
                 source.disk.trouble("read", error);
             }
             // Who has asked may be gone.
