@@ -45,6 +45,7 @@ impl Statuses {
             Some(Ok(digit @ 4..=5)) => Some(Self::Class(digit)),
             Some(_) => None,
             None => {
+                // What is no number is no status either; the key's reader complains of both.
                 let status = text.parse().ok();
                 status
                     .filter(|one| (400..600).contains(one))
