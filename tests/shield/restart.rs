@@ -15,10 +15,15 @@ use crate::support::{PATIENCE, Proxy};
 
 #[test]
 fn nothing_of_a_banned_source_arrives_while_the_program_is_restarted_and_lists_change() {
+    under_flood("keep", 3000, restart_and_change);
+}
+
+/// Changes something while banned sources send, `least` datagrams or more: each of them is dropped, and none arrives.
+pub(super) fn under_flood(on_exit: &str, least: u64, change: impl FnOnce(&mut Proxy)) {
     let (net, pins) = (Net::new(), PinDir::new());
     let config = format!(
         "[shield]\ninterfaces = [\"{INTERFACE}\"]\nmode = \"native\"\npin_dir = \"{}\"\nblock = [\"{CLIENT4}\", \"{CLIENT6}\"]\n\
-         on_exit = \"keep\"\n[listener.web]\nbind = [\"{SERVER4}:0\"]\n[[route]]\nrespond = {{ body = \"hello\" }}\n",
+         on_exit = \"{on_exit}\"\n[listener.web]\nbind = [\"{SERVER4}:0\"]\n[[route]]\nrespond = {{ body = \"hello\" }}\n",
         pins.0.display()
     );
     let namespace = in_namespace(&net);
@@ -45,14 +50,14 @@ fn nothing_of_a_banned_source_arrives_while_the_program_is_restarted_and_lists_c
                 thread::sleep(Duration::from_micros(50));
             }
         });
-        let restarted = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            restart_and_change(&mut proxy);
+        let changed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            change(&mut proxy);
         }));
         stop.store(true, Ordering::Relaxed);
-        restarted.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        changed.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     });
     let sent = sent.load(Ordering::Relaxed);
-    assert!(sent > 3000, "{sent} datagrams say little");
+    assert!(sent > least, "{sent} datagrams say little");
     // What is sent on a veth may still be in its queue.
     let start = Instant::now();
     while dropped() - before < sent && start.elapsed() < PATIENCE {

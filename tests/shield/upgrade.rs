@@ -1,69 +1,19 @@
 //! The real program hands over to another under a flood of banned sources: none of their packets arrives, and no privilege is lost.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
-
 use openclaw::shield::kernel::{Maps, Pins};
 use openclaw_common::verdict::Reason;
 
-use super::attach::{Wire, counted};
+use super::attach::Wire;
 use super::lists::json;
-use super::net::{CLIENT4, CLIENT6, INTERFACE, Net, OTHER4, SERVER4, SERVER6};
+use super::net::{CLIENT4, INTERFACE, Net, OTHER4, SERVER4};
 use super::privileges::{FOUR, NOBODY, client_gets, in_namespace, of_threads};
+use super::restart::under_flood;
 use super::rig::PinDir;
-use crate::support::{Folder, PATIENCE, Proxy};
+use crate::support::{Folder, Proxy};
 
 #[test]
 fn nothing_of_a_banned_source_arrives_while_the_program_is_upgraded() {
-    let (net, pins) = (Net::new(), PinDir::new());
-    let config = format!(
-        "[shield]\ninterfaces = [\"{INTERFACE}\"]\nmode = \"native\"\npin_dir = \"{}\"\nblock = [\"{CLIENT4}\", \"{CLIENT6}\"]\n\
-         on_exit = \"detach\"\n[listener.web]\nbind = [\"{SERVER4}:0\"]\n[[route]]\nrespond = {{ body = \"hello\" }}\n",
-        pins.0.display()
-    );
-    let namespace = in_namespace(&net);
-    let mut proxy = Proxy::start_through(&config, 0, &["nsenter", &namespace], &[]);
-    proxy.cli(&["blocklist", "add", OTHER4, "--ttl", "1h"]).ok();
-    let maps = Maps::open(&Pins::new(&pins.0)).unwrap();
-    let wires = [
-        (Wire::new(&net, SERVER4, CLIENT4), Reason::Block),
-        (Wire::new(&net, SERVER6, CLIENT6), Reason::Block),
-        (Wire::new(&net, SERVER4, OTHER4), Reason::Ban),
-    ];
-    for (wire, reason) in &wires {
-        wire.assert_dropped(&maps, *reason);
-    }
-    let dropped = || counted(&maps, Reason::Block) + counted(&maps, Reason::Ban);
-    let (before, stop, sent) = (dropped(), AtomicBool::new(false), AtomicU64::new(0));
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            while !stop.load(Ordering::Relaxed) {
-                for (wire, _) in &wires {
-                    wire.client.send(b"flood").unwrap();
-                    sent.fetch_add(1, Ordering::Relaxed);
-                }
-                thread::sleep(Duration::from_micros(50));
-            }
-        });
-        let upgraded = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            upgrade_and_change(&mut proxy);
-        }));
-        stop.store(true, Ordering::Relaxed);
-        upgraded.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-    });
-    let sent = sent.load(Ordering::Relaxed);
-    assert!(sent > 1000, "{sent} datagrams say little");
-    // What is sent on a veth may still be in its queue.
-    let start = Instant::now();
-    while dropped() - before < sent && start.elapsed() < PATIENCE {
-        thread::sleep(Duration::from_millis(1));
-    }
-    assert_eq!(dropped() - before, sent, "every datagram was dropped");
-    for (wire, _) in &wires {
-        let received = wire.server.recv(&mut [0; 16]);
-        assert!(received.is_err(), "a datagram came through");
-    }
+    under_flood("detach", 1000, upgrade_and_change);
 }
 
 /// The process that goes leaves everything as it is; the one that comes writes to the same maps.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::keys::{self, Key};
 use super::problem::Complaint;
 use super::reader::{Section, Unread};
-use super::tree::{Node, Value};
+use super::tree::Node;
 use super::values;
 use crate::redact::Redact;
 
@@ -259,16 +259,7 @@ fn read_security(section: &Section<'_>) -> Option<SecurityLog> {
 }
 
 fn sample(node: &Node) -> Result<f32, Unread> {
-    let part = match node.value {
-        Value::Integer(number) => number as f64,
-        Value::Float(number) => number,
-        Value::String(_)
-        | Value::Boolean(_)
-        | Value::Datetime
-        | Value::Array(_)
-        | Value::Table(_)
-        | Value::Broken => return Err(values::expected("a number", node)),
-    };
+    let part = values::number(node)?;
     if part > 0.0 && part <= 1.0 {
         return Ok(part as f32);
     }

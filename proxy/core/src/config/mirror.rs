@@ -3,7 +3,7 @@
 use super::keys::{self, Key};
 use super::problem::Complaint;
 use super::reader::{Section, Unread};
-use super::tree::{Node, Value};
+use super::tree::Node;
 use super::{route, values};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -61,16 +61,7 @@ pub(super) fn read(section: &Section<'_>, upstreams: &[String]) -> Option<Mirror
 }
 
 fn percent(node: &Node) -> Result<f64, Unread> {
-    let percent = match node.value {
-        Value::Integer(number) => number as f64,
-        Value::Float(number) => number,
-        Value::String(_)
-        | Value::Boolean(_)
-        | Value::Datetime
-        | Value::Array(_)
-        | Value::Table(_)
-        | Value::Broken => return Err(values::expected("a number", node)),
-    };
+    let percent = values::number(node)?;
     if percent > 0.0 && percent <= 100.0 {
         Ok(percent)
     } else {

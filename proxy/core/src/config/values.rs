@@ -64,6 +64,20 @@ pub(super) fn count(least: u32, most: u32) -> impl Fn(&Node) -> Result<u32, Unre
     move |node| integer(node).map(|number| u32::try_from(number).unwrap_or(most))
 }
 
+/// Whole or with a fraction.
+pub(super) fn number(node: &Node) -> Result<f64, Unread> {
+    match node.value {
+        Value::Integer(number) => Ok(number as f64),
+        Value::Float(number) => Ok(number),
+        Value::String(_)
+        | Value::Boolean(_)
+        | Value::Datetime
+        | Value::Array(_)
+        | Value::Table(_)
+        | Value::Broken => Err(expected("a number", node)),
+    }
+}
+
 pub(super) fn boolean(node: &Node) -> Result<bool, Unread> {
     if let Value::Boolean(value) = node.value {
         Ok(value)
