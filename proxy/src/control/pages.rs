@@ -1,14 +1,12 @@
 //! Reads the error pages of a listener.
 
-use std::fs::OpenOptions;
-use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::sync::Arc;
 
 use openclaw_core::config::{ErrorPage, Listener};
-use rustix::fs::OFlags;
 
 use super::error::Trouble;
+use crate::files;
 use crate::snapshot::{Page, Pages};
 
 /// The largest page.
@@ -35,18 +33,5 @@ pub(super) fn pages(listener: &Listener, troubles: &mut Vec<Trouble>) -> Arc<Pag
 }
 
 fn read(page: &ErrorPage) -> io::Result<Vec<u8>> {
-    let mut body = Vec::new();
-    // A pipe that nobody writes to would be waited for.
-    let flags = OFlags::NONBLOCK.bits().cast_signed();
-    let mut options = OpenOptions::new();
-    let file = options.read(true).custom_flags(flags).open(&page.path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    // One more than may be, to see that.
-    file.take(MAX + 1).read_to_end(&mut body)?;
-    if body.len() as u64 > MAX {
-        return Err(io::Error::other("it is larger than 128 KiB"));
-    }
-    Ok(body)
+    files::read(&page.path, MAX)
 }

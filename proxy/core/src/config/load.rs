@@ -10,7 +10,7 @@ use super::relay::Transport;
 use super::tree::{self, Place, Table};
 use super::{
     Action, Config, Listener, Places, Source, Upstream, admin, assay, autoban, caching, document,
-    doubts, listener, log, relay, route, server, shield, upstream, values,
+    doubts, listener, log, mentioned, relay, route, server, shield, upstream, values,
 };
 
 /// A configuration that can be used.
@@ -63,6 +63,7 @@ pub fn load(source: &Source<'_>) -> Result<Loaded, Problems> {
             let places = Places::new(files, document);
             let mut warnings = problems;
             warnings.extend(doubts::find(&config, &places));
+            warnings.extend(mentioned::find(&config, &places));
             Ok(Loaded {
                 config,
                 warnings,
