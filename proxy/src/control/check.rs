@@ -53,9 +53,16 @@ pub async fn check(origin: &Origin) -> Result<Checked, Refused> {
     let doubts = doubts.chain(shield::pointless_blocks(&config));
     warnings.extend(doubts.map(|text| format!("warning: {text}")));
     let built = Builder::default().build(&config, &Beside::default()).await;
+    let (doubtful, unwritable): (Vec<_>, Vec<_>) =
+        logs::unwritable(&config.log).partition(|(_, is_missing)| *is_missing);
+    let doubts = doubtful
+        .iter()
+        .map(|(trouble, _)| trouble.told(Severity::Warning, &places));
+    warnings.extend(doubts);
+    let unwritable = unwritable.into_iter().map(|(trouble, _)| trouble);
     let missing: Vec<Trouble> = unusable_files(&config)
         .into_iter()
-        .chain(logs::unwritable(&config.log))
+        .chain(unwritable)
         .collect();
     let built = match built {
         Ok(built) if missing.is_empty() => built,

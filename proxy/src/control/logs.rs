@@ -86,20 +86,23 @@ impl Outputs {
     }
 }
 
-/// Files of the logs that could not be written to. Nothing is made.
-pub(super) fn unwritable(log: &Log) -> impl Iterator<Item = Trouble> {
+/// Files of the logs that could not be written to, and whether that is because their folder is missing, which may be so only where this is
+/// asked. Nothing is made.
+pub(super) fn unwritable(log: &Log) -> impl Iterator<Item = (Trouble, bool)> {
     let all = [("access", &log.access.to), ("security", &log.security.to)];
     all.into_iter().filter_map(|(log, target)| {
         let AccessTarget::File(path) = target else {
             return None;
         };
         let source = examine(path).err()?;
+        let is_missing = source.kind() == io::ErrorKind::NotFound;
         let target = path.display().to_string();
-        Some(Trouble::LogFile {
+        let trouble = Trouble::LogFile {
             log,
             target,
             source,
-        })
+        };
+        Some((trouble, is_missing))
     })
 }
 
