@@ -136,3 +136,22 @@ fn refusals_may_have_pages() {
         assert!(told.contains(expected), "{keys}: {told}");
     }
 }
+
+#[test]
+fn a_second_endpoint_may_be_asked_beside_a_slow_one() {
+    assert_eq!(read("").hedge, None);
+    let after = |keys: &str| {
+        read(&format!("hedge = {{ after = {keys} }}"))
+            .hedge
+            .unwrap()
+            .after
+    };
+    assert_eq!(after("\"50ms\""), Duration::from_millis(50));
+    assert_eq!(after("\"2s\""), Duration::from_secs(2));
+    refused("hedge = {}", "missing key `after`");
+    refused("hedge = { after = \"0s\" }", "longer than zero");
+    refused("hedge = { after = 50 }", "after");
+    refused("hedge = { afer = \"1s\" }", "did you mean `after`?");
+    let both = "hedge = { after = \"1s\" }\nsticky = { cookie = \"c\" }";
+    refused(both, "`hedge` and `sticky` exclude each other");
+}
