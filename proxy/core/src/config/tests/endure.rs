@@ -155,3 +155,19 @@ fn a_second_endpoint_may_be_asked_beside_a_slow_one() {
     let both = "hedge = { after = \"1s\" }\nsticky = { cookie = \"c\" }";
     refused(both, "`hedge` and `sticky` exclude each other");
 }
+
+#[test]
+fn refusals_of_a_route_may_have_pages_of_their_own() {
+    let route = |keys: &str| format!("{}{keys}\n", text(""));
+    let config = accepted(&route("error_pages = { \"429\" = \"slow.json\" }"));
+    let [page] = &config.routes[0].error_pages[..] else {
+        panic!("{:?}", config.routes[0].error_pages);
+    };
+    assert_eq!(page.path.to_str(), Some("slow.json"));
+    assert_eq!(accepted(&text("")).routes[0].error_pages, []);
+    let told = rejected(&route("error_pages = { \"302\" = \"a.html\" }")).to_string();
+    assert!(
+        told.contains("no status of a refusal") && told.contains("route[0].error_pages.302"),
+        "{told}"
+    );
+}
