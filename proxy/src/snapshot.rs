@@ -41,6 +41,8 @@ pub struct Snapshot {
     pub secured: Vec<Option<ClientTls>>,
     /// Beside `config.routes`; nothing where a route has no limit.
     pub limits: Vec<Option<LimitSetup>>,
+    /// Beside `config.routes`: what clients read of refusals.
+    pub pages: Vec<Pages>,
     /// Where responses are stored, if a route wants that. Goes on from snapshot to snapshot.
     pub cache: Option<Arc<Store>>,
 }
@@ -141,8 +143,13 @@ impl PartialEq for UpstreamSetup {
 impl Eq for UpstreamSetup {}
 
 impl Snapshot {
-    /// What clients of a listener read of a refusal with this status, where that is not the usual text.
-    pub fn page(&self, listener: &str, status: u16) -> Option<&Page> {
+    /// What clients of a listener read of a refusal with this status, where that is not the usual text. A route's own page
+    /// comes before the listener's, whatever either is for.
+    pub fn page(&self, listener: &str, route: Option<usize>, status: u16) -> Option<&Page> {
+        let of_route = route.and_then(|index| self.pages.get(index));
+        if let Some(page) = of_route.and_then(|pages| pages.find(status)) {
+            return Some(page);
+        }
         let mut listeners = self.config.listeners.iter();
         let index = listeners.position(|known| *known.name == *listener)?;
         self.listeners.get(index)?.pages.find(status)

@@ -16,12 +16,12 @@ use super::demo;
 use super::discover::{Ask, Discovery};
 use super::endpoints::{Beside, Standings};
 use super::error::Trouble;
-use super::pages::pages;
+use super::pages::{Refusing, pages};
 use super::sticky::Stickies;
 use crate::cache::{self, Disk, Store};
 use crate::listener::quic;
 use crate::snapshot::{
-    ClientTls, LimitSetup, ListenerSetup, Permits, Queue, QuicIds, TlsSetup, UpstreamSetup,
+    ClientTls, LimitSetup, ListenerSetup, Pages, Permits, Queue, QuicIds, TlsSetup, UpstreamSetup,
 };
 use crate::tls::{CertificateFacts, ClientKeeper, Keeper, Validity};
 
@@ -71,6 +71,7 @@ pub(super) struct Built {
     pub(super) listeners: Vec<ListenerSetup>,
     pub(super) upstreams: Vec<UpstreamSetup>,
     pub(super) secured: Vec<Option<ClientTls>>,
+    pub(super) pages: Vec<Pages>,
     pub(super) limits: Vec<Option<LimitSetup>>,
     pub(super) cache: Option<Arc<Store>>,
     /// Of every listener, by its name.
@@ -142,9 +143,19 @@ impl Builder {
                 quic,
                 permits: self.permits(&listener.name),
                 ids: Arc::clone(self.ids.entry(Arc::clone(&listener.name)).or_default()),
-                pages: pages(listener, &mut troubles),
+                pages: Arc::new(pages(
+                    &Refusing::Listener(Arc::clone(&listener.name)),
+                    &listener.error_pages,
+                    &mut troubles,
+                )),
             });
         }
+        let routes = config.routes.iter().enumerate();
+        let of_routes = routes.map(|(index, route)| {
+            let of = Refusing::Route(index, Arc::clone(&route.name));
+            pages(&of, &route.error_pages, &mut troubles)
+        });
+        let of_routes = of_routes.collect();
         self.stickies
             .prepare(&config.upstreams, &config.server.state_dir);
         let resolved = self.upstreams(&config.upstreams, beside, Ask::All).await;
@@ -165,6 +176,7 @@ impl Builder {
             cache: self.cache(config),
             upstreams: resolved.upstreams,
             secured,
+            pages: of_routes,
             certificates,
             unresolved: resolved.unresolved,
         })

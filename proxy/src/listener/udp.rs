@@ -125,6 +125,8 @@ impl Driver {
             slot: terms.slot,
             accepted,
             cut: open.cut.clone(),
+            tls: "",
+            host: String::new(),
         };
         let opening = Opening {
             local: &self.local,

@@ -8,8 +8,10 @@ use openclaw_common::bucket::Uncounted;
 use openclaw_common::decide::{Record, Tables, decide};
 use openclaw_common::packet::{Address, Flow};
 use openclaw_common::verdict::{Reason, Verdict};
+use openclaw_core::config::Mode;
 use openclaw_core::config::units::Rate;
 use openclaw_core::country::country_code;
+use openclaw_core::route::pick_for_client;
 use serde::{Deserialize, Serialize};
 
 use super::api::{Answer, ApiError, EntryView};
@@ -38,6 +40,9 @@ pub struct Explained {
     pub block: Vec<EntryView>,
     /// What it is counted for.
     pub limits: Vec<LimitView>,
+    /// Where its connections and datagrams are forwarded, where they are not read as requests.
+    #[serde(default)]
+    pub relays: Vec<RelayView>,
     /// What the kernel's maps say; nothing where there are none.
     pub kernel: Option<KernelView>,
     /// Whether both say the same; true where there is one side only.
@@ -56,6 +61,16 @@ pub struct LimitView {
     /// Of the burst, what is used up now.
     pub used: Option<u64>,
     pub burst: Option<u64>,
+}
+
+/// A listener that forwards bytes, as a source meets it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayView {
+    pub listener: String,
+    /// As it is written.
+    pub mode: String,
+    /// Nothing where the name that a client asks for decides.
+    pub upstream: Option<String>,
 }
 
 /// The kernel's side.
@@ -122,6 +137,7 @@ impl State {
             meaning: reason.summary().into(),
             country: country.map(str::to_owned),
             limits: self.limits(ip, reason, now.mono_ns),
+            relays: self.relays(ip),
             allow,
             block,
             kernel,
@@ -141,6 +157,27 @@ impl State {
                 None
             }
         }
+    }
+
+    /// Where listeners that forward bytes lead the source.
+    fn relays(&self, ip: IpAddr) -> Vec<RelayView> {
+        let listeners = self.config.listeners.iter();
+        let relays = listeners.filter(|listener| !listener.mode.is_http());
+        relays
+            .map(|listener| {
+                let upstream = match &listener.mode {
+                    Mode::Tcp(targets) | Mode::Udp(targets) => {
+                        self.config.upstreams.get(pick_for_client(targets, ip))
+                    }
+                    Mode::Http | Mode::Tls(_) => None,
+                };
+                RelayView {
+                    listener: listener.name.to_string(),
+                    mode: listener.mode.name().to_owned(),
+                    upstream: upstream.map(|upstream| upstream.name.to_string()),
+                }
+            })
+            .collect()
     }
 
     /// What counts packets and connections of the source. Who is allowed is not counted by the kernel program.

@@ -239,6 +239,13 @@ impl Upstream {
         }
     }
 
+    /// The endpoint had not begun to answer after `took`, when another one had: it was slower than that.
+    pub fn outrun(&self, endpoint: &Endpoint, took: Duration) {
+        if self.counts() {
+            endpoint.standing.answered(took, Instant::now());
+        }
+    }
+
     /// The endpoint has failed after `took`. One that fails at once must not pass for a quick one.
     pub fn failed(&self, endpoint: &Endpoint, took: Duration) {
         let now = Instant::now();

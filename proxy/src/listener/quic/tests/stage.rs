@@ -91,6 +91,7 @@ impl Stage {
             listeners: Vec::new(),
             upstreams: Vec::new(),
             secured: Vec::new(),
+            pages: Vec::new(),
             limits: Vec::new(),
             cache: None,
         });
