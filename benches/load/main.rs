@@ -14,6 +14,7 @@ mod handshake;
 mod http3;
 mod idle;
 mod origin;
+mod resets;
 mod sink;
 mod tally;
 
@@ -39,6 +40,8 @@ enum Role {
     Sink(Load),
     /// Makes a new TLS connection for each request, never resumed
     Handshake(Load),
+    /// Opens connections of HTTP/2 one after the other, and resets all that it asks for
+    Resets(Load),
     /// Fetches over HTTP/3, on so many streams of each connection at a time
     Http3 {
         #[command(flatten)]
@@ -87,6 +90,7 @@ fn main() -> Result<()> {
         Role::Origin => runtime.block_on(origin::serve()),
         Role::Sink(load) => runtime.block_on(sink::run(&load)),
         Role::Handshake(load) => runtime.block_on(handshake::run(&load)),
+        Role::Resets(load) => runtime.block_on(resets::run(&load)),
         Role::Http3 { load, streams } => runtime.block_on(http3::run(&load, streams)),
         Role::QuicHandshake(load) => runtime.block_on(http3::handshakes(&load)),
         Role::Idle {

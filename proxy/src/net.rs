@@ -5,6 +5,7 @@ pub mod descriptors;
 pub mod passing;
 pub mod pipes;
 mod sealed;
+mod socket;
 mod stream;
 
 use std::cell::{Cell, RefCell};
@@ -17,7 +18,6 @@ use openclaw_core::reason::Reason;
 use rustls::ServerConnection;
 use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
-use tokio_util::io::poll_read_buf;
 
 pub use self::stream::{Alert, Stream};
 
@@ -140,7 +140,7 @@ impl Io {
         buffer: &mut Vec<u8>,
     ) -> Poll<io::Result<usize>> {
         match &mut self.tls {
-            None => poll_read_buf(Pin::new(&mut self.tcp), cx, buffer),
+            None => socket::poll_append(&self.tcp, cx, buffer),
             Some(tls) => sealed::poll_read(&mut self.tcp, tls, cx, buffer),
         }
     }
@@ -152,7 +152,7 @@ impl Io {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match &mut self.tls {
-            None => sealed::poll_send(Pin::new(&mut self.tcp), cx, slices),
+            None => socket::poll_send(&mut self.tcp, cx, slices),
             Some(tls) => sealed::poll_write(&mut self.tcp, tls, cx, slices),
         }
     }

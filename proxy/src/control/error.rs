@@ -345,6 +345,13 @@ pub enum ControlError {
         address: SocketAddr,
         source: io::Error,
     },
+    #[error("cannot serve the page on {address}")]
+    Web {
+        address: SocketAddr,
+        source: io::Error,
+    },
+    #[error("cannot read the token of the page in {}", path.display())]
+    WebToken { path: PathBuf, source: io::Error },
     #[error(
         "the limit of open files{} leaves none for connections; raise it (LimitNOFILE, `ulimit -n`)",
         limit.map(|limit| format!(", {limit},")).unwrap_or_default()

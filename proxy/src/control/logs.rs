@@ -2,6 +2,7 @@
 //! security log: what operators change, bans, and floods.
 
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
@@ -132,6 +133,8 @@ impl Logs {
 pub(in crate::control) struct Caller {
     pub uid: Option<u32>,
     pub pid: Option<i32>,
+    /// By the page for browsers, where the kernel knows no user.
+    pub peer: Option<SocketAddr>,
 }
 
 impl Control {
@@ -158,12 +161,13 @@ impl Control {
 
     /// Somebody has changed something, or has tried to.
     pub(super) fn audit(&self, caller: Caller, action: &str, detail: &Value, status: u16) {
-        let Caller { uid, pid } = caller;
+        let Caller { uid, pid, peer } = caller;
         let is_done = status < 400;
-        self.tell_security(
-            "change",
-            json!({ "action": action, "uid": uid, "pid": pid, "done": is_done, "status": status, "detail": detail }),
-        );
+        let mut facts = json!({ "action": action, "uid": uid, "pid": pid, "done": is_done, "status": status, "detail": detail });
+        if let (Some(peer), Some(facts)) = (peer, facts.as_object_mut()) {
+            facts.insert("peer".into(), peer.to_string().into());
+        }
+        self.tell_security("change", facts);
     }
 
     /// The process itself did something, on a signal or by itself.

@@ -97,5 +97,6 @@ pub(super) fn kept_until_restart(old: &Config, new: &Config, workers: usize) -> 
     kept("server.group", old.server.group != new.server.group);
     kept("admin.socket", old.admin.socket != new.admin.socket);
     kept("admin.metrics", old.admin.metrics != new.admin.metrics);
+    kept("admin.web", old.admin.web != new.admin.web);
     warnings
 }

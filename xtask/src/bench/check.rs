@@ -56,8 +56,8 @@ fn fetch(scenario: Scenario, port: u16, files: &Path, folder: &Path) -> Result<S
         command.args(["--header", &format!("Host: {host}")]);
     }
     // Distributions build curl without HTTP/3: the same listener answers over TCP, and the load looks at each of its own answers.
-    let over_http2 =
-        matches!(scenario.load(), Load::H2load { .. }) || scenario.kind() == Kind::Quic;
+    let over_http2 = matches!(scenario.load(), Load::H2load { .. } | Load::Resets)
+        || scenario.kind() == Kind::Quic;
     let protocol = if over_http2 {
         command.arg("--http2");
         "HTTP/2"

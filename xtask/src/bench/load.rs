@@ -43,6 +43,7 @@ impl Target {
             } => self.h2load(connections, streams),
             Load::Sink => Ok(self.own(own, "sink", CONNECTIONS)),
             Load::Handshake => Ok(self.own(own, "handshake", HANDSHAKES)),
+            Load::Resets => Ok(self.own(own, "resets", HANDSHAKES)),
             Load::Http3 {
                 connections,
                 streams,
@@ -65,6 +66,7 @@ impl Target {
             } => Done::of_h2load(text, self.seconds, connections * streams),
             Load::Sink
             | Load::Handshake
+            | Load::Resets
             | Load::Http3 { .. }
             | Load::QuicHandshake
             | Load::Idle { .. } => Done::of_own(text),

@@ -61,6 +61,7 @@ impl Lane {
             | Load::H2load { .. }
             | Load::Sink
             | Load::Handshake
+            | Load::Resets
             | Load::Http3 { .. }
             | Load::QuicHandshake => (
                 "us per request",
@@ -152,6 +153,7 @@ fn cell(lane: &Lane) -> Option<String> {
         | Load::H2load { .. }
         | Load::Sink
         | Load::Handshake
+        | Load::Resets
         | Load::Http3 { .. }
         | Load::QuicHandshake => {
             format!("{cost:.1} µs, {:.0}/s", lane.rate()?)

@@ -24,6 +24,9 @@ pub(crate) enum Scenario {
     /// HTTP/2 over TLS 1.3, 1 KiB, 16 connections of 8 streams
     #[value(name = "h2-1k")]
     Http2,
+    /// HTTP/2 over TLS 1.3, each request reset at once, 190 on each new connection
+    #[value(name = "h2-reset")]
+    Resets,
     /// HTTP/3, 1 KiB, 16 connections of 8 streams
     #[value(name = "h3-1k")]
     Http3,
@@ -51,12 +54,13 @@ pub(crate) enum Scenario {
 }
 
 /// Scenarios whose difference is of interest run in turns, as the proxies do.
-pub(crate) const GROUPS: [&[Scenario]; 12] = [
+pub(crate) const GROUPS: [&[Scenario]; 13] = [
     &[Scenario::Small],
     &[Scenario::Large],
     &[Scenario::Https],
     &[Scenario::Handshake],
     &[Scenario::Http2],
+    &[Scenario::Resets],
     &[Scenario::Http3],
     &[Scenario::LargeHttp3],
     &[Scenario::QuicHandshake],
@@ -73,6 +77,7 @@ pub(crate) enum Load {
     H2load { connections: u32, streams: u32 },
     Sink,
     Handshake,
+    Resets,
     Http3 { connections: u32, streams: u32 },
     QuicHandshake,
     Idle { connections: u32 },
@@ -103,6 +108,7 @@ impl Scenario {
                 connections: 16,
                 streams: 8,
             },
+            Self::Resets => Load::Resets,
             Self::Http3 | Self::LargeHttp3 => Load::Http3 {
                 connections: 16,
                 streams: 8,
@@ -115,7 +121,7 @@ impl Scenario {
     pub(crate) fn kind(self) -> Kind {
         match self {
             Self::Small | Self::Large | Self::Idle => Kind::Plain,
-            Self::Https | Self::Handshake | Self::Http2 => Kind::Tls,
+            Self::Https | Self::Handshake | Self::Http2 | Self::Resets => Kind::Tls,
             Self::Http3 | Self::LargeHttp3 | Self::QuicHandshake => Kind::Quic,
             Self::Exchanges | Self::Bulk => Kind::Relay,
             Self::OneRoute => Kind::Hosts(1),
@@ -132,6 +138,7 @@ impl Scenario {
             | Self::Https
             | Self::Handshake
             | Self::Http2
+            | Self::Resets
             | Self::Http3
             | Self::QuicHandshake
             | Self::OneRoute

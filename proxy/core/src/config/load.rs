@@ -140,8 +140,10 @@ fn read(root: &Section<'_>) -> Option<Config> {
         .flatten()
         .map(|(name, _, _)| name.clone())
         .collect();
-    let metrics = admin.as_ref().and_then(|admin| admin.metrics);
-    let listeners = read_listeners(root, metrics, &names);
+    let operator = admin
+        .as_ref()
+        .map_or([None; 2], |admin| [admin.metrics, admin.web]);
+    let listeners = read_listeners(root, operator, &names);
     let routes = read_routes(root, &names);
     let tests = read_tests(root);
     let places: Vec<(String, Place)> = upstreams
@@ -211,7 +213,7 @@ fn forbid_tls_of_relays(root: &Section<'_>, config: &Config, places: &[(String, 
 
 fn read_listeners(
     root: &Section<'_>,
-    metrics: Option<SocketAddr>,
+    operator: [Option<SocketAddr>; 2],
     upstreams: &[String],
 ) -> Option<Vec<Listener>> {
     let sections = root.named("listener")?;
@@ -221,8 +223,8 @@ fn read_listeners(
         root.complain("listener", complaint);
     }
     let mut bound = Bound::new();
-    if let Some(metrics) = metrics {
-        bound.insert((metrics, Transport::Tcp), root.place_of("admin"));
+    for address in operator.into_iter().flatten() {
+        bound.insert((address, Transport::Tcp), root.place_of("admin"));
     }
     let read: Vec<Option<Listener>> = sections
         .into_iter()

@@ -55,7 +55,7 @@ mod upstream_words;
 mod values;
 mod variables;
 
-pub use admin::Admin;
+pub use admin::{Admin, Token};
 pub use assay::{Asks, Expect, Test};
 pub use autoban::{Autoban, Thresholds};
 pub use caching::{Cache, CacheDisk};

@@ -43,6 +43,7 @@ pub struct Heir {
     elders: Vec<quic::Elder>,
     admin: Option<(PathBuf, OwnedFd)>,
     metrics: Option<(SocketAddr, OwnedFd)>,
+    web: Option<(SocketAddr, OwnedFd)>,
     lock: Option<(PathBuf, OwnedFd)>,
 }
 
@@ -80,6 +81,7 @@ impl Heir {
             elders: Vec::new(),
             admin: None,
             metrics: None,
+            web: None,
             lock: None,
         };
         match heir.next()? {
@@ -164,6 +166,7 @@ impl Heir {
         match (word, descriptor) {
             (Word::Admin { path }, Some(socket)) => self.admin = Some((path, socket)),
             (Word::Metrics { address }, Some(socket)) => self.metrics = Some((address, socket)),
+            (Word::Web { address }, Some(socket)) => self.web = Some((address, socket)),
             (Word::Lock { state_dir }, Some(lock)) => self.lock = Some((state_dir, lock)),
             (Word::Elder { generation }, Some(way)) => self.elders.push(quic::Elder {
                 generation,
@@ -197,6 +200,11 @@ impl Heir {
 
     pub(in crate::control) fn take_metrics(&mut self, address: SocketAddr) -> Option<OwnedFd> {
         let (_, socket) = self.metrics.take_if(|(known, _)| *known == address)?;
+        Some(socket)
+    }
+
+    pub(in crate::control) fn take_web(&mut self, address: SocketAddr) -> Option<OwnedFd> {
+        let (_, socket) = self.web.take_if(|(known, _)| *known == address)?;
         Some(socket)
     }
 

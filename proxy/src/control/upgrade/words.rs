@@ -40,6 +40,8 @@ pub(in crate::control) enum Word {
     Admin { path: PathBuf },
     /// The socket of the metrics.
     Metrics { address: SocketAddr },
+    /// The socket of the page for browsers.
+    Web { address: SocketAddr },
     /// The lock of the state directory.
     Lock { state_dir: PathBuf },
     /// The way to a process that still has connections of QUIC.

@@ -22,6 +22,7 @@ mod relay;
 mod routes;
 mod secure;
 mod upstream_policy;
+mod web;
 
 use std::collections::BTreeMap;
 
