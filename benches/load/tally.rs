@@ -21,8 +21,17 @@ pub(crate) struct Tally {
 impl Tally {
     /// Waits for one request, counts how it ended, and says whether the loop may go on.
     pub(crate) async fn count(&mut self, request: impl Future<Output = io::Result<()>>) -> bool {
-        match tokio::time::timeout(PATIENCE, request).await {
-            Ok(Ok(())) => self.requests += 1,
+        self.count_as(1, request).await
+    }
+
+    /// The same with what stands for so many requests.
+    pub(crate) async fn count_as(
+        &mut self,
+        many: u64,
+        work: impl Future<Output = io::Result<()>>,
+    ) -> bool {
+        match tokio::time::timeout(PATIENCE, work).await {
+            Ok(Ok(())) => self.requests += many,
             Ok(Err(_)) | Err(_) => self.errors += 1,
         }
         self.errors < MOST_ERRORS

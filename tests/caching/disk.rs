@@ -13,7 +13,7 @@ use crate::control::address;
 use crate::support::{Message, Origin, PATIENCE, Peer, Proxy, RawClient, wait_until};
 
 /// Larger than what memory takes of one response.
-const LARGE: usize = 700_000;
+pub(super) const LARGE: usize = 700_000;
 
 /// An origin whose bodies are as long as their paths say, and say which request they answer.
 fn numbered(lines: &'static str) -> Origin {
@@ -48,7 +48,7 @@ fn body(request: &Message, number: usize) -> String {
     format!("{number:04}").repeat(length / 4)
 }
 
-fn stage(max: &str, lines: &'static str) -> Stage {
+pub(super) fn stage(max: &str, lines: &'static str) -> Stage {
     let cache = format!("memory = \"1m\"\ndisk = {{ path = \"cache\", max = \"{max}\" }}");
     let stage = Stage::with(&cache, "", numbered(lines));
     known(&stage.proxy);
@@ -61,12 +61,12 @@ fn known(proxy: &Proxy) {
 }
 
 impl Stage {
-    fn folder(&self) -> PathBuf {
+    pub(super) fn folder(&self) -> PathBuf {
         self.proxy.folder().path().join("cache")
     }
 
     /// Files that are whole, and those that are not.
-    fn files(&self) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    pub(super) fn files(&self) -> (Vec<PathBuf>, Vec<PathBuf>) {
         let mut all = Vec::new();
         for folder in fs::read_dir(self.folder()).unwrap().flatten() {
             // A file goes at any time.
@@ -79,12 +79,12 @@ impl Stage {
         all.into_iter().partition(|path| path.extension().is_none())
     }
 
-    fn wait_for_files(&self, count: usize) {
+    pub(super) fn wait_for_files(&self, count: usize) {
         wait_until("the files", || self.files().0.len() == count);
     }
 
     /// As if the machine had lost interest in it.
-    fn kill_and_start(&mut self) {
+    pub(super) fn kill_and_start(&mut self) {
         self.proxy.kill();
         self.proxy.wait();
         self.proxy.start_again();

@@ -1,6 +1,8 @@
 //! What tells stored responses apart, and what goes past them.
 
-use super::{Stage, ok, status};
+use super::{Stage, config, ok, status};
+use crate::control::address;
+use crate::support::{Message, Origin, Proxy};
 
 const FRESH: &str = "Cache-Control: max-age=60\r\n";
 
@@ -65,4 +67,72 @@ fn who_is_known_goes_past() {
         );
     }
     assert_eq!(stage.get("/a", "Cookie: a=b\r\n").text(), "0");
+}
+
+/// What an application makes its links of.
+fn links(request: &Message) -> String {
+    let said = [
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-prefix",
+        "x-host",
+        "x-original-url",
+    ];
+    let said = said.map(|name| request.header(name).unwrap_or("-"));
+    said.join(" ")
+}
+
+const EVIL: &str = "X-Forwarded-Host: evil\r\nX-Forwarded-Port: 666\r\nX-Forwarded-Prefix: /evil\r\nX-HOST: evil\r\n";
+
+#[test]
+fn what_anybody_says_of_where_an_endpoint_stands_is_not_stored() {
+    let stage = Stage::start("", |request, _| ok(FRESH, &links(request)));
+    assert_eq!(stage.get("/a", EVIL).text(), "a.test - - - -");
+    let next = stage.get("/a", "");
+    assert_eq!((next.text(), stage.asked()), ("a.test - - - -".into(), 1));
+    // What is not stored is heard by whom it is for.
+    let posted = stage.ask("POST", "/b", &format!("{EVIL}Content-Length: 0\r\n"));
+    assert_eq!(posted.text(), "a.test 666 /evil evil -");
+    // Who asks for another target goes past.
+    let past = stage.get("/a", "X-Original-URL: /admin\r\n");
+    assert_eq!(past.text(), "a.test - - - /admin");
+    assert_eq!(status(&past), "openclaw; fwd=bypass");
+    assert_eq!(stage.get("/a", "").text(), "a.test - - - -");
+}
+
+#[test]
+fn what_the_route_has_in_its_key_is_heard() {
+    let stage = Stage::start("vary = [\"X-Forwarded-Prefix\"]", |request, _| {
+        ok(FRESH, &links(request))
+    });
+    assert_eq!(stage.get("/a", EVIL).text(), "a.test - /evil - -");
+    assert_eq!(stage.get("/a", "").text(), "a.test - - - -");
+    assert_eq!(stage.get("/a", EVIL).text(), "a.test - /evil - -");
+    assert_eq!(stage.asked(), 2);
+}
+
+#[test]
+fn what_a_trusted_proxy_says_of_it_tells_responses_apart() {
+    let origin = Origin::start(|peer| {
+        while let Some(request) = peer.request()? {
+            peer.send(ok(FRESH, &links(&request)))?;
+        }
+        Ok(())
+    });
+    let bind = "bind = \"127.0.0.1:0\"";
+    let trusting = format!("{bind}\ntrusted_proxies = \"127.0.0.1\"");
+    let config = config("memory = \"64m\"", "", &origin).replace(bind, &trusting);
+    let proxy = Proxy::start(&config);
+    let web = address(&proxy, "web");
+    let stage = Stage { proxy, web, origin };
+    for _ in 0..2 {
+        assert_eq!(stage.get("/a", EVIL).text(), "evil 666 /evil evil -");
+        assert_eq!(stage.get("/a", "").text(), "a.test - - - -");
+        let port = stage.get(
+            "/a",
+            "X-Forwarded-Port: 443\r\nX-Forwarded-For: 192.0.2.1\r\n",
+        );
+        assert_eq!(port.text(), "a.test 443 - - -");
+    }
+    assert_eq!(stage.asked(), 3);
 }

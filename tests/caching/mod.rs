@@ -1,11 +1,13 @@
 //! What is stored, for whom, and what it saves the endpoint.
 
+mod damage;
 mod disk;
 mod followers;
 mod keys;
 mod reuse;
 mod stale;
 mod streams;
+mod trouble;
 mod verbs;
 
 use std::net::SocketAddr;

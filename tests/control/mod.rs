@@ -1,6 +1,7 @@
 //! What an operator does: checks, starts, reloads, asks and stops.
 
 mod admin;
+mod browser;
 mod changes;
 mod check;
 mod confirm;
@@ -21,6 +22,7 @@ mod top;
 mod unit;
 mod upgrade;
 mod verbs;
+mod web;
 mod writing;
 
 use std::net::SocketAddr;

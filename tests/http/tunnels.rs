@@ -78,6 +78,37 @@ fn the_origins_end_leaves_the_clients_direction_open() {
 }
 
 #[test]
+fn a_tunnel_that_is_torn_on_one_side_is_torn_on_the_other() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let tell = std::sync::Mutex::new(tell);
+    let origin = Origin::start(move |peer| {
+        peer.read_until(b"\r\n\r\n")?;
+        peer.send(SWITCHED)?;
+        if peer.read_exact(1)? == b"x" {
+            return peer.reset();
+        }
+        let end = peer.read_exact(1).map(drop).map_err(|error| error.kind());
+        tell.lock().unwrap().send(end).ok();
+        Ok(())
+    });
+    let stage = Stage::before(&origin);
+    for mut client in [
+        stage.client(),
+        RawClient::connect_tls(stage.webs, "a.test", &["http/1.1"]),
+    ] {
+        upgraded(&mut client);
+        client.send("x");
+        client.expect_reset();
+    }
+    let mut client = stage.client();
+    upgraded(&mut client);
+    client.send("y");
+    client.reset();
+    let end = told.recv_timeout(crate::support::PATIENCE).unwrap();
+    assert_eq!(end, Err(std::io::ErrorKind::ConnectionReset));
+}
+
+#[test]
 fn tunnels_run_through_tls() {
     let origin = echo();
     let stage = Stage::before(&origin);

@@ -223,12 +223,16 @@ fn a_tunnel_that_is_torn_on_one_side_is_torn_on_the_other() {
         }
     });
     let stage = stage(&origin, "");
-    let mut client = stage.client();
-    upgraded(&mut client);
-    client.send("torn");
-    client.expect_closed();
-    let line = stage.proxy.wait_for_access("/chat?x");
-    assert!(line.contains("upstream.reset"), "{line}");
+    for mut client in [
+        stage.client(),
+        RawClient::connect_tls(stage.webs, "a.test", &["http/1.1"]),
+    ] {
+        upgraded(&mut client);
+        client.send("torn");
+        client.expect_reset();
+        let line = stage.proxy.wait_for_access("/chat?x");
+        assert!(line.contains("upstream.reset"), "{line}");
+    }
     let mut client = stage.client();
     upgraded(&mut client);
     client.send("x");

@@ -177,6 +177,12 @@ impl RawClient {
         self.wire.read_to_end()
     }
 
+    /// Waits for the proxy to break the connection off, which nobody takes for its end.
+    pub fn expect_reset(&mut self) {
+        let end = self.try_read_to_end().map_err(|error| error.kind());
+        assert_eq!(end, Err(io::ErrorKind::ConnectionReset));
+    }
+
     /// Waits for the proxy to close without another byte; a reset is a close as well.
     pub fn expect_closed(&mut self) {
         match self.try_read_to_end() {

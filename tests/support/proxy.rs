@@ -344,8 +344,15 @@ fn complete(config: &str, folder: &Path, socket: &Path, metrics: SocketAddr) -> 
         ),
     ] {
         let header = format!("[{section}]");
-        if !config.lines().any(|line| line.trim().starts_with(&header)) {
+        let is_there = config.lines().any(|line| line.trim().starts_with(&header));
+        if !is_there {
             whole.extend(["\n", &header, "\n", &keys, "\n"]);
+        } else if section == "admin"
+            && !config.contains("socket = ")
+            && !config.contains("metrics = ")
+        {
+            // The test says something else there.
+            whole = whole.replacen(&header, &format!("{header}\n{keys}"), 1);
         }
     }
     whole
@@ -364,5 +371,16 @@ mod tests {
         assert_eq!(whole.matches("[log]").count(), 1);
         assert!(whole.contains("\n[admin]\nsocket = \"/f/s\"\nmetrics = \"127.0.0.1:1\"\n"));
         assert!(whole.contains("\n[server]\nstate_dir = \"/f/state\"\n"));
+        let whole = complete(
+            "[admin]\nweb = \"x\"\n",
+            Path::new("/f"),
+            Path::new("/f/s"),
+            metrics,
+        );
+        assert!(
+            whole.starts_with(
+                "[admin]\nsocket = \"/f/s\"\nmetrics = \"127.0.0.1:1\"\nweb = \"x\"\n"
+            )
+        );
     }
 }

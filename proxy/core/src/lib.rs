@@ -28,3 +28,4 @@ pub mod redact;
 pub mod route;
 pub mod template;
 pub mod trace;
+pub mod turns;

@@ -22,7 +22,7 @@ use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
 
 pub use self::body::{Body, Broken};
-pub use self::disk::{Disk, DiskError, OnDisk, examine};
+pub use self::disk::{Disk, DiskError, OnDisk, Purging, examine};
 pub use self::fill::{Fill, Lead, Turn};
 pub use self::filling::Filling;
 pub use self::object::Object;

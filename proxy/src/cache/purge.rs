@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use openclaw_core::message::HeaderList;
 
+use super::disk::Purging;
 use super::{Key, Object, Store};
 
 /// The fields in which an origin names the tags of a response.
@@ -25,10 +26,12 @@ pub enum Purge<'a> {
 }
 
 /// What became of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Purged {
     /// Responses.
     pub objects: usize,
+    /// What is still to be done on the disk, where there is one.
+    pub on_disk: Option<Purging>,
 }
 
 impl Store {
@@ -73,9 +76,13 @@ impl Store {
             stays
         });
         let mut on_disk: HashMap<Key, usize> = HashMap::new();
-        for key in self.disk().iter().flat_map(|disk| disk.purge(what, soft)) {
-            *on_disk.entry(key).or_default() += 1;
-        }
+        let purging = self.disk().map(|disk| {
+            let (keys, purging) = disk.purge(what, soft);
+            for key in keys {
+                *on_disk.entry(key).or_default() += 1;
+            }
+            purging
+        });
         // What is in both is one.
         for (key, count) in in_memory {
             let both = on_disk.entry(key).or_default();
@@ -83,6 +90,7 @@ impl Store {
         }
         Purged {
             objects: on_disk.values().sum(),
+            on_disk: purging,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 
@@ -15,8 +15,15 @@ use super::{Body, Broken};
 #[derive(Debug)]
 pub struct Reader {
     body: Arc<Body>,
-    /// What the disk is asked for.
-    lying: RefCell<Option<(u64, Lying)>>,
+    /// What the disk is asked for, and from where on.
+    asked: RefCell<Option<(u64, Asked)>>,
+}
+
+#[derive(Debug)]
+enum Asked {
+    Lying(Lying),
+    /// It has come, and nobody has taken it yet.
+    Here(Bytes),
 }
 
 impl Reader {
@@ -24,8 +31,20 @@ impl Reader {
     pub(super) fn new(body: Arc<Body>) -> Self {
         Self {
             body,
-            lying: RefCell::default(),
+            asked: RefCell::default(),
         }
+    }
+
+    /// Ready once it is known that the beginning of a range can be had: it is here, and is what was stored.
+    pub fn poll_first(&self, range: &Range<u64>, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        if self.body.is_whole() {
+            return Poll::Ready(Ok(()));
+        }
+        let first = ready!(self.poll(range, cx))?;
+        if let Some(first) = first {
+            *self.asked.borrow_mut() = Some((range.start, Asked::Here(first)));
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// What is at the beginning of a range; `None` where nothing comes any more.
@@ -37,15 +56,17 @@ impl Reader {
         if let Some(whole) = self.body.whole.get() {
             return Poll::Ready(Ok(whole.get(range)));
         }
-        let lying = self.lying.take();
-        let Some((at, mut lying)) = lying.filter(|(at, _)| *at == range.start) else {
-            return self.poll_coming(range, cx);
+        let asked = self.asked.take();
+        let mut lying = match asked.filter(|(at, _)| *at == range.start) {
+            Some((_, Asked::Lying(lying))) => lying,
+            Some((_, Asked::Here(bytes))) => return Poll::Ready(Ok(Some(bytes))),
+            None => return self.poll_coming(range, cx),
         };
         match Pin::new(&mut lying).poll(cx) {
             Poll::Ready(Ok(Ok(bytes))) => Poll::Ready(Ok(Some(bytes))),
             Poll::Ready(Ok(Err(_)) | Err(_)) => Poll::Ready(Err(Broken)),
             Poll::Pending => {
-                *self.lying.borrow_mut() = Some((at, lying));
+                *self.asked.borrow_mut() = Some((range.start, Asked::Lying(lying)));
                 Poll::Pending
             }
         }
@@ -69,7 +90,7 @@ impl Reader {
             };
             let asked = source.read(lying);
             drop(state);
-            *self.lying.borrow_mut() = Some((range.start, asked));
+            *self.asked.borrow_mut() = Some((range.start, Asked::Lying(asked)));
             return self.poll(range, cx);
         }
         match (coming.get(range), coming.over) {

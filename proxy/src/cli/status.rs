@@ -85,6 +85,9 @@ fn text(status: &Value) -> String {
         rows.push(row("privileges", held.to_string()));
     }
     rows.push(row("metrics", word("/metrics")));
+    if status.get("web").is_some_and(Value::is_string) {
+        rows.push(row("web", word("/web")));
+    }
     table(&rows)
 }
 

@@ -43,15 +43,17 @@ impl Came {
 impl Control {
     /// Tells of an order. Without a caller it was a signal, or the proxy itself.
     pub(super) fn audit(&self, action: &str, caller: Caller, came: Came, detail: &Value) {
-        let Caller { uid, pid } = caller;
+        let Caller { uid, pid, peer } = caller;
+        let peer = peer.map(|peer| peer.to_string());
         let outcome = came.word();
         // What is not there leaves no field.
         let told = (!detail.is_null()).then(|| display(detail));
-        tracing::info!(target: "audit", uid, pid, detail = told, "audit: {action} {outcome}");
+        tracing::info!(target: "audit", uid, pid, peer, detail = told, "audit: {action} {outcome}");
         let facts = json!({
             "action": action,
             "uid": uid,
             "pid": pid,
+            "peer": peer,
             "done": came == Came::Done,
             "outcome": outcome,
             "generation": self.snapshot().generation,

@@ -47,6 +47,9 @@ fn text(control: &Control, room: Room) -> String {
     if let Some(address) = control.metrics.get() {
         line(&mut out, "metrics", &format!("http://{address}/metrics"));
     }
+    if let Some(address) = control.web.get() {
+        line(&mut out, "web", &format!("http://{address}/"));
+    }
     if let Some(path) = &*control.admin.borrow() {
         line(&mut out, "admin", &path.display().to_string());
     }

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::admin::table::{Call, Route};
 use super::http::Answer;
 use super::state::Control;
-use crate::cache::{Purge, Store};
+use crate::cache::{Purge, Purged, Store};
 use crate::telemetry::{Cache, Summary};
 
 /// How long a purge waits for the disk.
@@ -116,16 +116,30 @@ async fn purge(control: &Control, call: &Call) -> Answer {
     purged(store, what, soft).await
 }
 
-/// The answer comes when a restart could not bring back what was purged.
+/// The answer comes when a restart could not bring back what was purged, or says that one could.
 async fn purged(store: &Store, what: Purge<'_>, soft: bool) -> Answer {
-    let purged = store.purge(what, soft).objects;
-    if let Some(disk) = store.disk()
-        && timeout(PATIENCE, disk.settled()).await.is_err()
-    {
-        tracing::warn!("the cache's disk is behind: what was purged may still lie on it");
+    let Purged { objects, on_disk } = store.purge(what, soft);
+    let left = match on_disk {
+        Some(on_disk) => timeout(PATIENCE, on_disk.settled())
+            .await
+            .map_err(|_late| ()),
+        None => Ok(0),
+    };
+    tracing::info!(?what, soft, purged = objects, ?left, "the cache was purged");
+    match left {
+        Ok(0) => Answer::json(200, &json!({ "purged": objects })),
+        Ok(left) => not_durable(&format!("{left} of the files could not be removed")),
+        Err(()) => not_durable("the disk is behind, or is not all read yet"),
     }
-    tracing::info!(?what, soft, purged, "the cache was purged");
-    Answer::json(200, &json!({ "purged": purged }))
+}
+
+fn not_durable(why: &str) -> Answer {
+    Answer::error(
+        503,
+        &format!(
+            "nothing of that is used any more, but {why}: after a restart it may be there again; purge it once more when the log says no more of that disk"
+        ),
+    )
 }
 
 fn not_a_url(text: &str) -> Answer {

@@ -11,6 +11,7 @@ use openclaw_core::config::{Complaint, Places, Problem, Problems, Severity, Stat
 
 use super::discover::Failure;
 use super::given::GivenError;
+use super::pages::Refusing;
 use super::upgrade::HeirError;
 use crate::cache::DiskError;
 use crate::privilege::{PrivilegeError, Privileges};
@@ -67,9 +68,9 @@ pub enum Trouble {
         endpoint: Option<usize>,
         source: io::Error,
     },
-    #[error("listener {listener}: cannot read the page for {statuses}, {}", path.display())]
+    #[error("{of}: cannot read the page for {statuses}, {}", path.display())]
     ErrorPage {
-        listener: Arc<str>,
+        of: Refusing,
         statuses: Statuses,
         path: PathBuf,
         source: io::Error,
@@ -170,9 +171,15 @@ impl Trouble {
             Self::Bind { listener, bind, .. } => {
                 path(&["listener", listener, "bind", &bind.to_string()])
             }
-            Self::ErrorPage {
-                listener, statuses, ..
-            } => path(&["listener", listener, "error_pages", &statuses.to_string()]),
+            Self::ErrorPage { of, statuses, .. } => {
+                let statuses = statuses.to_string();
+                match of {
+                    Refusing::Listener(name) => path(&["listener", name, "error_pages", &statuses]),
+                    Refusing::Route(index, _) => {
+                        path(&["route", &index.to_string(), "error_pages", &statuses])
+                    }
+                }
+            }
             Self::LogFile { log, .. } => path(&["log", log, "to"]),
             Self::CacheDisk { .. } => path(&["cache", "disk", "path"]),
             Self::Geo { .. } => path(&["shield", "geo", "database"]),
@@ -343,6 +350,13 @@ pub enum ControlError {
         address: SocketAddr,
         source: io::Error,
     },
+    #[error("cannot serve the page on {address}")]
+    Web {
+        address: SocketAddr,
+        source: io::Error,
+    },
+    #[error("cannot read the token of the page in {}", path.display())]
+    WebToken { path: PathBuf, source: io::Error },
     #[error(
         "the limit of open files{} leaves none for connections; raise it (LimitNOFILE, `ulimit -n`)",
         limit.map(|limit| format!(", {limit},")).unwrap_or_default()

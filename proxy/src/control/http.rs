@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use http_body_util::{Either, Full};
 use hyper::body::{Body, Bytes, Frame, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
@@ -40,8 +40,12 @@ const REST: Duration = Duration::from_millis(100);
 pub struct Answer {
     status: u16,
     content_type: &'static str,
+    fields: Vec<Field>,
     body: Content,
 }
+
+/// A field of an answer beside its type; the name in lower case.
+pub(super) type Field = (&'static str, &'static str);
 
 /// What is sent: at once, or line by line until the caller goes.
 pub(super) type Content = Either<Full<Bytes>, Lines>;
@@ -69,6 +73,7 @@ impl Answer {
         Self {
             status: 200,
             content_type: "application/x-ndjson",
+            fields: Vec::new(),
             body: Either::Right(Lines(lines)),
         }
     }
@@ -78,6 +83,7 @@ impl Answer {
         Self {
             status,
             content_type: "application/json",
+            fields: Vec::new(),
             body: Either::Left(Full::new(body.into())),
         }
     }
@@ -87,17 +93,31 @@ impl Answer {
     }
 
     pub fn text(status: u16, text: &'static str) -> Self {
+        Self::fixed(status, "text/plain; charset=utf-8", text)
+    }
+
+    /// Something that is part of the program.
+    pub fn fixed(status: u16, content_type: &'static str, text: &'static str) -> Self {
         Self {
             status,
-            content_type: "text/plain; charset=utf-8",
+            content_type,
+            fields: Vec::new(),
             body: Either::Left(Full::new(Bytes::from_static(text.as_bytes()))),
         }
+    }
+
+    /// The same with more fields.
+    #[must_use]
+    pub(super) fn with(mut self, fields: &[Field]) -> Self {
+        self.fields.extend_from_slice(fields);
+        self
     }
 
     pub fn metrics(page: String) -> Self {
         Self {
             status: 200,
             content_type: "text/plain; version=0.0.4; charset=utf-8",
+            fields: Vec::new(),
             body: Either::Left(Full::new(page.into())),
         }
     }
@@ -117,6 +137,11 @@ impl Answer {
         response
             .headers_mut()
             .insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        for (name, value) in self.fields {
+            let name = HeaderName::from_static(name);
+            let value = HeaderValue::from_static(value);
+            response.headers_mut().insert(name, value);
+        }
         response
     }
 }

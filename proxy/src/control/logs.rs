@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
@@ -171,6 +172,8 @@ impl Logs {
 pub(in crate::control) struct Caller {
     pub uid: Option<u32>,
     pub pid: Option<i32>,
+    /// By the page for browsers, where the kernel knows no user.
+    pub peer: Option<SocketAddr>,
 }
 
 impl Control {

@@ -71,6 +71,7 @@ mod state;
 mod sticky;
 pub mod top;
 mod upgrade;
+mod web;
 mod workers;
 mod written;
 
@@ -134,6 +135,7 @@ async fn live(
     let Opened {
         admin: socket,
         metrics,
+        web,
         mut lock,
         has_inherited,
     } = opened;
@@ -152,6 +154,10 @@ async fn live(
     if let Some(listener) = metrics {
         control.metrics.set(listener.local_addr().ok());
         spawn_local(metrics::serve(Rc::clone(&control), listener));
+    }
+    if let Some(listener) = web {
+        control.web.set(listener.local_addr().ok());
+        spawn_local(web::serve(Rc::clone(&control), listener));
     }
     for warning in control.history.borrow().save() {
         tracing::warn!("{warning}");

@@ -1,11 +1,11 @@
-//! What a process has open beside the sockets of its listeners: the admin socket, the metrics, the lock of the state directory. They are
-//! opened, or inherited from the process before.
+//! What a process has open beside the sockets of its listeners: the admin socket, the metrics, the page, the lock of the state directory.
+//! They are opened, or inherited from the process before.
 
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
-use openclaw_core::config::{Config, Server};
+use openclaw_core::config::{Config, Server, Token};
 use tokio::net::TcpListener;
 
 use super::admin::{self, AdminSocket};
@@ -15,6 +15,7 @@ use super::metrics;
 use super::process::fallback_socket;
 use super::state::Options;
 use super::upgrade::{Heir, Heirlooms, Word};
+use super::web;
 use crate::shield::{LockError, ProxyLock};
 use crate::telemetry::chain;
 
@@ -24,6 +25,8 @@ pub(super) struct Opened {
     /// A first try may do without.
     pub(super) admin: Option<AdminSocket>,
     pub(super) metrics: Option<TcpListener>,
+    /// The page for browsers.
+    pub(super) web: Option<TcpListener>,
     pub(super) lock: Option<StateLock>,
     /// The admin socket is that of the process before.
     pub(super) has_inherited: bool,
@@ -67,15 +70,22 @@ impl Opened {
             state_dir: state_dir.clone(),
         });
         let address = config.admin.metrics;
-        let inherited = heir.and_then(|heir| heir.take_metrics(address?));
+        let inherited = heir.as_mut().and_then(|heir| heir.take_metrics(address?));
         let inherited = inherited.or_else(|| given.take_metrics(address?));
         let metrics = match inherited.and_then(|socket| metrics::inherited(socket).ok()) {
             Some(metrics) => Some(metrics),
             None => open_metrics(options, address).await?,
         };
+        let address = config.admin.web;
+        let inherited = heir.and_then(|heir| heir.take_web(address?));
+        let web = match inherited.and_then(|socket| metrics::inherited(socket).ok()) {
+            Some(web) => Some(web),
+            None => open_web(config).await?,
+        };
         Ok(Self {
             admin,
             metrics,
+            web,
             lock,
             has_inherited,
         })
@@ -102,6 +112,12 @@ impl Opened {
             && let Some(copy) = copy(listener.as_fd())
         {
             all.push((Word::Metrics { address }, copy));
+        }
+        if let Some(listener) = &self.web
+            && let Ok(address) = listener.local_addr()
+            && let Some(copy) = copy(listener.as_fd())
+        {
+            all.push((Word::Web { address }, copy));
         }
         all
     }
@@ -158,4 +174,19 @@ async fn open_metrics(
             Ok(None)
         }
     }
+}
+
+/// Asked for, it is to be there, with the token that guards it.
+async fn open_web(config: &Config) -> Result<Option<TcpListener>, ControlError> {
+    let Some(address) = config.admin.web else {
+        return Ok(None);
+    };
+    if let Some(Token::File(path)) = &config.admin.token {
+        let path = path.clone();
+        web::read_token(&path).map_err(|source| ControlError::WebToken { path, source })?;
+    }
+    let opened = metrics::open(address).await;
+    opened
+        .map(Some)
+        .map_err(|source| ControlError::Web { address, source })
 }

@@ -62,6 +62,7 @@ pub(super) fn snapshot(generation: u64, config: Config, built: Built) -> Arc<Sna
         listeners: built.listeners,
         upstreams: built.upstreams,
         secured: built.secured,
+        pages: built.pages,
         limits: built.limits,
         cache: built.cache,
     })
@@ -96,5 +97,6 @@ pub(super) fn kept_until_restart(old: &Config, new: &Config, workers: usize) -> 
     kept("server.group", old.server.group != new.server.group);
     kept("admin.socket", old.admin.socket != new.admin.socket);
     kept("admin.metrics", old.admin.metrics != new.admin.metrics);
+    kept("admin.web", old.admin.web != new.admin.web);
     warnings
 }

@@ -100,9 +100,10 @@ pub struct Control {
     pub(super) probes: RefCell<Probes>,
     /// Until the end, which saves what it knows.
     pub(super) autoban: RefCell<Option<Autoban>>,
-    /// Where the admin socket and the metrics are, once they are open.
+    /// Where the admin socket, the metrics and the page are, once they are open.
     pub(super) admin: RefCell<Option<PathBuf>>,
     pub(super) metrics: Cell<Option<SocketAddr>>,
+    pub(super) web: Cell<Option<SocketAddr>>,
 }
 
 impl std::fmt::Debug for Control {
@@ -138,7 +139,7 @@ impl Control {
         let worker_count = sockets.len();
         if let Some(heir) = heir {
             // What both processes write is the other one's until then.
-            heir.checked()?;
+            snapshot.inherit(heir.checked()?);
         }
         let (shield, _) = Shield::start(&snapshot.config, !options.shield);
         let (workers, autoban) = spawn(&snapshot, sockets, &logs, &shield)?;
@@ -178,6 +179,7 @@ impl Control {
             autoban: RefCell::new(Some(autoban)),
             admin: RefCell::new(None),
             metrics: Cell::new(None),
+            web: Cell::new(None),
         }))
     }
 

@@ -107,7 +107,7 @@ pub struct EndpointRow {
     pub latency_ms: Option<f64>,
 }
 
-async fn sample(control: &Rc<Control>) -> Sample {
+pub(super) async fn sample(control: &Rc<Control>) -> Sample {
     let reports = control.reports().await;
     let summary = Summary::of(&reports);
     let snapshot = control.snapshot();

@@ -138,7 +138,8 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
         (None, _) => Plan::Refuse(Error::NoRoute.fault()),
         (Some(_), Some(refusal)) => Plan::Refuse(Error::Filtered(refusal).fault()),
         (Some(route), None) => goes_no_further(request).unwrap_or_else(|| {
-            planned(&serving, route, &seen, started, |seen| {
+            let asked = (&seen, downstream.trusted);
+            planned(&serving, route, asked, started, |seen| {
                 plan(local, downstream, seen, (index, route), &serving, &id)
             })
         }),

@@ -1,12 +1,12 @@
 //! TLS over a socket, for either side of it: sealed bytes in and out, within polls.
 
 use std::io::{self, BufRead, IoSlice, Read, Write};
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use rustls::ConnectionCommon;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+use super::socket;
 
 /// Waits for opened bytes and tells whether there are any: none is the end. An end without `close_notify`, which anybody
 /// on the way can make, is `UnexpectedEof`.
@@ -99,18 +99,6 @@ pub(super) fn poll_flush<Side>(
     Poll::Ready(Ok(()))
 }
 
-/// One buffer goes out by `send`, which the kernel does cheaper than `writev`.
-pub(super) fn poll_send(
-    tcp: Pin<&mut TcpStream>,
-    cx: &mut Context<'_>,
-    slices: &[IoSlice<'_>],
-) -> Poll<io::Result<usize>> {
-    match slices {
-        [only] => tcp.poll_write(cx, only),
-        several => tcp.poll_write_vectored(cx, several),
-    }
-}
-
 /// The socket as rustls wants it: `Pending` becomes `WouldBlock`, with the waker registered.
 struct Blocking<'a, 'b> {
     tcp: &'a mut TcpStream,
@@ -126,19 +114,17 @@ fn or_would_block<T>(poll: Poll<io::Result<T>>) -> io::Result<T> {
 
 impl Read for Blocking<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut buffer = ReadBuf::new(buffer);
-        or_would_block(Pin::new(&mut *self.tcp).poll_read(self.cx, &mut buffer))?;
-        Ok(buffer.filled().len())
+        or_would_block(socket::poll_fill(self.tcp, self.cx, buffer))
     }
 }
 
 impl Write for Blocking<'_, '_> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        or_would_block(Pin::new(&mut *self.tcp).poll_write(self.cx, buffer))
+        self.write_vectored(&[IoSlice::new(buffer)])
     }
 
     fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        or_would_block(poll_send(Pin::new(&mut *self.tcp), self.cx, buffers))
+        or_would_block(socket::poll_send(self.tcp, self.cx, buffers))
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -1,7 +1,6 @@
 //! A connection to an endpoint, in the clear or over TLS.
 
 use std::io::{self, BufRead, IoSlice};
-use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
@@ -11,9 +10,8 @@ use rustls::{AlertDescription, ClientConnection};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_util::io::poll_read_buf;
 
-use super::sealed;
+use super::{sealed, socket};
 
 #[derive(Debug)]
 pub enum Stream {
@@ -51,14 +49,6 @@ impl Stream {
     }
 
     /// The socket, where nothing stands between its bytes and the endpoint's.
-    pub fn as_plain(&mut self) -> Option<&mut TcpStream> {
-        match self {
-            Self::Plain(tcp) => Some(tcp),
-            Self::Tls(_) => None,
-        }
-    }
-
-    /// The same, to look at.
     pub fn bare_socket(&self) -> Option<&TcpStream> {
         match self {
             Self::Plain(tcp) => Some(tcp),
@@ -92,7 +82,7 @@ impl Stream {
         buffer: &mut Vec<u8>,
     ) -> Poll<io::Result<usize>> {
         match self {
-            Self::Plain(tcp) => poll_read_buf(Pin::new(tcp), cx, buffer),
+            Self::Plain(tcp) => socket::poll_append(tcp, cx, buffer),
             Self::Tls(session) => {
                 let Session { tcp, tls, .. } = &mut **session;
                 sealed::poll_read(tcp, tls, cx, buffer)
@@ -107,7 +97,7 @@ impl Stream {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self {
-            Self::Plain(tcp) => sealed::poll_send(Pin::new(tcp), cx, slices),
+            Self::Plain(tcp) => socket::poll_send(tcp, cx, slices),
             Self::Tls(session) => {
                 let Session { tcp, tls, .. } = &mut **session;
                 sealed::poll_write(tcp, tls, cx, slices)
@@ -145,15 +135,11 @@ impl Stream {
         let _ = SockRef::from(self.socket()).set_linger(Some(Duration::ZERO));
     }
 
-    /// Whether nothing has arrived that a request would take for its answer. The kernel is asked, not the runtime's
-    /// readiness flag, which is as old as the last turn of the event loop. Behind TLS there may be news for the session,
+    /// Whether nothing has arrived that a request would take for its answer. Behind TLS there may be news for the session,
     /// such as tickets, which are taken in.
     pub fn is_silent(&mut self) -> bool {
         match self {
-            Self::Plain(tcp) => {
-                let peek = SockRef::from(&*tcp).peek(&mut [MaybeUninit::uninit()]);
-                peek.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
-            }
+            Self::Plain(tcp) => socket::is_silent(tcp),
             Self::Tls(session) => session.is_silent(),
         }
     }

@@ -86,10 +86,8 @@ impl Object<'_> {
         self.name(name);
         self.out.push(b'[');
         for (index, value) in values.iter().enumerate() {
-            let comma: &[u8] = if index > 0 { b",\"" } else { b"\"" };
-            self.out.extend_from_slice(comma);
-            self.out.extend_from_slice(value.as_bytes());
-            self.out.push(b'"');
+            let comma = if index > 0 { "," } else { "" };
+            let _ = std::io::Write::write_fmt(self.out, format_args!("{comma}\"{value}\""));
         }
         self.out.push(b']');
     }
@@ -167,6 +165,9 @@ impl Object<'_> {
         self.number("retries", u64::from(record.retries));
         self.text("user_agent", &fields.user_agent);
         self.text("referer", &fields.referer);
+        if !fields.hedge.is_empty() {
+            self.text("hedge", fields.hedge);
+        }
         if !fields.detail.is_empty() {
             self.text("detail", fields.detail);
         }

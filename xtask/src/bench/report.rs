@@ -59,8 +59,9 @@ impl Lane {
             Load::Idle { .. } => ("KiB per connection", String::new()),
             Load::Wrk
             | Load::H2load { .. }
-            | Load::Sink
+            | Load::Sink { .. }
             | Load::Handshake
+            | Load::Resets
             | Load::Http3 { .. }
             | Load::QuicHandshake => (
                 "us per request",
@@ -150,8 +151,9 @@ fn cell(lane: &Lane) -> Option<String> {
         Load::Idle { .. } => format!("{cost:.1} KiB"),
         Load::Wrk
         | Load::H2load { .. }
-        | Load::Sink
+        | Load::Sink { .. }
         | Load::Handshake
+        | Load::Resets
         | Load::Http3 { .. }
         | Load::QuicHandshake => {
             format!("{cost:.1} µs, {:.0}/s", lane.rate()?)

@@ -63,7 +63,9 @@ impl Freshness {
             .find(|field| field.is(b"Age"))
             .map_or(0, |field| age(field.value));
         let delay = times.came.saturating_sub(times.asked);
-        let mut lifetime = explicit(fields, directives, date.unwrap_or(times.came));
+        let made = date.unwrap_or(times.came);
+        let mut lifetime = explicit(fields, directives, made)
+            .or_else(|| guessed((status, fields), directives, made, rule));
         if rule.lengthens(status) {
             let ttl = rule.ttl.map(|ttl| ttl.as_secs());
             // Counted from now, not from when somebody else made it: that is what is written in the configuration.
@@ -143,6 +145,26 @@ pub(super) fn explicit(fields: &[Field<'_>], directives: &Directives, date: u64)
     // One that is no date, such as 0, has passed (RFC 9111 §5.3); of two nobody knows.
     let at = date::parse(first.value).filter(|_| expires.next().is_none());
     Some(at.map_or(0, |at| at.saturating_sub(date)))
+}
+
+/// The lifetime of a response that states none, where the route takes a guess: what has not changed for long will not soon (RFC 9111
+/// §4.2.2). Of statuses that are understood so, or called public.
+pub(super) fn guessed(
+    (status, fields): (u16, &[Field<'_>]),
+    directives: &Directives,
+    made: u64,
+    rule: &Rule,
+) -> Option<u64> {
+    let share = u64::from(rule.heuristic?);
+    let is_guessable = directives.public
+        || matches!(
+            status,
+            200 | 203 | 204 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501
+        );
+    let changed = only(fields, |field| field.is(b"Last-Modified")).and_then(date::parse)?;
+    let unchanged = made.checked_sub(changed).filter(|_| is_guessable)?;
+    let guess = unchanged.saturating_mul(share) / 100;
+    Some(guess.min(rule.heuristic_max.as_secs()))
 }
 
 /// The first value of a list that has several counts, and nonsense for nothing (RFC 9111 §5.1).

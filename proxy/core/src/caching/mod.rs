@@ -6,6 +6,7 @@ mod directives;
 mod freshness;
 mod rule;
 mod status;
+mod steering;
 mod storing;
 #[cfg(test)]
 mod tests;
@@ -16,5 +17,6 @@ pub use directives::Directives;
 pub use freshness::{Freshness, Times, Use};
 pub use rule::{Query, Rule};
 pub use status::{Forwarded, Status};
+pub use steering::{changes_its_meaning, steers};
 pub use storing::{Asked, Refusal, freshness, has_validator, is_kept, is_updated};
 pub use vary::Chosen;

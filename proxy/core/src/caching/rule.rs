@@ -13,6 +13,10 @@ pub struct Rule {
     pub ttl: Option<Duration>,
     /// What is stored; empty: what RFC 9111 allows.
     pub status: Vec<u16>,
+    /// The part of its age, in hundredths, for which a response is fresh where nothing says how long (RFC 9111 §4.2.2).
+    pub heuristic: Option<u32>,
+    /// The longest that comes of that.
+    pub heuristic_max: Duration,
     /// What tells responses apart beside `Vary`: lower-case names of request fields, and `cookie:NAME`.
     pub vary: Vec<String>,
     /// The part of the query that tells responses apart.

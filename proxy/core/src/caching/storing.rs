@@ -102,8 +102,9 @@ pub fn freshness(
         return Err(Refusal::TooLarge);
     }
     let freshness = Freshness::of(status, fields, &directives, rule, times);
-    let states_lifetime =
-        freshness::explicit(fields, &directives, times.came).is_some() || rule.lengthens(status);
+    let states_lifetime = freshness::explicit(fields, &directives, times.came).is_some()
+        || freshness::guessed((status, fields), &directives, times.came, rule).is_some()
+        || rule.lengthens(status);
     let can_be_asked = status == 200 && has_validator(fields);
     let is_useful = states_lifetime && freshness.useful_for() > Duration::ZERO;
     if !is_useful && !can_be_asked {

@@ -281,3 +281,48 @@ fn cache_status_says_what_happened() {
         "openclaw; fwd=uri-miss; detail=set-cookie",
     );
 }
+
+#[test]
+fn nothing_is_guessed_unless_the_route_says_so() {
+    // A hundred days before.
+    const CHANGED: &str = "Fri, 14 Aug 2026 10:00:00 GMT";
+    const DAY: u64 = 86_400;
+    let rule = Rule {
+        heuristic: Some(10),
+        heuristic_max: Duration::from_hours(24 * 30),
+        ..Rule::default()
+    };
+    let lifetime = |rule: &Rule, status, lines: &[(&str, &str)]| {
+        let found = stored_as(status, lines, Asked::default(), rule);
+        found.map(|freshness| freshness.lifetime)
+    };
+    let changed = ("Last-Modified", CHANGED);
+    let check = |status, lines: &[(&str, &str)], expected| {
+        assert_eq!(
+            lifetime(&rule, status, lines),
+            expected,
+            "{status} {lines:?}"
+        );
+    };
+    check(200, &[changed, ("Date", DATE)], Ok(10 * DAY));
+    // Without a date it was made when it came.
+    check(200, &[changed], Ok(10 * DAY));
+    check(404, &[changed], Ok(10 * DAY));
+    check(302, &[changed], Err(Refusal::NoLifetime));
+    check(302, &[changed, ("Cache-Control", "public")], Ok(10 * DAY));
+    // What is said counts, also if it is that there is no lifetime.
+    check(200, &[changed, ("Cache-Control", "max-age=5")], Ok(5));
+    check(200, &[changed, ("Cache-Control", "max-age=x")], Ok(0));
+    check(200, &[changed, ("Expires", "0")], Ok(0));
+    check(200, &[("ETag", "\"a\"")], Ok(0));
+    check(200, &[("Last-Modified", HOUR_LATER), ("Date", DATE)], Ok(0));
+    check(200, &[("Last-Modified", "soon")], Ok(0));
+    let short = Rule {
+        heuristic_max: Duration::from_hours(1),
+        ..rule.clone()
+    };
+    assert_eq!(lifetime(&short, 200, &[changed]), Ok(3600));
+    let off = Rule::default();
+    assert_eq!(lifetime(&off, 200, &[changed]), Ok(0));
+    assert_eq!(lifetime(&off, 404, &[changed]), Err(Refusal::NoLifetime));
+}

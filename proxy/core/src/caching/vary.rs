@@ -1,6 +1,7 @@
 //! Which stored response is for which request (RFC 9111 §4.1).
 
 use super::directives::split;
+use super::steering::steered;
 use crate::limit;
 use crate::message::Field;
 
@@ -8,6 +9,8 @@ use crate::message::Field;
 const MAX_NAMES: usize = 16;
 /// Before the name of a cookie, where a rule names one.
 const COOKIE: &[u8] = b"cookie:";
+/// In the place of a name: what [`steered`] makes of a request. No field is called so.
+const STEERED: &[u8] = b"steered:";
 /// The longest value that is kept for comparison.
 const MAX_VALUE: usize = 1024;
 
@@ -40,14 +43,27 @@ impl Chosen {
             }
             chosen.push((name, value));
         }
+        if let Some(said) = steered(request) {
+            if said.len() > MAX_VALUE {
+                return None;
+            }
+            chosen.push((STEERED.into(), Some(said)));
+        }
         Some(Self(chosen))
     }
 
     /// Whether the response is for that request.
     pub fn matches(&self, request: &[Field<'_>]) -> bool {
-        self.0
-            .iter()
-            .all(|(name, value)| said(request, name) == *value)
+        let steered = steered(request);
+        let mut is_steered = false;
+        let is_said = self.0.iter().all(|(name, value)| {
+            if **name == *STEERED {
+                is_steered = true;
+                return steered == *value;
+            }
+            said(request, name) == *value
+        });
+        is_said && is_steered == steered.is_some()
     }
 
     /// The names, in lower case, and what the request said under them.
@@ -108,19 +124,30 @@ fn said(request: &[Field<'_>], name: &[u8]) -> Option<Box<[u8]>> {
     if name.eq_ignore_ascii_case(b"accept-encoding") {
         return Some(encodings(&whole));
     }
-    if !name.starts_with(b"accept") {
-        let members: Vec<&[u8]> = split(&whole).map(<[u8]>::trim_ascii).collect();
-        return Some(members.join(&b","[..]).into());
-    }
+    let members = split(&whole).map(<[u8]>::trim_ascii);
+    // Of fields that nobody has defined it is not known what means the same in them (RFC 9111 §4.1).
+    let normal: fn(&[u8]) -> Vec<u8> = match name {
+        b"accept" => media_range,
+        b"accept-charset" | b"accept-language" => plain_range,
+        _ => return Some(members.collect::<Vec<_>>().join(&b","[..]).into()),
+    };
     // What is preferred is said by weights and not by the order (RFC 9110 §12.4.2).
-    let mut members: Vec<Vec<u8>> = split(&whole)
-        .map(|member| {
-            let letters = member.iter().filter(|byte| !byte.is_ascii_whitespace());
-            letters.map(u8::to_ascii_lowercase).collect()
-        })
-        .collect();
+    let mut members: Vec<Vec<u8>> = members.map(normal).collect();
     members.sort_unstable();
     Some(members.join(&b","[..]).into())
+}
+
+/// A range of `Accept`: letters of types have no case, those of their parameters may have one (RFC 9110 §8.3.1).
+fn media_range(member: &[u8]) -> Vec<u8> {
+    let parameters = memchr::memchr(b';', member).unwrap_or(member.len());
+    let (media, parameters) = member.split_at_checked(parameters).unwrap_or_default();
+    [&*plain_range(media), parameters].concat()
+}
+
+/// A range in which letters have no case.
+fn plain_range(member: &[u8]) -> Vec<u8> {
+    let letters = member.iter().filter(|byte| !byte.is_ascii_whitespace());
+    letters.map(u8::to_ascii_lowercase).collect()
 }
 
 /// The value of a cookie, named as in a rule: `cookie:NAME`.
@@ -130,28 +157,48 @@ pub(super) fn cookie<'a>(request: &[Field<'a>], name: &[u8]) -> Option<&'a [u8]>
     lines.find_map(|line| limit::cookie(line.value, wanted))
 }
 
-/// The codings that a client takes, of those that are in use, in one order: clients write the same wish in many ways.
+/// The codings that a client takes, in one order: clients write the same wish in many ways. What it takes of those in use is said by
+/// their names alone; whether it does not take a response as it is, and what else it names, is said as well.
 fn encodings(value: &[u8]) -> Box<[u8]> {
     const KNOWN: [&[u8]; 4] = [b"br", b"deflate", b"gzip", b"zstd"];
-    let mut taken = [false; KNOWN.len()];
+    let mut named = [None; KNOWN.len()];
+    let (mut identity, mut rest) = (None, None);
+    let mut others = Vec::new();
     for member in split(value) {
-        let mut parts = member.split(|byte| *byte == b';');
-        let coding = parts.next().unwrap_or_default().trim_ascii();
+        let mut parts = member.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        let mut coding = parts.next().unwrap_or_default().to_ascii_lowercase();
+        // RFC 9110 §8.4.1.3.
+        if coding == b"x-gzip" {
+            coding = b"gzip".to_vec();
+        }
         let is_refused = parts.any(|part| {
-            let part = part.trim_ascii();
             let weight = part
                 .strip_prefix(b"q=")
                 .or_else(|| part.strip_prefix(b"Q="));
             weight.is_some_and(|weight| weight.iter().all(|byte| matches!(byte, b'0' | b'.')))
         });
-        for (known, taken) in KNOWN.iter().zip(&mut taken) {
-            if coding == b"*" || coding.eq_ignore_ascii_case(known) {
-                *taken = !is_refused;
-            }
+        let of_known = KNOWN.iter().position(|known| *known == coding);
+        match (of_known.and_then(|at| named.get_mut(at)), &*coding) {
+            (Some(named), _) => *named = Some(!is_refused),
+            (None, b"identity") => identity = Some(!is_refused),
+            (None, b"*") => rest = Some(!is_refused),
+            (None, b"") => {}
+            (None, _) if !is_refused => others.push(coding),
+            (None, _) => {}
         }
     }
-    let taken = KNOWN.iter().zip(taken).filter(|(_, taken)| *taken);
-    let names: Vec<&[u8]> = taken.map(|(name, _)| *name).collect();
+    // A star is for what is not named, wherever it stands (RFC 9110 §12.5.3).
+    let taken = |named: Option<bool>| named.or(rest) == Some(true);
+    let known = KNOWN.iter().zip(named).filter(|(_, named)| taken(*named));
+    let mut names: Vec<&[u8]> = known.map(|(name, _)| *name).collect();
+    others.sort_unstable();
+    names.extend(others.iter().map(Vec::as_slice));
+    if rest == Some(true) {
+        names.push(b"*");
+    }
+    if identity.or(rest) == Some(false) {
+        names.push(b"identity;q=0");
+    }
     names.join(&b","[..]).into()
 }
 
@@ -209,6 +256,28 @@ mod tests {
     }
 
     #[test]
+    fn only_what_is_known_to_have_no_case_has_none() {
+        let check_one = |name: &str, first: &str, second: &str, expected: bool| {
+            check(name, &[(name, first)], &[(name, second)], expected);
+        };
+        check_one("Accept", "text/HTML, a/b", "a/b,text/html", true);
+        check_one("Accept", "a/b;profile=\"A\"", "a/b;profile=\"a\"", false);
+        check_one("Accept-Charset", "UTF-8", "utf-8", true);
+        check_one("Accept-Version", "A, b", "a, B", false);
+        check_one("Accept-Version", "b, A", "A, b", false);
+        check_one("Acceptance", "A", "a", false);
+    }
+
+    #[test]
+    fn what_a_trusted_proxy_says_of_where_it_stands_tells_responses_apart() {
+        let port = |value| [("X-Forwarded-Port", value), ("X-Forwarded-For", "::1")];
+        check("", &port("80"), &port("80"), true);
+        check("", &port("80"), &port("81"), false);
+        check("", &port("80"), &[], false);
+        check("", &[], &port("80"), false);
+    }
+
+    #[test]
     fn a_cookie_tells_apart_what_a_rule_names_it_for() {
         let names = ["cookie:Lang".to_owned()];
         let request = |value| fields(&[("Cookie", value)]);
@@ -234,9 +303,25 @@ mod tests {
         same("gzip, br", "br;q=1.0, gzip;q=0.5", true);
         same("gzip", "gzip, br", false);
         same("gzip", "gzip, br;q=0", true);
-        same("gzip", "gzip, x-unknown", true);
-        same("*", "gzip, br, deflate, zstd", true);
+        same("gzip", "GZIP ;q=0.2", true);
+        same("gzip", "x-gzip", true);
         same("identity", "", true);
+        same("compress;q=0, br", "br", true);
+        // A coding that nobody here knows can be known to the endpoint.
+        same("gzip", "gzip, x-unknown", false);
+        same("a, b", "b, a", true);
+        // Whatever there is, in the first case.
+        same("*", "gzip, br, deflate, zstd", false);
+        same("*", "*;q=0.5, gzip", true);
+        // What is named is not meant by a star, wherever that stands.
+        same("gzip;q=0, *", "*, gzip;q=0", true);
+        same("gzip;q=0, *", "*", false);
+        same("gzip;q=0, *", "br, deflate, zstd, *, gzip", false);
+        same("*;q=0, gzip", "gzip, *;q=0", true);
+        // Who does not take it as it is.
+        same("gzip", "gzip, identity;q=0", false);
+        same("gzip, *;q=0", "gzip, identity;q=0", true);
+        same("gzip, *;q=0, identity", "gzip", true);
     }
 
     #[test]

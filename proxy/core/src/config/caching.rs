@@ -86,6 +86,18 @@ pub(super) static RULE: keys::Section = keys::Section {
             "\"24h\"",
             "How long a response is fresh at least, where the origin says nothing or less. What it forbids (no-store, private, no-cache) stays forbidden.",
         ),
+        Key::optional(
+            "heuristic",
+            "share",
+            "\"10%\"",
+            "For how long a response is fresh where nothing says it: this part of the time since its Last-Modified (RFC 9111 §4.2.2), for 200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501 and what is called public. Absent: nothing is guessed.",
+        ),
+        Key::default(
+            "heuristic_max",
+            "duration",
+            "\"24h\"",
+            "The longest that comes of `heuristic`.",
+        ),
         Key::default(
             "status",
             "list of numbers",
@@ -193,6 +205,8 @@ fn read_disk(section: &Section<'_>) -> Option<CacheDisk> {
 
 pub(super) fn read_rule(section: &Section<'_>) -> Option<Rule> {
     let ttl = section.optional("ttl", values::duration);
+    let heuristic = section.optional("heuristic", values::percent);
+    let heuristic_max = section.value("heuristic_max", values::duration);
     let status = section.list("status", status);
     let vary = section.list("vary", field_name);
     let parts = if section.has("key") {
@@ -210,6 +224,8 @@ pub(super) fn read_rule(section: &Section<'_>) -> Option<Rule> {
     vary.extend(more);
     Some(Rule {
         ttl: ttl.ok()?,
+        heuristic: heuristic.ok()?,
+        heuristic_max: heuristic_max?,
         status: status?,
         vary,
         query,

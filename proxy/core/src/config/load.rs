@@ -9,8 +9,8 @@ use super::reader::{Reader, Section};
 use super::relay::Transport;
 use super::tree::{self, Place, Table};
 use super::{
-    Action, Config, Listener, Places, Source, Upstream, admin, assay, autoban, caching, document,
-    doubts, listener, log, mentioned, relay, route, server, shield, upstream, values,
+    Action, Config, Listener, Mode, Places, Source, Upstream, admin, assay, autoban, caching,
+    document, doubts, listener, log, mentioned, relay, route, server, shield, upstream, values,
 };
 
 /// A configuration that can be used.
@@ -141,8 +141,10 @@ fn read(root: &Section<'_>) -> Option<Config> {
         .flatten()
         .map(|(name, _, _)| name.clone())
         .collect();
-    let metrics = admin.as_ref().and_then(|admin| admin.metrics);
-    let listeners = read_listeners(root, metrics, &names);
+    let operator = admin
+        .as_ref()
+        .map_or([None; 2], |admin| [admin.metrics, admin.web]);
+    let listeners = read_listeners(root, operator, &names);
     let routes = read_routes(root, &names);
     let tests = read_tests(root);
     let places: Vec<(String, Place)> = upstreams
@@ -180,9 +182,11 @@ fn read(root: &Section<'_>) -> Option<Config> {
     Some(config)
 }
 
-/// What a listener forwards goes on as it came: a relay makes no TLS, and datagrams cannot say whose they are.
+/// What a listener of mode tls forwards is TLS already, and of datagrams no TLS is made.
 fn forbid_tls_of_relays(root: &Section<'_>, config: &Config, places: &[(String, Place)]) {
-    for listener in config.listeners.iter().filter(|one| !one.mode.is_http()) {
+    let as_they_come = |mode: &Mode| matches!(mode, Mode::Tls(_) | Mode::Udp(_));
+    let listeners = config.listeners.iter();
+    for listener in listeners.filter(|one| as_they_come(&one.mode)) {
         for upstream in listener.mode.upstreams() {
             let Some((upstream, (_, place))) =
                 config.upstreams.get(upstream).zip(places.get(upstream))
@@ -196,7 +200,7 @@ fn forbid_tls_of_relays(root: &Section<'_>, config: &Config, places: &[(String, 
                     listener.name
                 );
                 let complaint = Complaint::new(complaint).hint(
-                    "let clients speak TLS with the endpoints themselves, or use mode = \"http\"",
+                    "let clients speak TLS with the endpoints themselves, or use mode = \"tcp\" or \"http\"",
                 );
                 root.reader.report(
                     *place,
@@ -210,7 +214,7 @@ fn forbid_tls_of_relays(root: &Section<'_>, config: &Config, places: &[(String, 
 
 fn read_listeners(
     root: &Section<'_>,
-    metrics: Option<SocketAddr>,
+    operator: [Option<SocketAddr>; 2],
     upstreams: &[String],
 ) -> Option<Vec<Listener>> {
     let sections = root.named("listener")?;
@@ -220,8 +224,8 @@ fn read_listeners(
         root.complain("listener", complaint);
     }
     let mut bound = Bound::new();
-    if let Some(metrics) = metrics {
-        bound.insert((metrics, Transport::Tcp), root.place_of("admin"));
+    for address in operator.into_iter().flatten() {
+        bound.insert((address, Transport::Tcp), root.place_of("admin"));
     }
     let read: Vec<Option<Listener>> = sections
         .into_iter()

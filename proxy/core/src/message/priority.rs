@@ -21,6 +21,13 @@ impl Default for Priority {
 }
 
 impl Priority {
+    /// That of responses to a client that has said nothing of any: they share what room there is, as it may not know of priorities, and
+    /// wait for all of them at once (RFC 9218 §10).
+    pub const UNSAID: Self = Self {
+        urgency: 3,
+        incremental: true,
+    };
+
     /// Reads a dictionary of structured fields (RFC 9651 §3.2). Members that are unknown, or of another type or range, are passed over;
     /// none: it is no dictionary, and says nothing at all (RFC 9218 §4).
     pub fn parse(value: &[u8]) -> Option<Self> {

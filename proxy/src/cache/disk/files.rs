@@ -2,33 +2,50 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::format::{self, Head, Payload};
+use super::format::{self, Head};
 use super::index::Entry;
-use super::{Disk, Lying, PART, PAUSE, Source, scan};
+use super::parts::Parts;
+use super::{Disk, Lying, PAUSE, SMALL, Source, place, scan};
 use crate::cache::{Body, Key, Object};
 
 impl Disk {
-    /// Whether the directory is this process's, now if not before.
+    /// Whether the directory is this process's, now if not before; it is made where it is missing.
     pub(super) fn take_over(&self) -> io::Result<bool> {
-        let Some(lock) = self.place.lock()? else {
-            return Ok(false);
-        };
-        // It is taken once.
-        let _ = self.lock.set(lock);
-        Ok(true)
+        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if lock.as_ref().is_some_and(|lock| self.place.has(lock)) {
+            return Ok(true);
+        }
+        *lock = self.place.lock()?;
+        self.is_open.store(lock.is_some(), Ordering::Relaxed);
+        Ok(lock.is_some())
     }
 
     pub(super) fn is_open(&self) -> bool {
-        self.lock.get().is_some()
+        self.is_open.load(Ordering::Relaxed)
+    }
+
+    /// A new file. Where the directory has gone with all that was in it, there is another one afterwards.
+    pub(super) fn create(&self, id: u64) -> io::Result<File> {
+        let created = self.place.create(id);
+        match &created {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            _ => return created,
+        }
+        if !self.take_over()? {
+            return Err(io::Error::other("another process has made it anew"));
+        }
+        let path = self.place.0.display();
+        tracing::warn!(%path, "the directory of the cache had gone, and is made anew");
+        self.place.create(id)
     }
 
     /// Whether a file is of this process.
@@ -46,7 +63,12 @@ impl Disk {
 
     /// Puts a whole file into the index, in the place of the one for the same requests.
     pub(super) fn put(&self, key: &Key, entry: Entry) {
-        if let Some(before) = self.index.put(key, entry) {
+        self.follow(self.index.put(key, entry));
+    }
+
+    /// What comes after something was put into the index in the place of that.
+    pub(super) fn follow(&self, before: Option<Entry>) {
+        if let Some(before) = before {
             self.remove(&before);
         }
         while self.index.bytes() > self.max_index.load(Ordering::Relaxed) && self.evict() {}
@@ -84,32 +106,35 @@ impl Disk {
         true
     }
 
-    /// Takes the file of an entry away that is not in the index any more.
-    fn remove(&self, entry: &Entry) {
-        self.unlink(&self.place.whole(entry.id));
+    /// Takes the file of an entry away that is not in the index any more. Whether it has gone.
+    pub(super) fn remove(&self, entry: &Entry) -> bool {
         self.give_back(entry.size);
+        self.unlink(&self.place.whole(entry.id))
     }
 
     /// The same by a thread that may wait.
     pub(super) fn drop_later(self: &Arc<Self>, entry: Option<Entry>) {
         let Some(entry) = entry else { return };
         let disk = Arc::clone(self);
-        self.pool.run(entry.id, move || disk.remove(&entry));
+        self.pool.run(entry.id, move || {
+            disk.remove(&entry);
+        });
     }
 
-    /// What cannot be used is not kept.
-    pub(super) fn lose(&self, key: &Key, id: u64) {
-        if let Some(entry) = self.index.remove(key, id) {
-            self.remove(&entry);
-        }
+    /// What cannot be used is not kept. Whether it has gone.
+    pub(super) fn lose(&self, key: &Key, id: u64) -> bool {
+        let entry = self.index.remove(key, id);
+        entry.is_none_or(|entry| self.remove(&entry))
     }
 
-    pub(super) fn unlink(&self, path: &Path) {
+    /// Whether it has gone.
+    pub(super) fn unlink(&self, path: &Path) -> bool {
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 self.trouble("removed", &error);
+                false
             }
-            _ => {}
+            _ => true,
         }
     }
 
@@ -132,16 +157,41 @@ impl Disk {
         }
     }
 
+    /// Throws away what is not what was written. The log is told of the first, and of another one now and then.
+    fn discard(&self, key: &Key, id: u64, error: &io::Error) {
+        self.lose(key, id);
+        let is = |kinds: &[io::ErrorKind]| kinds.contains(&error.kind());
+        // One that is not there has made room for something else just now.
+        if is(&[io::ErrorKind::NotFound]) {
+            return;
+        }
+        if !is(&[io::ErrorKind::InvalidData, io::ErrorKind::UnexpectedEof]) {
+            self.trouble("read", error);
+            return;
+        }
+        self.failed.fetch_add(1, Ordering::Relaxed);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|told| told.elapsed() >= PAUSE) {
+            *told = Some(Instant::now());
+            let path = self.place.whole(id);
+            tracing::warn!(path = %path.display(), uri = &**key, %error, "a file of the cache is damaged, and thrown away");
+        }
+    }
+
     /// A file with its head.
-    pub(super) fn open(self: &Arc<Self>, id: u64) -> io::Result<(Head, Source)> {
-        let mut file = File::open(self.place.whole(id))?;
-        let head = scan::head(&mut file)?;
-        let head = head.ok_or_else(|| io::Error::other("a file of the cache is damaged"))?;
+    fn open(self: &Arc<Self>, key: &Key, id: u64) -> io::Result<(Head, Source)> {
+        let mut file = place::open(&self.place.whole(id))?;
+        let damaged = |what| io::Error::new(io::ErrorKind::InvalidData, what);
+        let head = scan::head(&mut file)?.ok_or_else(|| damaged("its head is none"))?;
+        // The index took the file's word for it when it was found.
+        if head.key != *key {
+            return Err(damaged("it was changed"));
+        }
         let source = Source {
             disk: Arc::clone(self),
+            key: Arc::clone(key),
             id,
-            file: Arc::new(file),
-            room: head.payload.room,
+            parts: Parts::of(file, id, head.payload.room, head.payload.length),
         };
         Ok((head, source))
     }
@@ -158,61 +208,33 @@ impl Disk {
 
     /// The response in a file.
     pub(super) fn read(self: &Arc<Self>, key: &Key, id: u64) -> Option<Object> {
-        let read = self.open(id).and_then(|(head, source)| {
-            // The index took the file's word for it when it was found.
-            if head.key != *key {
-                return Err(io::Error::other("a file of the cache was changed"));
-            }
-            let payload = head.payload;
-            let body = if payload.length > PART {
-                Body::lying(source, payload.length)
+        let read = self.open(key, id).and_then(|(head, source)| {
+            let length = head.payload.length;
+            let body = if length > SMALL {
+                Body::lying(source, length)
             } else {
-                Body::here(source.all(payload)?)
+                Body::here(source.parts.all()?)
             };
             Ok(head.into_object(body))
         });
-        read.inspect_err(|error| {
-            self.lose(key, id);
-            // One that is gone has made room for something else just now.
-            if error.kind() != io::ErrorKind::NotFound {
-                self.trouble("read", error);
-            }
-        })
-        .ok()
+        read.inspect_err(|error| self.discard(key, id, error)).ok()
     }
 }
 
 impl Source {
     /// What lies at the beginning of a range, or some of it.
-    pub(in crate::cache) fn read(&self, range: std::ops::Range<u64>) -> Lying {
+    pub(in crate::cache) fn read(&self, range: Range<u64>) -> Lying {
         let (tell, told) = oneshot::channel();
-        let (source, length) = (self.clone(), (range.end - range.start).min(PART));
+        let source = self.clone();
         self.disk.pool.run(self.id, move || {
-            let read = source.part(range.start, length);
+            let read = source.parts.read(&range);
             if let Err(error) = &read {
                 // Who looks for it next finds that it is gone.
-                source.disk.unlink(&source.disk.place.whole(source.id));
-                source.disk.trouble("read", error);
+                source.disk.discard(&source.key, source.id, error);
             }
             // Who has asked may be gone.
             let _ = tell.send(read);
         });
         told
-    }
-
-    fn part(&self, from: u64, length: u64) -> io::Result<Bytes> {
-        // No more than PART.
-        let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
-        self.file.read_exact_at(&mut bytes, self.room + from)?;
-        Ok(bytes.into())
-    }
-
-    /// A payload that is read at once, as it was written.
-    fn all(&self, payload: Payload) -> io::Result<Bytes> {
-        let bytes = self.part(0, payload.length)?;
-        if crc32fast::hash(&bytes) == payload.checksum {
-            return Ok(bytes);
-        }
-        Err(io::Error::other("a file of the cache is damaged"))
     }
 }

@@ -1,7 +1,7 @@
 //! A file of a stored response: a head that says what it is for and how long it is, and the payload behind it.
 //!
-//! The head is written last, and the file has its name only then; a checksum is over all of the head, and the payload's is in it.
-//! What was cut short, or is of another program, is told by that.
+//! The head is written last, and the file has its name only then; a checksum is over all of the head, and the payload has one for each
+//! of its parts. What was cut short, or is of another program, is told by that.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,13 +9,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use openclaw_core::caching::{Chosen, Freshness};
 use openclaw_core::message::HeaderList;
 
+use super::parts;
 use crate::cache::{Body, Key, Object};
 
-const MAGIC: [u8; 8] = *b"oclaw\0c1";
-/// Before what differs in length: magic, room, length of the head, its checksum, the payload's, length of the payload, flags.
-pub(super) const PRELUDE: usize = 40;
+/// With the version: what was written in another way is thrown away when it is found.
+const MAGIC: [u8; 8] = *b"oclaw\0c2";
+/// Before what differs in length: magic, room, length of the lines, length of the payload, checksum of the head, flags.
+pub(super) const PRELUDE: usize = 32;
 /// Where the flags are; beside the checksum, so that they change in place.
-pub(super) const FLAGS: u64 = 32;
+pub(super) const FLAGS: u64 = 28;
 /// Its origin is asked before it is used.
 pub(super) const STALE: u8 = 1;
 /// What a head may grow by when its origin confirms it.
@@ -31,7 +33,13 @@ pub(super) struct Payload {
     /// Where it begins.
     pub(super) room: u64,
     pub(super) length: u64,
-    pub(super) checksum: u32,
+}
+
+impl Payload {
+    /// How long its file is.
+    pub(super) const fn file_length(self) -> u64 {
+        self.room + parts::stored(self.length)
+    }
 }
 
 /// A head that is right.
@@ -99,20 +107,19 @@ pub(super) fn head(lines: &[u8], payload: Payload) -> Option<Vec<u8>> {
     out.extend(MAGIC);
     out.extend(u32::try_from(payload.room).ok()?.to_le_bytes());
     out.extend(length.to_le_bytes());
-    out.extend(payload.checksum.to_le_bytes());
-    out.extend([0; 4]);
     out.extend(payload.length.to_le_bytes());
+    // Its checksum, and no flag.
     out.extend([0; 8]);
     out.extend_from_slice(lines);
     let checksum = checksum(&out);
-    out.splice(20..24, checksum.to_le_bytes());
+    out.splice(24..28, checksum.to_le_bytes());
     Some(out)
 }
 
 /// Over all of a head but the checksum itself and the flags.
 fn checksum(head: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
-    for part in [0..20, 24..32, PRELUDE..head.len()] {
+    for part in [0..24, PRELUDE..head.len()] {
         hasher.update(head.get(part).unwrap_or_default());
     }
     hasher.finalize()
@@ -135,12 +142,11 @@ pub(super) fn read(bytes: &[u8]) -> Option<Head> {
     let mut rest = bytes.get(8..)?;
     let room = number32(&mut rest)?;
     let _lines = number32(&mut rest)?;
-    let of_payload = number32(&mut rest)?;
+    let length = number(&mut rest)?;
     if number32(&mut rest)? != checksum(bytes) {
         return None;
     }
-    let length = number(&mut rest)?;
-    let [flags, ..] = take::<8>(&mut rest)?;
+    let [flags, ..] = take::<4>(&mut rest)?;
     let key = text(&mut rest)?;
     let route = text(&mut rest)?;
     let status = u16::try_from(number(&mut rest)?).ok()?;
@@ -170,7 +176,6 @@ pub(super) fn read(bytes: &[u8]) -> Option<Head> {
         payload: Payload {
             room: room.into(),
             length,
-            checksum: of_payload,
         },
         is_stale: flags & STALE != 0,
         route: route.into(),

@@ -4,39 +4,43 @@
 mod files;
 mod format;
 mod index;
+mod parts;
 mod place;
 mod pool;
+mod purging;
 mod scan;
 #[cfg(test)]
 mod tests;
 mod writing;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use openclaw_core::config;
 use openclaw_core::message::Field;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 pub use self::place::{DiskError, examine};
+pub use self::purging::Purging;
 pub(super) use self::writing::Writing;
 
-use self::index::{Entry, Index};
+use self::index::Index;
+use self::parts::Parts;
 use self::place::Place;
 use self::pool::Pool;
-use super::{Key, Object, Purge};
+use self::purging::{Meanwhile, Stuck};
+use super::{Key, Object};
 
 /// Files take whole blocks.
 const BLOCK: u64 = 4096;
-/// So much is read at once.
-const PART: u64 = 256 * 1024;
+/// What is no longer than this is read whole, and memory has it then.
+const SMALL: u64 = 256 * 1024;
 /// Nothing is written for so long after it could not be.
 const PAUSE: Duration = Duration::from_secs(10);
 
@@ -56,20 +60,26 @@ pub struct Disk {
     evicted: AtomicU64,
     failed: AtomicU64,
     /// Held while this process has the directory.
-    lock: OnceLock<File>,
+    lock: Mutex<Option<File>>,
+    is_open: AtomicBool,
+    /// Whether all is found that lay there from before.
+    known: watch::Sender<bool>,
+    meanwhile: Meanwhile,
+    stuck: Stuck,
     /// Since when nothing is written.
     paused: Mutex<Option<Instant>>,
     is_paused: AtomicBool,
+    /// When the log was told of damage last.
+    told: Mutex<Option<Instant>>,
 }
 
 /// Where a payload lies.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
     disk: Arc<Disk>,
+    key: Key,
     id: u64,
-    file: Arc<File>,
-    /// Where it begins.
-    room: u64,
+    parts: Parts,
 }
 
 /// What comes from the disk, some time.
@@ -84,7 +94,7 @@ pub struct OnDisk {
     /// Memory of the index.
     pub index: u64,
     pub evicted: u64,
-    /// What could not be read or written.
+    /// What could not be read or written, or was damaged.
     pub failed: u64,
 }
 
@@ -105,9 +115,14 @@ impl Disk {
             next: AtomicU64::new(0),
             evicted: AtomicU64::new(0),
             failed: AtomicU64::new(0),
-            lock: OnceLock::new(),
+            lock: Mutex::default(),
+            is_open: AtomicBool::new(false),
+            known: watch::Sender::new(false),
+            meanwhile: Meanwhile::default(),
+            stuck: Stuck::default(),
             paused: Mutex::default(),
             is_paused: AtomicBool::new(false),
+            told: Mutex::default(),
         });
         let scanned = Arc::downgrade(&disk);
         let thread = thread::Builder::new().name("disk-scan".to_owned());
@@ -140,11 +155,6 @@ impl Disk {
     /// The largest payload that it takes: one response must not push out all others.
     pub(super) fn most(&self) -> u64 {
         self.max.load(Ordering::Relaxed) / 2
-    }
-
-    /// Ends when all that was asked for before is on the disk.
-    pub fn settled(&self) -> impl Future<Output = ()> + use<> {
-        self.pool.settled()
     }
 
     /// The file for such a request.
@@ -197,62 +207,6 @@ impl Disk {
         self.pool.run(id, move || {
             let lines = format::lines(&key, &object);
             if let Err(error) = disk.rewrite(id, &lines) {
-                disk.lose(&key, id);
-                disk.trouble("written", &error);
-            }
-        });
-    }
-
-    /// Takes all of a URI out.
-    pub(super) fn forget(self: &Arc<Self>, key: &str) {
-        for entry in self.index.of(key) {
-            self.drop_later(self.index.remove(key, entry.id));
-        }
-    }
-
-    /// Takes out what is older than what memory has.
-    pub(super) fn forget_one(self: &Arc<Self>, key: &str, object: &Object) {
-        if let Some(id) = self.index.place(key, &object.route, &object.chosen) {
-            self.drop_later(self.index.remove(key, id));
-        }
-    }
-
-    /// Takes out what is meant, or has it asked for before it is used. Whose it was.
-    pub(super) fn purge(self: &Arc<Self>, what: Purge<'_>, soft: bool) -> Vec<Key> {
-        let tag = match what {
-            Purge::Tag(tag) => index::hash(tag.as_bytes()),
-            Purge::All | Purge::Url(_) | Purge::Prefix(_) => 0,
-        };
-        let is_meant = |key: &str, entry: &Entry| match what {
-            Purge::All => true,
-            Purge::Url(url) => key == url,
-            Purge::Prefix(prefix) => key.starts_with(prefix),
-            Purge::Tag(_) => entry.tags.contains(&tag),
-        };
-        if soft {
-            let meant = self.index.meant(is_meant);
-            let stale = meant.into_iter().map(|(key, id)| {
-                self.grow_stale(&key, id);
-                key
-            });
-            return stale.collect();
-        }
-        let gone = self.index.purge(is_meant).into_iter();
-        gone.map(|(key, entry)| {
-            self.drop_later(Some(entry));
-            key
-        })
-        .collect()
-    }
-
-    fn grow_stale(self: &Arc<Self>, key: &Key, id: u64) {
-        let (disk, key) = (Arc::clone(self), Arc::clone(key));
-        self.pool.run(id, move || {
-            let path = disk.place.whole(id);
-            let opened = fs::OpenOptions::new().write(true).open(path);
-            let written =
-                opened.and_then(|file| file.write_all_at(&[format::STALE], format::FLAGS));
-            if let Err(error) = written {
                 disk.lose(&key, id);
                 disk.trouble("written", &error);
             }

@@ -2,10 +2,12 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, access};
+use rustix::fs::{Access, OFlags, access};
 
 /// Files are spread over so many directories.
 pub(super) const FOLDERS: u64 = 256;
@@ -78,12 +80,20 @@ impl Place {
         make(&self.0)?;
         let mut options = OpenOptions::new();
         let options = options.create(true).truncate(false).write(true).mode(0o600);
-        let file = options.open(self.0.join(LOCK))?;
+        let file = options.custom_flags(at_once()).open(self.0.join(LOCK))?;
         match file.try_lock() {
             Ok(()) => Ok(Some(file)),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
+    }
+
+    /// Whether it is still the directory in which that was locked.
+    pub(super) fn has(&self, lock: &File) -> bool {
+        let held = lock.metadata();
+        let found = fs::metadata(self.0.join(LOCK));
+        held.and_then(|held| found.map(|found| (held, found)))
+            .is_ok_and(|(held, found)| (held.dev(), held.ino()) == (found.dev(), found.ino()))
     }
 
     pub(super) fn folder(&self, number: u64) -> PathBuf {
@@ -126,6 +136,20 @@ pub(super) fn named(name: &str) -> Option<Named> {
             .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     let id = u64::from_str_radix(digits, 16).ok().filter(|_| is_ours)?;
     Some(Named { id, is_part })
+}
+
+/// Opens a file to read it. Nobody waits for the other end of a pipe.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(at_once()).open(path)
+}
+
+/// What is named like a file of ours is none where it is a pipe or a link.
+const fn at_once() -> i32 {
+    OFlags::NONBLOCK
+        .union(OFlags::NOFOLLOW)
+        .bits()
+        .cast_signed()
 }
 
 fn make(path: &Path) -> io::Result<()> {

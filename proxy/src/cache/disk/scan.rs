@@ -49,7 +49,11 @@ pub(super) fn run(disk: &Weak<Disk>) {
         for entry in entries.flatten() {
             // It goes with the last who has a use for it, not with the last file.
             let Some(disk) = disk.upgrade() else { return };
-            if let Some(named) = entry.file_name().to_str().and_then(place::named) {
+            // What has the name of a file and is none is somebody else's.
+            let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+            let name = entry.file_name();
+            let named = name.to_str().and_then(place::named);
+            if let Some(named) = named.filter(|_| is_file) {
                 found.look(&disk, named, &entry.path());
             }
             if told.elapsed() > TELL {
@@ -64,6 +68,10 @@ pub(super) fn run(disk: &Weak<Disk>) {
                 );
             }
         }
+    }
+    if let Some(disk) = disk.upgrade() {
+        disk.meanwhile.end();
+        disk.known.send_replace(true);
     }
     let Found {
         objects,
@@ -124,25 +132,31 @@ fn keep(disk: &Arc<Disk>, id: u64, head: &Head, size: u64) -> bool {
     if disk.index.place(&head.key, &route, &chosen).is_some() || disk.take(size).is_err() {
         return false;
     }
+    let tags: Box<[u64]> = purge::tags(head.fields()).map(super::index::hash).collect();
     let entry = Entry {
         id,
         size,
         route,
         chosen,
-        tags: purge::tags(head.fields()).map(super::index::hash).collect(),
+        tags: tags.clone(),
         is_used: false,
     };
-    disk.put(&head.key, entry);
+    let put = || disk.index.put(&head.key, entry);
+    let Some(before) = disk.meanwhile.keep(&head.key, &tags, put) else {
+        disk.give_back(size);
+        return false;
+    };
+    disk.follow(before);
     true
 }
 
 /// The head of a file, and what it takes; `None` if it is not whole.
 fn read(path: &Path) -> io::Result<Option<(Head, u64)>> {
-    let mut file = File::open(path)?;
+    let mut file = place::open(path)?;
     let Some(head) = head(&mut file)? else {
         return Ok(None);
     };
-    let whole = head.payload.room + head.payload.length;
+    let whole = head.payload.file_length();
     let is_whole = file.metadata()?.size() == whole;
     Ok(is_whole.then(|| (head, whole.next_multiple_of(BLOCK))))
 }

@@ -5,14 +5,19 @@
     reason = "a test fails by panicking"
 )]
 
+use std::fs::File;
+use std::io::ErrorKind;
+use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use std::time::Instant;
 
 use openclaw_core::caching::{Chosen, Directives, Freshness, Use};
 use openclaw_core::message::{Field, HeaderList};
+use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::format::{self, Payload};
 use super::index::{Entry, Index};
+use super::parts::{Parts, stored};
 use super::place::{Named, named};
 use crate::cache::{Body, Object};
 
@@ -38,7 +43,6 @@ fn written() -> (Vec<u8>, Payload) {
     let payload = Payload {
         room: format::room(&lines),
         length: 10,
-        checksum: 4711,
     };
     (format::head(&lines, payload).unwrap(), payload)
 }
@@ -68,11 +72,11 @@ fn a_head_that_was_changed_is_none() {
         let mut changed = bytes.clone();
         changed[at] ^= 0x10;
         // Flags are beside the checksum, to be changed in place.
-        let is_flag = (32..40).contains(&at);
+        let is_flag = (28..32).contains(&at);
         assert_eq!(format::read(&changed).is_some(), is_flag, "{at}");
     }
     let mut stale = bytes;
-    stale[32] = format::STALE;
+    stale[28] = format::STALE;
     let object = format::read(&stale)
         .unwrap()
         .into_object(Body::coming(None));
@@ -144,4 +148,72 @@ fn one_takes_the_place_of_another_for_the_same_requests() {
     assert_eq!(index.remove(&key, 999).map(|entry| entry.id), Some(999));
     assert!(index.evict().is_none());
     assert_eq!(index.bytes(), 0);
+}
+
+const PART: u64 = 128 * 1024;
+const ROOM: u64 = 512;
+
+fn file() -> File {
+    memfd_create("parts", MemfdFlags::CLOEXEC).unwrap().into()
+}
+
+/// Numbered, so that no part is like another.
+fn payload(length: u64) -> Vec<u8> {
+    (0..length).map(|at| (at / 7 % 251) as u8).collect()
+}
+
+#[test]
+fn parts_are_read_as_they_were_written_while_and_after_they_come() {
+    for length in [0, 1, PART - 1, PART, PART + 1, 3 * PART + 500] {
+        let whole = payload(length);
+        let parts = Parts::begin(file(), 7, ROOM);
+        for piece in whole.chunks(50_000) {
+            parts.write(piece).unwrap();
+            let last = parts.length() - 1;
+            for at in [0, last / 2, last] {
+                let read = parts.read(&(at..last + 1)).unwrap();
+                let end = at as usize + read.len();
+                assert!(!read.is_empty() && *read == whole[at as usize..end]);
+            }
+        }
+        assert_eq!(parts.finish().unwrap(), length);
+        assert_eq!(parts.all().unwrap(), whole);
+        let again = parts.file().try_clone().unwrap();
+        let found = Parts::of(again, 7, ROOM, length);
+        assert_eq!(found.all().unwrap(), whole);
+        let size = found.file().metadata().unwrap().len();
+        assert_eq!(
+            size,
+            if length == 0 {
+                0
+            } else {
+                ROOM + stored(length)
+            }
+        );
+        assert!(found.read(&(length..length + 1)).is_err());
+    }
+}
+
+#[test]
+fn what_is_not_what_was_written_is_not_read() {
+    let length = PART + 100;
+    let parts = Parts::begin(file(), 7, ROOM);
+    parts.write(&payload(length)).unwrap();
+    parts.finish().unwrap();
+    let kind = |parts: &Parts, at: u64| parts.read(&(at..length)).map_err(|error| error.kind());
+    let found = |id| Parts::of(parts.file().try_clone().unwrap(), id, ROOM, length);
+    assert!(kind(&found(7), 0).is_ok() && kind(&found(7), PART).is_ok());
+    // Of another file.
+    assert_eq!(kind(&found(8), 0), Err(ErrorKind::InvalidData));
+    // The payload, and the checksum, of the last part.
+    for at in [ROOM + PART + 4, ROOM + stored(length) - 1] {
+        let mut byte = [0];
+        parts.file().read_exact_at(&mut byte, at).unwrap();
+        parts.file().write_all_at(&[!byte[0]], at).unwrap();
+        assert_eq!(kind(&found(7), PART), Err(ErrorKind::InvalidData));
+        assert!(kind(&found(7), 0).is_ok());
+        parts.file().write_all_at(&byte, at).unwrap();
+    }
+    parts.file().set_len(ROOM + stored(length) - 1).unwrap();
+    assert_eq!(kind(&found(7), PART), Err(ErrorKind::UnexpectedEof));
 }

@@ -1,6 +1,6 @@
 //! A response on its way to the disk: into a file without a name that counts, which gets one when it is whole.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::format::{self, Payload};
 use super::index::Entry;
+use super::parts::{self, Parts};
 use super::{Disk, Source};
 use crate::cache::{Key, Object, purge};
 
@@ -32,10 +33,7 @@ struct Part {
 /// Touched by the thread of the file alone.
 #[derive(Debug, Default)]
 struct Progress {
-    file: Option<Arc<File>>,
-    checksum: crc32fast::Hasher,
-    /// Bytes of the payload.
-    written: u64,
+    file: Option<Parts>,
     /// Bytes of the disk that it has taken.
     taken: u64,
 }
@@ -106,47 +104,48 @@ impl Drop for Writing {
 impl Part {
     fn create(&self, progress: &mut Progress) -> io::Result<()> {
         self.take(progress, self.room)?;
-        let file = Arc::new(self.disk.place.create(self.id)?);
+        let file = self.disk.create(self.id)?;
+        let parts = Parts::begin(file, self.id, self.room);
         self.object.body.lie_in(Source {
             disk: Arc::clone(&self.disk),
+            key: Arc::clone(&self.key),
             id: self.id,
-            file: Arc::clone(&file),
-            room: self.room,
+            parts: parts.clone(),
         });
-        progress.file = Some(file);
+        progress.file = Some(parts);
         Ok(())
     }
 
     fn write(&self, progress: &mut Progress, piece: &Bytes) -> io::Result<()> {
-        self.take(progress, piece.len() as u64)?;
-        if let Some(file) = &progress.file {
-            file.write_all_at(piece, self.room + progress.written)?;
-            progress.checksum.update(piece);
-            progress.written += piece.len() as u64;
-            self.object.body.lies_until(progress.written);
-        }
+        let Some(file) = progress.file.clone() else {
+            return Ok(());
+        };
+        let before = file.length();
+        let after = before + piece.len() as u64;
+        self.take(progress, parts::stored(after) - parts::stored(before))?;
+        file.write(piece)?;
+        self.object.body.lies_until(after);
         Ok(())
     }
 
     fn finish(&self, progress: &mut Progress) -> io::Result<()> {
-        let Some(file) = &progress.file else {
+        let Some(file) = progress.file.clone() else {
             return Ok(());
         };
         let payload = Payload {
             room: self.room,
-            length: progress.written,
-            checksum: progress.checksum.clone().finalize(),
+            length: file.finish()?,
         };
         let lines = format::lines(&self.key, &self.object);
         let head = format::head(&lines, payload)
             .ok_or_else(|| io::Error::other("the head has outgrown its room"))?;
-        file.write_all_at(&head, 0)?;
+        file.file().write_all_at(&head, 0)?;
         if payload.length == 0 {
             // So long is the file of a head alone, too.
-            file.set_len(self.room)?;
+            file.file().set_len(self.room)?;
         }
         // What a file takes is whole blocks.
-        let whole = (self.room + payload.length).next_multiple_of(super::BLOCK);
+        let whole = payload.file_length().next_multiple_of(super::BLOCK);
         self.take(progress, whole.saturating_sub(progress.taken))?;
         fs::rename(
             self.disk.place.part(self.id),

@@ -28,7 +28,7 @@ mod openapi;
 mod status;
 pub mod table;
 
-use self::table::{Call, TABLES};
+use self::table::{Call, Route};
 
 /// The largest request body, but for calls that have one of their own.
 pub(super) const SMALL: usize = 64 << 10;
@@ -140,8 +140,7 @@ async fn answer(
 ) -> Answer {
     let (head, body) = request.into_parts();
     let path = head.uri.path().to_owned();
-    let mut routes = TABLES.iter().flat_map(|table| table.iter());
-    let Some(route) = routes.find(|route| route.takes(head.method.as_str(), &path)) else {
+    let Some(route) = table::find(head.method.as_str(), &path) else {
         return Answer::error(404, &format!("there is no {} {path}", head.method));
     };
     let body = match read(body, route.max_body).await {
@@ -156,9 +155,15 @@ async fn answer(
         body,
         uid,
         pid,
+        peer: None,
     };
+    run(control, route, call).await
+}
+
+/// Carries a call out, and tells of it if it changes something.
+pub(super) async fn run(control: Rc<Control>, route: &Route, call: Call) -> Answer {
     let parameters = call.parameters();
-    let is_change = head.method != Method::GET;
+    let is_change = route.method != Method::GET.as_str();
     let action = audit::action(route.path, &parameters).filter(|_| is_change);
     let caller = call.caller();
     let answer = (route.run)(Rc::clone(&control), call).await;
@@ -168,7 +173,8 @@ async fn answer(
     answer
 }
 
-async fn read(mut body: Incoming, limit: usize) -> Result<Bytes, Answer> {
+/// A body up to its limit, as long as it comes.
+pub(super) async fn read(mut body: Incoming, limit: usize) -> Result<Bytes, Answer> {
     let mut bytes = Vec::new();
     loop {
         match timeout(SILENCE, body.frame()).await {

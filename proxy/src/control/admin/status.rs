@@ -59,6 +59,7 @@ pub(super) async fn status(control: &Control) -> Value {
         "shield": control.shield.status().headline(),
         "admin": *control.admin.borrow(),
         "metrics": control.metrics.get(),
+        "web": control.web.get(),
     })
 }
 

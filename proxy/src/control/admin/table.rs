@@ -1,6 +1,7 @@
 //! What the admin API can be asked. Another room of the control plane adds a table of its own to [`TABLES`].
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 
@@ -48,6 +49,8 @@ pub struct Call {
     pub uid: Option<u32>,
     /// His process.
     pub pid: Option<i32>,
+    /// From where, by the page for browsers.
+    pub peer: Option<SocketAddr>,
 }
 
 impl Call {
@@ -56,6 +59,7 @@ impl Call {
         Caller {
             uid: self.uid,
             pid: self.pid,
+            peer: self.peer,
         }
     }
 
@@ -88,6 +92,12 @@ impl Route {
         };
         fits && self.method == method
     }
+}
+
+/// What takes such a call.
+pub(in crate::control) fn find(method: &str, path: &str) -> Option<&'static Route> {
+    let mut routes = TABLES.iter().flat_map(|table| table.iter());
+    routes.find(|route| route.takes(method, path))
 }
 
 /// All tables; the first route that fits answers.
@@ -207,6 +217,7 @@ mod tests {
                 body: Bytes::new(),
                 uid: None,
                 pid: None,
+                peer: None,
             };
             assert_eq!(call.parameter("text").as_deref(), Some(text));
             assert_eq!(call.parameter("none"), None);

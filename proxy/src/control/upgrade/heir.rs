@@ -13,6 +13,7 @@ use super::super::sockets::{Bound, Group};
 use super::words::{VERSION, Word};
 use crate::listener::quic;
 use crate::net::passing::Channel;
+use crate::snapshot::Session;
 use crate::telemetry::chain;
 
 /// Set for a process that is to take over; the way to the other is its standard input.
@@ -44,6 +45,7 @@ pub struct Heir {
     elders: Vec<quic::Elder>,
     admin: Option<(PathBuf, OwnedFd)>,
     metrics: Option<(SocketAddr, OwnedFd)>,
+    web: Option<(SocketAddr, OwnedFd)>,
     lock: Option<(PathBuf, OwnedFd)>,
 }
 
@@ -81,6 +83,7 @@ impl Heir {
             elders: Vec::new(),
             admin: None,
             metrics: None,
+            web: None,
             lock: None,
         };
         match heir.next()? {
@@ -165,6 +168,7 @@ impl Heir {
         match (word, descriptor) {
             (Word::Admin { path }, Some(socket)) => self.admin = Some((path, socket)),
             (Word::Metrics { address }, Some(socket)) => self.metrics = Some((address, socket)),
+            (Word::Web { address }, Some(socket)) => self.web = Some((address, socket)),
             (Word::Lock { state_dir }, Some(lock)) => self.lock = Some((state_dir, lock)),
             (Word::Elder { generation }, Some(way)) => self.elders.push(quic::Elder {
                 generation,
@@ -201,20 +205,30 @@ impl Heir {
         Some(socket)
     }
 
+    pub(in crate::control) fn take_web(&mut self, address: SocketAddr) -> Option<OwnedFd> {
+        let (_, socket) = self.web.take_if(|(known, _)| *known == address)?;
+        Some(socket)
+    }
+
     pub(in crate::control) fn take_lock(&mut self, state_dir: &Path) -> Option<File> {
         let (_, lock) = self.lock.take_if(|(known, _)| known == state_dir)?;
         Some(lock.into())
     }
 
-    /// Everything is in order; waits until the one before has stopped writing what both write.
+    /// Everything is in order; waits until the one before has stopped writing what both write. Gives the sessions of forwarded
+    /// datagrams that it has by then, by listener.
     ///
     /// # Errors
     /// It is not there any more.
-    pub(in crate::control) fn checked(&self) -> Result<(), HeirError> {
+    pub(in crate::control) fn checked(&self) -> Result<Vec<(String, Vec<Session>)>, HeirError> {
         self.say(&Word::Checked)?;
-        match self.next()? {
-            (Word::Go, _) => Ok(()),
-            (word, _) => Err(senseless(&word)),
+        let mut all = Vec::new();
+        loop {
+            match self.next()? {
+                (Word::Sessions { listener, sessions }, _) => all.push((listener, sessions)),
+                (Word::Go, _) => return Ok(all),
+                (word, _) => return Err(senseless(&word)),
+            }
         }
     }
 

@@ -11,9 +11,12 @@ use serde_json::Value;
 use super::super::sockets::{Group, Kind};
 use crate::listener::quic;
 use crate::net::passing::{Channel, LARGEST, MOST};
+use crate::snapshot::Session;
 
 /// Of these words. A program of another version cannot take over, and says so.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
+/// Sessions in a word, so that it is not too long.
+const SESSIONS: usize = 256;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "word", rename_all = "snake_case")]
@@ -38,12 +41,19 @@ pub(in crate::control) enum Word {
     Admin { path: PathBuf },
     /// The socket of the metrics.
     Metrics { address: SocketAddr },
+    /// The socket of the page for browsers.
+    Web { address: SocketAddr },
     /// The lock of the state directory.
     Lock { state_dir: PathBuf },
     /// The way to a process that still has connections of QUIC.
     Elder { generation: u16 },
     /// That was all.
     End,
+    /// Who has sessions of datagrams with whom, of one listener; more of the same may follow.
+    Sessions {
+        listener: String,
+        sessions: Vec<Session>,
+    },
     /// From the one that takes over: everything is in order, and nothing served yet.
     Checked,
     /// The old one has stopped writing what both write.
@@ -75,6 +85,14 @@ impl Word {
             return Ok(None);
         };
         Ok(Some((serde_json::from_slice(text)?, descriptors)))
+    }
+
+    /// As many as the sessions of a listener take.
+    pub(super) fn of_sessions(listener: &str, sessions: &[Session]) -> impl Iterator<Item = Self> {
+        sessions.chunks(SESSIONS).map(|sessions| Self::Sessions {
+            listener: listener.to_owned(),
+            sessions: sessions.to_vec(),
+        })
     }
 
     /// As many as a group of sockets takes.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use openclaw_core::caching::{
-    self, Answer, Asked, Directives, Forwarded, Rule, Status, Use, is_condition,
+    self, Answer, Asked, Directives, Forwarded, Rule, Status, Use, changes_its_meaning,
+    is_condition,
 };
 use openclaw_core::config::Route;
 use openclaw_core::message::{Field, Fields, Framing, HeaderList, Method, Request};
@@ -211,7 +212,7 @@ fn heard(rule: &Rule, said: Directives) -> Directives {
 fn beside_the_store(rule: &Rule, method: Method, request: &Request<'_>) -> Option<Purpose> {
     match method {
         Method::Get | Method::Head
-            if rule.is_bypassed(request.fields) || changes_its_meaning(request) =>
+            if rule.is_bypassed(request.fields) || changes_its_meaning(request.fields) =>
         {
             Some(Purpose::Pass(Forwarded::Bypass))
         }
@@ -223,20 +224,6 @@ fn beside_the_store(rule: &Rule, method: Method, request: &Request<'_>) -> Optio
             Some(Purpose::Forget)
         }
     }
-}
-
-/// Whether a request asks the application for something else than its first line says: what came of it would be stored as the answer to
-/// that line.
-fn changes_its_meaning(request: &Request<'_>) -> bool {
-    const OVERRIDES: [&[u8]; 5] = [
-        b"X-HTTP-Method-Override",
-        b"X-HTTP-Method",
-        b"X-Method-Override",
-        b"X-Original-URL",
-        b"X-Rewrite-URL",
-    ];
-    let mut fields = request.fields.iter();
-    fields.any(|field| OVERRIDES.iter().any(|name| field.is(name)))
 }
 
 /// The object as the answer to a request of this method with these fields.

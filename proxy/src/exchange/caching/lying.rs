@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use openclaw_core::caching::{self, Forwarded, Use};
+use openclaw_core::caching::{self, Answer, Forwarded, Use};
+use openclaw_core::message::Method;
 
 use super::Refresh;
-use super::look::{self, Lying, Purpose};
+use super::look::{self, Lying, Purpose, Stored};
 use crate::cache::Object;
 use crate::exchange::context::Local;
 use crate::exchange::error::Error;
@@ -52,23 +53,52 @@ async fn read(local: &Local, prepared: &mut Prepared, deadline: &Deadline) {
     let mut loading = Box::pin(asking.store.load(&asking.key, lying.file));
     let loaded = deadline.within(WAIT, |cx| loading.as_mut().poll(cx)).await;
     drop(loading);
-    match loaded.flatten() {
-        Some(object) => decide(local, prepared, &lying, &object),
-        None if lying.heard.only_if_cached => {
+    let found = loaded.flatten().map(|object| {
+        let client = look::view(&lying.fields);
+        let request = (lying.method, &*client);
+        let answer = look::read(Arc::clone(&object), request, Instant::now());
+        (object, answer)
+    });
+    let is_sound = match &found {
+        Some((_, Some(answer))) => is_sound(&lying, answer, deadline).await,
+        Some((_, None)) => true,
+        None => false,
+    };
+    match found {
+        Some((object, answer)) if is_sound => decide(local, prepared, &lying, &object, answer),
+        Some(_) | None if lying.heard.only_if_cached => {
             prepared.plan = Plan::Refuse(Error::NotStored.fault());
         }
-        None => {}
+        Some(_) | None => {}
     }
 }
 
-fn decide(local: &Local, prepared: &mut Prepared, lying: &Lying, object: &Arc<Object>) {
+/// Whether at least the beginning of what would be sent is what was stored: as long as nothing is said, the origin can be asked.
+async fn is_sound(lying: &Lying, answer: &Stored, deadline: &Deadline) -> bool {
+    let (Some(reader), Method::Get) = (&answer.reader, lying.method) else {
+        return true;
+    };
+    let range = match &answer.answer {
+        Answer::Whole => 0..answer.object.body.length().unwrap_or(u64::MAX),
+        Answer::Part(range) => range.clone(),
+        Answer::NotModified | Answer::NoSuchPart => return true,
+    };
+    let first = deadline.within(WAIT, |cx| reader.poll_first(&range, cx));
+    matches!(first.await, Some(Ok(())))
+}
+
+fn decide(
+    local: &Local,
+    prepared: &mut Prepared,
+    lying: &Lying,
+    object: &Arc<Object>,
+    answer: Option<Stored>,
+) {
     let Plan::Forward(mut outbound) = std::mem::replace(&mut prepared.plan, Plan::Options) else {
         return;
     };
     let now = Instant::now();
     let judged = object.judge(now, &lying.heard);
-    let client = look::view(&lying.fields);
-    let answer = look::read(Arc::clone(object), (lying.method, &client), now);
     let (why, if_error, answer) = match (judged, answer) {
         (Use::Fresh, Some(answer)) => {
             local.buffers.give_back(outbound.head);

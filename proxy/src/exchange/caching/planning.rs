@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use openclaw_core::caching::Rule;
+use openclaw_core::caching::{self, Rule};
 use openclaw_core::coding;
 use openclaw_core::config::Route;
-use openclaw_core::message::Request;
+use openclaw_core::message::{Field, Fields, Method, Request};
 use openclaw_core::route::Seen;
 
 use super::look::{Asking, Look, confirming, look};
@@ -22,11 +22,12 @@ pub(in crate::exchange) struct Refresh {
     pub outbound: Outbound,
 }
 
-/// From the store, if the route has one and it has an answer; `plain` plans as if there were none.
+/// From the store, if the route has one and it has an answer; `plain` plans as if there were none. `trusted`: the peer is a proxy
+/// that is believed.
 pub(in crate::exchange) fn planned(
     serving: &Serving,
     route: &Route,
-    seen: &Seen<'_>,
+    (seen, trusted): (&Seen<'_>, bool),
     now: Instant,
     plain: impl Fn(&Seen<'_>) -> Plan,
 ) -> Plan {
@@ -34,14 +35,20 @@ pub(in crate::exchange) fn planned(
     let Some((rule, store)) = route.cache.as_ref().zip(store) else {
         return plain(seen);
     };
+    let heard = if trusted {
+        None
+    } else {
+        heard(seen.request, rule)
+    };
+    let fields = heard.as_deref().unwrap_or(seen.request.fields);
     let compress = route.compress.as_ref();
-    let settled = compress.and_then(|compress| coding::settled(seen.request.fields, compress));
-    let Some(fields) = settled else {
+    let settled = compress.and_then(|compress| coding::settled(fields, compress));
+    let Some(fields) = settled.as_ref().or(heard.as_ref()) else {
         return looked_up((rule, store), route, seen, now, plain);
     };
     // What the client gets is settled here, so that there is one stored response for all who get the same.
     let request = Request {
-        fields: &fields,
+        fields,
         ..*seen.request
     };
     let seen = Seen {
@@ -49,6 +56,16 @@ pub(in crate::exchange) fn planned(
         ..*seen
     };
     looked_up((rule, store), route, &seen, now, plain)
+}
+
+/// The fields of a request for something that may be stored without those that only a trusted proxy may write; `None` if it has none
+/// of them.
+fn heard<'a>(request: &Request<'a>, rule: &Rule) -> Option<Fields<'a>> {
+    let steers = |field: &Field<'_>| caching::steers(field, rule);
+    let is_asked_for = matches!(Method::of(request.method), Method::Get | Method::Head);
+    let has_some = is_asked_for && request.fields.iter().any(steers);
+    let kept = request.fields.iter().filter(|field| !steers(field));
+    has_some.then(|| kept.copied().collect())
 }
 
 fn looked_up(

@@ -50,7 +50,7 @@ pub(super) struct H1Wire {
     closing: bool,
     /// The response was cut: no polite end.
     aborted: bool,
-    /// The close is what ends the response, so a cut one must not end with a FIN.
+    /// The close is what ends the response, so a cut one must not end with a FIN, as a torn tunnel must not.
     until_close: bool,
     /// More requests are in the input already: their answers may leave in one write with this one.
     hold: bool,
@@ -387,7 +387,7 @@ impl Wire for H1Wire {
 
     fn abort(&mut self, _reason: Reason) {
         self.aborted = true;
-        if self.until_close {
+        if self.until_close || self.tunnel {
             self.io.reset_on_close();
         }
     }

@@ -15,7 +15,7 @@ use super::hpack::Decoder;
 use super::output::Output;
 use super::settings::{self, Peer};
 use super::stream::Own;
-use crate::serve::multiplexed::{Budget, Limits, Stream, Streams};
+use crate::serve::multiplexed::{Budget, Limits, Priorities, Stream, Streams};
 
 /// How many streams that we reset are remembered, so that frames under way to them do no harm.
 const FORGOTTEN: usize = 256;
@@ -69,7 +69,9 @@ pub(super) struct Connection {
     pub(super) fragments: Vec<u8>,
     pub(super) inbound: Inbound,
     pub(super) outbound: Outbound,
+    /// Streams that wait for the output alone; who waits to send is among `priorities.turns`.
     pub(super) parked: VecDeque<u32>,
+    pub(super) priorities: Priorities,
     forgotten: VecDeque<u32>,
     pub(super) farewell: Farewell,
     /// The answer to a PING is owed.
@@ -105,6 +107,7 @@ impl Connection {
             inbound: Inbound::new(CONNECTION_WINDOW),
             outbound: Outbound::new(STREAM_WINDOW),
             parked: VecDeque::new(),
+            priorities: Priorities::default(),
             forgotten: VecDeque::new(),
             farewell: Farewell::default(),
             is_pinged: false,
@@ -190,6 +193,7 @@ impl Connection {
                 frame::ping(self.output.frames(), opaque, true);
                 Ok(())
             }
+            Frame::PriorityUpdate { stream, value } => self.priority_update(stream, value),
             Frame::GoAway => {
                 self.leave();
                 Ok(self.budget.glitch(1)?)
@@ -205,6 +209,9 @@ impl Connection {
             self.budget.glitch(10)?;
         }
         let delta = self.peer.apply(entries)?;
+        if self.peer.leaves_tree == Some(true) {
+            self.priorities.known();
+        }
         if delta != 0 {
             for stream in self.streams.all() {
                 if !stream.own.outbound.shift(delta) {
@@ -231,7 +238,6 @@ impl Connection {
                 detail: "WINDOW_UPDATE overflows the window of the connection",
             });
         }
-        self.unpark();
         Ok(())
     }
 
@@ -315,6 +321,7 @@ impl Connection {
         if stream.own.parked {
             self.parked.retain(|parked| *parked != slot);
         }
+        self.priorities.turns.leave(slot);
         Some(stream)
     }
 
@@ -336,8 +343,8 @@ impl Connection {
         self.forgotten.contains(&id)
     }
 
-    /// Wakes all streams that wait for room, in the order in which they began to wait.
-    pub(super) fn unpark(&mut self) {
+    /// Wakes all streams that wait for the output, in the order in which they began to wait.
+    fn unpark(&mut self) {
         while let Some(slot) = self.parked.pop_front() {
             if let Some(stream) = self.streams.at(slot) {
                 stream.own.parked = false;
@@ -349,7 +356,7 @@ impl Connection {
     /// The socket took so many octets of the output.
     pub(super) fn wrote(&mut self, count: usize) {
         self.output.wrote(count);
-        if self.output.room() > 0 && self.outbound.available() > 0 {
+        if self.output.room() > 0 {
             self.unpark();
         }
     }

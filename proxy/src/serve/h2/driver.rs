@@ -181,11 +181,15 @@ impl<S: Socket + Unpin, X: Exchanges + Unpin> Driver<S, X> {
             Poll::Pending => {}
         }
         self.running.turn(cx);
+        while self.connection.borrow_mut().next_turn() {
+            self.running.go_on(cx);
+        }
         if let Poll::Ready(Err(error)) = self.poll_output(cx) {
             return Poll::Ready(self.cut(cx, End::Socket(error)));
         }
         let mut connection = self.connection.borrow_mut();
-        if !reads && connection.output.waiting().len() < output::CAP {
+        let may_read = !reads && connection.output.waiting().len() < output::CAP;
+        if may_read || connection.wants_turn() {
             cx.waker().wake_by_ref();
         }
         let end = match connection.life {

@@ -22,6 +22,8 @@ pub(super) const PING: u8 = 6;
 pub(super) const GOAWAY: u8 = 7;
 pub(super) const WINDOW_UPDATE: u8 = 8;
 pub(super) const CONTINUATION: u8 = 9;
+/// RFC 9218 §7.1.
+pub(super) const PRIORITY_UPDATE: u8 = 16;
 
 pub(super) const END_STREAM: u8 = 0x1;
 pub(super) const ACK: u8 = 0x1;
@@ -117,6 +119,11 @@ pub(super) enum Frame<'a> {
         stream: u32,
         increment: u32,
     },
+    /// How urgent the response of `stream` is.
+    PriorityUpdate {
+        stream: u32,
+        value: &'a [u8],
+    },
     /// Of a type we do not know (RFC 9113 §5.5).
     Unknown,
 }
@@ -187,6 +194,7 @@ pub(super) fn parse(input: &[u8]) -> Result<Option<(Frame<'_>, usize)>, Violatio
                 increment: u32::from_be_bytes(*octets) & 0x7fff_ffff,
             }
         }
+        PRIORITY_UPDATE => priority_update(payload)?,
         _ => Frame::Unknown,
     };
     Ok(Some((frame, HEAD + length)))
@@ -203,7 +211,7 @@ fn check_stream(kind: u8, stream: u32) -> Result<(), Violation> {
         DATA | HEADERS | PRIORITY | RST_STREAM | CONTINUATION if stream == 0 => {
             Err(Violation::protocol("a frame of a stream on stream 0"))
         }
-        SETTINGS | PING | GOAWAY if stream != 0 => {
+        SETTINGS | PING | GOAWAY | PRIORITY_UPDATE if stream != 0 => {
             Err(Violation::protocol("a frame of the connection on a stream"))
         }
         _ => Ok(()),
@@ -247,6 +255,16 @@ fn settings(flags: u8, payload: &[u8]) -> Result<Frame<'_>, Violation> {
         Frame::SettingsAck
     } else {
         Frame::Settings { entries: payload }
+    })
+}
+
+fn priority_update(payload: &[u8]) -> Result<Frame<'_>, Violation> {
+    let (octets, value) = payload
+        .split_first_chunk::<4>()
+        .ok_or(Violation::size("PRIORITY_UPDATE of less than 4 octets"))?;
+    Ok(Frame::PriorityUpdate {
+        stream: u32::from_be_bytes(*octets) & 0x7fff_ffff,
+        value,
     })
 }
 

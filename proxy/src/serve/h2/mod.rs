@@ -14,6 +14,7 @@ pub(super) mod hpack;
 mod inbound;
 mod outbound;
 mod output;
+mod priority;
 mod serve;
 mod settings;
 mod stream;

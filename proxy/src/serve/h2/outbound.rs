@@ -37,7 +37,9 @@ impl multiplexed::Connection for Connection {
         }
     }
 
-    fn begin(&mut self, _slot: u32, _request: Option<&Request<'_>>) {}
+    fn begin(&mut self, slot: u32, request: Option<&Request<'_>>) {
+        self.prioritise_new(slot, request);
+    }
 
     /// Payload comes as the client sends it, up to its windows.
     fn pump(&mut self, _slot: u32) {}
@@ -86,11 +88,15 @@ impl multiplexed::Connection for Connection {
             return Poll::Pending;
         }
         let room = self.outbound.available().min(self.output.room());
-        let count = payload.len().min(window).min(room);
+        let turns = &mut self.priorities.turns;
+        let allowed = room.min(turns.allowance(slot, stream.own.place));
+        let count = payload.len().min(window).min(allowed);
         if count == 0 {
-            self.park(slot, cx);
+            stream.register(cx);
+            turns.wait(slot, stream.own.place);
             return Poll::Pending;
         }
+        turns.take(slot, count);
         stream.own.outbound.spend(count);
         let (id, ends) = (stream.id, stream.sent(count));
         let mut rest = payload.get(..count).unwrap_or_default();
@@ -183,10 +189,12 @@ impl Connection {
         }
     }
 
+    /// Whose turn it is has room in the output as well.
     fn park(&mut self, slot: u32, cx: &Context<'_>) {
+        let waits = self.priorities.turns.waits(slot);
         if let Some(stream) = self.streams.at(slot) {
             stream.register(cx);
-            if !stream.own.parked {
+            if !stream.own.parked && !waits {
                 stream.own.parked = true;
                 self.parked.push_back(slot);
             }

@@ -13,15 +13,19 @@ pub(super) const MAX_HEADER_LIST_SIZE: u16 = 6;
 /// RFC 8441 §3.
 pub(super) const ENABLE_CONNECT_PROTOCOL: u16 = 8;
 
+/// RFC 9218 §2.1.
+pub(super) const NO_RFC7540_PRIORITIES: u16 = 9;
+
 /// The initial size of our encoder's table, which it does not use (RFC 7541 §4.2).
 const TABLE_SIZE: u32 = 4096;
 
 /// What we announce.
-pub(super) fn ours(limits: Limits) -> [(u16, u32); 3] {
+pub(super) fn ours(limits: Limits) -> [(u16, u32); 4] {
     [
         (MAX_CONCURRENT_STREAMS, limits.max_streams as u32),
         (MAX_HEADER_LIST_SIZE, limits.max_header as u32),
         (ENABLE_CONNECT_PROTOCOL, 1),
+        (NO_RFC7540_PRIORITIES, 1),
     ]
 }
 
@@ -34,6 +38,8 @@ pub(super) struct Peer {
     pub owes_size_update: bool,
     /// That update was sent, and holds for good.
     pub table_closed: bool,
+    /// What its first frame says of the priorities of RFC 7540: whether it leaves them for those of RFC 9218. None: nothing came.
+    pub leaves_tree: Option<bool>,
 }
 
 impl Peer {
@@ -42,6 +48,7 @@ impl Peer {
             initial_window: STREAM_WINDOW,
             owes_size_update: false,
             table_closed: false,
+            leaves_tree: None,
         }
     }
 
@@ -49,6 +56,7 @@ impl Peer {
     pub(super) fn apply(&mut self, entries: &[u8]) -> Result<i64, Violation> {
         let before = i64::from(self.initial_window);
         let (entries, _) = entries.as_chunks::<6>();
+        let mut leaves_tree = self.leaves_tree.unwrap_or_default();
         for [k0, k1, v0, v1, v2, v3] in entries {
             let value = u32::from_be_bytes([*v0, *v1, *v2, *v3]);
             match u16::from_be_bytes([*k0, *k1]) {
@@ -68,8 +76,18 @@ impl Peer {
                 MAX_FRAME_SIZE if !(16384..=16_777_215).contains(&value) => {
                     return Err(Violation::protocol("SETTINGS_MAX_FRAME_SIZE out of range"));
                 }
+                NO_RFC7540_PRIORITIES if value > 1 => {
+                    let detail = "SETTINGS_NO_RFC7540_PRIORITIES above 1";
+                    return Err(Violation::protocol(detail));
+                }
+                NO_RFC7540_PRIORITIES => leaves_tree = value == 1,
                 _ => {}
             }
+        }
+        // The first frame says it for good (RFC 9218 §2.1).
+        if leaves_tree != *self.leaves_tree.get_or_insert(leaves_tree) {
+            let detail = "SETTINGS_NO_RFC7540_PRIORITIES changes";
+            return Err(Violation::protocol(detail));
         }
         Ok(i64::from(self.initial_window) - before)
     }
@@ -98,6 +116,7 @@ mod tests {
             (4, 0x8000_0000, Code::FlowControl),
             (5, 16383, Code::Protocol),
             (5, 16_777_216, Code::Protocol),
+            (9, 2, Code::Protocol),
         ] {
             let refused = Peer::new().apply(&entry(key, value));
             assert_eq!(
@@ -105,6 +124,21 @@ mod tests {
                 Err(code),
                 "{key} {value}"
             );
+        }
+    }
+
+    #[test]
+    fn what_priorities_mean_is_said_once() {
+        for (first, then, is_fine) in [
+            (entry(9, 1), entry(9, 1), true),
+            (entry(9, 1), entry(4, 1), true),
+            (entry(9, 1), entry(9, 0), false),
+            (entry(4, 1), entry(9, 1), false),
+            (entry(4, 1), entry(9, 0), true),
+        ] {
+            let mut peer = Peer::new();
+            assert!(peer.apply(&first).is_ok());
+            assert_eq!(peer.apply(&then).is_ok(), is_fine, "{first:?} {then:?}");
         }
     }
 

@@ -1,5 +1,8 @@
 //! What HTTP/2 keeps for a stream beside what every wire does: its windows.
 
+use openclaw_core::message::Priority;
+use openclaw_core::turns::Place;
+
 use super::flow::{Inbound, Outbound, STREAM_WINDOW};
 
 #[derive(Debug)]
@@ -8,7 +11,9 @@ pub(super) struct Own {
     pub outbound: Outbound,
     /// Octets of payload that nobody has consumed yet, in the stream and in its wire.
     pub held: usize,
-    /// In the connection's queue for room in the connection's window or in the output.
+    /// Among the responses of the connection.
+    pub place: Place,
+    /// In the connection's queue for room in the output, with nothing to add to it.
     pub parked: bool,
 }
 
@@ -19,6 +24,7 @@ impl Own {
             inbound: Inbound::new(STREAM_WINDOW),
             outbound: Outbound::new(window),
             held: 0,
+            place: Place::new(Priority::UNSAID, 0),
             parked: false,
         }
     }

@@ -6,6 +6,7 @@
 //! QUIC is borrowed for one call at a time and never while anything is called that might borrow it again.
 
 use openclaw_core::message::Priority;
+use openclaw_core::turns::Place;
 use quinn_proto::{Dir, StreamId, VarInt, WriteError};
 
 use super::code::{Code, Violation};
@@ -15,7 +16,7 @@ use super::qpack::Decoder;
 use super::stream::Own;
 use super::unidirectional::Unidirectional;
 use super::{frame, settings};
-use crate::serve::multiplexed::{Budget, Limits, Stream, Streams};
+use crate::serve::multiplexed::{Budget, Limits, Priorities, Stream, Streams};
 
 /// The largest id of a request stream: that of the first of two GOAWAY frames (RFC 9114 §5.2).
 const ANY_STREAM: u64 = (1 << 62) - 4;
@@ -56,8 +57,9 @@ pub(super) struct State {
     pub(super) unidirectional: Vec<Unidirectional>,
     /// Which of the streams there may be one of the client has opened.
     pub(super) roles: u8,
-    /// Priorities of streams to come.
-    pub(super) early_priorities: Vec<(u64, Priority)>,
+    pub(super) priorities: Priorities,
+    /// Streams that QUIC has room for again.
+    pub(super) writable: Vec<u32>,
     our_control: Option<StreamId>,
     /// What our control stream is still to say.
     to_say: Vec<u8>,
@@ -82,7 +84,8 @@ impl State {
             control: Control::default(),
             unidirectional: Vec::new(),
             roles: 0,
-            early_priorities: Vec::new(),
+            priorities: Priorities::default(),
+            writable: Vec::new(),
             our_control: None,
             to_say,
             requests: 0,
@@ -183,6 +186,8 @@ impl State {
     pub(super) fn forget(&mut self, slot: u32) {
         if let Some(stream) = self.streams.forget(slot) {
             self.has_head(stream.id);
+            self.priorities.turns.leave(slot);
+            self.writable.retain(|writable| *writable != slot);
         }
     }
 
@@ -202,9 +207,12 @@ impl State {
 
     /// What comes first (RFC 9218 §4.1).
     pub(super) fn prioritise(&mut self, slot: u32, priority: Priority) {
-        if let Some(id) = self.streams.at(slot).map(|stream| stream.id) {
-            let rank = rank(priority, id);
+        if let Some(stream) = self.streams.at(slot) {
+            let (id, place) = (stream.id, Place::new(priority, stream.id.index()));
+            stream.own.place = place;
+            self.priorities.turns.moved(slot, place);
             // A response that is over has no use for it.
+            let rank = place.rank();
             let _ = self.quic.borrow_mut().send_stream(id).set_priority(rank);
         }
     }
@@ -216,20 +224,6 @@ impl State {
             self.headless = Vec::new();
         }
     }
-}
-
-/// Where a response stands among others, above 0 if it goes before those of which nothing was said. Those that are of use in parts
-/// share what room there is; the others of their urgency come before them, one by one, in the order of their requests (RFC 9218 §10).
-fn rank(priority: Priority, id: StreamId) -> i32 {
-    // More than a connection has requests, or else their order begins anew.
-    const REQUESTS: i32 = 1 << 24;
-    let urgency = i32::from(Priority::default().urgency) - i32::from(priority.urgency);
-    let place = if priority.incremental {
-        0
-    } else {
-        REQUESTS - 1 - (id.index() % (REQUESTS as u64 - 1)) as i32
-    };
-    urgency * REQUESTS + place
 }
 
 /// The id as the wire has it.

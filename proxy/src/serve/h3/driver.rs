@@ -56,6 +56,9 @@ impl<X: Exchanges> Driver<X> {
         }
         // With early data there may be no room for our control stream at first.
         self.state.borrow_mut().say();
+        while self.state.borrow_mut().next_turn() {
+            self.running.go_on(cx);
+        }
         self.running.turn(cx);
         let mut state = self.state.borrow_mut();
         let end = match state.life {

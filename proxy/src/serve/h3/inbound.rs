@@ -1,6 +1,6 @@
 //! What QUIC tells of streams, and how requests begin and are cut.
 
-use openclaw_core::message::{Priority, Request};
+use openclaw_core::message::Request;
 use quinn_proto::{Dir, StreamEvent, StreamId};
 
 use super::code::{Code, Violation};
@@ -146,13 +146,7 @@ impl State {
             return;
         };
         let said = request.and_then(|request| request.field(b"priority"));
-        let early = self
-            .early_priorities
-            .iter()
-            .rposition(|(stream, _)| *stream == id)
-            .map(|at| self.early_priorities.remove(at).1);
-        if let Some(priority) = early.or(said.and_then(Priority::parse)) {
-            self.prioritise(slot, priority);
-        }
+        let priority = self.priorities.of_request(id, said);
+        self.prioritise(slot, priority);
     }
 }

@@ -116,11 +116,15 @@ impl multiplexed::Connection for State {
         }
         let count = match self.put(slot, payload) {
             Ok(count) => count,
-            Err(WriteError::Blocked) => return Poll::Pending,
+            Err(WriteError::Blocked) => {
+                self.wait(slot);
+                return Poll::Pending;
+            }
             Err(WriteError::Stopped(_) | WriteError::ClosedStream) => {
                 return Poll::Ready(Err(WireError::Gone));
             }
         };
+        self.priorities.turns.take(slot, count);
         let stream = self.streams.at(slot);
         if stream.is_some_and(|stream| stream.sent(count)) {
             self.budget.answered();
@@ -221,6 +225,14 @@ impl State {
 
     /// Hands over what waits, and the end of the stream behind the last of it.
     fn flush(&mut self, slot: u32) -> Flushed {
+        let flushed = self.hand_over(slot);
+        if flushed == Flushed::Blocked {
+            self.wait(slot);
+        }
+        flushed
+    }
+
+    fn hand_over(&mut self, slot: u32) -> Flushed {
         let Some(stream) = self.streams.at(slot) else {
             return Flushed::Gone;
         };
@@ -256,9 +268,32 @@ impl State {
 
     /// QUIC has room again for a stream, or may be asked why not.
     pub(super) fn writable(&mut self, id: StreamId) {
-        let Some(slot) = self.streams.slot(id) else {
-            return;
+        let slot = self.streams.slot(id);
+        self.writable
+            .extend(slot.filter(|slot| !self.writable.contains(slot)));
+    }
+
+    /// QUIC had no room for a stream, be it the stream's or that of the connection.
+    fn wait(&mut self, slot: u32) {
+        if let Some(stream) = self.streams.at(slot) {
+            self.priorities.turns.wait(slot, stream.own.place);
+        }
+    }
+
+    /// Wakes the stream that goes first of those that QUIC has room for again; false: there is none. Who goes on takes what it wants of
+    /// the room: how much there is QUIC does not say.
+    pub(super) fn next_turn(&mut self) -> bool {
+        let turns = &mut self.priorities.turns;
+        if self.writable.is_empty() {
+            turns.over();
+            return false;
+        }
+        let writable = &self.writable;
+        let next = turns.next(|slot| writable.contains(&slot));
+        let Some(slot) = next.or_else(|| writable.first().copied()) else {
+            return false;
         };
+        self.writable.retain(|writable| *writable != slot);
         let flushed = self.flush(slot);
         if let Some(stream) = self.streams.at(slot) {
             stream.wake();
@@ -266,6 +301,7 @@ impl State {
                 self.forget(slot);
             }
         }
+        true
     }
 
     /// The response is whole: the client may stop with the rest of its request, which nobody reads (RFC 9114 §4.1.1).

@@ -2,6 +2,8 @@
 //! had no room for.
 
 use bytes::Bytes;
+use openclaw_core::message::Priority;
+use openclaw_core::turns::Place;
 
 use super::frame::Frames;
 
@@ -32,6 +34,8 @@ pub(super) struct Own {
     pub is_connect: bool,
     /// The one DATA frame of a response of known length has begun.
     pub has_data: bool,
+    /// Among the responses of the connection.
+    pub place: Place,
     /// QUIC has the whole response and its end.
     pub finished: bool,
 }
@@ -48,6 +52,7 @@ impl Own {
             pending: Bytes::new(),
             is_connect: false,
             has_data: false,
+            place: Place::new(Priority::UNSAID, 0),
             finished: false,
         }
     }

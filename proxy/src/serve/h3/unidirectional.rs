@@ -202,18 +202,13 @@ impl State {
         // Which of the client's streams it is: ids of requests are multiples of four.
         let id = StreamId::new(Side::Client, Dir::Bi, stream / 4);
         match self.streams.slot(id) {
-            Some(slot) => self.prioritise(slot, priority),
-            None if stream >= self.accepted => {
-                if self.early_priorities.len() == EARLY {
-                    self.early_priorities.remove(0);
-                }
-                self.early_priorities.push((stream, priority));
+            Some(slot) => {
+                self.priorities.known();
+                self.prioritise(slot, priority);
             }
+            None if stream >= self.accepted => self.priorities.announce(stream, priority),
             // It is over.
             None => {}
         }
     }
 }
-
-/// How many priorities are remembered of streams that have not begun.
-const EARLY: usize = 16;

@@ -69,6 +69,11 @@ impl<C: Connection + 'static, X: Exchanges> Running<C, X> {
         self.poll(cx);
     }
 
+    /// Goes on with the exchanges that were woken.
+    pub(in crate::serve) fn go_on(&mut self, cx: &mut Context<'_>) {
+        self.poll(cx);
+    }
+
     /// The streams were cut: exchanges learn of it and are dropped.
     pub(in crate::serve) fn end(&mut self, cx: &mut Context<'_>) {
         self.poll(cx);

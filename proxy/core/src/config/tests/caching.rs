@@ -63,6 +63,20 @@ fn a_key_is_made_of_parts() {
 }
 
 #[test]
+fn a_guess_is_made_where_the_route_says_so() {
+    let rule = |keys: &str| {
+        let config = accepted(&route(&format!("cache = {{ {keys} }}")));
+        let rule = config.routes[0].cache.clone().unwrap();
+        (rule.heuristic, rule.heuristic_max)
+    };
+    let day = Duration::from_hours(24);
+    assert_eq!(rule(""), (None, day));
+    assert_eq!(rule("heuristic = \"10%\""), (Some(10), day));
+    let short = rule("heuristic = \"20%\", heuristic_max = \"1h\"");
+    assert_eq!(short, (Some(20), Duration::from_hours(1)));
+}
+
+#[test]
 fn what_cannot_be_is_told() {
     let check = |keys: &str, message: &str| {
         let told = rejected(&route(keys)).to_string();
@@ -79,6 +93,9 @@ fn what_cannot_be_is_told() {
         "cache = { key = { cookies = [\"a b\"] } }",
         "is no name of a cookie",
     );
+    check("cache = { heuristic = 10 }", "did you mean \"10%\"?");
+    check("cache = { heuristic = \"101%\" }", "is not a share");
+    check("cache = { heuristic_max = \"0s\" }", "longer than zero");
     check("cache = { tll = \"1h\" }", "did you mean `ttl`?");
     check(
         "cache = {}\nmirror = { to = \"app\" }",

@@ -12,6 +12,7 @@ mod caching;
 mod compress;
 mod discover;
 mod endure;
+mod feeds;
 mod fuzz;
 mod keys;
 mod logs;
@@ -22,6 +23,7 @@ mod relay;
 mod routes;
 mod secure;
 mod upstream_policy;
+mod web;
 
 use std::collections::BTreeMap;
 

@@ -8,7 +8,7 @@ use crate::serve::h2::End;
 use crate::serve::h2::flow::CONNECTION_WINDOW;
 use crate::serve::h2::frame::{
     ACK, CONTINUATION, Code, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PADDED, PING,
-    PRIORITY, RST_STREAM, SETTINGS,
+    PRIORITY, PRIORITY_UPDATE, RST_STREAM, SETTINGS,
 };
 
 const FRAMES: u32 = 4000;
@@ -80,6 +80,8 @@ fn floods_end_in_goaway() {
     let unfolding = |at| f(HEADERS, END_HEADERS | END_STREAM, id(at), &[0x82; 1000]);
     check_flood("header lists that unfold", b"", unfolding, 100);
     check_flood("priorities", b"", |_| f(PRIORITY, 0, 1, &[0; 5]), 10);
+    let updates = |_| f(PRIORITY_UPDATE, 0, 0, b"\0\0\0\x01u=1");
+    check_flood("updates of priorities", &get(1, "/hold"), updates, 10);
     check_flood("unknown frames", b"", |_| f(0xee, 0, 1, b""), 10);
     check_flood("empty DATA", &post(1, "/hold"), |_| f(DATA, 0, 1, b""), 10);
     check_flood(

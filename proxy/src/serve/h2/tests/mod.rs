@@ -14,6 +14,7 @@ mod client;
 mod conduct;
 mod ending;
 mod fuzz;
+mod priorities;
 mod raw;
 mod requests;
 pub(in crate::serve) mod server;

@@ -1,0 +1,231 @@
+//! Taking out what lies on the disk: at once as far as it is known, else when it is found; and knowing whether it has gone.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::index::{self, Entry};
+use super::{Disk, format};
+use crate::cache::{Key, Object, Purge};
+
+/// With more purges than this before all is known, nothing that is found then is believed in.
+const NOTES: usize = 1024;
+/// So many files that could not be removed are tried again with the next purge.
+const STUCK: usize = 4096;
+
+/// What is purged while it is being found out what lies there: whatever is found is older than that. Nothing once all is known.
+#[derive(Debug)]
+pub(super) struct Meanwhile(Mutex<Option<Notes>>);
+
+#[derive(Debug, Default)]
+struct Notes {
+    meant: Vec<Meant>,
+    all: bool,
+}
+
+#[derive(Debug)]
+enum Meant {
+    Url(Box<str>),
+    Prefix(Box<str>),
+    Tag(u64),
+}
+
+/// Files that should have gone, and are there.
+#[derive(Debug, Default)]
+pub(super) struct Stuck(Mutex<Vec<u64>>);
+
+/// A purge on its way to the disk.
+#[derive(Debug)]
+pub struct Purging {
+    disk: Arc<Disk>,
+    left: Arc<AtomicUsize>,
+}
+
+impl Purging {
+    /// Ends when all of it is on the disk. So many files are left that a restart would find.
+    pub async fn settled(self) -> usize {
+        let mut known = self.disk.known.subscribe();
+        // It is dropped with the disk alone.
+        let _ = known.wait_for(|known| *known).await;
+        self.disk.pool.settled().await;
+        self.left.load(Ordering::Relaxed)
+    }
+}
+
+impl Disk {
+    /// Takes all of a URI out.
+    pub(in crate::cache) fn forget(self: &Arc<Self>, key: &str) {
+        self.meanwhile.note(Purge::Url(key));
+        for entry in self.index.of(key) {
+            self.drop_later(self.index.remove(key, entry.id));
+        }
+    }
+
+    /// Takes out what is older than what memory has.
+    pub(in crate::cache) fn forget_one(self: &Arc<Self>, key: &str, object: &Object) {
+        if let Some(id) = self.index.place(key, &object.route, &object.chosen) {
+            self.drop_later(self.index.remove(key, id));
+        }
+    }
+
+    /// Takes out what is meant, or has it asked for before it is used. Whose it was.
+    pub(in crate::cache) fn purge(
+        self: &Arc<Self>,
+        what: Purge<'_>,
+        soft: bool,
+    ) -> (Vec<Key>, Purging) {
+        // What is not known yet goes also where the others only grow stale: it is not read twice.
+        self.meanwhile.note(what);
+        let left = Arc::new(AtomicUsize::new(0));
+        for id in self.stuck.take() {
+            self.purge_later(id, &left, move |disk| disk.unlink(&disk.place.whole(id)));
+        }
+        let tag = match what {
+            Purge::Tag(tag) => index::hash(tag.as_bytes()),
+            Purge::All | Purge::Url(_) | Purge::Prefix(_) => 0,
+        };
+        let is_meant = |key: &str, entry: &Entry| match what {
+            Purge::All => true,
+            Purge::Url(url) => key == url,
+            Purge::Prefix(prefix) => key.starts_with(prefix),
+            Purge::Tag(_) => entry.tags.contains(&tag),
+        };
+        let mut keys = Vec::new();
+        if soft {
+            for (key, id) in self.index.meant(is_meant) {
+                keys.push(Arc::clone(&key));
+                self.purge_later(id, &left, move |disk| disk.grow_stale(&key, id));
+            }
+        } else {
+            for (key, entry) in self.index.purge(is_meant) {
+                keys.push(key);
+                self.purge_later(entry.id, &left, move |disk| disk.remove(&entry));
+            }
+        }
+        let disk = Arc::clone(self);
+        (keys, Purging { disk, left })
+    }
+
+    /// Has something done about a file after which nobody may get it, not even after a restart.
+    fn purge_later(
+        self: &Arc<Self>,
+        id: u64,
+        left: &Arc<AtomicUsize>,
+        job: impl FnOnce(&Self) -> bool + Send + 'static,
+    ) {
+        let (disk, left) = (Arc::clone(self), Arc::clone(left));
+        self.pool.run(id, move || {
+            if !job(&disk) {
+                disk.stuck.put(id);
+                left.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+
+    /// Whether it is asked for before it is used from now on, or has gone.
+    fn grow_stale(&self, key: &Key, id: u64) -> bool {
+        let opened = OpenOptions::new().write(true).open(self.place.whole(id));
+        let written = opened.and_then(|file| file.write_all_at(&[format::STALE], format::FLAGS));
+        match written {
+            Ok(()) => true,
+            Err(error) => {
+                self.trouble("written", &error);
+                self.lose(key, id)
+            }
+        }
+    }
+}
+
+impl Default for Meanwhile {
+    fn default() -> Self {
+        Self(Mutex::new(Some(Notes::default())))
+    }
+}
+
+impl Meanwhile {
+    /// All is known.
+    pub(super) fn end(&self) {
+        *self.notes() = None;
+    }
+
+    /// Keeps something that was found, unless it was purged before it was known.
+    pub(super) fn keep<T>(&self, key: &str, tags: &[u64], keep: impl FnOnce() -> T) -> Option<T> {
+        let notes = self.notes();
+        let is_purged = notes.as_ref().is_some_and(|notes| notes.mean(key, tags));
+        // Under the lock: a purge sees it, or is seen here.
+        (!is_purged).then(keep)
+    }
+
+    fn note(&self, what: Purge<'_>) {
+        if let Some(notes) = &mut *self.notes() {
+            match what {
+                Purge::All => notes.all = true,
+                _ if notes.meant.len() == NOTES => notes.all = true,
+                Purge::Url(url) => notes.meant.push(Meant::Url(url.into())),
+                Purge::Prefix(prefix) => notes.meant.push(Meant::Prefix(prefix.into())),
+                Purge::Tag(tag) => notes.meant.push(Meant::Tag(index::hash(tag.as_bytes()))),
+            }
+        }
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Option<Notes>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Notes {
+    fn mean(&self, key: &str, tags: &[u64]) -> bool {
+        let is_meant = |meant: &Meant| match meant {
+            Meant::Url(url) => key == &**url,
+            Meant::Prefix(prefix) => key.starts_with(&**prefix),
+            Meant::Tag(tag) => tags.contains(tag),
+        };
+        self.all || self.meant.iter().any(is_meant)
+    }
+}
+
+impl Stuck {
+    fn put(&self, id: u64) {
+        let mut stuck = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if stuck.len() < STUCK {
+            stuck.push(id);
+        }
+    }
+
+    fn take(&self) -> Vec<u64> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_purged_before_it_is_found_is_not_kept() {
+        let meanwhile = Meanwhile::default();
+        let tag = index::hash(b"t");
+        let is_kept = |url: &str, tags: &[u64]| meanwhile.keep(url, tags, || ()).is_some();
+        assert!(is_kept("http://a/1", &[tag]));
+        meanwhile.note(Purge::Url("http://a/1"));
+        meanwhile.note(Purge::Prefix("http://b/"));
+        meanwhile.note(Purge::Tag("t"));
+        for (url, tags, expected) in [
+            ("http://a/1", &[][..], false),
+            ("http://a/12", &[], true),
+            ("http://b/x", &[], false),
+            ("http://c/", &[tag], false),
+            ("http://c/", &[tag + 1], true),
+        ] {
+            assert_eq!(is_kept(url, tags), expected, "{url}");
+        }
+        for number in 0..NOTES {
+            meanwhile.note(Purge::Url(&format!("http://d/{number}")));
+        }
+        // More than is remembered: nothing is believed in.
+        assert!(!is_kept("http://e/", &[]));
+        meanwhile.end();
+        assert!(is_kept("http://a/1", &[tag]));
+    }
+}
