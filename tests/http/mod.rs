@@ -26,6 +26,7 @@ mod routes;
 mod streaming;
 mod streams;
 mod tls;
+mod tls_hostile;
 mod tunnels;
 pub(crate) mod tunnels_h2;
 pub(crate) mod websocket;
