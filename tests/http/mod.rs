@@ -29,6 +29,7 @@ mod tls;
 mod tls_hostile;
 mod tunnels;
 pub(crate) mod tunnels_h2;
+mod volumes;
 pub(crate) mod websocket;
 
 use std::net::SocketAddr;
