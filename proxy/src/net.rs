@@ -99,6 +99,11 @@ impl Io {
         self.tls.is_none().then_some(&self.tcp)
     }
 
+    /// The socket below, whatever goes over it.
+    pub fn socket(&self) -> &TcpStream {
+        &self.tcp
+    }
+
     /// Waits until a read may give something, so that an idle connection holds no buffer.
     pub fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some(tls) = &mut self.tls
@@ -118,16 +123,25 @@ impl Io {
         cx: &mut Context<'_>,
         buffer: &mut Vec<u8>,
     ) -> Poll<io::Result<usize>> {
+        let read = ready!(self.poll_read_whole(cx, buffer));
+        // A close without close_notify: whoever reads knows whether the message was whole.
+        Poll::Ready(match read {
+            Err(error) if self.tls.is_some() && error.kind() == io::ErrorKind::UnexpectedEof => {
+                Ok(0)
+            }
+            read => read,
+        })
+    }
+
+    /// The same for whoever does not know that: such a close is an error, `UnexpectedEof`.
+    pub fn poll_read_whole(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut Vec<u8>,
+    ) -> Poll<io::Result<usize>> {
         match &mut self.tls {
             None => socket::poll_append(&self.tcp, cx, buffer),
-            Some(tls) => {
-                let read = ready!(sealed::poll_read(&mut self.tcp, tls, cx, buffer));
-                // A close without close_notify: whoever reads knows whether the message was whole.
-                Poll::Ready(match read {
-                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
-                    read => read,
-                })
-            }
+            Some(tls) => sealed::poll_read(&mut self.tcp, tls, cx, buffer),
         }
     }
 

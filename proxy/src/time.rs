@@ -128,6 +128,14 @@ impl Deadline {
         }
     }
 
+    /// Another one, for what is done beside what this one bounds, in the same time as a whole.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        let other = Self::new(&self.wheel);
+        other.end.set(self.end.get());
+        other
+    }
+
     /// From now on everything is due after `whole` at the latest; nothing: no more than is armed.
     pub fn cap(&self, whole: Option<Duration>) {
         let now = self.wheel.0.borrow().now;

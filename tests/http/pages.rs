@@ -96,3 +96,38 @@ fn a_page_that_is_no_file_is_refused_and_not_waited_for() {
         output.stderr
     );
 }
+
+#[test]
+fn the_page_of_a_route_comes_before_the_listeners() {
+    let folder = Folder::new();
+    let page = |name: &str| folder.write(name, name).display().to_string();
+    let [own, gone, other] = ["own.json", "gone.txt", "other.html"].map(page);
+    let listeners = listeners(&format!(
+        "protocols = [\"h1\"]\nerror_pages = {{ \"502\" = \"{other}\", \"4xx\" = \"{other}\" }}"
+    ));
+    let dead = free_port();
+    let stage = Stage::start(&format!(
+        "{listeners}[upstream.dead]\nendpoints = [\"127.0.0.1:{dead}\"]\n\
+         [[route]]\nmatch = {{ path = \"/api\" }}\nto = \"dead\"\nerror_pages = {{ \"5xx\" = \"{own}\", \"429\" = \"{gone}\" }}\nlimit = {{ rate = \"1/h\", burst = 1 }}\n\
+         [[route]]\nto = \"dead\"\n"
+    ));
+    let get = |path: &str| {
+        let response = stage.ask(&GET.replace("GET /", &format!("GET {path}")));
+        (response.status(), response.text())
+    };
+    assert_eq!(get("/api"), (502, "own.json".into()));
+    let limited = (0..5)
+        .map(|_| get("/api"))
+        .find(|(status, _)| *status == 429);
+    assert_eq!(limited, Some((429, "gone.txt".into())));
+    assert_eq!(get("/"), (502, "other.html".into()));
+    // What is wrong with a page is told at the route that has it.
+    let broken = format!(
+        "{listeners}[upstream.dead]\nendpoints = [\"127.0.0.1:{dead}\"]\n[[route]]\nto = \"dead\"\nerror_pages = {{ \"502\" = \"missing.html\" }}\n"
+    );
+    let (status, said) = Proxy::refuse(&broken);
+    assert_eq!(status.code(), Some(2), "{said}");
+    for part in ["route route-1", "route[0].error_pages.502", "No such file"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::{Folder, Output};
+use crate::support::{Folder, Output, Proxy};
 
 const CONFIG: &str = r#"
 [listener.web]
@@ -110,4 +110,43 @@ fn a_client_has_one_of_several_upstreams() {
     };
     let to_db = (0..12).filter(|client| told(*client) == "db").count();
     assert!((1..12).contains(&to_db), "{to_db}");
+}
+
+#[test]
+fn an_address_is_told_where_it_is_forwarded() {
+    let proxy = Proxy::start(
+        &CONFIG
+            .replace(":8080\"", ":0\"")
+            .replace(":5432\"", ":0\"")
+            .replace(":5433\"", ":0\"")
+            .replace(":8443\"", ":0\"")
+            .replace(":53\"", ":0\""),
+    );
+    let told = proxy
+        .cli(&["-o", "json", "explain", "ip", "192.0.2.7"])
+        .ok();
+    let told: serde_json::Value = serde_json::from_str(&told.text()).unwrap();
+    let relays = told["relays"].as_array().unwrap();
+    let relays: Vec<_> = relays
+        .iter()
+        .map(|relay| {
+            let part = |key: &str| relay[key].as_str().unwrap_or("-").to_owned();
+            [part("listener"), part("mode"), part("upstream")].join(" ")
+        })
+        .collect();
+    let shared = relays[1].clone();
+    assert_eq!(
+        relays,
+        ["db tcp db", &shared, "names tls -", "dns udp dns"],
+        "{told}"
+    );
+    assert!(shared.starts_with("shared tcp "), "{shared}");
+    let text = proxy.cli(&["explain", "ip", "192.0.2.7"]).ok().text();
+    for part in [
+        "relay: listener db (mode tcp), to db",
+        "relay: listener names (mode tls), by the name that it asks for",
+        "listener.db.max_connections_per_ip",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
 }

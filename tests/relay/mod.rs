@@ -1,6 +1,8 @@
 //! Listeners that forward bytes.
 
 mod explain;
+mod quic;
+mod secured;
 mod tcp;
 mod tls;
 mod udp;

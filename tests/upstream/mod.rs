@@ -4,6 +4,7 @@ mod balance;
 mod drills;
 mod grpc;
 mod health;
+mod hedge;
 mod load;
 mod proxy_protocol;
 mod queue;

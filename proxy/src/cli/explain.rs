@@ -56,6 +56,7 @@ pub(super) fn text(explained: &Explained) -> String {
         allow,
         block,
         limits,
+        relays,
         kernel,
         agree,
         notes,
@@ -88,6 +89,15 @@ pub(super) fn text(explained: &Explained) -> String {
             format!(", {used} of {burst} used")
         });
         let _ = writeln!(text, "  limit: {} {}{used}", limit.name, limit.limit);
+    }
+    for relay in relays {
+        let (listener, mode) = (&relay.listener, &relay.mode);
+        let upstream = relay.upstream.as_deref();
+        let to = upstream.map_or_else(
+            || "by the name that it asks for".to_owned(),
+            |upstream| format!("to {upstream}"),
+        );
+        let _ = writeln!(text, "  relay: listener {listener} (mode {mode}), {to}");
     }
     let kernel = match kernel {
         None => "has no maps here".to_owned(),

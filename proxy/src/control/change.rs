@@ -40,6 +40,7 @@ impl Control {
             listeners: old.listeners.clone(),
             upstreams: resolved.upstreams,
             secured: old.secured.clone(),
+            pages: old.pages.clone(),
             limits: old.limits.clone(),
             cache: old.cache.clone(),
         });

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use openclaw_core::config::{Complaint, Places, Problem, Problems, Severity, Statuses};
 
 use super::discover::Failure;
+use super::pages::Refusing;
 use super::upgrade::HeirError;
 use crate::cache::DiskError;
 use crate::privilege::{PrivilegeError, Privileges};
@@ -66,9 +67,9 @@ pub enum Trouble {
         endpoint: Option<usize>,
         source: io::Error,
     },
-    #[error("listener {listener}: cannot read the page for {statuses}, {}", path.display())]
+    #[error("{of}: cannot read the page for {statuses}, {}", path.display())]
     ErrorPage {
-        listener: Arc<str>,
+        of: Refusing,
         statuses: Statuses,
         path: PathBuf,
         source: io::Error,
@@ -169,9 +170,15 @@ impl Trouble {
             Self::Bind { listener, bind, .. } => {
                 path(&["listener", listener, "bind", &bind.to_string()])
             }
-            Self::ErrorPage {
-                listener, statuses, ..
-            } => path(&["listener", listener, "error_pages", &statuses.to_string()]),
+            Self::ErrorPage { of, statuses, .. } => {
+                let statuses = statuses.to_string();
+                match of {
+                    Refusing::Listener(name) => path(&["listener", name, "error_pages", &statuses]),
+                    Refusing::Route(index, _) => {
+                        path(&["route", &index.to_string(), "error_pages", &statuses])
+                    }
+                }
+            }
             Self::LogFile { log, .. } => path(&["log", log, "to"]),
             Self::CacheDisk { .. } => path(&["cache", "disk", "path"]),
             Self::Geo { .. } => path(&["shield", "geo", "database"]),

@@ -1,11 +1,12 @@
-//! Reads the error pages of a listener.
+//! Reads the error pages of listeners and routes.
 
+use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::Arc;
 
-use openclaw_core::config::{ErrorPage, Listener};
+use openclaw_core::config::{ErrorPage, Listener, Route};
 use rustix::fs::OFlags;
 
 use super::error::Trouble;
@@ -14,11 +15,42 @@ use crate::snapshot::{Page, Pages};
 /// The largest page.
 const MAX: u64 = 128 << 10;
 
+/// Whose pages clients read: a listener's, or those of a route with its place in the file.
+#[derive(Clone, Debug)]
+pub enum Refusing {
+    Listener(Arc<str>),
+    Route(usize, Arc<str>),
+}
+
+impl fmt::Display for Refusing {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listener(name) => write!(out, "listener {name}"),
+            Self::Route(_, name) => write!(out, "route {name}"),
+        }
+    }
+}
+
 /// All that can be read; what cannot is told.
-pub(super) fn pages(listener: &Listener, troubles: &mut Vec<Trouble>) -> Arc<Pages> {
-    let read = listener.error_pages.iter().filter_map(|page| {
+pub(super) fn of_listener(listener: &Listener, troubles: &mut Vec<Trouble>) -> Pages {
+    let of = Refusing::Listener(Arc::clone(&listener.name));
+    pages(&of, &listener.error_pages, troubles)
+}
+
+/// The same of each route.
+pub(super) fn of_routes(routes: &[Route], troubles: &mut Vec<Trouble>) -> Vec<Pages> {
+    let routes = routes.iter().enumerate();
+    let of_route = |(index, route): (usize, &Route)| {
+        let of = Refusing::Route(index, Arc::clone(&route.name));
+        pages(&of, &route.error_pages, troubles)
+    };
+    routes.map(of_route).collect()
+}
+
+fn pages(of: &Refusing, pages: &[ErrorPage], troubles: &mut Vec<Trouble>) -> Pages {
+    let read = pages.iter().filter_map(|page| {
         let told = |source| Trouble::ErrorPage {
-            listener: Arc::clone(&listener.name),
+            of: of.clone(),
             statuses: page.statuses,
             path: page.path.clone(),
             source,
@@ -31,7 +63,7 @@ pub(super) fn pages(listener: &Listener, troubles: &mut Vec<Trouble>) -> Arc<Pag
             content_type: page.content_type,
         })
     });
-    Arc::new(Pages::new(read.collect()))
+    Pages::new(read.collect())
 }
 
 fn read(page: &ErrorPage) -> io::Result<Vec<u8>> {

@@ -62,6 +62,7 @@ pub(super) fn snapshot(generation: u64, config: Config, built: Built) -> Arc<Sna
         listeners: built.listeners,
         upstreams: built.upstreams,
         secured: built.secured,
+        pages: built.pages,
         limits: built.limits,
         cache: built.cache,
     })

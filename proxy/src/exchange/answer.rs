@@ -92,7 +92,7 @@ pub(super) async fn refusal<W: Wire>(
     );
     let alt_svc = downstream.alt_svc.as_deref();
     let snapshot = &prepared.serving.snapshot;
-    let page = snapshot.page(&downstream.listener.name, fault.status);
+    let page = snapshot.page(&downstream.listener.name, prepared.route, fault.status);
     let words = page.map_or((TEXT, text.as_bytes()), |page| {
         (page.content_type, &page.body)
     });

@@ -10,7 +10,7 @@ use super::Story;
 use super::context::Downstream;
 use super::prepare::{Plan, Prepared};
 use super::stream_head::split;
-use crate::telemetry::LogFields;
+use crate::telemetry::{Hedged, LogFields};
 
 /// The name of a version, for logs.
 pub(crate) fn protocol(version: Version) -> &'static str {
@@ -77,6 +77,7 @@ pub(super) fn complete(fields: &mut LogFields, prepared: &Prepared, story: &Stor
         name.clone_into(&mut fields.upstream);
     }
     fields.detail = story.detail;
+    fields.hedge = story.hedge.map_or("", Hedged::word);
 }
 
 /// The same as [`log_fields`] and [`complete`] for a request of which nothing was kept while it went well: from the head that the

@@ -46,7 +46,7 @@ use self::serving::Serving;
 use self::watch::Limits;
 use self::wire::{Wire, WireError};
 use crate::filter::Allowance;
-use crate::telemetry::{Cache, Record, Tried};
+use crate::telemetry::{Cache, Hedged, Record, Tried};
 use crate::time::Deadline;
 use crate::upstream::{Endpoint, Upstream};
 
@@ -84,6 +84,8 @@ struct Story {
     /// When the last try began.
     sent: Option<Instant>,
     retries: u32,
+    /// What came of asking a second endpoint beside the first one.
+    hedge: Option<Hedged>,
     /// Endpoints that were asked in vain.
     tries: Vec<Tried>,
     /// What the cache made of it.
@@ -126,13 +128,7 @@ impl Drop for Running<'_> {
 impl Story {
     /// An endpoint was asked in vain from `since` on.
     fn tried(&mut self, endpoint: &Endpoint, error: Error, since: Instant) {
-        let fault = error.fault();
-        self.tries.push(Tried {
-            endpoint: Arc::clone(&endpoint.label),
-            reason: fault.reason,
-            detail: fault.detail,
-            took: since.elapsed(),
-        });
+        self.tries.push(tried(endpoint, error, since));
     }
 
     fn fail(&mut self, fault: Fault) {
@@ -141,6 +137,16 @@ impl Story {
         if self.passage.status == 0 {
             self.passage.status = fault.status;
         }
+    }
+}
+
+fn tried(endpoint: &Endpoint, error: Error, since: Instant) -> Tried {
+    let fault = error.fault();
+    Tried {
+        endpoint: Arc::clone(&endpoint.label),
+        reason: fault.reason,
+        detail: fault.detail,
+        took: since.elapsed(),
     }
 }
 
@@ -342,6 +348,9 @@ fn record(local: &Local, downstream: &Downstream, prepared: &mut Prepared, story
         .answered
         .zip(story.sent)
         .map(|(answered, sent)| answered.duration_since(sent));
+    if let Some((slot, hedge)) = story.upstream.zip(story.hedge) {
+        local.recorder.hedged(slot, hedge);
+    }
     let mut log = prepared.log.take();
     if let Some(log) = &mut log {
         log::complete(log, prepared, story);

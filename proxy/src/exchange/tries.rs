@@ -1,5 +1,8 @@
 //! Trying endpoints until one has answered or nothing may be tried any more.
 
+mod hedged;
+mod race;
+
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Instant;
@@ -37,6 +40,8 @@ pub(super) struct Tries<'a> {
     tried: Vec<SocketAddr>,
     failure: Option<Error>,
     stale: u32,
+    /// A second endpoint may be asked beside the first one, if the upstream wants that.
+    may_hedge: bool,
 }
 
 impl<'a> Tries<'a> {
@@ -58,13 +63,16 @@ impl<'a> Tries<'a> {
             tried: Vec::new(),
             failure: None,
             stale: 0,
+            may_hedge: false,
         }
     }
 
-    /// Where the client is told what the endpoint says of itself, as seen from outside.
+    /// Where the client is told what the endpoint says of itself, as seen from outside. Copies, which nobody waits for, have no
+    /// route.
     pub(super) fn of_route(self, route: &'a Route) -> Self {
         Self {
             route: Some(route).filter(|route| route.rewrite_location),
+            may_hedge: true,
             ..self
         }
     }
@@ -88,8 +96,8 @@ impl<'a> Tries<'a> {
         let mut now = story.sent.unwrap_or_else(Instant::now);
         loop {
             let Chosen {
-                endpoint,
-                under_way: _under_way,
+                mut endpoint,
+                under_way,
             } = match self.chosen(wire, &mut now).await {
                 Ok(chosen) => chosen,
                 Err(error) => return Some(error.fault()),
@@ -98,17 +106,20 @@ impl<'a> Tries<'a> {
             story.retries = self.retries();
             story.endpoint = Some(endpoint.clone());
             wire.second = self.second(&endpoint, now);
-            let attempt = Attempt {
-                local: self.local,
-                upstream: self.upstream,
-                endpoint: &endpoint,
-                outbound: self.outbound,
-                edits: self.edits_of(&endpoint),
-                deadline: self.deadline,
-                limits: self.limits,
-                may_reuse: self.stale < STALE_TRIES,
+            let result = if let Some(after) = self.hedges_after() {
+                let first = (endpoint.clone(), under_way, now);
+                // Boxed, so that exchanges that ask one endpoint at a time need not have room for it.
+                let outcome = Box::pin(self.hedged(first, after, wire, story)).await;
+                (endpoint, now) = (outcome.endpoint, outcome.since);
+                story.endpoint = Some(endpoint.clone());
+                story.sent = Some(now);
+                outcome.result
+            } else {
+                let _under_way = under_way;
+                let attempt = self.attempt(&endpoint, self.deadline);
+                attempt.run(wire, &mut story.passage).await
             };
-            let Failure { error, reused } = match attempt.run(wire, &mut story.passage).await {
+            let Failure { error, reused } = match result {
                 Ok(()) => {
                     let passage = &story.passage;
                     self.upstream
@@ -167,6 +178,22 @@ impl<'a> Tries<'a> {
         };
         // What came before says more.
         Err(self.failure.unwrap_or(error))
+    }
+
+    fn attempt<'e>(&self, endpoint: &'e Rc<Endpoint>, deadline: &'e Deadline) -> Attempt<'e>
+    where
+        'a: 'e,
+    {
+        Attempt {
+            local: self.local,
+            upstream: self.upstream,
+            endpoint,
+            outbound: self.outbound,
+            edits: self.edits_of(endpoint),
+            deadline,
+            limits: self.limits,
+            may_reuse: self.stale < STALE_TRIES,
+        }
     }
 
     /// A client that is to stay with another endpoint than it did is told.

@@ -58,7 +58,7 @@ impl HandshakeError {
     }
 }
 
-/// A client that offers only protocols which the listener does not speak is refused before anything is agreed upon;
+/// A listener that speaks none of its own takes whatever a client offers. A client that offers only protocols which the listener does not speak is refused before anything is agreed upon;
 /// rustls alone would do so in the middle of the handshake (RFC 7301 §3.2).
 pub(super) async fn handshake(
     tcp: TcpStream,
@@ -70,9 +70,9 @@ pub(super) async fn handshake(
         .await
         .map_err(HandshakeError::Io)?;
     let spoken = &config.alpn_protocols;
-    let stranger = start
-        .client_hello()
-        .alpn()
+    let hello = start.client_hello();
+    let offered = hello.alpn().filter(|_| !spoken.is_empty());
+    let stranger = offered
         .is_some_and(|mut offered| !offered.any(|name| spoken.iter().any(|known| known == name)));
     if stranger {
         // The client is refused, whether it takes the alert or not: what is told and counted is the refusal, not how it was taken.

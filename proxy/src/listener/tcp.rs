@@ -5,10 +5,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use openclaw_core::reason::Reason;
+use rustls::ServerConnection;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::handshake::{HandshakeError, handshake};
@@ -19,6 +21,7 @@ use crate::exchange::context::{Accepted, Downstream, Local, TlsFacts};
 use crate::net::{Io, descriptors};
 use crate::relay::{self, Inbound};
 use crate::serve;
+use crate::snapshot::TlsSetup;
 use crate::time::Deadline;
 
 /// How long accepting rests when the process is out of file descriptors, or memory.
@@ -150,9 +153,12 @@ fn knowing(
     tcp: TcpStream,
     accepted: Accepted,
 ) -> Knowing {
-    if !terms.config.mode.is_http() {
+    let is_secured = terms.setup.tls.is_some();
+    if !terms.config.mode.is_http() && is_secured {
+        Box::pin(forward_secured(local, cut, terms, tcp, accepted))
+    } else if !terms.config.mode.is_http() {
         Box::pin(forward(local, cut, terms, tcp, accepted))
-    } else if terms.setup.tls.is_some() {
+    } else if is_secured {
         Box::pin(establish(local, cut, terms, tcp, accepted))
     } else {
         Box::pin(recognise(local, cut, terms, tcp, accepted))
@@ -180,14 +186,36 @@ async fn forward(
     tcp: TcpStream,
     accepted: Accepted,
 ) -> Option<Known> {
-    let inbound = Inbound {
+    relay::serve(local, inbound(terms, accepted, cut), tcp).await;
+    None
+}
+
+/// The same where TLS ends here.
+async fn forward_secured(
+    local: Rc<Local>,
+    cut: Cut,
+    terms: Terms,
+    tcp: TcpStream,
+    accepted: Accepted,
+) -> Option<Known> {
+    let tls = terms.setup.tls.clone()?;
+    let (tcp, session) = secured(&local, &terms, &tls, tcp, accepted).await?;
+    let mut inbound = inbound(terms, accepted, cut.clone());
+    inbound.tls = version(&session);
+    inbound.host = session.server_name().unwrap_or_default().to_owned();
+    relay::serve_secured(local, inbound, Io::tls(tcp, session, cut)).await;
+    None
+}
+
+fn inbound(terms: Terms, accepted: Accepted, cut: Cut) -> Inbound {
+    Inbound {
         listener: terms.config,
         slot: terms.slot,
         accepted,
         cut,
-    };
-    relay::serve(local, inbound, tcp).await;
-    None
+        tls: "",
+        host: String::new(),
+    }
 }
 
 /// A cleartext connection; where both versions are spoken, HTTP/2 announces itself by its preface (RFC 9113 §3.3).
@@ -238,29 +266,11 @@ async fn establish(
     accepted: Accepted,
 ) -> Option<Known> {
     let (tls, address) = (terms.setup.tls.clone()?, tcp.local_addr().ok()?);
-    let deadline = Deadline::new(&local.wheel);
-    let mut handshake = pin!(handshake(tcp, tls.config));
-    let result = deadline
-        .within(terms.config.header_timeout, |cx| {
-            handshake.as_mut().poll(cx)
-        })
-        .await
-        .unwrap_or(Err(HandshakeError::Late));
-    let (tcp, session) = match result {
-        Ok(stream) => stream.into_inner(),
-        Err(error) => {
-            refused(&local, &terms, accepted, error.reason(), error.detail());
-            tracing::debug!(peer = %accepted.peer, %error, "TLS handshake failed");
-            return None;
-        }
-    };
+    let (tcp, session) = secured(&local, &terms, &tls, tcp, accepted).await?;
     let protocols = terms.config.protocols;
     let http2 = session.alpn_protocol() == Some(b"h2") || (!protocols.h1 && protocols.h2);
     let facts = TlsFacts {
-        version: match session.protocol_version() {
-            Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
-            _ => "TLSv1.2",
-        },
+        version: version(&session),
         server_name: session.server_name().map(str::to_owned),
         names: tls.names,
     };
@@ -278,6 +288,39 @@ async fn establish(
         early: Vec::new(),
         http2,
     })
+}
+
+/// The handshake within `header_timeout`; one that fails is told of.
+async fn secured(
+    local: &Local,
+    terms: &Terms,
+    tls: &TlsSetup,
+    tcp: TcpStream,
+    accepted: Accepted,
+) -> Option<(TcpStream, ServerConnection)> {
+    let deadline = Deadline::new(&local.wheel);
+    let mut handshake = pin!(handshake(tcp, Arc::clone(&tls.config)));
+    let result = deadline
+        .within(terms.config.header_timeout, |cx| {
+            handshake.as_mut().poll(cx)
+        })
+        .await
+        .unwrap_or(Err(HandshakeError::Late));
+    match result {
+        Ok(stream) => Some(stream.into_inner()),
+        Err(error) => {
+            refused(local, terms, accepted, error.reason(), error.detail());
+            tracing::debug!(peer = %accepted.peer, %error, "TLS handshake failed");
+            None
+        }
+    }
+}
+
+fn version(session: &ServerConnection) -> &'static str {
+    match session.protocol_version() {
+        Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
+        _ => "TLSv1.2",
+    }
 }
 
 /// Reads until it is clear whether the first bytes are the preface of HTTP/2; `None` when they do not come.

@@ -49,14 +49,6 @@ impl Stream {
     }
 
     /// The socket, where nothing stands between its bytes and the endpoint's.
-    pub fn as_plain(&mut self) -> Option<&mut TcpStream> {
-        match self {
-            Self::Plain(tcp) => Some(tcp),
-            Self::Tls(_) => None,
-        }
-    }
-
-    /// The same, to look at.
     pub fn bare_socket(&self) -> Option<&TcpStream> {
         match self {
             Self::Plain(tcp) => Some(tcp),

@@ -125,7 +125,7 @@ async fn try_once(
     ends: Option<Ends>,
     deadline: &Deadline,
 ) -> Result<Connection, ConnectError> {
-    let mut connecting = Box::pin(endpoint.connect(ends));
+    let mut connecting = Box::pin(endpoint.connect_unread(ends));
     let limit = upstream.config.connect_timeout;
     let result = deadline
         .within(limit, |cx| connecting.as_mut().poll(cx))

@@ -1,14 +1,10 @@
-//! One direction of a forwarded connection: from one socket to the other, until its end. Small pieces are copied through a lent
-//! buffer, bulk goes through a pipe.
+//! One direction of a forwarded connection: from one end to the other, until it is over. Small pieces are copied through a lent
+//! buffer, bulk goes through a pipe where both ends are bare sockets.
 
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::AsyncWrite as _;
-use tokio::net::TcpStream;
-use tokio_util::io::poll_read_buf;
-
+use super::end::{End, Read};
 use crate::exchange::context::Local;
 use crate::net::pipes::Bulk;
 
@@ -30,12 +26,14 @@ pub(super) struct Direction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Open,
-    /// No more will come; the rest is on its way.
-    Ending,
+    /// No more will come; the rest is on its way. Torn: perhaps it is not all of it.
+    Ending {
+        is_torn: bool,
+    },
     Over,
 }
 
-/// Which of the two sockets failed.
+/// Which of the two ends failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Broken {
     From,
@@ -69,8 +67,24 @@ impl Direction {
         &mut self,
         cx: &mut Context<'_>,
         local: &Local,
-        from: &mut TcpStream,
-        into: &mut TcpStream,
+        from: &mut End,
+        into: &mut End,
+    ) -> Poll<Result<(), Broken>> {
+        let moved = self.poll_move(cx, local, from, into);
+        if moved.is_pending()
+            && let Poll::Ready(Err(_)) = into.poll_flush(cx)
+        {
+            return Poll::Ready(Err(Broken::Into));
+        }
+        moved
+    }
+
+    fn poll_move(
+        &mut self,
+        cx: &mut Context<'_>,
+        local: &Local,
+        from: &mut End,
+        into: &mut End,
     ) -> Poll<Result<(), Broken>> {
         let mut moved = 0;
         while self.state != State::Over {
@@ -82,13 +96,15 @@ impl Direction {
             if sent > 0 {
                 self.bytes += sent as u64;
                 moved += sent;
-            } else if self.state == State::Ending {
+            } else if let State::Ending { is_torn } = self.state {
+                // Only TLS waits here; where it fails the socket is gone, and its own direction finds that.
+                let _ = ready!(into.poll_end(cx, is_torn));
                 self.give_up(local);
-                // Shutting down a TCP socket never waits; where it fails the socket is gone, and its own direction finds that.
-                let _ = Pin::new(&mut *into).poll_shutdown(cx);
-            } else if let Poll::Ready(read) = self.poll_take(cx, local, from) {
-                if read.map_err(|_error| Broken::From)? == 0 {
-                    self.state = State::Ending;
+            } else if let Poll::Ready(read) = self.poll_take(cx, local, from, into) {
+                match read.map_err(|_error| Broken::From)? {
+                    Read::Some(_) => {}
+                    Read::End => self.state = State::Ending { is_torn: false },
+                    Read::Torn => self.state = State::Ending { is_torn: true },
                 }
             } else {
                 self.let_go(local);
@@ -99,39 +115,46 @@ impl Direction {
     }
 
     /// 0: nothing is left to be sent.
-    fn poll_send(&mut self, cx: &mut Context<'_>, into: &mut TcpStream) -> Poll<io::Result<usize>> {
-        if self.bulk.is_holding() {
-            return self.bulk.poll_drain(cx, into);
+    fn poll_send(&mut self, cx: &mut Context<'_>, into: &mut End) -> Poll<io::Result<usize>> {
+        if let Some(bare) = into.bare().filter(|_| self.bulk.is_holding()) {
+            return self.bulk.poll_drain(cx, bare);
         }
         let rest = self.buffer.get(self.sent..).unwrap_or_default();
         if rest.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        let sent = ready!(Pin::new(into).poll_write(cx, rest))?;
+        let sent = ready!(into.poll_write(cx, rest))?;
         self.sent += sent;
         Poll::Ready(Ok(sent))
     }
 
-    /// Reads once, into the pipe or the buffer, which are empty; 0 is the end.
+    /// Reads once, into the pipe or the buffer, which are empty.
     fn poll_take(
         &mut self,
         cx: &mut Context<'_>,
         local: &Local,
-        from: &mut TcpStream,
-    ) -> Poll<io::Result<usize>> {
-        let filled = ready!(self.bulk.poll_fill(cx, &local.pipes, from, usize::MAX))?;
-        if let Some(count) = filled {
-            return Poll::Ready(Ok(count));
+        from: &mut End,
+        into: &End,
+    ) -> Poll<io::Result<Read>> {
+        if let Some(bare) = from.bare().filter(|_| into.bare().is_some()) {
+            let filled = ready!(self.bulk.poll_fill(cx, &local.pipes, bare, usize::MAX))?;
+            match filled {
+                Some(0) => return Poll::Ready(Ok(Read::End)),
+                Some(count) => return Poll::Ready(Ok(Read::Some(count))),
+                None => {}
+            }
         }
-        ready!(from.poll_read_ready(cx))?;
+        ready!(from.poll_readable(cx))?;
         if self.buffer.capacity() == 0 {
             self.buffer = local.buffers.body();
         }
         self.buffer.clear();
         self.sent = 0;
-        let count = ready!(poll_read_buf(Pin::new(from), cx, &mut self.buffer))?;
-        self.bulk.note(count);
-        Poll::Ready(Ok(count))
+        let read = ready!(from.poll_read(cx, &mut self.buffer))?;
+        if let Read::Some(count) = read {
+            self.bulk.note(count);
+        }
+        Poll::Ready(Ok(read))
     }
 
     /// Gives back what was lent.

@@ -20,6 +20,10 @@ pub struct Inbound {
     pub slot: u32,
     pub accepted: Accepted,
     pub cut: Cut,
+    /// The version where TLS ends here, or empty.
+    pub tls: &'static str,
+    /// The server name of that.
+    pub host: String,
 }
 
 /// Whatever becomes of it, also when its task is dropped, it is counted and logged once.
@@ -50,8 +54,8 @@ impl Session {
     pub(super) fn new(local: Rc<Local>, inbound: Inbound) -> Self {
         Self {
             local,
+            host: inbound.host.clone(),
             inbound,
-            host: String::new(),
             upstream: None,
             endpoint: None,
             connected: None,
@@ -120,6 +124,7 @@ impl Session {
             client: accepted.peer.ip().to_canonical().to_string(),
             host: self.host.clone(),
             protocol: listener.mode.name(),
+            tls: self.inbound.tls,
             upstream: self
                 .upstream
                 .as_ref()

@@ -9,15 +9,15 @@ use openclaw_core::config::Target;
 use openclaw_core::reason::Reason;
 use openclaw_core::route::pick_for_client;
 use socket2::SockRef;
-use tokio::net::TcpStream;
 
 use super::connect::{Onward, connect};
 use super::direction::{Broken, Direction};
+use super::end::End;
 use super::session::{Inbound, Session};
 use crate::exchange::context::Local;
 use crate::exchange::serving::Serving;
 use crate::time::Deadline;
-use crate::upstream::{Busy, Connection};
+use crate::upstream::Busy;
 
 /// Forwards a connection until both sides have ended.
 pub(super) async fn tcp(local: Rc<Local>, inbound: Inbound, targets: &[Target], client: Client) {
@@ -54,7 +54,7 @@ pub(super) async fn forward(
     let accepted = inbound.accepted;
     let announces = upstream.config.send_proxy_protocol.is_some();
     let ends = announces
-        .then(|| accepted.ends(client.tcp.local_addr().ok()))
+        .then(|| accepted.ends(client.end.local_addr()))
         .flatten();
     let onward = connect(&local, upstream, (accepted, ends), &deadline, &mut session).await;
     // A connection may go on for days: it must not keep a snapshot.
@@ -70,7 +70,7 @@ pub(super) async fn forward(
     let mut relay = Relay {
         local: &local,
         client,
-        endpoint: connection,
+        endpoint: connection.stream.into(),
         busy,
         up: Direction::new(early),
         down: Direction::new(Vec::new()),
@@ -83,35 +83,39 @@ pub(super) async fn forward(
     drop(under_way);
 }
 
-/// The client's socket. Unless both sides ended in good order its end is a reset, which nobody takes for the end of what was sent.
+/// The client's end. Unless both sides ended in good order its end is a reset, which nobody takes for the end of what was sent.
 #[derive(Debug)]
 pub(super) struct Client {
-    pub(super) tcp: TcpStream,
+    pub(super) end: End,
     pub(super) is_whole: bool,
 }
 
 impl Client {
-    pub(super) fn new(tcp: TcpStream) -> Self {
+    pub(super) fn new(end: End) -> Self {
         let is_whole = false;
-        Self { tcp, is_whole }
+        Self { end, is_whole }
     }
 }
 
 impl Drop for Client {
     fn drop(&mut self) {
         if !self.is_whole {
-            // Fails only for a socket that is gone already.
-            let _ = SockRef::from(&self.tcp).set_linger(Some(Duration::ZERO));
+            reset_on_close(&self.end);
         }
     }
 }
 
-/// Two sockets and what is on its way between them.
+fn reset_on_close(end: &End) {
+    // Fails only for a socket that is gone already.
+    let _ = SockRef::from(end.socket()).set_linger(Some(Duration::ZERO));
+}
+
+/// Two ends and what is on its way between them.
 #[derive(Debug)]
 struct Relay<'a> {
     local: &'a Local,
     client: Client,
-    endpoint: Connection,
+    endpoint: End,
     busy: Busy,
     up: Direction,
     down: Direction,
@@ -129,11 +133,7 @@ impl Relay<'_> {
             self.session.fail(Reason::UpstreamDrained, detail);
             return Poll::Ready(());
         }
-        let (local, client) = (self.local, &mut self.client.tcp);
-        // The configuration allows no TLS to endpoints here.
-        let Some(endpoint) = self.endpoint.stream.as_plain() else {
-            return Poll::Ready(());
-        };
+        let (local, client, endpoint) = (self.local, &mut self.client.end, &mut self.endpoint);
         let up = self.up.poll(cx, local, client, endpoint);
         let down = self.down.poll(cx, local, endpoint, client);
         self.session.bytes_in = self.up.bytes;
@@ -174,7 +174,7 @@ impl Relay<'_> {
 impl Drop for Relay<'_> {
     fn drop(&mut self) {
         if !self.client.is_whole {
-            self.endpoint.reset_on_close();
+            reset_on_close(&self.endpoint);
         }
         self.up.give_up(self.local);
         self.down.give_up(self.local);

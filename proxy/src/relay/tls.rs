@@ -1,15 +1,14 @@
 //! A TLS connection that is forwarded untouched: its first message says which name the client wants, and that says where it goes.
 
-use std::pin::Pin;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use openclaw_core::config::ServerNames;
 use openclaw_core::hello::{Hello, Reader};
 use openclaw_core::reason::Reason;
-use tokio::io::AsyncWriteExt as _;
-use tokio_util::io::poll_read_buf;
 
+use super::end::Read;
 use super::session::{Inbound, Session};
 use super::tcp::{Client, Onwards, forward};
 use crate::exchange::context::Local;
@@ -73,14 +72,14 @@ fn poll_hello(
 ) -> Poll<Result<Hello, &'static str>> {
     const GONE: &str = "the client went away before its first TLS message was whole";
     loop {
-        ready!(client.tcp.poll_read_ready(cx)).map_err(|_error| GONE)?;
+        ready!(client.end.poll_readable(cx)).map_err(|_error| GONE)?;
         // A client that has sent nothing holds no buffer.
         if early.capacity() == 0 {
             *early = local.buffers.head();
         }
-        if ready!(poll_read_buf(Pin::new(&mut client.tcp), cx, early)).map_err(|_error| GONE)? == 0
-        {
-            return Poll::Ready(Err(GONE));
+        match ready!(client.end.poll_read(cx, early)).map_err(|_error| GONE)? {
+            Read::Some(_) => {}
+            Read::End | Read::Torn => return Poll::Ready(Err(GONE)),
         }
         match reader.read(early) {
             Ok(Some(hello)) => return Poll::Ready(Ok(hello)),
@@ -107,7 +106,9 @@ async fn refuse(mut session: Session, mut client: Client, is_known: bool) {
     };
     session.fail(Reason::RouteNone, detail);
     // The client is refused, whether it takes the alert or not.
-    let _ = client.tcp.write_all(&[21, 3, 3, 0, 2, 2, alert]).await;
-    let _ = client.tcp.shutdown().await;
+    let record = [21, 3, 3, 0, 2, 2, alert];
+    // So few bytes fit into a socket to which nothing was written.
+    let _ = poll_fn(|cx| client.end.poll_write(cx, &record)).await;
+    let _ = poll_fn(|cx| client.end.poll_end(cx, false)).await;
     client.is_whole = true;
 }

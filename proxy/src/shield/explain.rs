@@ -3,18 +3,20 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use openclaw_common::abi::{Config, Entry, Limit, Prefix4, Prefix6, class};
+use openclaw_common::abi::{Config, Entry, Limit, Prefix4, Prefix6, class, subnet};
 use openclaw_common::bucket::Uncounted;
 use openclaw_common::decide::{Record, Tables, decide};
 use openclaw_common::packet::{Address, Flow};
 use openclaw_common::verdict::{Reason, Verdict};
+use openclaw_core::config::Mode;
 use openclaw_core::config::units::Rate;
 use openclaw_core::country::country_code;
+use openclaw_core::route::pick_for_client;
 use serde::{Deserialize, Serialize};
 
 use super::api::{Answer, ApiError, EntryView};
 use super::host::sources_only;
-use super::kernel::{KernelError, Maps};
+use super::kernel::{Ban, KernelError, Maps};
 use super::lists::Kind;
 use super::prefix::{self, AnyNet};
 use super::state::State;
@@ -38,6 +40,9 @@ pub struct Explained {
     pub block: Vec<EntryView>,
     /// What it is counted for.
     pub limits: Vec<LimitView>,
+    /// Where its connections and datagrams are forwarded, where they are not read as requests.
+    #[serde(default)]
+    pub relays: Vec<RelayView>,
     /// What the kernel's maps say; nothing where there are none.
     pub kernel: Option<KernelView>,
     /// Whether both say the same; true where there is one side only.
@@ -56,6 +61,16 @@ pub struct LimitView {
     /// Of the burst, what is used up now.
     pub used: Option<u64>,
     pub burst: Option<u64>,
+}
+
+/// A listener that forwards bytes, as a source meets it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayView {
+    pub listener: String,
+    /// As it is written.
+    pub mode: String,
+    /// Nothing where the name that a client asks for decides.
+    pub upstream: Option<String>,
 }
 
 /// The kernel's side.
@@ -122,6 +137,7 @@ impl State {
             meaning: reason.summary().into(),
             country: country.map(str::to_owned),
             limits: self.limits(ip, reason, now.mono_ns),
+            relays: self.relays(ip),
             allow,
             block,
             kernel,
@@ -141,6 +157,27 @@ impl State {
                 None
             }
         }
+    }
+
+    /// Where listeners that forward bytes lead the source.
+    fn relays(&self, ip: IpAddr) -> Vec<RelayView> {
+        let listeners = self.config.listeners.iter();
+        let relays = listeners.filter(|listener| !listener.mode.is_http());
+        relays
+            .map(|listener| {
+                let upstream = match &listener.mode {
+                    Mode::Tcp(targets) | Mode::Udp(targets) => {
+                        self.config.upstreams.get(pick_for_client(targets, ip))
+                    }
+                    Mode::Http | Mode::Tls(_) => None,
+                };
+                RelayView {
+                    listener: listener.name.to_string(),
+                    mode: listener.mode.name().to_owned(),
+                    upstream: upstream.map(|upstream| upstream.name.to_string()),
+                }
+            })
+            .collect()
     }
 
     /// What counts packets and connections of the source. Who is allowed is not counted by the kernel program.
@@ -255,22 +292,26 @@ impl Held {
             Address::V4(address) => Self {
                 word: Some(maps.class4.load(class::index4(address))),
                 subnet: None,
-                host: maps.ban4.get(address).map(|slot| Entry {
-                    until_ns: slot.end(),
-                    hits: slot.hits.into(),
-                    ..Entry::default()
-                }),
+                host: maps.ban4.get(address).map(of_ban),
                 fine: maps.fine4().get(&Prefix4::new(address, 32))?,
                 now_ns,
             },
             Address::V6(address) => Self {
                 word: maps.class6.get(&class::key6(address))?,
-                subnet: maps.ban6.get(&Prefix6::subnet(address))?,
-                host: maps.ban6.get(&Prefix6::host(address))?,
+                subnet: maps.ban6.get(subnet(address)).map(of_ban),
+                host: maps.host6.get(&address)?,
                 fine: maps.fine6().get(&Prefix6::host(address))?,
                 now_ns,
             },
         })
+    }
+}
+
+fn of_ban(ban: Ban) -> Entry {
+    Entry {
+        until_ns: ban.end(),
+        hits: ban.hits.into(),
+        ..Entry::default()
     }
 }
 
@@ -296,6 +337,7 @@ impl Record for Copied {
 impl Tables for Held {
     type Record = Copied;
     type Ban4 = Copied;
+    type Ban6 = Copied;
     type Word = Uncounted;
 
     fn class4(&self, _: [u8; 4]) -> u16 {
@@ -310,13 +352,12 @@ impl Tables for Held {
         self.host.map(Copied)
     }
 
-    fn ban6(&self, prefix: &Prefix6) -> Option<Copied> {
-        let found = if prefix.length == 64 {
-            self.subnet
-        } else {
-            self.host
-        };
-        found.map(Copied)
+    fn ban6(&self, _: [u8; 16]) -> Option<Copied> {
+        self.subnet.map(Copied)
+    }
+
+    fn host6(&self, _: [u8; 16]) -> Option<Copied> {
+        self.host.map(Copied)
     }
 
     fn fine4(&self, _: [u8; 4]) -> Option<Copied> {

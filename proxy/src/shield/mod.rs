@@ -74,7 +74,7 @@ pub use self::doctor::{Finding, Health, examine};
 pub use self::doubts::{missing_interfaces, pointless_blocks, unpinnable};
 use self::drops::DropLog;
 pub use self::drops::DropView;
-pub use self::explain::{Explained, KernelView, LimitView};
+pub use self::explain::{Explained, KernelView, LimitView, RelayView};
 pub use self::feeds::{Due, Fetched, MAX_FEED, Validators, check_list};
 pub use self::format::ttl::show as show_seconds;
 pub use self::format::{Format, Problem, Problems, SHOWN_PROBLEMS};

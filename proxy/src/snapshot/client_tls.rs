@@ -9,6 +9,8 @@ use rustls::pki_types::ServerName;
 #[derive(Clone, Debug)]
 pub struct ClientTls {
     pub config: Arc<ClientConfig>,
+    /// The same, naming no protocol (ALPN).
+    pub unread: Arc<ClientConfig>,
     /// Absent: each endpoint's own host.
     pub server_name: Option<ServerName<'static>>,
 }
@@ -23,6 +25,15 @@ impl PartialEq for ClientTls {
 impl Eq for ClientTls {}
 
 impl ClientTls {
+    /// For bytes of which nobody here knows what they mean.
+    #[must_use]
+    pub fn unread(&self) -> Self {
+        Self {
+            config: Arc::clone(&self.unread),
+            ..self.clone()
+        }
+    }
+
     /// What the certificate of an endpoint must bear, by its `host:port`; `None` if no certificate could bear that.
     pub fn name_of(&self, label: &str) -> Option<ServerName<'static>> {
         if self.server_name.is_some() {
@@ -57,8 +68,10 @@ mod tests {
         let config = builder
             .unwrap()
             .with_root_certificates(RootCertStore::empty());
+        let config = Arc::new(config.with_no_client_auth());
         let mut tls = ClientTls {
-            config: Arc::new(config.with_no_client_auth()),
+            config: Arc::clone(&config),
+            unread: config,
             server_name: None,
         };
         for (label, expected) in [

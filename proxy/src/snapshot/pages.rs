@@ -2,7 +2,7 @@
 
 use openclaw_core::config::Statuses;
 
-/// The pages of a listener.
+/// The pages of a listener or a route.
 #[derive(Clone, Debug, Default)]
 pub struct Pages(Vec<Page>);
 

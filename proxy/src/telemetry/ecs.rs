@@ -160,6 +160,7 @@ fn own(object: &mut Object<'_>, record: &Record<'_>, fields: &LogFields) {
     }
     object.known("cache", record.cache.map_or("", Cache::word));
     object.number("retries", record.retries.into());
+    object.known("hedge", fields.hedge);
     object.known("detail", fields.detail);
     object.close();
 }

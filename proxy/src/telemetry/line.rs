@@ -154,6 +154,9 @@ impl Object<'_> {
         self.number("retries", u64::from(record.retries));
         self.text("user_agent", &fields.user_agent);
         self.text("referer", &fields.referer);
+        if !fields.hedge.is_empty() {
+            self.text("hedge", fields.hedge);
+        }
         if !fields.detail.is_empty() {
             self.text("detail", fields.detail);
         }

@@ -68,6 +68,7 @@ metrics! {
     UPSTREAM_REQUESTS_TOTAL Counter "openclaw_upstream_requests_total" "" ["upstream", "endpoint", "code"] "Requests sent to an endpoint, by the class of its answer; `none` when there was no usable answer.";
     UPSTREAM_CONNECTS_TOTAL Counter "openclaw_upstream_connects_total" "" ["upstream", "endpoint", "result"] "Connections tried to an endpoint; result is ok or failed.";
     UPSTREAM_RETRIES_TOTAL Counter "openclaw_upstream_retries_total" "" ["upstream"] "Requests sent again after the first attempt failed.";
+    UPSTREAM_HEDGES_TOTAL Counter "openclaw_upstream_hedges_total" "" ["upstream", "result"] "Requests for which a second endpoint was asked beside a slow one (`hedge`); result is won (the second one answered first), lost or failed (neither answered).";
     DISCOVERY_LAST_SUCCESS Gauge "openclaw_discovery_last_success_timestamp_seconds" "seconds" ["upstream"] "When the sources of an upstream's endpoints, its names among them, last gave a good answer, as Unix time; the oldest of several. Absent before the first.";
     DISCOVERY_ERRORS_TOTAL Counter "openclaw_discovery_errors_total" "" ["upstream"] "Questions to the sources of an upstream's endpoints that failed; what was found last serves on.";
     UPSTREAM_WAITING Gauge "openclaw_upstream_waiting" "" ["upstream"] "Requests that wait for an endpoint to have room, where `max_connections` says how much that is.";

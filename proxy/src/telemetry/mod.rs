@@ -72,6 +72,30 @@ impl Mirrored {
     const NAMES: [&'static str; 4] = ["sent", "failed", "dropped", "too_large"];
 }
 
+/// What came of asking a second endpoint beside one that was slow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hedged {
+    /// The second one answered first.
+    Won,
+    /// The first one did, or nobody waited any more.
+    Lost,
+    /// Neither answered.
+    Failed,
+}
+
+impl Hedged {
+    pub(super) const ALL: [Self; 3] = [Self::Won, Self::Lost, Self::Failed];
+
+    /// For labels and logs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Won => "won",
+            Self::Lost => "lost",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// One finished exchange. Indexes are slots.
 #[derive(Debug)]
 pub struct Record<'a> {
@@ -196,6 +220,8 @@ pub struct LogFields {
     pub referer: String,
     /// What is wrong, when the request was refused.
     pub detail: &'static str,
+    /// What came of a second endpoint that was asked; empty where none was.
+    pub hedge: &'static str,
     /// Path and query are those that the endpoint got: nothing was kept of the others.
     pub is_as_sent: bool,
     /// It is not one of those that are drawn for the log.

@@ -14,7 +14,7 @@ use super::follow::{Follower, Followers};
 use super::report::Report;
 use super::ring::{Exchange, Recollection, Ring};
 use super::shard::Shard;
-use super::{LogFields, Mirrored, Record, Slots, Wanted};
+use super::{Hedged, LogFields, Mirrored, Record, Slots, Wanted};
 use crate::snapshot::Snapshot;
 
 /// How many refused connections are logged between two ticks: a flood of them must neither fill the disk nor cost more
@@ -163,6 +163,11 @@ impl Recorder {
     /// Counts what became of the copy of a request.
     pub fn mirrored(&self, route: u32, result: Mirrored) {
         self.shard.borrow_mut().mirrored(route, result);
+    }
+
+    /// Counts a second endpoint that was asked for an upstream.
+    pub fn hedged(&self, upstream: u32, result: Hedged) {
+        self.shard.borrow_mut().hedged(upstream, result);
     }
 
     /// Counts a response that was compressed, and its bytes before and after.

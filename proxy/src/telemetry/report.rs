@@ -7,7 +7,7 @@ use openclaw_core::reason::ALL as REASONS;
 use super::coded::Coded;
 use super::metrics::{self, MetricsText};
 use super::shard::{Counts, EndpointCounts, Flow, ListenerCounts, SeriesKey};
-use super::{Cache, Mirrored};
+use super::{Cache, Hedged, Mirrored};
 
 /// A copy of one worker's counters.
 #[derive(Debug, Default)]
@@ -40,6 +40,8 @@ pub struct Summary<'a> {
     pub(super) flows: BTreeMap<Pair<'a>, Flow>,
     pub(super) cache: BTreeMap<&'a str, [u64; Cache::ALL.len()]>,
     retries: BTreeMap<&'a str, u64>,
+    /// Of upstreams that have ever hedged.
+    hedged: BTreeMap<&'a str, [u64; 3]>,
     endpoints: BTreeMap<Pair<'a>, EndpointCounts>,
     pub(super) refusals: Vec<u64>,
     mirrored: BTreeMap<&'a str, [u64; 4]>,
@@ -93,6 +95,20 @@ impl<'a> Summary<'a> {
         self.requests.values().sum()
     }
 
+    /// What upstreams were asked beyond the first try.
+    fn add_repeated(&mut self, counts: &'a Counts) {
+        for (name, retries) in counts.upstream_names.iter().zip(&counts.retries) {
+            *self.retries.entry(name).or_default() += retries;
+        }
+        let hedged = counts.upstream_names.iter().zip(&counts.hedged);
+        for (name, counts) in hedged.filter(|(_, counts)| counts.iter().any(|count| *count > 0)) {
+            let sum = self.hedged.entry(name).or_default();
+            for (sum, more) in sum.iter_mut().zip(counts) {
+                *sum += more;
+            }
+        }
+    }
+
     fn add(&mut self, report: &'a Report) {
         let counts = &report.counts;
         self.workers += 1;
@@ -140,9 +156,7 @@ impl<'a> Summary<'a> {
                 *sum += more;
             }
         }
-        for (name, retries) in counts.upstream_names.iter().zip(&counts.retries) {
-            *self.retries.entry(name).or_default() += retries;
-        }
+        self.add_repeated(counts);
         // The place of one that is gone is empty.
         let endpoints = counts.endpoint_names.iter().zip(&counts.endpoints);
         for ((upstream, label), endpoint) in endpoints.filter(|(_, one)| one.is_configured) {
@@ -234,6 +248,15 @@ impl<'a> Summary<'a> {
         }
         for (upstream, retries) in &self.retries {
             text.sample(&metrics::UPSTREAM_RETRIES_TOTAL, &[upstream], retries);
+        }
+        for (upstream, counts) in &self.hedged {
+            for (result, count) in Hedged::ALL.iter().zip(counts) {
+                text.sample(
+                    &metrics::UPSTREAM_HEDGES_TOTAL,
+                    &[upstream, result.word()],
+                    count,
+                );
+            }
         }
         for ((upstream, endpoint), counts) in &self.endpoints {
             let labels = [*upstream, *endpoint];

@@ -105,6 +105,7 @@ impl LogFields {
             detail: _,
             is_as_sent: _,
             is_left_out: _,
+            hedge: _,
         } = self;
         [
             id, listener, route, client, method, host, path, upstream, endpoint, user_agent,

@@ -10,7 +10,7 @@ use openclaw_core::reason::Reason;
 use super::coded::Coded;
 use super::histogram::Histogram;
 use super::recent::Recent;
-use super::{Cache, Mirrored, Record, Slots};
+use super::{Cache, Hedged, Mirrored, Record, Slots};
 use crate::snapshot::Snapshot;
 
 /// Names ever seen of one kind. Reloads with ever new names end in one shared slot rather than in ever more memory.
@@ -169,6 +169,8 @@ pub(super) struct Counts {
     pub(super) routes: Vec<RouteCounts>,
     /// Retries, by upstream slot.
     pub(super) retries: Vec<u64>,
+    /// By upstream slot, then as [`Hedged`] has them.
+    pub(super) hedged: Vec<[u64; 3]>,
     pub(super) endpoints: Vec<EndpointCounts>,
     pub(super) refusals: Vec<u64>,
     /// By route slot, then as [`Mirrored`] has them.
@@ -264,6 +266,7 @@ impl Shard {
         counts.routes.resize_with(routes, Default::default);
         counts.mirrored.resize(counts.route_names.len(), [0; 4]);
         counts.retries.resize(counts.upstream_names.len(), 0);
+        counts.hedged.resize(counts.upstream_names.len(), [0; 3]);
         let endpoints = counts.endpoint_names.len();
         counts.endpoints.resize_with(endpoints, Default::default);
         counts.refusals.resize(Reason::COUNT, 0);
@@ -337,6 +340,13 @@ impl Shard {
     pub(super) fn mirrored(&mut self, route: u32, result: Mirrored) {
         let route = self.counts.mirrored.get_mut(route as usize);
         if let Some(count) = route.and_then(|route| route.get_mut(result as usize)) {
+            *count += 1;
+        }
+    }
+
+    pub(super) fn hedged(&mut self, upstream: u32, result: Hedged) {
+        let upstream = self.counts.hedged.get_mut(upstream as usize);
+        if let Some(count) = upstream.and_then(|upstream| upstream.get_mut(result as usize)) {
             *count += 1;
         }
     }

@@ -58,6 +58,7 @@ fn snapshot(listeners: &[&str], routes: &[&str], upstreams: &[(&str, &[&str])]) 
         listeners: Vec::new(),
         upstreams: setups.collect(),
         secured: Vec::new(),
+        pages: Vec::new(),
         limits: Vec::new(),
         cache: None,
     }

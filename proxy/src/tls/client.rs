@@ -108,8 +108,11 @@ impl ClientKeeper {
             return Ok(ready.clone());
         }
         let config = self.config(&material, key).map_err(|error| vec![error])?;
+        let mut unread = config.clone();
+        unread.alpn_protocols.clear();
         let ready = ClientTls {
             config: Arc::new(config),
+            unread: Arc::new(unread),
             server_name: tls.server_name.as_deref().and_then(ClientTls::name),
         };
         self.known

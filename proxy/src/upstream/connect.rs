@@ -75,6 +75,14 @@ impl Manner {
         }
     }
 
+    fn unread(&self) -> Self {
+        Self {
+            announces: self.announces,
+            tls: self.tls.as_ref().map(ClientTls::unread),
+            is_h2: false,
+        }
+    }
+
     /// Goes ahead with what is agreed upon.
     async fn greet(
         &self,
@@ -128,8 +136,28 @@ impl Endpoint {
     /// # Errors
     /// Of the socket or the handshake; the caller bounds the time.
     pub async fn connect(self: &Rc<Self>, ends: Option<Ends>) -> Result<Connection, ConnectError> {
+        self.connect_by(&self.manner, ends).await
+    }
+
+    /// The same for bytes of which nobody here knows what they mean: TLS names no protocol.
+    ///
+    /// # Errors
+    /// As of [`Self::connect`].
+    pub async fn connect_unread(
+        self: &Rc<Self>,
+        ends: Option<Ends>,
+    ) -> Result<Connection, ConnectError> {
+        let manner = self.manner.unread();
+        self.connect_by(&manner, ends).await
+    }
+
+    async fn connect_by(
+        self: &Rc<Self>,
+        manner: &Manner,
+        ends: Option<Ends>,
+    ) -> Result<Connection, ConnectError> {
         let tcp = self.open().await.map_err(ConnectError::of_socket)?;
-        let greeted = self.manner.greet(tcp, &self.label, ends).await;
+        let greeted = manner.greet(tcp, &self.label, ends).await;
         let stream = greeted.inspect_err(|error| self.tell(error))?;
         self.passed_over_until.set(None);
         Ok(Connection {

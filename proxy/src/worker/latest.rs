@@ -140,6 +140,7 @@ mod tests {
             listeners: Vec::new(),
             upstreams: Vec::new(),
             secured: Vec::new(),
+            pages: Vec::new(),
             limits: Vec::new(),
             cache: None,
         });

@@ -6,13 +6,14 @@ pub(crate) mod hot;
 mod load;
 mod machine;
 mod peer;
-mod peers;
+pub(crate) mod peers;
 mod process;
 mod readme;
 mod report;
 mod role;
 mod scenario;
 mod stage;
+mod study;
 mod template;
 
 use std::ffi::OsString;
@@ -21,7 +22,7 @@ use anyhow::Result;
 use clap::Subcommand;
 
 use crate::{
-    ebpf,
+    build, ebpf,
     shell::{self, say},
 };
 
@@ -41,10 +42,14 @@ enum Subject {
     },
     /// What clients get under a flood of SYNs from forged sources, and how many of those are answered, by defence
     Flood,
+    /// What a ban, an import of a million prefixes and their memory take
+    Shield,
     /// Instructions of each hot question, beside the counts in benches/hot.toml
     Hot(hot::Arguments),
     /// What each content coding saves of pages, styles, scripts and data, and its CPU time
     Corpus(corpus::Arguments),
+    /// What a cache spares a site, and what its visitors notice: the same visitors straight to it and through OpenClaw
+    CaseStudy(study::Arguments),
     /// CPU time per request, side by side with the other proxies found here
     Peers(peers::Arguments),
 }
@@ -52,9 +57,11 @@ enum Subject {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.subject {
         Subject::Xdp { arguments } => xdp(arguments),
-        Subject::Flood => flood(),
+        Subject::Flood => measured("shield::storm::figures"),
+        Subject::Shield => measured("shield::figures::figures"),
         Subject::Hot(arguments) => hot::run(arguments),
         Subject::Corpus(arguments) => corpus::run(arguments),
+        Subject::CaseStudy(arguments) => study::run(arguments),
         Subject::Peers(arguments) => peers::run(arguments),
     }
 }
@@ -68,8 +75,8 @@ fn xdp(arguments: &[OsString]) -> Result<()> {
     )
 }
 
-/// The flood and its clients are those of a test; the binary under it is the one that is released.
-fn flood() -> Result<()> {
+/// What a test sets up, such as a flood and its clients; the binary under it is the one that is released.
+fn measured(test: &str) -> Result<()> {
     ebpf::run()?;
     say(format!(
         "{}, load {}",
@@ -77,7 +84,7 @@ fn flood() -> Result<()> {
         machine::load()?
     ));
     shell::run(
-        shell::cargo()
+        build::release()?
             .args(["test", "--quiet", "--release", "--package", "openclaw"])
             .args([
                 "--test",
@@ -86,7 +93,7 @@ fn flood() -> Result<()> {
                 "--ignored",
                 "--nocapture",
                 "--exact",
-                "shield::storm::figures",
+                test,
             ]),
     )
 }

@@ -11,12 +11,16 @@ use super::process::{self, PROXY_CORE};
 use super::template::{self, Kind};
 use crate::shell;
 
+/// What forwards bytes in nginx, where a distribution has it as a module of its own.
+const NGINX_STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Peer {
     #[value(name = "openclaw")]
     OpenClaw,
     Nginx,
     Haproxy,
+    Varnish,
 }
 
 impl Peer {
@@ -25,6 +29,7 @@ impl Peer {
             Self::OpenClaw => "OpenClaw",
             Self::Nginx => "nginx",
             Self::Haproxy => "HAProxy",
+            Self::Varnish => "Varnish",
         }
     }
 
@@ -34,6 +39,7 @@ impl Peer {
             Self::OpenClaw => Some(shell::target("release/openclaw")).filter(|file| file.exists()),
             Self::Nginx => shell::which("nginx"),
             Self::Haproxy => shell::which("haproxy"),
+            Self::Varnish => shell::which("varnishd"),
         }
     }
 
@@ -42,6 +48,7 @@ impl Peer {
         let argument = match self {
             Self::OpenClaw => "version",
             Self::Nginx | Self::Haproxy => "-v",
+            Self::Varnish => "-V",
         };
         let text = said(program, argument)?;
         let line = text.lines().next().unwrap_or_default();
@@ -51,10 +58,16 @@ impl Peer {
         Ok(format!("{} {}", self.name(), number.unwrap_or("?")))
     }
 
+    /// Whether it can do what a listener of this kind does; of HTTP/3 its program knows more.
+    pub(crate) fn serves(self, kind: Kind) -> bool {
+        self != Self::Varnish || kind == Kind::Stored
+    }
+
     /// Whether it was built with HTTP/3.
     pub(crate) fn has_quic(self, program: &Path) -> Result<bool> {
         let (argument, sign) = match self {
             Self::OpenClaw => return Ok(true),
+            Self::Varnish => return Ok(false),
             Self::Nginx => ("-V", "--with-http_v3_module"),
             Self::Haproxy => ("-vv", "+QUIC"),
         };
@@ -69,11 +82,23 @@ impl Peer {
         kind: Kind,
         values: &[(&str, String)],
     ) -> Result<Command> {
-        for file in self.files() {
+        let stream = Path::new(NGINX_STREAM);
+        let stream = if stream.exists() {
+            format!("load_module {NGINX_STREAM};")
+        } else {
+            // Others build it in.
+            String::new()
+        };
+        let mut values = values.to_vec();
+        values.push(("stream", stream));
+        for file in self.files(kind) {
             let template = shell::root().join(format!("benches/peers/{file}.in"));
             let template = fs::read_to_string(&template)
                 .with_context(|| format!("cannot read {}", template.display()))?;
-            fs::write(folder.join(file), template::render(&template, kind, values))?;
+            fs::write(
+                folder.join(file),
+                template::render(&template, kind, &values),
+            )?;
         }
         let mut command = process::pinned(PROXY_CORE, program);
         match self {
@@ -85,17 +110,30 @@ impl Peer {
                 .arg("-p")
                 .arg(folder)
                 .arg("-c")
-                .arg(folder.join("nginx.conf")),
+                .args(self.files(kind).iter().map(|file| folder.join(file))),
             Self::Haproxy => command.args(["-db", "-f"]).arg(folder.join("haproxy.cfg")),
+            Self::Varnish => {
+                let port = values.iter().find(|(name, _)| *name == "port");
+                let (_, port) = port.context("there is no port to listen on")?;
+                command
+                    .args(["-F", "-j", "none", "-s", "default,64m"])
+                    .args(["-p", "thread_pools=1", "-a", &format!("127.0.0.1:{port}")])
+                    .arg("-n")
+                    .arg(folder.join("varnish"))
+                    .arg("-f")
+                    .arg(folder.join("varnish.vcl"))
+            }
         };
         Ok(command)
     }
 
-    fn files(self) -> &'static [&'static str] {
+    fn files(self, kind: Kind) -> &'static [&'static str] {
         match self {
             Self::OpenClaw => &["openclaw.toml"],
+            Self::Nginx if kind == Kind::Relay => &["nginx-stream.conf"],
             Self::Nginx => &["nginx.conf"],
             Self::Haproxy => &["haproxy.cfg", "haproxy.map"],
+            Self::Varnish => &["varnish.vcl"],
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `error_pages` of a listener: what clients read in place of the proxy's own few words.
+//! `error_pages` of a listener or a route: what clients read in place of the proxy's own few words.
 
 use std::path::PathBuf;
 
@@ -30,6 +30,14 @@ pub(super) const KEY: Key = Key::default(
     "Files that clients get as the body of refusals by the proxy itself, by status (\"502\") or hundred (\"5xx\"): html, json or txt, up to 128 KiB, read when the configuration is. Status and X-Request-Id stay; what endpoints answer is not touched.",
 )
 .example("{ \"503\" = \"busy.html\", \"5xx\" = \"error.html\" }");
+
+pub(super) const OF_ROUTE: Key = Key::default(
+    "error_pages",
+    "table of strings",
+    "{}",
+    "The same as `error_pages` of listeners for requests that this route takes; where both have a page for a refusal, this one is sent.",
+)
+.example("{ \"429\" = \"slow.json\", \"5xx\" = \"api.json\" }");
 
 const TYPES: [(&str, &str); 4] = [
     ("html", "text/html; charset=utf-8"),

@@ -9,8 +9,8 @@ use super::reader::{Reader, Section};
 use super::relay::Transport;
 use super::tree::{self, Place, Table};
 use super::{
-    Action, Config, Listener, Places, Source, Upstream, admin, assay, autoban, caching, document,
-    doubts, listener, log, relay, route, server, shield, upstream, values,
+    Action, Config, Listener, Mode, Places, Source, Upstream, admin, assay, autoban, caching,
+    document, doubts, listener, log, relay, route, server, shield, upstream, values,
 };
 
 /// A configuration that can be used.
@@ -181,9 +181,11 @@ fn read(root: &Section<'_>) -> Option<Config> {
     Some(config)
 }
 
-/// What a listener forwards goes on as it came: a relay makes no TLS, and datagrams cannot say whose they are.
+/// What a listener of mode tls forwards is TLS already, and of datagrams no TLS is made.
 fn forbid_tls_of_relays(root: &Section<'_>, config: &Config, places: &[(String, Place)]) {
-    for listener in config.listeners.iter().filter(|one| !one.mode.is_http()) {
+    let as_they_come = |mode: &Mode| matches!(mode, Mode::Tls(_) | Mode::Udp(_));
+    let listeners = config.listeners.iter();
+    for listener in listeners.filter(|one| as_they_come(&one.mode)) {
         for upstream in listener.mode.upstreams() {
             let Some((upstream, (_, place))) =
                 config.upstreams.get(upstream).zip(places.get(upstream))
@@ -197,7 +199,7 @@ fn forbid_tls_of_relays(root: &Section<'_>, config: &Config, places: &[(String, 
                     listener.name
                 );
                 let complaint = Complaint::new(complaint).hint(
-                    "let clients speak TLS with the endpoints themselves, or use mode = \"http\"",
+                    "let clients speak TLS with the endpoints themselves, or use mode = \"tcp\" or \"http\"",
                 );
                 root.reader.report(
                     *place,

@@ -45,7 +45,7 @@ pub(super) const MODE: Key = Key::default(
     "mode",
     "word",
     "\"http\"",
-    "What becomes of a connection: http, its requests are routed; tcp, its bytes go `to` an upstream; tls, they do so untouched, by the server name of the handshake (`sni`); udp, datagrams of a client go `to` one endpoint. All but http have no routes.",
+    "What becomes of a connection: http, its requests are routed; tcp, its bytes go `to` an upstream, out of TLS where the listener has `tls`, and into TLS where the upstream has; tls, they do so untouched, by the server name of the handshake (`sni`); udp, datagrams of a client go `to` one endpoint. All but http have no routes.",
 );
 
 pub(super) const TO: Key = Key::optional(
@@ -208,7 +208,6 @@ pub(super) fn read(section: &Section<'_>, upstreams: &[String]) -> Option<Mode> 
 fn check_keys(section: &Section<'_>, word: Word) {
     let http = [
         "protocols",
-        "tls",
         "trusted_proxies",
         "min_body_rate",
         "ping",
@@ -217,8 +216,10 @@ fn check_keys(section: &Section<'_>, word: Word) {
     ];
     let strangers: &[&str] = match word {
         Word::Http => &["to", "sni"],
-        Word::Tcp | Word::Udp => &["sni", "header_timeout"],
-        Word::Tls => &["to"],
+        Word::Tcp if section.has("tls") => &["sni"],
+        Word::Tcp => &["sni", "header_timeout"],
+        Word::Udp => &["sni", "header_timeout", "tls"],
+        Word::Tls => &["to", "tls"],
     };
     let of_http = http.iter().filter(|_| word != Word::Http);
     for key in of_http.chain(strangers) {
@@ -258,7 +259,9 @@ fn instead(key: &str, word: Word) -> &'static str {
         ("to", _) => "write sni = { \"*\" = \"UPSTREAM\" }, or mode = \"tcp\"",
         ("sni", _) => "write mode = \"tls\"",
         ("header_timeout", _) => "no head is read; `idle_timeout` bounds silence",
-        ("tls", _) => "bytes are forwarded as they come; mode = \"http\" ends TLS here",
+        ("tls", _) => {
+            "bytes are forwarded as they come; mode = \"tcp\" and mode = \"http\" end TLS here"
+        }
         _ => "it is for mode = \"http\"",
     }
 }

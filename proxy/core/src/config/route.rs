@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use regex::bytes::Regex;
 
+use super::error_pages::{self, ErrorPage};
 use super::keys::{self, Key};
 use super::problem::Complaint;
 use super::reader::{Item, Section, Unread};
@@ -40,6 +41,8 @@ pub struct Route {
     pub add_prefix: Option<String>,
     pub rewrite: Option<Rewrite>,
     pub mirror: Option<Mirror>,
+    /// What clients read of refusals of this route, before what the listener has for that.
+    pub error_pages: Vec<ErrorPage>,
     /// Locations in which an endpoint names itself are as seen from outside.
     pub rewrite_location: bool,
 }
@@ -176,6 +179,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "\"5m\"",
             "In place of the upstream's.",
         ),
+        error_pages::OF_ROUTE,
     ],
     later: &[],
 };
@@ -231,6 +235,7 @@ pub(super) fn read(number: usize, section: &Section<'_>, upstreams: &[String]) -
     });
     let timeout = section.optional("timeout", values::duration);
     let response_timeout = section.optional("response_timeout", values::duration);
+    let error_pages = error_pages::read(section);
     let name = name.ok()?.unwrap_or_else(|| format!("route-{number}"));
     Some(Named {
         place: section.place_of("name"),
@@ -254,6 +259,7 @@ pub(super) fn read(number: usize, section: &Section<'_>, upstreams: &[String]) -
             add_prefix: add_prefix.ok()?,
             rewrite: rewrite?,
             rewrite_location: rewrite_location?,
+            error_pages: error_pages?,
             mirror: match mirror {
                 Some(mirror) => Some(mirror?),
                 None if section.has("mirror") => return None,

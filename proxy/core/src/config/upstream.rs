@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::discover::{self, Discover};
 use super::endpoint::{self, Endpoint};
 use super::health::{self, Health};
+use super::hedge::{self, Hedge};
 use super::keys::{self, Key};
 use super::problem::Complaint;
 use super::reader::{Section, Told};
@@ -50,6 +51,8 @@ pub struct Upstream {
     pub retry_on: Vec<RetryOn>,
     /// How many retries there may be for a hundred requests.
     pub retry_budget: u32,
+    /// When another endpoint is asked beside one that is slow.
+    pub hedge: Option<Hedge>,
     /// How long it takes until an endpoint that has come, or come back, has all of its share.
     pub slow_start: Option<Duration>,
     /// Where the proxy stands; beside which endpoints it goes by theirs.
@@ -172,6 +175,13 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "So many of a worker's requests may be asked again, besides ten a second: what fails everywhere is not asked everywhere. What is not used up stays, up to a thousand.",
         ),
         Key::optional(
+            "hedge",
+            "table",
+            "{ after = \"50ms\" }",
+            "Asks a second endpoint beside one that is slow. Absent: one at a time.",
+        )
+        .fields(&hedge::KEYS),
+        Key::optional(
             "slow_start",
             "duration",
             "\"30s\"",
@@ -232,6 +242,8 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Upstream> {
     let queue_timeout = section.value("queue_timeout", values::duration);
     let retry_on = section.list("retry_on", values::choice(&RETRY_ON));
     let retry_budget = section.value("retry_budget", values::percent);
+    let hedge = table(section, "hedge", hedge::read);
+    hedge::check(section);
     let slow_start = section.optional("slow_start", values::duration);
     let spill_below = section.value("spill_below", values::percent);
     let health = table(section, "health", |section| health::read(section, protocol));
@@ -257,6 +269,7 @@ pub(super) fn read(name: String, section: &Section<'_>) -> Option<Upstream> {
         queue_timeout: queue_timeout?,
         retry_on: retry_on?,
         retry_budget: retry_budget?,
+        hedge: hedge.ok()?,
         slow_start: slow_start.ok()?,
         zone: None,
         spill_below: spill_below?,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{accepted, rejected};
-use crate::config::{GrpcQuestion, Question, RetryOn, Upstream};
+use crate::config::{After, GrpcQuestion, Question, RetryOn, Upstream};
 
 fn text(keys: &str) -> String {
     format!(
@@ -135,4 +135,44 @@ fn refusals_may_have_pages() {
         let told = rejected(&listener(&format!("error_pages = {keys}"))).to_string();
         assert!(told.contains(expected), "{keys}: {told}");
     }
+}
+
+#[test]
+fn a_second_endpoint_may_be_asked_beside_a_slow_one() {
+    assert_eq!(read("").hedge, None);
+    let after = |keys: &str| {
+        read(&format!("hedge = {{ after = {keys} }}"))
+            .hedge
+            .unwrap()
+            .after
+    };
+    assert_eq!(after("\"50ms\""), After::Time(Duration::from_millis(50)));
+    assert_eq!(after("\"p50\""), After::Percent(50));
+    assert_eq!(after("\"p99\""), After::Percent(99));
+    for wrong in ["p49", "p100", "p", "pp95", "p95.5"] {
+        let keys = format!("hedge = {{ after = \"{wrong}\" }}");
+        refused(&keys, &format!("`{wrong}` is no percentile"));
+    }
+    refused("hedge = {}", "missing key `after`");
+    refused("hedge = { after = \"0s\" }", "longer than zero");
+    refused("hedge = { after = 50 }", "after");
+    refused("hedge = { afer = \"1s\" }", "did you mean `after`?");
+    let both = "hedge = { after = \"1s\" }\nsticky = { cookie = \"c\" }";
+    refused(both, "`hedge` and `sticky` exclude each other");
+}
+
+#[test]
+fn refusals_of_a_route_may_have_pages_of_their_own() {
+    let route = |keys: &str| format!("{}{keys}\n", text(""));
+    let config = accepted(&route("error_pages = { \"429\" = \"slow.json\" }"));
+    let [page] = &config.routes[0].error_pages[..] else {
+        panic!("{:?}", config.routes[0].error_pages);
+    };
+    assert_eq!(page.path.to_str(), Some("slow.json"));
+    assert_eq!(accepted(&text("")).routes[0].error_pages, []);
+    let told = rejected(&route("error_pages = { \"302\" = \"a.html\" }")).to_string();
+    assert!(
+        told.contains("no status of a refusal") && told.contains("route[0].error_pages.302"),
+        "{told}"
+    );
 }

@@ -139,6 +139,36 @@ fn names_without_sense_are_refused() {
 }
 
 #[test]
+fn tls_of_either_side_may_be_the_relays_own() {
+    let secured =
+        "mode = \"tcp\"\nto = \"db\"\ntls = { self_signed = [\"a\"] }\nheader_timeout = \"1s\"";
+    let upstreams = listener(secured).replace(":5433\"]", ":5433\"]\ntls = true");
+    let config = accepted(&upstreams);
+    let one = &config.listeners[0];
+    assert!(one.tls.is_some() && matches!(one.mode, Mode::Tcp(_)));
+    assert!(!one.protocols.h1 && !one.protocols.h2 && !one.protocols.h3);
+    assert!(config.upstreams[0].tls.is_some());
+    // What comes as TLS already, and datagrams, go on as they come.
+    for keys in [
+        "mode = \"tls\"\nsni = { \"*\" = \"db\" }",
+        "mode = \"udp\"\nto = \"db\"",
+    ] {
+        let text = listener(keys).replace(":5433\"]", ":5433\"]\ntls = true");
+        let told = rejected(&text).to_string();
+        assert!(
+            told.contains("`tls` does nothing for listener `l`"),
+            "{told}"
+        );
+    }
+    let passing = "mode = \"tls\"\nsni = { \"*\" = \"db\" }\ntls = { self_signed = [\"a\"] }";
+    check(
+        passing,
+        "`tls` means nothing on a listener of mode `tls`",
+        "mode = \"tcp\"",
+    );
+}
+
+#[test]
 fn datagrams_and_connections_may_have_the_same_address() {
     let both = |udp: &str| {
         format!(
@@ -198,7 +228,6 @@ fn keys_of_another_mode_are_refused() {
     );
     for key in [
         "protocols = [\"h1\"]",
-        "tls = { self_signed = [\"a\"] }",
         "trusted_proxies = [\"10.0.0.0/8\"]",
         "min_body_rate = 1",
         "max_header = \"8k\"",

@@ -117,6 +117,7 @@ fn route(matcher: Matcher) -> Route {
         rewrite: None,
         mirror: None,
         rewrite_location: true,
+        error_pages: Vec::new(),
     }
 }
 

@@ -91,6 +91,7 @@ impl Stage {
             listeners: Vec::new(),
             upstreams: Vec::new(),
             secured: Vec::new(),
+            pages: Vec::new(),
             limits: Vec::new(),
             cache: None,
         });
@@ -112,7 +113,7 @@ impl Stage {
             }),
             quic: Some(settings.serving(&listener, ready.quic.unwrap())),
             permits: Arc::<Permits>::default(),
-            ids: Arc::default(),
+            sessions: Arc::default(),
             pages: Arc::default(),
         };
         let terms = Terms {
