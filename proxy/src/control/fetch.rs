@@ -1,18 +1,18 @@
-//! One GET of a list over HTTP/1.1, in the clear or over TLS with the system's roots. Everything is bounded: the time, the size, the
+//! One question over HTTP/1.1, in the clear or over TLS with the system's roots. Everything is bounded: the time, the size, the
 //! redirects. An answer that is cut short is an error.
 
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{
     ACCEPT, ETAG, HOST, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH,
     LAST_MODIFIED, LOCATION, USER_AGENT,
 };
-use hyper::{Request, Response, StatusCode, Uri};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
@@ -188,10 +188,32 @@ pub(super) async fn open(
     get(&uri, &host, headers, reach).await
 }
 
+/// The same with a body, as POST.
+pub(super) async fn post(
+    url: &str,
+    headers: HeaderMap,
+    body: Bytes,
+    reach: Reach,
+) -> Result<Response<Incoming>, FetchError> {
+    let bad = || FetchError::Url(url.to_owned());
+    let uri: Uri = url.parse().ok().ok_or_else(bad)?;
+    let host = uri.host().ok_or_else(bad)?.to_owned();
+    send(&uri, &host, (headers, Some(body)), reach).await
+}
+
 async fn get(
     uri: &Uri,
     host: &str,
     headers: HeaderMap,
+    reach: Reach,
+) -> Result<Response<Incoming>, FetchError> {
+    send(uri, host, (headers, None), reach).await
+}
+
+async fn send(
+    uri: &Uri,
+    host: &str,
+    message: (HeaderMap, Option<Bytes>),
     reach: Reach,
 ) -> Result<Response<Incoming>, FetchError> {
     let is_tls = uri.scheme_str() == Some("https");
@@ -206,7 +228,7 @@ async fn get(
         .await
         .map_err(unreachable)?;
     if !is_tls {
-        return ask(stream, uri, host, headers, reach.life).await;
+        return ask(stream, uri, host, message, reach.life).await;
     }
     // Its error says no more than that the name is none, which the error of the URL does with the URL.
     let server = ServerName::try_from(name.to_owned()).ok();
@@ -216,7 +238,7 @@ async fn get(
         .connect(server, stream)
         .await
         .map_err(unreachable)?;
-    ask(stream, uri, host, headers, reach.life).await
+    ask(stream, uri, host, message, reach.life).await
 }
 
 /// Without roots of its own: the system's, read anew each time, since an hour is long enough for them to change.
@@ -246,7 +268,7 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     stream: S,
     uri: &Uri,
     host: &str,
-    headers: HeaderMap,
+    (headers, body): (HeaderMap, Option<Bytes>),
     life: Duration,
 ) -> Result<Response<Incoming>, FetchError> {
     let failed = |source| FetchError::Http {
@@ -262,7 +284,10 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     let bad = || FetchError::Url(uri.to_string());
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
     let authority = uri.authority().ok_or_else(bad)?.as_str();
-    let mut request = Request::get(target)
+    let method = body.as_ref().map_or(Method::GET, |_| Method::POST);
+    let mut request = Request::builder()
+        .method(method)
+        .uri(target)
         .header(HOST, authority)
         .header(USER_AGENT, concat!("openclaw/", env!("CARGO_PKG_VERSION")));
     if !headers.contains_key(ACCEPT) {
@@ -271,12 +296,20 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     for (name, value) in &headers {
         request = request.header(name, value);
     }
-    let request = request.body(Empty::<Bytes>::new()).ok().ok_or_else(bad)?;
+    let body = Full::new(body.unwrap_or_default());
+    let request = request.body(body).ok().ok_or_else(bad)?;
     sender.send_request(request).await.map_err(failed)
 }
 
 /// The whole of an answer, as text.
 pub(super) async fn read(body: Incoming, most: usize) -> Result<String, FetchError> {
+    let bytes = read_bytes(body, most).await?;
+    // A comment in another encoding is no reason to refuse a list.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The whole of an answer.
+pub(super) async fn read_bytes(body: Incoming, most: usize) -> Result<Bytes, FetchError> {
     // What is said beforehand need not be waited for.
     if body.size_hint().lower() > most as u64 {
         return Err(FetchError::TooLarge(most));
@@ -289,8 +322,7 @@ pub(super) async fn read(body: Incoming, most: usize) -> Result<String, FetchErr
             FetchError::Body { source }
         }
     })?;
-    // A comment in another encoding is no reason to refuse a list.
-    Ok(String::from_utf8_lossy(&bytes.to_bytes()).into_owned())
+    Ok(bytes.to_bytes())
 }
 
 fn header(headers: &HeaderMap, name: &HeaderName) -> Option<String> {

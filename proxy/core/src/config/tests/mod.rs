@@ -21,6 +21,7 @@ mod rejected;
 mod relay;
 mod routes;
 mod secure;
+mod trace;
 mod upstream_policy;
 mod web;
 
