@@ -12,8 +12,9 @@ use openclaw_common::{
 };
 
 use crate::{
-    ANYWHERE, Bench, ONE, Pair,
+    ANYWHERE, Bench, ONE,
     frames::{LINUX, SERVER4, SERVER6, Segment},
+    rounds::Pair,
 };
 
 const FRESH: Pair = [Subject::FreshSyn, Subject::FreshFloor];

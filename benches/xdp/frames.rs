@@ -1,6 +1,6 @@
 //! Frames to measure with.
 
-use crate::{ANYWHERE, Sources};
+use crate::Sources;
 
 /// Where frames go to.
 pub(crate) const SERVER4: [u8; 4] = [198, 51, 100, 1];
@@ -20,8 +20,9 @@ pub(crate) fn v6(sources: Sources) -> Vec<u8> {
     ip6([0x26, 0, 0, 0], sources)
 }
 
-pub(crate) fn banned6() -> Vec<u8> {
-    ip6([0x20, 1, 0xd, 0xb8], ANYWHERE)
+/// From `2001:db8::/32`: the random word is the end of the /64's number, so that each source is another subnet.
+pub(crate) fn banned6(sources: Sources) -> Vec<u8> {
+    ip6([0x20, 1, 0xd, 0xb8], sources)
 }
 
 fn ip6(network: [u8; 4], sources: Sources) -> Vec<u8> {

@@ -1,24 +1,28 @@
 //! Nanoseconds a packet of the kernel program, by `BPF_PROG_TEST_RUN` on random sources, minus what a program costs that draws the
-//! same random source and passes. Rounds of both alternate: "net" is between the best of each, "paired" the median over the rounds of
-//! the difference between neighbours, which a busy machine moves less. Needs root. `cargo bench --bench xdp`, or
-//! `cargo xtask bench xdp`; words behind `--` choose the stages whose names have them.
+//! same random source and passes. Needs root. `cargo bench --bench xdp`, or `cargo xtask bench xdp`; words behind `--` choose the
+//! stages whose names have them.
+//!
+//! What else runs on the machine makes figures of one minute larger than those of another. So each round of a stage measures the
+//! reference beside it: a packet of one source that passes empty tables. "net" is between the best rounds of the stage and of its
+//! floor, "ratio" the median over the rounds of that difference to the reading of the reference, and "scaled" the ratio times the best
+//! reading of the reference in this run: two runs are compared by the ratio, and a run with its budget by what is scaled.
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 
 mod cookies;
 mod frames;
+mod rounds;
 
 use std::{path::PathBuf, time::Instant};
 
 use anyhow::Result;
 use frames::{banned6, v4, v6};
-use openclaw::shield::kernel::{Kernel, Maps, Subject};
+use openclaw::shield::kernel::{Kernel, Maps};
 use openclaw_common::{
-    abi::{Config, Entry, Prefix4, Prefix6, class, flags, geo},
-    verdict::{Reason, Verdict},
+    abi::{Config, Entry, Prefix4, class, geo},
+    verdict::Reason,
 };
+use rounds::{Bench, REFERENCE};
 
-const REPEAT: u32 = 200_000;
-const ROUNDS: usize = 25;
 /// Bans without an end, from 10.0.0.0 on.
 const LISTED: u32 = 100_000;
 
@@ -49,23 +53,19 @@ const IN_LIST: Sources = Sources {
     base: 0x0a00_0000,
     mask: 0xffff,
 };
+/// The last bits of a banned /64, in a frame of [`banned6`].
+const SUBNETS: Sources = Sources {
+    base: 0,
+    mask: 0x7fff,
+};
+const ONE_SUBNET: Sources = Sources { base: 0, mask: 0 };
+/// Banned /64s, from `2001:db8::/64` on.
+const SUBNETS_LISTED: u32 = 60_000;
 /// The same for a time.
 const IN_TIMED: Sources = Sources {
     base: 0x0e00_0000,
     mask: 0xffff,
 };
-
-struct Bench {
-    kernel: Kernel,
-    pin_dir: PathBuf,
-}
-
-impl Drop for Bench {
-    fn drop(&mut self) {
-        // Nothing to be done about a pin that stays behind; the directory names its process.
-        let _ = std::fs::remove_dir_all(&self.pin_dir);
-    }
-}
 
 fn main() -> Result<()> {
     let pin_dir = PathBuf::from(format!("/sys/fs/bpf/openclaw-bench-{}", std::process::id()));
@@ -75,16 +75,9 @@ fn main() -> Result<()> {
         "loaded and verified in {} ms\n",
         start.elapsed().as_millis()
     );
-    let mut bench = Bench { kernel, pin_dir };
+    let mut bench = Bench::new(kernel, pin_dir);
     let maps = bench.kernel.maps();
-    let enabled = Config {
-        flags: flags::ENABLED,
-        ..Config::OFF
-    };
-    println!(
-        "{:<58} {:>8} {:>8} {:>8} {:>8}  verdict",
-        "stage", "reading", "floor", "net ns", "paired"
-    );
+    let enabled = REFERENCE;
 
     maps.set_config(&Config::OFF)?;
     bench.stage("kill switch", &v4(ONE))?;
@@ -130,7 +123,11 @@ fn main() -> Result<()> {
         }),
     )?;
     bench.stage("drop, banned for a time, random of 65,536", &v4(IN_TIMED))?;
-    bench.stage("drop, banned /64, IPv6, one source", &banned6())?;
+    bench.stage("drop, banned /64, IPv6, one source", &banned6(ONE_SUBNET))?;
+    bench.stage(
+        "drop, banned /64, IPv6, 60k bans, random of 32,768",
+        &banned6(SUBNETS),
+    )?;
     bench.stage(
         "drop, blocked /24, random of 65,536",
         &v4(Sources {
@@ -157,7 +154,9 @@ fn main() -> Result<()> {
         ..enabled
     })?;
     bench.stage("monitor, banned, random of 65,536", &v4(IN_LIST))?;
-    cookies::run(&mut bench, &maps)
+    cookies::run(&mut bench, &maps)?;
+    bench.conclude();
+    Ok(())
 }
 
 /// Class words of every kind, 100,000 bans, 4,096 fine blocks.
@@ -206,51 +205,10 @@ fn fill(maps: &Maps) -> Result<()> {
         .collect();
     maps.class6.insert_many(&class6)?;
     maps.class6.insert(&[0x20, 1, 0xd, 0xb8], &class::BANNED)?;
-    maps.ban6.insert(
-        &Prefix6::subnet([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
-        &block,
-    )?;
+    for at in 0..SUBNETS_LISTED {
+        let [a, b, c, d] = at.to_be_bytes();
+        maps.ban6.insert([0x20, 1, 0xd, 0xb8, a, b, c, d], 0)?;
+    }
     maps.class4.replace(&words);
     Ok(())
-}
-
-/// A program and what it does besides the shield.
-type Pair = [Subject; 2];
-const RANDOM: Pair = [Subject::RandomSource, Subject::RandomFloor];
-
-impl Bench {
-    fn stage(&mut self, name: &str, frame: &[u8]) -> Result<()> {
-        self.measure(name, RANDOM, frame)
-    }
-
-    fn measure(&mut self, name: &str, [subject, floor]: Pair, frame: &[u8]) -> Result<()> {
-        let mut words = std::env::args()
-            .skip(1)
-            .filter(|word| !word.starts_with('-'));
-        if !words.all(|word| name.contains(&word)) {
-            return Ok(());
-        }
-        let mut rounds = Vec::new();
-        let mut verdict = Verdict::Pass;
-        for _ in 0..ROUNDS {
-            let empty = self.kernel.test_run(floor, frame, REPEAT)?;
-            let run = self.kernel.test_run(subject, frame, REPEAT)?;
-            verdict = run.verdict;
-            rounds.push((run.duration.as_nanos(), empty.duration.as_nanos()));
-        }
-        let best = |side: fn(&(u128, u128)) -> u128| rounds.iter().map(side).min().unwrap_or(0);
-        // What else runs on the machine can only make a round slower.
-        let (reading, floor) = (best(|round| round.0), best(|round| round.1));
-        let mut paired: Vec<u128> = rounds
-            .iter()
-            .map(|(reading, floor)| reading.saturating_sub(*floor))
-            .collect();
-        paired.sort_unstable();
-        let median = paired.get(paired.len() / 2).copied().unwrap_or(0);
-        println!(
-            "{name:<58} {reading:>8} {floor:>8} {:>8} {median:>8}  {verdict:?}",
-            reading.saturating_sub(floor)
-        );
-        Ok(())
-    }
 }

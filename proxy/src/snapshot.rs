@@ -4,6 +4,7 @@ mod client_tls;
 mod pages;
 mod queue;
 mod quic_ids;
+mod sessions;
 mod standing;
 
 use std::collections::HashMap;
@@ -22,6 +23,7 @@ pub use self::client_tls::ClientTls;
 pub use self::pages::{Page, Pages};
 pub use self::queue::{Queue, Waiter};
 pub use self::quic_ids::{QuicId, QuicIds};
+pub use self::sessions::{Client, Kept, Place, Session, Sessions};
 use crate::cache::Store;
 
 pub use self::standing::{Standing, UnderWay};
@@ -55,8 +57,8 @@ pub struct ListenerSetup {
     pub quic: Option<Arc<quinn_proto::ServerConfig>>,
     /// Goes on from snapshot to snapshot while the listener keeps its name.
     pub permits: Arc<Permits>,
-    /// The same of QUIC that is forwarded: which endpoint goes by which id.
-    pub ids: Arc<QuicIds>,
+    /// The same of datagrams that are forwarded: which endpoint has whose.
+    pub sessions: Arc<Sessions>,
     /// What clients read of refusals.
     pub pages: Arc<Pages>,
 }
@@ -143,6 +145,20 @@ impl PartialEq for UpstreamSetup {
 impl Eq for UpstreamSetup {}
 
 impl Snapshot {
+    /// Takes over sessions of forwarded datagrams from the process before, by listener.
+    pub fn inherit(&self, sessions: Vec<(String, Vec<Session>)>) {
+        let now = Instant::now();
+        for (name, sessions) in sessions {
+            let mut listeners = self.config.listeners.iter().zip(&self.listeners);
+            // One that the new configuration does not have any more has none that go on.
+            if let Some((listener, setup)) = listeners.find(|(one, _)| *one.name == *name) {
+                setup
+                    .sessions
+                    .inherit(sessions, now + listener.idle_timeout);
+            }
+        }
+    }
+
     /// What clients of a listener read of a refusal with this status, where that is not the usual text. A route's own page
     /// comes before the listener's, whatever either is for.
     pub fn page(&self, listener: &str, route: Option<usize>, status: u16) -> Option<&Page> {

@@ -1,6 +1,7 @@
 //! Listeners that forward bytes.
 
 mod explain;
+mod quic;
 mod secured;
 mod tcp;
 mod tls;

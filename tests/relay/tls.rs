@@ -5,8 +5,12 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection};
+use rustls::client::EchConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::crypto::aws_lc_rs::hpke::DH_KEM_X25519_HKDF_SHA256_AES_128;
+use rustls::crypto::hpke::{Hpke as _, HpkePublicKey};
+use rustls::pki_types::{EchConfigListBytes, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
 use crate::control::address;
 use crate::support::{PATIENCE, Proxy, RawClient, believing};
@@ -97,6 +101,47 @@ fn a_first_message_in_many_segments_and_records_is_forwarded_whole() {
         // A handshake record: the ServerHello.
         assert_eq!(head[..2], [22, 3], "records of {step}");
     }
+}
+
+/// A client that hides the name that it asks for (ECH) behind this one.
+fn hiding_behind(outer: &str) -> ClientConfig {
+    let suite = DH_KEM_X25519_HKDF_SHA256_AES_128;
+    let (HpkePublicKey(key), _) = suite.generate_key_pair().unwrap();
+    let name = outer.as_bytes();
+    // An ECHConfig of version 0xfe0d (draft-ietf-tls-esni §4): its number, the KEM, the key, one suite, the name, no extensions.
+    let contents = [
+        &[7, 0, 0x20, 0, key.len() as u8][..],
+        &key,
+        &[0, 4, 0, 1, 0, 1, 64, name.len() as u8],
+        name,
+        &[0, 0],
+    ];
+    let contents = contents.concat();
+    let length = contents.len() as u8;
+    let list = [&[0, length + 4, 0xfe, 0x0d, 0, length][..], &contents].concat();
+    let config = EchConfig::new(EchConfigListBytes::from(list), &[suite]).unwrap();
+    ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_ech(config.into())
+        .unwrap()
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth()
+}
+
+#[test]
+fn of_a_name_that_is_hidden_the_outer_one_decides() {
+    let passing = passing("");
+    let config = hiding_behind("a.two.test");
+    let (_, bytes) = hello("one.test", config);
+    assert!(!bytes.windows(8).any(|part| part == b"one.test"));
+    let mut tcp = TcpStream::connect(passing.at).unwrap();
+    tcp.set_read_timeout(Some(PATIENCE)).unwrap();
+    tcp.write_all(&bytes).unwrap();
+    let mut head = [0; 5];
+    tcp.read_exact(&mut head).unwrap();
+    assert_eq!(head[..2], [22, 3], "the ServerHello");
+    drop(tcp);
+    let line = passing.proxy.wait_for_access("\"upstream\":\"two\"");
+    assert!(line.contains("\"host\":\"a.two.test\""), "{line}");
 }
 
 #[test]

@@ -185,3 +185,17 @@ fn a_reload_moves_new_sessions_and_a_drain_waits_for_none_that_is_silent() {
     let line = relay.proxy.wait_for_access("\"bytes_in\":3,");
     assert!(line.contains("\"reason\":null"), "{line}");
 }
+
+#[test]
+fn a_client_keeps_its_endpoint_when_another_process_takes_over() {
+    let (a, b) = (Echo::start("a"), Echo::start("b"));
+    let relay = Relay::start("udp", &[a.at, b.at], "", "");
+    let clients: Vec<_> = (0..9).map(|_| socket()).collect();
+    let ask_all = |at| -> Vec<u8> {
+        let names = clients.iter().map(|client| ask(client, at, b"x")[0]);
+        names.collect()
+    };
+    let before = ask_all(relay.at);
+    relay.proxy.upgrade(&[]);
+    assert_eq!(ask_all(relay.at), before);
+}

@@ -16,13 +16,13 @@ use std::{
 
 use openclaw::shield::kernel::{AttachedMode, Kernel, KernelError, Maps, Mode, Pins};
 use openclaw_common::{
-    abi::{Config, Prefix6, class, flags},
+    abi::{Config, class, flags, subnet},
     verdict::Reason,
 };
 
 use super::{
     net::{CLIENT4, CLIENT6, INTERFACE, Net, OTHER4, SERVER4, SERVER6, inside},
-    rig::{PinDir, block, load, v6},
+    rig::{PinDir, load, v6},
 };
 
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -117,9 +117,7 @@ fn a_client_is_blocked_and_unblocked_on_a_native_veth_while_its_neighbour_goes_o
     wire4.assert_open();
 
     // The whole /64, neighbour discovery excepted: the wire opens again without waiting for anything.
-    maps.ban6
-        .insert(&Prefix6::subnet(v6(CLIENT6)), &block())
-        .unwrap();
+    maps.ban6.insert(subnet(v6(CLIENT6)), 0).unwrap();
     maps.class6
         .insert(&class::key6(v6(CLIENT6)), &class::BANNED)
         .unwrap();
@@ -217,6 +215,32 @@ fn replacing_the_program_under_traffic_lets_nothing_through() {
         wire.server.recv(&mut [0; 16]).is_err(),
         "a datagram came through"
     );
+}
+
+#[test]
+fn an_attachment_of_a_version_with_other_maps_is_taken_over_in_its_place() {
+    let (net, pins) = (Net::new(), PinDir::new());
+    let mut old = load(&pins);
+    inside(&net.server, || old.attach(INTERFACE, Mode::Native)).unwrap();
+    let wire = Wire::new(&net, SERVER4, CLIENT4);
+    wire.assert_open();
+    // A number that is no version's any more.
+    let (own, other) = (Pins::new(&pins.0), pins.0.join("v0"));
+    std::fs::rename(own.directory(), &other).unwrap();
+    drop(old);
+
+    let mut new = load(&pins);
+    let maps = new.maps();
+    maps.class4
+        .store(class::index4([10, 77, 0, 2]), class::BLOCKED);
+    let attached = inside(&net.server, || new.attach(INTERFACE, Mode::Auto)).unwrap();
+    assert!(attached.replaced, "{attached:?}");
+    wire.assert_dropped(&maps, Reason::Block);
+    assert!(!other.exists(), "its maps are gone with its last link");
+    let attachments = inside(&net.server, || own.attachments()).unwrap();
+    assert_eq!(attachments.len(), 1);
+    inside(&net.server, || own.detach(INTERFACE)).unwrap();
+    wire.assert_open();
 }
 
 /// Both roles of the test below are this function; the child finds its orders in the environment.

@@ -1,6 +1,6 @@
 //! From a refusal to a dropped packet: clients in a namespace, the kernel program on the cable to them.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -13,9 +13,9 @@ use super::watch::{event, watch};
 use crate::control::sample;
 use crate::support::{Net, PATIENCE, Proxy};
 
-struct Stage {
-    net: Net,
-    proxy: Proxy,
+pub(super) struct Stage {
+    pub(super) net: Net,
+    pub(super) proxy: Proxy,
     web4: SocketAddr,
     web6: SocketAddr,
     // Last, so that the pins go after the process.
@@ -24,7 +24,7 @@ struct Stage {
 
 impl Stage {
     /// Two requests in an hour for each client, and a ban for the third that is refused.
-    fn new(net: Net) -> Self {
+    pub(super) fn new(net: Net) -> Self {
         let pins = PinDir::new();
         let proxy = Proxy::start(&format!(
             "[listener.web]\nbind = [\"{}:0\", \"[{}]:0\"]\nprotocols = [\"h1\", \"h2\"]\n\
@@ -97,7 +97,7 @@ fn assert_banned(stage: &Stage, client: IpAddr, server: SocketAddr, range: &str,
 #[test]
 fn a_client_over_its_limit_is_dropped_by_the_kernel_program_and_its_neighbour_is_not() {
     let net = Net::new();
-    let neighbour = std::net::Ipv4Addr::from_bits(net.inside4.to_bits() + 1);
+    let neighbour = Ipv4Addr::from_bits(net.inside4.to_bits() + 1);
     net.add_address(neighbour.into());
     let stage = Stage::new(net);
     let client = IpAddr::from(stage.net.inside4);
@@ -144,11 +144,9 @@ fn an_ipv6_client_takes_its_64_with_it_unless_that_is_ours() {
     assert_banned(&stage, near.into(), stage.web6, &near.to_string(), &[]);
 }
 
-#[test]
-fn the_first_packet_is_dropped_soon_after_the_verdict() {
-    let stage = Stage::new(Net::new());
-    let (client, server) = (stage.net.inside4, stage.net.outside4);
-    let sink = UdpSocket::bind((server, 0)).expect("an address of ours");
+/// How long after the request that banned a client was sent its last packet came through; nothing more may come for `silence`.
+pub(super) fn verdict_to_drop(stage: &Stage, client: Ipv4Addr, silence: Duration) -> Duration {
+    let sink = UdpSocket::bind((stage.net.outside4, 0)).expect("an address of ours");
     sink.set_read_timeout(Some(PATIENCE)).expect("a time");
     let target = sink.local_addr().expect("it is bound");
     let namespace = stage.net.inside();
@@ -174,8 +172,7 @@ fn the_first_packet_is_dropped_soon_after_the_verdict() {
             sink.recv(&mut [0; 8])
                 .expect("a datagram arrives before the ban");
             let mut last = Instant::now();
-            sink.set_read_timeout(Some(Duration::from_millis(500)))
-                .expect("a time");
+            sink.set_read_timeout(Some(silence)).expect("a time");
             while sink.recv(&mut [0; 8]).is_ok() {
                 last = Instant::now();
             }
@@ -199,13 +196,14 @@ fn the_first_packet_is_dropped_soon_after_the_verdict() {
         let told = asking.join().expect("the client gets through");
         (told, arrivals.join().expect("datagrams stop"))
     });
-    let took = last.saturating_duration_since(told);
-    eprintln!("request sent to last packet that passed: {took:?}");
+    last.saturating_duration_since(told)
+}
+
+#[test]
+fn the_first_packet_is_dropped_soon_after_the_verdict() {
+    let stage = Stage::new(Net::new());
+    let took = verdict_to_drop(&stage, stage.net.inside4, Duration::from_millis(500));
     assert!(took < Duration::from_secs(5), "{took:?}");
-    let sum = sample(&stage.proxy, "openclaw_ban_latency_seconds_sum").expect("a figure");
-    eprintln!("verdict to table: {sum} s");
-    assert_eq!(
-        sample(&stage.proxy, "openclaw_ban_latency_seconds_count").as_deref(),
-        Some("1")
-    );
+    let banned = sample(&stage.proxy, "openclaw_ban_latency_seconds_count");
+    assert_eq!(banned.as_deref(), Some("1"));
 }

@@ -2,6 +2,7 @@
 
 mod attach;
 mod autoban;
+mod bad_feeds;
 mod closing;
 mod comings;
 mod confirm;
@@ -12,6 +13,7 @@ mod drops;
 mod endings;
 mod explain;
 mod feeds;
+mod figures;
 mod files;
 mod flood;
 mod foreign;

@@ -10,7 +10,7 @@ use std::{
 
 use openclaw::shield::kernel::{Kernel, Maps, Subject, monotonic_ns};
 use openclaw_common::{
-    abi::{Config, Entry, Prefix4, Prefix6, class, flags},
+    abi::{Config, Entry, Prefix4, Prefix6, class, flags, subnet},
     bucket::Word,
     decide::{Decision, Record, Tables, judge},
     packet::{Address, Flow},
@@ -61,6 +61,7 @@ pub struct HostTables {
     pub class4: HashMap<u32, u16>,
     pub class6: HashMap<[u8; 4], u16>,
     pub ban4: HashMap<[u8; 4], Held>,
+    /// Of /64s and of single addresses.
     pub ban6: HashMap<Prefix6, Held>,
     pub fine4: HashMap<Prefix4, Held>,
     pub fine6: HashMap<Prefix6, Held>,
@@ -122,6 +123,7 @@ impl Record for &Held {
 impl<'a> Tables for &'a HostTables {
     type Record = &'a Held;
     type Ban4 = &'a Held;
+    type Ban6 = &'a Held;
     type Word = Arrival;
 
     fn class4(&self, source: [u8; 4]) -> u16 {
@@ -136,8 +138,11 @@ impl<'a> Tables for &'a HostTables {
     fn ban4(&self, source: [u8; 4]) -> Option<&'a Held> {
         self.ban4.get(&source)
     }
-    fn ban6(&self, prefix: &Prefix6) -> Option<&'a Held> {
-        self.ban6.get(prefix)
+    fn ban6(&self, source: [u8; 16]) -> Option<&'a Held> {
+        self.ban6.get(&Prefix6::new(source, 64))
+    }
+    fn host6(&self, source: [u8; 16]) -> Option<&'a Held> {
+        self.ban6.get(&Prefix6::host(source))
     }
     fn fine4(&self, source: [u8; 4]) -> Option<&'a Held> {
         (0..=32)
@@ -250,7 +255,12 @@ impl Rig {
 
     pub fn ban6(&mut self, address: &str, length: u32, entry: Entry) {
         let prefix = Prefix6::new(v6(address), length);
-        self.maps.ban6.insert(&prefix, &entry).unwrap();
+        if length == 64 {
+            let key = subnet(prefix.address);
+            self.maps.ban6.insert(key, entry.until_ns).unwrap();
+        } else {
+            self.maps.host6.insert(&prefix.address, &entry).unwrap();
+        }
         self.host.ban6.insert(prefix, entry.into());
         self.class6(address, class::BANNED);
     }

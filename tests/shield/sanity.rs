@@ -18,6 +18,7 @@ use super::{
 const STRANGER6: &str = "2600::7";
 
 const ALL: u32 = checks::INVALID
+    | checks::LAND
     | checks::FRAGMENTS_TCP
     | checks::FRAGMENTS_UDP
     | checks::PORTS
@@ -134,8 +135,16 @@ fn packets() -> Vec<Row> {
         ("from and to the same address", Ip4::tcp(here).frame(&[]), Land),
         ("the same by UDP", Ip4::new(here, 17, udp(9, 9)).frame(&[VLAN]), Land),
         ("v6 from and to the same address", Ip6::tcp("2001:db8:ffff::1").frame(&[]), Land),
+        ("from and to the same allowed address", to_itself(Ip4::tcp([10, 1, 1, 7]).frame(&[])), Land),
+        ("from and to the same loopback address", to_itself(Ip4::tcp([127, 0, 0, 9]).frame(&[])), Pass),
         ("an allowed source with impossible flags", Ip4::new([10, 1, 1, 7], 6, flags(3, 5)).frame(&[]), Allow),
     ]
+}
+
+/// Without tags.
+fn to_itself(mut frame: Vec<u8>) -> Vec<u8> {
+    frame.copy_within(26..30, 30);
+    frame
 }
 
 #[test]

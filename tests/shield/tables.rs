@@ -16,38 +16,41 @@ fn maps() -> (PinDir, std::sync::Arc<Maps>) {
     (pins, kernel.maps())
 }
 
-fn prefix(number: u32) -> Prefix6 {
+fn address(number: u32) -> [u8; 16] {
     let [a, b, c, d] = number.to_be_bytes();
-    Prefix6::subnet([0x20, 1, 0xd, 0xb8, a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0])
+    [0x20, 1, 0xd, 0xb8, a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0]
+}
+
+fn prefix(number: u32) -> Prefix6 {
+    Prefix6::new(address(number), 64)
 }
 
 #[test]
 fn a_table_takes_batches_up_to_its_capacity_and_then_says_that_it_is_full() {
     let (_pins, maps) = maps();
-    let entries: Vec<_> = (0..BAN6_ENTRIES).map(|at| (prefix(at), block())).collect();
-    maps.ban6.insert_many(&entries).unwrap();
+    let entries: Vec<_> = (0..BAN6_ENTRIES).map(|at| (address(at), block())).collect();
+    let table = &maps.host6;
+    table.insert_many(&entries).unwrap();
     // What is there can still be replaced.
-    maps.ban6.insert_many(&entries[..5000]).unwrap();
-    let error = maps
-        .ban6
-        .insert(&prefix(BAN6_ENTRIES), &block())
-        .unwrap_err();
-    assert_eq!(error.to_string(), "the map BAN6 is full with 65536 entries");
-    let error = maps
-        .ban6
-        .insert_many(&[(prefix(BAN6_ENTRIES), block())])
-        .unwrap_err();
+    table.insert_many(&entries[..5000]).unwrap();
+    let one_more = (address(BAN6_ENTRIES), block());
+    let error = table.insert(&one_more.0, &one_more.1).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the map HOST6 is full with 65536 entries"
+    );
+    let error = table.insert_many(&[one_more]).unwrap_err();
     assert!(
         matches!(
             error,
             KernelError::Full {
-                map: "BAN6",
+                map: "HOST6",
                 capacity: BAN6_ENTRIES
             }
         ),
         "{error}"
     );
-    assert_eq!(maps.ban6.keys().unwrap().len(), entries.len());
+    assert_eq!(table.keys().unwrap().len(), entries.len());
     assert_eq!(maps.fine4().capacity(), FINE4_ENTRIES);
 }
 
@@ -57,20 +60,19 @@ fn replacing_leaves_exactly_the_new_entries() {
     let entry = |rule| Entry { rule, ..block() };
     let old: Vec<_> = (0..9000).map(|at| (prefix(at), entry(1))).collect();
     let new: Vec<_> = (5000..10_000).map(|at| (prefix(at), entry(2))).collect();
-    for table in [&maps.ban6, maps.fine6()] {
-        table.replace(&old).unwrap();
-        assert_eq!(table.entries().unwrap().len(), old.len());
-        table.replace(&new).unwrap();
-        let mut left = table.entries().unwrap();
-        left.sort_by_key(|(key, _)| *key);
-        assert_eq!(left, new);
-        assert_eq!(table.remove_many(&[prefix(4999), prefix(5000)]).unwrap(), 1);
-        assert!(!table.remove(&prefix(5000)).unwrap());
-        assert_eq!(table.get(&prefix(5000)).unwrap(), None);
-        assert_eq!(table.get(&prefix(5001)).unwrap(), Some(entry(2)));
-        table.replace(&[]).unwrap();
-        assert_eq!(table.keys().unwrap(), []);
-    }
+    let table = maps.fine6();
+    table.replace(&old).unwrap();
+    assert_eq!(table.entries().unwrap().len(), old.len());
+    table.replace(&new).unwrap();
+    let mut left = table.entries().unwrap();
+    left.sort_by_key(|(key, _)| *key);
+    assert_eq!(left, new);
+    assert_eq!(table.remove_many(&[prefix(4999), prefix(5000)]).unwrap(), 1);
+    assert!(!table.remove(&prefix(5000)).unwrap());
+    assert_eq!(table.get(&prefix(5000)).unwrap(), None);
+    assert_eq!(table.get(&prefix(5001)).unwrap(), Some(entry(2)));
+    table.replace(&[]).unwrap();
+    assert_eq!(table.keys().unwrap(), []);
 }
 
 #[test]
@@ -146,4 +148,29 @@ fn the_bans_take_what_they_promise_and_then_say_that_they_are_full() {
     assert!(other.ban4.remove(address(5)) && !other.ban4.remove(address(5)));
     assert_eq!(other.ban4.entries().len(), BAN4_ENTRIES as usize - 1);
     assert_eq!(other.ban4.get([0; 4]), None);
+}
+
+#[test]
+fn the_bans_of_subnets_take_what_they_promise_and_are_found_by_all_64_bits() {
+    let (pins, maps) = maps();
+    // /64s side by side, and /48s.
+    let subnet = |at: u32| {
+        let shift = if at & 1 == 0 { 0 } else { 16 };
+        (0x2001_0db8 << 32 | u64::from(at) << shift).to_be_bytes()
+    };
+    for at in 0..BAN6_ENTRIES {
+        maps.ban6.insert(subnet(at), u64::from(at) + 9).unwrap();
+    }
+    let error = maps.ban6.insert([0xff; 8], 9).unwrap_err();
+    assert_eq!(error.to_string(), "the map BAN6 is full with 65536 entries");
+    maps.ban6.insert(subnet(5), 0).unwrap();
+    let other = Maps::open(&Pins::new(&pins.0)).unwrap();
+    for at in 0..BAN6_ENTRIES {
+        let end = if at == 5 { 0 } else { u64::from(at) + 9 };
+        let found = other.ban6.get(subnet(at)).map(|ban| ban.end());
+        assert_eq!(found, Some(end), "{at}");
+    }
+    assert!(other.ban6.remove(subnet(5)) && !other.ban6.remove(subnet(5)));
+    assert_eq!(other.ban6.entries().len(), BAN6_ENTRIES as usize - 1);
+    assert_eq!(other.ban6.get([0; 8]), None);
 }

@@ -1,14 +1,15 @@
 //! A second endpoint beside one that is slow.
 
+use std::future::poll_fn;
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Group, plain};
-use crate::support::{Origin, PATIENCE, Peer, RawClient, wait_until};
+use super::{Group, config, plain};
+use crate::support::{Origin, PATIENCE, Peer, RawClient, StreamOrigin, wait_until};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 const SOON: &str = "hedge = { after = \"20ms\" }";
@@ -236,4 +237,72 @@ fn the_budget_bounds_what_is_asked_twice() {
     let count: u32 = count.unwrap().parse().unwrap();
     // Two workers, and the second may turn in between.
     assert!((1..=40).contains(&count), "{count}");
+}
+
+#[test]
+fn a_stream_that_lost_is_reset_and_its_connection_serves_on() {
+    let hanging = Arc::new(AtomicUsize::new(0));
+    let (tell, reset) = channel();
+    let origins = [0, 1].map(|index| {
+        let (hanging, tell) = (Arc::clone(&hanging), tell.clone());
+        StreamOrigin::start(move |mut call| {
+            let is_first = index == 0 && hanging.fetch_add(1, Ordering::AcqRel) == 0;
+            let tell = tell.clone();
+            async move {
+                if is_first {
+                    let reason = poll_fn(|cx| call.respond.poll_reset(cx)).await;
+                    // The test may be over.
+                    let _ = tell.send(reason.ok());
+                } else {
+                    call.answer(200, &format!("of {}", call.connection));
+                }
+            }
+        })
+    });
+    let [first, second] = origins.each_ref().map(StreamOrigin::address);
+    let endpoints = [
+        format!("{{ address = \"{first}\", weight = 1000 }}"),
+        format!("\"{second}\""),
+    ];
+    let group = Group::start(&endpoints, &format!("protocol = \"h2\"\n{SOON}"));
+    assert_eq!(ask(&group), (200, "of 0".into()));
+    let reason = reset.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(reason, Some(h2::Reason::CANCEL));
+    counted(&group, "won", 1);
+}
+
+/// A worker goes by what it has seen itself, so there is one.
+#[test]
+fn what_is_slow_may_be_what_is_unusual() {
+    let is_slow = Arc::new(AtomicBool::new(false));
+    let origins = [0, 1].map(|index| {
+        let is_slow = Arc::clone(&is_slow);
+        Origin::start(move |peer| {
+            while peer.request()?.is_some() {
+                if index == 0 && is_slow.load(Ordering::Acquire) {
+                    return peer.read_to_end().map(drop);
+                }
+                peer.send(answer("x"))?;
+            }
+            Ok(())
+        })
+    });
+    let [first, second] = origins.each_ref().map(plain);
+    let endpoints = [format!("{{ address = {first}, weight = 1000 }}"), second];
+    let keys = "hedge = { after = \"p99\" }\nretry_budget = \"100%\"";
+    let group = Group::with(&format!(
+        "[server]\nworkers = 1\n{}",
+        config(&endpoints, keys)
+    ));
+    let mut client = RawClient::connect(group.web);
+    for _ in 0..100 {
+        assert_eq!(
+            client.exchange("GET / HTTP/1.1\r\nHost: a\r\n\r\n").text(),
+            "x"
+        );
+    }
+    assert!(!group.metrics().contains("openclaw_upstream_hedges_total{"));
+    is_slow.store(true, Ordering::Release);
+    assert_eq!(ask(&group), (200, "x".into()));
+    group.proxy.wait_for_access("\"hedge\":\"won\"");
 }

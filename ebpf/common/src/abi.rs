@@ -5,9 +5,9 @@ use core::mem::{align_of, size_of};
 
 use crate::packet::Address;
 
-/// Names the directory of the pins (`v3`), so that a build never opens maps of another layout. Raised with any change in this file,
+/// Names the directory of the pins (`v4`), so that a build never opens maps of another layout. Raised with any change in this file,
 /// in the names or capacities of [`crate::maps`] or in the numbers of [`crate::verdict::Reason`].
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 
 /// Bits of [`Config::flags`].
 pub mod flags {
@@ -23,8 +23,7 @@ pub mod flags {
 
 /// Bits of [`Config::checks`]: what is asked of packets that no list decides.
 pub mod checks {
-    /// Packets that no honest host sends are dropped: TCP flags that contradict each other, source equal to destination, port 0,
-    /// QUIC Initials that are too short.
+    /// Packets that no honest host sends are dropped: TCP flags that contradict each other, port 0, QUIC Initials that are too short.
     pub const INVALID: u32 = 1 << 0;
     /// Fragments of TCP segments are dropped.
     pub const FRAGMENTS_TCP: u32 = 1 << 1;
@@ -34,6 +33,8 @@ pub mod checks {
     pub const PORTS: u32 = 1 << 3;
     /// `PORTS_UDP` names at least one port.
     pub const PORTS_UDP: u32 = 1 << 4;
+    /// Packets whose source is their destination are dropped, whoever is allowed: an address of this host always is.
+    pub const LAND: u32 = 1 << 5;
 }
 
 /// Values of [`Config::geo_mode`].
@@ -56,7 +57,7 @@ pub mod class {
     pub const BLOCKED: u16 = 1 << 13;
     /// A prefix that covers only a part, or that expires, is in the `FINE` map of the family.
     pub const FINE: u16 = 1 << 14;
-    /// At least one address of the range is in the `BAN` map of the family.
+    /// At least one address of the range is banned, in the `BAN` map of the family or in `HOST6`.
     pub const BANNED: u16 = 1 << 15;
     /// Any of the four bits that say more than the country.
     pub const LISTED: u16 = ALLOWED | BLOCKED | FINE | BANNED;
@@ -241,7 +242,7 @@ impl Config {
     };
 }
 
-/// Value of the `BAN` and `FINE` maps.
+/// Value of `HOST6` and the `FINE` maps.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
@@ -250,7 +251,7 @@ pub struct Entry {
     /// Packets that it decided. Counted without atomics, so approximate on several CPUs.
     pub hits: u64,
     /// In a `FINE` map [`crate::verdict::Reason::Allow`] allows, [`crate::verdict::Reason::Geo`] says that the range is in another
-    /// country than the rest of its class word's, and anything else blocks; in a `BAN` map it is for user space.
+    /// country than the rest of its class word's, and anything else blocks; in `HOST6` it is for user space.
     pub reason: u32,
     /// Number of the country where `reason` says so; else the list that made the entry, for user space.
     pub rule: u32,
@@ -280,7 +281,7 @@ impl Prefix4 {
     }
 }
 
-/// An IPv6 prefix: key of `FINE6`, and of `BAN6` with length 64 or 128.
+/// An IPv6 prefix: key of `FINE6`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Prefix6 {
@@ -311,17 +312,13 @@ impl Prefix6 {
             address,
         }
     }
+}
 
-    /// The /64 around an address: what is banned when an IPv6 client is, and what the kernel program looks up first.
-    #[inline(always)]
-    #[expect(clippy::many_single_char_names, reason = "bytes in their order")]
-    pub const fn subnet(address: [u8; 16]) -> Self {
-        let [a, b, c, d, e, f, g, h, ..] = address;
-        Self {
-            length: 64,
-            address: [a, b, c, d, e, f, g, h, 0, 0, 0, 0, 0, 0, 0, 0],
-        }
-    }
+/// The /64 around an IPv6 address: what is banned when an IPv6 client is.
+#[inline(always)]
+#[expect(clippy::many_single_char_names, reason = "bytes in their order")]
+pub const fn subnet([a, b, c, d, e, f, g, h, ..]: [u8; 16]) -> [u8; 8] {
+    [a, b, c, d, e, f, g, h]
 }
 
 /// Value of `STATS`, one per CPU, slot and reason.

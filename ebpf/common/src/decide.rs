@@ -1,11 +1,12 @@
-//! The one decision: which verdict a packet gets and why. The order is the same everywhere: kill switch, what the host cannot live
-//! without, allow, ban, block, country, impossible headers, fragments, handshakes, rates. Lists are read through [`Tables`], whose contract stands
+//! The one decision: which verdict a packet gets and why. The order is the same everywhere: kill switch, a source
+//! that is the destination, what the host cannot live without, allow, ban, block, country, impossible headers, fragments, handshakes,
+//! rates. Lists are read through [`Tables`], whose contract stands
 //! in [`crate::maps`].
 //!
 //! A rule in monitor mode decides nothing: what it would drop is asked the remaining checks, and is counted under the first such
 //! rule if none of them drops it.
 
-use crate::abi::{Config, Prefix6, checks, class, flags};
+use crate::abi::{Config, checks, class, flags};
 use crate::bucket::Word;
 use crate::geo::is_foreign;
 pub use crate::judgement::Decision;
@@ -35,6 +36,8 @@ pub trait Tables {
     type Record: Record;
     /// A ban of an IPv4 address, in place.
     type Ban4: Record;
+    /// A ban of an IPv6 /64, in place.
+    type Ban6: Record;
     /// What a source has sent, in place.
     type Word: Word;
 
@@ -44,8 +47,10 @@ pub trait Tables {
     fn class6(&self, source: [u8; 16]) -> Option<u16>;
     /// The ban of exactly this address.
     fn ban4(&self, source: [u8; 4]) -> Option<Self::Ban4>;
-    /// The ban of exactly this prefix.
-    fn ban6(&self, prefix: &Prefix6) -> Option<Self::Record>;
+    /// The ban of the /64 around this address.
+    fn ban6(&self, source: [u8; 16]) -> Option<Self::Ban6>;
+    /// The ban of exactly this IPv6 address.
+    fn host6(&self, source: [u8; 16]) -> Option<Self::Record>;
     /// The longest prefix around this address.
     fn fine4(&self, source: [u8; 4]) -> Option<Self::Record>;
     /// The longest prefix around this address.
@@ -140,7 +145,10 @@ pub fn read<P: Packet + ?Sized>(config: &Config, packet: &P) -> Result<Flow, Rea
 #[inline(always)]
 pub fn sight<T: Tables>(config: &Config, flow: &Flow, tables: &T) -> Sighting {
     let mut course = Course::new(config);
-    let ended = by_source(&mut course, flow, tables);
+    // Before the lists, on which addresses of this host are allowed.
+    let ended = course
+        .end(sanity::land(config, flow))
+        .or_else(|| by_source(&mut course, flow, tables));
     Sighting {
         ended,
         would: course.would,
@@ -162,7 +170,10 @@ pub fn is_involved(config: &Config, flow: &Flow) -> bool {
 #[inline(always)]
 pub fn weigh_plain<T: Tables>(config: &Config, flow: &Flow, tables: &T) -> Judgement {
     let mut course = Course::new(config);
-    let ended = by_source(&mut course, flow, tables).or_else(|| by_headers(&mut course, flow));
+    let ended = course
+        .end(sanity::land(config, flow))
+        .or_else(|| by_source(&mut course, flow, tables))
+        .or_else(|| by_headers(&mut course, flow));
     Judgement {
         reason: conclude(&course, flow, ended),
         task: Task::Nothing,
@@ -238,7 +249,7 @@ fn by_source<T: Tables>(course: &mut Course<'_>, flow: &Flow, tables: &T) -> Opt
                 flow.source,
                 word,
                 || tables.fine4(source),
-                || live(tables, tables.ban4(source)),
+                || holds(tables, tables.ban4(source)),
             )
         }
         Address::V6(source) => {
@@ -249,10 +260,7 @@ fn by_source<T: Tables>(course: &mut Course<'_>, flow: &Flow, tables: &T) -> Opt
                 flow.source,
                 word,
                 || tables.fine6(source),
-                || {
-                    live(tables, tables.ban6(&Prefix6::subnet(source)))
-                        .or_else(|| live(tables, tables.ban6(&Prefix6::host(source))))
-                },
+                || holds(tables, tables.ban6(source)) || holds(tables, tables.host6(source)),
             )
         }
     }
@@ -320,13 +328,13 @@ fn take(course: &mut Course<'_>, step: Step) -> Option<Reason> {
 
 /// What the lists say of a source with this class word, and its country.
 #[inline(always)]
-fn by_lists<T: Tables, B: Record>(
+fn by_lists<T: Tables>(
     course: &mut Course<'_>,
     tables: &T,
     source: Address,
     word: u16,
     fine: impl FnOnce() -> Option<T::Record>,
-    ban: impl FnOnce() -> Option<B>,
+    is_banned: impl FnOnce() -> bool,
 ) -> Option<Reason> {
     course.country = (word & class::COUNTRY) as u8;
     if word & class::LISTED != 0 {
@@ -345,13 +353,8 @@ fn by_lists<T: Tables, B: Record>(
             return Some(Reason::Allow);
         }
         let mut is_blocked = word & class::BLOCKED != 0;
-        if word & class::BANNED != 0
-            && let Some(record) = ban()
-        {
-            record.hit();
-            if course.ends(Reason::Ban) {
-                return Some(Reason::Ban);
-            }
+        if word & class::BANNED != 0 && is_banned() && course.ends(Reason::Ban) {
+            return Some(Reason::Ban);
         }
         if let Some(record) = fine {
             if record.reason() == Reason::Geo as u32 {
@@ -370,6 +373,18 @@ fn by_lists<T: Tables, B: Record>(
         return Some(Reason::Geo);
     }
     None
+}
+
+/// Whether there is such a record and it has not ended; then it counts the packet.
+#[inline(always)]
+fn holds<T: Tables, R: Record>(tables: &T, record: Option<R>) -> bool {
+    match live(tables, record) {
+        Some(record) => {
+            record.hit();
+            true
+        }
+        None => false,
+    }
 }
 
 /// The record, unless it has ended.

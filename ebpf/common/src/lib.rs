@@ -15,6 +15,7 @@ extern crate std;
 pub mod abi;
 pub mod ban;
 pub mod bucket;
+pub mod chain;
 pub mod cookie;
 pub mod decide;
 pub mod geo;

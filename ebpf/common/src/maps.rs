@@ -23,11 +23,13 @@ pub const CONFIG: &str = "CONFIG";
 pub const CLS4: &str = "CLS4";
 /// Class words of IPv6: hash from [`crate::abi::class::key6`] to a word.
 pub const CLS6: &str = "CLS6";
-/// Banned IPv4 addresses: an array, to be mapped into memory, of [`BAN4_BUCKETS`] times [`crate::ban::Bucket`] and one more that
+/// Banned IPv4 addresses: an array, to be mapped into memory, of [`BAN4_BUCKETS`] times [`crate::ban::Bucket4`] and one more that
 /// holds the [`crate::ban::Keys`] of the table. 8 MiB.
 pub const BAN4: &str = "BAN4";
-/// Banned IPv6 /64s and addresses: hash from [`crate::abi::Prefix6`] to [`crate::abi::Entry`].
+/// Banned IPv6 /64s: the same of [`BAN6_BUCKETS`] times [`crate::ban::Bucket6`]. 4 MiB.
 pub const BAN6: &str = "BAN6";
+/// Banned IPv6 addresses, of which there are few: a client has a /64. Hash from the address to [`crate::abi::Entry`].
+pub const HOST6: &str = "HOST6";
 /// IPv4 prefixes that class words cannot hold: trie from [`crate::abi::Prefix4`] to [`crate::abi::Entry`].
 pub const FINE4: &str = "FINE4";
 /// IPv6 prefixes that class words cannot hold: trie from [`crate::abi::Prefix6`] to [`crate::abi::Entry`].
@@ -69,7 +71,9 @@ pub const CLS6_ENTRIES: u32 = 524_288;
 pub const BAN4_BUCKETS: u32 = 131_072;
 /// Bans in [`BAN4`]: half of its slots, so that there is always room near.
 pub const BAN4_ENTRIES: u32 = 262_144;
-/// Entries of [`BAN6`], allocated at the start (about 6 MiB).
+/// Buckets of [`BAN6`], a power of two.
+pub const BAN6_BUCKETS: u32 = 65_536;
+/// Bans in [`BAN6`] and [`HOST6`] together: a third of the slots of [`BAN6`]. Those of [`HOST6`] are allocated as they come.
 pub const BAN6_ENTRIES: u32 = 65_536;
 /// Entries of [`FINE4`], allocated as they come.
 pub const FINE4_ENTRIES: u32 = 1_048_576;

@@ -4,13 +4,13 @@
 
 use core::net::{IpAddr, SocketAddr};
 
+use crate::chain::is_extension;
+pub use crate::chain::{Chain, MAX_EXTENSIONS};
 pub use crate::transport::{Header, Transport};
 
-/// Extension headers of one IPv6 packet; more are malformed (RFC 8504 §5.3 lets a node limit them).
-pub const MAX_EXTENSIONS: u32 = 6;
-
 const ETHERTYPE_IPV4: [u8; 2] = [0x08, 0x00];
-const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
+/// IPv6 in Ethernet.
+pub const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
 const ETHERTYPE_VLAN: [u8; 2] = [0x81, 0x00];
 const ETHERTYPE_QINQ: [u8; 2] = [0x88, 0xa8];
 
@@ -193,6 +193,20 @@ pub fn parse_plain4<P: Packet + ?Sized>(packet: &P) -> Option<Flow> {
     }
 }
 
+/// The flow of an IPv6 packet without tags and extension headers; nothing where it is anything else.
+#[inline(always)]
+pub fn parse_plain6<P: Packet + ?Sized>(packet: &P) -> Option<Flow> {
+    if packet.load(12)? != ETHERTYPE_IPV6 {
+        return None;
+    }
+    let header = Header6::read(packet, 14)?;
+    if is_extension(u32::from(header.next)) {
+        return None;
+    }
+    let transport = Transport::read(packet, 14 + 40, header.next);
+    Some(header.flow(14, &Chain::new(header.next, 14 + 40), transport))
+}
+
 /// The ethertype behind at most three tags, and where its header starts. Interfaces unpack two; a third is read so that no list is
 /// passed by adding one that the next device takes off.
 #[inline(always)]
@@ -261,16 +275,52 @@ fn ipv4<P: Packet + ?Sized>(packet: &P, offset: usize) -> Option<Flow> {
     })
 }
 
+/// RFC 8200 §3.
+struct Header6 {
+    next: u8,
+    hop_limit: u8,
+    source: [u8; 16],
+    destination: [u8; 16],
+}
+
+impl Header6 {
+    #[inline(always)]
+    fn read<P: Packet + ?Sized>(packet: &P, offset: usize) -> Option<Self> {
+        let [first, _, _, _, _, _, next, hop_limit] = packet.load::<8>(offset)?;
+        let source = packet.load::<16>(offset + 8)?;
+        let destination = packet.load::<16>(offset + 24)?;
+        if first >> 4 != 6 {
+            return None;
+        }
+        Some(Self {
+            next,
+            hop_limit,
+            source,
+            destination,
+        })
+    }
+
+    /// The flow at the end of the chain of headers.
+    #[inline(always)]
+    fn flow(&self, offset: usize, chain: &Chain, transport: Transport) -> Flow {
+        Flow {
+            source: Address::V6(self.source),
+            destination: Address::V6(self.destination),
+            protocol: chain.next as u8,
+            hop_limit: self.hop_limit,
+            fragment: chain.fragment != 0,
+            network: offset as u32,
+            offset: chain.offset,
+            transport,
+        }
+    }
+}
+
 /// RFC 8200 §3 and §4.
 #[inline(always)]
 fn ipv6<P: Packet + ?Sized>(packet: &P, offset: usize) -> Option<Flow> {
-    let [first, _, _, _, _, _, next, hop_limit] = packet.load::<8>(offset)?;
-    let source = packet.load::<16>(offset + 8)?;
-    let destination = packet.load::<16>(offset + 24)?;
-    if first >> 4 != 6 {
-        return None;
-    }
-    let mut chain = Chain::new(next, offset + 40);
+    let header = Header6::read(packet, offset)?;
+    let mut chain = Chain::new(header.next, offset + 40);
     if is_extension(chain.next) {
         packet.walk(&mut chain);
     }
@@ -279,88 +329,5 @@ fn ipv6<P: Packet + ?Sized>(packet: &P, offset: usize) -> Option<Flow> {
         Chain::LATER_FRAGMENT => Transport::OPAQUE,
         _ => Transport::BROKEN,
     };
-    Some(Flow {
-        source: Address::V6(source),
-        destination: Address::V6(destination),
-        protocol: chain.next as u8,
-        hop_limit,
-        fragment: chain.fragment != 0,
-        network: offset as u32,
-        offset: chain.offset,
-        transport,
-    })
-}
-
-/// Hop-by-hop options, routing, fragment, authentication, destination options: headers that name the next one.
-#[inline(always)]
-fn is_extension(next: u32) -> bool {
-    matches!(next, 0 | 43 | 44 | 51 | 60)
-}
-
-/// A walk along IPv6 extension headers, one header a step. Full words, because the kernel program keeps it on the stack across a
-/// callback, where the verifier follows words best.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct Chain {
-    offset: u32,
-    next: u32,
-    seen: u32,
-    fragment: u32,
-    state: u32,
-}
-
-impl Chain {
-    const OPEN: u32 = 0;
-    const LATER_FRAGMENT: u32 = 1;
-    const BROKEN: u32 = 2;
-
-    #[inline(always)]
-    fn new(next: u8, offset: usize) -> Self {
-        Self {
-            offset: offset as u32,
-            next: u32::from(next),
-            seen: 0,
-            fragment: 0,
-            state: Self::OPEN,
-        }
-    }
-
-    /// Where the next extension header starts; nothing at the end of the walk.
-    #[inline(always)]
-    pub fn wants(&mut self) -> Option<u32> {
-        if self.state != Self::OPEN || !is_extension(self.next) {
-            return None;
-        }
-        if self.seen >= MAX_EXTENSIONS {
-            self.state = Self::BROKEN;
-            return None;
-        }
-        Some(self.offset)
-    }
-
-    /// Takes the first eight bytes of the header that [`Self::wants`] asked for, or that the frame ends before them.
-    #[inline(always)]
-    pub fn advance(&mut self, header: Option<[u8; 8]>) {
-        let Some([next, length, fragment_high, fragment_low, ..]) = header else {
-            self.state = Self::BROKEN;
-            return;
-        };
-        let length = u32::from(length);
-        let step = match self.next {
-            44 => {
-                self.fragment = 1;
-                // RFC 8200 §4.5: behind a later fragment's header comes data, whatever its next-header field says.
-                if u16::from_be_bytes([fragment_high, fragment_low]) & 0xfff8 != 0 {
-                    self.state = Self::LATER_FRAGMENT;
-                }
-                8
-            }
-            // RFC 4302 §2.2: in words of four bytes, minus two.
-            51 => (length + 2) * 4,
-            _ => (length + 1) * 8,
-        };
-        self.offset += step;
-        self.next = u32::from(next);
-        self.seen += 1;
-    }
+    Some(header.flow(offset, &chain, transport))
 }

@@ -11,7 +11,7 @@ use aya_ebpf::{
     helpers::generated::{bpf_loop, bpf_xdp_get_buff_len, bpf_xdp_load_bytes},
     programs::XdpContext,
 };
-use openclaw_common::packet::{Chain, MAX_EXTENSIONS, Packet};
+use openclaw_common::packet::{Chain, ETHERTYPE_IPV6, MAX_EXTENSIONS, Packet};
 
 /// Headers end before this: three tags, IPv6 and six extension headers of at most 2,048 bytes make 12,354. The mask tells the verifier
 /// a bound that it would lose over a spilled register.
@@ -95,6 +95,16 @@ pub(crate) fn at<T>(ctx: &XdpContext, offset: usize) -> Option<*mut T> {
         None
     } else {
         Some(start as *mut T)
+    }
+}
+
+/// Whether the frame is IPv6 without tags. Asks no helper: every frame pays for this.
+#[inline(always)]
+pub(crate) fn is_untagged6(ctx: &XdpContext) -> bool {
+    match at::<[u8; 2]>(ctx, 12) {
+        // SAFETY: `at` has compared its end with the frame's.
+        Some(ethertype) => unsafe { *ethertype == ETHERTYPE_IPV6 },
+        None => false,
     }
 }
 

@@ -104,6 +104,20 @@ struct Scan {
     options: Options,
 }
 
+impl Scan {
+    /// Reads the options of a header of `length` bytes.
+    #[inline(always)]
+    fn read(&mut self, length: u32) {
+        if let Some(usual) = Options::usual(&self.header, length) {
+            self.options = usual;
+        } else {
+            let state: *mut Self = self;
+            // SAFETY: the callback has the signature that bpf_loop calls, and the scan outlives the call.
+            unsafe { bpf_loop(cookie::STEPS, step as *mut c_void, state.cast(), 0) };
+        }
+    }
+}
+
 #[inline(always)]
 fn answer<F: Family>(ctx: &XdpContext, network: u32, transport: u32, is_raw: bool) -> Answered {
     let Some(config) = maps::CONFIG.get(0) else {
@@ -140,9 +154,7 @@ fn answer<F: Family>(ctx: &XdpContext, network: u32, transport: u32, is_raw: boo
         return Answered::Failed;
     }
     if config.flags & cookies::TIMESTAMPS != 0 {
-        let state: *mut Scan = &raw mut scan;
-        // SAFETY: the callback has the signature that bpf_loop calls, and `scan` outlives the call.
-        unsafe { bpf_loop(cookie::STEPS, step as *mut c_void, state.cast(), 0) };
+        scan.read(length);
     }
     // Network byte order, whatever the host's: the first four bytes, then the other four.
     let words: [u32; 2] = if cfg!(target_endian = "little") {

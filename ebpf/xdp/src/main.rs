@@ -44,8 +44,8 @@ use openclaw_common::{
 };
 
 use crate::{
-    frame::Frame,
-    steps::{ASK, FlowWords, NOTE, decide, note, read, sight, weigh},
+    frame::{Frame, is_untagged6},
+    steps::{ASK, FlowWords, NOTE, decide, decide6, note, read, sight, weigh},
 };
 
 /// The shield. It declares that it takes frames in several buffers: otherwise an interface with a large MTU refuses native mode.
@@ -56,7 +56,13 @@ pub(crate) fn openclaw(ctx: XdpContext) -> u32 {
 
 #[inline(always)]
 fn run(ctx: &XdpContext) -> u32 {
-    match decide(ctx.ctx) {
+    // Each family in a function of its own: together their flows are too much for the stack.
+    let word = if is_untagged6(ctx) {
+        decide6(ctx.ctx)
+    } else {
+        decide(ctx.ctx)
+    };
+    match word {
         ASK => ask(ctx),
         word if word & NOTE != 0 => noted(ctx, &Judgement::unpacked(word & !NOTE)),
         action => action,

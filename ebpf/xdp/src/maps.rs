@@ -7,11 +7,11 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 use openclaw_common::{
-    abi::{Arrivals, Config, Counter, Entry, Prefix6, Served, class::WORDS_PER_CHUNK},
-    ban::Bucket,
+    abi::{Arrivals, Config, Counter, Entry, Served, class::WORDS_PER_CHUNK},
+    ban::{Bucket4, Bucket6},
     maps::{
-        BAN4_BUCKETS, BAN6_ENTRIES, CCSTAT_ENTRIES, CLS4_CHUNKS, CLS6_ENTRIES, EVENTS_BYTES,
-        FINE4_ENTRIES, FINE6_ENTRIES, KEEP_ENTRIES, PORTS_ENTRIES, PORTS_UDP_ENTRIES,
+        BAN4_BUCKETS, BAN6_BUCKETS, BAN6_ENTRIES, CCSTAT_ENTRIES, CLS4_CHUNKS, CLS6_ENTRIES,
+        EVENTS_BYTES, FINE4_ENTRIES, FINE6_ENTRIES, KEEP_ENTRIES, PORTS_ENTRIES, PORTS_UDP_ENTRIES,
         RATE4_ENTRIES, RATE6_ENTRIES, SERVED_ENTRIES, STATS_ENTRIES,
     },
     slot,
@@ -28,9 +28,12 @@ pub(crate) static CLS4: Array<[u16; WORDS_PER_CHUNK]> = Array::pinned(CLS4_CHUNK
 #[map]
 pub(crate) static CLS6: HashMap<[u8; 4], u16> = HashMap::pinned(CLS6_ENTRIES, BPF_F_NO_PREALLOC);
 #[map]
-pub(crate) static BAN4: Array<Bucket> = Array::pinned(BAN4_BUCKETS + 1, BPF_F_MMAPABLE);
+pub(crate) static BAN4: Array<Bucket4> = Array::pinned(BAN4_BUCKETS + 1, BPF_F_MMAPABLE);
 #[map]
-pub(crate) static BAN6: HashMap<Prefix6, Entry> = HashMap::pinned(BAN6_ENTRIES, 0);
+pub(crate) static BAN6: Array<Bucket6> = Array::pinned(BAN6_BUCKETS + 1, BPF_F_MMAPABLE);
+#[map]
+pub(crate) static HOST6: HashMap<[u8; 16], Entry> =
+    HashMap::pinned(BAN6_ENTRIES, BPF_F_NO_PREALLOC);
 #[map]
 pub(crate) static FINE4: LpmTrie<[u8; 4], Entry> =
     LpmTrie::pinned(FINE4_ENTRIES, BPF_F_NO_PREALLOC);

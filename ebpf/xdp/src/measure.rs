@@ -1,6 +1,6 @@
 //! Programs for measuring alone: they are in the object, but nothing loads them except the bench. One packet over and over would
-//! measure warm caches, so each run gets a random source: eight bytes of the frame are a base and a mask, and the source address (its
-//! last four bytes in IPv6) becomes `base | random & mask`. They are the last of the frame.
+//! measure warm caches, so each run gets a random source: eight bytes of the frame are a base and a mask, and the source address (in IPv6
+//! its last four bytes, or in `2001:db8::/32` the next four) becomes `base | random & mask`. They are the last of the frame.
 //!
 //! A SYN is made into its answer in place, and the kernel hands the frame of one run to the next. So a SYN brings a copy of itself:
 //! base, mask and copy come first, are copied over what follows, and are outside the frame while the shield runs.
@@ -47,6 +47,9 @@ const SYN6: u32 = 14 + 40 + 40;
 /// Where its source is; in IPv6 the last four bytes.
 const SOURCE4: usize = 26;
 const SOURCE6: usize = 34;
+/// Where the source over IPv6 begins, and the end of its /64: that is what is random of the addresses for documentation.
+const NETWORK6: usize = 22;
+const SUBNET6: usize = 26;
 
 /// The shield on a SYN that it has not seen.
 #[xdp(frags)]
@@ -133,7 +136,10 @@ fn randomise(ctx: &XdpContext) -> Option<()> {
     // SAFETY: `at` has compared its end with the frame's.
     let is_ipv6 = unsafe { *ethertype } == [0x86, 0xdd];
     let (parameters, source) = if is_ipv6 {
-        (PARAMETERS6, SOURCE6)
+        let network = at::<[u8; 4]>(ctx, NETWORK6)?;
+        // SAFETY: `at` has compared its end with the frame's.
+        let is_subnet = unsafe { *network } == [0x20, 0x01, 0x0d, 0xb8];
+        (PARAMETERS6, if is_subnet { SUBNET6 } else { SOURCE6 })
     } else {
         (PARAMETERS4, SOURCE4)
     };

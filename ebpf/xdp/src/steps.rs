@@ -67,18 +67,42 @@ pub(crate) extern "C" fn decide(ctx: *mut xdp_md) -> u32 {
     if config.flags & flags::ENABLED == 0 {
         return conclude(ctx, config, Reason::Off, frame.len());
     }
-    let Some(flow) = packet::parse_plain4(&frame) else {
-        return ASK;
+    match packet::parse_plain4(&frame) {
+        Some(flow) => plain(ctx, config, &flow),
+        None => ASK,
+    }
+}
+
+/// The same for nearly every IPv6 packet: it takes half as long as the steps below.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn decide6(ctx: *mut xdp_md) -> u32 {
+    let Some(config) = maps::CONFIG.get(0) else {
+        return XDP_PASS;
     };
-    if decide::is_involved(config, &flow) {
+    let ctx = &XdpContext::new(ctx);
+    let frame = Frame::new(ctx);
+    if config.flags & flags::ENABLED == 0 {
+        return conclude(ctx, config, Reason::Off, frame.len());
+    }
+    match packet::parse_plain6(&frame) {
+        Some(flow) => plain(ctx, config, &flow),
+        None => ASK,
+    }
+}
+
+/// Carries out what lists and headers decide, if nobody else has to be asked.
+#[inline(always)]
+fn plain(ctx: &XdpContext, config: &Config, flow: &Flow) -> u32 {
+    if decide::is_involved(config, flow) {
         return ASK;
     }
     let tables = KernelTables::new(ctx, config);
-    let judgement = decide::weigh_plain(config, &flow, &tables);
+    let judgement = decide::weigh_plain(config, flow, &tables);
     if judgement.is_notable(judgement.reason) {
         return NOTE | judgement.packed();
     }
-    conclude(ctx, config, judgement.reason, frame.len())
+    conclude(ctx, config, judgement.reason, Frame::new(ctx).len())
 }
 
 /// Reads the frame; a reason if there is nothing to decide about it.

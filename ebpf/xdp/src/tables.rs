@@ -9,10 +9,10 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 use openclaw_common::{
-    abi::{Arrivals, Config, Entry, Prefix4, Prefix6, class, flags},
-    ban::{self, Bucket},
+    abi::{Arrivals, Config, Entry, Prefix4, Prefix6, class, flags, subnet},
+    ban::{self, Bucket, Bucket4, Bucket6, SLOTS6, Slot4},
     decide::{Record, Tables},
-    maps::{BAN4_BUCKETS, PORTS_ENTRIES},
+    maps::{BAN4_BUCKETS, BAN6_BUCKETS, PORTS_ENTRIES},
     packet::{Address, Flow},
     ports::Set,
     rate::Kind,
@@ -66,14 +66,31 @@ impl Record for Slot {
     }
 }
 
-/// A ban that a look into the buckets found, never null as [`Slot`].
-pub(crate) struct Ban(NonNull<ban::Slot>);
+/// A ban that a look into the buckets found: its end and its hits, never null as [`Slot`].
+pub(crate) struct Ban {
+    until_ns: NonNull<u64>,
+    hits: NonNull<u32>,
+}
+
+impl Ban {
+    /// A slot of a bucket that a lookup returned.
+    #[inline(always)]
+    fn of4(slot: NonNull<Slot4>) -> Self {
+        let slot = slot.as_ptr();
+        Self {
+            // SAFETY: a field of what is not null.
+            until_ns: unsafe { NonNull::new_unchecked(&raw mut (*slot).until_ns) },
+            // SAFETY: as above.
+            hits: unsafe { NonNull::new_unchecked(&raw mut (*slot).hits) },
+        }
+    }
+}
 
 impl Record for Ban {
     #[inline(always)]
     fn until_ns(&self) -> u64 {
-        // SAFETY: a slot of a bucket that a lookup returned.
-        unsafe { self.0.as_ref() }.end()
+        // SAFETY: of a bucket that a lookup returned; user space writes whole words.
+        ban::end(unsafe { *self.until_ns.as_ref() })
     }
 
     #[inline(always)]
@@ -88,14 +105,15 @@ impl Record for Ban {
 
     #[inline(always)]
     fn hit(&self) {
-        // SAFETY: a slot of a bucket that a lookup returned; two CPUs may lose a count, which `Slot::hits` admits.
-        unsafe { (*self.0.as_ptr()).hits += 1 }
+        // SAFETY: of a bucket that a lookup returned; two CPUs may lose a count, which `Slot4::hits` admits.
+        unsafe { *self.hits.as_ptr() += 1 }
     }
 }
 
 impl Tables for KernelTables<'_> {
     type Record = Slot;
     type Ban4 = Ban;
+    type Ban6 = Ban;
     type Word = Arrival;
 
     #[inline(always)]
@@ -120,18 +138,39 @@ impl Tables for KernelTables<'_> {
 
     #[inline(always)]
     fn ban4(&self, source: [u8; 4]) -> Option<Ban> {
-        let address = u32::from_be_bytes(source);
-        let header = bucket(BAN4_BUCKETS)?;
-        let header: &Bucket = header.borrow();
+        let address = u64::from(u32::from_be_bytes(source));
+        let header = bucket4(BAN4_BUCKETS)?;
+        let header: &Bucket4 = header.borrow();
         let buckets = header.keys().buckets(address, BAN4_BUCKETS - 1);
-        let (bucket, slot) = ban::find(address, buckets, bucket)?;
+        let (bucket, slot) = ban::find::<Bucket4, _>(address, buckets, bucket4)?;
         // SAFETY: `find` names one of the slots of the bucket.
-        Some(Ban(unsafe { bucket.0.cast::<ban::Slot>().add(slot) }))
+        Some(Ban::of4(unsafe { bucket.0.cast::<Slot4>().add(slot) }))
     }
 
     #[inline(always)]
-    fn ban6(&self, prefix: &Prefix6) -> Option<Slot> {
-        slot(maps::BAN6.get_ptr_mut(prefix))
+    fn ban6(&self, source: [u8; 16]) -> Option<Ban> {
+        let subnet = u64::from_be_bytes(subnet(source));
+        let header = bucket6(BAN6_BUCKETS)?;
+        let header: &Bucket6 = header.borrow();
+        let buckets = header.keys().buckets(subnet, BAN6_BUCKETS - 1);
+        let (bucket, slot) = ban::find::<Bucket6, _>(subnet, buckets, bucket6)?;
+        // The verifier has lost that three is the most.
+        if slot >= SLOTS6 {
+            return None;
+        }
+        let bucket = bucket.0.as_ptr();
+        // SAFETY: fields of what is not null.
+        let (until_ns, hits) = unsafe { (&raw mut (*bucket).until_ns, &raw mut (*bucket).hits) };
+        // SAFETY: just compared with their length.
+        let until_ns = NonNull::new(unsafe { until_ns.cast::<u64>().add(slot) })?;
+        // SAFETY: as above.
+        let hits = NonNull::new(unsafe { hits.cast::<u32>().add(slot) })?;
+        Some(Ban { until_ns, hits })
+    }
+
+    #[inline(always)]
+    fn host6(&self, source: [u8; 16]) -> Option<Slot> {
+        slot(maps::HOST6.get_ptr_mut(source))
     }
 
     #[inline(always)]
@@ -231,19 +270,24 @@ impl Tables for KernelTables<'_> {
 }
 
 /// A bucket of the bans; the map keeps it alive until the program returns.
-struct InPlace(NonNull<Bucket>);
+struct InPlace<B>(NonNull<B>);
 
-impl Borrow<Bucket> for InPlace {
+impl<B> Borrow<B> for InPlace<B> {
     #[inline(always)]
-    fn borrow(&self) -> &Bucket {
+    fn borrow(&self) -> &B {
         // SAFETY: a lookup returned it; user space writes whole words.
         unsafe { self.0.as_ref() }
     }
 }
 
 #[inline(always)]
-fn bucket(index: u32) -> Option<InPlace> {
+fn bucket4(index: u32) -> Option<InPlace<Bucket4>> {
     NonNull::new(maps::BAN4.get_ptr_mut(index)?).map(InPlace)
+}
+
+#[inline(always)]
+fn bucket6(index: u32) -> Option<InPlace<Bucket6>> {
+    NonNull::new(maps::BAN6.get_ptr_mut(index)?).map(InPlace)
 }
 
 #[inline(always)]

@@ -106,7 +106,7 @@ enum Verb {
     /// The new process inherits every socket, checks the configuration, and serves beside the old one, which then finishes what it has
     /// within `server.shutdown_grace` and ends; tunnels end with the grace. If the new one does not come up the old one serves on. XDP
     /// programs, lists, bans, and who was banned before go along. What begins anew: counters, offences that have not led to a ban,
-    /// the keys of route limits, what the cache has in memory, sessions of forwarded UDP, TLS sessions to resume, endpoints that were
+    /// the keys of route limits, what the cache has in memory, TLS sessions to resume, endpoints that were
     /// changed without --persist. server.workers stays. SIGUSR2 does the same.
     Upgrade(upgrade::Arguments),
     /// Drain the running proxy and end it

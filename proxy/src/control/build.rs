@@ -16,12 +16,12 @@ use super::demo;
 use super::discover::{Ask, Discovery};
 use super::endpoints::{Beside, Standings};
 use super::error::Trouble;
-use super::pages::{Refusing, pages};
+use super::pages;
 use super::sticky::Stickies;
 use crate::cache::{self, Disk, Store};
 use crate::listener::quic;
 use crate::snapshot::{
-    ClientTls, LimitSetup, ListenerSetup, Pages, Permits, Queue, QuicIds, TlsSetup, UpstreamSetup,
+    ClientTls, LimitSetup, ListenerSetup, Pages, Permits, Queue, Sessions, TlsSetup, UpstreamSetup,
 };
 use crate::tls::{CertificateFacts, ClientKeeper, Keeper, Validity};
 
@@ -35,7 +35,7 @@ pub(super) struct Builder {
     /// By listener: connections that go on under a new snapshot keep their places.
     permits: HashMap<Arc<str>, Arc<Permits>>,
     /// By listener, too: forwarded connections of QUIC keep their endpoints.
-    ids: HashMap<Arc<str>, Arc<QuicIds>>,
+    sessions: HashMap<Arc<str>, Arc<Sessions>>,
     /// By route.
     limits: Lasting<HashMap<Arc<str>, LimitSetup>>,
     cache: Option<Arc<Store>>,
@@ -142,20 +142,11 @@ impl Builder {
                 tls,
                 quic,
                 permits: self.permits(&listener.name),
-                ids: Arc::clone(self.ids.entry(Arc::clone(&listener.name)).or_default()),
-                pages: Arc::new(pages(
-                    &Refusing::Listener(Arc::clone(&listener.name)),
-                    &listener.error_pages,
-                    &mut troubles,
-                )),
+                sessions: self.sessions(&listener.name),
+                pages: Arc::new(pages::of_listener(listener, &mut troubles)),
             });
         }
-        let routes = config.routes.iter().enumerate();
-        let of_routes = routes.map(|(index, route)| {
-            let of = Refusing::Route(index, Arc::clone(&route.name));
-            pages(&of, &route.error_pages, &mut troubles)
-        });
-        let of_routes = of_routes.collect();
+        let pages = pages::of_routes(&config.routes, &mut troubles);
         self.stickies
             .prepare(&config.upstreams, &config.server.state_dir);
         let resolved = self.upstreams(&config.upstreams, beside, Ask::All).await;
@@ -176,7 +167,7 @@ impl Builder {
             cache: self.cache(config),
             upstreams: resolved.upstreams,
             secured,
-            pages: of_routes,
+            pages,
             certificates,
             unresolved: resolved.unresolved,
         })
@@ -213,6 +204,11 @@ impl Builder {
                 .ok()
         });
         each.collect()
+    }
+
+    fn sessions(&mut self, listener: &Arc<str>) -> Arc<Sessions> {
+        let known = self.sessions.entry(Arc::clone(listener));
+        Arc::clone(known.or_default())
     }
 
     fn permits(&mut self, listener: &Arc<str>) -> Arc<Permits> {

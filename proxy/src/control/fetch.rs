@@ -2,15 +2,17 @@
 //! redirects. An answer that is cut short is an error.
 
 use std::error::Error;
+use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flate2::read::MultiGzDecoder;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{
-    ACCEPT, ETAG, HOST, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH,
-    LAST_MODIFIED, LOCATION, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, ETAG, HOST, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, LAST_MODIFIED, LOCATION, USER_AGENT,
 };
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
@@ -18,14 +20,18 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::task::spawn_local;
+use tokio::task::{spawn_blocking, spawn_local};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::shield::{Fetched, MAX_FEED, Validators};
 
-/// From the lookup of the name to the last byte.
+/// From the lookup of the name to the last byte, unless it is configured.
 const WITHIN: Duration = Duration::from_mins(1);
+/// How much longer a connection may last than its answer.
+const AFTERWARDS: Duration = Duration::from_secs(1);
+/// What a gzip begins with (RFC 1952 §2.3.1); no list does.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 const MAX_REDIRECTS: usize = 5;
 
 /// Why there is nothing new.
@@ -58,8 +64,10 @@ pub(super) enum FetchError {
     Body {
         source: Box<dyn Error + Send + Sync>,
     },
-    #[error("no whole answer within {} s", WITHIN.as_secs())]
-    Slow,
+    #[error("the answer is a damaged gzip")]
+    Gzip { source: std::io::Error },
+    #[error("no whole answer within {} s", .0.as_secs())]
+    Slow(Duration),
 }
 
 /// How somebody is asked.
@@ -80,11 +88,15 @@ impl Default for Reach {
     }
 }
 
-/// Fetches a list, unless it is the one that is known.
-pub(super) async fn fetch(url: &str, known: &Validators) -> Result<Fetched, FetchError> {
-    timeout(WITHIN, follow(url, known))
+/// Fetches a list, unless it is the one that is known; `within` is from the lookup of the name to the last byte.
+pub(super) async fn fetch(
+    url: &str,
+    known: &Validators,
+    within: Duration,
+) -> Result<Fetched, FetchError> {
+    timeout(within, follow(url, known, within))
         .await
-        .unwrap_or(Err(FetchError::Slow))
+        .unwrap_or(Err(FetchError::Slow(within)))
 }
 
 /// Asks the local API of a `CrowdSec` for its decisions. A redirect is an error: the key is for nobody else.
@@ -110,15 +122,22 @@ pub(super) async fn fetch_decisions(
         let text = read(response.into_body(), MAX_FEED).await?;
         Ok(Fetched::Decisions { text, startup })
     };
-    timeout(WITHIN, ask).await.unwrap_or(Err(FetchError::Slow))
+    timeout(WITHIN, ask)
+        .await
+        .unwrap_or(Err(FetchError::Slow(WITHIN)))
 }
 
-async fn follow(url: &str, known: &Validators) -> Result<Fetched, FetchError> {
+async fn follow(url: &str, known: &Validators, within: Duration) -> Result<Fetched, FetchError> {
     let bad = |text: &str| FetchError::Url(text.to_owned());
     let mut uri: Uri = url.parse().ok().ok_or_else(|| bad(url))?;
     for _ in 0..=MAX_REDIRECTS {
         let host = uri.host().ok_or_else(|| bad(url))?.to_owned();
-        let response = get(&uri, &host, conditions(known), Reach::default()).await?;
+        let reach = Reach {
+            roots: None,
+            // Whoever reads the answer is to see the time run out, not the connection end.
+            life: within.saturating_add(AFTERWARDS),
+        };
+        let response = get(&uri, &host, wishes(known), reach).await?;
         let status = response.status();
         if status == StatusCode::NOT_MODIFIED {
             return Ok(Fetched::Unchanged);
@@ -140,8 +159,8 @@ async fn follow(url: &str, known: &Validators) -> Result<Fetched, FetchError> {
     Err(FetchError::Redirects)
 }
 
-/// Asks for what is new only.
-fn conditions(known: &Validators) -> HeaderMap {
+/// Asks for what is new only, and for less than half of its bytes.
+fn wishes(known: &Validators) -> HeaderMap {
     let fields = [
         (IF_NONE_MATCH, &known.etag),
         (IF_MODIFIED_SINCE, &known.last_modified),
@@ -150,7 +169,8 @@ fn conditions(known: &Validators) -> HeaderMap {
         let value = HeaderValue::from_str(value.as_deref()?).ok()?;
         Some((name, value))
     });
-    fields.collect()
+    let gzip = (ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+    fields.chain([gzip]).collect()
 }
 
 /// Where a redirect leads: never from TLS into the clear.
@@ -303,12 +323,19 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin + 'static>(
 
 /// The whole of an answer, as text.
 pub(super) async fn read(body: Incoming, most: usize) -> Result<String, FetchError> {
-    let bytes = read_bytes(body, most).await?;
+    let mut bytes = Vec::from(read_bytes(body, most).await?);
+    if bytes.starts_with(&GZIP) {
+        // Half a second of work, at most.
+        let unpacking = spawn_blocking(move || unpacked(&bytes, most)).await;
+        bytes = unpacking.map_err(|source| FetchError::Gzip {
+            source: source.into(),
+        })??;
+    }
     // A comment in another encoding is no reason to refuse a list.
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The whole of an answer.
+/// The whole of an answer, as it came.
 pub(super) async fn read_bytes(body: Incoming, most: usize) -> Result<Bytes, FetchError> {
     // What is said beforehand need not be waited for.
     if body.size_hint().lower() > most as u64 {
@@ -323,6 +350,18 @@ pub(super) async fn read_bytes(body: Incoming, most: usize) -> Result<Bytes, Fet
         }
     })?;
     Ok(bytes.to_bytes())
+}
+
+/// What a gzip holds, whether the answer was coded on its way or is the file itself; its end and its checksum are looked at.
+fn unpacked(gzip: &[u8], most: usize) -> Result<Vec<u8>, FetchError> {
+    let mut bytes = Vec::new();
+    let mut whole = MultiGzDecoder::new(gzip).take(most as u64 + 1);
+    let read = whole.read_to_end(&mut bytes);
+    read.map_err(|source| FetchError::Gzip { source })?;
+    if bytes.len() > most {
+        return Err(FetchError::TooLarge(most));
+    }
+    Ok(bytes)
 }
 
 fn header(headers: &HeaderMap, name: &HeaderName) -> Option<String> {

@@ -6,7 +6,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::Arc;
 
-use openclaw_core::config::ErrorPage;
+use openclaw_core::config::{ErrorPage, Listener, Route};
 use rustix::fs::OFlags;
 
 use super::error::Trouble;
@@ -32,7 +32,22 @@ impl fmt::Display for Refusing {
 }
 
 /// All that can be read; what cannot is told.
-pub(super) fn pages(of: &Refusing, pages: &[ErrorPage], troubles: &mut Vec<Trouble>) -> Pages {
+pub(super) fn of_listener(listener: &Listener, troubles: &mut Vec<Trouble>) -> Pages {
+    let of = Refusing::Listener(Arc::clone(&listener.name));
+    pages(&of, &listener.error_pages, troubles)
+}
+
+/// The same of each route.
+pub(super) fn of_routes(routes: &[Route], troubles: &mut Vec<Trouble>) -> Vec<Pages> {
+    let routes = routes.iter().enumerate();
+    let of_route = |(index, route): (usize, &Route)| {
+        let of = Refusing::Route(index, Arc::clone(&route.name));
+        pages(&of, &route.error_pages, troubles)
+    };
+    routes.map(of_route).collect()
+}
+
+fn pages(of: &Refusing, pages: &[ErrorPage], troubles: &mut Vec<Trouble>) -> Pages {
     let read = pages.iter().filter_map(|page| {
         let told = |source| Trouble::ErrorPage {
             of: of.clone(),

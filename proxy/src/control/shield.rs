@@ -154,7 +154,7 @@ async fn fetch_due(control: &Rc<Control>) {
                 startup,
             } = due;
             let result = match &list.source {
-                ListSource::Url { url, .. } => fetch(url, &validators).await,
+                ListSource::Url { url, timeout, .. } => fetch(url, &validators, *timeout).await,
                 ListSource::Crowdsec { url, api_key, .. } => {
                     fetch_decisions(url, api_key.expose(), startup).await
                 }

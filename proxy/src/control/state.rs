@@ -196,7 +196,7 @@ impl Control {
         let worker_count = sockets.len();
         if let Some(heir) = heir {
             // What both processes write is the other one's until then.
-            heir.checked()?;
+            snapshot.inherit(heir.checked()?);
         }
         let (shield, _) = Shield::start(&snapshot.config, !options.shield);
         let (traces, spans) = Traces::new();

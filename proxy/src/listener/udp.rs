@@ -29,8 +29,8 @@ type Key = (SocketAddr, Option<IpAddr>);
 
 /// Serves a UDP socket until its listener is closed and the last session has ended.
 pub async fn serve(local: Rc<Local>, listening: Rc<Listening>, socket: UdpSocket) {
-    let ids = listening.terms.borrow().setup.ids.clone();
-    let face = match Face::new(socket, ids) {
+    let sessions = listening.terms.borrow().setup.sessions.clone();
+    let face = match Face::new(socket, sessions) {
         Ok(face) => Rc::new(face),
         Err(error) => {
             let listener = listening.name();

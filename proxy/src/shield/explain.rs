@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use openclaw_common::abi::{Config, Entry, Limit, Prefix4, Prefix6, class};
+use openclaw_common::abi::{Config, Entry, Limit, Prefix4, Prefix6, class, subnet};
 use openclaw_common::bucket::Uncounted;
 use openclaw_common::decide::{Record, Tables, decide};
 use openclaw_common::packet::{Address, Flow};
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::api::{Answer, ApiError, EntryView};
 use super::host::sources_only;
-use super::kernel::{KernelError, Maps};
+use super::kernel::{Ban, KernelError, Maps};
 use super::lists::Kind;
 use super::prefix::{self, AnyNet};
 use super::state::State;
@@ -292,22 +292,26 @@ impl Held {
             Address::V4(address) => Self {
                 word: Some(maps.class4.load(class::index4(address))),
                 subnet: None,
-                host: maps.ban4.get(address).map(|slot| Entry {
-                    until_ns: slot.end(),
-                    hits: slot.hits.into(),
-                    ..Entry::default()
-                }),
+                host: maps.ban4.get(address).map(of_ban),
                 fine: maps.fine4().get(&Prefix4::new(address, 32))?,
                 now_ns,
             },
             Address::V6(address) => Self {
                 word: maps.class6.get(&class::key6(address))?,
-                subnet: maps.ban6.get(&Prefix6::subnet(address))?,
-                host: maps.ban6.get(&Prefix6::host(address))?,
+                subnet: maps.ban6.get(subnet(address)).map(of_ban),
+                host: maps.host6.get(&address)?,
                 fine: maps.fine6().get(&Prefix6::host(address))?,
                 now_ns,
             },
         })
+    }
+}
+
+fn of_ban(ban: Ban) -> Entry {
+    Entry {
+        until_ns: ban.end(),
+        hits: ban.hits.into(),
+        ..Entry::default()
     }
 }
 
@@ -333,6 +337,7 @@ impl Record for Copied {
 impl Tables for Held {
     type Record = Copied;
     type Ban4 = Copied;
+    type Ban6 = Copied;
     type Word = Uncounted;
 
     fn class4(&self, _: [u8; 4]) -> u16 {
@@ -347,13 +352,12 @@ impl Tables for Held {
         self.host.map(Copied)
     }
 
-    fn ban6(&self, prefix: &Prefix6) -> Option<Copied> {
-        let found = if prefix.length == 64 {
-            self.subnet
-        } else {
-            self.host
-        };
-        found.map(Copied)
+    fn ban6(&self, _: [u8; 16]) -> Option<Copied> {
+        self.subnet.map(Copied)
+    }
+
+    fn host6(&self, _: [u8; 16]) -> Option<Copied> {
+        self.host.map(Copied)
     }
 
     fn fine4(&self, _: [u8; 4]) -> Option<Copied> {

@@ -13,7 +13,7 @@ use super::index::ListId;
 use super::kernel::Maps;
 use super::lists::Kind;
 use super::prefix::AnyNet;
-use super::sink::{key4, key6};
+use super::sink::{Ban6, key4, key6};
 use super::state::State;
 
 impl Shield {
@@ -60,7 +60,10 @@ pub(super) fn of_entry(maps: &Maps, net: AnyNet, placement: Placement) -> Option
             let slot = maps.ban4.get(Ipv4Addr::from_bits(net.first).octets())?;
             Some(slot.hits.into())
         }
-        (Place::Ban, AnyNet::V6(net)) => Some(maps.ban6.get(&key6(net)).ok()??.hits),
+        (Place::Ban, AnyNet::V6(net)) => match Ban6::of(net) {
+            Ban6::Subnet(key) => Some(maps.ban6.get(key)?.hits.into()),
+            Ban6::Host(key) => Some(maps.host6.get(&key).ok()??.hits),
+        },
         (Place::AllowFine | Place::BlockFine, AnyNet::V4(net)) => {
             Some(maps.fine4().get(&key4(net)).ok()??.hits)
         }

@@ -29,6 +29,9 @@ const INVALID: &[Reason] = &[
     Reason::QuicShort,
 ];
 
+/// The interface by which a host talks to itself, also from one of its addresses to the same.
+pub(super) const LOOPBACK: &str = "lo";
+
 /// What the configuration and its tables decide, however the kernel program fares.
 pub(super) fn decided(config: &Config, tables: &HostTables) -> abi::Config {
     let shield = &config.shield;
@@ -74,9 +77,12 @@ pub(super) fn monitored(shield: &Shield) -> u64 {
 
 /// [`openclaw_common::abi::Config::checks`].
 pub(super) fn checks(shield: &Shield, ports: &Ports) -> u32 {
+    let is_invalid = shield.invalid != PacketAction::Pass;
+    let is_looped = shield.interfaces.iter().any(|name| name == LOOPBACK);
     let is_fragments = shield.fragments != PacketAction::Pass;
     let bits = [
-        (shield.invalid != PacketAction::Pass, checks::INVALID),
+        (is_invalid, checks::INVALID),
+        (is_invalid && !is_looped, checks::LAND),
         (is_fragments && !ports.tcp.is_empty(), checks::FRAGMENTS_TCP),
         (is_fragments && !ports.udp.is_empty(), checks::FRAGMENTS_UDP),
         (!ports.tcp.is_empty(), checks::PORTS),
@@ -139,8 +145,11 @@ mod tests {
         let config = config("");
         let ports = Ports::of(&config);
         assert!(!ports.tcp.is_empty());
-        let tcp = checks::INVALID | checks::FRAGMENTS_TCP | checks::PORTS;
+        let tcp = checks::INVALID | checks::LAND | checks::FRAGMENTS_TCP | checks::PORTS;
         assert_eq!(checks(&config.shield, &ports), tcp);
+        let mut looped = config.shield.clone();
+        looped.interfaces = vec!["eth0".into(), LOOPBACK.into()];
+        assert_eq!(checks(&looped, &ports), tcp & !checks::LAND);
         let with_udp = Ports {
             udp: ports.tcp.clone(),
             ..ports

@@ -9,6 +9,7 @@ use openclaw_core::country::country_code;
 use super::doubts::kept_filters;
 use super::kernel::{Attachment, Kernel, KernelError, Maps, Mode, interface_index};
 use super::lists::{Kind, Origin};
+use super::policy;
 use super::ports::Ports;
 use super::sink::synchronise;
 use super::state::State;
@@ -160,6 +161,12 @@ impl State {
         }
         if result.is_ok() || is_configured {
             self.watch(interface, mode, At::after(&result, index));
+        }
+        // What is checked depends on whether the host talks to itself over it.
+        if interface == policy::LOOPBACK
+            && let Err(error) = self.configure()
+        {
+            tracing::warn!("{}", chain(&error));
         }
         result.map(drop)
     }

@@ -1,7 +1,7 @@
 //! What the lists of a configuration would decide, by the same decision as everywhere else: without a kernel, and without what a proxy
 //! has learnt since or what this machine adds of its own, so that the answer is the same everywhere.
 
-use openclaw_common::abi::{self, Prefix6, flags};
+use openclaw_common::abi::{self, flags};
 use openclaw_common::bucket::Uncounted;
 use openclaw_common::decide::{Decision, Tables, decide, read, sight, weigh};
 use openclaw_common::packet::{Address, Flow};
@@ -144,6 +144,7 @@ struct Stage<'a> {
 impl Tables for Stage<'_> {
     type Record = HostRecord;
     type Ban4 = HostRecord;
+    type Ban6 = HostRecord;
     type Word = Uncounted;
 
     fn class4(&self, source: [u8; 4]) -> u16 {
@@ -158,8 +159,12 @@ impl Tables for Stage<'_> {
         self.view.ban4(source)
     }
 
-    fn ban6(&self, prefix: &Prefix6) -> Option<HostRecord> {
-        self.view.ban6(prefix)
+    fn ban6(&self, source: [u8; 16]) -> Option<HostRecord> {
+        self.view.ban6(source)
+    }
+
+    fn host6(&self, source: [u8; 16]) -> Option<HostRecord> {
+        self.view.host6(source)
     }
 
     fn fine4(&self, source: [u8; 4]) -> Option<HostRecord> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use openclaw_common::abi::{Config, Entry, Prefix4, Prefix6, class};
+use openclaw_common::abi::{Config, Entry, Prefix4, Prefix6, class, subnet};
 
 use super::compile::{Place, Placement, Run, Sink};
 use super::geo::Countries;
@@ -55,6 +55,23 @@ pub(super) fn key6(net: Net<u128>) -> Prefix6 {
     }
 }
 
+/// Which map the ban of an IPv6 range is in: of its /64 or of a single address.
+pub(super) enum Ban6 {
+    Subnet([u8; 8]),
+    Host([u8; 16]),
+}
+
+impl Ban6 {
+    pub(super) fn of(net: Net<u128>) -> Self {
+        let address = net.first.to_be_bytes();
+        if net.length == 64 {
+            Self::Subnet(subnet(address))
+        } else {
+            Self::Host(address)
+        }
+    }
+}
+
 impl Sink for KernelSink<'_> {
     type Error = KernelError;
 
@@ -75,17 +92,20 @@ impl Sink for KernelSink<'_> {
                 fine4.push(key4(*net));
             }
         }
-        let (ban6, fine6): (Vec<_>, Vec<_>) = (v6.iter().filter(|(_, place)| !self.skips(*place)))
-            .partition(|(_, place)| *place == Place::Ban);
-        let keys = |nets: Vec<(Net<u128>, Place)>| -> Vec<Prefix6> {
-            nets.into_iter().map(|(net, _)| key6(net)).collect()
-        };
+        let (mut host6, mut fine6) = (Vec::new(), Vec::new());
+        for (net, place) in v6.iter().filter(|(_, place)| !self.skips(*place)) {
+            match (*place, Ban6::of(*net)) {
+                (Place::Ban, Ban6::Subnet(key)) => drop(self.maps.ban6.remove(key)),
+                (Place::Ban, Ban6::Host(key)) => host6.push(key),
+                _ => fine6.push(key6(*net)),
+            }
+        }
         let maps = self.maps;
         let removed = maps
             .fine4()
             .remove_many(&fine4)
-            .and_then(|_| maps.ban6.remove_many(&keys(ban6)))
-            .and_then(|_| maps.fine6().remove_many(&keys(fine6)));
+            .and_then(|_| maps.host6.remove_many(&host6))
+            .and_then(|_| maps.fine6().remove_many(&fine6));
         removed.is_ok()
     }
 
@@ -106,7 +126,10 @@ impl Sink for KernelSink<'_> {
     fn put6(&mut self, net: Net<u128>, placement: Placement) -> Result<(), KernelError> {
         match placement.place {
             place if self.skips(place) => Ok(()),
-            Place::Ban => self.maps.ban6.insert(&key6(net), &entry(placement)),
+            Place::Ban => match Ban6::of(net) {
+                Ban6::Subnet(key) => self.maps.ban6.insert(key, placement.until_ns),
+                Ban6::Host(key) => self.maps.host6.insert(&key, &entry(placement)),
+            },
             Place::AllowFine | Place::BlockFine | Place::Country => {
                 self.maps.fine6().insert(&key6(net), &entry(placement))
             }
@@ -159,7 +182,13 @@ impl Sink for KernelSink<'_> {
     fn remove6(&mut self, net: Net<u128>, place: Place) -> Result<(), KernelError> {
         match place {
             place if self.skips(place) => Ok(()),
-            Place::Ban => self.maps.ban6.remove(&key6(net)).map(drop),
+            Place::Ban => match Ban6::of(net) {
+                Ban6::Subnet(key) => {
+                    self.maps.ban6.remove(key);
+                    Ok(())
+                }
+                Ban6::Host(key) => self.maps.host6.remove(&key).map(drop),
+            },
             Place::AllowFine | Place::BlockFine | Place::Country => {
                 self.maps.fine6().remove(&key6(net)).map(drop)
             }
@@ -172,7 +201,8 @@ impl Sink for KernelSink<'_> {
 pub(super) struct Sorted {
     ban4: Vec<([u8; 4], u64)>,
     fine4: Vec<(Prefix4, Entry)>,
-    ban6: Vec<(Prefix6, Entry)>,
+    ban6: Vec<([u8; 8], u64)>,
+    host6: Vec<([u8; 16], Entry)>,
     fine6: Vec<(Prefix6, Entry)>,
 }
 
@@ -185,6 +215,7 @@ impl Sorted {
             ban4: Vec::new(),
             fine4: Vec::new(),
             ban6: Vec::new(),
+            host6: Vec::new(),
             fine6: Vec::new(),
         };
         for (net, placement) in v4 {
@@ -196,12 +227,11 @@ impl Sorted {
             }
         }
         for (net, placement) in v6 {
-            let map = if placement.place == Place::Ban {
-                &mut sorted.ban6
-            } else {
-                &mut sorted.fine6
-            };
-            map.push((key6(net), entry(placement)));
+            match (placement.place, Ban6::of(net)) {
+                (Place::Ban, Ban6::Subnet(key)) => sorted.ban6.push((key, placement.until_ns)),
+                (Place::Ban, Ban6::Host(key)) => sorted.host6.push((key, entry(placement))),
+                _ => sorted.fine6.push((key6(net), entry(placement))),
+            }
         }
         sorted
     }
@@ -211,7 +241,10 @@ impl Sorted {
             maps.ban4.insert(*key, *until_ns)?;
         }
         maps.fine4().insert_many(&self.fine4)?;
-        maps.ban6.insert_many(&self.ban6)?;
+        for (key, until_ns) in &self.ban6 {
+            maps.ban6.insert(*key, *until_ns)?;
+        }
+        maps.host6.insert_many(&self.host6)?;
         maps.fine6().insert_many(&self.fine6)
     }
 }
@@ -250,9 +283,15 @@ fn remove_stale(maps: &Maps, tables: &HostTables) -> Result<(), KernelError> {
     let mut stale = maps.fine4().keys()?;
     stale.retain(|key| !tables.holds4(net4(key), class::FINE));
     maps.fine4().remove_many(&stale)?;
-    let mut stale = maps.ban6.keys()?;
-    stale.retain(|key| !tables.holds6(net6(key), class::BANNED));
-    maps.ban6.remove_many(&stale)?;
+    for (key, _) in maps.ban6.entries() {
+        let first = u128::from(u64::from_be_bytes(key)) << 64;
+        if !tables.holds6(Net::new(first, 64), class::BANNED) {
+            maps.ban6.remove(key);
+        }
+    }
+    let mut stale = maps.host6.keys()?;
+    stale.retain(|key| !tables.holds6(Net::host(u128::from_be_bytes(*key)), class::BANNED));
+    maps.host6.remove_many(&stale)?;
     let mut stale = maps.fine6().keys()?;
     stale.retain(|key| !tables.holds6(net6(key), class::FINE));
     maps.fine6().remove_many(&stale)?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use openclaw_common::abi::{self, flags};
+use openclaw_common::abi::{self, checks, flags};
 use openclaw_common::verdict::Reason;
 use openclaw_core::config::{Config, Level, Prefix, ShieldAction};
 
@@ -329,12 +329,19 @@ impl State {
 
     pub(super) fn kernel_config(&self) -> abi::Config {
         let shield = &self.config.shield;
+        let decided = policy::decided(&self.config, &self.shared.read());
+        let is_looped = self
+            .watched
+            .iter()
+            .any(|one| one.interface == policy::LOOPBACK);
+        let left_out = if is_looped { checks::LAND } else { 0 };
         abi::Config {
+            checks: decided.checks & !left_out,
             flags: self.flags(),
             sample_mask: self.sampling.mask(shield.sample),
             attack: u32::from(self.syn.is_attack()),
             cookies: self.syn.cookies(&self.config),
-            ..policy::decided(&self.config, &self.shared.read())
+            ..decided
         }
     }
 }

@@ -102,6 +102,20 @@ impl<'a> Summary<'a> {
         self.requests.values().sum()
     }
 
+    /// What upstreams were asked beyond the first try.
+    fn add_repeated(&mut self, counts: &'a Counts) {
+        for (name, retries) in counts.upstream_names.iter().zip(&counts.retries) {
+            *self.retries.entry(name).or_default() += retries;
+        }
+        let hedged = counts.upstream_names.iter().zip(&counts.hedged);
+        for (name, counts) in hedged.filter(|(_, counts)| counts.iter().any(|count| *count > 0)) {
+            let sum = self.hedged.entry(name).or_default();
+            for (sum, more) in sum.iter_mut().zip(counts) {
+                *sum += more;
+            }
+        }
+    }
+
     fn add(&mut self, report: &'a Report) {
         let counts = &report.counts;
         self.workers += 1;
@@ -150,16 +164,7 @@ impl<'a> Summary<'a> {
                 *sum += more;
             }
         }
-        for (name, retries) in counts.upstream_names.iter().zip(&counts.retries) {
-            *self.retries.entry(name).or_default() += retries;
-        }
-        let hedged = counts.upstream_names.iter().zip(&counts.hedged);
-        for (name, counts) in hedged.filter(|(_, counts)| counts.iter().any(|count| *count > 0)) {
-            let sum = self.hedged.entry(name).or_default();
-            for (sum, more) in sum.iter_mut().zip(counts) {
-                *sum += more;
-            }
-        }
+        self.add_repeated(counts);
         // The place of one that is gone is empty.
         let endpoints = counts.endpoint_names.iter().zip(&counts.endpoints);
         for ((upstream, label), endpoint) in endpoints.filter(|(_, one)| one.is_configured) {

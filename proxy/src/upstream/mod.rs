@@ -5,6 +5,7 @@ mod connect;
 mod figures;
 mod pings;
 mod streams;
+mod usual;
 mod wait;
 
 use std::cell::{Cell, RefCell};
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use openclaw_core::balance::{Balancer, Member, Pin, Zones};
 use openclaw_core::config::{self, Balance};
-use openclaw_core::health::Budget;
+use openclaw_core::health::{Budget, Usual};
 
 pub use self::choice::{Choice, Chosen};
 pub use self::connect::ConnectError;
@@ -50,6 +51,8 @@ pub struct Upstream {
     queue: Arc<Queue>,
     /// Of this worker. Goes on from snapshot to snapshot.
     budget: Rc<Cell<Budget>>,
+    /// The same of how long answers take, where somebody goes by that.
+    usual: Option<Rc<RefCell<Usual>>>,
     /// Idle connections of all endpoints together. Goes on from snapshot to snapshot, as they do.
     kept: Rc<Cell<usize>>,
 }
@@ -153,6 +156,7 @@ impl Upstream {
             budget: former
                 .map(|former| former.budget.clone())
                 .unwrap_or_default(),
+            usual: usual::usual(config, former),
             balancer: RefCell::new(Balancer::new(config.balance, &members, place)),
             zones: zones(config, setup),
             kept,
@@ -223,9 +227,8 @@ impl Upstream {
         if matches!(status, 502..=504) {
             return self.failed(endpoint, sent.elapsed());
         }
-        if let Some(answered) = answered.filter(|_| self.counts()) {
-            let took = answered.duration_since(sent);
-            endpoint.standing.answered(took, answered);
+        if let Some(answered) = answered {
+            self.took(endpoint, answered.duration_since(sent), answered);
         }
         let standing = &endpoint.standing;
         let may_close = self.config.breaker.is_some() && !standing.is_closed();
@@ -236,13 +239,6 @@ impl Upstream {
                 endpoint,
                 "the breaker closes: a request went well"
             );
-        }
-    }
-
-    /// The endpoint had not begun to answer after `took`, when another one had: it was slower than that.
-    pub fn outrun(&self, endpoint: &Endpoint, took: Duration) {
-        if self.counts() {
-            endpoint.standing.answered(took, Instant::now());
         }
     }
 

@@ -67,7 +67,7 @@ fn fetch(scenario: Scenario, port: u16, files: &Path, folder: &Path) -> Result<S
     };
     let scheme = match scenario.kind() {
         Kind::Tls | Kind::Quic => "https",
-        Kind::Plain | Kind::Hosts(_) => "http",
+        Kind::Plain | Kind::Relay | Kind::Hosts(_) => "http",
     };
     command.arg(format!("{scheme}://localhost:{port}{}", scenario.path()));
     let answer = shell::capture(&mut command)?;

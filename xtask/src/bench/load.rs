@@ -106,7 +106,7 @@ impl Target {
     fn url(self) -> String {
         let scheme = match self.scenario.kind() {
             Kind::Tls | Kind::Quic => "https",
-            Kind::Plain | Kind::Hosts(_) => "http",
+            Kind::Plain | Kind::Relay | Kind::Hosts(_) => "http",
         };
         format!("{scheme}://localhost:{}{}", self.port, self.scenario.path())
     }

@@ -41,6 +41,8 @@ enum Subject {
     },
     /// What clients get under a flood of SYNs from forged sources, and how many of those are answered, by defence
     Flood,
+    /// What a ban, an import of a million prefixes and their memory take
+    Shield,
     /// Instructions of each hot question, beside the counts in benches/hot.toml
     Hot(hot::Arguments),
     /// What each content coding saves of pages, styles, scripts and data, and its CPU time
@@ -52,7 +54,8 @@ enum Subject {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.subject {
         Subject::Xdp { arguments } => xdp(arguments),
-        Subject::Flood => flood(),
+        Subject::Flood => measured("shield::storm::figures"),
+        Subject::Shield => measured("shield::figures::figures"),
         Subject::Hot(arguments) => hot::run(arguments),
         Subject::Corpus(arguments) => corpus::run(arguments),
         Subject::Peers(arguments) => peers::run(arguments),
@@ -68,8 +71,8 @@ fn xdp(arguments: &[OsString]) -> Result<()> {
     )
 }
 
-/// The flood and its clients are those of a test; the binary under it is the one that is released.
-fn flood() -> Result<()> {
+/// What a test sets up, such as a flood and its clients; the binary under it is the one that is released.
+fn measured(test: &str) -> Result<()> {
     ebpf::run()?;
     say(format!(
         "{}, load {}",
@@ -86,7 +89,7 @@ fn flood() -> Result<()> {
                 "--ignored",
                 "--nocapture",
                 "--exact",
-                "shield::storm::figures",
+                test,
             ]),
     )
 }

@@ -11,6 +11,9 @@ use super::process::{self, PROXY_CORE};
 use super::template::{self, Kind};
 use crate::shell;
 
+/// What forwards bytes in nginx, where a distribution has it as a module of its own.
+const NGINX_STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Peer {
     #[value(name = "openclaw")]
@@ -69,11 +72,23 @@ impl Peer {
         kind: Kind,
         values: &[(&str, String)],
     ) -> Result<Command> {
-        for file in self.files() {
+        let stream = Path::new(NGINX_STREAM);
+        let stream = if stream.exists() {
+            format!("load_module {NGINX_STREAM};")
+        } else {
+            // Others build it in.
+            String::new()
+        };
+        let mut values = values.to_vec();
+        values.push(("stream", stream));
+        for file in self.files(kind) {
             let template = shell::root().join(format!("benches/peers/{file}.in"));
             let template = fs::read_to_string(&template)
                 .with_context(|| format!("cannot read {}", template.display()))?;
-            fs::write(folder.join(file), template::render(&template, kind, values))?;
+            fs::write(
+                folder.join(file),
+                template::render(&template, kind, &values),
+            )?;
         }
         let mut command = process::pinned(PROXY_CORE, program);
         match self {
@@ -85,15 +100,16 @@ impl Peer {
                 .arg("-p")
                 .arg(folder)
                 .arg("-c")
-                .arg(folder.join("nginx.conf")),
+                .args(self.files(kind).iter().map(|file| folder.join(file))),
             Self::Haproxy => command.args(["-db", "-f"]).arg(folder.join("haproxy.cfg")),
         };
         Ok(command)
     }
 
-    fn files(self) -> &'static [&'static str] {
+    fn files(self, kind: Kind) -> &'static [&'static str] {
         match self {
             Self::OpenClaw => &["openclaw.toml"],
+            Self::Nginx if kind == Kind::Relay => &["nginx-stream.conf"],
             Self::Nginx => &["nginx.conf"],
             Self::Haproxy => &["haproxy.cfg", "haproxy.map"],
         }

@@ -42,13 +42,19 @@ pub(crate) enum Scenario {
     /// The same as route-1, the last of 1000 routes
     #[value(name = "route-1000")]
     ManyRoutes,
+    /// Exchanges of 1 KiB through connections that are forwarded unread, 64 of them
+    #[value(name = "l4-1k")]
+    Exchanges,
+    /// 16 MiB at a time through connections that are forwarded unread, 64 of them
+    #[value(name = "l4-bulk")]
+    Bulk,
     /// Resident memory of each of 4000 connections that made one request and wait
     #[value(name = "idle")]
     Idle,
 }
 
 /// Scenarios whose difference is of interest run in turns, as the proxies do.
-pub(crate) const GROUPS: [&[Scenario]; 11] = [
+pub(crate) const GROUPS: [&[Scenario]; 13] = [
     &[Scenario::Small],
     &[Scenario::Large],
     &[Scenario::Https],
@@ -59,6 +65,8 @@ pub(crate) const GROUPS: [&[Scenario]; 11] = [
     &[Scenario::LargeHttp3],
     &[Scenario::QuicHandshake],
     &[Scenario::OneRoute, Scenario::ManyRoutes],
+    &[Scenario::Exchanges],
+    &[Scenario::Bulk],
     &[Scenario::Idle],
 ];
 
@@ -91,8 +99,10 @@ impl Scenario {
 
     pub(crate) fn load(self) -> Load {
         match self {
-            Self::Small | Self::Https | Self::OneRoute | Self::ManyRoutes => Load::Wrk,
-            Self::Large => Load::Sink,
+            Self::Small | Self::Https | Self::OneRoute | Self::ManyRoutes | Self::Exchanges => {
+                Load::Wrk
+            }
+            Self::Large | Self::Bulk => Load::Sink,
             Self::Handshake => Load::Handshake,
             Self::Http2 => Load::H2load {
                 connections: 16,
@@ -113,6 +123,7 @@ impl Scenario {
             Self::Small | Self::Large | Self::Idle => Kind::Plain,
             Self::Https | Self::Handshake | Self::Http2 | Self::Resets => Kind::Tls,
             Self::Http3 | Self::LargeHttp3 | Self::QuicHandshake => Kind::Quic,
+            Self::Exchanges | Self::Bulk => Kind::Relay,
             Self::OneRoute => Kind::Hosts(1),
             Self::ManyRoutes => Kind::Hosts(MANY),
         }
@@ -122,6 +133,7 @@ impl Scenario {
     pub(crate) fn path(self) -> &'static str {
         match self {
             Self::Large | Self::LargeHttp3 => "/100k",
+            Self::Bulk => "/16m",
             Self::Small
             | Self::Https
             | Self::Handshake
@@ -131,6 +143,7 @@ impl Scenario {
             | Self::QuicHandshake
             | Self::OneRoute
             | Self::ManyRoutes
+            | Self::Exchanges
             | Self::Idle => "/1k",
         }
     }
@@ -138,7 +151,7 @@ impl Scenario {
     /// The host that is asked for, where routes look at it.
     pub(crate) fn host(self) -> Option<String> {
         match self.kind() {
-            Kind::Plain | Kind::Tls | Kind::Quic => None,
+            Kind::Plain | Kind::Tls | Kind::Quic | Kind::Relay => None,
             Kind::Hosts(count) => Some(template::host(count.saturating_sub(1))),
         }
     }

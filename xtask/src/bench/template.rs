@@ -1,7 +1,8 @@
 //! Configurations of proxies, of which a few lines depend on the scenario.
 //!
 //! A line may begin with a condition: `[tls]` and `[plain]` stand for a listener with and without TLS that sends
-//! everything to the origin, `[tcp]` and `[quic]` for one with TLS that is without and with HTTP/3, `[hosts-once]` for one that looks at the host, and a `[hosts]` line is repeated for each
+//! everything to the origin, `[tcp]` and `[quic]` for one with TLS that is without and with HTTP/3,
+//! `[relay]` for one that forwards bytes and `[http]` for all others, `[hosts-once]` for one that looks at the host, and a `[hosts]` line is repeated for each
 //! host (`\n` breaks it). `{{name}}` is replaced.
 
 /// What a listener of a scenario does.
@@ -11,6 +12,8 @@ pub(crate) enum Kind {
     Tls,
     /// TLS, and HTTP/3 on the same port.
     Quic,
+    /// Bytes are forwarded, and nothing is read.
+    Relay,
     /// Routes by this many hosts.
     Hosts(usize),
 }
@@ -45,6 +48,8 @@ fn condition(line: &str) -> Option<(&str, &str)> {
         "[tcp]",
         "[quic]",
         "[plain]",
+        "[relay]",
+        "[http]",
         "[hosts-once]",
         "[hosts]",
     ]
@@ -59,6 +64,8 @@ fn times(condition: &str, kind: Kind) -> usize {
         | ("[tcp]", Kind::Tls)
         | ("[quic]", Kind::Quic)
         | ("[plain]", Kind::Plain)
+        | ("[relay]", Kind::Relay)
+        | ("[http]", Kind::Plain | Kind::Tls | Kind::Quic | Kind::Hosts(_))
         | ("[hosts-once]", Kind::Hosts(_)) => 1,
         ("[hosts]", Kind::Hosts(count)) => count,
         _ => 0,
@@ -81,6 +88,8 @@ mod tests {
         check(template, Kind::Plain, "a 80\nc\n");
         check(template, Kind::Tls, "a 80\nb 80\n");
         check("[tls]a\n[tcp]b\n[quic]c\n", Kind::Tls, "a\nb\n");
+        check("[plain]a\n[http]b\n[relay]c\n", Kind::Plain, "a\nb\n");
+        check("[plain]a\n[http]b\n[relay]c\n", Kind::Relay, "c\n");
         check("[tls]a\n[tcp]b\n[quic]c\n", Kind::Quic, "a\nc\n");
         check(
             template,

@@ -58,6 +58,37 @@ fn options_are_read_as_linux_reads_them() {
     );
 }
 
+#[test]
+fn the_usual_options_are_known_at_a_glance_and_mean_what_a_walk_finds() {
+    let linux = [
+        2, 4, 5, 180, 4, 2, 8, 10, 1, 2, 3, 4, 0, 0, 0, 0, 1, 3, 3, 7,
+    ];
+    let glance = |options: &[u8]| {
+        let mut bytes = [0; 8 * HEADER_WORDS];
+        bytes[20..20 + options.len()].copy_from_slice(options);
+        let mut header = [0; HEADER_WORDS];
+        for (word, bytes) in header.iter_mut().zip(bytes.chunks(8)) {
+            *word = u64::from_ne_bytes(bytes.try_into().unwrap());
+        }
+        Options::usual(&header, 20 + options.len() as u32)
+    };
+    assert!(glance(&linux).is_some());
+    for length in 0..linux.len() {
+        assert_eq!(glance(&linux[..length]), None, "{length}");
+    }
+    for at in 0..linux.len() {
+        for byte in 0..=u8::MAX {
+            let mut options = linux;
+            options[at] = byte;
+            let walked = read(&options);
+            let is_known = matches!(at, 2 | 3 | 8..16 | 19) || byte == linux[at];
+            let expected = is_known.then_some((walked.found, walked.scale, walked.stamp));
+            let seen = glance(&options).map(|seen| (seen.found, seen.scale, seen.stamp));
+            assert_eq!(seen, expected, "{options:?}");
+        }
+    }
+}
+
 const CONFIG: Cookies = Cookies {
     flags: cookies::TIMESTAMPS | cookies::SACK | cookies::SCALING,
     mss4: 1460,

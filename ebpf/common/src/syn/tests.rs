@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::*;
-use crate::abi::{Cookies, Limit, Prefix6};
+use crate::abi::{Cookies, Limit};
 use crate::decide::Record;
 use crate::rate::Kind;
 
@@ -93,6 +93,7 @@ impl Record for Uncounted {
 impl Tables for Now {
     type Record = Uncounted;
     type Ban4 = Uncounted;
+    type Ban6 = Uncounted;
     type Word = Uncounted;
 
     fn class4(&self, _: [u8; 4]) -> u16 {
@@ -104,7 +105,10 @@ impl Tables for Now {
     fn ban4(&self, _: [u8; 4]) -> Option<Uncounted> {
         None
     }
-    fn ban6(&self, _: &Prefix6) -> Option<Uncounted> {
+    fn ban6(&self, _: [u8; 16]) -> Option<Uncounted> {
+        None
+    }
+    fn host6(&self, _: [u8; 16]) -> Option<Uncounted> {
         None
     }
     fn fine4(&self, _: [u8; 4]) -> Option<Uncounted> {

@@ -27,6 +27,8 @@ pub enum ListSource {
         every: Duration,
         /// How long entries last when the URL gives no answer any more; nothing is for good.
         ttl: Option<Duration>,
+        /// How long one fetch may take.
+        timeout: Duration,
     },
     /// The decisions of a `CrowdSec` local API.
     Crowdsec {
@@ -79,7 +81,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "url",
             "URL",
             "\"https://example.org/x.netset\"",
-            "Fetched every so often; http or https, at most 64 MiB. The last good copy is kept in state_dir.",
+            "Fetched every so often; http or https, perhaps as a gzip, at most 64 MiB. The last good copy is kept in state_dir.",
         ),
         Key::optional(
             "crowdsec",
@@ -104,6 +106,12 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "duration",
             "\"3h\"",
             "How long the entries last when the url fails; for good when absent.",
+        ),
+        Key::default(
+            "timeout",
+            "duration",
+            "\"1m\"",
+            "How long one fetch of the url may take, from the lookup of its name to its last byte.",
         ),
     ],
     later: &[],
@@ -142,6 +150,7 @@ fn read_one(shield: &Section<'_>, item: Item) -> Option<ShieldList> {
     let url = section.optional("url", url).ok()?;
     let every = section.value("every", values::duration);
     let ttl = section.optional("ttl", values::duration).ok()?;
+    let timeout = section.value("timeout", values::duration);
     let crowdsec = section.optional("crowdsec", self::url).ok()?;
     let api_key = section.optional("api_key", key).ok()?;
     if let Some(url) = crowdsec {
@@ -158,7 +167,7 @@ fn read_one(shield: &Section<'_>, item: Item) -> Option<ShieldList> {
     }
     let source = match (file, url) {
         (Some(file), None) => {
-            for key in ["every", "ttl"] {
+            for key in ["every", "ttl", "timeout"] {
                 if section.has(key) {
                     let complaint = Complaint::new(format!("`{key}` is for a url"));
                     section.complain(key, complaint.hint("a file is read when it changes"));
@@ -168,7 +177,7 @@ fn read_one(shield: &Section<'_>, item: Item) -> Option<ShieldList> {
             ListSource::File(file)
         }
         (None, Some(url)) => {
-            let every = every?;
+            let (every, timeout) = (every?, timeout?);
             if ttl.is_some_and(|ttl| ttl <= every) {
                 let complaint = Complaint::new("this must be longer than `every`");
                 section.complain(
@@ -178,18 +187,15 @@ fn read_one(shield: &Section<'_>, item: Item) -> Option<ShieldList> {
                 return None;
             }
             warn_of_haste(&section, every);
-            ListSource::Url { url, every, ttl }
+            ListSource::Url {
+                url,
+                every,
+                ttl,
+                timeout,
+            }
         }
         (file, _) => {
-            let (key, text) = if file.is_some() {
-                ("url", "`file` and `url` exclude each other")
-            } else {
-                ("name", "where does the list come from?")
-            };
-            section.complain(
-                key,
-                Complaint::new(text).hint("write one of file, url and crowdsec"),
-            );
+            complain_of_sources(&section, file.is_some());
             return None;
         }
     };
@@ -198,6 +204,17 @@ fn read_one(shield: &Section<'_>, item: Item) -> Option<ShieldList> {
         allow: allow?,
         source,
     })
+}
+
+/// There are two, or none.
+fn complain_of_sources(section: &Section<'_>, are_two: bool) {
+    let (key, text) = if are_two {
+        ("url", "`file` and `url` exclude each other")
+    } else {
+        ("name", "where does the list come from?")
+    };
+    let complaint = Complaint::new(text).hint("write one of file, url and crowdsec");
+    section.complain(key, complaint);
 }
 
 /// Providers turn away who asks too often.
@@ -220,7 +237,7 @@ fn read_crowdsec(
     api_key: Option<ApiKey>,
     every: Duration,
 ) -> Option<ListSource> {
-    for key in ["file", "url", "ttl", "kind"] {
+    for key in ["file", "url", "ttl", "timeout", "kind"] {
         if section.has(key) {
             let complaint = Complaint::new(format!("`{key}` and `crowdsec` exclude each other"));
             section.complain(

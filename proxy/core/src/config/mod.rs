@@ -67,7 +67,7 @@ pub use format::format;
 pub use geo::{Geo, GeoRule};
 pub use headers::{HeaderEdit, HeaderEdits};
 pub use health::{GrpcQuestion, Health, HttpQuestion, Question};
-pub use hedge::Hedge;
+pub use hedge::{After, Hedge};
 pub use lenient::named_socket;
 pub use limit::{Limit, LimitKey};
 pub use listener::{Listener, Protocols};

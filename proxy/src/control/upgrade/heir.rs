@@ -11,6 +11,7 @@ use super::super::sockets::{Bound, Group};
 use super::words::{VERSION, Word};
 use crate::listener::quic;
 use crate::net::passing::Channel;
+use crate::snapshot::Session;
 use crate::telemetry::chain;
 
 /// Set for a process that is to take over; the way to the other is its standard input.
@@ -212,15 +213,20 @@ impl Heir {
         Some(lock.into())
     }
 
-    /// Everything is in order; waits until the one before has stopped writing what both write.
+    /// Everything is in order; waits until the one before has stopped writing what both write. Gives the sessions of forwarded
+    /// datagrams that it has by then, by listener.
     ///
     /// # Errors
     /// It is not there any more.
-    pub(in crate::control) fn checked(&self) -> Result<(), HeirError> {
+    pub(in crate::control) fn checked(&self) -> Result<Vec<(String, Vec<Session>)>, HeirError> {
         self.say(&Word::Checked)?;
-        match self.next()? {
-            (Word::Go, _) => Ok(()),
-            (word, _) => Err(senseless(&word)),
+        let mut all = Vec::new();
+        loop {
+            match self.next()? {
+                (Word::Sessions { listener, sessions }, _) => all.push((listener, sessions)),
+                (Word::Go, _) => return Ok(all),
+                (word, _) => return Err(senseless(&word)),
+            }
         }
     }
 

@@ -139,8 +139,9 @@ impl Control {
         let mut started = starting.await.map_err(panicked)??;
         // From here on the lists are the new process's.
         self.suspend().await;
+        let last = self.last_words();
         let serving = spawn_blocking(move || {
-            started.say([(Word::Go, Vec::new())])?;
+            started.say(last)?;
             let word = started.hear(READY_WITHIN)?;
             let Word::Ready { version, has_admin } = &word else {
                 return Err(senseless(&word));
@@ -197,6 +198,18 @@ impl Control {
         }
         words.push((Word::End, Vec::new()));
         Ok((mine, words))
+    }
+
+    /// Who has sessions of forwarded datagrams now; and that the new process may serve.
+    fn last_words(&self) -> Estate {
+        let snapshot = self.snapshot();
+        let listeners = snapshot.config.listeners.iter().zip(&snapshot.listeners);
+        let sessions = listeners.flat_map(|(listener, setup)| {
+            let all = setup.sessions.all();
+            Word::of_sessions(&listener.name, &all).collect::<Vec<_>>()
+        });
+        let words = sessions.chain([Word::Go]);
+        words.map(|word| (word, Vec::new())).collect()
     }
 
     /// Stops writing what the new process is about to write: the maps, the lists, who was banned before.

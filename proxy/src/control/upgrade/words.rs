@@ -10,9 +10,12 @@ use serde::{Deserialize, Serialize};
 use super::super::sockets::{Group, Kind};
 use crate::listener::quic;
 use crate::net::passing::{Channel, LARGEST, MOST};
+use crate::snapshot::Session;
 
 /// Of these words. A program of another version cannot take over, and says so.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
+/// Sessions in a word, so that it is not too long.
+const SESSIONS: usize = 256;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "word", rename_all = "snake_case")]
@@ -45,6 +48,11 @@ pub(in crate::control) enum Word {
     Elder { generation: u16 },
     /// That was all.
     End,
+    /// Who has sessions of datagrams with whom, of one listener; more of the same may follow.
+    Sessions {
+        listener: String,
+        sessions: Vec<Session>,
+    },
     /// From the one that takes over: everything is in order, and nothing served yet.
     Checked,
     /// The old one has stopped writing what both write.
@@ -72,6 +80,14 @@ impl Word {
             return Ok(None);
         };
         Ok(Some((serde_json::from_slice(text)?, descriptors)))
+    }
+
+    /// As many as the sessions of a listener take.
+    pub(super) fn of_sessions(listener: &str, sessions: &[Session]) -> impl Iterator<Item = Self> {
+        sessions.chunks(SESSIONS).map(|sessions| Self::Sessions {
+            listener: listener.to_owned(),
+            sessions: sessions.to_vec(),
+        })
     }
 
     /// As many as a group of sockets takes.

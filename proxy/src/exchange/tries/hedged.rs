@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use openclaw_core::config::After;
 use openclaw_core::message::{Framing, Method};
 use tokio::time::sleep;
 
@@ -147,7 +148,13 @@ impl<'a> Tries<'a> {
             outbound.framing == Framing::None && !asked.upgrade && asked.websocket.is_none();
         let mut words = outbound.head.split(|byte| *byte == b' ');
         let is_safe = words.next().is_some_and(|word| Method::of(word).is_safe());
-        (is_bare && is_safe && self.tried.is_empty()).then_some(hedge.after)
+        if !is_bare || !is_safe || !self.tried.is_empty() {
+            return None;
+        }
+        match hedge.after {
+            After::Time(after) => Some(after),
+            After::Percent(percent) => self.upstream.usual(percent),
+        }
     }
 
     /// Asks an endpoint, and a second one when that has not begun to answer after this time.

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use openclaw_core::config::Target;
@@ -15,7 +16,17 @@ use crate::exchange::context::Local;
 use crate::exchange::serving::Serving;
 use crate::net::datagrams::Datagrams;
 use crate::net::descriptors;
+use crate::snapshot::{Client, Kept, Sessions};
 use crate::upstream::{Choice, Chosen, Endpoint, NoPlace, Upstream};
+
+/// What a client had that comes from another address, or that was the process's before this one.
+pub(super) fn had(sessions: &Arc<Sessions>, client: Client, first: &[u8]) -> Option<Kept> {
+    if let Some((id, endpoint)) = sessions.ids.find(first) {
+        let ids = vec![id.bytes().into()];
+        return Some(Kept { endpoint, ids });
+    }
+    sessions.inherited(client, first, Instant::now())
+}
 
 /// The endpoint of that address, while one of the upstreams has it.
 pub(super) fn known(

@@ -11,29 +11,24 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use openclaw_core::config::Target;
-use openclaw_core::quic;
 use openclaw_core::reason::Reason;
 use openclaw_core::route::pick_for_client;
 
 use super::super::session::{Inbound, Session};
-use super::choice::{choose, connected, known};
+use super::choice::{choose, connected, had, known};
+use super::onward::{Onward, Unanswered};
 use crate::exchange::context::Local;
-use crate::exchange::serving::Serving;
 use crate::exchange::{EXHAUSTED, connect_detail};
 use crate::net::datagrams::{self, Batch, Datagrams};
 use crate::net::descriptors;
-use crate::snapshot::{QuicId, QuicIds, UnderWay};
+use crate::snapshot::{Place, Sessions};
 use crate::time::Deadline;
 use crate::upstream::{Chosen, Endpoint};
 
 /// A first datagram up to this size is kept until there is an answer, for another endpoint if one refuses it.
 const FIRST: usize = 1500;
-/// Ids that a session learns: the one of its connection, and one before it that asked for proof of the address (Retry).
-const IDS: usize = 2;
 /// Reads of one turn; each takes what GRO puts together.
 const READS: usize = 8;
-/// Whoever is not there has said so within this.
-const REFUSED_WITHIN: Duration = Duration::from_secs(5);
 /// Silence that ends a session once its listener has ended.
 const LAST_SILENCE: Duration = Duration::from_secs(2);
 
@@ -43,7 +38,7 @@ pub struct Face {
     pub socket: Datagrams,
     /// Where datagrams are for the moment in which they pass.
     pub scratch: RefCell<Vec<u8>>,
-    pub ids: Arc<QuicIds>,
+    pub sessions: Arc<Sessions>,
     /// The listener has ended: sessions go on for as long as they are in use.
     pub is_closed: Cell<bool>,
 }
@@ -56,6 +51,8 @@ pub struct Flow {
     client: SocketAddr,
     /// The address of ours that the client knows.
     ours: Option<IpAddr>,
+    /// Among all sessions of the listener.
+    place: Place,
     idle_timeout: Duration,
     deadline: Deadline,
     onward: RefCell<Onward>,
@@ -63,27 +60,6 @@ pub struct Flow {
     /// An endpoint has refused what was sent, as the sender was told.
     is_refused: Cell<bool>,
     waker: RefCell<Option<Waker>>,
-}
-
-#[derive(Debug)]
-struct Onward {
-    endpoint: Rc<Endpoint>,
-    socket: Rc<Datagrams>,
-    /// A session may last for days, and must not keep a snapshot: only until there is an answer, or will be none.
-    unanswered: Option<Unanswered>,
-    ids: Vec<QuicId>,
-    _under_way: Option<UnderWay>,
-}
-
-/// What it takes to turn to another endpoint.
-#[derive(Debug)]
-struct Unanswered {
-    serving: Rc<Serving>,
-    /// Index into its upstreams.
-    upstream: usize,
-    since: Instant,
-    tried: Vec<SocketAddr>,
-    first: Vec<u8>,
 }
 
 /// What a session begins with.
@@ -107,11 +83,11 @@ enum Turn {
 }
 
 impl Face {
-    pub fn new(socket: std::net::UdpSocket, ids: Arc<QuicIds>) -> io::Result<Self> {
+    pub fn new(socket: std::net::UdpSocket, sessions: Arc<Sessions>) -> io::Result<Self> {
         Ok(Self {
             socket: Datagrams::new(socket)?,
             scratch: RefCell::new(vec![0; datagrams::MOST]),
-            ids,
+            sessions,
             is_closed: Cell::new(false),
         })
     }
@@ -137,17 +113,18 @@ impl Flow {
         let mut session = Session::new(Rc::clone(local), (*inbound).clone());
         let serving = local.serving();
         let first = batch.bytes.get(..batch.stride).unwrap_or(batch.bytes);
-        let known = face.ids.find(first).and_then(|(id, address)| {
-            let (upstream, endpoint) = known(&serving, targets, address)?;
-            Some((id, upstream, endpoint))
+        let client = (batch.from, batch.to);
+        let had = had(&face.sessions, client, first).and_then(|had| {
+            let (upstream, endpoint) = known(&serving, targets, had.endpoint)?;
+            Some((had.ids, upstream, endpoint))
         });
-        let (ids, index, chosen) = if let Some((id, upstream, endpoint)) = known {
+        let (ids, index, chosen) = if let Some((ids, upstream, endpoint)) = had {
             let under_way = None;
             let chosen = Chosen {
                 endpoint,
                 under_way,
             };
-            (vec![id], upstream, Ok(chosen))
+            (ids, upstream, Ok(chosen))
         } else {
             let index = pick_for_client(targets, inbound.accepted.peer.ip().to_canonical());
             let upstream = serving.upstreams.get(index)?.as_ref();
@@ -165,7 +142,8 @@ impl Flow {
             .map_err(|error| session.fail(Reason::UpstreamConnect, unconnected(&error)))
             .ok()?;
         let kept = Some(first).filter(|first| first.len() <= FIRST);
-        let onward = Onward {
+        let place = face.sessions.begin(client, endpoint.address);
+        let mut onward = Onward {
             endpoint,
             socket: Rc::new(socket),
             unanswered: Some(Unanswered {
@@ -175,14 +153,18 @@ impl Flow {
                 tried: Vec::new(),
                 first: kept.unwrap_or_default().to_vec(),
             }),
-            ids,
+            ids: Vec::new(),
             _under_way: under_way,
         };
+        for id in &ids {
+            onward.is_called((&face.sessions.ids, &place), id);
+        }
         Some(Rc::new(Self {
             local: Rc::clone(local),
             face: Rc::clone(face),
             client: batch.from,
             ours: batch.to,
+            place,
             idle_timeout: inbound.listener.idle_timeout,
             deadline: Deadline::new(&local.wheel),
             onward: RefCell::new(onward),
@@ -288,9 +270,7 @@ impl Flow {
                 &mut self.session.borrow_mut(),
             );
         }
-        if onward.ids.len() < IDS {
-            onward.learn(&self.face.ids, batch);
-        }
+        onward.learn((&self.face.sessions.ids, &self.place), batch);
         // What the client's side does not take is lost, as datagrams may be.
         let _ = self.face.socket.send(batch, self.client, self.ours);
     }
@@ -330,6 +310,7 @@ impl Flow {
         };
         // A refusal comes with the next read.
         let _ = socket.send(first, endpoint.address, None);
+        self.place.goes_to(endpoint.address);
         *onward = Onward {
             endpoint,
             socket: Rc::new(socket),
@@ -360,36 +341,5 @@ impl Flow {
         let chosen = choose(&self.local, upstream, &session.inbound, tried).ok()?;
         let socket = connected(chosen.endpoint.address).ok()?;
         Some((unanswered, chosen, socket))
-    }
-}
-
-impl Unanswered {
-    fn answered(&self, local: &Local, endpoint: &Endpoint, session: &mut Session) {
-        let now = Instant::now();
-        session.connected = Some(now.duration_since(self.since));
-        local.recorder.upstream_connect(endpoint.slot.get(), true);
-        if let Some(upstream) = self.serving.upstreams.get(self.upstream) {
-            upstream.answered(endpoint, self.since, Some(now), 0);
-        }
-    }
-}
-
-impl Onward {
-    /// A client that only sends, as logs do, gets no answer, and must not keep a snapshot for that.
-    fn stop_waiting(&mut self) {
-        let waits = |one: &Unanswered| one.since.elapsed() < REFUSED_WITHIN;
-        self.unanswered = self.unanswered.take().filter(waits);
-    }
-
-    /// Notes by which ids the endpoint wants to be called.
-    fn learn(&mut self, ids: &Arc<QuicIds>, batch: Batch<'_>) {
-        for datagram in batch.bytes.chunks(batch.stride) {
-            if let Some(id) = quic::chosen_by(datagram)
-                && !self.ids.iter().any(|known| known.bytes() == id)
-                && self.ids.len() < IDS
-            {
-                self.ids.extend(ids.learn(id, self.endpoint.address));
-            }
-        }
     }
 }

@@ -3,5 +3,6 @@
 
 mod choice;
 mod flow;
+mod onward;
 
 pub use self::flow::{Face, Flow, Opening};

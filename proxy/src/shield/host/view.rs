@@ -1,6 +1,6 @@
 //! [`HostTables`] as the decision function reads them.
 
-use openclaw_common::abi::{Prefix6, class};
+use openclaw_common::abi::class;
 use openclaw_common::bucket::Uncounted;
 use openclaw_common::decide::{Record, Tables};
 use openclaw_common::verdict::Reason;
@@ -55,6 +55,7 @@ pub(in super::super) use sources_only;
 impl Tables for View<'_> {
     type Record = HostRecord;
     type Ban4 = HostRecord;
+    type Ban6 = HostRecord;
     type Word = Uncounted;
 
     fn class4(&self, source: [u8; 4]) -> u16 {
@@ -75,13 +76,17 @@ impl Tables for View<'_> {
             .map(HostRecord)
     }
 
-    fn ban6(&self, prefix: &Prefix6) -> Option<HostRecord> {
+    fn ban6(&self, source: [u8; 16]) -> Option<HostRecord> {
         self.tables
             .v6
-            .ban(Net::new(
-                u128::from_be_bytes(prefix.address),
-                prefix.length as u8,
-            ))
+            .ban(Net::new(u128::from_be_bytes(source), 64))
+            .map(HostRecord)
+    }
+
+    fn host6(&self, source: [u8; 16]) -> Option<HostRecord> {
+        self.tables
+            .v6
+            .ban(Net::host(u128::from_be_bytes(source)))
             .map(HostRecord)
     }
 

@@ -1,75 +1,24 @@
-//! Writing the table of IPv4 bans, whose layout and rules stand in [`openclaw_common::ban`]. A change is a few stores, in an order in
+//! Writing the tables of bans, whose layout and rules stand in [`openclaw_common::ban`]. A change is a few stores, in an order in
 //! which the kernel program never misses a ban that stays (on a machine that reorders loads, perhaps for one packet while a ban is
 //! moved). Without a map, so that it can be tested over plain memory.
 
-use std::{
-    borrow::Borrow,
-    collections::HashMap,
-    sync::atomic::{
-        AtomicU64,
-        Ordering::{Relaxed, Release},
-    },
-};
+use std::{borrow::Borrow, collections::HashMap};
 
-use openclaw_common::ban::{self, Bucket, Keys, SLOTS, Slot};
+use openclaw_common::ban::{self, FREE, GIVEN_UP, Keys};
+
+use super::rows::{Ban, Cell, Row};
 
 /// How many bans may be moved, one making room for the next, before a table counts as full.
 const MOVES: u32 = 3;
 
-/// [`Slot`] as user space writes it.
-#[repr(C)]
-#[derive(Debug, Default)]
-pub(in crate::shield) struct Cell {
-    until_ns: AtomicU64,
-    /// The address below the hits: the kernel program is a little-endian one.
-    tag: AtomicU64,
-}
-
-impl Cell {
-    pub(in crate::shield) fn load(&self) -> Slot {
-        let until_ns = self.until_ns.load(Relaxed);
-        let tag = self.tag.load(Relaxed);
-        Slot {
-            until_ns,
-            address: tag as u32,
-            hits: (tag >> 32) as u32,
-        }
-    }
-
-    /// Address first, see [`openclaw_common::ban`].
-    pub(in crate::shield) fn store(&self, slot: Slot) {
-        let tag = u64::from(slot.hits) << 32 | u64::from(slot.address);
-        self.tag.store(tag, Release);
-        self.end(slot.until_ns);
-    }
-
-    /// The word that is an end elsewhere, set first if it is 0.
-    pub(super) fn until_or_set(&self, value: u64) -> u64 {
-        match self.until_ns.load(Relaxed) {
-            0 => {
-                self.end(value);
-                value
-            }
-            there => there,
-        }
-    }
-
-    fn end(&self, until_ns: u64) {
-        self.until_ns.store(until_ns, Release);
-    }
-}
-
-/// [`Bucket`] as user space writes it.
-pub(in crate::shield) type Row = [Cell; SLOTS];
-
 /// A bucket at a moment.
-struct Seen {
+struct Seen<B> {
     row: u32,
-    bucket: Bucket,
+    bucket: B,
 }
 
-impl Borrow<Bucket> for Seen {
-    fn borrow(&self) -> &Bucket {
+impl<B> Borrow<B> for Seen<B> {
+    fn borrow(&self) -> &B {
         &self.bucket
     }
 }
@@ -86,7 +35,7 @@ pub(in crate::shield) struct Ledger {
 
 impl Ledger {
     /// Reads a table, and mends what a writer left that was stopped in the middle.
-    pub(in crate::shield) fn read(rows: &[Row], keys: Keys, capacity: u32) -> Self {
+    pub(in crate::shield) fn read<R: Row>(rows: &[R], keys: Keys, capacity: u32) -> Self {
         let mut ledger = Self {
             keys,
             bans: 0,
@@ -94,9 +43,9 @@ impl Ledger {
             spilled: HashMap::new(),
         };
         for (number, row) in (0..).zip(rows) {
-            for cell in row {
-                let slot = cell.load();
-                if slot.is_taken() && !ledger.count(rows, number, slot.address) {
+            for cell in Cell::all(row) {
+                let ban = cell.load();
+                if ban.is_taken() && !ledger.count(rows, number, ban.source) {
                     cell.store(ledger.empty(rows, number));
                 }
             }
@@ -108,12 +57,12 @@ impl Ledger {
     }
 
     /// Counts a ban; false if it stands where it cannot be found, or a second time.
-    fn count(&mut self, rows: &[Row], number: u32, address: u32) -> bool {
-        let (first, second) = self.buckets(rows, address);
+    fn count<R: Row>(&mut self, rows: &[R], number: u32, source: u64) -> bool {
+        let (first, second) = self.buckets(rows, source);
         if number != first {
             let in_first = cells(rows, first).any(|cell| {
-                let slot = cell.load();
-                slot.is_taken() && slot.address == address
+                let ban = cell.load();
+                ban.is_taken() && ban.source == source
             });
             if number != second || in_first {
                 return false;
@@ -125,31 +74,36 @@ impl Ledger {
     }
 
     /// Gives what is not taken in a bucket the end that its rules want.
-    fn tidy(&self, rows: &[Row], number: u32, row: &Row) {
+    fn tidy<R: Row>(&self, rows: &[R], number: u32, row: &R) {
         let empty = self.empty(rows, number);
-        for cell in row {
-            let slot = cell.load();
-            if !slot.is_taken() && slot != empty {
+        for cell in Cell::all(row) {
+            let ban = cell.load();
+            if !ban.is_taken() && ban != empty {
                 cell.store(empty);
             }
         }
     }
 
-    /// The ban of an address.
-    pub(in crate::shield) fn get(&self, rows: &[Row], address: u32) -> Option<Slot> {
-        self.place(rows, address).map(|(_, cell)| cell.load())
+    /// The ban of a source.
+    pub(in crate::shield) fn get<R: Row>(&self, rows: &[R], source: u64) -> Option<Ban> {
+        self.place(rows, source).map(|(_, cell)| cell.load())
     }
 
     /// Adds a ban or changes its end; false if there is no room for it.
-    pub(in crate::shield) fn put(&mut self, rows: &[Row], address: u32, until_ns: u64) -> bool {
-        if let Some((_, cell)) = self.place(rows, address) {
+    pub(in crate::shield) fn put<R: Row>(
+        &mut self,
+        rows: &[R],
+        source: u64,
+        until_ns: u64,
+    ) -> bool {
+        if let Some((_, cell)) = self.place(rows, source) {
             cell.end(until_ns);
             return true;
         }
         if self.bans >= self.capacity {
             return false;
         }
-        let (first, second) = self.buckets(rows, address);
+        let (first, second) = self.buckets(rows, source);
         let (cell, is_spilled) = if let Some(cell) = self.room(rows, first, 0) {
             (cell, false)
         } else if let Some(cell) = self.room(rows, second, 0) {
@@ -164,9 +118,9 @@ impl Ledger {
         if is_spilled {
             *self.spilled.entry(first).or_default() += 1;
         }
-        cell.store(Slot {
+        cell.store(Ban {
             until_ns,
-            address,
+            source,
             hits: 0,
         });
         self.bans += 1;
@@ -174,13 +128,13 @@ impl Ledger {
     }
 
     /// Whether there was such a ban.
-    pub(in crate::shield) fn remove(&mut self, rows: &[Row], address: u32) -> bool {
-        let Some((number, cell)) = self.place(rows, address) else {
+    pub(in crate::shield) fn remove<R: Row>(&mut self, rows: &[R], source: u64) -> bool {
+        let Some((number, cell)) = self.place(rows, source) else {
             return false;
         };
         cell.store(self.empty(rows, number));
         self.bans -= 1;
-        let (first, _) = self.buckets(rows, address);
+        let (first, _) = self.buckets(rows, source);
         if number != first
             && let Some(count) = self.spilled.get_mut(&first)
         {
@@ -196,15 +150,15 @@ impl Ledger {
     }
 
     /// A cell of a bucket that is not taken, made by moving up to `moves` bans if need be.
-    fn room<'a>(&mut self, rows: &'a [Row], number: u32, moves: u32) -> Option<&'a Cell> {
+    fn room<'a, R: Row>(&mut self, rows: &'a [R], number: u32, moves: u32) -> Option<Cell<'a, R>> {
         let free = || cells(rows, number).find(|cell| !cell.load().is_taken());
         if let Some(cell) = free() {
             return Some(cell);
         }
         let moves = moves.checked_sub(1)?;
         for cell in cells(rows, number) {
-            let slot = cell.load();
-            let (first, second) = self.buckets(rows, slot.address);
+            let ban = cell.load();
+            let (first, second) = self.buckets(rows, ban.source);
             // Only away from the first bucket: the kernel program looks there first, and must not find a ban in neither.
             if first != number {
                 continue;
@@ -213,9 +167,9 @@ impl Ledger {
                 continue;
             };
             // Making room there may have moved this very ban.
-            if cell.load().address == slot.address {
+            if cell.load().source == ban.source {
                 *self.spilled.entry(number).or_default() += 1;
-                target.store(slot);
+                target.store(ban);
                 cell.store(self.empty(rows, number));
                 return Some(cell);
             }
@@ -223,49 +177,50 @@ impl Ledger {
         free()
     }
 
-    fn place<'a>(&self, rows: &'a [Row], address: u32) -> Option<(u32, &'a Cell)> {
+    fn place<'a, R: Row>(&self, rows: &'a [R], source: u64) -> Option<(u32, Cell<'a, R>)> {
         let bucket = |number: u32| {
-            let row = rows.get(number as usize)?;
+            let bucket = rows.get(number as usize)?.bucket();
             Some(Seen {
                 row: number,
-                bucket: Bucket(row.each_ref().map(Cell::load)),
+                bucket,
             })
         };
-        let (seen, slot) = ban::find(address, self.buckets(rows, address), bucket)?;
-        let cell = rows.get(seen.row as usize)?.get(slot)?;
-        Some((seen.row, cell))
+        let buckets = self.buckets(rows, source);
+        let (seen, slot) = ban::find::<R::Bucket, _>(source, buckets, bucket)?;
+        let row = rows.get(seen.row as usize)?;
+        Some((seen.row, Cell { row, slot }))
     }
 
-    fn buckets(&self, rows: &[Row], address: u32) -> (u32, u32) {
-        self.keys.buckets(address, rows.len() as u32 - 1)
+    fn buckets<R>(&self, rows: &[R], source: u64) -> (u32, u32) {
+        self.keys.buckets(source, rows.len() as u32 - 1)
     }
 
-    /// What a cell of this bucket that is not taken says: an address that does not belong here, and the end by the bucket's rules.
-    fn empty(&self, rows: &[Row], number: u32) -> Slot {
-        let is_stranger = |address: &u32| {
-            let (first, second) = self.buckets(rows, *address);
+    /// What a cell of this bucket that is not taken says: a source that does not belong here, and the end by the bucket's rules.
+    fn empty<R>(&self, rows: &[R], number: u32) -> Ban {
+        let is_stranger = |source: &u64| {
+            let (first, second) = self.buckets(rows, *source);
             number != first && number != second
         };
         let until_ns = if self.spilled.contains_key(&number) {
-            Slot::GIVEN_UP
+            GIVEN_UP
         } else {
-            Slot::FREE
+            FREE
         };
-        Slot {
+        Ban {
             until_ns,
-            address: (0..=u32::MAX).find(is_stranger).unwrap_or_default(),
+            source: (0..=u64::MAX).find(is_stranger).unwrap_or_default(),
             hits: 0,
         }
     }
 }
 
-fn cells(rows: &[Row], number: u32) -> std::slice::Iter<'_, Cell> {
-    rows.get(number as usize)
-        .map_or_else(Default::default, |row| row.iter())
+fn cells<R: Row>(rows: &[R], number: u32) -> impl Iterator<Item = Cell<'_, R>> {
+    let row = rows.get(number as usize);
+    row.into_iter().flat_map(Cell::all)
 }
 
 /// Every ban in a table.
-pub(in crate::shield) fn bans(rows: &[Row]) -> impl Iterator<Item = Slot> {
-    let slots = rows.iter().flatten().map(Cell::load);
-    slots.filter(Slot::is_taken)
+pub(in crate::shield) fn bans<R: Row>(rows: &[R]) -> impl Iterator<Item = Ban> {
+    let cells = rows.iter().flat_map(Cell::all);
+    cells.map(|cell| cell.load()).filter(Ban::is_taken)
 }

@@ -153,6 +153,7 @@ impl Kernel {
     /// kernel's answer.
     pub fn attach(&mut self, interface: &str, mode: Mode) -> Result<Attached, KernelError> {
         let index = interface::index(interface)?;
+        self.pins.inherit(interface, index)?;
         self.maps.counters.claim(index, &self.pins.linked()?)?;
         let attached = match self.replace(interface, index, mode)? {
             Some(attached) => attached,

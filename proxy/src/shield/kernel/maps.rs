@@ -9,14 +9,15 @@ use openclaw_common::{
     abi::{
         Arrivals, Config, Counter, Entry, Prefix4, Prefix6, Served, class::WORDS_PER_CHUNK, flags,
     },
-    ban::Bucket,
+    ban::{Bucket4, Bucket6},
     maps,
     ports::{self, Set},
     slot, syn,
 };
 
 use super::{
-    Ban4, Class4, Counters, EventReader, KernelError, Pins, Table,
+    Ban4, Ban6, Class4, Counters, EventReader, KernelError, Pins, Table,
+    bans::Named,
     fine::Fine,
     pins::unopened,
     sys::{self, MapLayout},
@@ -46,8 +47,10 @@ pub struct Maps {
     pub class6: Table<[u8; 4], u16>,
     /// Bans of IPv4 addresses.
     pub ban4: Ban4,
-    /// Bans of IPv6 /64s and addresses.
-    pub ban6: Table<Prefix6, Entry>,
+    /// Bans of IPv6 /64s.
+    pub ban6: Ban6,
+    /// Bans of IPv6 addresses.
+    pub host6: Table<[u8; 16], Entry>,
     fine: Fine,
     /// What IPv4 sources have sent of what is limited.
     pub rate4: Table<[u8; 4], Arrivals>,
@@ -67,8 +70,20 @@ impl Maps {
     /// [`KernelError::NotLoaded`] if nothing is pinned there, [`KernelError::Layout`] for maps of another build.
     pub fn open(pins: &Pins) -> Result<Self, KernelError> {
         let chunk = (WORDS_PER_CHUNK * size_of::<u16>()) as u32;
-        let bucket = size::<Bucket>();
-        let ban4 = open::<u32>(pins, maps::BAN4, ARRAY, bucket, maps::BAN4_BUCKETS + 1)?;
+        let bans4 = Named {
+            name: maps::BAN4,
+            buckets: maps::BAN4_BUCKETS,
+            entries: maps::BAN4_ENTRIES,
+        };
+        let bans6 = Named {
+            name: maps::BAN6,
+            buckets: maps::BAN6_BUCKETS,
+            entries: maps::BAN6_ENTRIES,
+        };
+        let bucket = size::<Bucket4>();
+        let ban4 = open::<u32>(pins, bans4.name, ARRAY, bucket, bans4.buckets + 1)?;
+        let bucket = size::<Bucket6>();
+        let ban6 = open::<u32>(pins, bans6.name, ARRAY, bucket, bans6.buckets + 1)?;
         let class4 = open::<u32>(pins, maps::CLS4, ARRAY, chunk, maps::CLS4_CHUNKS)?;
         let counter = size::<Counter>();
         let stats = open::<u32>(
@@ -103,8 +118,9 @@ impl Maps {
             )?,
             class4: Class4::new(class4)?,
             class6: table(pins, maps::CLS6, HASH, maps::CLS6_ENTRIES)?,
-            ban4: Ban4::new(ban4)?,
-            ban6: table(pins, maps::BAN6, HASH, maps::BAN6_ENTRIES)?,
+            ban4: Ban4::new(ban4, bans4)?,
+            ban6: Ban6::new(ban6, bans6)?,
+            host6: table(pins, maps::HOST6, HASH, maps::BAN6_ENTRIES)?,
             fine: Fine {
                 v4: [trie4(maps::FINE4)?, trie4(maps::FINE4_SPARE)?],
                 v6: [trie6(maps::FINE6)?, trie6(maps::FINE6_SPARE)?],

@@ -9,7 +9,10 @@ use std::{
     sync::atomic::{AtomicU8, AtomicU16},
 };
 
-use super::{KernelError, buckets::Row};
+use super::{
+    KernelError,
+    rows::{Row4, Row6},
+};
 
 /// What may be shared with the kernel program.
 ///
@@ -23,7 +26,9 @@ unsafe impl Shared for AtomicU8 {}
 // SAFETY: an atomic.
 unsafe impl Shared for AtomicU16 {}
 // SAFETY: atomics.
-unsafe impl Shared for Row {}
+unsafe impl Shared for Row4 {}
+// SAFETY: atomics.
+unsafe impl Shared for Row6 {}
 
 /// The values of an array, mapped for as long as this lives.
 pub(super) struct Memory<T> {
@@ -66,9 +71,12 @@ impl<T: Shared> Memory<T> {
             }),
         }
     }
+}
 
+impl<T> Memory<T> {
     pub(super) fn values(&self) -> &[T] {
-        // SAFETY: the mapping has that many values and lives as long as `self`; others change it through atomics or whole words.
+        // SAFETY: the mapping has that many values and lives as long as `self`, and `new` makes none of what is not `Shared`: others
+        // change it through atomics or whole words.
         unsafe { slice::from_raw_parts(self.values.as_ptr(), self.count) }
     }
 }

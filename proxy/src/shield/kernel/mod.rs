@@ -5,7 +5,7 @@
 //! another process loaded; [`Pins`] knows the directory of both. Attachments are pinned: they outlive the process, and the next one
 //! replaces their program without a gap.
 
-mod ban4;
+mod bans;
 pub(in crate::shield) mod buckets;
 mod class4;
 mod counters;
@@ -14,6 +14,7 @@ mod error;
 mod ethtool;
 mod events;
 mod fine;
+mod inherit;
 pub mod inspect;
 mod interface;
 mod loader;
@@ -24,12 +25,13 @@ mod network;
 mod object;
 mod owner;
 mod pins;
+pub(in crate::shield) mod rows;
 mod run;
 mod switch;
 mod sys;
 mod table;
 
-pub use ban4::Ban4;
+pub use bans::{Ban4, Ban6, Bans};
 pub use class4::Class4;
 pub use counters::Counters;
 pub use displace::program_name;
@@ -42,6 +44,7 @@ pub use maps::Maps;
 pub use network::{Negotiated, interface_mtu, negotiated};
 pub use object::is_built_in;
 pub use pins::{Attachment, BPFFS, Pins};
+pub use rows::{Ban, Row, Row4, Row6};
 pub use run::TestRun;
 pub use switch::throw;
 pub use sys::{interface_index, interface_name, monotonic_ns};

@@ -45,6 +45,11 @@ impl Pins {
         }
     }
 
+    /// Those of a directory, whatever its layout.
+    pub(super) fn at(directory: PathBuf) -> Self {
+        Self { directory }
+    }
+
     /// The directory itself.
     pub fn directory(&self) -> &Path {
         &self.directory
@@ -151,7 +156,7 @@ impl Pins {
     }
 
     /// Interfaces that have a pinned link, by name.
-    fn links(&self) -> Result<Vec<String>, KernelError> {
+    pub(super) fn links(&self) -> Result<Vec<String>, KernelError> {
         let failed = |source| KernelError::PinDir {
             path: self.directory.clone(),
             source,

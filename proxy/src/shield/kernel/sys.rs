@@ -44,6 +44,8 @@ unsafe impl Plain for u64 {}
 // SAFETY: bytes.
 unsafe impl Plain for [u8; 4] {}
 // SAFETY: bytes.
+unsafe impl Plain for [u8; 16] {}
+// SAFETY: bytes.
 unsafe impl Plain for [u8; 8] {}
 // SAFETY: repr(C) of integers, without padding by its size assert.
 unsafe impl Plain for Arrivals {}

@@ -1,12 +1,14 @@
-//! The table of IPv4 bans against a map of them: small, so that buckets overflow and bans move.
+//! The tables of bans against a map of them: small, so that buckets overflow and bans move.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use openclaw_common::ban::{self, Bucket, Keys, Slot};
+use openclaw_common::ban::{self, FOREVER, Keys};
 use proptest::prelude::*;
 
-use crate::shield::kernel::buckets::{Cell, Ledger, Row, bans};
+use crate::shield::kernel::buckets::{Ledger, bans};
+use crate::shield::kernel::rows::{Ban, Cell, Row, Row4, Row6};
 
 const KEYS: Keys = Keys {
     first: 0x9e37_79b9_7f4a_7c15,
@@ -14,23 +16,60 @@ const KEYS: Keys = Keys {
 };
 const ROWS: usize = 8;
 
-fn rows() -> Vec<Row> {
-    (0..ROWS).map(|_| Row::default()).collect()
+fn rows<R: Default>() -> Vec<R> {
+    (0..ROWS).map(|_| R::default()).collect()
 }
 
-/// As the kernel program looks.
-fn find(rows: &[Row], address: u32) -> Option<Slot> {
-    let bucket = |number: u32| Some(Bucket(rows[number as usize].each_ref().map(Cell::load)));
-    let buckets = KEYS.buckets(address, ROWS as u32 - 1);
-    ban::find(address, buckets, bucket).map(|(bucket, slot)| bucket.0[slot])
+/// As the kernel program looks: the bucket is read as it finds it.
+fn find<R: Row>(rows: &[R], source: u64) -> Option<u64> {
+    let bucket = |number: u32| Some((number, rows[number as usize].bucket()));
+    let buckets = KEYS.buckets(source, ROWS as u32 - 1);
+    let (found, slot) =
+        ban::find::<R::Bucket, _>(source, buckets, |number| bucket(number).map(Numbered))?;
+    Some(rows[found.0.0 as usize].load(slot).until_ns)
 }
 
-fn check(rows: &[Row], model: &BTreeMap<u32, u64>) {
-    for address in 0..64 {
-        let found = find(rows, address).map(|slot| slot.until_ns);
-        assert_eq!(found, model.get(&address).copied(), "{address}");
+struct Numbered<B>((u32, B));
+
+impl<B> Borrow<B> for Numbered<B> {
+    fn borrow(&self) -> &B {
+        &self.0.1
+    }
+}
+
+fn check<R: Row>(rows: &[R], model: &BTreeMap<u64, u64>) {
+    for source in 0..64 {
+        assert_eq!(find(rows, source), model.get(&source).copied(), "{source}");
     }
     assert_eq!(bans(rows).count(), model.len());
+}
+
+/// Puts and removes, and reads anew every now and then.
+fn follow<R: Row + Default>(steps: &[(u64, u64)]) -> Result<(), TestCaseError> {
+    let rows = rows::<R>();
+    let mut ledger = Ledger::read(&rows, KEYS, 1000);
+    let mut model = BTreeMap::new();
+    for (at, (source, until_ns)) in steps.iter().copied().enumerate() {
+        if until_ns == 0 {
+            prop_assert_eq!(
+                ledger.remove(&rows, source),
+                model.remove(&source).is_some()
+            );
+        } else if ledger.put(&rows, source, until_ns) {
+            model.insert(source, until_ns);
+        } else {
+            // Half full is what a table is made for.
+            let half = ROWS * R::SLOTS / 2;
+            prop_assert!(model.len() > half, "full with {}", model.len());
+        }
+        check(&rows, &model);
+        if at % 16 == 0 {
+            let anew = Ledger::read(&rows, KEYS, 1000);
+            check(&rows, &model);
+            prop_assert_eq!(&anew, &ledger);
+        }
+    }
+    Ok(())
 }
 
 proptest! {
@@ -38,33 +77,16 @@ proptest! {
 
     #[test]
     fn the_table_holds_what_was_put_and_a_new_reader_finds_it(
-        steps in prop::collection::vec((0_u32..64, prop_oneof![3 => 2_u64..99, 1 => Just(Slot::FOREVER), 2 => Just(0)]), 1..200),
+        steps in prop::collection::vec((0_u64..64, prop_oneof![3 => 2_u64..99, 1 => Just(FOREVER), 2 => Just(0)]), 1..200),
     ) {
-        let rows = rows();
-        let mut ledger = Ledger::read(&rows, KEYS, 1000);
-        let mut model = BTreeMap::new();
-        for (at, (address, until_ns)) in steps.into_iter().enumerate() {
-            if until_ns == 0 {
-                prop_assert_eq!(ledger.remove(&rows, address), model.remove(&address).is_some());
-            } else if ledger.put(&rows, address, until_ns) {
-                model.insert(address, until_ns);
-            } else {
-                // Half full is what a table is made for.
-                prop_assert!(model.len() > ROWS * 2, "full with {}", model.len());
-            }
-            check(&rows, &model);
-            if at % 16 == 0 {
-                let anew = Ledger::read(&rows, KEYS, 1000);
-                check(&rows, &model);
-                prop_assert_eq!(&anew, &ledger);
-            }
-        }
+        follow::<Row4>(&steps)?;
+        follow::<Row6>(&steps)?;
     }
 }
 
 #[test]
 fn a_table_at_its_capacity_takes_no_more_but_changes_what_it_has() {
-    let rows = rows();
+    let rows = rows::<Row6>();
     let mut ledger = Ledger::read(&rows, KEYS, 2);
     assert!(ledger.put(&rows, 1, 10) && ledger.put(&rows, 2, 10));
     assert!(!ledger.put(&rows, 3, 10));
@@ -75,7 +97,7 @@ fn a_table_at_its_capacity_takes_no_more_but_changes_what_it_has() {
 
 #[test]
 fn what_a_stopped_writer_left_is_mended() {
-    let rows = rows();
+    let rows = rows::<Row6>();
     let mut ledger = Ledger::read(&rows, KEYS, 1000);
     for address in 0..20 {
         assert!(ledger.put(&rows, address, 50));
@@ -87,17 +109,16 @@ fn what_a_stopped_writer_left_is_mended() {
         .enumerate()
         .filter(|(number, _)| *number != second as usize);
     let is_first = others
-        .flat_map(|(_, row)| row)
-        .any(|cell| cell.load().address == 7);
+        .flat_map(|(_, row)| Cell::all(row))
+        .any(|cell| cell.load().source == 7);
     assert!(is_first, "the ban is to be in its first bucket here");
     let other = Ledger::read(&rows, KEYS, 1000);
-    let spare = rows[second as usize]
-        .iter()
+    let spare = Cell::all(&rows[second as usize])
         .find(|cell| !cell.load().is_taken())
         .unwrap();
-    spare.store(Slot {
+    spare.store(Ban {
         until_ns: 50,
-        address: 7,
+        source: 7,
         hits: 3,
     });
     let mut mended = Ledger::read(&rows, KEYS, 1000);
@@ -108,9 +129,9 @@ fn what_a_stopped_writer_left_is_mended() {
 
 #[test]
 fn a_ban_that_stays_is_never_missed_while_others_come_and_go() {
-    let rows = rows();
+    let rows = rows::<Row6>();
     let mut ledger = Ledger::read(&rows, KEYS, 1000);
-    let stay: Vec<u32> = (100..112).collect();
+    let stay: Vec<u64> = (100..112).collect();
     for address in &stay {
         assert!(ledger.put(&rows, *address, 50));
     }
@@ -120,15 +141,14 @@ fn a_ban_that_stays_is_never_missed_while_others_come_and_go() {
             let mut rounds = 0_u32;
             while !is_done.load(Relaxed) || rounds == 0 {
                 for address in &stay {
-                    let slot = find(&rows, *address);
-                    assert_eq!(slot.map(|slot| slot.until_ns), Some(50), "{address}");
+                    assert_eq!(find(&rows, *address), Some(50), "{address}");
                 }
                 rounds += 1;
             }
         });
         let mut random = fastrand::Rng::with_seed(7);
         for _ in 0..50_000 {
-            let address = random.u32(0..40);
+            let address = random.u64(0..40);
             if !ledger.remove(&rows, address) {
                 ledger.put(&rows, address, 60);
             }

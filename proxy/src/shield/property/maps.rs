@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::net::IpAddr;
 
-use openclaw_common::abi::{Config, Prefix6, class};
+use openclaw_common::abi::{Config, class};
 use openclaw_common::bucket::Uncounted;
 use openclaw_common::decide::Tables;
 use openclaw_common::packet::{Address, Flow};
@@ -34,6 +34,7 @@ pub(super) struct At<'a>(pub(super) &'a Maps, pub(super) u64);
 impl Tables for At<'_> {
     type Record = HostRecord;
     type Ban4 = HostRecord;
+    type Ban6 = HostRecord;
     type Word = Uncounted;
 
     fn class4(&self, source: [u8; 4]) -> u16 {
@@ -59,8 +60,13 @@ impl Tables for At<'_> {
             .map(HostRecord)
     }
 
-    fn ban6(&self, prefix: &Prefix6) -> Option<HostRecord> {
-        let net = Net::new(u128::from_be_bytes(prefix.address), prefix.length as u8);
+    fn ban6(&self, source: [u8; 16]) -> Option<HostRecord> {
+        let net = Net::new(u128::from_be_bytes(source), 64);
+        self.0.ban6.get(&net).copied().map(HostRecord)
+    }
+
+    fn host6(&self, source: [u8; 16]) -> Option<HostRecord> {
+        let net = Net::host(u128::from_be_bytes(source));
         self.0.ban6.get(&net).copied().map(HostRecord)
     }
 

@@ -260,6 +260,7 @@ fn lists_come_from_files_and_urls() {
         url: "https://a/b".into(),
         every: hour,
         ttl: Some(hour * 3),
+        timeout: Duration::from_mins(1),
     };
     assert_eq!(lists[1].source, url);
     let text = format!(

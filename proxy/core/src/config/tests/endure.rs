@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{accepted, rejected};
-use crate::config::{GrpcQuestion, Question, RetryOn, Upstream};
+use crate::config::{After, GrpcQuestion, Question, RetryOn, Upstream};
 
 fn text(keys: &str) -> String {
     format!(
@@ -146,8 +146,13 @@ fn a_second_endpoint_may_be_asked_beside_a_slow_one() {
             .unwrap()
             .after
     };
-    assert_eq!(after("\"50ms\""), Duration::from_millis(50));
-    assert_eq!(after("\"2s\""), Duration::from_secs(2));
+    assert_eq!(after("\"50ms\""), After::Time(Duration::from_millis(50)));
+    assert_eq!(after("\"p50\""), After::Percent(50));
+    assert_eq!(after("\"p99\""), After::Percent(99));
+    for wrong in ["p49", "p100", "p", "pp95", "p95.5"] {
+        let keys = format!("hedge = {{ after = \"{wrong}\" }}");
+        refused(&keys, &format!("`{wrong}` is no percentile"));
+    }
     refused("hedge = {}", "missing key `after`");
     refused("hedge = { after = \"0s\" }", "longer than zero");
     refused("hedge = { after = 50 }", "after");

@@ -31,6 +31,9 @@ tls = { certificate = { cert = "a", key = "b" } }
 health = {}
 breaker = {}
 sticky = { cookie = "c" }
+[upstream.slow]
+endpoints = "127.0.0.1:81"
+hedge = { after = "1s" }
 [[route]]
 to = [{ upstream = "app" }]
 limit = { rate = "1/s" }
@@ -176,6 +179,7 @@ fn document(section: &Section, key: &Key) -> String {
             format!("{listener}{app}health = {{ path = \"/\", {inline} }}\n")
         }
         "upstream.health" => format!("{listener}{app}health = {{ {inline} }}\n"),
+        "upstream.hedge" => format!("{listener}{app}hedge = {{ {inline} }}\n"),
         "upstream.breaker" => format!("{listener}{app}breaker = {{ {inline} }}\n"),
         "upstream.sticky" => format!("{listener}{app}sticky = {{ {inline} }}\n"),
         "upstream.endpoints" => format!("{listener}[upstream.app]\nendpoints = [{{ {inline} }}]"),

@@ -12,6 +12,7 @@ mod caching;
 mod compress;
 mod discover;
 mod endure;
+mod feeds;
 mod fuzz;
 mod keys;
 mod logs;

@@ -113,7 +113,7 @@ impl Stage {
             }),
             quic: Some(settings.serving(&listener, ready.quic.unwrap())),
             permits: Arc::<Permits>::default(),
-            ids: Arc::default(),
+            sessions: Arc::default(),
             pages: Arc::default(),
         };
         let terms = Terms {
