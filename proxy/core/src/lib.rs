@@ -19,6 +19,7 @@ pub mod health;
 pub mod hello;
 pub mod limit;
 pub mod message;
+pub mod otlp;
 pub mod overlay;
 pub mod pace;
 pub mod proxy_protocol;

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use openclaw_core::config::Loaded;
+use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::LocalSet;
@@ -63,6 +64,7 @@ mod sockets;
 mod state;
 mod sticky;
 pub mod top;
+mod traces;
 mod upgrade;
 mod web;
 mod workers;
@@ -132,21 +134,11 @@ async fn live(
     if let Some(socket) = &socket {
         *control.admin.borrow_mut() = Some(socket.path.clone());
     }
-    if let Some(listener) = metrics {
-        control.metrics.set(listener.local_addr().ok());
-        tokio::task::spawn_local(metrics::serve(Rc::clone(&control), listener));
-    }
-    if let Some(listener) = web {
-        control.web.set(listener.local_addr().ok());
-        tokio::task::spawn_local(web::serve(Rc::clone(&control), listener));
-    }
+    serve(&control, metrics, web);
     for warning in control.history.borrow().save() {
         tracing::warn!("{warning}");
     }
-    shield::attend(&control);
-    attend_spares(&control);
-    discover::attend(&control);
-    logs::attend(&control);
+    attend(&control);
     let listeners = control.snapshot().config.listeners.len();
     let room = process::share_files(listeners).inspect_err(|_| {
         // The process before this one goes on with the shield.
@@ -171,6 +163,9 @@ async fn live(
         },
         None => obey.await,
     };
+    if ended == Ended::Drained {
+        control.traces.finish().await;
+    }
     if let Some(successor) = &*control.successor.borrow() {
         // The shield and the lists are the other process's.
         if let Some(socket) = socket.filter(|_| successor.has_admin) {
@@ -182,6 +177,27 @@ async fn live(
     drop(control.autoban.take());
     control.shield.shutdown();
     Ok(ended)
+}
+
+/// What is asked for over TCP.
+fn serve(control: &Rc<Control>, metrics: Option<TcpListener>, web: Option<TcpListener>) {
+    if let Some(listener) = metrics {
+        control.metrics.set(listener.local_addr().ok());
+        tokio::task::spawn_local(metrics::serve(Rc::clone(control), listener));
+    }
+    if let Some(listener) = web {
+        control.web.set(listener.local_addr().ok());
+        tokio::task::spawn_local(web::serve(Rc::clone(control), listener));
+    }
+}
+
+/// What goes on beside everything else for as long as the proxy runs.
+fn attend(control: &Rc<Control>) {
+    shield::attend(control);
+    attend_spares(control);
+    discover::attend(control);
+    logs::attend(control);
+    traces::attend(control);
 }
 
 /// Sockets of QUIC listeners that are no more are kept for the connections that still end.

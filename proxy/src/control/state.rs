@@ -26,6 +26,7 @@ use super::prepare::{Prepared, prepare, snapshot, worker_count};
 use super::probe::Probes;
 use super::reload::Unconfirmed;
 use super::sockets::{Binding, Bound};
+use super::traces::Traces;
 use super::upgrade::{Heir, Heirlooms, Successor};
 use super::workers::spawn;
 use crate::shield::Shield;
@@ -94,6 +95,7 @@ pub struct Control {
     pub(super) probes: RefCell<Probes>,
     /// Until the end, which saves what it knows.
     pub(super) autoban: RefCell<Option<Autoban>>,
+    pub(super) traces: Traces,
     /// Where the admin socket, the metrics and the page are, once they are open.
     pub(super) admin: RefCell<Option<PathBuf>>,
     pub(super) metrics: Cell<Option<SocketAddr>>,
@@ -197,7 +199,8 @@ impl Control {
             snapshot.inherit(heir.checked()?);
         }
         let (shield, _) = Shield::start(&snapshot.config, !options.shield);
-        let (workers, autoban) = spawn(&snapshot, sockets, &logs, &shield)?;
+        let (traces, spans) = Traces::new();
+        let (workers, autoban) = spawn(&snapshot, sockets, (&logs, &spans), &shield)?;
         let mut probes = Probes::default();
         probes.follow(&snapshot);
         let now = SystemTime::now();
@@ -230,6 +233,7 @@ impl Control {
             shield,
             probes: RefCell::new(probes),
             autoban: RefCell::new(Some(autoban)),
+            traces,
             admin: RefCell::new(None),
             metrics: Cell::new(None),
             web: Cell::new(None),

@@ -45,6 +45,7 @@ mod split;
 mod sticky;
 mod syn;
 mod tls;
+mod trace;
 mod tree;
 mod udp;
 mod unclosed;
@@ -91,6 +92,7 @@ pub use split::SplitBy;
 pub use sticky::{Secret, Sticky};
 pub use syn::{Syn, SynMode, SynVariant};
 pub use tls::{Certificate, Tls, TlsVersion};
+pub use trace::{Share, Trace};
 pub use udp::Udp;
 pub use upstream::Upstream;
 pub use upstream_tls::UpstreamTls;
@@ -105,6 +107,7 @@ pub struct Config {
     pub server: Server,
     pub admin: Admin,
     pub log: Log,
+    pub trace: Trace,
     pub shield: Shield,
     pub autoban: Autoban,
     pub cache: Cache,
