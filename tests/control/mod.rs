@@ -1,9 +1,9 @@
 //! What an operator does: checks, starts, reloads, asks and stops.
 
 mod admin;
-mod browser;
 mod changes;
 mod check;
+mod chromium;
 mod confirm;
 mod drains;
 mod explained;
@@ -19,6 +19,7 @@ mod siege;
 mod stop;
 mod tail;
 mod top;
+mod traces;
 mod unit;
 mod upgrade;
 mod verbs;

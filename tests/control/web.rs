@@ -91,7 +91,7 @@ fn the_page_is_part_of_the_program_and_closed_to_whatever_is_outside() {
         assert_eq!(field("cache-control"), "no-store");
         assert_eq!(answer.header("access-control-allow-origin"), None);
     }
-    let banner = format!("web        http://{page}/");
+    let banner = format!("page       http://{page}/");
     assert!(proxy.stderr().contains(&banner), "{}", proxy.stderr());
 }
 

@@ -23,6 +23,7 @@ mod namespace;
 mod net;
 mod nginx;
 mod origin;
+pub mod otlp;
 mod place;
 mod proxy;
 mod registry;

@@ -41,6 +41,85 @@ pub fn traceparent(received: Option<&[u8]>, trace: u128, parent: u64) -> Tracepa
     out
 }
 
+/// What a valid header says (W3C Trace Context §3.2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Context {
+    trace: u128,
+    parent: u64,
+    flags: u8,
+}
+
+/// The bit of the flags that says that the trace is recorded.
+const SAMPLED: u8 = 1;
+
+impl Context {
+    /// Of a header, if it is valid.
+    pub fn of(value: &[u8]) -> Option<Self> {
+        let (id, flags) = trace_of(value)?;
+        let mut parts = str::from_utf8(value).ok()?.split('-');
+        Some(Self {
+            trace: u128::from_str_radix(id, 16).ok()?,
+            parent: u64::from_str_radix(parts.nth(2)?, 16).ok()?,
+            flags: u8::from_str_radix(flags, 16).ok()?,
+        })
+    }
+
+    /// Whoever sent it records the trace.
+    pub fn is_recorded(self) -> bool {
+        self.flags & SAMPLED != 0
+    }
+}
+
+/// Who an exchange is in the trace that it is recorded in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ids {
+    /// The trace.
+    pub trace: u128,
+    /// The span of whoever sent the request.
+    pub parent: Option<u64>,
+    /// The span of the exchange.
+    pub own: u64,
+    /// The span that an endpoint is told of.
+    pub sent: u64,
+    flags: u8,
+}
+
+impl Ids {
+    /// Goes on with a trace, or begins one; the rest is random.
+    pub fn new(received: Option<Context>, trace: u128, own: u64, sent: u64) -> Self {
+        Self {
+            trace: received.map_or(trace.max(1), |context| context.trace),
+            parent: received.map(|context| context.parent),
+            own: own.max(1),
+            sent: sent.max(1),
+            flags: received.map_or(0, |context| context.flags) | SAMPLED,
+        }
+    }
+
+    /// For an endpoint.
+    pub fn traceparent(&self) -> Traceparent {
+        written(self.trace, self.sent, self.flags)
+    }
+}
+
+/// Goes on with a trace, or begins one, of which nothing is recorded here.
+pub fn unrecorded(received: Option<Context>, trace: u128, parent: u64) -> Traceparent {
+    let trace = received.map_or(trace.max(1), |context| context.trace);
+    let flags = received.map_or(0, |context| context.flags);
+    written(trace, parent.max(1), flags & !SAMPLED)
+}
+
+fn written(trace: u128, parent: u64, flags: u8) -> Traceparent {
+    let mut out = Traceparent::new();
+    out.push_str("00-");
+    push_hex(&mut out, trace.to_be_bytes());
+    out.push('-');
+    push_hex(&mut out, parent.to_be_bytes());
+    out.push('-');
+    push_hex(&mut out, [flags]);
+    out
+}
+
 fn trace_of(value: &[u8]) -> Option<(&str, &str)> {
     let text = str::from_utf8(value).ok()?;
     let mut parts = text.split('-');
@@ -86,7 +165,7 @@ const PAIRS: [[u8; 2]; 256] = {
 
 #[cfg(test)]
 mod tests {
-    use super::{received_id, request_id, traceparent};
+    use super::{Context, Ids, received_id, request_id, traceparent, unrecorded};
 
     #[test]
     fn ids() {
@@ -98,6 +177,45 @@ mod tests {
         for bad in [&b""[..], b"a b", b"\"", b"\xff", &[b'a'; 65]] {
             assert_eq!(received_id(bad), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn what_is_recorded_says_so_to_endpoints_and_what_is_not_does_not() {
+        let id = "0af7651916cd43dd8448eb211c80319c";
+        let context = |flags: &str| {
+            let text = format!("00-{id}-b7ad6b7169203331-{flags}");
+            Context::of(text.as_bytes())
+        };
+        for (flags, recorded, not_recorded) in [
+            ("00", "01", "00"),
+            ("01", "01", "00"),
+            ("02", "03", "02"),
+            ("03", "03", "02"),
+        ] {
+            let received = context(flags);
+            assert_eq!(
+                received.map(Context::is_recorded),
+                Some(flags.ends_with(['1', '3']))
+            );
+            let ids = Ids::new(received, 9, 1, 2);
+            assert_eq!(ids.parent, Some(0xb7ad_6b71_6920_3331));
+            assert_eq!(
+                ids.traceparent().as_str(),
+                format!("00-{id}-0000000000000002-{recorded}")
+            );
+            assert_eq!(
+                unrecorded(received, 9, 2).as_str(),
+                format!("00-{id}-0000000000000002-{not_recorded}")
+            );
+        }
+        let fresh = Ids::new(None, 0, 0, 0);
+        assert_eq!((fresh.trace, fresh.parent, fresh.own), (1, None, 1));
+        assert_eq!(
+            fresh.traceparent().as_str(),
+            "00-00000000000000000000000000000001-0000000000000001-01"
+        );
+        assert!(unrecorded(None, 5, 6).ends_with("-00"));
+        assert_eq!(Context::of(b"00-0-0-0"), None);
     }
 
     #[test]

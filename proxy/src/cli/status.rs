@@ -86,7 +86,7 @@ fn text(status: &Value) -> String {
     }
     rows.push(row("metrics", word("/metrics")));
     if status.get("web").is_some_and(Value::is_string) {
-        rows.push(row("web", word("/web")));
+        rows.push(row("page", word("/web")));
     }
     table(&rows)
 }

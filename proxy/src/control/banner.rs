@@ -48,7 +48,7 @@ fn text(control: &Control, room: Room) -> String {
         line(&mut out, "metrics", &format!("http://{address}/metrics"));
     }
     if let Some(address) = control.web.get() {
-        line(&mut out, "web", &format!("http://{address}/"));
+        line(&mut out, "page", &format!("http://{address}/"));
     }
     if let Some(path) = &*control.admin.borrow() {
         line(&mut out, "admin", &path.display().to_string());

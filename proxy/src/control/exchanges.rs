@@ -226,6 +226,7 @@ fn tried(tried: &Tried) -> Value {
         endpoint,
         reason,
         detail,
+        begun: _,
         took,
     } = tried;
     json!({

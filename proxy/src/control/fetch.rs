@@ -1,4 +1,4 @@
-//! One GET of a list over HTTP/1.1, in the clear or over TLS with the system's roots. Everything is bounded: the time, the size, the
+//! One question over HTTP/1.1, in the clear or over TLS with the system's roots. Everything is bounded: the time, the size, the
 //! redirects. An answer that is cut short is an error.
 
 use std::error::Error;
@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flate2::read::MultiGzDecoder;
-use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, ETAG, HOST, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE,
     IF_NONE_MATCH, LAST_MODIFIED, LOCATION, USER_AGENT,
 };
-use hyper::{Request, Response, StatusCode, Uri};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
@@ -208,10 +208,32 @@ pub(super) async fn open(
     get(&uri, &host, headers, reach).await
 }
 
+/// The same with a body, as POST.
+pub(super) async fn post(
+    url: &str,
+    headers: HeaderMap,
+    body: Bytes,
+    reach: Reach,
+) -> Result<Response<Incoming>, FetchError> {
+    let bad = || FetchError::Url(url.to_owned());
+    let uri: Uri = url.parse().ok().ok_or_else(bad)?;
+    let host = uri.host().ok_or_else(bad)?.to_owned();
+    send(&uri, &host, (headers, Some(body)), reach).await
+}
+
 async fn get(
     uri: &Uri,
     host: &str,
     headers: HeaderMap,
+    reach: Reach,
+) -> Result<Response<Incoming>, FetchError> {
+    send(uri, host, (headers, None), reach).await
+}
+
+async fn send(
+    uri: &Uri,
+    host: &str,
+    message: (HeaderMap, Option<Bytes>),
     reach: Reach,
 ) -> Result<Response<Incoming>, FetchError> {
     let is_tls = uri.scheme_str() == Some("https");
@@ -226,7 +248,7 @@ async fn get(
         .await
         .map_err(unreachable)?;
     if !is_tls {
-        return ask(stream, uri, host, headers, reach.life).await;
+        return ask(stream, uri, host, message, reach.life).await;
     }
     // Its error says no more than that the name is none, which the error of the URL does with the URL.
     let server = ServerName::try_from(name.to_owned()).ok();
@@ -236,7 +258,7 @@ async fn get(
         .connect(server, stream)
         .await
         .map_err(unreachable)?;
-    ask(stream, uri, host, headers, reach.life).await
+    ask(stream, uri, host, message, reach.life).await
 }
 
 /// Without roots of its own: the system's, read anew each time, since an hour is long enough for them to change.
@@ -266,7 +288,7 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     stream: S,
     uri: &Uri,
     host: &str,
-    headers: HeaderMap,
+    (headers, body): (HeaderMap, Option<Bytes>),
     life: Duration,
 ) -> Result<Response<Incoming>, FetchError> {
     let failed = |source| FetchError::Http {
@@ -282,7 +304,10 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     let bad = || FetchError::Url(uri.to_string());
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
     let authority = uri.authority().ok_or_else(bad)?.as_str();
-    let mut request = Request::get(target)
+    let method = body.as_ref().map_or(Method::GET, |_| Method::POST);
+    let mut request = Request::builder()
+        .method(method)
+        .uri(target)
         .header(HOST, authority)
         .header(USER_AGENT, concat!("openclaw/", env!("CARGO_PKG_VERSION")));
     if !headers.contains_key(ACCEPT) {
@@ -291,12 +316,27 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     for (name, value) in &headers {
         request = request.header(name, value);
     }
-    let request = request.body(Empty::<Bytes>::new()).ok().ok_or_else(bad)?;
+    let body = Full::new(body.unwrap_or_default());
+    let request = request.body(body).ok().ok_or_else(bad)?;
     sender.send_request(request).await.map_err(failed)
 }
 
 /// The whole of an answer, as text.
 pub(super) async fn read(body: Incoming, most: usize) -> Result<String, FetchError> {
+    let mut bytes = Vec::from(read_bytes(body, most).await?);
+    if bytes.starts_with(&GZIP) {
+        // Half a second of work, at most.
+        let unpacking = spawn_blocking(move || unpacked(&bytes, most)).await;
+        bytes = unpacking.map_err(|source| FetchError::Gzip {
+            source: source.into(),
+        })??;
+    }
+    // A comment in another encoding is no reason to refuse a list.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The whole of an answer, as it came.
+pub(super) async fn read_bytes(body: Incoming, most: usize) -> Result<Bytes, FetchError> {
     // What is said beforehand need not be waited for.
     if body.size_hint().lower() > most as u64 {
         return Err(FetchError::TooLarge(most));
@@ -309,16 +349,7 @@ pub(super) async fn read(body: Incoming, most: usize) -> Result<String, FetchErr
             FetchError::Body { source }
         }
     })?;
-    let mut bytes = Vec::from(bytes.to_bytes());
-    if bytes.starts_with(&GZIP) {
-        // Half a second of work, at most.
-        let unpacking = spawn_blocking(move || unpacked(&bytes, most)).await;
-        bytes = unpacking.map_err(|source| FetchError::Gzip {
-            source: source.into(),
-        })??;
-    }
-    // A comment in another encoding is no reason to refuse a list.
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(bytes.to_bytes())
 }
 
 /// What a gzip holds, whether the answer was coded on its way or is the file itself; its end and its checksum are looked at.

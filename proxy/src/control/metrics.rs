@@ -43,6 +43,7 @@ pub(super) async fn page(control: &Control) -> String {
         }
     }
     summary.render(&mut text);
+    control.traces.collect(summary.spans_dropped(), &mut text);
     if let Some(cache) = &snapshot.cache {
         let full = cache.fullness();
         text.sample(&metrics::CACHE_BYTES, &[], full.bytes);

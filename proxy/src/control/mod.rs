@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use openclaw_core::config::Loaded;
+use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
@@ -70,6 +71,7 @@ mod sockets;
 mod state;
 mod sticky;
 pub mod top;
+mod traces;
 mod upgrade;
 mod web;
 mod workers;
@@ -145,27 +147,21 @@ async fn live(
         biased;
         started = starting => started?,
         // Names may be looked up for a while.
-        () = signals.stop() => return Ok(Ended::Drained),
+        () = signals.stop() => {
+            // It is the other process's, which serves on.
+            socket.iter().filter(|_| has_inherited).for_each(AdminSocket::leave);
+            return Ok(Ended::Drained);
+        }
     };
     *control.heirlooms.borrow_mut() = heirlooms;
     if let Some(socket) = &socket {
         *control.admin.borrow_mut() = Some(socket.path.clone());
     }
-    if let Some(listener) = metrics {
-        control.metrics.set(listener.local_addr().ok());
-        spawn_local(metrics::serve(Rc::clone(&control), listener));
-    }
-    if let Some(listener) = web {
-        control.web.set(listener.local_addr().ok());
-        spawn_local(web::serve(Rc::clone(&control), listener));
-    }
+    serve(&control, metrics, web);
     for warning in control.history.borrow().save() {
         tracing::warn!("{warning}");
     }
-    shield::attend(&control);
-    attend_spares(&control);
-    discover::attend(&control);
-    logs::attend(&control);
+    attend(&control);
     let listeners = control.snapshot().config.listeners.len();
     let room = process::share_files(listeners).inspect_err(|_| {
         // The process before this one goes on with the shield.
@@ -186,6 +182,9 @@ async fn live(
         },
         None => obey.await,
     };
+    if ended == Ended::Drained {
+        control.traces.finish().await;
+    }
     leave(&control, socket);
     Ok(ended)
 }
@@ -214,6 +213,27 @@ fn leave(control: &Control, socket: Option<AdminSocket>) {
     // What it has banned last is to be saved, too.
     drop(control.autoban.take());
     control.shield.shutdown();
+}
+
+/// What is asked for over TCP.
+fn serve(control: &Rc<Control>, metrics: Option<TcpListener>, web: Option<TcpListener>) {
+    if let Some(listener) = metrics {
+        control.metrics.set(listener.local_addr().ok());
+        spawn_local(metrics::serve(Rc::clone(control), listener));
+    }
+    if let Some(listener) = web {
+        control.web.set(listener.local_addr().ok());
+        spawn_local(web::serve(Rc::clone(control), listener));
+    }
+}
+
+/// What goes on beside everything else for as long as the proxy runs.
+fn attend(control: &Rc<Control>) {
+    shield::attend(control);
+    attend_spares(control);
+    discover::attend(control);
+    logs::attend(control);
+    traces::attend(control);
 }
 
 /// Sockets of QUIC listeners that are no more are kept for the connections that still end.

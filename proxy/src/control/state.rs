@@ -28,6 +28,7 @@ use super::notify::{State, notify};
 use super::probe::Probes;
 use super::reload::Unconfirmed;
 use super::sockets::Bound;
+use super::traces::Traces;
 use super::upgrade::{Heir, Heirlooms, Successor};
 use super::workers::spawn;
 use crate::shield::Shield;
@@ -100,6 +101,7 @@ pub struct Control {
     pub(super) probes: RefCell<Probes>,
     /// Until the end, which saves what it knows.
     pub(super) autoban: RefCell<Option<Autoban>>,
+    pub(super) traces: Traces,
     /// Where the admin socket, the metrics and the page are, once they are open.
     pub(super) admin: RefCell<Option<PathBuf>>,
     pub(super) metrics: Cell<Option<SocketAddr>>,
@@ -142,7 +144,8 @@ impl Control {
             snapshot.inherit(heir.checked()?);
         }
         let (shield, _) = Shield::start(&snapshot.config, !options.shield);
-        let (workers, autoban) = spawn(&snapshot, sockets, &logs, &shield)?;
+        let (traces, spans) = Traces::new();
+        let (workers, autoban) = spawn(&snapshot, sockets, (&logs, &spans), &shield)?;
         let mut probes = Probes::default();
         probes.follow(&snapshot);
         let now = SystemTime::now();
@@ -177,6 +180,7 @@ impl Control {
             shield,
             probes: RefCell::new(probes),
             autoban: RefCell::new(Some(autoban)),
+            traces,
             admin: RefCell::new(None),
             metrics: Cell::new(None),
             web: Cell::new(None),

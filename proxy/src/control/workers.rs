@@ -7,13 +7,14 @@ use super::logs::Logs;
 use crate::shield::Shield;
 use crate::shield::autoban::{Autoban, Queue};
 use crate::snapshot::Snapshot;
+use crate::telemetry::SpanQueue;
 use crate::worker::{self, BoundSocket, Closer, WorkerHandle, WorkerSeed};
 
 /// Starts the workers, and the thread that hears of refusals from them.
 pub(super) fn spawn(
     snapshot: &Arc<Snapshot>,
     sockets: Vec<Vec<BoundSocket>>,
-    logs: &Logs,
+    (logs, spans): (&Logs, &SpanQueue),
     shield: &Shield,
 ) -> Result<(Vec<WorkerHandle>, Autoban), ControlError> {
     let queue = Queue::default();
@@ -28,6 +29,7 @@ pub(super) fn spawn(
             sockets,
             access_log: Some(access_log),
             security_log: Some(security_log),
+            spans: Some(spans.clone()),
             peers: shield.peers(),
             informer: queue.informer(),
         };

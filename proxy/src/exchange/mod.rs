@@ -19,6 +19,7 @@ pub mod serving;
 mod stream_head;
 mod stream_tunnel;
 mod streamed;
+mod tracing;
 mod tries;
 mod watch;
 pub mod wire;
@@ -146,6 +147,7 @@ fn tried(endpoint: &Endpoint, error: Error, since: Instant) -> Tried {
         endpoint: Arc::clone(&endpoint.label),
         reason: fault.reason,
         detail: fault.detail,
+        begun: since,
         took: since.elapsed(),
     }
 }
@@ -372,6 +374,7 @@ fn record(local: &Local, downstream: &Downstream, prepared: &mut Prepared, story
         waited: story.sent.map(|sent| sent.duration_since(prepared.started)),
         tries: &story.tries,
         cache: story.cache,
+        ids: prepared.ids.as_deref(),
     };
     let late = || log::late_fields(downstream, prepared, story);
     local.recorder.exchange(&record, log, late);

@@ -15,7 +15,7 @@ use openclaw_core::message::{
 use openclaw_core::proxy_protocol::Ends;
 use openclaw_core::route::{self, Request as _, Seen, target};
 use openclaw_core::template::Facts;
-use openclaw_core::trace::{self, RequestId};
+use openclaw_core::trace::{self, Ids, RequestId};
 use regex::bytes::Regex;
 
 use super::caching::{Asking, Refresh, Stored, planned};
@@ -24,6 +24,7 @@ use super::context::{Downstream, Local};
 use super::error::{Error, LOOP, NOT_REFLECTED};
 use super::log::{log_fields, refused_fields};
 use super::serving::Serving;
+use super::tracing;
 use crate::filter::{self, Allowance};
 use crate::telemetry::LogFields;
 use crate::upstream::Upstream;
@@ -49,6 +50,8 @@ pub struct Prepared {
     pub(super) is_grpc: bool,
     pub(super) started: Instant,
     pub(super) log: Option<Box<LogFields>>,
+    /// Its place in a trace that is recorded.
+    pub(super) ids: Option<Box<Ids>>,
 }
 
 /// What is to be done.
@@ -108,13 +111,7 @@ pub(super) struct Came {
 pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) -> Prepared {
     let serving = local.serving();
     let started = Instant::now();
-    let received_id = downstream
-        .trusted
-        .then(|| request.known(Kind::XRequestId))
-        .flatten();
-    let id = received_id
-        .and_then(trace::received_id)
-        .unwrap_or_else(|| trace::request_id(local.random_u128()));
+    let id = request_id(local, downstream, request);
     let client = downstream.client(request.fields);
     let mut written = Vec::new();
     let path = path::normalised(request.path(), &mut written);
@@ -130,6 +127,8 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
     let filters = index.and_then(|index| serving.filters.get(index));
     let filtered = filter::ask(filters.map_or(&[], Vec::as_slice), &seen, started);
     let early = downstream.early.get();
+    let ids = tracing::ids(local, &serving, request, downstream.trusted);
+    let known_as = (&id, ids.as_deref());
     let plan = match (route, filtered.refusal) {
         _ if early && !Method::of(request.method).is_safe() => {
             Plan::Refuse(Error::TooEarly.fault())
@@ -140,7 +139,7 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
         (Some(route), None) => goes_no_further(request).unwrap_or_else(|| {
             let asked = (&seen, downstream.trusted);
             planned(&serving, route, asked, started, |seen| {
-                plan(local, downstream, seen, (index, route), &serving, &id)
+                plan(local, downstream, seen, (index, route), &serving, known_as)
             })
         }),
     };
@@ -150,7 +149,7 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
         Box::new(route.headers.response.filled(&facts))
     });
     let wanted = local.recorder.wanted();
-    let wants_fields = wanted.fields || matches!(plan, Plan::Refuse(_));
+    let wants_fields = wanted.fields || ids.is_some() || matches!(plan, Plan::Refuse(_));
     let log = wants_fields.then(|| {
         let mut log = log_fields(downstream, request, route, (&id, client));
         log.is_left_out = !wanted.line;
@@ -169,7 +168,18 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
         is_grpc: grpc::is_call(request),
         started,
         log,
+        ids,
     }
+}
+
+/// That of a trusted proxy, or a new one.
+fn request_id(local: &Local, downstream: &Downstream, request: &Request<'_>) -> RequestId {
+    let received = request
+        .known(Kind::XRequestId)
+        .filter(|_| downstream.trusted);
+    received
+        .and_then(trace::received_id)
+        .unwrap_or_else(|| trace::request_id(local.random_u128()))
 }
 
 /// A request whose head is still not whole when its time is over; it began at `started`.
@@ -205,6 +215,7 @@ pub fn refuse(
         is_grpc: false,
         started,
         log: Some(log),
+        ids: None,
     }
 }
 
@@ -214,7 +225,7 @@ fn plan(
     seen: &Seen<'_>,
     (index, route): (Option<usize>, &Route),
     serving: &Serving,
-    id: &RequestId,
+    (id, ids): (&RequestId, Option<&Ids>),
 ) -> Plan {
     let (request, client) = (seen.request, seen.client);
     let regex = index.and_then(|index| serving.groups.get(index)?.as_ref());
@@ -244,13 +255,14 @@ fn plan(
     let announces = upstream.config.send_proxy_protocol.is_some();
     let websocket = websocket_key(local, request);
     let facts = facts(downstream, seen, route, id, &upstream.config.name);
+    let traceparent = tracing::header(local, serving, request, ids);
     let head = head(
         local,
         downstream,
         &facts,
         (route, regex),
         upstream.config.forwarded,
-        websocket.as_ref(),
+        (websocket.as_ref(), &traceparent),
     );
     Plan::Forward(Outbound {
         upstream: choice,
@@ -320,10 +332,9 @@ fn head(
     facts: &Facts<'_, Seen<'_>>,
     (route, regex): (&Route, Option<&Regex>),
     forwarded: Forwarded,
-    websocket_key: Option<&websocket::Key>,
+    (websocket_key, traceparent): (Option<&websocket::Key>, &str),
 ) -> Vec<u8> {
     let request = facts.request.request;
-    let traceparent = traced(local, request);
     let mut head = local.buffers.head();
     let edits = &route.headers.request;
     let filled = edits.has_variables().then(|| edits.filled(facts));
@@ -338,7 +349,7 @@ fn head(
             scheme: downstream.scheme(),
             local: downstream.local,
             request_id: facts.id,
-            traceparent: &traceparent,
+            traceparent,
             websocket_key,
             target: &target::for_endpoint(route, regex, facts),
             early: downstream.early.get(),
@@ -346,16 +357,6 @@ fn head(
         },
     );
     head
-}
-
-/// The trace that the request belongs to, or a new one, with a span of ours.
-fn traced(local: &Local, request: &Request<'_>) -> trace::Traceparent {
-    let mut random = local.random.borrow_mut();
-    trace::traceparent(
-        request.known(Kind::Traceparent),
-        random.u128(..),
-        random.u64(..),
-    )
 }
 
 /// Requests that no endpoint gets, whatever the route: they are for this hop, or go round in circles.

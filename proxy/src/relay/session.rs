@@ -167,6 +167,7 @@ impl Drop for Session {
             waited: None,
             tries: &[],
             cache: None,
+            ids: None,
         };
         recorder.connection(&record, fields, || self.log_fields(detail));
     }

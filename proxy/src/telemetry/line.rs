@@ -346,6 +346,7 @@ mod tests {
             waited: None,
             tries: &[],
             cache: None,
+            ids: None,
         };
         let now = UNIX_EPOCH + Duration::from_millis(1_795_356_833_042);
         let mut out = Vec::new();

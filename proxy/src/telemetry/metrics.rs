@@ -99,6 +99,7 @@ metrics! {
     AUTOBAN_LOST Counter "openclaw_autoban_lost_total" "" [] "Refusals that could not be counted for `[autoban]` because too many came at once.";
     LOG_DROPPED Counter "openclaw_access_log_dropped_total" "" [] "Access-log lines lost because the log could not be written, or not as fast as they came, and lines of refused connections beyond a thousand a second and worker.";
     SECURITY_DROPPED Counter "openclaw_security_log_dropped_total" "" [] "Lines of the security log lost because it could not be written, or not as fast as they came.";
+    TRACE_SPANS Counter "openclaw_trace_spans_total" "" ["result"] "Spans for the collector of traces: sent, failed (it did not take them), or dropped (as many as `trace.queue` waited already).";
 }
 
 /// The table for people, in Markdown.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use openclaw_core::reason::Reason;
 use openclaw_core::redact::Redact;
+use openclaw_core::trace::Ids;
 
 pub use self::access::{AccessLog, AccessWriter, Output};
 pub use self::follow::{FOLLOWERS, Follower, Sift, is_of};
@@ -15,6 +16,7 @@ pub use self::metrics::{Metric, MetricsText};
 pub use self::recorder::Recorder;
 pub use self::report::{EndpointSum, Report, Summary};
 pub use self::ring::{Exchange, Recollection};
+pub use self::spans::{SpanBatch, SpanQueue};
 pub use self::sums::{ListenerFigures, RouteFigures};
 
 mod access;
@@ -30,6 +32,7 @@ mod recorder;
 mod report;
 mod ring;
 mod shard;
+mod spans;
 mod sums;
 #[cfg(test)]
 mod tests;
@@ -119,6 +122,8 @@ pub struct Record<'a> {
     pub tries: &'a [Tried],
     /// What the cache made of it, on routes that have one.
     pub cache: Option<Cache>,
+    /// Where it is recorded for the collector of traces.
+    pub ids: Option<&'a Ids>,
 }
 
 /// An endpoint that was asked in vain.
@@ -127,6 +132,7 @@ pub struct Tried {
     pub endpoint: Arc<str>,
     pub reason: Reason,
     pub detail: &'static str,
+    pub begun: Instant,
     pub took: Duration,
 }
 
@@ -150,6 +156,7 @@ impl Record<'_> {
             waited: None,
             tries: &[],
             cache: None,
+            ids: None,
         }
     }
 

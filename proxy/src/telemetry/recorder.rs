@@ -14,6 +14,7 @@ use super::follow::{Follower, Followers};
 use super::report::Report;
 use super::ring::{Exchange, Recollection, Ring};
 use super::shard::Shard;
+use super::spans::{SpanQueue, Spans};
 use super::{Hedged, LogFields, Mirrored, Record, Slots, Wanted};
 use crate::snapshot::Snapshot;
 
@@ -40,6 +41,7 @@ pub struct Recorder {
     ring: RefCell<Ring>,
     followers: RefCell<Followers>,
     is_followed: Cell<bool>,
+    spans: Spans,
 }
 
 impl Recorder {
@@ -60,6 +62,13 @@ impl Recorder {
         self
     }
 
+    /// The same with a way to the exporter of spans.
+    #[must_use]
+    pub fn with_spans(mut self, queue: Option<SpanQueue>) -> Self {
+        self.spans = Spans::new(queue);
+        self
+    }
+
     /// Gives the names of a snapshot their slots, and takes its log settings.
     pub fn adopt(&self, snapshot: &Snapshot) -> Slots {
         let log = &snapshot.config.log;
@@ -73,6 +82,7 @@ impl Recorder {
         let redact = Some(&log.redact).filter(|redact| !redact.is_empty());
         *self.redact.borrow_mut() = redact.cloned();
         self.slow.set(log.slow);
+        self.spans.set_limit(snapshot.config.trace.queue);
         self.ring.borrow_mut().set_limit(log.recent);
         self.shard.borrow_mut().adopt(snapshot)
     }
@@ -124,6 +134,9 @@ impl Recorder {
             fields.redact(redact);
         }
         self.write(record, is_notable, &fields);
+        if let Some(ids) = record.ids {
+            self.spans.push(record, &fields, ids);
+        }
         if is_notable {
             let exchange = Exchange::of(record, *fields, SystemTime::now());
             self.ring.borrow_mut().push(exchange);
@@ -250,6 +263,7 @@ impl Recorder {
         for log in [&self.access, &self.security].into_iter().flatten() {
             log.hand_over();
         }
+        self.spans.hand_over();
         if self.is_followed.get() {
             let mut followers = self.followers.borrow_mut();
             followers.tick();
@@ -264,6 +278,7 @@ impl Recorder {
             counts: self.shard.borrow().counts.clone(),
             log_dropped: self.refused_lost.get() + dropped(&self.access),
             security_dropped: dropped(&self.security),
+            spans_dropped: self.spans.dropped(),
         }
     }
 }

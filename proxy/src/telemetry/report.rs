@@ -15,6 +15,7 @@ pub struct Report {
     pub(super) counts: Counts,
     pub(super) log_dropped: u64,
     pub(super) security_dropped: u64,
+    pub(super) spans_dropped: u64,
 }
 
 type Pair<'a> = (&'a str, &'a str);
@@ -48,6 +49,7 @@ pub struct Summary<'a> {
     coded: Coded,
     log_dropped: u64,
     security_dropped: u64,
+    spans_dropped: u64,
 }
 
 impl<'a> Summary<'a> {
@@ -85,6 +87,11 @@ impl<'a> Summary<'a> {
         self.listeners.values().map(|counts| counts.open).sum()
     }
 
+    /// Spans that the exporter never got.
+    pub fn spans_dropped(&self) -> u64 {
+        self.spans_dropped
+    }
+
     /// What the caches of routes made of requests, beside [`Cache::ALL`].
     pub(crate) fn cache(&self) -> &BTreeMap<&'a str, [u64; Cache::ALL.len()]> {
         &self.cache
@@ -114,6 +121,7 @@ impl<'a> Summary<'a> {
         self.workers += 1;
         self.log_dropped += report.log_dropped;
         self.security_dropped += report.security_dropped;
+        self.spans_dropped += report.spans_dropped;
         self.coded.add(&counts.coded);
         for (name, listener) in counts.listener_names.iter().zip(&counts.listeners) {
             let sum = self.listeners.entry(name).or_default();

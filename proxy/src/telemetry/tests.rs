@@ -83,6 +83,7 @@ fn record(listener: u32, route: Option<u32>, status: u16) -> Record<'static> {
         waited: None,
         tries: &[],
         cache: None,
+        ids: None,
     }
 }
 

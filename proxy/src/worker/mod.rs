@@ -23,7 +23,7 @@ use crate::listener::quic;
 use crate::shield::PeerFilter;
 use crate::shield::autoban::Informer;
 use crate::snapshot::Snapshot;
-use crate::telemetry::{AccessLog, Follower, Recollection, Recorder, Report};
+use crate::telemetry::{AccessLog, Follower, Recollection, Recorder, Report, SpanQueue};
 use crate::time::TICK;
 use crate::upstream::Figures;
 
@@ -45,6 +45,8 @@ pub struct WorkerSeed {
     pub sockets: Vec<BoundSocket>,
     pub access_log: Option<AccessLog>,
     pub security_log: Option<AccessLog>,
+    /// Where what it records for traces goes.
+    pub spans: Option<SpanQueue>,
     /// Who is turned away before anything is read.
     pub peers: PeerFilter,
     /// Whom it tells of refusals.
@@ -205,7 +207,9 @@ async fn run(
     let (copies, copied) = mpsc::unbounded_channel();
     let local = Rc::new(Local::new(
         seed.snapshot.clone(),
-        Recorder::new(seed.access_log).with_security(seed.security_log),
+        Recorder::new(seed.access_log)
+            .with_security(seed.security_log)
+            .with_spans(seed.spans),
         seed.peers,
         seed.informer,
         copies,

@@ -56,7 +56,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
         Key::optional(
             "token",
             "string",
-            "\"${OPENCLAW_TOKEN:-at least sixteen bytes}\"",
+            "\"${OPENCLAW_TOKEN:-at-least-sixteen-letters}\"",
             "Who knows it may drain and enable endpoints, block and unblock addresses and purge the cache on that page.",
         ),
         Key::optional(

@@ -10,7 +10,8 @@ use super::relay::Transport;
 use super::tree::{self, Place, Table};
 use super::{
     Action, Config, Listener, Mode, Places, Source, Upstream, admin, assay, autoban, caching,
-    document, doubts, listener, log, mentioned, relay, route, server, shield, upstream, values,
+    document, doubts, listener, log, mentioned, relay, route, server, shield, trace, upstream,
+    values,
 };
 
 /// A configuration that can be used.
@@ -37,6 +38,7 @@ pub(super) static ROOT: keys::Section = keys::Section {
         Key::default("server", "table", "{}", "").fields(&server::KEYS),
         Key::default("admin", "table", "{}", "").fields(&admin::KEYS),
         Key::default("log", "table", "{}", "").fields(&log::KEYS),
+        Key::default("trace", "table", "{}", "").fields(&trace::KEYS),
         Key::default("shield", "table", "{}", "").fields(&shield::KEYS),
         Key::default("autoban", "table", "{}", "").fields(&autoban::KEYS),
         Key::default("cache", "table", "{}", "").fields(&caching::KEYS),
@@ -126,6 +128,9 @@ fn read(root: &Section<'_>) -> Option<Config> {
         .section("admin")
         .and_then(|section| admin::read(&section));
     let log = root.section("log").and_then(|section| log::read(&section));
+    let trace = root
+        .section("trace")
+        .and_then(|section| trace::read(&section));
     let shield = root
         .section("shield")
         .and_then(|section| shield::read(&section));
@@ -166,6 +171,7 @@ fn read(root: &Section<'_>) -> Option<Config> {
         server: server?,
         admin: admin?,
         log: log?,
+        trace: trace?,
         shield: shield?,
         autoban: autoban?,
         cache: cache?,

@@ -46,6 +46,7 @@ mod split;
 mod sticky;
 mod syn;
 mod tls;
+mod trace;
 mod tree;
 mod udp;
 mod unclosed;
@@ -92,6 +93,7 @@ pub use split::SplitBy;
 pub use sticky::{Secret, Sticky};
 pub use syn::{Syn, SynMode, SynVariant};
 pub use tls::{Certificate, Tls, TlsVersion};
+pub use trace::{Share, Trace};
 pub use udp::Udp;
 pub use upstream::Upstream;
 pub use upstream_tls::UpstreamTls;
@@ -106,6 +108,7 @@ pub struct Config {
     pub server: Server,
     pub admin: Admin,
     pub log: Log,
+    pub trace: Trace,
     pub shield: Shield,
     pub autoban: Autoban,
     pub cache: Cache,

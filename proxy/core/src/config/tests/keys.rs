@@ -124,7 +124,7 @@ fn document(section: &Section, key: &Key) -> String {
         "shield.geo" if !matches!(key.name, "deny" | "allow") => {
             format!("{listener}[shield.geo]\n{lines}\ndeny = [\"DE\"]\n")
         }
-        "server" | "autoban" | "autoban.after" | "admin" | "log" | "log.access"
+        "server" | "autoban" | "autoban.after" | "admin" | "log" | "trace" | "log.access"
         | "log.security" | "log.redact" | "shield" | "shield.syn" | "shield.udp" | "shield.geo" => {
             format!("[{}]\n{lines}\n{listener}", section.name)
         }

@@ -22,6 +22,7 @@ mod rejected;
 mod relay;
 mod routes;
 mod secure;
+mod trace;
 mod upstream_policy;
 mod web;
 

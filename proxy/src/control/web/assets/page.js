@@ -65,7 +65,7 @@ const VIEWS = [
   {
     id: 'xdp', title: 'XDP', about: 'what the kernel program decides, by reason',
     columns: ['reason', 'pkt/s', 'B/s', 'packets', 'verdict', 'line'],
-    empty: 'No interface carries the shield: `shield.interfaces` names those that should.',
+    empty: 'No interface carries the shield; shield.interfaces names those that should.',
     rows: () => now.stages.map((one) => {
       const of = (key) => per((all) => all.stages.find((other) => other.interface === one.interface && other.reason === one.reason)?.[key]);
       const packets = of('packets');
@@ -387,7 +387,7 @@ function show() {
   document.title = now.draining ? 'draining · OpenClaw' : 'OpenClaw';
   say(at('version'), now.version);
   say(at('facts'), `up ${span(now.uptime)} · configuration ${now.generation} · ${now.workers} worker${now.workers === 1 ? '' : 's'} · process ${now.pid}`);
-  say(at('shield'), `shield: ${now.shield}`);
+  say(at('shield'), `shield: ${now.shield}`.replaceAll('`', ''));
   const badges = [now.attack && ['SYN FLOOD', 'bad'], now.draining && ['DRAINING', ''], isPaused && ['PAUSED', '']].filter(Boolean);
   const wanted = badges.map(([text]) => text).join(' ');
   if (at('badges').dataset.shown !== wanted) {

@@ -1,6 +1,6 @@
 //! The page in Chromium, as an operator sees it: what it fetches, how it fits, and that its buttons do what they say.
 //!
-//! Ignored unless asked for, as Chromium is 300 MB: `cargo xtask setup --with-browser`, `cargo xtask test browser -- --ignored`.
+//! Ignored unless asked for, as Chromium is 300 MB: `cargo xtask setup --with-browser`, `cargo xtask test chromium -- --ignored`.
 //! `OPENCLAW_TEST_SCREENSHOTS=FOLDER` keeps what was seen.
 
 use std::env;
@@ -92,7 +92,7 @@ fn browse(proxy: &Proxy, name: &str, token: Option<&str>) -> Value {
     let kept = env::var_os("OPENCLAW_TEST_SCREENSHOTS").map(PathBuf::from);
     let shots = kept.unwrap_or_else(|| folder.path().to_owned());
     fs::create_dir_all(&shots).unwrap();
-    let script = folder.write("browser.py", include_str!("browser.py"));
+    let script = folder.write("chromium.py", include_str!("chromium.py"));
     let output = Output::of(
         Command::new("python3")
             .arg(script)
