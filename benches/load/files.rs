@@ -7,10 +7,11 @@ use anyhow::Result;
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
 
 /// The paths of the origin, each with the length of its body.
-pub(crate) const PAGES: [(&str, usize); 3] = [
+pub(crate) const PAGES: [(&str, usize); 4] = [
     ("/1k", 1024),
     ("/100k", 100 * 1024),
     ("/16m", 16 * 1024 * 1024),
+    ("/10m", 10 * 1024 * 1024),
 ];
 
 /// A body without a short period, so that a piece lost or doubled shows.

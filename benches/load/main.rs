@@ -16,6 +16,7 @@ mod idle;
 mod origin;
 mod resets;
 mod sink;
+mod site;
 mod tally;
 
 use std::path::PathBuf;
@@ -36,6 +37,15 @@ enum Role {
     Files { folder: PathBuf },
     /// Serves on two ports, which it prints, until standard input ends
     Origin,
+    /// Serves a site with files, pages and accounts on two ports, which it prints, until standard input ends
+    Site,
+    /// Goes to such a site with many visitors
+    Visit {
+        port: u16,
+        requests: u32,
+        connections: u32,
+        seed: u64,
+    },
     /// Fetches over connections kept alive, and drops bodies without copying them
     Sink(Load),
     /// Makes a new TLS connection for each request, never resumed
@@ -88,6 +98,13 @@ fn main() -> Result<()> {
     match role {
         Role::Files { folder } => files::write(&folder),
         Role::Origin => runtime.block_on(origin::serve()),
+        Role::Site => runtime.block_on(site::serve()),
+        Role::Visit {
+            port,
+            requests,
+            connections,
+            seed,
+        } => runtime.block_on(site::visit(port, requests, connections, seed)),
         Role::Sink(load) => runtime.block_on(sink::run(&load)),
         Role::Handshake(load) => runtime.block_on(handshake::run(&load)),
         Role::Resets(load) => runtime.block_on(resets::run(&load)),

@@ -53,7 +53,7 @@ fn pages(port: u16) -> Vec<Page> {
             path,
             head: format!(
                 "HTTP/1.1 200 OK\r\nServer: origin\r\nDate: {date}\r\nContent-Type: text/plain\r\n\
-                 Content-Length: {length}\r\nX-Origin: {port}\r\nX-Serial: "
+                 Cache-Control: max-age=3600\r\nContent-Length: {length}\r\nX-Origin: {port}\r\nX-Serial: "
             ),
             body: files::body(length),
         })

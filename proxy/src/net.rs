@@ -106,13 +106,12 @@ impl Io {
 
     /// Waits until a read may give something, so that an idle connection holds no buffer.
     pub fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Some(tls) = &mut self.tls
-            && tls
-                .reader()
-                .fill_buf()
-                .is_ok_and(|plaintext| !plaintext.is_empty())
-        {
-            return Poll::Ready(Ok(()));
+        if let Some(tls) = &mut self.tls {
+            // The end may have come with what was read last, and the socket never says more.
+            let opened = tls.reader().fill_buf().map(<[u8]>::len);
+            if !opened.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+                return Poll::Ready(Ok(()));
+            }
         }
         self.tcp.poll_read_ready(cx)
     }

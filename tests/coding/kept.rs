@@ -1,7 +1,12 @@
 //! What is stored is compressed once, and each client finds what it can read.
 
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
 use super::{JSON, Stage, accept, json, ok, plain};
-use crate::support::Message;
+use crate::support::{Message, Origin, RawClient};
 
 const BOTH: &str = "compress = [\"br\", \"zstd\", \"gzip\"]\ncache = { ttl = \"1h\" }";
 
@@ -128,4 +133,75 @@ fn an_origin_that_compresses_itself_is_asked_for_what_the_client_gets() {
         (0, 1)
     );
     assert_eq!(stage.origin.requests().len(), 2);
+}
+
+/// An origin whose responses are in gzip, whatever it is asked for; the last bytes are missing where the path says so.
+fn stubborn(text: &str) -> Origin {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(text.as_bytes()).unwrap();
+    let body = gzip.finish().unwrap();
+    Origin::start(move |peer| {
+        while let Some(request) = peer.request()? {
+            let missing = if request.start.contains("short") {
+                9
+            } else {
+                0
+            };
+            let body = &body[..body.len() - missing];
+            let length = body.len();
+            let head = format!(
+                "HTTP/1.1 200 OK\r\n{JSON}Content-Encoding: gzip\r\nETag: \"a\"\r\nContent-Length: {length}\r\n\r\n"
+            );
+            let is_head = request.start.starts_with("HEAD ");
+            peer.send([head.as_bytes(), if is_head { &[] } else { body }].concat())?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn what_a_client_cannot_read_is_taken_out_of_its_coding_once() {
+    let text = json(200_000);
+    let stage = Stage::before(BOTH, stubborn(&text));
+    let head = stage.ask("HEAD", "/", "");
+    let told = |name| head.header(name).map(str::to_owned);
+    assert_eq!(
+        (told("content-encoding"), told("content-length")),
+        (None, None)
+    );
+    for lines in [
+        "",
+        "Accept-Encoding: identity\r\n",
+        "Accept-Encoding: deflate\r\n",
+    ] {
+        let answer = stage.get("/", lines);
+        assert_eq!(
+            (coding(&answer), answer.header("etag")),
+            (None, Some("W/\"a\""))
+        );
+        assert_eq!(answer.header("vary"), Some("Accept-Encoding"));
+        assert!(answer.text() == text, "{lines}");
+        assert_eq!(is_hit(&answer), !lines.is_empty());
+    }
+    let part = stage.get("/", "Range: bytes=100000-100003\r\n");
+    assert_eq!(
+        (part.status(), part.text()),
+        (206, text[100_000..100_004].to_owned())
+    );
+    // Who can read it gets it as it came.
+    for expected in [false, true] {
+        let answer = stage.get("/", &accept("gzip, br"));
+        assert_eq!((coding(&answer), is_hit(&answer)), (Some("gzip"), expected));
+        assert!(plain(&answer) == text);
+    }
+    assert_eq!(
+        (stage.origin.requests().len(), stage.compressions("gzip")),
+        (3, 0)
+    );
+    // Without the last bytes it is not whole, and does not look so.
+    let mut client = RawClient::connect(stage.web);
+    client.send("GET /short HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    let got = client.read_to_end();
+    assert!(!got.ends_with(b"0\r\n\r\n") && got.len() > 100_000);
+    assert!(!is_hit(&stage.ask("HEAD", "/short", "")));
 }

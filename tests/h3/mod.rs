@@ -9,6 +9,7 @@ mod hostile;
 mod moving;
 mod requests;
 mod streams;
+mod tokens;
 
 use std::net::SocketAddr;
 
@@ -39,6 +40,14 @@ impl Stage {
         let origin = origin.address();
         Self::start(&format!(
             "{LISTENER}{keys}\n[upstream.app]\nendpoints = [\"{origin}\"]\n\n[[route]]\nname = \"all\"\nto = \"app\"\n"
+        ))
+    }
+
+    /// All that comes is that worker's.
+    fn of_one_worker(origin: &Origin) -> Self {
+        let origin = origin.address();
+        Self::start(&format!(
+            "[server]\nworkers = 1\nstate_dir = \"state\"\n{LISTENER}\n[upstream.app]\nendpoints = [\"{origin}\"]\n\n[[route]]\nto = \"app\"\n"
         ))
     }
 

@@ -1,4 +1,5 @@
-//! Long answers between two cleartext sockets: their bytes go through a pipe and never come into the process.
+//! Long bodies between two cleartext sockets. The bytes of answers go through a pipe and never come into the process; for uploads that
+//! has shown no gain.
 
 use std::io::ErrorKind;
 use std::time::Instant;
@@ -81,4 +82,68 @@ fn a_long_answer_that_is_cut_is_not_shown_as_a_whole_one() {
         Err(error) => assert_ne!(error.kind(), ErrorKind::TimedOut),
     }
     stage.proxy.wait_for_access("upstream.reset");
+}
+
+/// Takes what it is sent.
+fn taker() -> Origin {
+    Origin::start(|peer| {
+        while peer.request()?.is_some() {
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")?;
+        }
+        Ok(())
+    })
+}
+
+fn upload(length: usize) -> String {
+    format!("PUT /{length} HTTP/1.1\r\nHost: a.test\r\nContent-Length: {length}\r\n\r\n")
+}
+
+#[test]
+fn long_uploads_arrive_as_they_were_sent_and_what_follows_them_is_the_next_request() {
+    let origin = taker();
+    let stage = Stage::before(&origin);
+    let mut client = stage.client();
+    let lengths = [
+        65_535, 131_072, 131_073, 200_000, 1, 9_000_001, 0, 30_000_000,
+    ];
+    for length in lengths {
+        client.send([upload(length).as_bytes(), &pattern(length), GET.as_bytes()].concat());
+        for _ in 0..2 {
+            assert_eq!(client.response().text(), "ok", "{length} bytes");
+        }
+    }
+    let requests = origin.requests();
+    assert_eq!(requests.len(), 2 * lengths.len());
+    for (pair, length) in requests.chunks(2).zip(lengths) {
+        assert!(pair[0].body == pattern(length), "{length} bytes");
+        assert!(pair[1].body.is_empty(), "{length} bytes");
+    }
+    assert_eq!(origin.connections(), 1);
+    let line = stage.proxy.wait_for_access("/9000001");
+    assert!(line.contains("\"bytes_in\":9000001"), "{line}");
+}
+
+#[test]
+fn an_upload_that_is_cut_is_not_shown_as_a_whole_one() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let tell = std::sync::Mutex::new(tell);
+    let origin = Origin::start(move |peer| {
+        peer.read_until(b"\r\n\r\n")?;
+        let whole = peer.read_exact(LENGTH).map(|body| body.len());
+        tell.lock().unwrap().send(whole.is_ok()).ok();
+        Ok(())
+    });
+    let stage = Stage::before(&origin);
+    for resets in [false, true] {
+        let mut client = stage.client();
+        client.send(upload(LENGTH));
+        client.send(pattern(LENGTH / 2));
+        if resets {
+            client.reset();
+        } else {
+            drop(client);
+        }
+        assert_eq!(told.recv_timeout(PATIENCE), Ok(false), "{resets}");
+        stage.proxy.wait_for_access("http.client_aborted");
+    }
 }

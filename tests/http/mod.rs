@@ -26,8 +26,10 @@ mod routes;
 mod streaming;
 mod streams;
 mod tls;
+mod tls_hostile;
 mod tunnels;
 pub(crate) mod tunnels_h2;
+mod volumes;
 pub(crate) mod websocket;
 
 use std::net::SocketAddr;

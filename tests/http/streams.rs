@@ -129,6 +129,34 @@ fn an_endpoint_that_says_goodbye_is_asked_on_a_new_connection() {
 }
 
 #[test]
+fn an_endpoint_that_says_goodbye_in_an_answer_finishes_it() {
+    // The client says when it has the first half.
+    let arrived = Arc::new(tokio::sync::Notify::new());
+    let own = arrived.clone();
+    let origin = StreamOrigin::start(move |mut call| {
+        let arrived = own.clone();
+        async move {
+            let head = Response::new(());
+            let mut stream = call.respond.send_response(head, false).unwrap();
+            stream.send_data("half".into(), false).unwrap();
+            call.leave();
+            arrived.notified().await;
+            stream.send_data(" and half".into(), true).unwrap();
+        }
+    });
+    let stage = before(&origin, "");
+    for _ in 0..2 {
+        let mut client = stage.client();
+        client.send(GET);
+        client.read_until("half");
+        arrived.notify_one();
+        let rest = client.read_until("0\r\n\r\n");
+        assert!(String::from_utf8_lossy(&rest).contains(" and half"));
+    }
+    assert_eq!(origin.connections(), 2);
+}
+
+#[test]
 fn what_the_endpoint_may_have_done_is_not_asked_for_twice() {
     for (reset, reason) in [(true, "upstream.reset"), (false, "upstream.reset")] {
         let origin = StreamOrigin::start(move |mut call| async move {

@@ -13,6 +13,7 @@ mod build;
 mod ci;
 mod dist;
 mod ebpf;
+mod profile;
 mod reference;
 mod run;
 mod setup;
@@ -43,6 +44,8 @@ enum Verb {
     Ebpf,
     /// Builds the release binary
     Build,
+    /// Takes anew what the compiler of the release knows about hot code: benches/profile
+    Profile,
     /// Packs the release binary for users: a tar archive and a package for Debian, into target/dist
     Dist(dist::Arguments),
     /// Builds the release binary and starts it; arguments go to `openclaw run`
@@ -81,6 +84,7 @@ fn obey() -> Result<()> {
         Verb::Setup(arguments) => setup::run(&arguments),
         Verb::Ebpf => ebpf::run().map(drop),
         Verb::Build => build::run().map(drop),
+        Verb::Profile => profile::run(),
         Verb::Dist(arguments) => dist::run(&arguments),
         Verb::Run(rest) => run::run(&rest.arguments),
         Verb::Test(rest) => test::run(&rest.arguments),

@@ -28,5 +28,6 @@ pub mod reason;
 pub mod redact;
 pub mod route;
 pub mod template;
+pub mod tokens;
 pub mod trace;
 pub mod turns;

@@ -12,13 +12,13 @@ use openclaw_core::coding::Coding;
 use zstd_safe::zstd_sys::ZSTD_EndDirective;
 use zstd_safe::{CCtx, CParameter, InBuffer, OutBuffer, ResetDirective};
 
-/// What clients have to hold to read it, as a power of two: enough for what pages are made of, and little enough that an encoder
-/// takes about a megabyte.
+/// What clients have to hold to read it, as a power of two: enough for what pages are made of. A Brotli encoder of the
+/// default level takes 3.8 MiB for a large body with it, 3.1 with half of it, and 5.3 at level 6; of zstd it is 1.6.
 const WINDOW_BITS: u8 = 18;
 /// The largest window of gzip.
 const GZIP_WINDOW_BITS: u8 = 15;
 /// So much of the output is made room for at a time.
-const STEP: usize = 32 * 1024;
+pub(super) const STEP: usize = 32 * 1024;
 
 /// How far an encoder is to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,9 +40,9 @@ pub struct Step {
     pub is_done: bool,
 }
 
-/// The library refused: it has no memory, or was asked for something out of order.
+/// The library refused: it has no memory, was asked for something out of order, or what it was to decode is in no such coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the encoder refused a step")]
+#[error("the encoder or decoder refused a step")]
 pub struct Broken;
 
 pub(super) enum Encoder {

@@ -1,6 +1,7 @@
-//! Encoders of content codings, and those of a worker that wait for another body. Which body gets which is decided in
-//! [`openclaw_core::coding`].
+//! Encoders and decoders of content codings, and the encoders of a worker that wait for another body. Which body gets which is decided
+//! in [`openclaw_core::coding`].
 
+mod decoder;
 mod encoder;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ use openclaw_core::coding::Coding;
 
 pub use self::encoder::{Broken, Step, Until};
 
+use self::decoder::Decoder;
 use self::encoder::Encoder;
 
 /// So many encoders are kept for later.
@@ -30,13 +32,20 @@ struct Kind {
     level: u8,
 }
 
-/// An encoder for one body.
+/// An encoder, or a decoder, for one body.
 #[derive(Debug)]
 pub struct Coder<'a> {
     coders: &'a Coders,
-    kind: Kind,
+    /// In encoders.
+    weight: usize,
     /// Gone when it is given back.
-    encoder: Option<Encoder>,
+    way: Option<Way>,
+}
+
+#[derive(Debug)]
+enum Way {
+    Into(Kind, Encoder),
+    OutOf(Decoder),
 }
 
 impl Coders {
@@ -57,12 +66,28 @@ impl Coders {
             None => Encoder::new(coding, level).ok()?,
         };
         encoder.expect(length).ok()?;
-        self.under_way.set(under_way + 1);
-        Some(Coder {
+        Some(self.begin(Way::Into(kind, encoder), 1))
+    }
+
+    /// A decoder for a body in that coding; `None` while so many others are in use that its memory would be more than that of `most`
+    /// encoders.
+    pub fn decoder(&self, coding: Coding, most: usize) -> Option<Coder<'_>> {
+        let weight = Decoder::weight(coding);
+        let under_way = self.under_way.get();
+        if under_way > 0 && under_way + weight > most {
+            return None;
+        }
+        let decoder = Decoder::new(coding).ok()?;
+        Some(self.begin(Way::OutOf(decoder), weight))
+    }
+
+    fn begin(&self, way: Way, weight: usize) -> Coder<'_> {
+        self.under_way.set(self.under_way.get() + weight);
+        Coder {
             coders: self,
-            kind,
-            encoder: Some(encoder),
-        })
+            weight,
+            way: Some(way),
+        }
     }
 
     fn kept(&self, kind: Kind) -> Option<Encoder> {
@@ -73,8 +98,12 @@ impl Coders {
 }
 
 impl Coder<'_> {
-    pub const fn coding(&self) -> Coding {
-        self.kind.coding
+    /// What it puts a body into; `None` if it takes one out of a coding.
+    pub const fn coding(&self) -> Option<Coding> {
+        match &self.way {
+            Some(Way::Into(kind, _)) => Some(kind.coding),
+            Some(Way::OutOf(_)) | None => None,
+        }
     }
 
     /// Takes input and appends to `out`, within its capacity.
@@ -82,18 +111,26 @@ impl Coder<'_> {
     /// # Errors
     /// Nothing more can be made of the body.
     pub fn step(&mut self, input: &[u8], until: Until, out: &mut Vec<u8>) -> Result<Step, Broken> {
-        let encoder = self.encoder.as_mut().ok_or(Broken)?;
-        encoder.step(input, until, out)
+        match self.way.as_mut().ok_or(Broken)? {
+            Way::Into(_, encoder) => encoder.step(input, until, out),
+            Way::OutOf(decoder) => decoder.step(input, until, out),
+        }
     }
 }
 
 impl Drop for Coder<'_> {
     fn drop(&mut self) {
-        self.coders.under_way.set(self.coders.under_way.get() - 1);
-        let encoder = self.encoder.take().and_then(Encoder::recycled);
+        let under_way = self.coders.under_way.get();
+        self.coders
+            .under_way
+            .set(under_way.saturating_sub(self.weight));
+        let Some(Way::Into(kind, encoder)) = self.way.take() else {
+            return;
+        };
+        let encoder = encoder.recycled();
         let mut idle = self.coders.idle.borrow_mut();
         if let Some(encoder) = encoder.filter(|_| idle.len() < KEPT) {
-            idle.push((self.kind, encoder));
+            idle.push((kind, encoder));
         }
     }
 }

@@ -85,7 +85,7 @@ fn coded(coder: &mut Coder<'_>, pieces: &[&[u8]], room: usize, flushes: bool) ->
     let mut plain = 0;
     for (piece, end) in pieces.iter().zip(ends) {
         plain += piece.len();
-        assert_eq!(decoded(coder.coding(), &all[..end]).len(), plain);
+        assert_eq!(decoded(coder.coding().unwrap(), &all[..end]).len(), plain);
     }
     all
 }
@@ -175,4 +175,62 @@ fn there_are_no_more_than_there_may_be() {
         .collect();
     drop(many);
     assert_eq!(coders.idle.borrow().len(), KEPT);
+}
+
+/// Takes a body out of its coding, with as little at a time as that.
+fn taken_out(coding: Coding, body: &[u8], (step, room): (usize, usize)) -> Result<Vec<u8>, Broken> {
+    let coders = Coders::default();
+    let mut coder = coders.decoder(coding, 1).unwrap();
+    assert_eq!(coder.coding(), None);
+    let mut plain = Vec::new();
+    let mut run = |mut input: &[u8], until: Until| loop {
+        let mut out = Vec::with_capacity(room);
+        let step = coder.step(input, until, &mut out)?;
+        assert!(out.len() <= out.capacity());
+        plain.extend_from_slice(&out);
+        input = &input[step.taken..];
+        if step.is_done && input.is_empty() {
+            return Ok(());
+        }
+    };
+    for piece in body.chunks(step) {
+        run(piece, Until::Later)?;
+        run(&[], Until::Flushed)?;
+    }
+    run(&[], Until::Finished)?;
+    Ok(plain)
+}
+
+#[test]
+fn what_was_put_in_is_taken_out() {
+    let coders = Coders::default();
+    let plain = text(50_000);
+    for coding in Coding::ALL {
+        let mut coder = coders.coder((coding, 3), None, 1).unwrap();
+        let body = coded(&mut coder, &[&plain], 32 * 1024, false);
+        for cut in [(1, 100), (777, 5), (100_000, 64 * 1024)] {
+            let out = taken_out(coding, &body, cut);
+            assert!(out.is_ok_and(|out| out == plain), "{coding:?} {cut:?}");
+        }
+        // What has no end is not taken for a whole.
+        let short = &body[..body.len() - 1];
+        assert!(taken_out(coding, short, (500, 4096)).is_err(), "{coding:?}");
+        assert!(taken_out(coding, b"no such thing", (500, 4096)).is_err());
+        assert_eq!(taken_out(coding, b"", (500, 4096)), Ok(Vec::new()));
+        if coding != Coding::Br {
+            let twice = taken_out(coding, &[&*body, &body].concat(), (900, 4096));
+            assert!(twice.is_ok_and(|twice| twice == [&*plain, &plain].concat()));
+        }
+    }
+}
+
+#[test]
+fn a_decoder_counts_as_what_it_may_take() {
+    let coders = Coders::default();
+    let one = coders.decoder(Coding::Br, 1).unwrap();
+    assert!(coders.decoder(Coding::Gzip, 16).is_none());
+    let two = coders.decoder(Coding::Gzip, 17).unwrap();
+    assert!(coders.coder((Coding::Gzip, 1), None, 17).is_none());
+    drop((one, two));
+    assert!(coders.coder((Coding::Gzip, 1), None, 1).is_some());
 }

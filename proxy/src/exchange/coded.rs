@@ -1,5 +1,5 @@
-//! A wire whose response is put into a content coding on its way, where the route and the client want that. It lies below the cache,
-//! so that what is stored is coded once.
+//! A wire whose response is put into a content coding on its way, where the route and the client want that, or taken out of one that the
+//! client cannot read. It lies below the cache, so that what is stored is coded once.
 //!
 //! Payload is taken only as the client takes what becomes of it. What an encoder keeps to itself is pushed out when an endpoint that
 //! has not said how much will come makes a pause: whoever sends events piece by piece is heard piece by piece.
@@ -23,8 +23,8 @@ use crate::coding::{Coder, Until};
 
 /// So much is coded in one turn, for others to have theirs: some milliseconds.
 const TURN: usize = 128 * 1024;
-/// The encoder has failed in the middle: what came cannot be sent on.
-const BROKEN: Fault = bad_response("the response could not be compressed");
+/// The encoder or decoder has failed in the middle: what came cannot be sent on.
+const BROKEN: Fault = bad_response("the response could not be put into, or taken out of, a coding");
 
 /// See the module.
 pub(super) struct Coded<'a, W> {
@@ -100,18 +100,23 @@ impl<'a, W: Wire> Coded<'a, W> {
             return;
         };
         self.verdict = wish.judge(rule, (response.status, response.fields, response.body));
-        let Verdict::Coded(coding) = self.verdict else {
-            return;
-        };
         let length = match response.body {
             // A head is told what the body would have been.
             ResponseBody::None { .. } => return,
             ResponseBody::Length(length) => Some(length),
             ResponseBody::Chunked | ResponseBody::UntilClose | ResponseBody::Tunnel => None,
         };
-        let kind = (coding, rule.level(coding));
         let coders = &self.local.coders;
-        match coders.coder(kind, length, rule.max_at_once) {
+        let (coder, length) = match self.verdict {
+            Verdict::Coded(coding) => {
+                let kind = (coding, rule.level(coding));
+                (coders.coder(kind, length, rule.max_at_once), length)
+            }
+            // How much comes of it nobody knows.
+            Verdict::Decoded(coding) => (coders.decoder(coding, rule.max_at_once), None),
+            Verdict::Untouched | Verdict::Varies | Verdict::Confirmed => return,
+        };
+        match coder {
             Some(coder) => self.body = Some(Box::new(Body::new(self.local, coder, length))),
             None => self.verdict = Verdict::Varies,
         }
@@ -158,10 +163,12 @@ impl<'a> Body<'a> {
         if self.out.capacity() == 0 {
             self.out = self.local.buffers.body();
         }
+        let before = self.out.len();
         let step = self.coder.step(payload, until, &mut self.out);
         let step = step.map_err(|_broken| WireError::Fault(BROKEN))?;
         self.taken += step.taken as u64;
-        self.spent += step.taken;
+        // Little may become much.
+        self.spent += step.taken.max(self.out.len() - before);
         self.is_behind = match until {
             Until::Later => self.is_behind || step.taken > 0,
             Until::Flushed | Until::Finished => !step.is_done,
@@ -226,8 +233,9 @@ impl<'a> Body<'a> {
 impl Drop for Body<'_> {
     fn drop(&mut self) {
         self.local.buffers.give_back(std::mem::take(&mut self.out));
-        let coding = self.coder.coding();
-        self.local.recorder.coded(coding, self.taken, self.sent);
+        if let Some(coding) = self.coder.coding() {
+            self.local.recorder.coded(coding, self.taken, self.sent);
+        }
     }
 }
 

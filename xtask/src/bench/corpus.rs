@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::shell;
+use crate::{build, shell};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -25,7 +25,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         folder.display()
     );
     shell::run(
-        shell::cargo()
+        build::release()?
             .args(["run", "--quiet", "--release", "--package", "openclaw"])
             .args(["--example", "corpus", "--"])
             .arg(folder),

@@ -1,6 +1,6 @@
 //! Load generators: how each is called, and what it reports.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
@@ -8,13 +8,20 @@ use anyhow::{Context as _, Result, bail};
 use super::process::{self, LOAD_CORE};
 use super::scenario::{Load, Scenario};
 use super::template::Kind;
-use crate::shell;
+use crate::{build, shell};
 
-/// The keep-alive connections of wrk and of the sink.
+/// The keep-alive connections of wrk.
 const CONNECTIONS: &str = "64";
 
 /// Concurrent handshakes.
 const HANDSHAKES: &str = "16";
+
+/// Builds the load program of this repository, and says where it is.
+pub(crate) fn program() -> Result<PathBuf> {
+    let package = ["build", "--release", "--package", "openclaw"];
+    shell::run(build::release()?.args(package).args(["--example", "load"]))?;
+    Ok(shell::target("release/examples/load"))
+}
 
 /// The proxy under load.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +48,7 @@ impl Target {
                 connections,
                 streams,
             } => self.h2load(connections, streams),
-            Load::Sink => Ok(self.own(own, "sink", CONNECTIONS)),
+            Load::Sink { connections } => Ok(self.own(own, "sink", &connections.to_string())),
             Load::Handshake => Ok(self.own(own, "handshake", HANDSHAKES)),
             Load::Resets => Ok(self.own(own, "resets", HANDSHAKES)),
             Load::Http3 {
@@ -64,7 +71,7 @@ impl Target {
                 connections,
                 streams,
             } => Done::of_h2load(text, self.seconds, connections * streams),
-            Load::Sink
+            Load::Sink { .. }
             | Load::Handshake
             | Load::Resets
             | Load::Http3 { .. }
@@ -105,8 +112,8 @@ impl Target {
     /// By name, so that the client sends it in the TLS handshake.
     fn url(self) -> String {
         let scheme = match self.scenario.kind() {
-            Kind::Tls | Kind::Quic => "https",
-            Kind::Plain | Kind::Relay | Kind::Hosts(_) => "http",
+            Kind::Tls | Kind::Quic | Kind::StoredTls => "https",
+            Kind::Plain | Kind::Big | Kind::Stored | Kind::Relay | Kind::Hosts(_) => "http",
         };
         format!("{scheme}://localhost:{}{}", self.port, self.scenario.path())
     }

@@ -6,13 +6,14 @@ pub(crate) mod hot;
 mod load;
 mod machine;
 mod peer;
-mod peers;
+pub(crate) mod peers;
 mod process;
 mod readme;
 mod report;
 mod role;
 mod scenario;
 mod stage;
+mod study;
 mod template;
 
 use std::ffi::OsString;
@@ -21,7 +22,7 @@ use anyhow::Result;
 use clap::Subcommand;
 
 use crate::{
-    ebpf,
+    build, ebpf,
     shell::{self, say},
 };
 
@@ -47,6 +48,8 @@ enum Subject {
     Hot(hot::Arguments),
     /// What each content coding saves of pages, styles, scripts and data, and its CPU time
     Corpus(corpus::Arguments),
+    /// What a cache spares a site, and what its visitors notice: the same visitors straight to it and through OpenClaw
+    CaseStudy(study::Arguments),
     /// CPU time per request, side by side with the other proxies found here
     Peers(peers::Arguments),
 }
@@ -58,6 +61,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Subject::Shield => measured("shield::figures::figures"),
         Subject::Hot(arguments) => hot::run(arguments),
         Subject::Corpus(arguments) => corpus::run(arguments),
+        Subject::CaseStudy(arguments) => study::run(arguments),
         Subject::Peers(arguments) => peers::run(arguments),
     }
 }
@@ -80,7 +84,7 @@ fn measured(test: &str) -> Result<()> {
         machine::load()?
     ));
     shell::run(
-        shell::cargo()
+        build::release()?
             .args(["test", "--quiet", "--release", "--package", "openclaw"])
             .args([
                 "--test",

@@ -20,6 +20,7 @@ pub(crate) enum Peer {
     OpenClaw,
     Nginx,
     Haproxy,
+    Varnish,
 }
 
 impl Peer {
@@ -28,6 +29,7 @@ impl Peer {
             Self::OpenClaw => "OpenClaw",
             Self::Nginx => "nginx",
             Self::Haproxy => "HAProxy",
+            Self::Varnish => "Varnish",
         }
     }
 
@@ -37,6 +39,7 @@ impl Peer {
             Self::OpenClaw => Some(shell::target("release/openclaw")).filter(|file| file.exists()),
             Self::Nginx => shell::which("nginx"),
             Self::Haproxy => shell::which("haproxy"),
+            Self::Varnish => shell::which("varnishd"),
         }
     }
 
@@ -45,6 +48,7 @@ impl Peer {
         let argument = match self {
             Self::OpenClaw => "version",
             Self::Nginx | Self::Haproxy => "-v",
+            Self::Varnish => "-V",
         };
         let text = said(program, argument)?;
         let line = text.lines().next().unwrap_or_default();
@@ -54,10 +58,16 @@ impl Peer {
         Ok(format!("{} {}", self.name(), number.unwrap_or("?")))
     }
 
+    /// Whether it can do what a listener of this kind does; of HTTP/3 its program knows more.
+    pub(crate) fn serves(self, kind: Kind) -> bool {
+        self != Self::Varnish || kind == Kind::Stored
+    }
+
     /// Whether it was built with HTTP/3.
     pub(crate) fn has_quic(self, program: &Path) -> Result<bool> {
         let (argument, sign) = match self {
             Self::OpenClaw => return Ok(true),
+            Self::Varnish => return Ok(false),
             Self::Nginx => ("-V", "--with-http_v3_module"),
             Self::Haproxy => ("-vv", "+QUIC"),
         };
@@ -102,6 +112,17 @@ impl Peer {
                 .arg("-c")
                 .args(self.files(kind).iter().map(|file| folder.join(file))),
             Self::Haproxy => command.args(["-db", "-f"]).arg(folder.join("haproxy.cfg")),
+            Self::Varnish => {
+                let port = values.iter().find(|(name, _)| *name == "port");
+                let (_, port) = port.context("there is no port to listen on")?;
+                command
+                    .args(["-F", "-j", "none", "-s", "default,64m"])
+                    .args(["-p", "thread_pools=1", "-a", &format!("127.0.0.1:{port}")])
+                    .arg("-n")
+                    .arg(folder.join("varnish"))
+                    .arg("-f")
+                    .arg(folder.join("varnish.vcl"))
+            }
         };
         Ok(command)
     }
@@ -112,6 +133,7 @@ impl Peer {
             Self::Nginx if kind == Kind::Relay => &["nginx-stream.conf"],
             Self::Nginx => &["nginx.conf"],
             Self::Haproxy => &["haproxy.cfg", "haproxy.map"],
+            Self::Varnish => &["varnish.vcl"],
         }
     }
 }

@@ -4,11 +4,12 @@
 //! Each proxy has one worker on core 0; the load and the origin share core 1. Rounds go through the proxies in turn,
 //! so that what disturbs the machine for a while disturbs all of them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use anyhow::{Result, bail, ensure};
 
+use super::load;
 use super::machine;
 use super::peer::Peer;
 use super::readme;
@@ -22,6 +23,8 @@ use crate::shell::{self, say};
 
 /// Of load before the first round that counts.
 const WARM_UP: u32 = 1;
+/// Of each load, for a profile.
+const TRAINING: u32 = 2;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -53,7 +56,7 @@ struct Found {
 
 impl Found {
     fn serves(&self, kind: Kind) -> bool {
-        self.has_quic || kind != Kind::Quic
+        self.peer.serves(kind) && (self.has_quic || kind != Kind::Quic)
     }
 }
 
@@ -64,16 +67,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     );
     packages::install(packages::LOADS)?;
     let peers = found(&arguments.peers)?;
-    shell::run(shell::cargo().args([
-        "build",
-        "--release",
-        "--package",
-        "openclaw",
-        "--example",
-        "load",
-    ]))?;
-    let program = shell::target("release/examples/load");
-    let stage = Stage::set(shell::target("bench/peers"), program)?;
+    let stage = Stage::set(shell::target("bench/peers"), load::program()?)?;
     let mut report = Report::default();
     say(format!("load average {}", machine::load()?));
     for group in GROUPS {
@@ -98,9 +92,21 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
+/// Puts a binary of ours under all loads, a few seconds each.
+pub(crate) fn train(binary: &Path) -> Result<()> {
+    packages::install(packages::LOADS)?;
+    let stage = Stage::set(shell::target("bench/profile"), load::program()?)?;
+    for scenario in GROUPS.into_iter().flatten() {
+        say(format!("{}: {}", scenario.name(), scenario.about()));
+        let running = stage.start(Peer::OpenClaw, binary, *scenario)?;
+        stage.round(&running, TRAINING)?;
+    }
+    Ok(())
+}
+
 /// The proxies to measure; who was asked for by name must be there.
 fn found(wanted: &[Peer]) -> Result<Vec<Found>> {
-    let all = [Peer::OpenClaw, Peer::Nginx, Peer::Haproxy];
+    let all = [Peer::OpenClaw, Peer::Nginx, Peer::Haproxy, Peer::Varnish];
     let mut peers = Vec::new();
     for peer in all {
         if !(wanted.is_empty() || wanted.contains(&peer)) {
@@ -144,11 +150,8 @@ fn measure(
     for scenario in group {
         for found in peers {
             if !found.serves(scenario.kind()) {
-                say(format!(
-                    "{} {}: built without HTTP/3, left out",
-                    scenario.name(),
-                    found.peer.name()
-                ));
+                let (scenario, peer) = (scenario.name(), found.peer.name());
+                say(format!("{scenario} {peer}: it cannot, left out"));
                 continue;
             }
             match stage.start(found.peer, &found.program, *scenario) {

@@ -59,7 +59,7 @@ impl Lane {
             Load::Idle { .. } => ("KiB per connection", String::new()),
             Load::Wrk
             | Load::H2load { .. }
-            | Load::Sink
+            | Load::Sink { .. }
             | Load::Handshake
             | Load::Resets
             | Load::Http3 { .. }
@@ -151,7 +151,7 @@ fn cell(lane: &Lane) -> Option<String> {
         Load::Idle { .. } => format!("{cost:.1} KiB"),
         Load::Wrk
         | Load::H2load { .. }
-        | Load::Sink
+        | Load::Sink { .. }
         | Load::Handshake
         | Load::Resets
         | Load::Http3 { .. }

@@ -15,6 +15,9 @@ pub(crate) enum Scenario {
     /// HTTP/1.1 kept alive, 100 KiB, 64 connections
     #[value(name = "h1-100k")]
     Large,
+    /// HTTP/1.1 kept alive, 10 MiB, 8 connections
+    #[value(name = "h1-10m")]
+    Huge,
     /// The same as h1-1k over TLS 1.3 with AES-128-GCM
     #[value(name = "https-1k")]
     Https,
@@ -24,6 +27,9 @@ pub(crate) enum Scenario {
     /// HTTP/2 over TLS 1.3, 1 KiB, 16 connections of 8 streams
     #[value(name = "h2-1k")]
     Http2,
+    /// The same with 100 KiB
+    #[value(name = "h2-100k")]
+    LargeHttp2,
     /// HTTP/2 over TLS 1.3, each request reset at once, 190 on each new connection
     #[value(name = "h2-reset")]
     Resets,
@@ -48,18 +54,32 @@ pub(crate) enum Scenario {
     /// 16 MiB at a time through connections that are forwarded unread, 64 of them
     #[value(name = "l4-bulk")]
     Bulk,
+    /// The same as h1-1k, out of the cache
+    #[value(name = "cache-1k")]
+    Hit,
+    /// The same as h1-100k, out of the cache
+    #[value(name = "cache-100k")]
+    LargeHit,
+    /// The same as https-1k, out of the cache
+    #[value(name = "cache-https-1k")]
+    HttpsHit,
+    /// The same as h2-1k, out of the cache
+    #[value(name = "cache-h2-1k")]
+    Http2Hit,
     /// Resident memory of each of 4000 connections that made one request and wait
     #[value(name = "idle")]
     Idle,
 }
 
 /// Scenarios whose difference is of interest run in turns, as the proxies do.
-pub(crate) const GROUPS: [&[Scenario]; 13] = [
+pub(crate) const GROUPS: [&[Scenario]; 19] = [
     &[Scenario::Small],
     &[Scenario::Large],
+    &[Scenario::Huge],
     &[Scenario::Https],
     &[Scenario::Handshake],
     &[Scenario::Http2],
+    &[Scenario::LargeHttp2],
     &[Scenario::Resets],
     &[Scenario::Http3],
     &[Scenario::LargeHttp3],
@@ -67,6 +87,10 @@ pub(crate) const GROUPS: [&[Scenario]; 13] = [
     &[Scenario::OneRoute, Scenario::ManyRoutes],
     &[Scenario::Exchanges],
     &[Scenario::Bulk],
+    &[Scenario::Hit],
+    &[Scenario::LargeHit],
+    &[Scenario::HttpsHit],
+    &[Scenario::Http2Hit],
     &[Scenario::Idle],
 ];
 
@@ -75,7 +99,7 @@ pub(crate) const GROUPS: [&[Scenario]; 13] = [
 pub(crate) enum Load {
     Wrk,
     H2load { connections: u32, streams: u32 },
-    Sink,
+    Sink { connections: u32 },
     Handshake,
     Resets,
     Http3 { connections: u32, streams: u32 },
@@ -99,12 +123,17 @@ impl Scenario {
 
     pub(crate) fn load(self) -> Load {
         match self {
-            Self::Small | Self::Https | Self::OneRoute | Self::ManyRoutes | Self::Exchanges => {
-                Load::Wrk
-            }
-            Self::Large | Self::Bulk => Load::Sink,
+            Self::Small
+            | Self::Https
+            | Self::OneRoute
+            | Self::ManyRoutes
+            | Self::Exchanges
+            | Self::Hit
+            | Self::HttpsHit => Load::Wrk,
+            Self::Large | Self::Bulk | Self::LargeHit => Load::Sink { connections: 64 },
+            Self::Huge => Load::Sink { connections: 8 },
             Self::Handshake => Load::Handshake,
-            Self::Http2 => Load::H2load {
+            Self::Http2 | Self::LargeHttp2 | Self::Http2Hit => Load::H2load {
                 connections: 16,
                 streams: 8,
             },
@@ -121,18 +150,24 @@ impl Scenario {
     pub(crate) fn kind(self) -> Kind {
         match self {
             Self::Small | Self::Large | Self::Idle => Kind::Plain,
-            Self::Https | Self::Handshake | Self::Http2 | Self::Resets => Kind::Tls,
+            Self::Huge => Kind::Big,
+            Self::Https | Self::Handshake | Self::Http2 | Self::LargeHttp2 | Self::Resets => {
+                Kind::Tls
+            }
             Self::Http3 | Self::LargeHttp3 | Self::QuicHandshake => Kind::Quic,
             Self::Exchanges | Self::Bulk => Kind::Relay,
             Self::OneRoute => Kind::Hosts(1),
             Self::ManyRoutes => Kind::Hosts(MANY),
+            Self::Hit | Self::LargeHit => Kind::Stored,
+            Self::HttpsHit | Self::Http2Hit => Kind::StoredTls,
         }
     }
 
     /// The page of the origin that is asked for.
     pub(crate) fn path(self) -> &'static str {
         match self {
-            Self::Large | Self::LargeHttp3 => "/100k",
+            Self::Large | Self::LargeHttp2 | Self::LargeHttp3 | Self::LargeHit => "/100k",
+            Self::Huge => "/10m",
             Self::Bulk => "/16m",
             Self::Small
             | Self::Https
@@ -144,6 +179,9 @@ impl Scenario {
             | Self::OneRoute
             | Self::ManyRoutes
             | Self::Exchanges
+            | Self::Hit
+            | Self::HttpsHit
+            | Self::Http2Hit
             | Self::Idle => "/1k",
         }
     }
@@ -151,7 +189,13 @@ impl Scenario {
     /// The host that is asked for, where routes look at it.
     pub(crate) fn host(self) -> Option<String> {
         match self.kind() {
-            Kind::Plain | Kind::Tls | Kind::Quic | Kind::Relay => None,
+            Kind::Plain
+            | Kind::Big
+            | Kind::Tls
+            | Kind::Quic
+            | Kind::Relay
+            | Kind::Stored
+            | Kind::StoredTls => None,
             Kind::Hosts(count) => Some(template::host(count.saturating_sub(1))),
         }
     }

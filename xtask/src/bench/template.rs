@@ -1,19 +1,25 @@
 //! Configurations of proxies, of which a few lines depend on the scenario.
 //!
 //! A line may begin with a condition: `[tls]` and `[plain]` stand for a listener with and without TLS that sends
-//! everything to the origin, `[tcp]` and `[quic]` for one with TLS that is without and with HTTP/3,
-//! `[relay]` for one that forwards bytes and `[http]` for all others, `[hosts-once]` for one that looks at the host, and a `[hosts]` line is repeated for each
-//! host (`\n` breaks it). `{{name}}` is replaced.
+//! everything to the origin, `[tcp]` and `[quic]` for one with TLS that is without and with HTTP/3, `[big]` for one without TLS whose
+//! answers are long, `[stored]` for one with a cache, `[relay]` for one that forwards bytes and `[http]` for all others, `[hosts-once]`
+//! for one that looks at the host, and a `[hosts]` line is repeated for each host (`\n` breaks it). `{{name}}` is replaced.
 
 /// What a listener of a scenario does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Plain,
+    /// Without TLS, for answers that are worth splicing.
+    Big,
     Tls,
     /// TLS, and HTTP/3 on the same port.
     Quic,
     /// Bytes are forwarded, and nothing is read.
     Relay,
+    /// Without TLS, answering out of its cache.
+    Stored,
+    /// The same with TLS.
+    StoredTls,
     /// Routes by this many hosts.
     Hosts(usize),
 }
@@ -50,6 +56,8 @@ fn condition(line: &str) -> Option<(&str, &str)> {
         "[plain]",
         "[relay]",
         "[http]",
+        "[big]",
+        "[stored]",
         "[hosts-once]",
         "[hosts]",
     ]
@@ -60,12 +68,23 @@ fn condition(line: &str) -> Option<(&str, &str)> {
 /// How often a line of this condition stands in the configuration.
 fn times(condition: &str, kind: Kind) -> usize {
     match (condition, kind) {
-        ("[tls]", Kind::Tls | Kind::Quic)
-        | ("[tcp]", Kind::Tls)
+        ("[tls]", Kind::Tls | Kind::Quic | Kind::StoredTls)
+        | ("[tcp]", Kind::Tls | Kind::StoredTls)
         | ("[quic]", Kind::Quic)
-        | ("[plain]", Kind::Plain)
+        | ("[plain]", Kind::Plain | Kind::Big | Kind::Stored)
+        | ("[big]", Kind::Big)
+        | ("[stored]", Kind::Stored | Kind::StoredTls)
         | ("[relay]", Kind::Relay)
-        | ("[http]", Kind::Plain | Kind::Tls | Kind::Quic | Kind::Hosts(_))
+        | (
+            "[http]",
+            Kind::Plain
+            | Kind::Big
+            | Kind::Tls
+            | Kind::Quic
+            | Kind::Stored
+            | Kind::StoredTls
+            | Kind::Hosts(_),
+        )
         | ("[hosts-once]", Kind::Hosts(_)) => 1,
         ("[hosts]", Kind::Hosts(count)) => count,
         _ => 0,

@@ -6,7 +6,7 @@
 mod distribution;
 mod nightly;
 pub(crate) mod packages;
-mod toolchain;
+pub(crate) mod toolchain;
 mod wheels;
 
 use anyhow::{Result, anyhow, bail};

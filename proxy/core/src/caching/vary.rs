@@ -9,6 +9,7 @@ use crate::message::Field;
 const MAX_NAMES: usize = 16;
 /// Before the name of a cookie, where a rule names one.
 const COOKIE: &[u8] = b"cookie:";
+const ACCEPT_ENCODING: &[u8] = b"accept-encoding";
 /// In the place of a name: what [`steered`] makes of a request. No field is called so.
 const STEERED: &[u8] = b"steered:";
 /// The longest value that is kept for comparison.
@@ -22,11 +23,16 @@ pub struct Chosen(Vec<Saying>);
 pub(super) type Saying = (Box<[u8]>, Option<Box<[u8]>>);
 
 impl Chosen {
-    /// By the `Vary` of a response and the names of the route. `None` if what the request said is too long to be kept.
+    /// By the `Vary` of a response and the names of the route. A response in some content coding is for those who said the same of
+    /// codings, also where its origin has forgotten to say that. `None` if what the request said is too long to be kept.
     pub fn of(response: &[Field<'_>], names: &[String], request: &[Field<'_>]) -> Option<Self> {
         let mut chosen: Vec<Saying> = Vec::new();
         let own = names.iter().map(String::as_bytes);
-        for name in varied(response).chain(own) {
+        let is_coded = |field: &Field<'_>| {
+            field.is(b"Content-Encoding") && !field.value.eq_ignore_ascii_case(b"identity")
+        };
+        let of_coded = response.iter().any(is_coded).then_some(ACCEPT_ENCODING);
+        for name in varied(response).chain(own).chain(of_coded) {
             let is_cookie = name.starts_with(COOKIE);
             let name = if is_cookie {
                 name.to_vec()
@@ -121,7 +127,7 @@ fn said(request: &[Field<'_>], name: &[u8]) -> Option<Box<[u8]>> {
         whole.extend_from_slice(b",");
         whole.extend_from_slice(line);
     }
-    if name.eq_ignore_ascii_case(b"accept-encoding") {
+    if name == ACCEPT_ENCODING {
         return Some(encodings(&whole));
     }
     let members = split(&whole).map(<[u8]>::trim_ascii);
@@ -253,6 +259,18 @@ mod tests {
             &[("Accept-Language", "de,EN")],
             true,
         );
+    }
+
+    #[test]
+    fn what_is_coded_is_for_who_asked_so_though_nothing_says_it() {
+        let coded = |value| fields(&[("Content-Encoding", value)]);
+        let gzip = fields(&[("Accept-Encoding", "gzip")]);
+        let is_for = |response: &[Field<'_>], request: &[Field<'_>]| {
+            let chosen = Chosen::of(response, &[], &gzip).unwrap();
+            chosen.matches(request)
+        };
+        assert!(is_for(&coded("gzip"), &gzip) && !is_for(&coded("gzip"), &[]));
+        assert!(is_for(&coded("identity"), &[]) && is_for(&[], &[]));
     }
 
     #[test]

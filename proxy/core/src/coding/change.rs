@@ -4,8 +4,8 @@ use super::{Coding, Verdict};
 use crate::message::field::members;
 use crate::message::{Field, Fields, Kind, ResponseBody};
 
-/// Of the payload as it was: nobody could make sense of them beside a coded one (RFC 9110 §14.3, RFC 9530 §2 and §3).
-const OF_THE_PLAIN: [&[u8]; 6] = [
+/// Of the payload as it was: nobody could make sense of them beside another one (RFC 9110 §14.3, RFC 9530 §2 and §3).
+const OF_THE_OTHER: [&[u8]; 6] = [
     b"Accept-Ranges",
     b"Content-Digest",
     b"Content-Encoding",
@@ -17,7 +17,10 @@ const OF_THE_PLAIN: [&[u8]; 6] = [
 /// The changes of one head.
 #[derive(Debug, Default)]
 pub struct Change {
+    /// The coding that it is in now.
     coding: Option<Coding>,
+    /// Its payload is not the one that came.
+    is_recoded: bool,
     /// In place of the last line of `Vary`, or beside none.
     vary: Option<Vec<u8>>,
     etag: Option<Vec<u8>>,
@@ -29,13 +32,14 @@ impl Change {
         let (coding, weakens) = match verdict {
             Verdict::Untouched => return Self::default(),
             Verdict::Varies => (None, false),
-            Verdict::Confirmed => (None, true),
+            Verdict::Confirmed | Verdict::Decoded(_) => (None, true),
             Verdict::Coded(coding) => (Some(coding), true),
         };
         let etag = fields.iter().find(|field| field.is(b"ETag"));
         let strong = etag.filter(|field| weakens && field.value.starts_with(b"\""));
         Self {
             coding,
+            is_recoded: matches!(verdict, Verdict::Coded(_) | Verdict::Decoded(_)),
             vary: varied(fields),
             // The same for all codings, and not byte for byte the same (RFC 9110 §8.8.1).
             etag: strong.map(|field| [b"W/", field.value].concat()),
@@ -54,7 +58,7 @@ impl Change {
             changed.push(Field::new(b"Vary", vary));
         }
         for (index, field) in fields.iter().enumerate() {
-            if self.coding.is_some() && is_of_the_plain(field) {
+            if self.is_recoded && is_of_the_other(field) {
                 continue;
             }
             let value = match (&self.vary, &self.etag) {
@@ -69,14 +73,14 @@ impl Change {
 
     /// The trailers that still say something true.
     pub fn trailers<'a>(&self, trailers: &[Field<'a>]) -> Fields<'a> {
-        let is_kept = |field: &&Field<'a>| self.coding.is_none() || !is_of_the_plain(field);
+        let is_kept = |field: &&Field<'a>| !self.is_recoded || !is_of_the_other(field);
         trailers.iter().filter(is_kept).copied().collect()
     }
 
     /// Where the payload ends now: how long it will be nobody knows.
     pub fn body(&self, body: ResponseBody) -> ResponseBody {
         match body {
-            _ if self.coding.is_none() => body,
+            _ if !self.is_recoded => body,
             ResponseBody::Length(_) | ResponseBody::Chunked => ResponseBody::Chunked,
             ResponseBody::None { .. } => ResponseBody::None { declared: None },
             ResponseBody::UntilClose => ResponseBody::UntilClose,
@@ -85,9 +89,9 @@ impl Change {
     }
 }
 
-/// Whether a field, or a trailer, speaks of the payload before it was coded.
-fn is_of_the_plain(field: &Field<'_>) -> bool {
-    field.kind == Kind::ContentLength || OF_THE_PLAIN.iter().any(|name| field.is(name))
+/// Whether a field, or a trailer, speaks of the payload as it came.
+fn is_of_the_other(field: &Field<'_>) -> bool {
+    field.kind == Kind::ContentLength || OF_THE_OTHER.iter().any(|name| field.is(name))
 }
 
 /// The last line of `Vary` with the name of the field that decides; `None` where the lines say enough.
@@ -166,6 +170,25 @@ mod tests {
     }
 
     #[test]
+    fn a_decoded_response_says_nothing_about_the_coded_one() {
+        check(
+            Verdict::Decoded(Coding::Gzip),
+            &[
+                ("Content-Encoding", "gzip"),
+                ("Content-Length", "10"),
+                ("ETag", "\"a\""),
+                ("Vary", "Accept-Encoding"),
+                ("Last-Modified", "x"),
+            ],
+            &[
+                ("ETag", "W/\"a\""),
+                ("Vary", "Accept-Encoding"),
+                ("Last-Modified", "x"),
+            ],
+        );
+    }
+
+    #[test]
     fn a_plain_one_says_that_another_client_may_get_something_else() {
         check(
             Verdict::Varies,
@@ -224,6 +247,8 @@ mod tests {
         let head = ResponseBody::None { declared: Some(5) };
         assert_eq!(coded.body(head), ResponseBody::None { declared: None });
         assert_eq!(of(Verdict::Varies).body(head), head);
+        let decoded = of(Verdict::Decoded(Coding::Gzip));
+        assert_eq!(decoded.body(ResponseBody::Length(5)), ResponseBody::Chunked);
         let trailers = [
             Field::new(b"Content-Digest", b"x"),
             Field::new(b"X-Sum", b"1"),

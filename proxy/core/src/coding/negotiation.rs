@@ -52,6 +52,15 @@ pub fn choose(request: &[Field<'_>], offered: &[Coding]) -> Choice {
     }
 }
 
+/// Which codings a client says that it takes, in the order of [`Coding::ALL`].
+pub(super) fn taken(request: &[Field<'_>]) -> [bool; Coding::ALL.len()] {
+    let mut weights = Weights::default();
+    for line in request.iter().filter(|field| field.is(NAME)) {
+        members(line.value).for_each(|member| weights.take(member));
+    }
+    Coding::ALL.map(|coding| weights.of(coding) > 0)
+}
+
 /// The fields of a request with what its client gets as the only thing that it takes: all who get the same ask for the same. Who wants
 /// a part gets one of the response as it is. `None`: it stays as it was written.
 pub fn settled<'a>(request: &[Field<'a>], rule: &Rule) -> Option<Fields<'a>> {

@@ -1,6 +1,6 @@
 //! Which responses are coded.
 
-use super::negotiation::{Choice, choose};
+use super::negotiation::{Choice, choose, taken};
 use super::{Coding, Rule};
 use crate::message::field::members;
 use crate::message::{Field, MAX_FIELDS, ResponseBody};
@@ -12,6 +12,8 @@ const ADDED: usize = 2;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wish {
     choice: Choice,
+    /// What the client takes, in the order of [`Coding::ALL`].
+    taken: [bool; Coding::ALL.len()],
     /// The tags of its `If-None-Match`.
     tags: Vec<u8>,
 }
@@ -27,6 +29,8 @@ pub enum Verdict {
     Confirmed,
     /// It is coded.
     Coded(Coding),
+    /// It goes as it was before its endpoint put it into that coding, which the client does not take.
+    Decoded(Coding),
 }
 
 impl Wish {
@@ -39,6 +43,7 @@ impl Wish {
         }
         Self {
             choice: choose(request, &rule.codings),
+            taken: taken(request),
             tags,
         }
     }
@@ -67,12 +72,21 @@ impl Wish {
         if !is_whole || !is_taken || forbids_transformation(fields) {
             return Verdict::Untouched;
         }
-        match self.choice.coding {
-            Some(coding) if !is_encoded(fields) && self.is_worth_it(rule, body) => {
-                Verdict::Coded(coding)
+        match (encoded(fields), self.choice.coding) {
+            (Encoded::Not, Some(coding)) if self.is_worth_it(rule, body) => Verdict::Coded(coding),
+            (Encoded::By(coding), _) if self.lacks(coding) && !is_empty(body) => {
+                Verdict::Decoded(coding)
             }
             _ => Verdict::Varies,
         }
+    }
+
+    /// Whether the client cannot read a coding. Of one that gets another coding here it is known that it reads gzip as well: its own
+    /// words may have been settled to that one.
+    fn lacks(&self, coding: Coding) -> bool {
+        let is_taken = self.taken.get(coding as usize) == Some(&true);
+        let is_known = coding == Coding::Gzip && self.choice.coding.is_some();
+        !is_taken && !is_known
     }
 
     /// Whether the body is large enough, as far as that is known. Who does not take it as it is gets it coded, however small.
@@ -99,10 +113,31 @@ impl Wish {
     }
 }
 
-/// `Content-Encoding` says something else than that there is none.
-fn is_encoded(fields: &[Field<'_>]) -> bool {
-    let mut lines = fields.iter().filter(|field| field.is(b"Content-Encoding"));
-    lines.any(|field| members(field.value).any(|coding| !coding.eq_ignore_ascii_case(b"identity")))
+/// What `Content-Encoding` says.
+enum Encoded {
+    Not,
+    By(Coding),
+    /// By another coding, or several.
+    Otherwise,
+}
+
+fn encoded(fields: &[Field<'_>]) -> Encoded {
+    let lines = fields.iter().filter(|field| field.is(b"Content-Encoding"));
+    let codings = lines.flat_map(|field| members(field.value));
+    let mut codings = codings.filter(|coding| !coding.eq_ignore_ascii_case(b"identity"));
+    match (codings.next().map(Coding::of), codings.next()) {
+        (None, _) => Encoded::Not,
+        (Some(Some(coding)), None) => Encoded::By(coding),
+        (Some(_), _) => Encoded::Otherwise,
+    }
+}
+
+fn is_empty(body: ResponseBody) -> bool {
+    match body {
+        ResponseBody::Length(length) => length == 0,
+        ResponseBody::None { declared } => declared == Some(0),
+        ResponseBody::Chunked | ResponseBody::UntilClose | ResponseBody::Tunnel => false,
+    }
 }
 
 /// RFC 9111 §5.2.2.6.
@@ -168,6 +203,47 @@ mod tests {
 
     const GZIP: Lines<'static> = &[("Accept-Encoding", "gzip")];
     const HTML: (&str, &str) = ("Content-Type", "text/html");
+
+    #[test]
+    fn what_a_client_cannot_read_is_decoded() {
+        let by = |coding| [HTML, ("Content-Encoding", coding)];
+        let gunzip = Verdict::Decoded(Coding::Gzip);
+        check(&[], 200, &by("gzip"), WHOLE, gunzip);
+        check(&[], 200, &by("x-gzip"), ResponseBody::Chunked, gunzip);
+        check(&[], 404, &by("br"), WHOLE, Verdict::Decoded(Coding::Br));
+        check(
+            GZIP,
+            200,
+            &by("zstd"),
+            WHOLE,
+            Verdict::Decoded(Coding::Zstd),
+        );
+        let identity = [("Accept-Encoding", "identity")];
+        check(&identity, 200, &by("gzip"), WHOLE, gunzip);
+        let refused = [("Accept-Encoding", "gzip;q=0, *")];
+        check(&refused, 200, &by("gzip"), WHOLE, gunzip);
+        check(&refused, 200, &by("br"), WHOLE, Verdict::Varies);
+        check(GZIP, 200, &by("gzip"), WHOLE, Verdict::Varies);
+        // Not what nobody here knows, is in several, has nothing in it, or has to stay.
+        check(&[], 200, &by("compress"), WHOLE, Verdict::Varies);
+        check(&[], 200, &by("gzip, br"), WHOLE, Verdict::Varies);
+        check(
+            &[],
+            200,
+            &by("gzip"),
+            ResponseBody::Length(0),
+            Verdict::Varies,
+        );
+        check(&[], 206, &by("gzip"), WHOLE, Verdict::Untouched);
+        let stays = [
+            HTML,
+            ("Content-Encoding", "gzip"),
+            ("Cache-Control", "no-transform"),
+        ];
+        check(&[], 200, &stays, WHOLE, Verdict::Untouched);
+        let image = [("Content-Type", "image/png"), ("Content-Encoding", "gzip")];
+        check(&[], 200, &image, WHOLE, Verdict::Untouched);
+    }
 
     #[test]
     fn what_is_text_is_coded_for_who_takes_it() {
@@ -252,7 +328,7 @@ mod tests {
         check(
             GZIP,
             200,
-            &[HTML, ("Content-Encoding", "br")],
+            &[HTML, ("Content-Encoding", "gzip")],
             WHOLE,
             Verdict::Varies,
         );

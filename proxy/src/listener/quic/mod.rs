@@ -17,6 +17,7 @@ mod settings;
 mod socket;
 mod steer;
 mod timers;
+mod tokens;
 
 pub use self::driver::serve;
 pub use self::elders::{Elder, Elders, Inboxes, receive, way};

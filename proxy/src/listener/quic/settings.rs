@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::elders::Elders;
 use super::ids::{GENERATIONS, IdKey, fill};
+use super::tokens;
 
 /// What a client may send on one stream before it is taken: an upload of 1 MiB a round trip.
 const STREAM_WINDOW: u32 = 1 << 20;
@@ -54,7 +55,7 @@ pub struct Settings {
     legacy: Legacy,
     /// With the key of stateless resets.
     pub(super) endpoint: EndpointConfig,
-    /// With the key of tokens, once there is a first listener.
+    /// With the key of tokens and what is known of those that were shown, once there is a first listener.
     template: Option<ServerConfig>,
 }
 
@@ -110,8 +111,10 @@ impl Settings {
     ) -> Arc<ServerConfig> {
         let template = self.template.get_or_insert_with(|| {
             let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, b"tokens");
-            let tokens = salt.extract(&self.legacy.secret);
-            ServerConfig::new(Arc::clone(&tls), Arc::new(tokens))
+            let key = salt.extract(&self.legacy.secret);
+            let mut template = ServerConfig::new(Arc::clone(&tls), Arc::new(key));
+            template.validation_token_config(tokens::config());
+            template
         });
         let mut config = template.clone();
         config.crypto = tls;

@@ -70,6 +70,8 @@ fn floods_end_in_goaway() {
     check_flood("too many streams", b"", |at| get(id(at), "/hold"), 400);
     check_flood("pings", b"", |_| f(PING, 0, 0, &[0; 8]), 1100);
     check_flood("settings", b"", |_| settings(&[]), 120);
+    let many = settings(&[(0xff, 1); 1000]);
+    check_flood("settings without number", b"", |_| many.clone(), 120);
     let sizes = |at: u32| settings(&[(1, 4096 * (at % 2))]);
     check_flood("table sizes to and fro", b"", sizes, 120);
     let acks = |_| f(SETTINGS, ACK, 0, b"");
