@@ -44,21 +44,23 @@ impl Control {
     /// Tells of an order. Without a caller it was a signal, or the proxy itself.
     pub(super) fn audit(&self, action: &str, caller: Caller, came: Came, detail: &Value) {
         let Caller { uid, pid, peer } = caller;
-        let peer = peer.map(|peer| peer.to_string());
         let outcome = came.word();
         // What is not there leaves no field.
         let told = (!detail.is_null()).then(|| display(detail));
-        tracing::info!(target: "audit", uid, pid, peer, detail = told, "audit: {action} {outcome}");
-        let facts = json!({
+        let from = peer.map(display);
+        tracing::info!(target: "audit", uid, pid, peer = from, detail = told, "audit: {action} {outcome}");
+        let mut facts = json!({
             "action": action,
             "uid": uid,
             "pid": pid,
-            "peer": peer,
             "done": came == Came::Done,
             "outcome": outcome,
             "generation": self.snapshot().generation,
             "detail": detail,
         });
+        if let (Some(peer), Some(facts)) = (peer, facts.as_object_mut()) {
+            facts.insert("peer".into(), peer.to_string().into());
+        }
         self.tell_security("change", facts);
     }
 }
