@@ -153,9 +153,9 @@ pub(super) fn verdict_to_drop(stage: &Stage, client: Ipv4Addr, silence: Duration
     let namespace = namespace
         .strip_suffix('i')
         .expect("the end of the pair in a namespace");
-    let over = AtomicBool::new(false);
+    let (over, arriving) = (AtomicBool::new(false), AtomicBool::new(false));
     let (told, last) = thread::scope(|scope| {
-        let over = &over;
+        let (over, arriving) = (&over, &arriving);
         scope.spawn(move || {
             inside(namespace, || {
                 let socket = UdpSocket::bind((client, 0)).expect("an address of the client");
@@ -171,6 +171,7 @@ pub(super) fn verdict_to_drop(stage: &Stage, client: Ipv4Addr, silence: Duration
         let arrivals = scope.spawn(move || {
             sink.recv(&mut [0; 8])
                 .expect("a datagram arrives before the ban");
+            arriving.store(true, Ordering::Relaxed);
             let mut last = Instant::now();
             sink.set_read_timeout(Some(silence)).expect("a time");
             while sink.recv(&mut [0; 8]).is_ok() {
@@ -184,6 +185,7 @@ pub(super) fn verdict_to_drop(stage: &Stage, client: Ipv4Addr, silence: Duration
             inside(namespace, || {
                 let mut client = crate::support::RawClient::try_connect_from(client.into(), web)
                     .expect("nobody is banned yet");
+                crate::support::wait_until("datagrams", || arriving.load(Ordering::Relaxed));
                 for expected in [200, 200, 429, 429] {
                     let answer = client.exchange("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
                     assert_eq!(answer.status(), expected);

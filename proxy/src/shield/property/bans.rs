@@ -97,7 +97,7 @@ fn a_table_at_its_capacity_takes_no_more_but_changes_what_it_has() {
 
 #[test]
 fn what_a_stopped_writer_left_is_mended() {
-    let rows = rows::<Row6>();
+    let rows = rows::<Row4>();
     let mut ledger = Ledger::read(&rows, KEYS, 1000);
     for address in 0..20 {
         assert!(ledger.put(&rows, address, 50));
