@@ -22,6 +22,7 @@ mod h3;
 mod http;
 
 mod package;
+mod readme;
 mod relay;
 mod routes;
 mod shield;

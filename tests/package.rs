@@ -43,8 +43,25 @@ for round in $(seq 200); do
   sleep 0.1
 done
 curl --silent --show-error --max-time 10 http://127.0.0.1:8080/ || true
-kill "$proxy"
+# An upgrade of the package while it runs: a service manager that says so, and asks for nothing else.
+said upgraded
+mkdir -p run/systemd/system
+printf '#!/bin/sh\necho "systemctl $*" >>/run/asked\n' >usr/bin/systemctl
+chmod +x usr/bin/systemctl
+inside dpkg --install /tmp/openclaw.deb >/dev/null
+cat run/asked
+inside openclaw -c /etc/openclaw/openclaw.toml -o json status | grep '"pid"'
+echo "was $proxy"
 wait "$proxy"
+curl --silent --show-error --max-time 10 http://127.0.0.1:8080/ || true
+said refused
+echo '[broken' >>etc/openclaw/openclaw.toml
+inside dpkg --install --force-confold /tmp/openclaw.deb 2>&1 >/dev/null
+curl --silent --show-error --max-time 10 http://127.0.0.1:8080/ || true
+sed -i '$d' etc/openclaw/openclaw.toml
+inside openclaw -c /etc/openclaw/openclaw.toml stop
+rm usr/bin/systemctl
+rmdir run/systemd/system
 said log
 cat run/log
 said removed
@@ -109,7 +126,36 @@ fn the_package_installs_runs_and_goes_without_a_trace() {
     );
     // The starter's endpoint is not there: the proxy says so itself.
     assert!(part("answer").contains("502"), "{text}");
-    assert!(part("log").contains("openclaw ready: 1 listener"), "{text}");
+    let upgraded = part("upgraded");
+    assert!(
+        upgraded.contains("systemctl --quiet is-active openclaw.service"),
+        "{upgraded}"
+    );
+    assert!(!upgraded.contains("restart"), "{upgraded}");
+    let number = |after: &str| {
+        let (_, rest) = upgraded.split_once(after).expect(&upgraded);
+        let digits = rest
+            .trim_start_matches([':', ' '])
+            .split(|it: char| !it.is_ascii_digit());
+        digits.map(str::to_owned).next().unwrap()
+    };
+    assert_ne!(number("\"pid\""), number("was "), "{upgraded}");
+    assert!(upgraded.contains("502"), "{upgraded}");
+    let refused = part("refused");
+    assert!(
+        refused.contains("The program before this one serves on"),
+        "{refused}"
+    );
+    assert!(
+        refused.contains("openclaw.toml:"),
+        "the line that is wrong: {refused}"
+    );
+    assert!(refused.contains("502"), "{refused}");
+    assert_eq!(
+        part("log").matches("openclaw ready: 1 listener").count(),
+        2,
+        "{text}"
+    );
     let removed = part("removed");
     assert!(removed.contains("openclaw.toml"), "{removed}");
     assert!(

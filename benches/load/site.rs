@@ -97,13 +97,13 @@ struct Served {
 /// Serves on two ports, which it prints, until standard input ends; then says what it has served.
 pub(crate) async fn serve() -> Result<()> {
     let served = Arc::new(Served::default());
-    let mut ports = Vec::new();
+    let mut ports = String::from("ports");
     for _ in 0..2 {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        ports.push(listener.local_addr()?.port());
+        let _ = write!(ports, " {}", listener.local_addr()?.port());
         tokio::spawn(accept(listener, Arc::clone(&served)));
     }
-    println!("ports {} {}", ports[0], ports[1]);
+    println!("{ports}");
     let (sender, end) = oneshot::channel();
     thread::spawn(move || {
         // However it ended, and even if nobody waits any more.
@@ -133,8 +133,8 @@ async fn connection(mut stream: TcpStream, served: Arc<Served>) -> io::Result<()
             }
             continue;
         };
-        let head = String::from_utf8_lossy(&received[..end]).into_owned();
-        received.drain(..end + 4);
+        let head: Vec<u8> = received.drain(..end + 4).collect();
+        let head = String::from_utf8_lossy(&head);
         let path = head.split(' ').nth(1).unwrap_or_default();
         let (kind, number) = Kind::of(path).ok_or(io::ErrorKind::NotFound)?;
         if kind.work() > Duration::ZERO {
@@ -190,8 +190,8 @@ pub(crate) async fn visit(port: u16, requests: u32, connections: u32, seed: u64)
     let mut line = format!("visit {} {}", whole.len(), all.hits);
     for times in std::iter::once(&mut whole).chain(all.times.values_mut()) {
         times.sort_unstable();
-        for share in [0.5, 0.9, 0.99] {
-            let _ = write!(line, " {}", percentile(times, share));
+        for of_hundred in [50, 90, 99] {
+            let _ = write!(line, " {}", percentile(times, of_hundred));
         }
     }
     println!("{line}");
@@ -207,7 +207,9 @@ fn ranks() -> Vec<f64> {
     });
     let mut sums: Vec<f64> = sums.collect();
     let last = sums.last().copied().unwrap_or(1.0);
-    sums.iter_mut().for_each(|sum| *sum /= last);
+    for sum in &mut sums {
+        *sum /= last;
+    }
     sums
 }
 
@@ -254,7 +256,8 @@ async fn fetch(stream: &mut TcpStream, path: &str) -> Result<String> {
             break end;
         }
     };
-    let head = String::from_utf8_lossy(&received[..end]).to_lowercase();
+    let head = received.get(..end).unwrap_or_default();
+    let head = String::from_utf8_lossy(head).to_lowercase();
     ensure!(head.starts_with("http/1.1 200"), "{path}: {head}");
     let length = head
         .lines()
@@ -266,7 +269,7 @@ async fn fetch(stream: &mut TcpStream, path: &str) -> Result<String> {
     Ok(head)
 }
 
-fn percentile(sorted: &[u64], share: f64) -> u64 {
-    let at = (sorted.len() as f64 * share) as usize;
+fn percentile(sorted: &[u64], of_hundred: usize) -> u64 {
+    let at = sorted.len() * of_hundred / 100;
     sorted.get(at).or(sorted.last()).copied().unwrap_or(0)
 }

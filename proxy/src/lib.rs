@@ -5,6 +5,7 @@ pub mod cli;
 pub mod coding;
 pub mod control;
 pub mod exchange;
+pub mod files;
 pub mod filter;
 pub mod listener;
 pub mod net;

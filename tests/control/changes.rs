@@ -76,13 +76,8 @@ fn endpoints_come_and_go_until_a_reload() {
     assert_eq!(added["state"], "up");
     assert_eq!(added["persisted"], false);
     assert_eq!(endpoint(&proxy, one)["source"], "file");
-    let line = proxy.wait_for("changed by an operator");
-    for word in [
-        "uid=0",
-        "verb=\"add\"",
-        "upstream=\"app\"",
-        &two.to_string(),
-    ] {
+    let line = proxy.wait_for("audit: upstream.add done");
+    for word in ["uid=0", "\"upstream\":\"app\"", &two.to_string()] {
         assert!(line.contains(word), "{word}: {line}");
     }
     change(&proxy, "weight", two, &["0"]);

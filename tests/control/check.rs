@@ -216,3 +216,62 @@ fn a_name_without_an_address_is_a_warning_everywhere_and_only_costs_its_endpoint
     let reloaded = proxy.cli(&["reload"]).ok();
     assert!(reloaded.stderr.starts_with(words), "{}", reloaded.stderr);
 }
+
+#[test]
+fn places_that_cannot_be_written_are_told() {
+    let folder = Folder::new();
+    let config = |more: &str| {
+        let text = format!(
+            "[listener.web]\nbind = [\"127.0.0.1:0\"]\n[upstream.app]\nendpoints = [\"127.0.0.1:1\"]\n[[route]]\nto = \"app\"\ncache = {{}}\n{more}\n"
+        );
+        folder.write("openclaw.toml", text)
+    };
+    std::fs::create_dir(folder.path().join("folder")).unwrap();
+    config("[log]\naccess = { to = \"nowhere/access.log\" }");
+    let doubted = check(&folder, &["check", "openclaw.toml"]).ok().stderr;
+    // The folder may be there where it is served.
+    assert!(doubted.starts_with("warning: "), "{doubted}");
+    assert!(doubted.contains("= key: log.access.to"), "{doubted}");
+    for (more, key) in [
+        ("[log]\nsecurity = { to = \"folder\" }", "log.security.to"),
+        (
+            "[cache]\ndisk = { path = \"no/where\", max = \"1g\" }",
+            "cache.disk.path",
+        ),
+    ] {
+        config(more);
+        let output = check(&folder, &["check", "openclaw.toml"]);
+        assert_eq!(output.code, 2, "{more}: {}", output.stderr);
+        assert!(
+            output.stderr.contains(&format!("= key: {key}")),
+            "{}",
+            output.stderr
+        );
+    }
+    config(
+        "[[test]]\nname = \"x\"\nrequest = \"GET http://a/\"\nexpect = { reason = \"limit.rates\" }",
+    );
+    for arguments in [
+        &["check", "openclaw.toml"][..],
+        &["check", "openclaw.toml", "--text-only"],
+    ] {
+        let output = check(&folder, arguments);
+        assert_eq!(output.code, 2, "{}", output.stderr);
+        assert!(
+            output.stderr.starts_with("error: there is no reason"),
+            "{}",
+            output.stderr
+        );
+        assert!(
+            output.stderr.contains("did you mean `limit.rate`?"),
+            "{}",
+            output.stderr
+        );
+    }
+    config("[log]\naccess = { to = \"folder/access.log\" }");
+    check(&folder, &["check", "openclaw.toml"]).ok();
+    assert!(
+        !folder.path().join("folder/access.log").exists(),
+        "nothing is made"
+    );
+}

@@ -102,7 +102,7 @@ fn what_an_operator_changes_stands_in_the_security_log_with_who_it_was() {
             line["event"] == "change" && line["action"] == action
         })
     };
-    let added = change("POST /shield");
+    let added = change("blocklist.add");
     assert_eq!(added["detail"]["verb"], "add");
     assert_eq!(added["detail"]["addresses"][0], "203.0.113.7");
     assert_eq!(added["detail"]["reason"], "scanner");
@@ -113,21 +113,45 @@ fn what_an_operator_changes_stands_in_the_security_log_with_who_it_was() {
             .is_some_and(|pid| pid != u64::from(proxy.pid())),
         "{added}"
     );
-    assert_eq!(change("POST /log/level")["detail"]["level"], "debug");
-    assert_eq!(change("POST /reload")["done"], true);
-    assert_eq!(change("POST /upstreams/change")["done"], false);
-    let own = line_of(&security, "the reload", |line| {
-        line["event"] == "process" && line["action"] == "config.reload"
-    });
+    assert_eq!(change("log.level")["detail"]["level"], "debug");
+    assert_eq!(change("config.reload")["done"], true);
+    assert_eq!(change("upstream.drain")["outcome"], "refused");
+    let reloaded = change("config.reload");
     assert_eq!(
-        (&own["detail"]["generation"], &own["detail"]["outcome"]),
-        (&2.into(), &"done".into())
+        (
+            &reloaded["generation"],
+            &reloaded["outcome"],
+            &reloaded["uid"]
+        ),
+        (&2.into(), &"done".into(), &0.into())
     );
     let changes = lines(&security)
         .into_iter()
         .filter(|line| line["event"] == "change")
         .count();
-    assert_eq!(changes, 4, "who only looks changes nothing");
+    assert_eq!(
+        changes, 4,
+        "one line each, and who only looks changes nothing"
+    );
+    // What is refused is told as that: by the lists, and by the configuration.
+    assert_ne!(proxy.cli(&["blocklist", "add", "127.0.0.1"]).code, 0);
+    proxy.rewrite("[listener.web]\nbindd = 1\n");
+    assert_eq!(proxy.cli(&["reload"]).code, 2);
+    for action in ["blocklist.add", "config.reload"] {
+        let refused = line_of(&security, action, |line| {
+            line["action"] == action && line["outcome"] == "refused"
+        });
+        assert_eq!(
+            (&refused["event"], &refused["done"]),
+            (&"change".into(), &false.into())
+        );
+    }
+    let once = lines(&security).into_iter();
+    assert_eq!(
+        once.filter(|line| line["action"] == "config.reload")
+            .count(),
+        2
+    );
 }
 
 #[test]
@@ -176,6 +200,8 @@ fn ecs_lines_have_their_fields_where_the_schema_wants_them() {
         ("/ecs/version", "8.11"),
         ("/event/dataset", "openclaw.access"),
         ("/event/outcome", "success"),
+        ("/event/category/0", "web"),
+        ("/event/type/0", "access"),
         ("/client/ip", "127.0.0.1"),
         ("/http/version", "1.1"),
         ("/http/request/method", "GET"),

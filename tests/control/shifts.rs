@@ -82,8 +82,8 @@ fn weights_are_shifted_and_a_reload_goes_back_unless_they_are_kept() {
          back: openclaw route weight shop blue=100 green=0\n"
     );
     assert_eq!(ask(web), "green");
-    let line = proxy.wait_for("changed by an operator");
-    assert!(line.contains("route=\"shop\""), "{line}");
+    let line = proxy.wait_for("audit: route.weigh done");
+    assert!(line.contains("\"route\":\"shop\""), "{line}");
     proxy.cli(&["reload"]).ok();
     assert_eq!(ask(web), "blue");
     let shift = [
@@ -220,5 +220,12 @@ fn renewed_certificates_are_read_without_the_configuration() {
     let listed = proxy.cli(&["cert", "list"]).ok().text();
     assert!(listed.contains("a.test b.test"), "{listed}");
     std::fs::write(&cert, "nothing").unwrap();
-    assert_eq!(renew().code, 1);
+    let refused = renew();
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert_eq!(
+        refused.stderr.matches("error: ").count(),
+        1,
+        "{}",
+        refused.stderr
+    );
 }

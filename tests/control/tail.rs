@@ -163,6 +163,14 @@ fn it_ends_with_the_proxy_after_so_many_and_at_nonsense() {
     assert!(status.success());
     assert_eq!(limited.stdout.to_the_end(PATIENCE).lines().count(), 2);
     for (arguments, code, message) in [
+        (["--route", "nope"], 1, "there is no route `nope`"),
+        (["--route", "al"], 1, "did you mean `all`?"),
+        (["--upstream", "nope"], 1, "there is no upstream `nope`"),
+        (
+            ["--reason", "nope"],
+            1,
+            "no reason is or begins with `nope`",
+        ),
         (["--status", "9999x"], 2, "`9999x` is no status"),
         (["--client", "here"], 2, "here"),
         (["--slow", "much"], 2, "much"),

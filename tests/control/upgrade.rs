@@ -183,7 +183,16 @@ fn a_program_that_does_not_serve_changes_nothing() {
     assert!(missing.stderr.contains("cannot start /nowhere/openclaw"));
     proxy.rewrite("[listener.web]\nbind = [\"127.0.0.1:0\"]\nprotocol = []\n");
     let refused = proxy.cli(&["upgrade"]);
-    assert_eq!(refused.code, 1);
+    assert_eq!(refused.code, 2);
+    assert_eq!(
+        refused.stderr.matches("error: ").count(),
+        1,
+        "{}",
+        refused.stderr
+    );
+    let told = proxy.cli(&["-o", "json", "upgrade"]).text();
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["problems"][0]["line"], 3, "{told}");
     for words in ["openclaw.toml:3:1", "did you mean `protocols`?"] {
         assert!(refused.stderr.contains(words), "{}", refused.stderr);
     }

@@ -117,11 +117,11 @@ fn a_program_reads_what_is_wrong_with_a_command_line() {
     ] {
         let output = openclaw(arguments);
         assert_eq!(output.code, 2, "{arguments:?}");
-        assert_eq!(output.text(), "");
-        let told: Value = serde_json::from_str(&output.stderr).unwrap();
+        assert_eq!(output.stderr, "");
+        let told: Value = serde_json::from_str(&output.text()).unwrap();
         assert_eq!(
             told,
-            serde_json::json!({ "error": message, "usage": true }),
+            serde_json::json!({ "ok": false, "error": message, "usage": true }),
             "{arguments:?}"
         );
     }
@@ -163,6 +163,13 @@ fn shells_and_man_know_the_verbs_and_those_below_them() {
     assert!(page.contains("dry\\-run") && !page.contains("RELOAD"));
     let page = openclaw(&["man", "blocklist"]).ok().text();
     assert!(page.contains(".SH \"OPENCLAW BLOCKLIST IMPORT\""));
+    let page = openclaw(&["man", "blocklist", "import"]).ok().text();
+    let title = concat!(
+        ".TH openclaw-blocklist-import 1  \"openclaw ",
+        env!("CARGO_PKG_VERSION"),
+        "\" OpenClaw"
+    );
+    assert!(page.contains(title), "{page}");
     let unknown = openclaw(&["man", "blocklist", "nonsense"]);
     assert_eq!(unknown.code, 2);
     assert_eq!(
@@ -225,8 +232,16 @@ fn a_request_is_explained_from_the_configuration_alone() {
     );
     let told = json(&["GET", "/"]);
     assert_eq!(
-        (&told["reason"], &told["status"]),
-        (&"http.malformed".into(), &400.into())
+        (&told["host"], &told["path"]),
+        (&"localhost".into(), &"/".into())
+    );
+    assert_eq!(told["reason"], "route.none");
+    let told = explain(&["GET", "/"]);
+    assert!(
+        told.stderr
+            .contains("no host is named, so this asks localhost"),
+        "{}",
+        told.stderr
     );
     for wrong in [&["GET", "nonsense"][..], &["GET", "/", "-H", "nonsense"]] {
         assert_eq!(explain(wrong).code, 2, "{wrong:?}");

@@ -72,8 +72,13 @@ pub struct Child {
 impl Child {
     /// Starts a command. `package` is what to install if there is no such program.
     pub fn start(command: &mut Command, package: &str) -> Self {
+        Self::start_with_input(command, package, Stdio::null())
+    }
+
+    /// The same with a standard input.
+    pub fn start_with_input(command: &mut Command, package: &str, input: Stdio) -> Self {
         let started = command
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn();

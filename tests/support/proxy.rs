@@ -4,13 +4,14 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::iter;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use super::{Child, Folder, Output, PATIENCE, free_port};
+use super::{Child, Folder, Manager, Output, PATIENCE, free_port};
 
 /// What the proxy says on standard error when it serves.
 const READY: &str = "openclaw ready";
@@ -74,6 +75,23 @@ impl Proxy {
         Self::ready(Self::launch_in(Folder::new(), command, config, &[]))
     }
 
+    /// Starts the proxy as a service manager does, which gives it sockets; does not wait.
+    pub fn launch_as_service(config: &str, manager: &Manager, given: &[(String, OwnedFd)]) -> Self {
+        let (mut command, input) = manager.command(given);
+        command.arg(env!("CARGO_BIN_EXE_openclaw"));
+        Self::launch_with_input(Folder::new(), command, config, &[], input)
+    }
+
+    /// Starts it once more in its folder, after it has ended, with what the manager has kept for it; does not wait.
+    pub fn launch_again_as_service(&mut self, manager: &Manager, given: &[(String, OwnedFd)]) {
+        assert!(!self.is_running(), "the one before still runs");
+        let (mut command, input) = manager.command(given);
+        command.arg(env!("CARGO_BIN_EXE_openclaw"));
+        command.arg("-c").arg(&self.config).arg("run");
+        command.current_dir(self.folder.path());
+        self.process = Child::start_with_input(&mut command, "the proxy", input);
+    }
+
     /// Starts the proxy with a configuration that it should refuse; gives how it ended and what it said.
     pub fn refuse(config: &str) -> (ExitStatus, String) {
         let mut proxy = Self::launch(config, &[]);
@@ -104,19 +122,44 @@ impl Proxy {
 
     /// Starts it once more, in its folder and as it was started first.
     pub fn start_again(&mut self) {
+        self.launch_again();
+        self.wait_for(READY);
+    }
+
+    /// Waits until it serves; gives how it ended if it does not.
+    pub fn ready_or_ended(&mut self) -> Option<ExitStatus> {
+        let is_ready = |line: &str| line.starts_with(READY);
+        match self.process.stderr.line(PATIENCE, is_ready) {
+            Some(_) => None,
+            None => Some(self.wait()),
+        }
+    }
+
+    /// The same as [`Self::start_again`], and does not wait.
+    pub fn launch_again(&mut self) {
         assert!(!self.is_running(), "the one before still runs");
         let mut command = Command::new(&self.line[0]);
         command.args(&self.line[1..]);
         self.process = Child::start(command.current_dir(self.folder.path()), "the proxy");
-        self.wait_for(READY);
     }
 
-    fn launch(config: &str, arguments: &[&str]) -> Self {
+    /// Starts it and does not wait.
+    pub fn launch(config: &str, arguments: &[&str]) -> Self {
         let command = Command::new(env!("CARGO_BIN_EXE_openclaw"));
         Self::launch_in(Folder::new(), command, config, arguments)
     }
 
-    fn launch_in(folder: Folder, mut command: Command, config: &str, arguments: &[&str]) -> Self {
+    fn launch_in(folder: Folder, command: Command, config: &str, arguments: &[&str]) -> Self {
+        Self::launch_with_input(folder, command, config, arguments, Stdio::null())
+    }
+
+    fn launch_with_input(
+        folder: Folder,
+        mut command: Command,
+        config: &str,
+        arguments: &[&str],
+        input: Stdio,
+    ) -> Self {
         let socket = folder.path().join("admin.sock");
         let metrics = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         let path = folder.path().join("openclaw.toml");
@@ -125,7 +168,8 @@ impl Proxy {
         command.arg("-c").arg(&path).arg("run").args(arguments);
         let line = iter::once(command.get_program()).chain(command.get_args());
         let line = line.map(OsStr::to_owned).collect();
-        let process = Child::start(command.current_dir(folder.path()), "the proxy");
+        command.current_dir(folder.path());
+        let process = Child::start_with_input(&mut command, "the proxy", input);
         Self {
             process,
             line,

@@ -62,15 +62,33 @@ impl Redact {
         Cow::Owned(format!("{path}?{}", pairs.join("&")))
     }
 
-    /// Whatever way the name is written.
+    /// Whatever way the name is written, and wherever it stands in one such as `user[token]` or `token[]`. Blanks around it, which
+    /// many applications pass over, make no other name of it.
     fn is_secret(&self, name: &str) -> bool {
         let mut plain = Vec::with_capacity(name.len());
         let mut bytes = name.bytes();
         while let Some(byte) = bytes.next() {
-            let escaped = (byte == b'%').then(|| escaped(&mut bytes)).flatten();
-            plain.push(escaped.unwrap_or(byte).to_ascii_lowercase());
+            let byte = match byte {
+                b'%' => escaped(&mut bytes).unwrap_or(byte),
+                b'+' => b' ',
+                other => other,
+            };
+            plain.push(byte.to_ascii_lowercase());
         }
-        self.query.iter().any(|secret| secret.as_bytes() == plain)
+        let is_blank = |byte: &u8| *byte <= b' ';
+        let is_one = |part: &[u8]| {
+            let start = part
+                .iter()
+                .position(|byte| !is_blank(byte))
+                .unwrap_or(part.len());
+            let end = part
+                .iter()
+                .rposition(|byte| !is_blank(byte))
+                .map_or(start, |at| at + 1);
+            let part = part.get(start..end).unwrap_or_default();
+            self.query.iter().any(|secret| secret.as_bytes() == part)
+        };
+        is_one(&plain) || plain.split(|byte| matches!(byte, b'[' | b']')).any(is_one)
     }
 }
 
@@ -100,6 +118,15 @@ mod tests {
             ("/a?b=1&TOKEN=2&c=3", "/a?b=1&TOKEN=redacted&c=3"),
             ("/a?%74oken=2", "/a?%74oken=redacted"),
             ("/a?token", "/a?token"),
+            ("/a?token[]=2", "/a?token[]=redacted"),
+            ("/a?token%5B0%5d=2", "/a?token%5B0%5d=redacted"),
+            ("/a?user[api_key]=2", "/a?user[api_key]=redacted"),
+            (
+                "/a?+token=2&%20token+=3",
+                "/a?+token=redacted&%20token+=redacted",
+            ),
+            ("/a?%2B%74o%6Ben=2", "/a?%2B%74o%6Ben=2"),
+            ("/a?token[=2&[]=3", "/a?token[=redacted&[]=3"),
             ("/a?tokens=1&token2=2", "/a?tokens=1&token2=2"),
             ("/a?token=1&token=2", "/a?token=redacted&token=redacted"),
             ("/a?b=1;api_key=2", "/a?b=1&api_key=redacted"),

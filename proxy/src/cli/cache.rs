@@ -83,7 +83,7 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Outcome, Cl
         Verb::Stats => {
             let reply = context.answer("GET", "/cache")?;
             let stats: Stats = serde_json::from_slice(&reply)
-                .map_err(|source| CliError::ShieldAnswer { source })?;
+                .map_err(|source| CliError::ForeignAnswer { source })?;
             let json = serde_json::from_slice(&reply).unwrap_or_default();
             Ok(Outcome::new(text(&stats), json))
         }

@@ -1,11 +1,13 @@
 //! `openclaw cert`: the certificates that listeners show.
 
 use clap::{Args, Subcommand};
+use hyper::body::Bytes;
 use serde_json::Value;
 
 use super::Context;
 use super::error::CliError;
 use super::output::{Outcome, cut, table};
+use super::reload::taken;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -46,8 +48,7 @@ fn list(context: &Context) -> Result<Outcome, CliError> {
 }
 
 fn renew(context: &Context) -> Result<Outcome, CliError> {
-    let reply = context.answer("POST", "/certificates/renew")?;
-    let json: Value = serde_json::from_slice(&reply).unwrap_or_default();
+    let json = taken(&context.call("POST", "/certificates/renew", &Bytes::new())?)?;
     let changed = json.get("changed").and_then(Value::as_array);
     let changed = changed.map(Vec::as_slice).unwrap_or_default();
     let lines = changed.iter().map(|one| {

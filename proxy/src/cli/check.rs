@@ -8,7 +8,7 @@ use tokio::runtime;
 
 use super::Context;
 use super::error::CliError;
-use super::output::Outcome;
+use super::output::{Outcome, counted};
 use crate::control::{self, Checked, Origin};
 
 #[derive(Debug, Args)]
@@ -51,10 +51,7 @@ fn told(origin: &Origin, checked: Checked) -> Outcome {
         (config.routes.len(), "route"),
         (config.upstreams.len(), "upstream"),
     ];
-    let counted = counts.map(|(count, what)| {
-        let plural = if count == 1 { "" } else { "s" };
-        format!("{count} {what}{plural}")
-    });
+    let counted = counts.map(|(count, what)| counted(count as u64, what));
     let name = origin.name();
     let text = format!("{name}: ok ({})\n", counted.join(", "));
     let json = json!({

@@ -34,7 +34,7 @@ pub(super) fn run(
     let limit = arguments.limit.map(|limit| limit as usize);
     // Nobody but a running proxy keeps them.
     let body = serde_json::to_vec(&Request::Drops { limit })
-        .map_err(|source| CliError::ShieldAnswer { source })?;
+        .map_err(|source| CliError::ForeignAnswer { source })?;
     let reply = context.call("POST", "/shield", &body.into())?;
     if !reply.is_success() {
         return Err(CliError::Answer {
@@ -43,7 +43,7 @@ pub(super) fn run(
     }
     let answer = serde_json::from_slice(&reply.body);
     Ok(listing::outcome(
-        answer.map_err(|source| CliError::ShieldAnswer { source })?,
+        answer.map_err(|source| CliError::ForeignAnswer { source })?,
     ))
 }
 

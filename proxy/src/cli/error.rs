@@ -34,7 +34,7 @@ pub(super) enum CliError {
     #[error("{message}")]
     Shield { message: String },
     #[error("the running proxy answers with something else; is it of another version?")]
-    ShieldAnswer { source: serde_json::Error },
+    ForeignAnswer { source: serde_json::Error },
     #[error(transparent)]
     Offline(#[from] LockError),
     #[error("cannot read {}", path.display())]
@@ -83,7 +83,7 @@ impl CliError {
             | Self::Call(_)
             | Self::Answer { .. }
             | Self::Shield { .. }
-            | Self::ShieldAnswer { .. }
+            | Self::ForeignAnswer { .. }
             | Self::Offline(_)
             | Self::ReadFile { .. }
             | Self::WriteFile { .. }
@@ -94,6 +94,14 @@ impl CliError {
             | Self::Terminal { .. }
             | Self::Man { .. } => 1,
         }
+    }
+
+    /// What is wrong with the configuration, where that is it.
+    pub(super) fn problems(&self) -> Option<Value> {
+        let Self::Refused(refused) = self else {
+            return None;
+        };
+        (!refused.is_of_the_system()).then(|| refused.json())
     }
 
     /// As people read it.

@@ -13,7 +13,7 @@ pub(super) fn run(context: &Context, id: &str) -> Result<Outcome, CliError> {
     let target = format!("/exchanges/explain?id={}", encode(id));
     let body = context.answer("GET", &target)?;
     let exchange: Value =
-        serde_json::from_slice(&body).map_err(|source| CliError::ShieldAnswer { source })?;
+        serde_json::from_slice(&body).map_err(|source| CliError::ForeignAnswer { source })?;
     Ok(Outcome::new(text(&exchange), exchange))
 }
 

@@ -68,7 +68,7 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Outcome, Cl
             let route = route.map_or_else(String::new, |name| format!("&route={}", encode(&name)));
             let reply = context.answer("GET", &format!("/limits?limit={limit}{route}"))?;
             let limits: Limits = serde_json::from_slice(&reply)
-                .map_err(|source| CliError::ShieldAnswer { source })?;
+                .map_err(|source| CliError::ForeignAnswer { source })?;
             let json = serde_json::from_slice(&reply).unwrap_or_default();
             Ok(Outcome::new(text(&limits.limits), json))
         }

@@ -36,7 +36,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome, C
                 None => context.answer("GET", "/log/level")?,
             };
             let json: Value = serde_json::from_slice(&body)
-                .map_err(|source| CliError::ShieldAnswer { source })?;
+                .map_err(|source| CliError::ForeignAnswer { source })?;
             let level = json.get("level").and_then(Value::as_str);
             let text = format!("{}\n", level.unwrap_or("-"));
             Ok(Outcome::new(text, json))
@@ -44,7 +44,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome, C
         Verb::Reopen => {
             let body = context.answer("POST", "/log/reopen")?;
             let json = serde_json::from_slice(&body)
-                .map_err(|source| CliError::ShieldAnswer { source })?;
+                .map_err(|source| CliError::ForeignAnswer { source })?;
             Ok(Outcome::new("the logs are opened anew\n".into(), json))
         }
     }

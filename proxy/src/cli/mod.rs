@@ -65,6 +65,10 @@ struct Cli {
     #[arg(long, global = true, value_name = "PATH")]
     socket: Option<PathBuf>,
     /// How answers are printed
+    ///
+    /// With json every answer is one JSON value on standard output, also a refusal: `ok` is false, `error` says why, `problems` has what is
+    /// wrong with a configuration, and `usage` is true where the command line is. What follows something, such as `tail`, prints one
+    /// value a line. Exit codes are the same.
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Text)]
     output: Format,
     #[command(subcommand)]
@@ -199,7 +203,8 @@ fn refuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
             let first = text.split("\n\n").next().unwrap_or_default();
             first.trim_start_matches("error: ").trim().to_owned()
         };
-        output::error_line(&json!({ "error": message, "usage": true }).to_string());
+        let json = json!({ "ok": false, "error": message, "usage": true });
+        output::print(&format!("{json:#}\n"));
     } else {
         // A closed pipe is no reason to fail.
         let _ = error.print();

@@ -97,6 +97,12 @@ pub(super) fn error_line(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", text.trim_end());
 }
 
+/// A number of things.
+pub(super) fn counted(count: u64, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
+
 /// The beginning of what is longer than `width` characters.
 pub(super) fn cut(text: &str, width: usize) -> String {
     if text.chars().nth(width).is_none() {

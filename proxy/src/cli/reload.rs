@@ -57,15 +57,15 @@ pub(super) fn rollback(context: &Context) -> Result<Outcome, CliError> {
     Ok(outcome(json, "rolled back", rest))
 }
 
-/// What the proxy has taken, or its refusal.
-fn taken(reply: &Reply) -> Result<Value, CliError> {
+/// What the proxy has taken, or its refusal: with what is wrong with the configuration, if it is that.
+pub(super) fn taken(reply: &Reply) -> Result<Value, CliError> {
     let json = reply.json();
     let text = |key: &str| {
         let text = json.get(key).and_then(Value::as_str);
         text.unwrap_or_default().to_owned()
     };
     let refusal = REFUSED.iter().find(|(status, _)| *status == reply.status);
-    if let Some((_, code)) = refusal {
+    if let Some((_, code)) = refusal.filter(|_| json.get("problems").is_some()) {
         return Err(CliError::RefusedThere {
             code: *code,
             error: text("error"),

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::diff::read;
 use super::error::CliError;
-use super::output::Outcome;
+use super::output::{Outcome, counted};
 use crate::shield::Rehearsal;
 
 /// The longest line that is looked at.
@@ -232,10 +232,4 @@ impl Summary {
             ),
         }
     }
-}
-
-/// `1 line`, `2 lines`.
-fn counted(count: u64, what: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {what}{plural}")
 }

@@ -52,7 +52,25 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome, C
         early(fate)
     };
     outcome.warnings = notes;
+    if names_no_host(arguments) {
+        outcome.warnings.push(format!(
+            "note: no host is named, so this asks {HOST}; write http://HOST{} or -H 'Host: HOST'",
+            arguments.url
+        ));
+    }
     Ok(outcome)
+}
+
+/// The host of a path that is asked without one.
+const HOST: &str = "localhost";
+
+/// Whether neither the URL nor a header names a host.
+fn names_no_host(arguments: &Arguments) -> bool {
+    let is_host = |header: &String| {
+        let name = header.split(':').next().unwrap_or_default();
+        name.trim().eq_ignore_ascii_case("host")
+    };
+    arguments.url.starts_with('/') && !arguments.headers.iter().any(is_host)
 }
 
 fn asked(arguments: &Arguments) -> Result<Asked, String> {
@@ -65,7 +83,11 @@ fn asked(arguments: &Arguments) -> Result<Asked, String> {
             Ok((name.to_owned(), value.trim().to_owned()))
         })
         .collect();
-    let asked = Asked::new(&arguments.method, &arguments.url, &fields?)?;
+    let mut fields = fields?;
+    if names_no_host(arguments) {
+        fields.push(("Host".to_owned(), HOST.to_owned()));
+    }
+    let asked = Asked::new(&arguments.method, &arguments.url, &fields)?;
     Ok(Asked {
         from: arguments.from,
         ..asked

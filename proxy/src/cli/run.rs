@@ -11,7 +11,7 @@ use super::Context;
 use super::check;
 use super::error::CliError;
 use super::output::{Outcome, error_line};
-use crate::control::{self, ControlError, Ended, Heir, Options, Origin};
+use crate::control::{self, ControlError, Ended, Given, Heir, Options, Origin};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -37,10 +37,12 @@ fn listen_address(text: &str) -> Result<SocketAddr, String> {
 }
 
 pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome, CliError> {
+    // Before anything is opened that could have the number of what is given.
+    let given = Given::find().map_err(ControlError::from)?;
     let mut heir = Heir::find().map_err(ControlError::from)?;
-    let ended = serve(context, arguments, heir.as_mut());
+    let ended = serve(context, arguments, heir.as_mut(), given);
     if let (Err(error), Some(heir)) = (&ended, heir) {
-        heir.refuse(&error.told());
+        heir.refuse(&error.told(), error.problems());
     }
     ended
 }
@@ -49,6 +51,7 @@ fn serve(
     context: &Context,
     arguments: &Arguments,
     heir: Option<&mut Heir>,
+    given: Given,
 ) -> Result<Outcome, CliError> {
     let origin = match &arguments.to {
         Some(_) if context.config.is_some() => {
@@ -76,6 +79,7 @@ fn serve(
         },
         level,
         heir,
+        given,
     )?;
     let code = match ended {
         Ended::Drained => 0,

@@ -47,6 +47,8 @@ pub(super) fn man(arguments: &ManArguments, mut root: Command) -> Result<Outcome
     let name = full_name(command);
     let titled = command.clone().display_name(name.replace(' ', "-"));
     Man::new(titled)
+        .source(concat!("openclaw ", env!("CARGO_PKG_VERSION")))
+        .manual("OpenClaw")
         .render(&mut page)
         .and_then(|()| sections(command, &mut page))
         .map_err(|source| CliError::Man { source })?;

@@ -127,11 +127,11 @@ impl Context {
     /// Asks the shield of the running proxy, or becomes it.
     pub(super) fn ask(&self, request: Request) -> Result<Answer, CliError> {
         let body =
-            serde_json::to_vec(&request).map_err(|source| CliError::ShieldAnswer { source })?;
+            serde_json::to_vec(&request).map_err(|source| CliError::ForeignAnswer { source })?;
         let answer = match self.call("POST", "/shield", &body.into()) {
             Ok(reply) if reply.is_success() => {
                 return serde_json::from_slice(&reply.body)
-                    .map_err(|source| CliError::ShieldAnswer { source });
+                    .map_err(|source| CliError::ForeignAnswer { source });
             }
             Ok(reply) => Err(
                 serde_json::from_slice(&reply.body).unwrap_or_else(|_| ApiError {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Context;
 use super::error::CliError;
-use super::output::{Outcome, table};
+use super::output::{Outcome, counted, table};
 use crate::privilege::Privileges;
 
 pub(super) fn status(context: &Context) -> Result<Outcome, CliError> {
@@ -25,6 +25,10 @@ fn text(status: &Value) -> String {
         Some(Value::String(text)) => text.clone(),
         None | Some(Value::Null) => "-".to_owned(),
         Some(other) => other.to_string(),
+    };
+    let number = |pointer: &str| {
+        let number = status.pointer(pointer).and_then(Value::as_u64);
+        number.unwrap_or_default()
     };
     let row = |name: &str, text: String| vec![name.to_owned(), text];
     let draining = status.pointer("/draining") == Some(&Value::Bool(true));
@@ -52,10 +56,10 @@ fn text(status: &Value) -> String {
     let refused = status.pointer("/config/last_reload/problems");
     if let Some(problems) = refused.and_then(Value::as_array) {
         let at = word("/config/last_reload/at");
-        let count = problems.len();
+        let problems = counted(problems.len() as u64, "problem");
         rows.push(row(
             "reload",
-            format!("REFUSED at {at}: {count} problem(s), the old configuration serves on"),
+            format!("REFUSED at {at}: {problems}, the old configuration serves on"),
         ));
     }
     rows.extend(listeners(status).map(|text| row("listener", text)));
@@ -70,9 +74,9 @@ fn text(status: &Value) -> String {
     rows.push(row(
         "traffic",
         format!(
-            "{} connections, {} requests so far",
-            word("/connections"),
-            word("/requests")
+            "{}, {} so far",
+            counted(number("/connections"), "connection"),
+            counted(number("/requests"), "request")
         ),
     ));
     rows.push(row("shield", word("/shield")));

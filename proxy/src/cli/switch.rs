@@ -103,14 +103,14 @@ pub(super) fn throw(
 
 fn tell(context: &Context, is_on: bool) -> Result<Answer, CliError> {
     let request = if is_on { Request::On } else { Request::Off };
-    let body = serde_json::to_vec(&request).map_err(|source| CliError::ShieldAnswer { source })?;
+    let body = serde_json::to_vec(&request).map_err(|source| CliError::ForeignAnswer { source })?;
     let reply = context.call_within("POST", "/shield", &Bytes::from(body), TOLD_WITHIN)?;
     if !reply.is_success() {
         return Err(CliError::Answer {
             message: reply.error(),
         });
     }
-    serde_json::from_slice(&reply.body).map_err(|source| CliError::ShieldAnswer { source })
+    serde_json::from_slice(&reply.body).map_err(|source| CliError::ForeignAnswer { source })
 }
 
 fn failed(error: &kernel::KernelError) -> CliError {

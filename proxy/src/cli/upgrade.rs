@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::Context;
 use super::error::CliError;
 use super::output::Outcome;
+use super::reload::taken;
 use crate::control::admin::table::encode;
 
 #[derive(Debug, Args)]
@@ -30,12 +31,7 @@ pub(super) fn upgrade(context: &Context, arguments: &Arguments) -> Result<Outcom
         }
         None => "/upgrade".to_owned(),
     };
-    let reply = context.call("POST", &target, &Bytes::new())?;
-    if !reply.is_success() {
-        let message = reply.error();
-        return Err(CliError::Answer { message });
-    }
-    let json = reply.json();
+    let json = taken(&context.call("POST", &target, &Bytes::new())?)?;
     let number = |pointer: &str| {
         let number = json.pointer(pointer).and_then(Value::as_u64);
         number.unwrap_or_default()

@@ -219,7 +219,7 @@ fn list(context: &Context, upstream: Option<&str>) -> Result<Outcome, CliError> 
     let query = upstream.map_or_else(String::new, |name| format!("?upstream={}", encode(name)));
     let reply = context.answer("GET", &format!("/upstreams{query}"))?;
     let listed: Listed =
-        serde_json::from_slice(&reply).map_err(|source| CliError::ShieldAnswer { source })?;
+        serde_json::from_slice(&reply).map_err(|source| CliError::ForeignAnswer { source })?;
     let json = serde_json::from_slice(&reply).unwrap_or_default();
     Ok(Outcome::new(text(&listed.upstreams), json))
 }

@@ -78,8 +78,9 @@ fn bound(listeners: &[Listener], room: Room) -> Option<String> {
     let wanted: usize = listeners.iter().map(|one| one.max_connections).sum();
     let limit = room.limit.filter(|_| room.left / 2 < wanted)?;
     let mut bound = format!(
-        "the limit of open files, {limit}, is enough for {} proxied connections",
-        room.left / 2
+        "the limit of open files, {limit}, is enough for {} proxied connection{}",
+        room.left / 2,
+        plural(room.left / 2)
     );
     let most = listeners.iter().map(|one| one.max_connections_per_ip).max();
     if most.is_some_and(|most| room.share < most) {

@@ -1,11 +1,12 @@
 //! Whether a configuration could be served, told without serving it.
 
-use openclaw_core::config::{Config, Loaded};
+use openclaw_core::config::{Config, Loaded, Problem, Problems, Severity};
 
 use super::build::Builder;
 use super::endpoints::Beside;
 use super::error::{Refused, Trouble};
 use super::load::{Origin, load};
+use super::logs;
 use crate::shield;
 
 /// A configuration that could be served.
@@ -22,13 +23,17 @@ pub struct Checked {
 /// Every mistake in it.
 pub fn check_text(origin: &Origin) -> Result<Checked, Refused> {
     let loaded = load(origin)?;
+    if let Some(refused) = broken_tests(&loaded.warnings) {
+        return Err(refused);
+    }
     Ok(Checked {
         config: loaded.config,
         warnings: loaded.warnings.iter().map(ToString::to_string).collect(),
     })
 }
 
-/// Reads the text, the certificates and keys, the database of countries and the files of lists, and asks for the addresses of names. A
+/// Reads the text, the certificates and keys, the database of countries and the files of lists, looks whether logs and cache can be written,
+/// and asks for the addresses of names. A
 /// name that has none is a warning here as it is when the proxy starts or reloads, which serves without that endpoint and asks again.
 ///
 /// # Errors
@@ -39,13 +44,26 @@ pub async fn check(origin: &Origin) -> Result<Checked, Refused> {
         warnings,
         places,
     } = load(origin)?;
+    if let Some(refused) = broken_tests(&warnings) {
+        return Err(refused);
+    }
     let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
     let doubts = shield::missing_interfaces(&config).into_iter();
     let doubts = doubts.chain(shield::unpinnable(&config));
     let doubts = doubts.chain(shield::pointless_blocks(&config));
     warnings.extend(doubts.map(|text| format!("warning: {text}")));
     let built = Builder::default().build(&config, &Beside::default()).await;
-    let missing = unusable_files(&config);
+    let (doubtful, unwritable): (Vec<_>, Vec<_>) =
+        logs::unwritable(&config.log).partition(|(_, is_missing)| *is_missing);
+    let doubts = doubtful
+        .iter()
+        .map(|(trouble, _)| trouble.told(Severity::Warning, &places));
+    warnings.extend(doubts);
+    let unwritable = unwritable.into_iter().map(|(trouble, _)| trouble);
+    let missing: Vec<Trouble> = unusable_files(&config)
+        .into_iter()
+        .chain(unwritable)
+        .collect();
     let built = match built {
         Ok(built) if missing.is_empty() => built,
         Ok(_) => return Err(Refused::placed(missing, &places)),
@@ -64,6 +82,17 @@ pub async fn check(origin: &Origin) -> Result<Checked, Refused> {
         }
     }));
     Ok(Checked { config, warnings })
+}
+
+/// Names in tests that nothing has: what serves all the same is no right configuration.
+fn broken_tests(warnings: &[Problem]) -> Option<Refused> {
+    let wrong = warnings.iter().filter(|it| it.key.starts_with("test["));
+    let wrong = wrong.cloned().map(|mut problem| {
+        problem.severity = Severity::Error;
+        problem
+    });
+    let wrong: Vec<Problem> = wrong.collect();
+    (!wrong.is_empty()).then(|| Refused::from(Problems(wrong)))
 }
 
 /// Files of the shield that cannot be used. A proxy that runs warns of them and serves.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use openclaw_core::config::{Complaint, Places, Problem, Problems, Severity, Statuses};
 
 use super::discover::Failure;
+use super::given::GivenError;
 use super::pages::Refusing;
 use super::upgrade::HeirError;
 use crate::cache::DiskError;
@@ -336,6 +337,10 @@ pub enum ControlError {
     StateDir(LockError),
     #[error(transparent)]
     Heir(#[from] HeirError),
+    #[error(transparent)]
+    NotGiven(#[from] GivenError),
+    #[error("cannot take the sockets that the service manager gives")]
+    Given { source: io::Error },
     #[error(transparent)]
     Privilege(PrivilegeError),
     #[error("cannot open the admin socket {}", path.display())]

@@ -4,14 +4,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use openclaw_core::config::units;
-use openclaw_core::reason::Reason;
+use openclaw_core::config::keys::did_you_mean;
+use openclaw_core::config::{Config, units};
+use openclaw_core::reason::{self, Reason};
 use serde_json::{Value, json};
 
 use super::admin::table::{Call, Route};
 use super::http::Answer;
 use super::state::Control;
-use crate::telemetry::{Cache, Exchange, FOLLOWERS, Follower, Recollection, Sift, Tried};
+use crate::telemetry::{Cache, Exchange, FOLLOWERS, Follower, Recollection, Sift, Tried, is_of};
 use crate::worker::Command;
 
 /// Calls have no body.
@@ -38,6 +39,9 @@ async fn follow(control: Rc<Control>, call: Call) -> Answer {
         Ok(sift) => sift,
         Err(message) => return Answer::error(400, &message),
     };
+    if let Some(message) = nothing_of(&control.snapshot().config, &sift) {
+        return Answer::error(404, &message);
+    }
     let (follower, lines) = Follower::new(sift);
     {
         let mut followers = control.followers.borrow_mut();
@@ -73,6 +77,30 @@ fn sift(call: &Call) -> Result<Sift, String> {
         client: client.transpose()?,
         slower: slower.transpose()?,
         only_bad: call.parameter("errors").is_some(),
+    })
+}
+
+/// What is asked for and never comes: a name that nothing has.
+fn nothing_of(config: &Config, sift: &Sift) -> Option<String> {
+    let listeners = config.listeners.iter().map(|one| &*one.name).collect();
+    let routes = config.routes.iter().map(|one| &*one.name).collect();
+    let upstreams = config.upstreams.iter().map(|one| &*one.name).collect();
+    let asked: [(_, _, Vec<&str>); 3] = [
+        ("listener", &sift.listener, listeners),
+        ("route", &sift.route, routes),
+        ("upstream", &sift.upstream, upstreams),
+    ];
+    let name = asked.into_iter().find_map(|(what, asked, known)| {
+        let asked = asked.as_deref().filter(|asked| !known.contains(asked))?;
+        let meant = did_you_mean(asked, known);
+        let meant = meant.map_or_else(String::new, |meant| format!("; {meant}"));
+        Some(format!("there is no {what} `{asked}`{meant}"))
+    });
+    name.or_else(|| {
+        let code = sift.reason.as_deref()?;
+        let mut all = reason::ALL.iter();
+        let is_known = all.any(|entry| is_of(code, entry.code));
+        (!is_known).then(|| format!("no reason is or begins with `{code}`; see `openclaw reasons`"))
     })
 }
 

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::load::{self, Reading};
 use super::written::Written;
+use crate::files;
 use crate::telemetry::chain;
 
 const FILE: &str = "history.json";
@@ -155,7 +156,7 @@ impl History {
             before: self.before.clone(),
             set_aside: self.set_aside.clone(),
         })?;
-        if fs::read(place).is_ok_and(|known| known == bytes) {
+        if files::read(place, MAX_SIZE).is_ok_and(|known| known == bytes) {
             return Ok(());
         }
         if let Some(folder) = place.parent() {
@@ -177,13 +178,7 @@ impl History {
 }
 
 fn read(path: &Path) -> Result<Option<Saved>, HistoryError> {
-    let read = fs::metadata(path).and_then(|found| {
-        if found.len() > MAX_SIZE {
-            return Err(io::Error::other(format!(
-                "it is larger than {MAX_SIZE} bytes"
-            )));
-        }
-        let bytes = fs::read(path)?;
+    let read = files::read(path, MAX_SIZE).and_then(|bytes| {
         serde_json::from_slice::<Saved>(&bytes)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     });

@@ -8,6 +8,7 @@ use openclaw_core::config::Config;
 use openclaw_core::overlay::Layer;
 
 use super::endpoints::Beside;
+use crate::files;
 use crate::shield::save_as;
 use crate::telemetry::chain;
 
@@ -55,7 +56,7 @@ fn read(state_dir: &Path) -> Result<Layer, KeptError> {
                 "it is larger than {MAX_SIZE} bytes"
             )));
         }
-        fs::read_to_string(&path)
+        files::read_text(&path, files::KEPT)
     });
     let text = match read {
         Ok(text) => text,

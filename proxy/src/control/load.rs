@@ -7,11 +7,14 @@ use openclaw_core::config::{self, Files, Loaded, NoFiles, Source};
 
 use super::error::{Refused, Trouble};
 use super::written::{Recorder, Written};
+use crate::files;
 
 /// Where `/etc` has the file.
 const SYSTEM_FILE: &str = "/etc/openclaw/openclaw.toml";
 /// Where the working directory has it.
 const LOCAL_FILE: &str = "openclaw.toml";
+/// The largest.
+const MAX_FILE: u64 = 64 << 20;
 /// Names the file.
 const VARIABLE: &str = "OPENCLAW_CONFIG";
 
@@ -65,7 +68,7 @@ impl Origin {
     /// say what is wrong.
     pub fn socket_of_broken(&self) -> Option<PathBuf> {
         let Self::File(path) = self else { return None };
-        let text = fs::read_to_string(path).ok()?;
+        let text = files::read_text(path, MAX_FILE).ok()?;
         config::named_socket(&Source {
             name: &self.name(),
             text: &text,
@@ -108,7 +111,7 @@ pub(super) fn read(origin: &Origin) -> Result<Reading, Refused> {
     let read;
     let (text, files): (&str, &dyn Files) = match origin {
         Origin::File(path) => {
-            read = fs::read_to_string(path).map_err(|source| Trouble::Read {
+            read = files::read_text(path, MAX_FILE).map_err(|source| Trouble::Read {
                 path: path.clone(),
                 source,
             })?;
@@ -176,7 +179,7 @@ impl Files for Disk {
     }
 
     fn read(&self, name: &str) -> Result<String, String> {
-        fs::read_to_string(name).map_err(|error| error.to_string())
+        files::read_text(Path::new(name), MAX_FILE).map_err(|error| error.to_string())
     }
 }
 

@@ -1,12 +1,15 @@
 //! The logs of the process: their files, which are opened anew when they were rotated, and what the control plane itself writes into the
 //! security log: what operators change, bans, and floods.
 
+use std::fs;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use openclaw_core::config::{AccessFormat, AccessTarget, Level, Log};
+use rustix::fs::{Access, access};
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 use tokio::task::spawn_local;
@@ -84,6 +87,42 @@ impl Outputs {
     }
 }
 
+/// Files of the logs that could not be written to, and whether that is because their folder is missing, which may be so only where this is
+/// asked. Nothing is made.
+pub(super) fn unwritable(log: &Log) -> impl Iterator<Item = (Trouble, bool)> {
+    let all = [("access", &log.access.to), ("security", &log.security.to)];
+    all.into_iter().filter_map(|(log, target)| {
+        let AccessTarget::File(path) = target else {
+            return None;
+        };
+        let source = examine(path).err()?;
+        let is_missing = source.kind() == io::ErrorKind::NotFound;
+        let target = path.display().to_string();
+        let trouble = Trouble::LogFile {
+            log,
+            target,
+            source,
+        };
+        Some((trouble, is_missing))
+    })
+}
+
+/// Whether a file can be written to, or made.
+fn examine(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Ok(_) => Ok(access(path, Access::WRITE_OK)?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let folder = path
+                .parent()
+                .filter(|folder| !folder.as_os_str().is_empty());
+            let folder = folder.unwrap_or_else(|| Path::new("."));
+            Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 fn open(log: &'static str, target: &AccessTarget) -> Result<Output, Trouble> {
     Output::open(target).map_err(|source| Trouble::LogFile {
         log,
@@ -158,22 +197,6 @@ impl Control {
             logs.security.write(line(log.format, event, facts));
         }
     }
-
-    /// Somebody has changed something, or has tried to.
-    pub(super) fn audit(&self, caller: Caller, action: &str, detail: &Value, status: u16) {
-        let Caller { uid, pid, peer } = caller;
-        let is_done = status < 400;
-        let mut facts = json!({ "action": action, "uid": uid, "pid": pid, "done": is_done, "status": status, "detail": detail });
-        if let (Some(peer), Some(facts)) = (peer, facts.as_object_mut()) {
-            facts.insert("peer".into(), peer.to_string().into());
-        }
-        self.tell_security("change", facts);
-    }
-
-    /// The process itself did something, on a signal or by itself.
-    pub(super) fn audit_own(&self, action: &str, detail: &Value) {
-        self.tell_security("process", json!({ "action": action, "detail": detail }));
-    }
 }
 
 fn line(format: AccessFormat, event: &str, facts: Value) -> String {
@@ -190,23 +213,43 @@ fn line(format: AccessFormat, event: &str, facts: Value) -> String {
         AccessFormat::Ecs => {
             line.insert("@timestamp".into(), now.into());
             line.insert("ecs".into(), json!({ "version": "8.11" }));
-            let ecs = json!({ "kind": "event", "dataset": "openclaw.security", "action": event });
-            line.insert("event".into(), ecs);
-            for (name, field) in [("uid", "user"), ("pid", "process")] {
-                if let Some(id) = facts.get(name).filter(|id| !id.is_null()) {
-                    let key = if name == "uid" { "id" } else { "pid" };
-                    let text = if name == "uid" {
-                        id.to_string().into()
-                    } else {
-                        id.clone()
-                    };
-                    line.insert(field.into(), json!({ key: text }));
-                }
+            line.insert("event".into(), ecs(event, &facts));
+            if let Some(uid) = facts.get("uid").filter(|uid| !uid.is_null()) {
+                line.insert("user".into(), json!({ "id": uid.to_string() }));
+            }
+            if let Some(pid) = facts.get("pid").filter(|pid| !pid.is_null()) {
+                line.insert("process".into(), json!({ "pid": pid }));
             }
             line.insert("openclaw".into(), facts);
         }
     }
     format!("{}\n", Value::Object(line))
+}
+
+/// What such a line is about, in the words of the schema.
+fn ecs(event: &str, facts: &Value) -> Value {
+    let action = facts.get("action").and_then(Value::as_str);
+    let (categories, types): (&[&str], &[&str]) = match (event, action) {
+        ("change", Some("stop")) => (&["process"], &["end"]),
+        ("change", _) => (&["configuration"], &["change"]),
+        ("ban", _) => (&["intrusion_detection", "network"], &["denied"]),
+        ("flood", _) => (&["intrusion_detection", "network"], &["info"]),
+        _ => (&["network"], &["info"]),
+    };
+    let outcome = match facts.get("done") {
+        Some(Value::Bool(true)) => "success",
+        Some(Value::Bool(false)) => "failure",
+        _ => "unknown",
+    };
+    json!({
+        "kind": "event",
+        "dataset": "openclaw.security",
+        "module": "openclaw",
+        "action": action.unwrap_or(event),
+        "category": categories,
+        "type": types,
+        "outcome": outcome,
+    })
 }
 
 /// Follows bans and floods for the security log, for as long as the proxy runs.
@@ -265,7 +308,7 @@ mod tests {
 
     #[test]
     fn a_line_of_the_security_log_is_one_object_in_both_formats() {
-        let facts = json!({ "action": "POST /reload", "uid": 0, "pid": 7, "detail": "a\nb" });
+        let facts = json!({ "action": "config.reload", "uid": 0, "pid": 7, "done": true, "detail": "a\nb" });
         let read = |format| {
             let line = line(format, "change", facts.clone());
             assert_eq!(line.matches('\n').count(), 1, "{line}");
@@ -276,7 +319,10 @@ mod tests {
         assert_eq!(plain.get("pid"), Some(&7.into()));
         let ecs = read(AccessFormat::Ecs);
         for (pointer, expected) in [
-            ("/event/action", json!("change")),
+            ("/event/action", json!("config.reload")),
+            ("/event/category", json!(["configuration"])),
+            ("/event/type", json!(["change"])),
+            ("/event/outcome", json!("success")),
             ("/user/id", json!("0")),
             ("/process/pid", json!(7)),
             ("/openclaw/detail", json!("a\nb")),

@@ -8,14 +8,18 @@ use openclaw_core::config::Loaded;
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::LocalSet;
+use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tokio::time::{interval, sleep};
 
+use self::admin::AdminSocket;
+use self::audit::Came;
 pub use self::check::{Checked, check, check_text};
 pub use self::error::{ControlError, Refused, Trouble};
+pub use self::given::{Given, GivenError};
 use self::history::History;
 pub use self::load::{Disk, Origin, load};
 use self::log::LevelSwitch;
+use self::logs::Caller;
 use self::notify::{State, notify};
 use self::opened::Opened;
 pub use self::process::{fallback_socket, is_trusted};
@@ -39,8 +43,11 @@ mod endpoints;
 mod error;
 mod exchanges;
 mod fetch;
+mod first;
+mod given;
 mod history;
 pub mod http;
+mod keeping;
 mod kept;
 mod limits;
 mod listing;
@@ -81,10 +88,12 @@ pub enum Ended {
 
 /// Until the answer to who asked for an upgrade is out.
 const ANSWERED_WITHIN: Duration = Duration::from_millis(200);
+/// Until the service manager has heard from the process before that this one is the service.
+const TOLD_WITHIN: Duration = Duration::from_secs(2);
 /// How often sockets are closed that nobody needs any more.
 const SPARES_EVERY: Duration = Duration::from_secs(1);
 
-/// Runs the proxy until it is told to stop. `heir`: it takes over from another process.
+/// Runs the proxy until it is told to stop. `heir`: it takes over from another process. `given`: sockets from the service manager.
 ///
 /// # Errors
 /// It cannot start.
@@ -92,6 +101,7 @@ pub fn run(
     options: Options,
     level: LevelSwitch,
     heir: Option<&mut Heir>,
+    given: Given,
 ) -> Result<Ended, ControlError> {
     upgrade::remember_program();
     process::raise_file_limit();
@@ -105,7 +115,8 @@ pub fn run(
         .enable_all()
         .build()
         .map_err(|source| ControlError::Runtime { source })?;
-    let ended = LocalSet::new().block_on(&runtime, live(options, loaded, history, level, heir));
+    let alive = live(options, loaded, history, level, heir, given);
+    let ended = LocalSet::new().block_on(&runtime, alive);
     // A name that is being resolved does not hold the end up.
     runtime.shutdown_background();
     ended
@@ -117,10 +128,11 @@ async fn live(
     history: History,
     level: LevelSwitch,
     mut heir: Option<&mut Heir>,
+    mut given: Given,
 ) -> Result<Ended, ControlError> {
     let mut signals = Signals::new().map_err(|source| ControlError::Runtime { source })?;
     // The sockets come first: a second process must not get as far as the listeners.
-    let opened = Opened::open(&options, &loaded.config, heir.as_deref_mut()).await?;
+    let opened = Opened::open(&options, &loaded.config, heir.as_deref_mut(), &mut given).await?;
     let heirlooms = opened.heirlooms();
     let Opened {
         admin: socket,
@@ -129,7 +141,14 @@ async fn live(
         mut lock,
         has_inherited,
     } = opened;
-    let control = Control::start(options, loaded, history, level, heir.as_deref_mut()).await?;
+    let heirs = heir.as_deref_mut();
+    let starting = Control::start(options, loaded, history, level, heirs, given);
+    let control = tokio::select! {
+        biased;
+        started = starting => started?,
+        // Names may be looked up for a while.
+        () = signals.stop() => return Ok(Ended::Drained),
+    };
     *control.heirlooms.borrow_mut() = heirlooms;
     if let Some(socket) = &socket {
         *control.admin.borrow_mut() = Some(socket.path.clone());
@@ -147,11 +166,7 @@ async fn live(
         }
     })?;
     banner::print(&control, room);
-    match heir {
-        // The service is told by the one before that there is another main process.
-        Some(heir) => heir.ready(has_inherited),
-        None => notify(State::Ready),
-    }
+    announce(&control, heir, has_inherited);
     if let Some(held) = &mut lock {
         held.lock.sign();
     }
@@ -166,28 +181,45 @@ async fn live(
     if ended == Ended::Drained {
         control.traces.finish().await;
     }
+    leave(&control, socket);
+    Ok(ended)
+}
+
+/// Says that this process serves.
+fn announce(control: &Rc<Control>, heir: Option<&mut Heir>, has_inherited: bool) {
+    if let Some(heir) = heir {
+        // The service is told by the one before that there is another main process.
+        heir.ready(has_inherited);
+        keep_later(control);
+    } else {
+        control.keep();
+        notify(State::Ready);
+    }
+}
+
+/// Takes down what does not end by itself.
+fn leave(control: &Control, socket: Option<AdminSocket>) {
     if let Some(successor) = &*control.successor.borrow() {
         // The shield and the lists are the other process's.
         if let Some(socket) = socket.filter(|_| successor.has_admin) {
             socket.leave();
         }
-        return Ok(ended);
+        return;
     }
     // What it has banned last is to be saved, too.
     drop(control.autoban.take());
     control.shield.shutdown();
-    Ok(ended)
 }
 
 /// What is asked for over TCP.
 fn serve(control: &Rc<Control>, metrics: Option<TcpListener>, web: Option<TcpListener>) {
     if let Some(listener) = metrics {
         control.metrics.set(listener.local_addr().ok());
-        tokio::task::spawn_local(metrics::serve(Rc::clone(control), listener));
+        spawn_local(metrics::serve(Rc::clone(control), listener));
     }
     if let Some(listener) = web {
         control.web.set(listener.local_addr().ok());
-        tokio::task::spawn_local(web::serve(Rc::clone(control), listener));
+        spawn_local(web::serve(Rc::clone(control), listener));
     }
 }
 
@@ -203,12 +235,21 @@ fn attend(control: &Rc<Control>) {
 /// Sockets of QUIC listeners that are no more are kept for the connections that still end.
 fn attend_spares(control: &Rc<Control>) {
     let control = Rc::clone(control);
-    tokio::task::spawn_local(async move {
+    spawn_local(async move {
         let mut clock = interval(SPARES_EVERY);
         loop {
             clock.tick().await;
             control.bound.borrow_mut().expire();
         }
+    });
+}
+
+/// The service manager listens to this process once the one before has told of it. The sockets of that one it has.
+fn keep_later(control: &Rc<Control>) {
+    let control = Rc::clone(control);
+    spawn_local(async move {
+        sleep(TOLD_WITHIN).await;
+        control.keep();
     });
 }
 
@@ -242,21 +283,23 @@ impl Signals {
 
 /// The main task: reloads at SIGHUP, lets another process take over at SIGUSR2, drains at SIGTERM, SIGINT or the operator's `stop`.
 async fn obey(control: &Rc<Control>, signals: &mut Signals) -> Ended {
+    let mut upgrading: Option<JoinHandle<bool>> = None;
     let grace: Duration = loop {
         tokio::select! {
             _ = signals.hangup.recv() => {
                 let control = Rc::clone(control);
                 // A signal to stop must not wait for a name server.
-                tokio::task::spawn_local(async move { control.reload(None, None).await.is_ok() });
+                spawn_local(async move { control.reload(None, Caller::default()).await.is_ok() });
             }
             _ = signals.user1.recv() => match control.reopen_logs() {
                 Ok(()) => tracing::info!("the files of the logs are opened anew"),
                 Err(trouble) => tracing::error!("{}", chain(&trouble)),
             },
-            _ = signals.upgrade.recv() => {
+            // One that comes while an order is carried out asks for no other.
+            _ = signals.upgrade.recv() => if upgrading.as_ref().is_none_or(JoinHandle::is_finished) {
                 let control = Rc::clone(control);
-                tokio::task::spawn_local(async move { control.upgrade(None, None).await.is_ok() });
-            }
+                upgrading = Some(spawn_local(async move { control.upgrade(None, Caller::default()).await.is_ok() }));
+            },
             _ = signals.terminate.recv() => break control.request_stop(None),
             _ = signals.interrupt.recv() => break control.request_stop(None),
             () = control.stop.notified() => {
@@ -264,10 +307,8 @@ async fn obey(control: &Rc<Control>, signals: &mut Signals) -> Ended {
             }
         }
     };
-    control.audit_own(
-        "stop",
-        &serde_json::json!({ "grace_seconds": grace.as_secs_f64() }),
-    );
+    let detail = serde_json::json!({ "grace_seconds": grace.as_secs_f64() });
+    control.audit("stop", control.stopper.get(), Came::Done, &detail);
     tracing::info!(grace = ?grace, "draining; a second signal ends at once");
     let drained = async {
         if control.successor.borrow().is_some() {

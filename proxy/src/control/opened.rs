@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 
 use super::admin::{self, AdminSocket};
 use super::error::ControlError;
+use super::given::Given;
 use super::metrics;
 use super::process::fallback_socket;
 use super::state::Options;
@@ -47,12 +48,14 @@ impl Opened {
         options: &Options,
         config: &Config,
         mut heir: Option<&mut Heir>,
+        given: &mut Given,
     ) -> Result<Self, ControlError> {
         let path = options.socket.as_ref().unwrap_or(&config.admin.socket);
         let inherited = heir.as_mut().and_then(|heir| heir.take_admin(path));
         let inherited = inherited.and_then(|socket| AdminSocket::inherited(socket, path).ok());
         let has_inherited = inherited.is_some();
-        let admin = match inherited {
+        let is_given = || AdminSocket::given(given.take_admin(path)?, path).ok();
+        let admin = match inherited.or_else(is_given) {
             Some(socket) => Some(socket),
             None => open_admin(options, path).await?,
         };
@@ -68,6 +71,7 @@ impl Opened {
         });
         let address = config.admin.metrics;
         let inherited = heir.as_mut().and_then(|heir| heir.take_metrics(address?));
+        let inherited = inherited.or_else(|| given.take_metrics(address?));
         let metrics = match inherited.and_then(|socket| metrics::inherited(socket).ok()) {
             Some(metrics) => Some(metrics),
             None => open_metrics(options, address).await?,

@@ -42,7 +42,6 @@ struct Asked {
     upstream: String,
     endpoint: String,
     word: String,
-    weight: Option<u32>,
     verb: Verb,
     /// The time to drain, if one was named.
     within: Option<Duration>,
@@ -78,7 +77,6 @@ impl Asked {
             upstream: parameter("upstream"),
             endpoint: parameter("endpoint"),
             word,
-            weight,
             verb,
             within,
             persist: call.parameter("persist").is_some(),
@@ -129,23 +127,6 @@ async fn change(control: Rc<Control>, call: Call) -> Answer {
     if let Value::Object(reply) = &mut reply {
         reply.extend(more);
     }
-    let Asked {
-        upstream,
-        word: verb,
-        weight,
-        persist,
-        ..
-    } = asked;
-    let uid = call.uid;
-    tracing::info!(
-        uid,
-        verb,
-        upstream,
-        endpoint = label,
-        weight,
-        persist,
-        "changed by an operator"
-    );
     Answer::json(200, &reply)
 }
 
@@ -211,17 +192,6 @@ async fn weigh(control: Rc<Control>, call: Call) -> Answer {
     if let Err(answer) = control.take(&mut builder, overlay, persist).await {
         return answer;
     }
-    let uid = call.uid;
-    let (was, is) = (words(&before), words(&now));
-    tracing::info!(
-        uid,
-        verb = "route weight",
-        route,
-        was,
-        is,
-        persist,
-        "changed by an operator"
-    );
     let map = |weights: &[(String, u32)]| {
         let pairs = weights.iter();
         let pairs = pairs.map(|(name, weight)| (name.clone(), Value::from(*weight)));
@@ -306,12 +276,4 @@ fn pairs(text: &str) -> Option<Vec<(String, u32)>> {
         (!name.is_empty()).then(|| (name.to_owned(), weight.into()))
     };
     text.split(',').map(pair).collect()
-}
-
-fn words(weights: &[(String, u32)]) -> String {
-    let pairs = weights.iter();
-    let pairs: Vec<String> = pairs
-        .map(|(name, weight)| format!("{name}={weight}"))
-        .collect();
-    pairs.join(" ")
 }

@@ -1,15 +1,13 @@
 //! Reads the error pages of listeners and routes.
 
 use std::fmt;
-use std::fs::OpenOptions;
-use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::sync::Arc;
 
 use openclaw_core::config::{ErrorPage, Listener, Route};
-use rustix::fs::OFlags;
 
 use super::error::Trouble;
+use crate::files;
 use crate::snapshot::{Page, Pages};
 
 /// The largest page.
@@ -67,18 +65,5 @@ fn pages(of: &Refusing, pages: &[ErrorPage], troubles: &mut Vec<Trouble>) -> Pag
 }
 
 fn read(page: &ErrorPage) -> io::Result<Vec<u8>> {
-    let mut body = Vec::new();
-    // A pipe that nobody writes to would be waited for.
-    let flags = OFlags::NONBLOCK.bits().cast_signed();
-    let mut options = OpenOptions::new();
-    let file = options.read(true).custom_flags(flags).open(&page.path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    // One more than may be, to see that.
-    file.take(MAX + 1).read_to_end(&mut body)?;
-    if body.len() as u64 > MAX {
-        return Err(io::Error::other("it is larger than 128 KiB"));
-    }
-    Ok(body)
+    files::read(&page.path, MAX)
 }

@@ -12,12 +12,13 @@ use tokio::time::{Instant, sleep};
 
 use super::admin::table::{Call, Route};
 use super::admin::{SMALL, rfc3339};
-use super::audit::audit;
+use super::audit::Came;
 use super::build::Builder;
 use super::error::Refused;
 use super::history::History;
 use super::http::Answer;
 use super::load::{self, Reading};
+use super::logs::Caller;
 use super::notify::{State, notify};
 use super::prepare::{Prepared, kept_until_restart, prepare, snapshot};
 use super::sockets::Binding;
@@ -42,19 +43,21 @@ pub(super) static ROUTES: &[Route] = &[
         method: "POST",
         path: "/confirm",
         max_body: SMALL,
-        run: |control, call| Box::pin(async move { answer(control.confirm(call.uid).await) }),
+        run: |control, call| Box::pin(async move { answer(control.confirm(call.caller()).await) }),
     },
     Route {
         method: "POST",
         path: "/rollback",
         max_body: SMALL,
-        run: |control, call| Box::pin(async move { answer(control.roll_back(call.uid).await) }),
+        run: |control, call| {
+            Box::pin(async move { answer(control.roll_back(call.caller()).await) })
+        },
     },
 ];
 
 /// What was taken, for the one who asked.
 #[derive(Clone, Debug)]
-pub struct Taken {
+pub(super) struct Taken {
     generation: u64,
     /// When it is gone back from unless confirmed; RFC 3339.
     confirm_by: Option<String>,
@@ -64,7 +67,7 @@ pub struct Taken {
 
 /// Why nothing was taken.
 #[derive(Debug, thiserror::Error)]
-pub enum NotTaken {
+pub(super) enum NotTaken {
     #[error(
         "a configuration waits for its confirmation for another {} s; `openclaw confirm` keeps it, `openclaw rollback` goes back at once",
         left.as_secs()
@@ -96,10 +99,10 @@ impl Control {
     ///
     /// # Errors
     /// Everything that is wrong with the new one; or another one waits.
-    pub async fn reload(
+    pub(super) async fn reload(
         self: &Rc<Self>,
         confirm: Option<Duration>,
-        uid: Option<u32>,
+        caller: Caller,
     ) -> Result<Taken, NotTaken> {
         // One at a time: the builder is held for all of it.
         let mut builder = self.builder.lock().await;
@@ -123,12 +126,12 @@ impl Control {
             taken
         };
         let action = confirm.map_or("config.reload", |_| "config.reload_unconfirmed");
-        audit(self, action, uid, word(&outcome));
+        self.told(action, caller, &outcome);
         outcome
     }
 
     /// Keeps the configuration that waits for it.
-    async fn confirm(&self, uid: Option<u32>) -> Result<Taken, NotTaken> {
+    async fn confirm(&self, caller: Caller) -> Result<Taken, NotTaken> {
         // Going back may have begun.
         let _builder = self.builder.lock().await;
         let outcome = match self.unconfirmed.take() {
@@ -139,19 +142,19 @@ impl Control {
             }),
             None => Err(NotTaken::NothingWaits),
         };
-        audit(self, "config.confirm", uid, word(&outcome));
+        self.told("config.confirm", caller, &outcome);
         outcome
     }
 
     /// Goes back to what served before.
-    async fn roll_back(&self, uid: Option<u32>) -> Result<Taken, NotTaken> {
+    async fn roll_back(&self, caller: Caller) -> Result<Taken, NotTaken> {
         let mut builder = self.builder.lock().await;
         let waits = self.unconfirmed.borrow().as_ref().map(|it| it.back.clone());
         let outcome = match waits.or_else(|| self.history.borrow().one_back()) {
             Some(history) => self.go_back(&mut builder, history).await,
             None => Err(NotTaken::NothingBefore),
         };
-        audit(self, "config.rollback", uid, word(&outcome));
+        self.told("config.rollback", caller, &outcome);
         outcome
     }
 
@@ -163,8 +166,14 @@ impl Control {
         let Some(history) = back else { return true };
         tracing::warn!("nobody has confirmed the configuration: going back to the one before");
         let outcome = self.go_back(&mut builder, history).await;
-        audit(self, "config.unconfirmed", None, word(&outcome));
+        self.told("config.unconfirmed", Caller::default(), &outcome);
         outcome.is_ok()
+    }
+
+    fn told(&self, action: &str, caller: Caller, outcome: &Result<Taken, NotTaken>) {
+        let why = outcome.as_ref().err().map(NotTaken::in_short);
+        let detail = json!({ "why": why });
+        self.audit(action, caller, Came::of(outcome), &detail);
     }
 
     async fn go_back(&self, builder: &mut Builder, history: History) -> Result<Taken, NotTaken> {
@@ -284,6 +293,7 @@ impl Control {
             autoban.follow(&snapshot.config.autoban);
         }
         *self.bound.borrow_mut() = bound;
+        self.keep();
         self.beside.borrow_mut().overlay = beside.overlay;
         *self.snapshot.borrow_mut() = Arc::clone(&snapshot);
         warnings.extend(self.hand_over(&snapshot, sockets).await);
@@ -323,19 +333,11 @@ impl Unconfirmed {
     }
 }
 
-/// What came of it, in a word.
-fn word(outcome: &Result<Taken, NotTaken>) -> &'static str {
-    match outcome {
-        Ok(_) => "done",
-        Err(_) => "refused",
-    }
-}
-
 async fn answer_reload(control: Rc<Control>, call: Call) -> Answer {
     let confirm = call.parameter("confirm");
     let confirm = confirm.as_deref().map(confirm_within).transpose();
     match confirm {
-        Ok(confirm) => answer(control.reload(confirm, call.uid).await),
+        Ok(confirm) => answer(control.reload(confirm, call.caller()).await),
         Err(message) => Answer::error(400, &message),
     }
 }
@@ -359,22 +361,40 @@ fn answer(outcome: Result<Taken, NotTaken>) -> Answer {
                 "warnings": taken.warnings,
             }),
         ),
-        // 409: the text is right, and what it asks for is not to be had now.
-        Err(NotTaken::Refused(refused)) => Answer::json(
-            if refused.is_of_the_system() { 409 } else { 422 },
-            &json!({
-                "error": "the configuration was refused, the old one serves on",
-                "text": refused.to_string(),
-                "problems": refused.json(),
-            }),
-        ),
-        Err(refusal) => {
-            let text = format!("error: {refusal}");
-            let error = refusal.to_string();
-            Answer::json(
-                409,
-                &json!({ "error": error, "text": text, "problems": [] }),
-            )
+        Err(refusal) => refusal.answer(),
+    }
+}
+
+impl NotTaken {
+    /// Without the text of the configuration.
+    pub(super) fn in_short(&self) -> String {
+        match self {
+            Self::Refused(refused) => format!("{} wrong in the configuration", refused.0.len()),
+            Self::Unconfirmed { .. } | Self::NothingWaits | Self::NothingBefore | Self::Ending => {
+                self.to_string()
+            }
+        }
+    }
+
+    pub(super) fn answer(&self) -> Answer {
+        match self {
+            // 409: the text is right, and what it asks for is not to be had now.
+            Self::Refused(refused) => Answer::json(
+                if refused.is_of_the_system() { 409 } else { 422 },
+                &json!({
+                    "error": "the configuration was refused, the old one serves on",
+                    "text": refused.to_string(),
+                    "problems": refused.json(),
+                }),
+            ),
+            Self::Unconfirmed { .. } | Self::NothingWaits | Self::NothingBefore | Self::Ending => {
+                let error = self.to_string();
+                let text = format!("error: {error}");
+                Answer::json(
+                    409,
+                    &json!({ "error": error, "text": text, "problems": [] }),
+                )
+            }
         }
     }
 }

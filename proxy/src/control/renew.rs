@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 
 use super::admin::table::{Call, Route};
 use super::admin::unix_time;
-use super::audit::audit;
+use super::audit::Came;
 use super::http::Answer;
 use super::load;
+use super::logs::Caller;
 use super::reload::NotTaken;
 use super::state::Control;
 use crate::tls::CertificateFacts;
@@ -31,7 +32,7 @@ impl Control {
     ///
     /// # Errors
     /// A file cannot be used; what was read before serves on.
-    async fn renew(&self, uid: Option<u32>) -> Result<(Certificates, Certificates), NotTaken> {
+    async fn renew(&self, caller: Caller) -> Result<(Certificates, Certificates), NotTaken> {
         let mut builder = self.builder.lock().await;
         if self.draining.get().is_some() {
             return Err(NotTaken::Ending);
@@ -39,11 +40,11 @@ impl Control {
         let before = self.certificates.borrow().clone();
         let reading = load::parse_written(&self.history.borrow().serving);
         let turned = self.turn(&mut builder, reading, |_| Vec::new()).await;
-        audit(
-            self,
+        self.audit(
             "certificates.renew",
-            uid,
-            if turned.is_ok() { "done" } else { "refused" },
+            caller,
+            Came::of(&turned),
+            &Value::Null,
         );
         turned.map_err(NotTaken::Refused)?;
         Ok((before, self.certificates.borrow().clone()))
@@ -51,7 +52,7 @@ impl Control {
 }
 
 async fn answer(control: Rc<Control>, call: Call) -> Answer {
-    match control.renew(call.uid).await {
+    match control.renew(call.caller()).await {
         Ok((before, now)) => {
             let changed: Vec<Value> = now
                 .iter()
@@ -72,6 +73,6 @@ async fn answer(control: Rc<Control>, call: Call) -> Answer {
             let unchanged = now.len() - changed.len();
             Answer::json(200, &json!({ "changed": changed, "unchanged": unchanged }))
         }
-        Err(refusal) => Answer::error(409, &refusal.to_string()),
+        Err(refusal) => refusal.answer(),
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::admin::SMALL;
 use super::admin::table::{Call, Route};
+use super::audit::Came;
 use super::fetch::{fetch, fetch_decisions};
 use super::http::Answer;
 use super::state::Control;
@@ -88,8 +89,13 @@ async fn ask(control: Rc<Control>, call: Call) -> Answer {
     let shield = control.shield.clone();
     let ranges = ranges(&request);
     let change = request.change();
+    let action = request.action();
+    let mut came = Came::Refused;
     let answer = match spawn_blocking(move || shield.handle(request)).await {
         Ok(Ok(answer)) => {
+            if !answer.is_refusal() {
+                came = Came::Done;
+            }
             for range in ranges {
                 control.close(range);
             }
@@ -99,7 +105,7 @@ async fn ask(control: Rc<Control>, call: Call) -> Answer {
         Err(error) => Answer::error(500, &error.to_string()),
     };
     if let Some(detail) = change {
-        control.audit(call.caller(), "POST /shield", &detail, answer.status());
+        control.audit(&action, call.caller(), came, &detail);
     }
     answer
 }

@@ -32,7 +32,7 @@ pub(super) enum Kind {
     Udp,
 }
 
-/// The sockets of one address, one a worker.
+/// The sockets of one address: one a worker, but for those that come from a service manager.
 #[derive(Clone, Debug)]
 pub(super) struct Group {
     pub(super) kind: Kind,
@@ -86,7 +86,7 @@ struct Terms<'a> {
 }
 
 impl Bound {
-    /// What a process before this one has left. Groups go on with their numbers, and `next` is for the first that is new.
+    /// What a process before this one has left, or the service manager gives. Groups go on with their numbers, and `next` is for the first that is new.
     pub(super) fn inherited(groups: Vec<Group>, next: u16) -> Self {
         let spares = groups.into_iter().map(|group| Spare { group, until: None });
         Self {
@@ -99,6 +99,11 @@ impl Bound {
     /// All groups that serve.
     pub(super) fn groups(&self) -> &[Group] {
         &self.groups
+    }
+
+    /// Those that no listener has.
+    pub(super) fn spares(&self) -> impl Iterator<Item = &Group> {
+        self.spares.iter().map(|spare| &spare.group)
     }
 
     /// The number of the next group.
@@ -132,9 +137,12 @@ impl Bound {
                                 *bind = group.real;
                             }
                             bound.groups.push(group);
-                            for (worker, socket) in sockets.iter_mut().zip(binds) {
+                            for (index, socket) in binds.into_iter().enumerate() {
                                 let listener = Arc::clone(&setup.name);
-                                worker.push(BoundSocket { listener, socket });
+                                // As many as there are workers, but for some that were given from outside.
+                                if let Some(worker) = sockets.get_mut(index % workers) {
+                                    worker.push(BoundSocket { listener, socket });
+                                }
                             }
                         }
                     }
@@ -246,8 +254,13 @@ impl Bound {
             };
             Group::new(kind, listener, address, real, sockets, next)
         };
-        let copies = group.sockets.iter().map(OwnedFd::try_clone);
-        let binds = copies.map(|copy| {
+        let count = match kind {
+            // What was given from outside may be fewer: workers may accept from the same.
+            Kind::Tcp => group.sockets.len().max(terms.workers),
+            Kind::Quic | Kind::Udp => group.sockets.len(),
+        };
+        let sockets = group.sockets.iter().cycle().take(count);
+        let binds = sockets.map(OwnedFd::try_clone).map(|copy| {
             copy.map(|copy| match kind {
                 Kind::Tcp => Bind::Tcp(TcpListener::from(copy)),
                 Kind::Quic | Kind::Udp => Bind::Udp(UdpSocket::from(copy)),

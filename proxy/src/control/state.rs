@@ -16,16 +16,18 @@ use super::build::Builder;
 use super::discover::Discovery;
 use super::drain::Drains;
 use super::endpoints::Beside;
-use super::error::{ControlError, Refused};
+use super::error::ControlError;
+use super::first::First;
+use super::given::Given;
 use super::history::History;
+use super::keeping::Keeping;
 use super::load::Origin;
 use super::log::LevelSwitch;
-use super::logs::Logs;
+use super::logs::{Caller, Logs};
 use super::notify::{State, notify};
-use super::prepare::{Prepared, prepare, snapshot, worker_count};
 use super::probe::Probes;
 use super::reload::Unconfirmed;
-use super::sockets::{Binding, Bound};
+use super::sockets::Bound;
 use super::traces::Traces;
 use super::upgrade::{Heir, Heirlooms, Successor};
 use super::workers::spawn;
@@ -72,6 +74,8 @@ pub struct Control {
     pub(super) snapshot: RefCell<Arc<Snapshot>>,
     pub(super) certificates: RefCell<Vec<(Arc<str>, CertificateFacts)>>,
     pub(super) bound: RefCell<Bound>,
+    /// What of it the service manager keeps over a restart.
+    pub(super) keeping: RefCell<Keeping>,
     pub(super) attempt: RefCell<Attempt>,
     workers: RefCell<Vec<WorkerHandle>>,
     pub(super) worker_count: usize,
@@ -91,6 +95,8 @@ pub struct Control {
     pub(super) left: Notify,
     /// Wakes the main task when a stop is asked for.
     pub(super) stop: Notify,
+    /// Who has asked for it.
+    pub(super) stopper: Cell<Caller>,
     pub(super) shield: Shield,
     pub(super) probes: RefCell<Probes>,
     /// Until the end, which saves what it knows.
@@ -111,69 +117,6 @@ impl std::fmt::Debug for Control {
     }
 }
 
-/// Everything before the first worker, and before anything that two processes must not do at a time.
-struct First {
-    builder: Builder,
-    beside: Beside,
-    bound: Bound,
-    /// One list per worker.
-    sockets: Vec<Vec<BoundSocket>>,
-    snapshot: Arc<Snapshot>,
-    certificates: Vec<(Arc<str>, CertificateFacts)>,
-    logs: Logs,
-}
-
-impl First {
-    async fn prepare(
-        options: &Options,
-        loaded: Loaded,
-        heir: Option<&mut Heir>,
-    ) -> Result<Self, ControlError> {
-        let mut builder = Builder::default();
-        let mut bound = Bound::default();
-        let mut workers = worker_count(&loaded.config);
-        if let Some(inherited) = heir.and_then(Heir::take_sockets) {
-            if inherited.workers != workers {
-                tracing::warn!(
-                    "`server.workers` stays {} until a restart",
-                    inherited.workers
-                );
-            }
-            workers = inherited.workers;
-            bound = inherited.bound;
-            builder.quic = inherited.quic;
-        }
-        let state_dir = loaded.config.server.state_dir.clone();
-        builder.discovery = Discovery::open(&state_dir);
-        let (beside, doubts) = Beside::default().after_reload(&state_dir, &loaded.config);
-        let Prepared {
-            mut config,
-            built,
-            outputs,
-            warnings,
-            places,
-        } = prepare(options, loaded, &mut builder, &beside)
-            .await
-            .map_err(ControlError::Refused)?;
-        for warning in warnings.iter().chain(&doubts) {
-            tracing::warn!("{warning}");
-        }
-        let Binding { bound, sockets } = bound
-            .extend(&mut config, workers, &builder.quic)
-            .map_err(|troubles| ControlError::Refused(Refused::placed(troubles, &places)))?;
-        builder.taken();
-        Ok(Self {
-            certificates: built.certificates.clone(),
-            snapshot: snapshot(1, config, built),
-            logs: Logs::start(outputs).map_err(|source| ControlError::Runtime { source })?,
-            builder,
-            beside,
-            bound,
-            sockets,
-        })
-    }
-}
-
 impl Control {
     /// Loads the configuration, binds its listeners and starts the workers.
     pub(super) async fn start(
@@ -182,16 +125,18 @@ impl Control {
         history: History,
         level: LevelSwitch,
         mut heir: Option<&mut Heir>,
+        given: Given,
     ) -> Result<Rc<Self>, ControlError> {
         let First {
             builder,
             beside,
             bound,
+            keeping,
             sockets,
             snapshot,
             certificates,
             logs,
-        } = First::prepare(&options, loaded, heir.as_deref_mut()).await?;
+        } = First::prepare(&options, loaded, heir.as_deref_mut(), given).await?;
         let discovery = builder.discovery.clone();
         let worker_count = sockets.len();
         if let Some(heir) = heir {
@@ -214,6 +159,7 @@ impl Control {
             snapshot: RefCell::new(snapshot),
             certificates: RefCell::new(certificates),
             bound: RefCell::new(bound),
+            keeping: RefCell::new(keeping),
             attempt: RefCell::new(Attempt {
                 at: now,
                 problems: None,
@@ -230,6 +176,7 @@ impl Control {
             successor: RefCell::default(),
             left: Notify::new(),
             stop: Notify::new(),
+            stopper: Cell::default(),
             shield,
             probes: RefCell::new(probes),
             autoban: RefCell::new(Some(autoban)),

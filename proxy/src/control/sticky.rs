@@ -10,6 +10,7 @@ use aws_lc_rs::{hmac, rand};
 use openclaw_core::balance::Pin;
 use openclaw_core::config::{Secret, Upstream};
 
+use crate::files;
 use crate::snapshot::ResolvedEndpoint;
 
 const FILE: &str = "sticky.key";
@@ -38,7 +39,7 @@ impl Stickies {
             return;
         }
         let path = state_dir.join(FILE);
-        let kept = fs::read(&path).and_then(|bytes| {
+        let kept = files::read(&path, files::KEPT).and_then(|bytes| {
             <[u8; LENGTH]>::try_from(bytes)
                 .map_err(|bytes| io::Error::other(format!("it has {} bytes", bytes.len())))
         });

@@ -3,9 +3,9 @@
 //! of its own over restarts; without that file, too, the entry ends.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
-use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,7 @@ use super::prefix::{self, AnyNet, show};
 use super::state::State;
 use super::store::{Addition, Now};
 use super::verbs::list_error;
+use crate::files;
 
 const FILE: &str = "unconfirmed.json";
 /// Entries that may wait at a time.
@@ -258,7 +259,7 @@ impl Wanted {
 }
 
 fn load(state_dir: &Path) -> io::Result<Vec<Wanted>> {
-    match fs::read(state_dir.join(FILE)) {
+    match files::read(&state_dir.join(FILE), files::KEPT) {
         Ok(bytes) => serde_json::from_slice(&bytes)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),

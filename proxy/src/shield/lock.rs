@@ -4,7 +4,10 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use crate::privilege::leave_to_owner;
 
@@ -79,9 +82,16 @@ pub(super) fn offline(directory: &Path) -> Result<File, LockError> {
     Ok(alone)
 }
 
+/// A pipe that nobody reads would be waited for.
+const WAITLESS: i32 = OFlags::NONBLOCK.bits().cast_signed();
+
 fn lists(directory: &Path) -> Result<File, LockError> {
     fs::create_dir_all(directory)
-        .and_then(|()| File::create(directory.join(LISTS)))
+        .and_then(|()| {
+            let mut options = OpenOptions::new();
+            let options = options.write(true).create(true).truncate(true);
+            options.custom_flags(WAITLESS).open(directory.join(LISTS))
+        })
         .inspect(|file| leave_to_owner(file, directory))
         .and_then(|file| file.lock().map(|()| file))
         .map_err(|source| unusable(directory, source))
@@ -93,6 +103,7 @@ fn proxy(directory: &Path) -> Result<File, LockError> {
     let file = options
         .append(true)
         .create(true)
+        .custom_flags(WAITLESS)
         .open(&path)
         .map_err(|source| unusable(directory, source))?;
     leave_to_owner(&file, directory);

@@ -15,6 +15,7 @@ use super::kernel::{Attached, Kernel, KernelError, Mode};
 use super::look::rfc3339;
 use super::persist;
 use super::state::State;
+use crate::files;
 use crate::telemetry::chain;
 
 const FILE: &str = "trials.json";
@@ -209,7 +210,7 @@ impl State {
 }
 
 fn load(state_dir: &Path) -> io::Result<Vec<String>> {
-    match fs::read(state_dir.join(FILE)) {
+    match files::read(&state_dir.join(FILE), files::KEPT) {
         Ok(bytes) => serde_json::from_slice(&bytes)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),

@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+use openclaw_core::reason::{Blame, Reason};
+
 use super::line::{Object, Stamp};
 use super::{Cache, LogFields, Record};
 
@@ -38,6 +40,8 @@ fn line(
     dataset: &str,
 ) {
     let is_security = dataset.ends_with("security");
+    let is_http = !fields.method.is_empty() || record.status > 0;
+    let kind = Kind::of(record.reason, is_http, record.status);
     let mut object = Object::begin(out);
     object.time("@timestamp", stamp, now);
     object.open("ecs");
@@ -46,22 +50,9 @@ fn line(
     object.open("event");
     object.text("kind", "event");
     object.text("dataset", dataset);
-    object.text(
-        "category",
-        if is_security {
-            "intrusion_detection"
-        } else {
-            "web"
-        },
-    );
-    object.text(
-        "type",
-        if record.reason.is_some() {
-            "denied"
-        } else {
-            "access"
-        },
-    );
+    object.text("module", "openclaw");
+    object.texts("category", kind.categories);
+    object.texts("type", kind.types);
     let failed = record.reason.is_some() || record.status >= 500;
     object.text("outcome", if failed { "failure" } else { "success" });
     let nanos = record.duration().as_nanos();
@@ -74,11 +65,59 @@ fn line(
     }
     object.close();
     client(&mut object, fields);
-    if !fields.method.is_empty() || record.status > 0 {
+    if is_http {
         http(&mut object, record, fields);
     }
     own(&mut object, record, fields);
     object.end();
+}
+
+/// What a line is about, in the words of the schema. Only what somebody does on purpose is an intrusion; an endpoint that cannot be
+/// reached is an error.
+#[derive(Debug, PartialEq, Eq)]
+struct Kind {
+    categories: &'static [&'static str],
+    types: &'static [&'static str],
+}
+
+impl Kind {
+    fn of(reason: Option<Reason>, is_http: bool, status: u16) -> Self {
+        let is_denied = reason.is_some_and(|reason| {
+            is_hostile(reason)
+                || reason.entry().fault == Blame::Policy
+                || matches!(reason, Reason::TlsHandshake | Reason::TlsNoCertificate)
+        });
+        let is_denied =
+            is_denied && !matches!(reason, Some(Reason::RelayIdle | Reason::UpstreamSaturated));
+        let categories: &[&str] = match (reason.is_some_and(is_hostile), is_http, is_denied) {
+            (true, true, _) => &["intrusion_detection", "network", "web"],
+            (true, false, _) => &["intrusion_detection", "network"],
+            (false, true, true) => &["network", "web"],
+            (false, true, false) => &["web"],
+            (false, false, _) => &["network"],
+        };
+        let types: &[&str] = match (is_http, is_denied, reason.is_some() || status >= 500) {
+            (true, true, _) => &["access", "denied"],
+            (true, false, true) => &["access", "error"],
+            (true, false, false) => &["access"],
+            (false, true, _) => &["connection", "denied"],
+            (false, false, _) => &["connection", "end"],
+        };
+        Self { categories, types }
+    }
+}
+
+/// What does not happen by mistake, or is on a list for that.
+fn is_hostile(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::Smuggling
+            | Reason::H2Abuse
+            | Reason::H3Abuse
+            | Reason::ShieldBan
+            | Reason::ShieldBlock
+            | Reason::ShieldGeo
+    )
 }
 
 fn client(object: &mut Object<'_>, fields: &LogFields) {
@@ -163,4 +202,86 @@ fn own(object: &mut Object<'_>, record: &Record<'_>, fields: &LogFields) {
     object.known("hedge", fields.hedge);
     object.known("detail", fields.detail);
     object.close();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_line_is_about_is_told_in_the_words_of_the_schema() {
+        // What the schema expects of each category, of those that are used here.
+        let allowed = [
+            ("web", &["access", "error", "info"][..]),
+            (
+                "network",
+                &[
+                    "access",
+                    "allowed",
+                    "connection",
+                    "denied",
+                    "end",
+                    "info",
+                    "start",
+                ],
+            ),
+            ("intrusion_detection", &["allowed", "denied", "info"]),
+        ];
+        for entry in openclaw_core::reason::ALL {
+            for (is_http, status) in [(true, 403), (true, 502), (false, 0)] {
+                let Kind { categories, types } = Kind::of(Some(entry.reason), is_http, status);
+                for word in types {
+                    let mut expecting =
+                        allowed.iter().filter(|(name, _)| categories.contains(name));
+                    let is_expected = expecting.any(|(_, expected)| expected.contains(word));
+                    assert!(is_expected, "{}: {word}", entry.code);
+                }
+                let is_intrusion = categories.contains(&"intrusion_detection");
+                assert!(!is_intrusion || types.contains(&"denied"), "{}", entry.code);
+                let is_ours = entry.fault == Blame::Origin || entry.fault == Blame::Operator;
+                assert!(!is_ours || !types.contains(&"denied"), "{}", entry.code);
+            }
+        }
+        let kind = |reason, status| {
+            let Kind { categories, types } = Kind::of(reason, true, status);
+            (categories.to_vec(), types.to_vec())
+        };
+        for (reason, status, categories, types) in [
+            (None, 200, &["web"][..], &["access"][..]),
+            (None, 503, &["web"], &["access", "error"]),
+            (
+                Some(Reason::UpstreamConnect),
+                502,
+                &["web"],
+                &["access", "error"],
+            ),
+            (
+                Some(Reason::ClientAborted),
+                499,
+                &["web"],
+                &["access", "error"],
+            ),
+            (Some(Reason::RouteNone), 404, &["web"], &["access", "error"]),
+            (
+                Some(Reason::LimitRate),
+                429,
+                &["network", "web"],
+                &["access", "denied"],
+            ),
+            (
+                Some(Reason::Smuggling),
+                400,
+                &["intrusion_detection", "network", "web"],
+                &["access", "denied"],
+            ),
+        ] {
+            let expected = (categories.to_vec(), types.to_vec());
+            assert_eq!(kind(reason, status), expected, "{reason:?}");
+        }
+        let refused = Kind::of(Some(Reason::LimitConnections), false, 0);
+        assert_eq!(
+            (refused.categories, refused.types),
+            (&["network"][..], &["connection", "denied"][..])
+        );
+    }
 }

@@ -62,7 +62,7 @@ impl Sift {
 }
 
 /// Whether a code is the wanted one, or below it.
-fn is_of(wanted: &str, code: &str) -> bool {
+pub fn is_of(wanted: &str, code: &str) -> bool {
     let wanted = wanted.trim_end_matches('*').trim_end_matches('.');
     let rest = code.strip_prefix(wanted);
     wanted.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))

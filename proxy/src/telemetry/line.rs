@@ -81,6 +81,19 @@ impl Object<'_> {
         self.out.push(b'"');
     }
 
+    /// A list of words of ours.
+    pub(super) fn texts(&mut self, name: &str, values: &[&str]) {
+        self.name(name);
+        self.out.push(b'[');
+        for (index, value) in values.iter().enumerate() {
+            let comma: &[u8] = if index > 0 { b",\"" } else { b"\"" };
+            self.out.extend_from_slice(comma);
+            self.out.extend_from_slice(value.as_bytes());
+            self.out.push(b'"');
+        }
+        self.out.push(b']');
+    }
+
     /// What there was not is left away.
     pub(super) fn known(&mut self, name: &str, value: &str) {
         if !value.is_empty() {

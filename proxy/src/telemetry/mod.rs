@@ -11,7 +11,7 @@ use openclaw_core::redact::Redact;
 use openclaw_core::trace::Ids;
 
 pub use self::access::{AccessLog, AccessWriter, Output};
-pub use self::follow::{FOLLOWERS, Follower, Sift};
+pub use self::follow::{FOLLOWERS, Follower, Sift, is_of};
 pub use self::metrics::{Metric, MetricsText};
 pub use self::recorder::Recorder;
 pub use self::report::{EndpointSum, Report, Summary};

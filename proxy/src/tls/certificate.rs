@@ -14,7 +14,10 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::TlsError;
+use crate::files;
 
+/// The largest file of certificates or of a key: more than all authorities of a system.
+const MAX_FILE: u64 = 16 << 20;
 /// How long a self-signed certificate is valid; longer ones are refused by some clients.
 const SELF_SIGNED_FOR: Duration = Duration::from_hours(397 * 24);
 /// Clocks differ.
@@ -121,7 +124,7 @@ impl Loaded {
 }
 
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(path).map_err(|source| TlsError::Read {
+    files::read(path, MAX_FILE).map_err(|source| TlsError::Read {
         path: path.to_owned(),
         source,
     })

@@ -17,7 +17,7 @@ const ROWS: [&[&str]; 11] = [
     &["telemetry"],
     // The compiled configuration, which everyone reads; the store goes on with it.
     &["snapshot"],
-    &["cache", "coding", "net", "privilege", "time"],
+    &["cache", "coding", "files", "net", "privilege", "time"],
 ];
 
 /// What a function of bytes and time has no use for.

@@ -96,6 +96,7 @@ pub(super) fn guarded(mut route: Route, scope: &Scope<'_>, notes: &mut Notes) ->
             let mut others = Route {
                 matcher: route.matcher.clone(),
                 response: route.response.clone(),
+                precedence: route.precedence,
                 ..Route::default()
             };
             refuse(&mut others, "{ status = 403 }");

@@ -5,6 +5,7 @@ use regex::bytes::Regex;
 use super::Notes;
 use super::block::Directive;
 use super::convert::Known;
+use super::guard::is_guard;
 use super::route::Route;
 use super::scope::Scope;
 use super::settings;
@@ -34,6 +35,7 @@ pub(super) const READ: &[&str] = &[
 pub(super) fn matcher(
     location: &Directive,
     notes: &mut Notes,
+    is_strong: bool,
 ) -> Option<Vec<(&'static str, String)>> {
     let (modifier, path) = match location.words.as_slice() {
         [path] => ("", path.as_str()),
@@ -44,6 +46,11 @@ pub(super) fn matcher(
         "~" => path.to_owned(),
         "~*" => format!("(?i){path}"),
         "=" => return Some(vec![("path_exact", words::text(path))]),
+        // It goes before expressions, which go before prefixes here: as one of them, it can come first.
+        "" | "^~" if path.starts_with('/') && is_strong => {
+            let expression = format!("^{}", regex::escape(path));
+            return Some(vec![("path_regex", words::text(&expression))]);
+        }
         "" | "^~" if path.starts_with('/') => {
             if path == "/" {
                 return Some(Vec::new());
@@ -56,13 +63,13 @@ pub(super) fn matcher(
                     format!("a path is taken in whole segments here: {other} is not part of it"),
                 );
             }
-            if modifier == "^~" {
-                notes.add(location, "an expression goes before a prefix here");
-            }
             return Some(vec![("path", words::text(trimmed))]);
         }
         _ => {
-            notes.add(location, "named locations are not converted");
+            notes.add(
+                location,
+                "it is not a path; a named location is converted where `try_files` leads to it",
+            );
             return None;
         }
     };
@@ -268,10 +275,17 @@ fn replaced(
         );
         return;
     }
-    if path.ends_with('/') != uri.ends_with('/') {
+    if path.ends_with('/') && !uri.ends_with('/') {
+        // What stands behind the one stands behind the other, as nginx has it.
+        let (regex, to) = (format!("^{}(.*)$", regex::escape(path)), format!("{uri}$1"));
+        let (regex, to) = (words::text(&regex), words::text(&to));
+        route.set("rewrite", format!("{{ regex = {regex}, to = {to} }}"));
+        return;
+    }
+    if uri.ends_with('/') && !path.ends_with('/') {
         notes.add(
             pass,
-            "one of the two paths ends with a slash and the other does not: both are taken without",
+            "its path ends with a slash and that of the location does not: nginx doubles it, here there is one",
         );
     }
     let (from, to) = (path.trim_end_matches('/'), uri.trim_end_matches('/'));
@@ -284,4 +298,61 @@ fn replaced(
     if !to.is_empty() {
         route.set("add_prefix", words::text(to));
     }
+}
+
+/// Where everything goes that is no file: the named location at the end of `try_files`. Whom both keep out could not be told apart, so
+/// then it is left as it is.
+pub(super) fn fallback<'a>(
+    place: &Directive,
+    named: &[&'a Directive],
+    notes: &mut Notes,
+) -> Option<&'a Directive> {
+    let tried = place.inside().iter().find(|it| it.name == "try_files")?;
+    let name = tried.words.last().filter(|name| name.starts_with('@'))?;
+    let decides = ["proxy_pass", "return", "rewrite"];
+    if place
+        .inside()
+        .iter()
+        .any(|it| decides.contains(&it.name.as_str()))
+    {
+        return None;
+    }
+    let target = named.iter().find(|it| it.words == [name.as_str()])?;
+    let is_guarded = |it: &Directive| it.inside().iter().any(is_guard);
+    if is_guarded(place) && is_guarded(target) {
+        return None;
+    }
+    notes.add(
+        tried,
+        format!("files are not served here: everything goes to `{name}`"),
+    );
+    Some(target)
+}
+
+/// A path that ends with a slash and is proxied: without it nginx redirects there.
+pub(super) fn unslashed(place: &Directive, all: &[Directive]) -> Option<Route> {
+    let (modifier, path) = match place.words.as_slice() {
+        [path] => ("", path.as_str()),
+        [modifier, path] => (modifier.as_str(), path.as_str()),
+        _ => return None,
+    };
+    let bare = path
+        .strip_suffix('/')
+        .filter(|bare| bare.starts_with('/'))?;
+    let is_proxied = place.inside().iter().any(|it| it.name == "proxy_pass");
+    let has_own = all.iter().any(|it| {
+        let is_same = it.words.last().is_some_and(|path| path == bare);
+        it.name == "location" && is_same && matches!(it.words.len(), 1 | 2)
+    });
+    if !is_proxied || has_own || !matches!(modifier, "" | "^~") {
+        return None;
+    }
+    let mut route = Route::default();
+    route.matcher.push(("path_exact", words::text(bare)));
+    let to = words::text(path);
+    route.set(
+        "redirect",
+        format!("{{ to = {to}, status = 301, keep_query = true }}"),
+    );
+    Some(route)
 }

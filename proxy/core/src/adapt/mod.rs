@@ -7,6 +7,7 @@ mod convert;
 mod guard;
 mod listen;
 mod location;
+mod places;
 mod route;
 mod scope;
 mod server;

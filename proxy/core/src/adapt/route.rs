@@ -14,6 +14,8 @@ pub(super) struct Route {
     pub(super) keys: Vec<(&'static str, String)>,
     pub(super) request: Edit,
     pub(super) response: Edit,
+    /// It is asked before routes without, and before those with less.
+    pub(super) precedence: Option<usize>,
 }
 
 /// Edits of header fields: names, and values of TOML.

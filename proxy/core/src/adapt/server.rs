@@ -1,15 +1,17 @@
 //! `server` blocks: listeners by port, and routes by host.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 
 use super::block::Directive;
 use super::convert::Known;
 use super::listen::{Listen, listen};
+use super::places::{Site, guarded, places};
 use super::route::Route;
 use super::scope::Scope;
 use super::unread::note_unread;
-use super::{Notes, guard, location, words};
+use super::{Notes, location, words};
 
 /// All of them.
 #[derive(Debug)]
@@ -35,9 +37,6 @@ const READ: &[&str] = &[
     "ssl_protocols",
     "ssl_verify_client",
 ];
-
-/// What is read in a location beside what routes are made of.
-const READ_INSIDE: &[&str] = &["location"];
 
 impl<'a> Servers<'a> {
     pub(super) fn read(inside: &'a [Directive], scope: &Scope<'a>, notes: &mut Notes) -> Self {
@@ -280,6 +279,7 @@ impl<'a> Server<'a> {
                     return guarded("all", route, &self.scope, notes);
                 }
                 "rewrite" if location::rewrite(directive, &mut route, notes) => {
+                    route.precedence = Some(usize::MAX);
                     routes.extend(guarded("rewrite", route, &self.scope, notes));
                 }
                 "rewrite" if route.has("rewrite") => {
@@ -291,82 +291,25 @@ impl<'a> Server<'a> {
                 _ => {}
             }
         }
-        let has_all = places(self.block, &self.scope, &mut routes, known, notes);
+        let mut site = Site::of(self.block);
+        let has_all = places(
+            self.block,
+            &self.scope,
+            &mut site,
+            &mut routes,
+            known,
+            notes,
+        );
+        site.note_unused(notes);
         if !has_all {
             let mut route = Route::default();
             route.set("respond", "{ status = 404 }");
             routes.extend(guarded("rest", route, &self.scope, notes));
         }
+        // Those of equal precedence stay in their order.
+        routes.sort_by_key(|(_, route)| Reverse(route.precedence));
         routes
     }
-}
-
-/// The routes of the locations of a block, and whether one of them takes every path.
-fn places<'a>(
-    block: &'a Directive,
-    around: &Scope<'a>,
-    routes: &mut Vec<(String, Route)>,
-    known: &mut Known,
-    notes: &mut Notes,
-) -> bool {
-    let mut has_all = false;
-    let locations = block.inside().iter().filter(|it| it.name == "location");
-    for place in locations {
-        note_unread(
-            place.inside(),
-            &[READ_INSIDE, location::READ].concat(),
-            notes,
-        );
-        let scope = around.with(place.inside());
-        let matcher = location::matcher(place, notes);
-        let matcher = matcher.filter(|it| is_wide(block) || is_plain(it, place, notes));
-        let Some(matcher) = matcher else {
-            let lost = guard::lost(place, notes);
-            routes.extend(lost.map(|route| ("left-out".to_owned(), route)));
-            continue;
-        };
-        has_all |= matcher.is_empty();
-        let mut route = location::route(place, &scope, known, notes);
-        if route.matcher.is_empty() {
-            route.matcher = matcher;
-        }
-        let path = place.words.last().map_or("", String::as_str);
-        let word = if path == "/" {
-            "root".to_owned()
-        } else {
-            words::name(path)
-        };
-        routes.extend(guarded(&word, route, &scope, notes));
-        has_all |= places(place, &scope, routes, known, notes);
-    }
-    has_all
-}
-
-/// With the word for the place of each.
-fn guarded(word: &str, route: Route, scope: &Scope<'_>, notes: &mut Notes) -> Vec<(String, Route)> {
-    let routes = guard::guarded(route, scope, notes).into_iter();
-    let routes = routes.enumerate().map(|(index, route)| {
-        let end = if index == 0 { "" } else { "-others" };
-        (format!("{word}{end}"), route)
-    });
-    routes.collect()
-}
-
-/// Whether what is inside is looked for in every path.
-fn is_wide(block: &Directive) -> bool {
-    block.name != "location" || block.words.last().is_some_and(|path| path == "/")
-}
-
-/// An expression would be looked for outside of the location around it, too.
-fn is_plain(matcher: &[(&'static str, String)], place: &Directive, notes: &mut Notes) -> bool {
-    let is_plain = matcher.iter().all(|(key, _)| *key != "path_regex");
-    if !is_plain {
-        notes.add(
-            place,
-            "an expression inside of another location is not converted",
-        );
-    }
-    is_plain
 }
 
 fn unused(start: &str, names: &mut HashSet<String>) -> String {

@@ -7,6 +7,7 @@
 )]
 
 mod guards;
+mod places;
 
 use std::collections::BTreeMap;
 

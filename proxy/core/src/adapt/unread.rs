@@ -67,9 +67,11 @@ fn why(directive: &Directive) -> &'static str {
         "map" if directive.word(0) == "$http_upgrade" => {
             "is not needed: connections are upgraded without it"
         }
-        "try_files" | "alias" | "root" | "index" | "autoindex" | "expires" => {
-            "files are not served here"
+        "root" | "alias" => {
+            "files are not served here: what would be found in it is answered with 404; have a server of files as an upstream"
         }
+        "try_files" => "files are not served here, so none is looked for",
+        "index" | "autoindex" | "expires" => "files are not served here",
         "auth_basic_user_file" | "satisfy" => "is not converted, as nothing asks for it here",
         "error_log" => "is not converted: what goes wrong is logged to stderr",
         "access_log" => "is not converted: there is one access log; see [log]",

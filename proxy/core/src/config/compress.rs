@@ -62,6 +62,18 @@ pub(super) fn of_route(section: &Section<'_>) -> Result<Option<Rule>, ()> {
         section.complain("compress", complaint);
     }
     let path = section.key_path("compress");
+    if let [item] = &*items
+        && let Value::Boolean(wanted) = item.node.value
+    {
+        let hint = if wanted {
+            "write compress = [\"br\", \"zstd\", \"gzip\"]"
+        } else {
+            "leave `compress` out: without it nothing is compressed"
+        };
+        let complaint = Complaint::new("`compress` is a list of codings, or a table").hint(hint);
+        section.reader.report(item.node.place, &path, complaint);
+        return Err(());
+    }
     let is_table = |item: &Item| item.path == path && matches!(item.node.value, Value::Table(_));
     if items.iter().any(is_table) {
         let table = section.section("compress").ok_or(())?;

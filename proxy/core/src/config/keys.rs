@@ -105,7 +105,7 @@ impl Section {
 }
 
 /// The candidate that was probably meant.
-pub(crate) fn did_you_mean<'a>(
+pub fn did_you_mean<'a>(
     wrong: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {

@@ -10,7 +10,8 @@ use super::relay::Transport;
 use super::tree::{self, Place, Table};
 use super::{
     Action, Config, Listener, Mode, Places, Source, Upstream, admin, assay, autoban, caching,
-    document, doubts, listener, log, relay, route, server, shield, trace, upstream, values,
+    document, doubts, listener, log, mentioned, relay, route, server, shield, trace, upstream,
+    values,
 };
 
 /// A configuration that can be used.
@@ -64,6 +65,7 @@ pub fn load(source: &Source<'_>) -> Result<Loaded, Problems> {
             let places = Places::new(files, document);
             let mut warnings = problems;
             warnings.extend(doubts::find(&config, &places));
+            warnings.extend(mentioned::find(&config, &places));
             Ok(Loaded {
                 config,
                 warnings,

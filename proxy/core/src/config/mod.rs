@@ -26,6 +26,7 @@ mod lists;
 mod load;
 mod log;
 mod matcher;
+mod mentioned;
 mod mirror;
 mod names;
 mod places;

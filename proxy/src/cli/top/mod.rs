@@ -88,7 +88,7 @@ fn ask(context: &Context) -> Result<Sample, CliError> {
             message: reply.error(),
         });
     }
-    serde_json::from_slice(&reply.body).map_err(|source| CliError::ShieldAnswer { source })
+    serde_json::from_slice(&reply.body).map_err(|source| CliError::ForeignAnswer { source })
 }
 
 /// Until nobody listens any more.

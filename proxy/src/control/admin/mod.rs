@@ -14,6 +14,7 @@ use hyper::{Method, Request};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
+use super::audit::{self, Came};
 use super::error::ControlError;
 use super::http::{self, Answer};
 use super::process;
@@ -49,6 +50,13 @@ impl AdminSocket {
         let socket = std::os::unix::net::UnixListener::from(socket);
         socket.set_nonblocking(true)?;
         Ok(Self::new(UnixListener::from_std(socket)?, path))
+    }
+
+    /// The service manager's, which has made its file and removes it.
+    pub(super) fn given(socket: OwnedFd, path: &Path) -> io::Result<Self> {
+        let socket = Self::inherited(socket, path)?;
+        socket.leave();
+        Ok(socket)
     }
 
     fn new(listener: UnixListener, path: &Path) -> Self {
@@ -154,15 +162,14 @@ async fn answer(
 
 /// Carries a call out, and tells of it if it changes something.
 pub(super) async fn run(control: Rc<Control>, route: &Route, call: Call) -> Answer {
-    // What changes the lists says itself what it is.
-    let is_change = route.method != Method::GET.as_str() && route.path != "/shield";
-    if !is_change {
-        return (route.run)(control, call).await;
-    }
-    let (caller, parameters) = (call.caller(), call.parameters());
+    let parameters = call.parameters();
+    let is_change = route.method != Method::GET.as_str();
+    let action = audit::action(route.path, &parameters).filter(|_| is_change);
+    let caller = call.caller();
     let answer = (route.run)(Rc::clone(&control), call).await;
-    let action = format!("{} {}", route.method, route.path);
-    control.audit(caller, &action, &parameters, answer.status());
+    if let Some(action) = action {
+        control.audit(&action, caller, Came::by(answer.status()), &parameters);
+    }
     answer
 }
 

@@ -159,6 +159,9 @@ fn stop(control: &Control, call: &Call) -> Answer {
     match grace {
         Ok(grace) => {
             let grace = control.request_stop(grace);
+            control.stopper.set(call.caller());
+            // Nobody is meant to come after this process; a signal leaves that to the service manager.
+            control.keeping.borrow_mut().end();
             Answer::json(
                 202,
                 &json!({ "stopping": true, "grace_seconds": grace.as_secs_f64() }),

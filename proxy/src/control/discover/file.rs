@@ -1,8 +1,8 @@
 //! Follows a file: it is looked at a few times a second, which works on every file system and with files that are replaced by links,
 //! and read when it has been left alone for a look.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -14,6 +14,7 @@ use openclaw_core::discovery::file::{Format, endpoints};
 use super::error::DiscoverError;
 use super::follower::Follower;
 use super::http::MAX_ANSWER;
+use crate::files;
 
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -51,14 +52,15 @@ pub(super) fn read(path: &Path) -> Result<Vec<Endpoint>, DiscoverError> {
         path: path.to_owned(),
         source,
     };
-    let mut text = String::new();
-    let file = File::open(path).map_err(unreadable)?;
-    let mut file = file.take(MAX_ANSWER as u64 + 1);
-    file.read_to_string(&mut text).map_err(unreadable)?;
-    if text.len() > MAX_ANSWER {
-        let path = path.to_owned();
-        return Err(DiscoverError::Large { path });
-    }
+    let bytes = match files::read(path, MAX_ANSWER as u64) {
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            let path = path.to_owned();
+            return Err(DiscoverError::Large { path });
+        }
+        read => read.map_err(unreadable)?,
+    };
+    let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+    let text = String::from_utf8(bytes).map_err(|error| unreadable(invalid(error)))?;
     let is_toml = path.extension().is_some_and(|name| name == "toml");
     let format = if is_toml { Format::Toml } else { Format::Json };
     endpoints(&text, format).map_err(|source| DiscoverError::File {

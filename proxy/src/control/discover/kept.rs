@@ -2,8 +2,7 @@
 //! replaced as a whole, and one that cannot be read is as good as none.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::follower::{Follower, Last};
 use super::source::key_of;
+use crate::files;
 use crate::shield::save_as;
 
 const FILE: &str = "discovered.json";
@@ -100,8 +100,7 @@ impl Kept {
 }
 
 fn read(path: &Path) -> io::Result<HashMap<String, Set>> {
-    let mut text = Vec::new();
-    File::open(path)?.take(MAX_FILE).read_to_end(&mut text)?;
+    let text = files::read(path, MAX_FILE)?;
     let document: Document = serde_json::from_slice(&text)?;
     if document.version != VERSION {
         return Err(io::Error::other(format!(

@@ -2,7 +2,6 @@
 //! begins with a list anew.
 
 use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -21,6 +20,7 @@ use tokio::time::timeout;
 use super::error::DiscoverError;
 use super::follower::Follower;
 use super::http::{self, MAX_ANSWER};
+use crate::files;
 
 /// How long a watch goes on before the server ends it.
 const WATCH: Duration = Duration::from_mins(5);
@@ -177,7 +177,7 @@ fn cluster() -> Option<String> {
 }
 
 fn authorization(path: PathBuf) -> Result<HeaderValue, DiscoverError> {
-    match fs::read_to_string(&path) {
+    match files::read_text(&path, files::KEPT) {
         Ok(token) => {
             let value = HeaderValue::from_str(&format!("Bearer {}", token.trim())).ok();
             let mut value = value.ok_or(DiscoverError::Token { path })?;

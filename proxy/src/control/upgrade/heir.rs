@@ -7,6 +7,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::super::sockets::{Bound, Group};
 use super::words::{VERSION, Word};
 use crate::listener::quic;
@@ -88,7 +90,7 @@ impl Heir {
             (Word::Hello { version: VERSION }, _) => {}
             (Word::Hello { version }, _) => {
                 let error = HeirError::Version { theirs: version };
-                heir.refuse(&error.to_string());
+                heir.refuse(&error.to_string(), None);
                 return Err(error);
             }
             (word, _) => return Err(senseless(&word)),
@@ -239,11 +241,14 @@ impl Heir {
         }
     }
 
-    /// This process does not serve. The one before goes on.
-    pub fn refuse(&self, why: &str) {
-        let why = why.to_owned();
-        // It sees the end of this process in any case.
-        let _ = self.say(&Word::Refused { why });
+    /// This process does not serve, and why: as it is told, and what is wrong with the configuration. The one before goes on.
+    pub fn refuse(&self, why: &str, problems: Option<Value>) {
+        let refused = |problems| {
+            let why = why.to_owned();
+            self.say(&Word::Refused { why, problems })
+        };
+        // Many mistakes do not fit into a word; it sees the end of this process in any case.
+        let _ = refused(problems).or_else(|_| refused(None));
     }
 
     fn say(&self, word: &Word) -> Result<(), HeirError> {

@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
 pub use self::heir::{Heir, HeirError};
@@ -23,8 +23,9 @@ use self::words::VERSION;
 pub(super) use self::words::Word;
 use super::admin::SMALL;
 use super::admin::table::{Call, Route};
-use super::audit::audit;
+use super::audit::Came;
 use super::http::Answer;
+use super::logs::Caller;
 use super::notify::{State, notify};
 use super::sockets::Kind;
 use super::state::Control;
@@ -48,7 +49,7 @@ pub(super) static ROUTES: &[Route] = &[Route {
 
 /// Why this process serves on.
 #[derive(Debug, thiserror::Error)]
-pub enum UpgradeError {
+pub(super) enum UpgradeError {
     #[error("the proxy is ending")]
     Ending,
     #[error(
@@ -59,19 +60,29 @@ pub enum UpgradeError {
     NoProgram,
     #[error("cannot prepare what is handed over")]
     Prepare { source: io::Error },
+    /// The configuration is wrong.
+    #[error("the new process refuses the configuration\n{why}")]
+    Refused { why: String, problems: Value },
     #[error(transparent)]
     Start(#[from] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl From<StartError> for UpgradeError {
     fn from(error: StartError) -> Self {
+        if let StartError::Refused {
+            why,
+            problems: Some(problems),
+        } = error
+        {
+            return Self::Refused { why, problems };
+        }
         Self::Start(Box::new(error))
     }
 }
 
 /// Who serves now.
 #[derive(Clone, Debug)]
-pub struct Successor {
+pub(super) struct Successor {
     pub(super) pid: u32,
     version: String,
     /// It has the admin socket of this process.
@@ -89,20 +100,21 @@ impl Control {
     ///
     /// # Errors
     /// The new one does not serve, and this one goes on.
-    pub async fn upgrade(
+    pub(super) async fn upgrade(
         self: &Rc<Self>,
         binary: Option<PathBuf>,
-        uid: Option<u32>,
+        caller: Caller,
     ) -> Result<Successor, UpgradeError> {
         let outcome = self.hand_everything_over(binary).await;
+        let successor = outcome.as_ref().ok().map(|successor| successor.pid);
+        let detail = json!({ "successor": successor });
+        self.audit("upgrade", caller, Came::of(&outcome), &detail);
         match &outcome {
             Ok(successor) => {
-                audit(self, "upgrade", uid, "done");
                 let Successor { pid, version, .. } = successor;
                 tracing::info!(pid, version, "another process serves now; this one drains");
             }
             Err(error) => {
-                audit(self, "upgrade", uid, "refused");
                 tracing::error!("not upgraded, this process serves on: {}", chain(error));
             }
         }
@@ -266,7 +278,7 @@ fn panicked(error: tokio::task::JoinError) -> UpgradeError {
 async fn answer(control: Rc<Control>, call: Call) -> Answer {
     let before = Instant::now();
     let binary = call.parameter("binary").map(PathBuf::from);
-    match control.upgrade(binary, call.uid).await {
+    match control.upgrade(binary, call.caller()).await {
         Ok(Successor { pid, version, .. }) => {
             let grace = control.draining.get().unwrap_or_default();
             Answer::json(
@@ -277,6 +289,13 @@ async fn answer(control: Rc<Control>, call: Call) -> Answer {
                     "took_ms": before.elapsed().as_millis() as u64,
                     "draining": { "pid": std::process::id(), "grace_seconds": grace.as_secs_f64() },
                 }),
+            )
+        }
+        Err(UpgradeError::Refused { why, problems }) => {
+            let error = "the new process refuses the configuration, the old one serves on";
+            Answer::json(
+                422,
+                &json!({ "error": error, "text": why, "problems": problems }),
             )
         }
         Err(error) => Answer::error(409, &chain(&error)),

@@ -9,6 +9,9 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
+use super::super::given::VARIABLES;
 use super::heir::VARIABLE;
 use super::words::Word;
 use crate::net::passing::Channel;
@@ -24,8 +27,12 @@ pub(super) enum StartError {
     Spawn { path: PathBuf, source: io::Error },
     #[error("cannot say to the new process what it inherits")]
     Say { source: io::Error },
-    #[error("the new process says:\n{why}")]
-    Refused { why: String },
+    #[error("the new process says: {}", why.strip_prefix("error: ").unwrap_or(why))]
+    Refused {
+        why: String,
+        /// Of its configuration.
+        problems: Option<Value>,
+    },
     #[error("the new process ended before it served ({status}); the log has its words")]
     Ended { status: String },
     #[error("the new process does not serve within {} s", limit.as_secs())]
@@ -63,7 +70,11 @@ impl Started {
         let child = thread::scope(|scope| {
             let starting = scope.spawn(|| {
                 privilege::bequeath()?;
-                Command::new(path)
+                let mut command = Command::new(path);
+                for given in VARIABLES {
+                    command.env_remove(given);
+                }
+                command
                     .args(env::args_os().skip(1))
                     .env(VARIABLE, "1")
                     .stdin(Stdio::from(OwnedFd::from(theirs)))
@@ -103,7 +114,9 @@ impl Started {
         let unheard = |source| StartError::Say { source };
         self.channel.set_patience(Some(limit)).map_err(unheard)?;
         match Word::receive(&self.channel) {
-            Ok(Some((Word::Refused { why }, _))) => Err(StartError::Refused { why }),
+            Ok(Some((Word::Refused { why, problems }, _))) => {
+                Err(StartError::Refused { why, problems })
+            }
             Ok(Some((word, _))) => Ok(word),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 Err(StartError::Late { limit })

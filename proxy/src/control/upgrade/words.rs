@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::super::sockets::{Group, Kind};
 use crate::listener::quic;
@@ -59,8 +60,12 @@ pub(in crate::control) enum Word {
     Go,
     /// It serves. `has_admin`: at the same admin socket.
     Ready { version: String, has_admin: bool },
-    /// It does not, and why.
-    Refused { why: String },
+    /// It does not, and why: as it is told, and what is wrong with the configuration if that is it.
+    Refused {
+        why: String,
+        #[serde(default)]
+        problems: Option<Value>,
+    },
 }
 
 impl Word {

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::Path;
 
+use crate::files;
 use openclaw_core::autoban::Convict;
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +32,7 @@ struct Peer {
 /// Nothing if there is no such file; one that cannot be read costs the memory of repeaters, not the start.
 pub(super) fn load(state_dir: &Path) -> Vec<(IpAddr, Convict)> {
     let path = state_dir.join(FILE);
-    let read = fs::read(&path).and_then(|bytes| {
+    let read = files::read(&path, files::KEPT).and_then(|bytes| {
         serde_json::from_slice::<Saved>(&bytes)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     });

@@ -8,6 +8,7 @@ use openclaw_core::config::ShieldList;
 use serde::{Deserialize, Serialize};
 
 use super::{Validators, kind};
+use crate::files;
 
 /// The directory below the state directory.
 const DIRECTORY: &str = "feeds";
@@ -58,11 +59,11 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// The copy and its note; nothing if there is none of this URL.
 pub(super) fn load(state_dir: &Path, list: &ShieldList, url: &str) -> Option<(String, Note)> {
-    let note = fs::read(path(state_dir, list, "json")).ok()?;
+    let note = files::read(&path(state_dir, list, "json"), files::KEPT).ok()?;
     let note: Note = serde_json::from_slice(&note).ok()?;
     if note.url != url {
         return None;
     }
-    let text = fs::read_to_string(path(state_dir, list, "copy")).ok()?;
+    let text = files::read_text(&path(state_dir, list, "copy"), files::KEPT).ok()?;
     Some((text, note))
 }

@@ -1,7 +1,6 @@
 //! The feeds of a shield: which are due, and what their sources said.
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 
 use openclaw_core::config::{ListSource, ShieldList};
@@ -16,6 +15,7 @@ use super::super::prefix::AnyNet;
 use super::super::state::State;
 use super::keep::{self, Note};
 use super::{Due, Feed, Fetched, MAX_FEED, RETRY, Validators, kind};
+use crate::files;
 
 impl State {
     /// Makes the lists of the configuration, and reads what is on the disk of them. Gives back the ranges that changed.
@@ -359,15 +359,7 @@ fn parse(text: &str) -> Parsed {
 
 pub(in super::super) fn read_file(path: &Path) -> Result<Parsed, String> {
     let read = || -> io::Result<String> {
-        let mut bytes = Vec::new();
-        let most = MAX_FEED as u64;
-        File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
-        if bytes.len() > MAX_FEED {
-            return Err(io::Error::new(
-                io::ErrorKind::FileTooLarge,
-                "it is larger than 64 MiB",
-            ));
-        }
+        let bytes = files::read(path, MAX_FEED as u64)?;
         // A comment in another encoding is no reason to refuse a list.
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };

@@ -2,8 +2,7 @@
 //! tree that repeats itself ends at a number of ranges.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -13,6 +12,7 @@ use openclaw_core::country::{UNKNOWN, country_number};
 use super::super::prefix::Net;
 use super::GeoError;
 use super::countries::Ranges;
+use crate::files;
 
 /// The largest file. Databases of countries have about 10 MiB, those of cities about 100.
 const MAX_FILE: u64 = 512 << 20;
@@ -95,17 +95,7 @@ impl Database {
 }
 
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?
-        .take(MAX_FILE + 1)
-        .read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            "it is larger than 512 MiB",
-        ));
-    }
-    Ok(bytes)
+    files::read(path, MAX_FILE)
 }
 
 /// The country of a record: where the address is used, else where it is registered, else as providers write it that have only that.

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{ALONE, FILE, Kept, Loaded, PersistError, Restored, SECOND, VERSION, own};
+use crate::files;
 use crate::shield::index::Record;
 use crate::shield::lists::Kind;
 use crate::shield::prefix::{self, shorten};
@@ -79,7 +80,7 @@ impl Faults {
 /// Reads what was saved; nothing if there is no file.
 pub(in crate::shield) fn load(state_dir: &Path, now: Now) -> Result<Loaded, PersistError> {
     let path = state_dir.join(FILE);
-    let bytes = match fs::read(&path) {
+    let bytes = match files::read(&path, files::KEPT) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Loaded::default()),
         Err(source) => return Err(PersistError::Read { path, source }),
@@ -117,7 +118,7 @@ fn load_own(
     problems: &mut Vec<PersistError>,
 ) -> Result<Vec<Restored>, PersistError> {
     let path = state_dir.join(own::file_name(list.kind, &list.name));
-    let bytes = fs::read(&path).map_err(|source| PersistError::Read {
+    let bytes = files::read(&path, files::KEPT).map_err(|source| PersistError::Read {
         path: path.clone(),
         source,
     })?;

@@ -1,6 +1,7 @@
 //! Settings of the network namespace that cookies depend on. Under attack two of them are raised; what they were is on the disk before
 //! that, so that the next start restores them if this process does not live to.
 
+use crate::files;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -51,7 +52,7 @@ pub(super) fn raise(state_dir: &Path) -> io::Result<()> {
 /// Puts back what is kept on the disk, if anything; what somebody else has changed since stays. Whether there was something.
 pub(super) fn restore(state_dir: &Path) -> io::Result<bool> {
     let path = path(state_dir);
-    let text = match fs::read_to_string(&path) {
+    let text = match files::read_text(&path, files::KEPT) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error),

@@ -1,6 +1,6 @@
 //! `[[test]]`.
 
-use super::{accepted, rejected};
+use super::{accepted, load_text, rejected};
 use crate::config::{Asks, Expect, Wanted};
 
 fn text(keys: &str) -> String {
@@ -117,4 +117,59 @@ fn packets_are_no_requests() {
         &format!("{packet}\nrequest = \"GET /\"\n{drop}"),
         "exclude each other",
     );
+}
+
+#[test]
+fn a_name_that_nothing_has_is_told_with_what_is_meant() {
+    let with = |keys: &str| {
+        format!(
+            "[listener.web]\nbind = \"127.0.0.1:80\"\n[upstream.app]\nendpoints = \"127.0.0.1:1\"\n\
+             [[route]]\nname = \"a\"\nto = \"app\"\n[[test]]\nrequest = \"GET http://a/\"\n{keys}\n"
+        )
+    };
+    for (keys, place, told) in [
+        (
+            "expect = { route = \"b\" }",
+            "test[0].expect.route",
+            "there is no route `b`",
+        ),
+        (
+            "expect = { route = \"A\" }",
+            "test[0].expect.route",
+            "did you mean `a`?",
+        ),
+        (
+            "expect = { upstream = \"ap\" }",
+            "test[0].expect.upstream",
+            "did you mean `app`?",
+        ),
+        (
+            "expect = { reason = \"limit.rates\" }",
+            "test[0].expect.reason",
+            "did you mean `limit.rate`?",
+        ),
+        (
+            "expect = { reason = \"nonsense\" }",
+            "test[0].expect.reason",
+            "`openclaw reasons` lists them",
+        ),
+        (
+            "listener = \"wep\"\nexpect = { status = 200 }",
+            "test[0].listener",
+            "did you mean `web`?",
+        ),
+    ] {
+        let warnings = load_text(&with(keys)).unwrap().warnings;
+        assert_eq!(warnings.len(), 1, "{keys}");
+        assert_eq!(warnings[0].key, place);
+        assert!(warnings[0].to_string().contains(told), "{}", warnings[0]);
+    }
+    for expect in [
+        "reason = \"shield.block\"",
+        "reason = \"shield.rate_syn\"",
+        "upstream = \"app\"",
+    ] {
+        let loaded = load_text(&with(&format!("expect = {{ {expect} }}"))).unwrap();
+        assert!(loaded.warnings.is_empty(), "{expect}");
+    }
 }

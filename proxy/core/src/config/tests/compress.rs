@@ -53,7 +53,11 @@ fn what_cannot_be_is_told() {
     check("compress = [\"bzip2\"]", "`bzip2` is not known here");
     check("compress = [\"gzpi\"]", "did you mean `gzip`?");
     check("compress = []", "names no coding");
-    check("compress = true", "expected a string");
+    check(
+        "compress = true",
+        "write compress = [\"br\", \"zstd\", \"gzip\"]",
+    );
+    check("compress = false", "leave `compress` out");
     check(
         "compress = [\"gzip\", \"br\", \"gzip\"]",
         "`gzip` is named twice",
