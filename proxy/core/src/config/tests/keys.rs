@@ -111,7 +111,7 @@ fn document(section: &Section, key: &Key) -> String {
         "shield.lists" if matches!(key.name, "name" | "kind") => {
             format!("{listener}[shield]\nlists = [{{ {inline}, file = \"a\" }}]")
         }
-        "shield.lists" if matches!(key.name, "every" | "ttl") => {
+        "shield.lists" if matches!(key.name, "every" | "ttl" | "timeout") => {
             format!("{listener}[shield]\nlists = [{{ {inline}, url = \"http://a\" }}]")
         }
         "shield.lists" if key.name == "crowdsec" => {
