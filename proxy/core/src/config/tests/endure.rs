@@ -156,7 +156,7 @@ fn a_second_endpoint_may_be_asked_beside_a_slow_one() {
     refused("hedge = {}", "missing key `after`");
     refused("hedge = { after = \"0s\" }", "longer than zero");
     refused("hedge = { after = 50 }", "after");
-    refused("hedge = { afer = \"1s\" }", "did you mean `after`?");
+    refused("hedge = { aftr = \"1s\" }", "did you mean `after`?");
     let both = "hedge = { after = \"1s\" }\nsticky = { cookie = \"c\" }";
     refused(both, "`hedge` and `sticky` exclude each other");
 }
