@@ -187,6 +187,7 @@ fn a_restart_refuses_nobody() {
     proxy.cli(&["stop"]).ok();
     manager.hear_until(STOPPING, &mut kept);
     assert!(kept.is_empty());
+    assert_eq!(proxy.wait().code(), Some(0));
     assert!(RawClient::try_connect(web).is_err());
 }
 
