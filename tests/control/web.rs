@@ -243,7 +243,7 @@ fn who_knows_the_token_may_give_a_few_orders_and_the_security_log_tells() {
         .filter(|line: &Value| line["event"] == "change")
         .collect();
     let action = |index: usize| changes[index]["action"].as_str().unwrap().to_owned();
-    assert_eq!(action(0), "POST /upstreams/change");
+    assert_eq!(action(0), "upstream.drain");
     assert_eq!(changes[0]["detail"]["verb"], "drain");
     assert!(
         changes[0]["peer"]
@@ -251,7 +251,7 @@ fn who_knows_the_token_may_give_a_few_orders_and_the_security_log_tells() {
             .unwrap()
             .starts_with("127.0.0.1:")
     );
-    assert_eq!(action(2), "POST /shield");
+    assert_eq!(action(2), "blocklist.add");
     assert!(!log().contains(TOKEN), "{}", log());
 }
 
