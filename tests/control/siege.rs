@@ -107,6 +107,15 @@ fn alive(proxy: &Proxy) -> Vec<u32> {
     .collect()
 }
 
+/// Ends a load.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn upgrades_at_one_time_are_one_after_the_other() {
     let more = "[server]\nworkers = 2\nstate_dir = \"state\"\nshutdown_grace = \"4s\"\n";
@@ -114,6 +123,8 @@ fn upgrades_at_one_time_are_one_after_the_other() {
     let web = address(&proxy, "web");
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
+        // Also where the test fails.
+        let over = Over(&is_over);
         let load = scope.spawn(|| {
             let mut answered = 0;
             while !is_over.load(Ordering::Relaxed) {
@@ -137,9 +148,15 @@ fn upgrades_at_one_time_are_one_after_the_other() {
             .map(|_| scope.spawn(|| proxy.cli(&["upgrade"])))
             .collect();
         let outcomes = upgrades.into_iter().map(|one| one.join().unwrap());
-        let done = outcomes.filter(|output| output.code == 0).count();
-        is_over.store(true, Ordering::Relaxed);
-        assert!(done >= 1, "one of them at least");
+        let outcomes: Vec<_> = outcomes.collect();
+        drop(over);
+        let said: Vec<&str> = outcomes.iter().map(|output| &*output.stderr).collect();
+        let is_done = outcomes.iter().any(|output| output.code == 0);
+        assert!(
+            is_done,
+            "one of them at least: {said:?}\n{}",
+            proxy.stderr()
+        );
         assert!(load.join().unwrap() > 10);
     });
     for pid in alive(&proxy) {

@@ -1,7 +1,7 @@
 //! [`Tables`] over the maps.
 #![expect(unsafe_code, reason = "entries are read and counted in place")]
 
-use core::{borrow::Borrow, ffi::c_void, ptr::NonNull};
+use core::{borrow::Borrow, ffi::c_void, mem::offset_of, ptr::NonNull};
 
 use aya_ebpf::{
     bindings::BPF_NOEXIST,
@@ -76,12 +76,11 @@ impl Ban {
     /// A slot of a bucket that a lookup returned.
     #[inline(always)]
     fn of4(slot: NonNull<Slot4>) -> Self {
-        let slot = slot.as_ptr();
         Self {
-            // SAFETY: a field of what is not null.
-            until_ns: unsafe { NonNull::new_unchecked(&raw mut (*slot).until_ns) },
+            // SAFETY: a field of the slot.
+            until_ns: unsafe { slot.byte_add(offset_of!(Slot4, until_ns)) }.cast(),
             // SAFETY: as above.
-            hits: unsafe { NonNull::new_unchecked(&raw mut (*slot).hits) },
+            hits: unsafe { slot.byte_add(offset_of!(Slot4, hits)) }.cast(),
         }
     }
 }
@@ -158,13 +157,14 @@ impl Tables for KernelTables<'_> {
         if slot >= SLOTS6 {
             return None;
         }
-        let bucket = bucket.0.as_ptr();
-        // SAFETY: fields of what is not null.
-        let (until_ns, hits) = unsafe { (&raw mut (*bucket).until_ns, &raw mut (*bucket).hits) };
-        // SAFETY: just compared with their length.
-        let until_ns = NonNull::new(unsafe { until_ns.cast::<u64>().add(slot) })?;
+        // SAFETY: a field of the bucket.
+        let until_ns = unsafe { bucket.0.byte_add(offset_of!(Bucket6, until_ns)) }.cast::<u64>();
         // SAFETY: as above.
-        let hits = NonNull::new(unsafe { hits.cast::<u32>().add(slot) })?;
+        let hits = unsafe { bucket.0.byte_add(offset_of!(Bucket6, hits)) }.cast::<u32>();
+        // SAFETY: just compared with their length.
+        let until_ns = unsafe { until_ns.add(slot) };
+        // SAFETY: as above.
+        let hits = unsafe { hits.add(slot) };
         Some(Ban { until_ns, hits })
     }
 
