@@ -135,7 +135,10 @@ fn a_slow_client_slows_the_origin_down_and_takes_no_memory() {
         assert!(held < length, "{coding}: all of it was taken");
         let grown = resident(stage.proxy.pid()).saturating_sub(before);
         assert!(grown < 16 << 20, "{coding}: {grown} bytes more");
-        // Then it reads on, and the origin gives on.
+        // Then it reads on, with room for more than a piece at a time, and the origin gives on.
+        socket2::SockRef::from(&client)
+            .set_recv_buffer_size(1 << 20)
+            .unwrap();
         let mut piece = vec![0; 1 << 16];
         while given.load(Ordering::Relaxed) == held {
             assert!(client.read(&mut piece).unwrap() > 0);
