@@ -6,7 +6,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::{JSON, Stage, accept, json, ok, plain};
-use crate::support::{Message, Origin, RawClient};
+use crate::support::{Message, Origin, RawClient, wait_until};
 
 const BOTH: &str = "compress = [\"br\", \"zstd\", \"gzip\"]\ncache = { ttl = \"1h\" }";
 
@@ -31,6 +31,8 @@ fn it_is_compressed_once_for_all_who_get_the_same() {
         ("Accept-Encoding: identity\r\n", None),
     ] {
         assert!(!is_hit(&stage.get("/", lines)), "{lines}");
+        // The client has all of it a moment before the store does.
+        wait_until("it is stored", || is_hit(&stage.get("/", lines)));
         for _ in 0..3 {
             let answer = stage.get("/", lines);
             assert!(is_hit(&answer), "{lines}");
