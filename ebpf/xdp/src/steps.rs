@@ -59,24 +59,18 @@ pub(crate) const NOTE: u32 = 1 << 31;
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn decide(ctx: *mut xdp_md) -> u32 {
-    let Some(config) = maps::CONFIG.get(0) else {
-        return XDP_PASS;
-    };
-    let ctx = &XdpContext::new(ctx);
-    let frame = Frame::new(ctx);
-    if config.flags & flags::ENABLED == 0 {
-        return conclude(ctx, config, Reason::Off, frame.len());
-    }
-    match packet::parse_plain4(&frame) {
-        Some(flow) => plain(ctx, config, &flow),
-        None => ASK,
-    }
+    at_once(ctx, |frame| packet::parse_plain4(frame))
 }
 
 /// The same for nearly every IPv6 packet: it takes half as long as the steps below.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn decide6(ctx: *mut xdp_md) -> u32 {
+    at_once(ctx, |frame| packet::parse_plain6(frame))
+}
+
+#[inline(always)]
+fn at_once(ctx: *mut xdp_md, parse: impl Fn(&Frame<'_>) -> Option<Flow>) -> u32 {
     let Some(config) = maps::CONFIG.get(0) else {
         return XDP_PASS;
     };
@@ -85,7 +79,7 @@ pub(crate) extern "C" fn decide6(ctx: *mut xdp_md) -> u32 {
     if config.flags & flags::ENABLED == 0 {
         return conclude(ctx, config, Reason::Off, frame.len());
     }
-    match packet::parse_plain6(&frame) {
+    match parse(&frame) {
         Some(flow) => plain(ctx, config, &flow),
         None => ASK,
     }

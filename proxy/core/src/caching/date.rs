@@ -22,6 +22,7 @@ pub(super) fn parse(value: &[u8]) -> Option<u64> {
     if let Some(start) = text.strip_suffix("Gmt") {
         text = [start, "GMT"].concat();
     }
+    // What it cannot read may have the wrong day of the week; what is no date at all then has no value.
     let written = httpdate::parse_http_date(&text).ok();
     let time = written.or_else(|| on_another_day(&text))?;
     let since = time.duration_since(UNIX_EPOCH).ok()?;
