@@ -4,6 +4,7 @@ mod damage;
 mod disk;
 mod followers;
 mod keys;
+mod nodes;
 mod reuse;
 mod stale;
 mod streams;

@@ -9,6 +9,7 @@
 mod accepted;
 mod assay;
 mod caching;
+mod cdn;
 mod compress;
 mod discover;
 mod endure;
