@@ -8,6 +8,7 @@ mod h2;
 mod h2_abuse;
 mod h2_client;
 mod h2_frames;
+mod h2_uploads;
 mod interim;
 mod limits;
 mod logs;

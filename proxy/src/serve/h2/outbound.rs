@@ -178,7 +178,9 @@ impl Connection {
             && stream.is_live()
             && !stream.request_ended
         {
-            frame::window_update(self.output.frames(), stream.id, increment);
+            let id = stream.id;
+            let increment = increment + self.grow(slot);
+            frame::window_update(self.output.frames(), id, increment);
         }
         self.credit_connection(count);
     }

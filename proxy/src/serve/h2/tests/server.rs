@@ -127,6 +127,7 @@ async fn exchange(target: &[u8], fault: Option<Fault>, mut wire: impl Wire, log:
             let never: Result<(), WireError> = poll_fn(|_| Poll::Pending).await;
             log.body_errors.borrow_mut().extend(never.err());
         }
+        b"/take" => take(&mut wire).await,
         b"/abort" => {
             wire.respond(&head(200, ResponseBody::Length(100)));
             send(&mut wire, b"part").await.unwrap();
@@ -186,6 +187,16 @@ async fn exchange(target: &[u8], fault: Option<Fault>, mut wire: impl Wire, log:
             }
         }
     }
+}
+
+/// Reads the body and does nothing with it.
+async fn take(wire: &mut impl Wire) {
+    while let Ok(BodyPart::Data) = poll_fn(|cx| wire.poll_body(cx)).await {
+        let count = wire.body().len();
+        wire.consume(count);
+    }
+    wire.respond(&head(200, ResponseBody::Length(0)));
+    wire.finish(&[]);
 }
 
 /// Sends the body back as it comes, trailers at the end.
