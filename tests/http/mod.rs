@@ -19,6 +19,7 @@ mod messages;
 mod pace;
 mod pages;
 mod pings;
+mod priorities;
 mod proxy_protocol;
 mod rates;
 mod real;

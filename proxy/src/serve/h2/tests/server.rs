@@ -175,7 +175,13 @@ async fn exchange(target: &[u8], fault: Option<Fault>, mut wire: impl Wire, log:
         }
         _ if target.starts_with(b"/length/") => {
             let size = number(target);
-            wire.respond(&head(200, ResponseBody::Length(size as u64)));
+            // What the endpoint says of its urgency may stand between.
+            let said = target.get(8..target.len() - size.to_string().len() - 1);
+            let fields = [Field::new(b"Priority", said.unwrap_or_default())];
+            wire.respond(&ResponseHead {
+                fields: &fields[..usize::from(said.is_some())],
+                ..head(200, ResponseBody::Length(size as u64))
+            });
             if send(&mut wire, &vec![b'.'; size]).await.is_ok() {
                 wire.finish(&[]);
             }
