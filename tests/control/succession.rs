@@ -144,12 +144,13 @@ fn a_connection_of_http3_is_reached_through_a_chain_of_processes() {
     let web = address(&proxy, "web");
     run(async {
         let mut client = Client::connect(web).await;
-        assert_eq!(client.get("/").await.0.status(), 200);
         let mut upload = client.start(Method::POST, "/").await;
         upload
             .send_data(Bytes::from_static(b"before "))
             .await
             .unwrap();
+        // What was sent before this has arrived.
+        assert_eq!(client.get("/").await.0.status(), 200);
         let first = proxy.pid();
         for _ in 0..6 {
             let now = proxy.upgrade(&[]);

@@ -20,9 +20,9 @@ use crate::time::Deadline;
 const DRAIN_ROUND_TRIPS: u32 = 3;
 
 /// How long a client that was asked to go may be silent before it confirms what it was sent last: most are gone, and said goodbye in a
-/// datagram that was lost. Sent again after lost packets, that takes a few round trips.
+/// datagram that was lost. Clients that are far away have so many round trips.
 const PARTING: Duration = Duration::from_secs(5);
-const PARTING_ROUND_TRIPS: u32 = 10;
+const PARTING_ROUND_TRIPS: u32 = 3;
 
 /// What the connection is to be closed with (`CONNECTION_CLOSE`, RFC 9000 §20.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,8 +128,8 @@ impl Connection {
             Pending::Head => Some(listener.header_timeout),
             Pending::Idle | Pending::Stalled => Some(listener.idle_timeout),
             Pending::Parting => {
-                let patience = PARTING + PARTING_ROUND_TRIPS * self.driver.round_trip();
-                Some(listener.idle_timeout.min(patience))
+                let far = PARTING_ROUND_TRIPS * self.driver.round_trip();
+                Some(listener.idle_timeout.min(PARTING.max(far)))
             }
             Pending::Draining => Some(DRAIN_ROUND_TRIPS * self.driver.round_trip()),
         }
