@@ -5,9 +5,13 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use bytes::Bytes;
+use hyper::Method;
+
 use super::siege::alive;
-use super::{address, answering, fetch, status};
-use crate::support::{Proxy, RawClient, wait_until};
+use super::{address, answering, fetch, forwarding, status};
+use crate::h3::client::{Client, answer, run};
+use crate::support::{Origin, Proxy, RawClient, wait_until};
 
 /// Ends a load.
 struct Over<'a>(&'a AtomicBool);
@@ -121,4 +125,51 @@ fn an_upgrade_goes_on_without_the_one_who_asked_for_it() {
     proxy.has_successor(new);
     assert_eq!(proxy.wait().code(), Some(0));
     assert_eq!(alive(&proxy), [new], "one serves");
+}
+
+#[test]
+fn a_connection_of_http3_is_reached_through_a_chain_of_processes() {
+    let origin = Origin::start(|peer| {
+        while let Some(request) = peer.request()? {
+            let body = request.body;
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+            peer.send([head.as_bytes(), &body].concat())?;
+        }
+        Ok(())
+    });
+    let tls = "protocols = [\"h3\", \"h1\"]\ntls = { self_signed = [\"a.test\"] }\n";
+    let config = forwarding(origin.address());
+    let config = config.replace("[upstream.app]", &format!("{tls}[upstream.app]"));
+    let mut proxy = Proxy::start(&config);
+    let web = address(&proxy, "web");
+    run(async {
+        let mut client = Client::connect(web).await;
+        let mut upload = client.start(Method::POST, "/").await;
+        upload
+            .send_data(Bytes::from_static(b"before "))
+            .await
+            .unwrap();
+        // What was sent before this has arrived.
+        assert_eq!(client.get("/").await.0.status(), 200);
+        let first = proxy.pid();
+        for _ in 0..6 {
+            let now = proxy.upgrade(&[]);
+            assert_ne!(now, first);
+            let mut other = Client::connect(web).await;
+            assert_eq!(other.get("/").await.0.status(), 200);
+        }
+        upload
+            .send_data(Bytes::from_static(b"after"))
+            .await
+            .unwrap();
+        upload.finish().await.unwrap();
+        let (head, body) = answer(&mut upload).await;
+        assert_eq!(
+            (head.status().as_u16(), &body[..]),
+            (200, &b"before after"[..])
+        );
+    });
+    assert_eq!(proxy.wait().code(), Some(0));
+    let last = status(&proxy)["pid"].as_u64().unwrap() as u32;
+    wait_until("one is left", || alive(&proxy) == [last]);
 }

@@ -193,6 +193,7 @@ async fn announce(control: &Rc<Control>, heir: Option<&mut Heir>, inherited: Opt
         if let Some(socket) = inherited {
             socket.take();
         }
+        control.attend_parent().await;
         // The service is told by the one before that there is another main process.
         heir.ready(inherited.is_some()).await;
         keep_later(control);

@@ -6,11 +6,11 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use rustix::io::retry_on_intr;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::net::sockopt::{Timeout, set_socket_recv_buffer_size, set_socket_timeout};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
-    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg,
+    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recv, recvmsg,
     sendmsg, socketpair,
 };
 
@@ -62,6 +62,15 @@ impl Channel {
         let text = [IoSlice::new(text)];
         retry_on_intr(|| sendmsg(&self.0, &text, &mut control, SendFlags::NOSIGNAL))?;
         Ok(())
+    }
+
+    /// Whether the other end is there, as far as is known.
+    pub fn is_open(&self) -> bool {
+        let flags = RecvFlags::PEEK.union(RecvFlags::DONTWAIT);
+        match recv(&self.0, &mut [0], flags) {
+            Ok((_, read)) => read > 0,
+            Err(error) => error == Errno::WOULDBLOCK,
+        }
     }
 
     /// Sends a message of two parts, if there is room for it now.
@@ -146,8 +155,10 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         one.send(b"sockets", &[listener.as_fd(), listener.as_fd()])
             .unwrap();
+        assert!(other.is_open() && one.is_open());
         one.try_send(b"two ", b"parts").unwrap();
         drop(one);
+        assert!(other.is_open(), "there is something to be read");
         let mut buffer = vec![0; LARGEST];
         let (text, mut descriptors) = other.receive(&mut buffer).unwrap().unwrap();
         assert_eq!((text, descriptors.len()), (&b"sockets"[..], 2));
@@ -156,6 +167,7 @@ mod tests {
         let (text, descriptors) = other.receive(&mut buffer).unwrap().unwrap();
         assert_eq!((text, descriptors.len()), (&b"two parts"[..], 0));
         assert!(other.receive(&mut buffer).unwrap().is_none());
+        assert!(!other.is_open());
     }
 
     #[test]

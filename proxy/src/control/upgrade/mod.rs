@@ -7,7 +7,7 @@ mod start;
 mod words;
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::thread;
@@ -38,8 +38,8 @@ use crate::telemetry::chain;
 const CHECKED_WITHIN: Duration = Duration::from_secs(45);
 /// From there on it loads the kernel program and starts its workers.
 const READY_WITHIN: Duration = Duration::from_secs(30);
-/// Older processes that may still have connections of QUIC: those before the last are at the end of their grace.
-const ELDERS: usize = 4;
+/// Older processes that may still have connections of QUIC; fewer than ids tell apart.
+const ELDERS: usize = 16;
 
 pub(super) static ROUTES: &[Route] = &[Route {
     method: "POST",
@@ -141,9 +141,27 @@ impl Control {
         }
         let known = start::program().map(ToOwned::to_owned);
         let path = binary.or(known).ok_or(UpgradeError::NoProgram)?;
-        let (way, words) = self
-            .estate(&builder.quic)
-            .map_err(|source| UpgradeError::Prepare { source })?;
+        let prepare = |source| UpgradeError::Prepare { source };
+        let (way, words) = self.estate(&builder.quic).map_err(prepare)?;
+        let younger = way.as_fd().try_clone_to_owned().map_err(prepare)?;
+        let quic = &builder.quic;
+        quic.younger.begin(quic.next_generation(), younger.into());
+        let begun = self.begin(path, words).await;
+        let (successor, started) = begun.inspect_err(|_| quic.younger.end())?;
+        notify(State::Succeeded { by: successor.pid });
+        self.attend_strays(way);
+        self.leave(successor.clone());
+        // It sees that this one has left, and answers calls.
+        started.keep();
+        Ok(successor)
+    }
+
+    /// Starts the new process and sees it serve.
+    async fn begin(
+        &self,
+        path: PathBuf,
+        words: Estate,
+    ) -> Result<(Successor, Started), UpgradeError> {
         let starting = spawn_blocking(move || {
             let mut started = Started::new(&path)?;
             started.say(words)?;
@@ -171,23 +189,12 @@ impl Control {
             };
             Ok((successor, started))
         });
-        let (successor, started) = match serving.await.map_err(panicked) {
-            Ok(Ok(successor)) => successor,
-            Ok(Err(error)) => {
-                self.resume().await;
-                return Err(error.into());
-            }
-            Err(error) => {
-                self.resume().await;
-                return Err(error);
-            }
-        };
-        notify(State::Succeeded { by: successor.pid });
-        self.attend_strays(way);
-        self.leave(successor.clone());
-        // It sees that this one has left, and answers calls.
-        started.keep();
-        Ok(successor)
+        let serving = serving.await.map_err(panicked);
+        let begun = serving.and_then(|begun| begun.map_err(UpgradeError::from));
+        if begun.is_err() {
+            self.resume().await;
+        }
+        begun
     }
 
     /// Everything that the new process goes on with, and our end of the way for datagrams of our connections.
@@ -210,9 +217,10 @@ impl Control {
         let (mine, theirs) = quic::way()?;
         let generation = quic.generation();
         words.push((Word::Elder { generation }, vec![theirs.into()]));
-        for elder in quic.elders.iter().take(ELDERS - 1) {
+        let alive = quic.elders.iter().filter(|elder| elder.channel.is_open());
+        for elder in alive.take(ELDERS - 1) {
             let generation = elder.generation;
-            let way = std::os::fd::AsFd::as_fd(&elder.channel);
+            let way = elder.channel.as_fd();
             words.push((Word::Elder { generation }, vec![way.try_clone_to_owned()?]));
         }
         words.push((Word::End, Vec::new()));
@@ -248,6 +256,18 @@ impl Control {
         let shield = self.shield.clone();
         if let Err(error) = spawn_blocking(move || shield.resume()).await {
             tracing::error!(%error, "the shield does not go on");
+        }
+    }
+
+    /// Gives the workers what the process before this one reads of their QUIC connections before it leaves.
+    pub(super) async fn attend_parent(&self) {
+        let quic = self.builder.lock().await.quic.clone();
+        let parent = quic.elders.first().map(|elder| elder.channel.as_fd());
+        match parent.map(|way| way.try_clone_to_owned()).transpose() {
+            Ok(way) => way
+                .into_iter()
+                .for_each(|way| self.attend_strays(way.into())),
+            Err(error) => tracing::warn!(%error, "new connections of HTTP/3 may stutter"),
         }
     }
 

@@ -1,17 +1,22 @@
 //! The processes before this one, which still serve connections of theirs while they drain. The sockets are the same and this process
 //! reads them: what belongs to an elder is handed to it, one datagram a message, for as long as it lives.
 //!
+//! Until a process has left, it and the next read the same sockets. What comes to it for a connection of that one goes the same way, in the
+//! other direction.
+//!
 //! The way is a unix socket, not a choice of the kernel's among sockets of both: sockets that come and go change the numbers that the
 //! kernel goes by, and these never do.
 
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use quinn_proto::EcnCodepoint;
 use tokio::sync::mpsc;
 
+use super::ids::Owner;
 use super::mates::{Facts, Stray};
 use crate::net::passing::{Channel, LARGEST};
 
@@ -42,6 +47,48 @@ impl Elder {
     }
 }
 
+/// The process after this one, from when it may serve connections.
+#[derive(Clone, Debug, Default)]
+pub struct Younger(Arc<Next>);
+
+#[derive(Debug, Default)]
+struct Next {
+    /// For who need not know who it is.
+    is_there: AtomicBool,
+    way: Mutex<Option<Elder>>,
+}
+
+impl Younger {
+    /// It begins. `way`: what it reads from.
+    pub fn begin(&self, generation: u16, way: Channel) {
+        self.set(Some(Elder {
+            generation,
+            channel: way,
+        }));
+    }
+
+    /// It does not serve, after all.
+    pub fn end(&self) {
+        self.set(None);
+    }
+
+    fn set(&self, way: Option<Elder>) {
+        self.0.is_there.store(way.is_some(), Ordering::Relaxed);
+        *self.0.way.lock().unwrap_or_else(PoisonError::into_inner) = way;
+    }
+
+    pub(super) fn is_there(&self) -> bool {
+        self.0.is_there.load(Ordering::Relaxed)
+    }
+
+    /// False: the owner is another one.
+    pub(super) fn pass(&self, owner: Owner, group: u16, facts: Facts, datagram: &[u8]) -> bool {
+        let way = self.0.way.lock().unwrap_or_else(PoisonError::into_inner);
+        let way = way.as_ref().filter(|it| it.generation == owner.generation);
+        way.is_some_and(|way| way.pass(group, owner.worker, facts, datagram))
+    }
+}
+
 /// Both ends of the way to this process, which a younger one is about to take.
 ///
 /// # Errors
@@ -56,7 +103,7 @@ pub fn way() -> io::Result<(Channel, Channel)> {
 /// The inboxes of the workers, by the number of their port's group.
 pub type Inboxes = HashMap<u16, Vec<mpsc::Sender<Stray>>>;
 
-/// Gives the workers what the younger process hands over, until that ends. For a thread of its own.
+/// Gives the workers what another process hands over, until that ends. For a thread of its own.
 pub fn receive(channel: &Channel, inboxes: &Inboxes) {
     let mut buffer = vec![0; LARGEST];
     loop {
@@ -67,8 +114,8 @@ pub fn receive(channel: &Channel, inboxes: &Inboxes) {
                     // The number comes from an id, and an Initial's may be anything.
                     && let Some(inbox) = inbox.get(usize::from(worker))
                 {
-                    // Lost if the worker is behind, or has ended: QUIC sends again.
-                    let _ = inbox.try_send(stray);
+                    // Waits for a worker that is behind: a goodbye is said once. Lost if it has ended.
+                    let _ = inbox.blocking_send(stray);
                 }
             }
             Ok(None) => return,

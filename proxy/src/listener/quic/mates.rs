@@ -11,7 +11,7 @@ use quinn_proto::{EcnCodepoint, EndpointConfig};
 use rustls::crypto::aws_lc_rs;
 use tokio::sync::mpsc;
 
-use super::elders::Elders;
+use super::elders::{Elders, Younger};
 use super::ids::{IdKey, Ids, Owner};
 use super::settings::Settings;
 
@@ -49,6 +49,7 @@ pub(in crate::listener) struct Mates {
     others: Vec<mpsc::Sender<Stray>>,
     strays: mpsc::Receiver<Stray>,
     elders: Elders,
+    younger: Younger,
 }
 
 /// Seats for the workers in their order, which is the one that the sockets were bound in, and what leads to each of them.
@@ -83,6 +84,7 @@ pub fn seats(
                 others,
                 strays,
                 elders: settings.elders.clone(),
+                younger: settings.younger.clone(),
             };
             Seat {
                 socket,
@@ -113,10 +115,11 @@ impl Mates {
     /// Hands a datagram on if another worker's connection is meant; tells whether that is so.
     pub(super) fn pass_on(&self, facts: Facts, datagram: &[u8]) -> bool {
         let meant = self.key.of_datagram(datagram);
-        if !self.elders.is_empty() {
+        let is_own = |owner: &Owner| owner.generation == self.own.generation;
+        if !meant.as_ref().is_some_and(is_own) && !self.is_alone() {
             let meant = meant.or_else(|| self.key.of_beginning(datagram));
-            if let Some(owner) = meant.filter(|owner| owner.generation != self.own.generation) {
-                return self.pass_to_elder(owner, facts, datagram);
+            if let Some(owner) = meant.filter(|owner| !is_own(owner)) {
+                return self.pass_to_kin(owner, facts, datagram);
             }
         }
         let Some(Owner { worker, .. }) = meant.filter(|owner| *owner != self.own) else {
@@ -132,11 +135,18 @@ impl Mates {
         true
     }
 
-    /// The same for one of a process before this one; false if there is none of that generation.
-    fn pass_to_elder(&self, owner: Owner, facts: Facts, datagram: &[u8]) -> bool {
+    /// No other process has connections of these sockets.
+    fn is_alone(&self) -> bool {
+        self.elders.is_empty() && !self.younger.is_there()
+    }
+
+    /// The same for one of a process before this one, or after it; false if there is none of that generation.
+    fn pass_to_kin(&self, owner: Owner, facts: Facts, datagram: &[u8]) -> bool {
         let mut elders = self.elders.iter();
-        let elder = elders.find(|elder| elder.generation == owner.generation);
-        elder.is_some_and(|elder| elder.pass(self.group, owner.worker, facts, datagram))
+        if let Some(elder) = elders.find(|elder| elder.generation == owner.generation) {
+            return elder.pass(self.group, owner.worker, facts, datagram);
+        }
+        self.younger.is_there() && self.younger.pass(owner, self.group, facts, datagram)
     }
 
     /// A datagram that came to another worker, or to another process.

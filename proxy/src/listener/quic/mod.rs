@@ -20,7 +20,7 @@ mod timers;
 mod tokens;
 
 pub use self::driver::serve;
-pub use self::elders::{Elder, Elders, Inboxes, receive, way};
+pub use self::elders::{Elder, Elders, Inboxes, Younger, receive, way};
 pub use self::face::{Application, End, Quic};
 pub use self::ids::IdKey;
 pub(super) use self::mates::Mates;

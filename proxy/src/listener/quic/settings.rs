@@ -9,7 +9,7 @@ use quinn_proto::{EndpointConfig, IdleTimeout, ServerConfig, TransportConfig, Va
 use rustls::crypto::aws_lc_rs;
 use serde::{Deserialize, Serialize};
 
-use super::elders::Elders;
+use super::elders::{Elders, Younger};
 use super::ids::{GENERATIONS, IdKey, fill};
 use super::tokens;
 
@@ -52,6 +52,7 @@ pub struct Settings {
     /// How many processes had the sockets before this one, as far as ids tell.
     pub(super) generation: u16,
     pub elders: Elders,
+    pub younger: Younger,
     legacy: Legacy,
     /// With the key of stateless resets.
     pub(super) endpoint: EndpointConfig,
@@ -87,6 +88,7 @@ impl Settings {
             ids: IdKey::from_words(legacy.ids),
             generation: legacy.generation,
             elders,
+            younger: Younger::default(),
             endpoint: EndpointConfig::new(Arc::new(resets)),
             legacy,
             template: None,
@@ -101,6 +103,11 @@ impl Settings {
     /// The number that marks the connections of this process.
     pub fn generation(&self) -> u16 {
         self.generation
+    }
+
+    /// The same of the next process.
+    pub fn next_generation(&self) -> u16 {
+        (self.generation + 1) % GENERATIONS
     }
 
     /// What new connections of a listener get.

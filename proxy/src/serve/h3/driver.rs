@@ -104,8 +104,12 @@ impl<X: Exchanges> Driver<X> {
         } else if !self.running.is_empty() {
             (Pending::None, 0)
         } else if state.unconfirmed() > 0 {
-            let sent = state.quic.borrow().stats().frame_tx.stream;
-            (Pending::Stalled, sent)
+            let stats = state.quic.borrow().stats();
+            if state.life == Life::Leaving {
+                (Pending::Parting, stats.udp_rx.datagrams)
+            } else {
+                (Pending::Stalled, stats.frame_tx.stream)
+            }
         } else {
             (Pending::Idle, state.requests)
         };
@@ -123,7 +127,7 @@ impl<X: Exchanges> Driver<X> {
         match pending {
             Pending::None => return,
             Pending::Draining => self.state.borrow_mut().leave(),
-            Pending::Head | Pending::Idle | Pending::Stalled => {
+            Pending::Head | Pending::Idle | Pending::Stalled | Pending::Parting => {
                 self.state.borrow_mut().end(None);
                 self.expired.get_or_insert(pending);
             }

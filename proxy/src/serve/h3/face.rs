@@ -21,6 +21,8 @@ pub enum Pending {
     Stalled,
     /// Requests that the client sent before it could know that it should go.
     Draining,
+    /// The client to confirm what it was sent last: it was asked to go.
+    Parting,
 }
 
 /// A wait; one that differs from the last in either part has only just begun.

@@ -19,6 +19,11 @@ use crate::time::Deadline;
 /// How many round trips after the first GOAWAY the second follows.
 const DRAIN_ROUND_TRIPS: u32 = 3;
 
+/// How long a client that was asked to go may be silent before it confirms what it was sent last: most are gone, and said goodbye in a
+/// datagram that was lost. Clients that are far away have so many round trips.
+const PARTING: Duration = Duration::from_secs(5);
+const PARTING_ROUND_TRIPS: u32 = 3;
+
 /// What the connection is to be closed with (`CONNECTION_CLOSE`, RFC 9000 §20.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
@@ -122,6 +127,10 @@ impl Connection {
             Pending::None => None,
             Pending::Head => Some(listener.header_timeout),
             Pending::Idle | Pending::Stalled => Some(listener.idle_timeout),
+            Pending::Parting => {
+                let far = PARTING_ROUND_TRIPS * self.driver.round_trip();
+                Some(listener.idle_timeout.min(PARTING.max(far)))
+            }
             Pending::Draining => Some(DRAIN_ROUND_TRIPS * self.driver.round_trip()),
         }
     }
@@ -150,12 +159,11 @@ impl Connection {
             End::Expired(Pending::Stalled) => {
                 timeout(Code::NoError, "the client took nothing for idle_timeout")
             }
-            End::Expired(Pending::None | Pending::Idle | Pending::Draining) | End::Closed => {
-                Ended {
-                    code: Code::NoError,
-                    detail: "",
-                }
-            }
+            End::Expired(Pending::None | Pending::Idle | Pending::Draining | Pending::Parting)
+            | End::Closed => Ended {
+                code: Code::NoError,
+                detail: "",
+            },
         }
     }
 }
