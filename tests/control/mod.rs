@@ -17,6 +17,7 @@ mod service;
 mod shifts;
 mod siege;
 mod stop;
+mod succession;
 mod tail;
 mod top;
 mod traces;

@@ -93,7 +93,7 @@ fn callers_of_the_admin_socket_hold_nobody_up() {
 }
 
 /// Processes that serve this configuration.
-fn alive(proxy: &Proxy) -> Vec<u32> {
+pub(super) fn alive(proxy: &Proxy) -> Vec<u32> {
     let config = proxy.config().display().to_string();
     let all = fs::read_dir("/proc").unwrap().flatten();
     let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());

@@ -14,7 +14,10 @@ use crate::telemetry::chain;
 impl Control {
     /// Serves from what sources of endpoints say now.
     pub(super) async fn serve_found(&self) {
-        let mut builder = self.builder.lock().await;
+        // Who has gone serves what it has.
+        let Ok(mut builder) = self.hold().await else {
+            return;
+        };
         self.serve_changes(&mut builder, Ask::Unknown).await;
     }
 

@@ -24,14 +24,12 @@ use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 
 use super::slots::{Slot, Slots};
+use super::state::Control;
 
 /// A caller that sends no request within this is cut off.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// The longest life of a connection without a stream; a call that waits for a reload fits well.
 const CONNECTION_FOR: Duration = Duration::from_mins(2);
-
-/// Calls of one server at a time; one more takes the place of the one that has been silent for longest.
-const MAX_CALLS: usize = 64;
 /// How long a server rests that cannot accept.
 const REST: Duration = Duration::from_millis(100);
 
@@ -146,15 +144,22 @@ impl Answer {
     }
 }
 
-/// Gives each caller a place, for ever. `who` accepts.
+/// Gives each caller a place, until no more are this process's. `who` accepts.
 pub(super) async fn accept_all<Stream>(
     who: &str,
+    control: &Control,
+    calls: &Slots,
     next: impl AsyncFn() -> io::Result<Stream>,
     serve: impl Fn(Stream, Slot),
 ) {
-    let calls = Slots::new(MAX_CALLS);
     loop {
-        match next().await {
+        let next = tokio::select! {
+            biased;
+            () = control.is_left() => return,
+            next = next() => next,
+        };
+        match next {
+            // Whoever was accepted is answered by nobody else.
             Ok(stream) => serve(stream, calls.take().await),
             Err(error) => {
                 tracing::warn!(%error, "{who} cannot accept");

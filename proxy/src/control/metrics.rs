@@ -11,6 +11,7 @@ use hyper::{Method, Request};
 use tokio::net::TcpListener;
 
 use super::http::{self, Answer};
+use super::slots::Slots;
 use super::state::Control;
 use crate::telemetry::{MetricsText, Summary, metrics};
 
@@ -90,18 +91,15 @@ pub(super) fn inherited(socket: OwnedFd) -> io::Result<TcpListener> {
 /// Answers scrapes for as long as they are this process's.
 pub(super) async fn serve(control: Rc<Control>, listener: TcpListener) {
     let next = async || Ok(listener.accept().await?.0);
-    let calls = http::accept_all("the metrics address", next, |stream, slot| {
+    let (who, calls) = ("the metrics address", Slots::default());
+    http::accept_all(who, &control, &calls, next, |stream, slot| {
         let control = Rc::clone(&control);
         http::spawn(stream, slot, move |request, slot| {
             slot.working();
             answer(Rc::clone(&control), request)
         });
-    });
-    tokio::select! {
-        biased;
-        () = control.is_left() => {}
-        () = calls => {}
-    }
+    })
+    .await;
 }
 
 async fn answer(control: Rc<Control>, request: Request<Incoming>) -> Answer {

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
-use tokio::time::{interval, sleep};
+use tokio::time::{interval, sleep, timeout};
 
 use self::admin::AdminSocket;
 use self::audit::Came;
@@ -45,6 +45,7 @@ mod exchanges;
 mod fetch;
 mod first;
 mod given;
+mod gone;
 mod history;
 pub mod http;
 mod keeping;
@@ -55,6 +56,7 @@ mod load;
 pub mod log;
 mod logs;
 mod metrics;
+mod not_taken;
 mod notify;
 mod opened;
 mod orders;
@@ -86,8 +88,8 @@ pub enum Ended {
     AtOnce,
 }
 
-/// Until the answer to who asked for an upgrade is out.
-const ANSWERED_WITHIN: Duration = Duration::from_millis(200);
+/// What callers of the admin socket may take who have called this process before another one took over.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
 /// Until the service manager has heard from the process before that this one is the service.
 const TOLD_WITHIN: Duration = Duration::from_secs(2);
 /// How often sockets are closed that nobody needs any more.
@@ -147,11 +149,7 @@ async fn live(
         biased;
         started = starting => started?,
         // Names may be looked up for a while.
-        () = signals.stop() => {
-            // It is the other process's, which serves on.
-            socket.iter().filter(|_| has_inherited).for_each(AdminSocket::leave);
-            return Ok(Ended::Drained);
-        }
+        () = signals.stop() => return Ok(Ended::Drained),
     };
     *control.heirlooms.borrow_mut() = heirlooms;
     if let Some(socket) = &socket {
@@ -170,7 +168,7 @@ async fn live(
         }
     })?;
     banner::print(&control, room);
-    announce(&control, heir, has_inherited);
+    announce(&control, heir, socket.as_ref().filter(|_| has_inherited)).await;
     if let Some(held) = &mut lock {
         held.lock.sign();
     }
@@ -190,10 +188,13 @@ async fn live(
 }
 
 /// Says that this process serves.
-fn announce(control: &Rc<Control>, heir: Option<&mut Heir>, has_inherited: bool) {
+async fn announce(control: &Rc<Control>, heir: Option<&mut Heir>, inherited: Option<&AdminSocket>) {
     if let Some(heir) = heir {
+        if let Some(socket) = inherited {
+            socket.take();
+        }
         // The service is told by the one before that there is another main process.
-        heir.ready(has_inherited);
+        heir.ready(inherited.is_some()).await;
         keep_later(control);
     } else {
         control.keep();
@@ -299,8 +300,8 @@ async fn obey(control: &Rc<Control>, signals: &mut Signals) -> Ended {
                 Ok(()) => tracing::info!("the files of the logs are opened anew"),
                 Err(trouble) => tracing::error!("{}", chain(&trouble)),
             },
-            // One that comes while an order is carried out asks for no other.
-            _ = signals.upgrade.recv() => if upgrading.as_ref().is_none_or(JoinHandle::is_finished) {
+            // One that comes while an order is carried out asks for no other, and what is heard of it only afterwards came before.
+            _ = signals.upgrade.recv() => if control.gone().is_none() && upgrading.as_ref().is_none_or(JoinHandle::is_finished) {
                 let control = Rc::clone(control);
                 upgrading = Some(spawn_local(async move { control.upgrade(None, Caller::default()).await.is_ok() }));
             },
@@ -316,7 +317,9 @@ async fn obey(control: &Rc<Control>, signals: &mut Signals) -> Ended {
     tracing::info!(grace = ?grace, "draining; a second signal ends at once");
     let drained = async {
         if control.successor.borrow().is_some() {
-            tokio::join!(control.drain(grace), sleep(ANSWERED_WITHIN));
+            let answered = timeout(ANSWERED_WITHIN, control.calls.settled());
+            // Who is silent for longer asks for nothing.
+            let _ = tokio::join!(control.drain(grace), answered);
         } else {
             control.drain(grace).await;
         }

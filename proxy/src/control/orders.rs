@@ -100,7 +100,10 @@ async fn change(control: Rc<Control>, call: Call) -> Answer {
         Ok(asked) => asked,
         Err(answer) => return answer,
     };
-    let mut builder = control.builder.lock().await;
+    let mut builder = match control.hold().await {
+        Ok(builder) => builder,
+        Err(gone) => return gone.answer(),
+    };
     let before = control.snapshot();
     let mut overlay = control.beside.borrow().overlay.clone();
     let upstreams = before.config.upstreams.iter();
@@ -178,7 +181,10 @@ async fn weigh(control: Rc<Control>, call: Call) -> Answer {
         Some(Some(weights)) => weights,
         None => Vec::new(),
     };
-    let mut builder = control.builder.lock().await;
+    let mut builder = match control.hold().await {
+        Ok(builder) => builder,
+        Err(gone) => return gone.answer(),
+    };
     let before = control.snapshot();
     let mut overlay = control.beside.borrow().overlay.clone();
     let weighed = match call.parameter("switch") {

@@ -19,6 +19,7 @@ use super::history::History;
 use super::http::Answer;
 use super::load::{self, Reading};
 use super::logs::Caller;
+use super::not_taken::NotTaken;
 use super::notify::{State, notify};
 use super::prepare::{Prepared, kept_until_restart, prepare, snapshot};
 use super::sockets::Binding;
@@ -65,24 +66,6 @@ pub(super) struct Taken {
     warnings: Vec<String>,
 }
 
-/// Why nothing was taken.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum NotTaken {
-    #[error(
-        "a configuration waits for its confirmation for another {} s; `openclaw confirm` keeps it, `openclaw rollback` goes back at once",
-        left.as_secs()
-    )]
-    Unconfirmed { left: Duration },
-    #[error("no configuration waits for a confirmation")]
-    NothingWaits,
-    #[error("no configuration is known that served before this one")]
-    NothingBefore,
-    #[error("the proxy is ending")]
-    Ending,
-    #[error("{0}")]
-    Refused(Refused),
-}
-
 /// A configuration that is gone back from unless somebody confirms it.
 #[derive(Debug)]
 pub(super) struct Unconfirmed {
@@ -105,29 +88,38 @@ impl Control {
         caller: Caller,
     ) -> Result<Taken, NotTaken> {
         // One at a time: the builder is held for all of it.
-        let mut builder = self.builder.lock().await;
+        let held = self.hold().await;
         let waits = self.unconfirmed.borrow().as_ref().map(Unconfirmed::left);
-        let outcome = if let Some(left) = waits {
+        let refusal = match (&held, waits) {
+            (Err(gone), _) => Some(NotTaken::Gone(*gone)),
+            (Ok(_), left) => left.map(|left| NotTaken::Unconfirmed { left }),
+        };
+        let outcome = if let Some(refusal) = refusal {
             // The log may have been rotated all the same.
             self.reopen_log();
-            let refusal = NotTaken::Unconfirmed { left };
             tracing::warn!("not reloaded: {refusal}");
             Err(refusal)
         } else {
+            let mut builder = held?;
             let reading = load::read(&self.options.origin);
-            let turned = self.turn(&mut builder, reading, |written| {
-                self.go_on(written, confirm)
+            let remember = |written| self.go_on(written, confirm);
+            let taken = self.turn(&mut builder, reading, remember).await;
+            let confirm_by = self.waits_until();
+            let taken = taken.map(|taken| Taken {
+                confirm_by,
+                ..taken
             });
-            let mut taken = turned.await.map_err(NotTaken::Refused);
-            if let Ok(taken) = &mut taken {
-                let waits = self.unconfirmed.borrow();
-                taken.confirm_by = waits.as_ref().map(|waits| rfc3339(waits.at));
-            }
-            taken
+            taken.map_err(NotTaken::Refused)
         };
         let action = confirm.map_or("config.reload", |_| "config.reload_unconfirmed");
         self.told(action, caller, &outcome);
         outcome
+    }
+
+    /// When what waits for its confirmation is gone back from.
+    fn waits_until(&self) -> Option<String> {
+        let waits = self.unconfirmed.borrow();
+        waits.as_ref().map(|waits| rfc3339(waits.at))
     }
 
     /// Keeps the configuration that waits for it.
@@ -148,7 +140,7 @@ impl Control {
 
     /// Goes back to what served before.
     async fn roll_back(&self, caller: Caller) -> Result<Taken, NotTaken> {
-        let mut builder = self.builder.lock().await;
+        let mut builder = self.hold().await?;
         let waits = self.unconfirmed.borrow().as_ref().map(|it| it.back.clone());
         let outcome = match waits.or_else(|| self.history.borrow().one_back()) {
             Some(history) => self.go_back(&mut builder, history).await,
@@ -160,7 +152,9 @@ impl Control {
 
     /// Nobody has confirmed it in time. False: it is to be tried again.
     async fn expire(&self) -> bool {
-        let mut builder = self.builder.lock().await;
+        let Ok(mut builder) = self.hold().await else {
+            return true;
+        };
         let back = self.unconfirmed.borrow().as_ref().map(|it| it.back.clone());
         // Confirmed at the last moment, or gone back from.
         let Some(history) = back else { return true };
@@ -177,9 +171,6 @@ impl Control {
     }
 
     async fn go_back(&self, builder: &mut Builder, history: History) -> Result<Taken, NotTaken> {
-        if self.draining.get().is_some() {
-            return Err(NotTaken::Ending);
-        }
         let reading = load::parse_written(&history.serving);
         let turned = self.turn(builder, reading, |_| {
             if let Some(mut waited) = self.unconfirmed.take() {
@@ -316,9 +307,9 @@ impl Control {
     pub(super) fn standing(&self) -> Value {
         let history = self.history.borrow();
         let waits = self.unconfirmed.borrow();
-        let waits = waits.as_ref().map(
-            |waits| json!({ "by": rfc3339(waits.at), "seconds_left": waits.left().as_secs() }),
-        );
+        let waits = waits.as_ref();
+        let waits =
+            waits.map(|it| json!({ "by": rfc3339(it.at), "seconds_left": it.left().as_secs() }));
         json!({
             "unconfirmed": waits,
             "is_rolled_back": history.is_back(),
@@ -335,8 +326,7 @@ impl Unconfirmed {
 
 async fn answer_reload(control: Rc<Control>, call: Call) -> Answer {
     let confirm = call.parameter("confirm");
-    let confirm = confirm.as_deref().map(confirm_within).transpose();
-    match confirm {
+    match confirm.as_deref().map(confirm_within).transpose() {
         Ok(confirm) => answer(control.reload(confirm, call.caller()).await),
         Err(message) => Answer::error(400, &message),
     }
@@ -362,39 +352,5 @@ fn answer(outcome: Result<Taken, NotTaken>) -> Answer {
             }),
         ),
         Err(refusal) => refusal.answer(),
-    }
-}
-
-impl NotTaken {
-    /// Without the text of the configuration.
-    pub(super) fn in_short(&self) -> String {
-        match self {
-            Self::Refused(refused) => format!("{} wrong in the configuration", refused.0.len()),
-            Self::Unconfirmed { .. } | Self::NothingWaits | Self::NothingBefore | Self::Ending => {
-                self.to_string()
-            }
-        }
-    }
-
-    pub(super) fn answer(&self) -> Answer {
-        match self {
-            // 409: the text is right, and what it asks for is not to be had now.
-            Self::Refused(refused) => Answer::json(
-                if refused.is_of_the_system() { 409 } else { 422 },
-                &json!({
-                    "error": "the configuration was refused, the old one serves on",
-                    "text": refused.to_string(),
-                    "problems": refused.json(),
-                }),
-            ),
-            Self::Unconfirmed { .. } | Self::NothingWaits | Self::NothingBefore | Self::Ending => {
-                let error = self.to_string();
-                let text = format!("error: {error}");
-                Answer::json(
-                    409,
-                    &json!({ "error": error, "text": text, "problems": [] }),
-                )
-            }
-        }
     }
 }

@@ -11,7 +11,7 @@ use super::audit::Came;
 use super::http::Answer;
 use super::load;
 use super::logs::Caller;
-use super::reload::NotTaken;
+use super::not_taken::NotTaken;
 use super::state::Control;
 use crate::tls::CertificateFacts;
 
@@ -33,10 +33,7 @@ impl Control {
     /// # Errors
     /// A file cannot be used; what was read before serves on.
     async fn renew(&self, caller: Caller) -> Result<(Certificates, Certificates), NotTaken> {
-        let mut builder = self.builder.lock().await;
-        if self.draining.get().is_some() {
-            return Err(NotTaken::Ending);
-        }
+        let mut builder = self.hold().await?;
         let before = self.certificates.borrow().clone();
         let reading = load::parse_written(&self.history.borrow().serving);
         let turned = self.turn(&mut builder, reading, |_| Vec::new()).await;

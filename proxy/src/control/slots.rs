@@ -6,6 +6,9 @@ use std::rc::Rc;
 
 use tokio::sync::Notify;
 
+/// Calls of one server at a time.
+const MAX_CALLS: usize = 64;
+
 /// See the module. On the control thread only.
 #[derive(Clone, Debug)]
 pub(super) struct Slots(Rc<Table>);
@@ -16,6 +19,8 @@ struct Table {
     entries: RefCell<Vec<Rc<Entry>>>,
     /// A place is free, or can be freed.
     changed: Notify,
+    /// Somebody has gone.
+    gone: Notify,
     /// Counts the phases that were entered: which of two began earlier.
     turn: Cell<u64>,
 }
@@ -48,11 +53,12 @@ pub(super) struct Slot {
 }
 
 impl Slots {
-    pub(super) fn new(limit: usize) -> Self {
+    fn new(limit: usize) -> Self {
         Self(Rc::new(Table {
             limit,
             entries: RefCell::default(),
             changed: Notify::new(),
+            gone: Notify::new(),
             turn: Cell::new(0),
         }))
     }
@@ -65,6 +71,23 @@ impl Slots {
             }
             self.0.changed.notified().await;
         }
+    }
+
+    /// Waits until everybody has gone but those who follow.
+    pub(super) async fn settled(&self) {
+        loop {
+            let gone = self.0.gone.notified();
+            if self.only_follow() {
+                return;
+            }
+            gone.await;
+        }
+    }
+
+    fn only_follow(&self) -> bool {
+        let entries = self.0.entries.borrow();
+        let mut phases = entries.iter().map(|entry| entry.phase.get());
+        phases.all(|phase| phase == Phase::Following)
     }
 
     fn take_now(&self) -> Option<Slot> {
@@ -87,6 +110,12 @@ impl Slots {
             table: Rc::clone(&self.0),
             entry,
         })
+    }
+}
+
+impl Default for Slots {
+    fn default() -> Self {
+        Self::new(MAX_CALLS)
     }
 }
 
@@ -139,6 +168,7 @@ impl Drop for Slot {
         // One that was pushed out is not there any more.
         entries.retain(|entry| !Rc::ptr_eq(entry, &self.entry));
         self.table.changed.notify_one();
+        self.table.gone.notify_waiters();
     }
 }
 
@@ -181,5 +211,11 @@ mod tests {
         assert!(third.as_mut().now_or_never().is_none());
         drop(first);
         assert!(third.now_or_never().is_some());
+        assert!(slots.settled().now_or_never().is_some(), "one follows");
+        let fourth = slots.take_now().unwrap();
+        let mut settled = Box::pin(slots.settled());
+        assert!(settled.as_mut().now_or_never().is_none());
+        drop(fourth);
+        assert!(settled.now_or_never().is_some());
     }
 }

@@ -27,6 +27,7 @@ use super::logs::{Caller, Logs};
 use super::notify::{State, notify};
 use super::probe::Probes;
 use super::reload::Unconfirmed;
+use super::slots::Slots;
 use super::sockets::Bound;
 use super::traces::Traces;
 use super::upgrade::{Heir, Heirlooms, Successor};
@@ -81,6 +82,10 @@ pub struct Control {
     pub(super) worker_count: usize,
     pub(super) logs: RefCell<Option<Logs>>,
     pub(super) draining: Cell<Option<Duration>>,
+    /// Another process is started.
+    pub(super) is_upgrading: Cell<bool>,
+    /// Callers of the admin socket.
+    pub(super) calls: Slots,
     pub(super) discovery: Discovery,
     /// What serves beside the file.
     pub(super) beside: RefCell<Beside>,
@@ -168,6 +173,8 @@ impl Control {
             worker_count,
             logs: RefCell::new(Some(logs)),
             draining: Cell::new(None),
+            is_upgrading: Cell::new(false),
+            calls: Slots::default(),
             discovery,
             beside: RefCell::new(beside),
             drains: RefCell::default(),

@@ -215,6 +215,14 @@ impl Upstream {
         may
     }
 
+    /// Whether one more request may be asked elsewhere although nothing has failed: if so, it counts.
+    pub fn may_hedge(&self, now: Instant) -> bool {
+        let mut budget = self.budget.get();
+        let may = budget.spend_spare(now);
+        self.budget.set(budget);
+        may
+    }
+
     /// The endpoint was asked at `sent`, and began to answer at that time, with this status.
     pub fn answered(
         &self,

@@ -23,6 +23,11 @@ pub const ANSWER_WITHIN: Duration = Duration::from_secs(90);
 /// A proxy that answers nothing at all for so long is not busy but stopped or hung.
 const ALIVE_WITHIN: Duration = Duration::from_secs(5);
 
+/// The process that was called has left the socket to another one, and has done nothing (RFC 9110 §15.5.20).
+const MISDIRECTED: u16 = 421;
+/// How many processes may take over while one call is made.
+const CHANGES: usize = 10;
+
 /// Why a running proxy gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
@@ -46,6 +51,8 @@ pub enum CallError {
         ALIVE_WITHIN.as_secs()
     )]
     Hung { path: PathBuf },
+    #[error("one process after the other takes over, and none answers")]
+    Changing,
 }
 
 /// What came back.
@@ -97,10 +104,16 @@ pub async fn call(
     if limit > ALIVE_WITHIN {
         is_alive(socket).await?;
     }
-    let stream = connect(socket).await?;
-    timeout(limit, exchange(stream, method, target, body))
-        .await
-        .unwrap_or(Err(CallError::Late { limit }))
+    for _ in 0..CHANGES {
+        let stream = connect(socket).await?;
+        let reply = timeout(limit, exchange(stream, method, target, body.clone()))
+            .await
+            .unwrap_or(Err(CallError::Late { limit }))?;
+        if reply.status != MISDIRECTED {
+            return Ok(reply);
+        }
+    }
+    Err(CallError::Changing)
 }
 
 /// What is asked may take its time, so something else is asked before it: every answer to that is a sign of life.
@@ -173,6 +186,17 @@ async fn send(
         .map_err(|source| CallError::Exchange { source })
 }
 
+async fn begin(socket: &Path, target: &str) -> Result<Response<Incoming>, CallError> {
+    for _ in 0..CHANGES {
+        let stream = connect(socket).await?;
+        let response = send(stream, "GET", target, Bytes::new()).await?;
+        if response.status().as_u16() != MISDIRECTED {
+            return Ok(response);
+        }
+    }
+    Err(CallError::Changing)
+}
+
 /// Follows an answer that comes line by line, until it ends or `take` has had enough.
 ///
 /// # Errors
@@ -183,8 +207,7 @@ pub async fn follow(
     mut take: impl FnMut(&[u8]) -> ControlFlow<()>,
 ) -> Result<Followed, CallError> {
     is_alive(socket).await?;
-    let stream = connect(socket).await?;
-    let response = send(stream, "GET", target, Bytes::new()).await?;
+    let response = begin(socket, target).await?;
     let status = response.status().as_u16();
     let mut body = response.into_body();
     if status != 200 {

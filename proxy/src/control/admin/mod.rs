@@ -12,10 +12,12 @@ use http_body_util::BodyExt;
 use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::task::{JoinError, spawn_local};
 use tokio::time::timeout;
 
 use super::audit::{self, Came};
 use super::error::ControlError;
+use super::gone::Gone;
 use super::http::{self, Answer};
 use super::process;
 use super::slots::Slot;
@@ -45,18 +47,23 @@ pub(super) struct AdminSocket {
 }
 
 impl AdminSocket {
-    /// That of the process before this one.
+    /// That of the process before this one, whose file it is until this one has it ([`Self::take`]).
     pub(super) fn inherited(socket: OwnedFd, path: &Path) -> io::Result<Self> {
         let socket = std::os::unix::net::UnixListener::from(socket);
         socket.set_nonblocking(true)?;
-        Ok(Self::new(UnixListener::from_std(socket)?, path))
+        let socket = Self::new(UnixListener::from_std(socket)?, path);
+        socket.leave();
+        Ok(socket)
     }
 
     /// The service manager's, which has made its file and removes it.
     pub(super) fn given(socket: OwnedFd, path: &Path) -> io::Result<Self> {
-        let socket = Self::inherited(socket, path)?;
-        socket.leave();
-        Ok(socket)
+        Self::inherited(socket, path)
+    }
+
+    /// Its file goes with this process from now on.
+    pub(super) fn take(&self) {
+        self.is_left.set(false);
     }
 
     fn new(listener: UnixListener, path: &Path) -> Self {
@@ -115,7 +122,7 @@ pub(super) async fn open(path: &Path) -> Result<AdminSocket, ControlError> {
 /// Answers calls for as long as they are this process's.
 pub(super) async fn serve(control: Rc<Control>, listener: &UnixListener) {
     let next = async || Ok(listener.accept().await?.0);
-    let calls = http::accept_all("the admin socket", next, |stream: UnixStream, slot| {
+    let serve = |stream: UnixStream, slot| {
         let control = Rc::clone(&control);
         // A kernel that does not say leaves the name out of the log, and nothing else.
         let peer = stream.peer_cred().ok();
@@ -123,13 +130,10 @@ pub(super) async fn serve(control: Rc<Control>, listener: &UnixListener) {
         http::spawn(stream, slot, move |request, slot| {
             answer(Rc::clone(&control), request, slot, peer)
         });
-    });
-    tokio::select! {
-        biased;
-        // Whoever waits for the end of this waits for the end of all calls.
-        () = control.is_left() => std::future::pending().await,
-        () = calls => {}
-    }
+    };
+    http::accept_all("the admin socket", &control, &control.calls, next, serve).await;
+    // Whoever waits for the end of this waits for the end of all calls.
+    std::future::pending::<()>().await;
 }
 
 async fn answer(
@@ -166,7 +170,17 @@ pub(super) async fn run(control: Rc<Control>, route: &Route, call: Call) -> Answ
     let is_change = route.method != Method::GET.as_str();
     let action = audit::action(route.path, &parameters).filter(|_| is_change);
     let caller = call.caller();
-    let answer = (route.run)(Rc::clone(&control), call).await;
+    if let Some(gone @ Gone::Succeeded { .. }) = control.gone() {
+        return gone.answer();
+    }
+    let running = (route.run)(Rc::clone(&control), call);
+    let answer = if is_change {
+        // Carried out whole or not at all: the caller may give up.
+        let panicked = |error: JoinError| Answer::error(500, &format!("the call failed: {error}"));
+        spawn_local(running).await.unwrap_or_else(panicked)
+    } else {
+        running.await
+    };
     if let Some(action) = action {
         control.audit(&action, caller, Came::by(answer.status()), &parameters);
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::task::spawn_blocking;
 
 use super::super::sockets::{Bound, Group};
 use super::words::{VERSION, Word};
@@ -20,6 +21,8 @@ use crate::telemetry::chain;
 pub(super) const VARIABLE: &str = "OPENCLAW_TAKES_OVER";
 /// The one before has nothing else to do.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// What that one takes from this one's word to its end of accepting.
+const LEAVES_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why nothing can be taken over.
 #[derive(Debug, thiserror::Error)]
@@ -232,12 +235,26 @@ impl Heir {
         }
     }
 
-    /// This process serves.
-    pub(in crate::control) fn ready(&self, has_admin: bool) {
+    /// This process serves. Waits until the one before has left what both have: a call has one of them to answer it.
+    pub(in crate::control) async fn ready(&self, has_admin: bool) {
         let version = env!("CARGO_PKG_VERSION").to_owned();
         if let Err(error) = self.say(&Word::Ready { version, has_admin }) {
             // It is not there any more: all the more reason to serve.
             tracing::warn!("{}", chain(&error));
+            return;
+        }
+        let Ok(channel) = self.channel.as_fd().try_clone_to_owned().map(Channel::from) else {
+            return;
+        };
+        let leaving = spawn_blocking(move || {
+            channel.set_patience(Some(LEAVES_WITHIN))?;
+            // It has no more to say, and closes its end.
+            channel.receive(&mut [0]).map(drop)
+        });
+        if let Ok(Err(error)) = leaving.await
+            && error.kind() == io::ErrorKind::WouldBlock
+        {
+            tracing::warn!("the process before this one still accepts, too");
         }
     }
 

@@ -24,6 +24,7 @@ pub(super) use self::words::Word;
 use super::admin::SMALL;
 use super::admin::table::{Call, Route};
 use super::audit::Came;
+use super::gone::Gone;
 use super::http::Answer;
 use super::logs::Caller;
 use super::notify::{State, notify};
@@ -50,8 +51,10 @@ pub(super) static ROUTES: &[Route] = &[Route {
 /// Why this process serves on.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UpgradeError {
-    #[error("the proxy is ending")]
-    Ending,
+    #[error(transparent)]
+    Gone(#[from] Gone),
+    #[error("an upgrade is under way already; ask again when it is over")]
+    UnderWay,
     #[error(
         "a configuration waits for its confirmation; `openclaw confirm` keeps it, `openclaw rollback` goes back"
     )]
@@ -105,7 +108,13 @@ impl Control {
         binary: Option<PathBuf>,
         caller: Caller,
     ) -> Result<Successor, UpgradeError> {
-        let outcome = self.hand_everything_over(binary).await;
+        let outcome = if self.is_upgrading.replace(true) {
+            Err(UpgradeError::UnderWay)
+        } else {
+            let outcome = self.hand_everything_over(binary).await;
+            self.is_upgrading.set(false);
+            outcome
+        };
         let successor = outcome.as_ref().ok().map(|successor| successor.pid);
         let detail = json!({ "successor": successor });
         self.audit("upgrade", caller, Came::of(&outcome), &detail);
@@ -126,10 +135,7 @@ impl Control {
         binary: Option<PathBuf>,
     ) -> Result<Successor, UpgradeError> {
         // No reload, and no second one, in the meantime.
-        let builder = self.builder.lock().await;
-        if self.draining.get().is_some() {
-            return Err(UpgradeError::Ending);
-        }
+        let builder = self.hold().await?;
         if self.unconfirmed.borrow().is_some() {
             return Err(UpgradeError::Unconfirmed);
         }
@@ -163,10 +169,9 @@ impl Control {
                 version: version.clone(),
                 has_admin: *has_admin,
             };
-            started.keep();
-            Ok(successor)
+            Ok((successor, started))
         });
-        let successor = match serving.await.map_err(panicked) {
+        let (successor, started) = match serving.await.map_err(panicked) {
             Ok(Ok(successor)) => successor,
             Ok(Err(error)) => {
                 self.resume().await;
@@ -180,6 +185,8 @@ impl Control {
         notify(State::Succeeded { by: successor.pid });
         self.attend_strays(way);
         self.leave(successor.clone());
+        // It sees that this one has left, and answers calls.
+        started.keep();
         Ok(successor)
     }
 
@@ -298,6 +305,7 @@ async fn answer(control: Rc<Control>, call: Call) -> Answer {
                 &json!({ "error": error, "text": why, "problems": problems }),
             )
         }
+        Err(UpgradeError::Gone(gone)) => gone.answer(),
         Err(error) => Answer::error(409, &chain(&error)),
     }
 }

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use super::admin::table::{self, Call};
 use super::admin::{self, SMALL};
 use super::http::{self, Answer, Field};
-use super::slots::Slot;
+use super::slots::{Slot, Slots};
 use super::state::Control;
 use super::top;
 
@@ -71,15 +71,21 @@ pub(super) async fn serve(control: Rc<Control>, listener: TcpListener) {
         news: News::default(),
     });
     let next = async || listener.accept().await;
-    let calls = http::accept_all("the page", next, |(stream, peer), slot| {
-        let (control, page) = (Rc::clone(&control), Rc::clone(&page));
-        http::spawn(stream, slot, move |request, slot| {
-            answer(Rc::clone(&control), Rc::clone(&page), request, slot, peer)
-        });
-    });
+    let calls = Slots::default();
+    let calls = http::accept_all(
+        "the page",
+        &control,
+        &calls,
+        next,
+        |(stream, peer), slot| {
+            let (control, page) = (Rc::clone(&control), Rc::clone(&page));
+            http::spawn(stream, slot, move |request, slot| {
+                answer(Rc::clone(&control), Rc::clone(&page), request, slot, peer)
+            });
+        },
+    );
     tokio::select! {
         biased;
-        () = control.is_left() => {}
         () = page.news.rest() => {}
         () = calls => {}
     }
