@@ -6,6 +6,7 @@ mod followers;
 mod keys;
 mod nodes;
 mod reuse;
+mod slices;
 mod stale;
 mod streams;
 mod trouble;

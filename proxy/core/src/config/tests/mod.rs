@@ -23,6 +23,7 @@ mod rejected;
 mod relay;
 mod routes;
 mod secure;
+mod slices;
 mod trace;
 mod upstream_policy;
 mod web;
