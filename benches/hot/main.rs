@@ -24,7 +24,7 @@ use std::env;
 /// Sets the stage; what it gives is counted.
 type Question = fn() -> Box<dyn FnMut()>;
 
-const QUESTIONS: [(&str, Question); 9] = [
+const QUESTIONS: [(&str, Question); 10] = [
     // A head as browsers send it, from bytes to a checked request.
     ("h1-request", h1::request),
     // The host and path of it among 300 routes.
@@ -43,6 +43,8 @@ const QUESTIONS: [(&str, Question); 9] = [
     ("h3-request", serve::h3::request),
     // The response's fields as such a section.
     ("h3-encode", serve::h3::encode),
+    // A packet with such a request and one with its answer, without the cipher.
+    ("quic-packet", serve::quic::packet),
 ];
 
 fn main() {

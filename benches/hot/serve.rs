@@ -14,5 +14,9 @@ pub(crate) mod h2;
 pub(crate) mod h3;
 #[path = "hpack.rs"]
 mod hpack;
+#[path = "keys.rs"]
+mod keys;
 #[path = "qpack.rs"]
 mod qpack;
+#[path = "quic.rs"]
+pub(crate) mod quic;
