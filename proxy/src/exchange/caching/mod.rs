@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use openclaw_core::caching::{Forwarded, Rule, Status};
 use openclaw_core::config::Route;
 use openclaw_core::message::{Fault, Method};
+use openclaw_core::trace::Ids;
 
 pub(super) use self::look::{Asking, Stored};
 pub(super) use self::lying::settle;
@@ -47,6 +48,8 @@ pub(super) struct Through<'a> {
     pub edits: Edits<'a>,
     pub time: (&'a Deadline, Limits),
     pub is_head: bool,
+    /// Who it is in its trace.
+    pub(super) ids: Option<&'a Ids>,
 }
 
 impl<'a> Through<'a> {
@@ -59,7 +62,7 @@ impl<'a> Through<'a> {
             self.edits,
             self.time,
         );
-        tries.of_route(self.route)
+        tries.of_route(self.route).traced(self.ids)
     }
 
     /// Fetches, stores and answers. What goes wrong is told as of any exchange.
@@ -257,6 +260,7 @@ pub(super) fn refresh(local: &Rc<Local>, downstream: &Rc<Downstream>, prepared: 
             },
             time: (&deadline, limits),
             is_head: false,
+            ids: None,
         };
         let mut story = Story::default();
         let mut nobody = Shadow::new(Vec::new());
