@@ -116,6 +116,7 @@ fn the_package_installs_runs_and_goes_without_a_trace() {
         "/usr/share/man/man1/openclaw.1.gz\n",
         "/etc/openclaw/openclaw.toml\n",
         "/usr/share/doc/openclaw/examples/reverse-proxy.toml\n",
+        "/usr/share/doc/openclaw/cdn/cloudflare.toml\n",
     ] {
         assert!(files.contains(file), "{file}: {files}");
     }

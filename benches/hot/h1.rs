@@ -36,6 +36,8 @@ pub(crate) fn render() -> Box<dyn FnMut()> {
     let hop = Hop {
         peer: "198.51.100.7",
         trusted: false,
+        cdns: &[],
+        by_cdn: false,
         forwarded: Forwarded::X,
         client,
         scheme: "https",

@@ -156,7 +156,19 @@ impl Io {
         }
     }
 
-    /// Pushes sealed records out; a plain socket holds nothing back.
+    /// The same where more follows at once, which a plain socket may wait for.
+    pub fn poll_write_part(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.tls {
+            None => socket::poll_send_part(&self.tcp, cx, slices),
+            Some(_) => self.poll_write(cx, slices),
+        }
+    }
+
+    /// Pushes sealed records out; a plain socket holds nothing back but parts.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.tls {
             None => Poll::Ready(Ok(())),

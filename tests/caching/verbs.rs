@@ -1,5 +1,7 @@
 //! The cache in the hands of its operator.
 
+use serde_json::{Value, json};
+
 use super::{Stage, ok};
 use crate::support::RawClient;
 
@@ -64,7 +66,18 @@ fn figures_say_what_is_saved() {
     assert!(stats.starts_with("1 URI in "), "{stats}");
     let row = stats.lines().find(|line| line.starts_with("all")).unwrap();
     let cells: Vec<&str> = row.split_whitespace().collect();
-    assert_eq!(cells, ["all", "75.0", "%", "3", "0", "0", "1", "1"]);
+    // Three of one byte, of those and a fetched one and the answer to the POST.
+    let expected = "all 75.0 % 3 B 5 B 3 0 0 1 1";
+    assert_eq!(cells, expected.split(' ').collect::<Vec<_>>());
+    let json = stage.proxy.cli(&["-o", "json", "cache", "stats"]).ok();
+    let json: Value = serde_json::from_slice(&json.stdout).unwrap();
+    let row = &json["routes"][0];
+    assert_eq!((&row["hit"], &row["miss"]), (&json!(3), &json!(1)));
+    assert_eq!(
+        (&row["bytes_saved"], &row["bytes_sent"]),
+        (&json!(3), &json!(5))
+    );
+    assert_eq!(json["evicted"], 0);
     let request = "GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     let page = RawClient::connect(stage.proxy.metrics())
         .exchange(request)
@@ -73,6 +86,12 @@ fn figures_say_what_is_saved() {
         page.contains("openclaw_cache_requests_total{route=\"all\",result=\"hit\"} 3\n"),
         "{page}"
     );
+    for (result, bytes) in [("hit", 3), ("miss", 1), ("bypass", 1)] {
+        let line = format!(
+            "openclaw_cache_sent_bytes_total{{route=\"all\",result=\"{result}\"}} {bytes}\n"
+        );
+        assert!(page.contains(&line), "{page}");
+    }
     assert!(page.contains("openclaw_cache_uris 1\n"), "{page}");
 }
 

@@ -72,13 +72,26 @@ fn an_event_is_heard_when_it_is_said() {
     }
 }
 
-/// An origin of so many bytes of text, with their length or without; it counts what it was let give.
+/// Text of which no coding saves more than half: nothing in it comes twice within a window.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let digits = std::iter::repeat_with(|| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        b"0123456789abcdef"[(state >> 60) as usize]
+    });
+    digits.take(length).collect()
+}
+
+/// An origin of so many bytes of text, in whole pieces, with their length or without; it counts what it was let give.
 fn bulk(length: u64, is_told: bool) -> (TcpListener, Arc<AtomicU64>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let given = Arc::new(AtomicU64::new(0));
     let (accepting, count) = (listener.try_clone().unwrap(), Arc::clone(&given));
     thread::spawn(move || {
-        let piece = json(1 << 18).into_bytes();
+        let text = noise(4 << 20);
+        let mut pieces = text.chunks(1 << 16).cycle();
         for mut stream in accepting.incoming().map_while(Result::ok) {
             let mut head = [0; 4096];
             // A look at the head is all that this origin takes of it.
@@ -94,10 +107,10 @@ fn bulk(length: u64, is_told: bool) -> (TcpListener, Arc<AtomicU64>) {
             let mut sent = write!(stream, "HTTP/1.1 200 OK\r\n{JSON}{framing}\r\n");
             let mut left = length;
             while left > 0 && sent.is_ok() {
-                let part = piece.len().min(usize::try_from(left).unwrap());
-                sent = stream.write_all(&piece[..part]);
-                left -= part as u64;
-                count.fetch_add(part as u64, Ordering::Relaxed);
+                let piece = pieces.next().unwrap();
+                sent = stream.write_all(piece);
+                left -= piece.len() as u64;
+                count.fetch_add(piece.len() as u64, Ordering::Relaxed);
             }
         }
     });
@@ -114,9 +127,6 @@ fn a_slow_client_slows_the_origin_down_and_takes_no_memory() {
         let stage = Stage::with(&upstream, ALL, Origin::serving(""));
         let before = resident(stage.proxy.pid());
         let mut client = TcpStream::connect(stage.web).unwrap();
-        socket2::SockRef::from(&client)
-            .set_recv_buffer_size(4096)
-            .unwrap();
         client.set_read_timeout(Some(PATIENCE)).unwrap();
         write!(
             client,
@@ -135,10 +145,7 @@ fn a_slow_client_slows_the_origin_down_and_takes_no_memory() {
         assert!(held < length, "{coding}: all of it was taken");
         let grown = resident(stage.proxy.pid()).saturating_sub(before);
         assert!(grown < 16 << 20, "{coding}: {grown} bytes more");
-        // Then it reads on, with room for more than a piece at a time, and the origin gives on.
-        socket2::SockRef::from(&client)
-            .set_recv_buffer_size(1 << 20)
-            .unwrap();
+        // Then it reads on, and the origin gives on.
         let mut piece = vec![0; 1 << 16];
         while given.load(Ordering::Relaxed) == held {
             assert!(client.read(&mut piece).unwrap() > 0);

@@ -2,6 +2,8 @@
 //! has shown no gain.
 
 use std::io::ErrorKind;
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
 use std::time::Instant;
 
 use super::{GET, Stage};
@@ -40,13 +42,43 @@ fn long_answers_arrive_as_they_were_sent() {
     let origin = Origin::start(long);
     let stage = Stage::before(&origin);
     let mut client = stage.client();
-    for length in [65_535, 131_072, 131_073, 200_000, 1, 9_000_001, 0, 300_000] {
+    // What a body was tells how the next one is read first.
+    let lengths = [
+        65_535, 131_072, 131_073, 200_000, 1, 9_000_001, 0, 300_000, 100_000, 3_900, 100_000,
+        4_096, 98_304, 20_000, 393_216, 200_000, 393_217, 100_000, 0, 100_000,
+    ];
+    for length in lengths {
         client.send(format!("GET /{length} HTTP/1.1\r\nHost: a.test\r\n\r\n"));
         assert!(client.response().body == pattern(length), "{length} bytes");
     }
     assert_eq!(origin.connections(), 1);
     let line = stage.proxy.wait_for_access("/9000001");
     assert!(line.contains("\"bytes_out\":9000001"), "{line}");
+}
+
+#[test]
+fn the_beginning_of_a_body_does_not_wait_for_the_rest() {
+    let (say, words) = channel();
+    let words = Mutex::new(words);
+    let origin = Origin::start(move |peer| {
+        while peer.request()?.is_some() {
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 150000\r\n\r\n")?;
+            peer.send(&pattern(150_000)[..5_000])?;
+            words.lock().unwrap().recv().unwrap();
+            peer.send(&pattern(150_000)[5_000..])?;
+        }
+        Ok(())
+    });
+    let stage = Stage::before(&origin);
+    let mut client = stage.client();
+    for _ in 0..3 {
+        client.send(GET);
+        client.read_until("\r\n\r\n");
+        assert!(client.read_exact(5_000) == pattern(150_000)[..5_000]);
+        say.send(()).unwrap();
+        assert!(client.read_exact(145_000) == pattern(150_000)[5_000..]);
+    }
+    assert_eq!(origin.connections(), 1);
 }
 
 #[test]
@@ -125,8 +157,8 @@ fn long_uploads_arrive_as_they_were_sent_and_what_follows_them_is_the_next_reque
 
 #[test]
 fn an_upload_that_is_cut_is_not_shown_as_a_whole_one() {
-    let (tell, told) = std::sync::mpsc::channel();
-    let tell = std::sync::Mutex::new(tell);
+    let (tell, told) = channel();
+    let tell = Mutex::new(tell);
     let origin = Origin::start(move |peer| {
         peer.read_until(b"\r\n\r\n")?;
         let whole = peer.read_exact(LENGTH).map(|body| body.len());

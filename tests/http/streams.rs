@@ -6,8 +6,9 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use h2::{Reason, server};
+use h2::{Reason, SendStream, server};
 use hyper::{HeaderMap, Method, Response};
+use tokio::sync::Notify;
 
 use super::h2_client::{get, in_the_clear, read, request, run, send};
 use super::{GET, GET_CLOSE, Stage, app, assert_refused};
@@ -128,21 +129,30 @@ fn an_endpoint_that_says_goodbye_is_asked_on_a_new_connection() {
     assert!(origin.connections() >= 2);
 }
 
-#[test]
-fn an_endpoint_that_says_goodbye_in_an_answer_finishes_it() {
-    // The client says when it has the first half.
-    let arrived = Arc::new(tokio::sync::Notify::new());
+/// An origin that sends half of a body and goes on with the rest as told; the client says when it has the half.
+fn in_halves<R>(
+    rest: impl Fn(Call, SendStream<Bytes>, Arc<Notify>) -> R + Send + Sync + 'static,
+) -> (StreamOrigin, Arc<Notify>)
+where
+    R: Future<Output = ()> + Send + 'static,
+{
+    let arrived = Arc::new(Notify::new());
     let own = arrived.clone();
     let origin = StreamOrigin::start(move |mut call| {
-        let arrived = own.clone();
-        async move {
-            let head = Response::new(());
-            let mut stream = call.respond.send_response(head, false).unwrap();
-            stream.send_data("half".into(), false).unwrap();
-            call.leave();
-            arrived.notified().await;
-            stream.send_data(" and half".into(), true).unwrap();
-        }
+        let head = Response::new(());
+        let mut stream = call.respond.send_response(head, false).unwrap();
+        stream.send_data("half".into(), false).unwrap();
+        rest(call, stream, own.clone())
+    });
+    (origin, arrived)
+}
+
+#[test]
+fn an_endpoint_that_says_goodbye_in_an_answer_finishes_it() {
+    let (origin, arrived) = in_halves(|call, mut stream, arrived| async move {
+        call.leave();
+        arrived.notified().await;
+        stream.send_data(" and half".into(), true).unwrap();
     });
     let stage = before(&origin, "");
     for _ in 0..2 {
@@ -175,22 +185,13 @@ fn what_the_endpoint_may_have_done_is_not_asked_for_twice() {
 
 #[test]
 fn a_body_that_breaks_off_is_no_whole_one_for_the_client() {
-    // The client says when it has the first half.
-    let arrived = Arc::new(tokio::sync::Notify::new());
-    let own = arrived.clone();
-    let origin = StreamOrigin::start(move |mut call| {
-        let arrived = own.clone();
-        async move {
-            let head = Response::new(());
-            let mut stream = call.respond.send_response(head, false).unwrap();
-            stream.send_data("half".into(), false).unwrap();
-            arrived.notified().await;
-            if call.path() == "/cut" {
-                call.cut();
-                std::future::pending::<()>().await;
-            }
-            stream.send_reset(Reason::INTERNAL_ERROR);
+    let (origin, arrived) = in_halves(|call, mut stream, arrived| async move {
+        arrived.notified().await;
+        if call.path() == "/cut" {
+            call.cut();
+            std::future::pending::<()>().await;
         }
+        stream.send_reset(Reason::INTERNAL_ERROR);
     });
     let stage = before(&origin, "");
     for path in ["/reset", "/cut"] {

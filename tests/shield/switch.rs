@@ -21,19 +21,13 @@ struct Stage {
     wire: Wire,
     maps: Maps,
     pins: PinDir,
-    _net: Net,
+    net: Net,
 }
 
 /// A proxy that drops what the client of a namespace sends.
 fn stage() -> Stage {
     let (net, pins) = (Net::new(), PinDir::new());
-    let config = format!(
-        "[shield]\ninterfaces = [\"{INTERFACE}\"]\npin_dir = \"{}\"\nblock = [\"{CLIENT4}\"]\n[listener.web]\nbind = [\"{SERVER4}:0\"]\n\
-         [[route]]\nrespond = {{ body = \"hello\" }}\n",
-        pins.0.display()
-    );
-    let namespace = in_namespace(&net);
-    let proxy = Proxy::start_through(&config, 0, &["nsenter", &namespace], &[]);
+    let proxy = start(&net, &pins);
     let wire = Wire::new(&net, SERVER4, CLIENT4);
     let maps = Maps::open(&Pins::new(&pins.0)).unwrap();
     wire.assert_dropped(&maps, Reason::Block);
@@ -42,8 +36,18 @@ fn stage() -> Stage {
         wire,
         maps,
         pins,
-        _net: net,
+        net,
     }
+}
+
+/// With a state directory of its own: of another proxy it knows what the pins tell.
+fn start(net: &Net, pins: &PinDir) -> Proxy {
+    let config = format!(
+        "[shield]\ninterfaces = [\"{INTERFACE}\"]\npin_dir = \"{}\"\nblock = [\"{CLIENT4}\"]\n[listener.web]\nbind = [\"{SERVER4}:0\"]\n\
+         [[route]]\nrespond = {{ body = \"hello\" }}\n",
+        pins.0.display()
+    );
+    Proxy::start_through(&config, 0, &["nsenter", &in_namespace(net)], &[])
 }
 
 /// `openclaw shield on` or `off` with the pin directory alone.
@@ -81,6 +85,30 @@ fn the_pin_directory_is_enough_and_a_running_proxy_follows() {
     let (file, pins) = (proxy.config().to_str().unwrap(), pins.0.to_str().unwrap());
     openclaw(&["-c", file, "shield", "off", "--pin-dir", pins]).ok();
     wire.assert_open();
+}
+
+#[test]
+fn a_version_with_other_maps_leaves_it_as_it_was_thrown() {
+    let Stage {
+        mut proxy,
+        wire,
+        maps,
+        pins,
+        net,
+    } = stage();
+    throw(&pins, "off").ok();
+    proxy.kill();
+    drop(maps);
+    // A number that is no version's any more.
+    let own = Pins::new(&pins.0);
+    fs::rename(own.directory(), pins.0.join("v0")).unwrap();
+    let next = start(&net, &pins);
+    wire.assert_open();
+    let status = next.cli(&["shield", "status"]).ok().text();
+    assert!(status.contains("OFF by the kill switch"), "{status}");
+    next.cli(&["shield", "on"]).ok();
+    let maps = Maps::open(&own).unwrap();
+    wire.assert_dropped(&maps, Reason::Block);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::Group;
 use super::load::{CLIENTS, Load, Manner, Outcome, Target, assert_posts_came_once};
 use crate::support::{Folder, Nginx, RawClient, wait_until};
 
-fn start<const N: usize>(keys: &str) -> ([Target; N], Group) {
+pub(super) fn start<const N: usize>(keys: &str) -> ([Target; N], Group) {
     let targets = [(); N].map(|()| Target::start());
     let endpoints = targets.each_ref().map(Target::toml);
     let group = Group::with(&config(&endpoints, keys));
@@ -16,11 +16,11 @@ fn start<const N: usize>(keys: &str) -> ([Target; N], Group) {
 }
 
 /// Without a line for each of thousands of requests.
-fn config(endpoints: &[String], keys: &str) -> String {
+pub(super) fn config(endpoints: &[String], keys: &str) -> String {
     super::config(endpoints, keys) + "[log]\naccess = { to = \"off\" }\n"
 }
 
-fn assert_none_failed(outcome: &Outcome) {
+pub(super) fn assert_none_failed(outcome: &Outcome) {
     assert_eq!(
         (outcome.failed(), outcome.served > 0),
         (0, true),
@@ -29,7 +29,7 @@ fn assert_none_failed(outcome: &Outcome) {
 }
 
 /// Whoever had a request of a client when it died took that one with it, and no more.
-fn assert_in_flight_only(outcome: &Outcome, deaths: usize) {
+pub(super) fn assert_in_flight_only(outcome: &Outcome, deaths: usize) {
     assert!(outcome.failed() <= CLIENTS * deaths, "{outcome:?}");
     let told = outcome.refused.keys().all(|status| *status == 502);
     assert!(told && outcome.cut == 0, "{outcome:?}");
@@ -89,7 +89,7 @@ fn all_endpoints_die_and_come_back() {
 }
 
 /// One of two fails in this manner for a while: GETs do not feel it, and POSTs are told `status`, as many as it had.
-fn one_fails(manner: Manner, status: u16, keys: &str) {
+pub(super) fn one_fails(manner: Manner, status: u16, keys: &str) {
     let (targets, group) = start::<2>(keys);
     let load = Load::on(group.web);
     targets[0].is_now(manner);
@@ -163,21 +163,21 @@ fn what_fails_again_and_again_is_left_alone_by_the_breaker() {
     let [gets, posts] = load.stop();
     assert!(gets.served > before.served);
     assert_none_failed(&gets);
-    // What was under way when it opened may still have come.
-    assert!(had <= 5 + CLIENTS * 2, "{had}");
+    // What was under way when it opened may still have come, and that a kept connection was closed does not count.
+    assert!(had <= 5 + CLIENTS * 4, "{had}");
     assert_eq!(targets[0].failed("GET") + targets[0].failed("POST"), had);
     assert_eq!(posts.failed(), targets[0].failed("POST"));
 }
 
 /// A listener that takes no more connections: the kernel drops what comes, as a firewall does.
-struct BlackHole {
-    address: SocketAddr,
+pub(super) struct BlackHole {
+    pub(super) address: SocketAddr,
     _listener: socket2::Socket,
     _waiting: Vec<TcpStream>,
 }
 
 impl BlackHole {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let listener =
             socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         let any: SocketAddr = ([127, 0, 0, 1], 0).into();

@@ -1,6 +1,8 @@
 //! Endpoints that are left out: by probes, and by what became of requests.
 
+use std::collections::HashMap;
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
@@ -131,6 +133,33 @@ fn a_connection_is_enough_where_nothing_is_asked_for() {
         8,
         "a probe by connection asks nothing"
     );
+}
+
+/// Each at its own moment, within a tenth of the time between two probes.
+#[test]
+fn the_endpoints_of_an_upstream_are_not_probed_all_at_once() {
+    const ENDPOINTS: u8 = 64;
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let listed: Vec<SocketAddr> = (1..=ENDPOINTS)
+        .map(|last| SocketAddr::from(([127, 0, 1, last], port)))
+        .collect();
+    let endpoints: Vec<String> = listed.iter().map(|one| format!("\"{one}\"")).collect();
+    let _group = Group::start(&endpoints, "health = { every = \"5s\" }");
+    let mut probed = Vec::new();
+    let mut first = HashMap::new();
+    while first.len() < listed.len() {
+        let (stream, _) = listener.accept().unwrap();
+        let asked = stream.local_addr().unwrap();
+        first.entry(asked).or_insert_with(|| {
+            probed.push(asked);
+            Instant::now()
+        });
+    }
+    assert_ne!(probed, listed, "one after the other");
+    let (began, ended) = (first.values().min(), first.values().max());
+    let spread = *ended.unwrap() - *began.unwrap();
+    assert!(spread > Duration::from_millis(250), "{spread:?}");
 }
 
 #[test]

@@ -23,7 +23,12 @@ pub enum Manner {
     CutsBody,
     Garbage,
     Silent,
+    /// Answers as it should, late.
+    Slow,
 }
+
+/// How late whoever is slow answers.
+const LATE: Duration = Duration::from_millis(80);
 
 /// An endpoint that can be told how to fail, and killed and started again at its address.
 pub struct Target {
@@ -39,8 +44,8 @@ struct State {
     served: AtomicUsize,
     /// Requests that were not answered as they should, by method.
     failed: Mutex<BTreeMap<String, usize>>,
-    /// How often each POST came, by its path.
-    posts: Mutex<BTreeMap<String, usize>>,
+    /// How often each request came, by method and path.
+    came: Mutex<BTreeMap<String, usize>>,
 }
 
 impl Target {
@@ -54,7 +59,7 @@ impl Target {
                 open: Mutex::default(),
                 served: AtomicUsize::new(0),
                 failed: Mutex::default(),
-                posts: Mutex::default(),
+                came: Mutex::default(),
             }),
             thread: None,
         };
@@ -141,21 +146,18 @@ impl State {
         while let Some(request) = wire.request()? {
             let mut words = request.start.split(' ');
             let (method, path) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
-            if method == "POST" {
-                *self
-                    .posts
-                    .lock()
-                    .unwrap()
-                    .entry(path.to_owned())
-                    .or_default() += 1;
-            }
+            let what = format!("{method} {path}");
+            *self.came.lock().unwrap().entry(what).or_default() += 1;
             let manner = *self.manner.lock().unwrap();
-            if manner != Manner::Answers {
+            if !matches!(manner, Manner::Answers | Manner::Slow) {
                 let mut failed = self.failed.lock().unwrap();
                 *failed.entry(method.to_owned()).or_default() += 1;
             }
             match manner {
-                Manner::Answers => {
+                Manner::Answers | Manner::Slow => {
+                    if manner == Manner::Slow {
+                        thread::sleep(LATE);
+                    }
                     self.served.fetch_add(1, Ordering::SeqCst);
                     wire.write(answer().as_bytes())?;
                     continue;
@@ -304,14 +306,29 @@ impl Shared {
     }
 }
 
-/// No POST has come twice, at whichever endpoint.
-pub fn assert_posts_came_once(targets: &[Target]) {
-    let mut all = BTreeMap::<String, usize>::new();
+/// How often each request of this method has come, at whichever endpoint.
+fn came(targets: &[Target], method: &str) -> BTreeMap<String, usize> {
+    let mut all = BTreeMap::new();
     for target in targets {
-        for (path, count) in &*target.state.posts.lock().unwrap() {
-            *all.entry(path.clone()).or_default() += count;
+        for (what, count) in &*target.state.came.lock().unwrap() {
+            if what.starts_with(method) {
+                *all.entry(what.clone()).or_default() += count;
+            }
         }
     }
+    all
+}
+
+/// No POST has come twice, at whichever endpoint.
+pub fn assert_posts_came_once(targets: &[Target]) {
+    let all = came(targets, "POST");
     let twice: Vec<_> = all.iter().filter(|(_, count)| **count > 1).collect();
     assert!(twice.is_empty(), "{twice:?}");
+}
+
+/// How many GETs have come in all, and how many of these had come before, and to no more than one other endpoint.
+pub fn gets_that_came_again(targets: &[Target]) -> (usize, usize) {
+    let all = came(targets, "GET");
+    assert!(all.values().all(|count| *count <= 2), "{all:?}");
+    (all.values().sum(), all.values().sum::<usize>() - all.len())
 }

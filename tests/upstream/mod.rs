@@ -5,6 +5,7 @@ mod drills;
 mod grpc;
 mod health;
 mod hedge;
+mod hedged_drills;
 mod load;
 mod proxy_protocol;
 mod queue;

@@ -85,10 +85,12 @@ fn lay_out(tree: &Path, binary: &Path) -> Result<()> {
     ] {
         put(&docs.join(to), &fs::read(root.join(from))?, 0o644)?;
     }
-    for entry in fs::read_dir(root.join("config/examples"))? {
-        let file = entry?;
-        let to = docs.join("examples").join(file.file_name());
-        put(&to, &fs::read(file.path())?, 0o644)?;
+    for folder in ["examples", "cdn"] {
+        for entry in fs::read_dir(root.join("config").join(folder))? {
+            let file = entry?;
+            let to = docs.join(folder).join(file.file_name());
+            put(&to, &fs::read(file.path())?, 0o644)?;
+        }
     }
     let mut licences = String::new();
     for name in ["LICENSE", "LICENSE-MIT", "LICENSE-APACHE"] {

@@ -64,8 +64,11 @@ pub(crate) fn flags() -> Result<Option<String>> {
     Ok(file.exists().then(|| {
         // Functions that have changed since are no mistake.
         let quiet = "-Cllvm-args=-no-pgo-warn-mismatch";
+        // What is hot lies side by side: of 20 MiB of code a request needs one page here and one there. Four per cent of the CPU
+        // time of a small request.
+        let sorted = "-Clink-arg=-Wl,-z,keep-text-section-prefix";
         format!(
-            "build.rustflags=[\"-Cprofile-use={}\", \"{quiet}\"]",
+            "build.rustflags=[\"-Cprofile-use={}\", \"{quiet}\", \"{sorted}\"]",
             file.display()
         )
     }))

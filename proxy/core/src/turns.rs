@@ -32,6 +32,14 @@ impl Place {
         }
     }
 
+    /// What it was made of.
+    pub fn priority(self) -> Priority {
+        Priority {
+            urgency: self.urgency,
+            incremental: self.incremental,
+        }
+    }
+
     /// The same as a number for those who take the largest first; 0: that of [`Priority::UNSAID`].
     pub fn rank(self) -> i32 {
         // More than a connection has requests, or else their order begins anew.

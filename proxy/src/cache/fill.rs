@@ -86,6 +86,11 @@ impl Fill {
 }
 
 impl Lead {
+    /// What the others wait for.
+    pub fn fill(&self) -> Arc<Fill> {
+        Arc::clone(&self.fill)
+    }
+
     /// Whether what it fetches has changed meanwhile.
     pub(super) fn is_spoilt(&self) -> bool {
         self.fill.is_spoilt.load(Ordering::Relaxed)

@@ -46,6 +46,21 @@ pub fn uri(scheme: &str, host: &str, target: &str) -> String {
     key
 }
 
+/// The key of a slice of something large. Not to be taken for a request's: no target has a line break.
+pub fn slice(key: &str, size: u64, number: u64) -> Key {
+    format!("{key}\n{size}/{number}").into()
+}
+
+/// The key of what the slices of a URI are of: a head without a body, which says what they have to agree with.
+pub fn of_slices(key: &str) -> Key {
+    format!("{key}\n").into()
+}
+
+/// The URI of a key.
+fn uri_of(key: &str) -> &str {
+    key.split_once('\n').map_or(key, |(uri, _)| uri)
+}
+
 /// What is stored of one URI: one response for each kind of request.
 type Page = Arc<Vec<Arc<Object>>>;
 
@@ -265,9 +280,13 @@ impl Store {
         if let Some(fill) = self.fills().get(key) {
             fill.spoil();
         }
-        self.pages.remove(key);
-        if let Some(disk) = self.disk() {
-            disk.forget(key);
+        // Without what its slices have to agree with, they are of nothing.
+        let slices = of_slices(key);
+        for key in [key, &*slices] {
+            self.pages.remove(key);
+            if let Some(disk) = self.disk() {
+                disk.forget(key);
+            }
         }
     }
 

@@ -58,7 +58,7 @@ impl Store {
         self.pages.retain(|key, page| {
             let is_meant = |object: &Object| match what {
                 Purge::All => true,
-                Purge::Url(url) => **key == *url,
+                Purge::Url(url) => super::uri_of(key) == url,
                 Purge::Prefix(prefix) => key.starts_with(prefix),
                 Purge::Tag(tag) => has_tag(object, tag),
             };

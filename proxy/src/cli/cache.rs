@@ -18,7 +18,7 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Show how full the cache is, and how many requests each route has answered from it
+    /// Show how full the cache is, and what each route has answered from it: requests, and bytes that no endpoint had to send
     Stats,
     /// Take stored responses out
     ///
@@ -76,6 +76,8 @@ struct Route {
     miss: u64,
     bypass: u64,
     hit_ratio: Option<f64>,
+    bytes_saved: u64,
+    bytes_sent: u64,
 }
 
 pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Outcome, CliError> {
@@ -112,6 +114,16 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Outcome, Cl
     }
 }
 
+/// Bytes as people read them.
+fn amount(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{} KiB", bytes / 1024),
+        1_048_576..1_073_741_824 => format!("{} MiB", bytes >> 20),
+        _ => format!("{}.{} GiB", bytes >> 30, ((bytes % (1 << 30)) * 10) >> 30),
+    }
+}
+
 fn text(stats: &Stats) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
@@ -143,6 +155,8 @@ fn text(stats: &Stats) -> String {
     let heads = [
         "ROUTE",
         "FROM CACHE",
+        "SAVED",
+        "OF",
         "HIT",
         "STALE",
         "REVALIDATED",
@@ -161,7 +175,9 @@ fn text(stats: &Stats) -> String {
             route.miss,
             route.bypass,
         ];
+        let bytes = [route.bytes_saved, route.bytes_sent].map(amount);
         let mut row = vec![route.name.clone(), ratio];
+        row.extend(bytes);
         row.extend(counts.map(|count| count.to_string()));
         row
     }));

@@ -3,14 +3,14 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::admin::table::{Call, Route};
 use super::http::Answer;
 use super::state::Control;
 use crate::cache::{Purge, Purged, Store};
-use crate::telemetry::{Cache, Summary};
+use crate::telemetry::{Cache, Cached, Summary};
 
 /// How long a purge waits for the disk.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -48,19 +48,7 @@ async fn stats(control: Rc<Control>) -> Answer {
                 .get(&*route.name)
                 .copied()
                 .unwrap_or_default();
-            let [hit, stale, revalidated, miss, bypass] = counts;
-            let asked = hit + stale + revalidated + miss;
-            #[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
-            let ratio = (asked > 0).then(|| (hit + stale + revalidated) as f64 / asked as f64);
-            json!({
-                "route": &*route.name,
-                Cache::Hit.word(): hit,
-                Cache::Stale.word(): stale,
-                Cache::Revalidated.word(): revalidated,
-                Cache::Miss.word(): miss,
-                Cache::Bypass.word(): bypass,
-                "hit_ratio": ratio,
-            })
+            of_route(&route.name, &counts)
         })
         .collect();
     let full = store.fullness();
@@ -86,6 +74,28 @@ async fn stats(control: Rc<Control>) -> Answer {
             "routes": routes,
         }),
     )
+}
+
+/// What the cache made of the requests of a route, and what came of that.
+fn of_route(name: &str, counts: &[Cached; Cache::ALL.len()]) -> Value {
+    let results = || Cache::ALL.iter().zip(counts);
+    let from_store = || results().filter(|(result, _)| result.is_from_store());
+    let asked = results().filter(|(result, _)| **result != Cache::Bypass);
+    let asked: u64 = asked.map(|(_, cached)| cached.requests).sum();
+    let hits: u64 = from_store().map(|(_, cached)| cached.requests).sum();
+    let bytes: u64 = results().map(|(_, cached)| cached.bytes).sum();
+    let saved: u64 = from_store().map(|(_, cached)| cached.bytes).sum();
+    #[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
+    let ratio = (asked > 0).then(|| hits as f64 / asked as f64);
+    let figures = [
+        ("route", name.into()),
+        ("hit_ratio", ratio.into()),
+        ("bytes_saved", saved.into()),
+        ("bytes_sent", bytes.into()),
+    ];
+    let results = results().map(|(result, cached)| (result.word(), cached.requests.into()));
+    let row = figures.into_iter().chain(results);
+    Value::Object(row.map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
 /// By one of `url`, `prefix`, `tag` and `all`; with `soft=1` things stay, and their origins are asked before they are used.

@@ -279,6 +279,12 @@ impl<W: Wire> Wire for Coded<'_, W> {
         }
     }
 
+    fn more_follows(&mut self) {
+        if self.body.is_none() {
+            self.wire.more_follows();
+        }
+    }
+
     fn bare_socket(&self) -> Option<&TcpStream> {
         self.wire.bare_socket().filter(|_| self.body.is_none())
     }

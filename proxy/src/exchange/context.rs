@@ -92,6 +92,8 @@ pub struct Downstream {
     /// Where the client connected to.
     pub local: SocketAddr,
     pub trusted: bool,
+    /// The content delivery network that the peer is an edge of.
+    cdn: Option<Arc<config::Cdn>>,
     pub tls: Option<TlsFacts>,
     pub cut: Cut,
     /// Where the client finds HTTP/3 (RFC 7838), if that is elsewhere.
@@ -254,6 +256,7 @@ impl Downstream {
             .trusted_proxies
             .iter()
             .any(|prefix| prefix.contains(address));
+        let cdn = listener.cdns.iter().find(|cdn| cdn.has(address)).cloned();
         let has_alternative = listener.protocols.h3 && tls.is_some();
         let alt_svc =
             has_alternative.then(|| format!("h3=\":{}\"; ma={ALT_SVC_SECONDS}", local.port()));
@@ -266,6 +269,7 @@ impl Downstream {
             peer_text: address.to_string(),
             local: accepted.announced.map_or(local, |ends| ends.destination),
             trusted,
+            cdn,
             tls,
             cut,
             alt_svc,
@@ -329,11 +333,22 @@ impl Downstream {
         })
     }
 
+    /// Whether an edge of a content delivery network says in its own field whose request it is.
+    pub fn is_named_by_cdn(&self, fields: &[Field<'_>]) -> bool {
+        self.cdn
+            .as_ref()
+            .is_some_and(|cdn| cdn.client(fields).is_some())
+    }
+
     /// Whose request it is: the peer, or whom a trusted proxy names.
     pub fn client(&self, fields: &[Field<'_>]) -> IpAddr {
         let peer = self.peer.ip().to_canonical();
         if !self.trusted {
             return peer;
+        }
+        let named = self.cdn.as_ref().and_then(|cdn| cdn.client(fields));
+        if let Some(client) = named {
+            return client;
         }
         let proxies = &self.listener.trusted_proxies;
         client(fields, peer, |address| {

@@ -1,5 +1,7 @@
 //! The way back of an exchange: the endpoint's response head, then its body, into the wire.
 
+mod piped;
+
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -13,7 +15,7 @@ use super::error::Error;
 use super::forward::Passage;
 use super::head::{self, MAX_INTERIM};
 use super::prepare::Outbound;
-use super::wire::{Wire, WireError};
+use super::wire::Wire;
 use crate::net::pipes::Bulk;
 use crate::upstream::Connection;
 
@@ -38,6 +40,8 @@ pub(super) struct Download<'a> {
     raw: usize,
     /// A long body on its way between two bare sockets.
     bulk: Bulk,
+    /// The kernel holds back what was sent last, for what the pipe is to bring.
+    held_back: bool,
     interim: u32,
     keep_alive: bool,
     tunnel: bool,
@@ -66,6 +70,7 @@ impl<'a> Download<'a> {
             payload: 0..0,
             raw: 0,
             bulk: Bulk::default(),
+            held_back: false,
             interim: 0,
             keep_alive: false,
             tunnel: false,
@@ -104,7 +109,7 @@ impl<'a> Download<'a> {
         loop {
             match self.state {
                 State::Head => {
-                    if ready!(self.poll_fill(cx, connection))? == 0 {
+                    if ready!(self.poll_fill(cx, connection, wire.bare_socket().is_some()))? == 0 {
                         let error = if self.buffer.is_empty() {
                             Error::Closed
                         } else {
@@ -113,8 +118,10 @@ impl<'a> Download<'a> {
                         return Poll::Ready(Err(error));
                     }
                     self.read_heads(wire, passage)?;
+                    self.settle(cx, connection)?;
                 }
                 State::Body(_) if !self.payload.is_empty() => {
+                    self.announce(wire);
                     let payload = self.buffer.get(self.payload.clone()).unwrap_or_default();
                     let Poll::Ready(sent) = wire.poll_send(cx, payload).map_err(Error::Wire)?
                     else {
@@ -132,9 +139,11 @@ impl<'a> Download<'a> {
                     passage.bytes_out += sent as u64;
                 }
                 State::Body(_) => {
-                    if !ready!(self.poll_pipe(cx, connection, wire))? {
-                        ready!(self.poll_decode(cx, connection, wire))?;
+                    let moved = self.poll_on(cx, connection, wire);
+                    if moved.is_pending() {
+                        self.push(wire);
                     }
+                    ready!(moved)?;
                 }
                 State::Flush => {
                     if wire.poll_flush(cx).map_err(Error::Wire)?.is_pending() {
@@ -190,6 +199,18 @@ impl<'a> Download<'a> {
         }
     }
 
+    fn poll_on<W: Wire>(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut Connection,
+        wire: &mut W,
+    ) -> Poll<Result<(), Error>> {
+        if ready!(self.poll_pipe(cx, connection, wire))? {
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_decode(cx, connection, wire)
+    }
+
     /// Decodes what is buffered, or reads more; at the end of the body finishes the response.
     fn poll_decode<W: Wire>(
         &mut self,
@@ -217,10 +238,8 @@ impl<'a> Download<'a> {
             return Poll::Ready(Ok(()));
         }
         let ends_at_close = decoder.may_end_at_close();
-        self.buffer.clear();
-        self.raw = 0;
-        self.payload = 0..0;
-        match ready!(self.poll_fill(cx, connection)) {
+        self.give_back();
+        match ready!(self.poll_fill(cx, connection, false)) {
             Ok(0) if ends_at_close => {
                 self.finish(wire);
                 Poll::Ready(Ok(()))
@@ -229,59 +248,6 @@ impl<'a> Download<'a> {
             Ok(0) | Err(_) => Poll::Ready(Err(Error::Truncated)),
             Ok(_) => Poll::Ready(Ok(())),
         }
-    }
-
-    /// Takes what has arrived of a long body into a pipe; false where it has to come by the buffer.
-    fn poll_pipe<W: Wire>(
-        &mut self,
-        cx: &mut Context<'_>,
-        connection: &Connection,
-        wire: &W,
-    ) -> Poll<Result<bool, Error>> {
-        let State::Body(decoder) = &mut self.state else {
-            return Poll::Ready(Ok(false));
-        };
-        let is_drained = self.raw == self.buffer.len();
-        let Some(left) = decoder
-            .bare_left()
-            .filter(|left| self.bulk.is_on() && is_drained && *left > 0)
-        else {
-            return Poll::Ready(Ok(false));
-        };
-        let Some(from) = connection
-            .stream
-            .bare_socket()
-            .filter(|_| wire.bare_socket().is_some())
-        else {
-            return Poll::Ready(Ok(false));
-        };
-        let most = usize::try_from(left).unwrap_or(usize::MAX);
-        match self.bulk.poll_fill(cx, &self.local.pipes, from, most) {
-            Poll::Ready(Ok(None)) => Poll::Ready(Ok(false)),
-            Poll::Ready(Ok(Some(0)) | Err(_)) => Poll::Ready(Err(Error::Truncated)),
-            Poll::Ready(Ok(Some(count))) => {
-                decoder.skip(count as u64);
-                Poll::Ready(Ok(true))
-            }
-            Poll::Pending => {
-                self.bulk.let_go(&self.local.pipes);
-                self.give_back();
-                Poll::Pending
-            }
-        }
-    }
-
-    /// Nothing is queued before what is in the pipe, and nothing is until it has left.
-    fn poll_drain<W: Wire>(
-        &mut self,
-        cx: &mut Context<'_>,
-        wire: &W,
-    ) -> Poll<Result<usize, Error>> {
-        let gone = Error::Wire(WireError::Gone);
-        let Some(into) = wire.bare_socket() else {
-            return Poll::Ready(Err(gone));
-        };
-        self.bulk.poll_drain(cx, into).map_err(|_error| gone)
     }
 
     fn finish<W: Wire>(&mut self, wire: &mut W) {
@@ -313,17 +279,26 @@ impl<'a> Download<'a> {
         self.raw = 0;
     }
 
-    /// Reads once; the buffer is only held while there is something in it.
+    /// Reads once; the buffer is only held while there is something in it. Little is read `from_bare` sockets to bare ones where
+    /// the endpoint's last body was of middling length.
     fn poll_fill(
         &mut self,
         cx: &mut Context<'_>,
         connection: &mut Connection,
+        from_bare: bool,
     ) -> Poll<Result<usize, Error>> {
         let closed = |_error| Error::Closed;
         if self.buffer.is_empty() {
             ready!(connection.stream.poll_readable(cx)).map_err(closed)?;
             if self.buffer.capacity() == 0 {
-                self.buffer = self.local.buffers.body();
+                let is_short = from_bare
+                    && connection.endpoint.is_middling.get()
+                    && connection.stream.bare_socket().is_some();
+                self.buffer = if is_short {
+                    self.local.buffers.head()
+                } else {
+                    self.local.buffers.body()
+                };
             }
         }
         let read = connection.stream.poll_read_vec(cx, &mut self.buffer);

@@ -197,7 +197,7 @@ struct Tee<'a, W> {
 }
 
 impl<W: Wire> Wire for Tee<'_, W> {
-    handed_on!(poll_gone body trailers inform consider respond poll_send bare_socket finish poll_flush abort can_respond);
+    handed_on!(poll_gone body trailers inform consider respond poll_send more_follows bare_socket finish poll_flush abort can_respond);
 
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyPart, WireError>> {
         let polled = self.wire.poll_body(cx);

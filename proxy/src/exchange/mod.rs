@@ -38,7 +38,7 @@ pub use self::error::{EXHAUSTED, connect_detail};
 pub(crate) use self::log::protocol;
 pub use self::prepare::{Prepared, prepare, refuse, refuse_late};
 
-use self::caching::Through;
+use self::caching::{Behind, Through};
 use self::context::{Downstream, Local};
 use self::error::Error;
 use self::forward::Passage;
@@ -228,8 +228,8 @@ pub async fn run<W: Wire>(
 
 /// A request that goes to an endpoint.
 struct Forwarding<'a> {
-    local: &'a Local,
-    downstream: &'a Downstream,
+    local: &'a Rc<Local>,
+    downstream: &'a Rc<Downstream>,
     prepared: &'a Prepared,
     serving: &'a Rc<Serving>,
     upstream: &'a Upstream,
@@ -263,6 +263,12 @@ impl Forwarding<'_> {
             time: (deadline, limits),
             is_head: prepared.method == Method::Head,
             ids: prepared.ids.as_deref(),
+            behind: prepared.route.map(|route| Behind {
+                local,
+                downstream: self.downstream,
+                serving: self.serving,
+                route,
+            }),
         };
         let caching = outbound.caching.as_ref().zip(route.cache.as_ref());
         let mirror = route.mirror.as_ref().zip(prepared.route);
@@ -272,7 +278,7 @@ impl Forwarding<'_> {
             // Boxed, so that exchanges without a cache or a copy need not have room for that.
             (Some((asking, rule)), _) => Box::pin(through.cached(rule, asking, wire, story)).await,
             (None, Some((mirror, index))) => {
-                let ours = (local, self.serving);
+                let ours = (&**local, self.serving);
                 let of = (index, mirror);
                 let tries = through.tries();
                 Box::pin(mirror::beside(tries, ours, of, outbound, wire, story)).await

@@ -344,6 +344,8 @@ fn head(
         &Hop {
             peer: &downstream.peer_text,
             trusted: downstream.trusted,
+            cdns: &downstream.listener.cdns,
+            by_cdn: downstream.is_named_by_cdn(request.fields),
             forwarded,
             client: facts.request.client,
             scheme: downstream.scheme(),

@@ -76,6 +76,10 @@ pub trait Wire {
     fn poll_send(&mut self, cx: &mut Context<'_>, payload: &[u8])
     -> Poll<Result<usize, WireError>>;
 
+    /// The payload that is sent next is followed at once by bytes that go into [`Self::bare_socket`]: it may wait for them in the kernel,
+    /// and who says so has it pushed out if they do not come.
+    fn more_follows(&mut self) {}
+
     /// The client's bare socket, where payload may go into it as it is: in the clear, without framing, nothing queued before it.
     fn bare_socket(&self) -> Option<&TcpStream> {
         None
@@ -154,6 +158,11 @@ macro_rules! handed_on {
             payload: &[u8],
         ) -> std::task::Poll<Result<usize, $crate::exchange::wire::WireError>> {
             self.wire.poll_send(cx, payload)
+        }
+    };
+    (@ more_follows) => {
+        fn more_follows(&mut self) {
+            self.wire.more_follows();
         }
     };
     (@ bare_socket) => {

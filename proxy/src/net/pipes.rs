@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::ops::RangeInclusive;
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll, ready};
 
@@ -22,6 +23,10 @@ const MOST: usize = 256;
 const KEPT: usize = 16;
 /// More than a pipe holds, whatever its pages are.
 const ALL: usize = 1 << 30;
+/// Bodies of so many bytes go through a pipe from their first pages on. Measured by CPU time a response, from a small first read
+/// on: 48 KiB costs as much as copied, 80 KiB 1.15 of that, 100 KiB 0.85, 128 KiB 0.81, 256 KiB 0.8, 512 KiB 1.05 to 1.3, and 1 MiB
+/// as much as with a first read of 128 KiB.
+pub const MIDDLING: RangeInclusive<u64> = 96 * 1024..=384 * 1024;
 /// A read that gives so much, with more to come, is of bulk.
 const BULK: usize = 64 * 1024;
 /// So little at a time is none any more.
@@ -148,6 +153,11 @@ impl Bulk {
     /// Notes that a read into a buffer gave `count` bytes.
     pub fn note(&mut self, count: usize) {
         self.is_on = count >= BULK;
+    }
+
+    /// More is known to come.
+    pub fn begin(&mut self) {
+        self.is_on = true;
     }
 
     pub fn is_on(&self) -> bool {

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use rustix::buffer::spare_capacity;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg};
 use tokio::io::{AsyncWrite, Interest};
 use tokio::net::TcpStream;
 
@@ -63,6 +63,26 @@ pub(super) fn poll_send(
                 is_exhausted(tcp, Interest::WRITABLE);
                 return Poll::Ready(Ok(count));
             }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            sent => return Poll::Ready(sent),
+        }
+    }
+}
+
+/// The same where more follows at once: the kernel may hold back what does not fill a segment.
+pub(super) fn poll_send_part(
+    tcp: &TcpStream,
+    cx: &mut Context<'_>,
+    slices: &[IoSlice<'_>],
+) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(tcp.poll_write_ready(cx))?;
+        let sent = tcp.try_io(Interest::WRITABLE, || {
+            let flags = SendFlags::NOSIGNAL | SendFlags::MORE;
+            let mut nothing = SendAncillaryBuffer::default();
+            Ok(sendmsg(tcp, slices, &mut nothing, flags)?)
+        });
+        match sent {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             sent => return Poll::Ready(sent),
         }

@@ -6,7 +6,7 @@ use std::io;
 
 use openclaw_common::abi::flags;
 
-use super::kernel::{KernelError, Maps};
+use super::kernel::{KernelError, Maps, Pins};
 use super::state::State;
 
 /// It is there while the shield is off.
@@ -18,7 +18,7 @@ impl State {
         self.is_on = !self.config.server.state_dir.join(FILE).exists();
     }
 
-    /// How the pins have it; of maps that are new it is not known.
+    /// How the pins have it. Maps that are new go by what a version with other maps has left attached, if there is one.
     pub(super) fn find_switch(&mut self, maps: &Maps) {
         match maps.config() {
             // Whoever has written it has written a limit, too.
@@ -26,9 +26,26 @@ impl State {
                 self.is_on = found.flags & flags::ENABLED != 0;
                 self.shared.set_rules(self.flags(), self.monitored());
             }
-            Ok(_) | Err(_) => {}
+            Ok(_) | Err(_) => self.inherit_switch(),
         }
         self.keep_switch();
+    }
+
+    fn inherit_switch(&mut self) {
+        let pins = Pins::new(&self.config.shield.pin_dir);
+        match pins.is_off_elsewhere() {
+            Ok(false) => {}
+            Ok(true) => {
+                self.is_on = false;
+                self.shared.set_rules(self.flags(), self.monitored());
+                tracing::warn!(
+                    "the kill switch was thrown on the maps of another version, and stays so"
+                );
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the kill switch of another version cannot be read");
+            }
+        }
     }
 
     /// Has the next start find it as it is now.

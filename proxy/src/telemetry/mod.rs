@@ -187,6 +187,14 @@ pub enum Cache {
     Bypass,
 }
 
+/// Requests of which a cache made the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Cached {
+    pub(crate) requests: u64,
+    /// Of the bodies that clients got.
+    pub(crate) bytes: u64,
+}
+
 impl Cache {
     pub(crate) const ALL: [Self; 5] = [
         Self::Hit,
@@ -195,6 +203,14 @@ impl Cache {
         Self::Miss,
         Self::Bypass,
     ];
+
+    /// The client got what was stored.
+    pub(crate) const fn is_from_store(self) -> bool {
+        match self {
+            Self::Hit | Self::Stale | Self::Revalidated => true,
+            Self::Miss | Self::Bypass => false,
+        }
+    }
 
     /// As logs and metrics have it.
     pub const fn word(self) -> &'static str {

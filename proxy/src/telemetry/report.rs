@@ -7,7 +7,7 @@ use openclaw_core::reason::ALL as REASONS;
 use super::coded::Coded;
 use super::metrics::{self, MetricsText};
 use super::shard::{Counts, EndpointCounts, Flow, ListenerCounts, SeriesKey};
-use super::{Cache, Hedged, Mirrored};
+use super::{Cache, Cached, Hedged, Mirrored};
 
 /// A copy of one worker's counters.
 #[derive(Debug, Default)]
@@ -39,7 +39,7 @@ pub struct Summary<'a> {
     pub(super) listeners: BTreeMap<&'a str, ListenerCounts>,
     pub(super) requests: BTreeMap<(&'a str, &'a str, &'static str, u16), u64>,
     pub(super) flows: BTreeMap<Pair<'a>, Flow>,
-    pub(super) cache: BTreeMap<&'a str, [u64; Cache::ALL.len()]>,
+    pub(super) cache: BTreeMap<&'a str, [Cached; Cache::ALL.len()]>,
     retries: BTreeMap<&'a str, u64>,
     /// Of upstreams that have ever hedged.
     hedged: BTreeMap<&'a str, [u64; 3]>,
@@ -93,7 +93,7 @@ impl<'a> Summary<'a> {
     }
 
     /// What the caches of routes made of requests, beside [`Cache::ALL`].
-    pub(crate) fn cache(&self) -> &BTreeMap<&'a str, [u64; Cache::ALL.len()]> {
+    pub(crate) fn cache(&self) -> &BTreeMap<&'a str, [Cached; Cache::ALL.len()]> {
         &self.cache
     }
 
@@ -144,10 +144,11 @@ impl<'a> Summary<'a> {
                     .entry((listener, route, method, code))
                     .or_default() += series.count;
             }
-            if row.cache.iter().any(|count| *count > 0) {
+            if row.cache.iter().any(|cached| cached.requests > 0) {
                 let sums = self.cache.entry(route).or_default();
                 for (sum, more) in sums.iter_mut().zip(&row.cache) {
-                    *sum += more;
+                    sum.requests += more.requests;
+                    sum.bytes += more.bytes;
                 }
             }
             for flow in &row.flows {
@@ -222,8 +223,15 @@ impl<'a> Summary<'a> {
             text.sample(&metrics::REFUSALS_TOTAL, &[entry.code], count);
         }
         for (route, counts) in &self.cache {
-            for (result, count) in Cache::ALL.iter().zip(counts) {
-                text.sample(&metrics::CACHE_REQUESTS, &[route, result.word()], count);
+            for (result, cached) in Cache::ALL.iter().zip(counts) {
+                let labels = [*route, result.word()];
+                text.sample(&metrics::CACHE_REQUESTS, &labels, cached.requests);
+            }
+        }
+        for (route, counts) in &self.cache {
+            for (result, cached) in Cache::ALL.iter().zip(counts) {
+                let labels = [*route, result.word()];
+                text.sample(&metrics::CACHE_SENT_BYTES, &labels, cached.bytes);
             }
         }
         self.coded.render(text);

@@ -10,7 +10,7 @@ use openclaw_core::reason::Reason;
 use super::coded::Coded;
 use super::histogram::Histogram;
 use super::recent::Recent;
-use super::{Cache, Hedged, Mirrored, Record, Slots};
+use super::{Cache, Cached, Hedged, Mirrored, Record, Slots};
 use crate::snapshot::Snapshot;
 
 /// Names ever seen of one kind. Reloads with ever new names end in one shared slot rather than in ever more memory.
@@ -86,7 +86,7 @@ pub(super) struct RouteCounts {
     pub(super) series: Vec<Series>,
     pub(super) flows: Vec<Flow>,
     /// What its cache made of requests, beside `Cache::ALL`.
-    pub(super) cache: [u64; Cache::ALL.len()],
+    pub(super) cache: [Cached; Cache::ALL.len()],
 }
 
 impl RouteCounts {
@@ -287,9 +287,10 @@ impl Shard {
                 flow.bytes_out += record.bytes_out;
             }
             if let Some(cache) = record.cache
-                && let Some(count) = route.cache.get_mut(cache as usize)
+                && let Some(cached) = route.cache.get_mut(cache as usize)
             {
-                *count += 1;
+                cached.requests += 1;
+                cached.bytes += record.bytes_out;
             }
         }
         if let Some(reason) = record.reason {

@@ -87,13 +87,13 @@ impl<'a> Summary<'a> {
         }
         for (route, counts) in &self.cache {
             let figures = all.entry(route).or_default();
-            for (result, count) in Cache::ALL.iter().zip(counts) {
-                match result {
-                    Cache::Hit | Cache::Stale | Cache::Revalidated => figures.cache_hits += count,
-                    Cache::Miss => {}
-                    Cache::Bypass => continue,
+            for (result, cached) in Cache::ALL.iter().zip(counts) {
+                if result.is_from_store() {
+                    figures.cache_hits += cached.requests;
                 }
-                figures.cache_asked += count;
+                if *result != Cache::Bypass {
+                    figures.cache_asked += cached.requests;
+                }
             }
         }
         all

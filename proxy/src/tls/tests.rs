@@ -28,6 +28,7 @@ fn listener(protocols: Protocols) -> Listener {
         protocols,
         tls: None,
         trusted_proxies: Vec::new(),
+        cdns: Vec::new(),
         proxy_protocol: Vec::new(),
         max_connections: 1,
         max_connections_per_ip: 1,

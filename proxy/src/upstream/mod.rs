@@ -75,6 +75,8 @@ pub struct Endpoint {
     passed_over_until: Cell<Option<Instant>>,
     /// What it has to do with on this worker.
     active: Cell<usize>,
+    /// Its last body was of a length that goes through a pipe from the first page on.
+    pub is_middling: Cell<bool>,
     /// When it was last said that there is no TLS with it.
     told: Cell<Option<Instant>>,
 }
@@ -215,6 +217,14 @@ impl Upstream {
         may
     }
 
+    /// Whether one more request may be asked elsewhere although nothing has failed: if so, it counts.
+    pub fn may_hedge(&self, now: Instant) -> bool {
+        let mut budget = self.budget.get();
+        let may = budget.spend_spare(now);
+        self.budget.set(budget);
+        may
+    }
+
     /// The endpoint was asked at `sent`, and began to answer at that time, with this status.
     pub fn answered(
         &self,
@@ -321,6 +331,7 @@ impl Endpoint {
             address: resolved.address,
             label: resolved.label.clone(),
             slot: Cell::new(0),
+            is_middling: Cell::new(false),
             manner: manner.clone(),
             standing: Arc::clone(&resolved.standing),
             idle: RefCell::default(),

@@ -5,6 +5,7 @@ mod corpus;
 pub(crate) mod hot;
 mod load;
 mod machine;
+mod objects;
 mod peer;
 pub(crate) mod peers;
 mod process;
@@ -50,6 +51,8 @@ enum Subject {
     Corpus(corpus::Arguments),
     /// What a cache spares a site, and what its visitors notice: the same visitors straight to it and through OpenClaw
     CaseStudy(study::Arguments),
+    /// What a stored response takes of memory beside its body
+    Objects(objects::Arguments),
     /// CPU time per request, side by side with the other proxies found here
     Peers(peers::Arguments),
 }
@@ -62,6 +65,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Subject::Hot(arguments) => hot::run(arguments),
         Subject::Corpus(arguments) => corpus::run(arguments),
         Subject::CaseStudy(arguments) => study::run(arguments),
+        Subject::Objects(arguments) => objects::run(arguments),
         Subject::Peers(arguments) => peers::run(arguments),
     }
 }

@@ -291,7 +291,10 @@ fn seen<'s>(
         request,
         path: path::normalised(request.path(), written),
         client: if is_trusted(peer) {
-            client(request.fields, peer, is_trusted)
+            let cdns = listener.map_or(&[][..], |listener| &listener.cdns);
+            let cdn = cdns.iter().find(|cdn| cdn.has(peer));
+            let named = cdn.and_then(|cdn| cdn.client(request.fields));
+            named.unwrap_or_else(|| client(request.fields, peer, is_trusted))
         } else {
             peer
         },

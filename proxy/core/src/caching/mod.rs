@@ -5,6 +5,7 @@ mod date;
 mod directives;
 mod freshness;
 mod rule;
+pub mod slices;
 mod status;
 mod steering;
 mod storing;

@@ -31,6 +31,8 @@ pub struct Rule {
     pub max_object: u64,
     /// What requests say of caching counts.
     pub obeys_requests: bool,
+    /// How long the parts are in which large things are fetched and stored, where that is done.
+    pub slice: Option<u64>,
 }
 
 /// What of a query stands in the key of a response.

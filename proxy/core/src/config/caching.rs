@@ -144,6 +144,12 @@ pub(super) static RULE: keys::Section = keys::Section {
             "\"8m\"",
             "The largest body that is stored.",
         ),
+        Key::optional(
+            "slice",
+            "size",
+            "\"1m\"",
+            "A request for one range of something that is not stored whole has the slices of this size that it touches fetched and stored, one by one, however large the whole is. Its endpoint has to answer ranges with a strong ETag and Content-Range, or the request passes. From 64k to 64m, and not more than `max_object`. Absent: ranges are answered out of what is stored whole.",
+        ),
         Key::default(
             "obey_requests",
             "boolean",
@@ -218,6 +224,13 @@ pub(super) fn read_rule(section: &Section<'_>) -> Option<Rule> {
     let stale_while_revalidate = section.optional("stale_while_revalidate", values::duration);
     let stale_if_error = section.optional("stale_if_error", values::duration);
     let max_object = section.value("max_object", values::size);
+    let slice = section.optional("slice", slice);
+    if let (Ok(Some(slice)), Some(most)) = (&slice, max_object)
+        && *slice > most
+    {
+        let complaint = Complaint::new("a slice larger than `max_object` is not stored");
+        section.complain("slice", complaint.hint("make `max_object` as large"));
+    }
     let obeys_requests = section.value("obey_requests", values::boolean);
     let (query, more) = parts?;
     let mut vary = vary?;
@@ -234,7 +247,20 @@ pub(super) fn read_rule(section: &Section<'_>) -> Option<Rule> {
         stale_if_error: stale_if_error.ok()?,
         max_object: max_object?,
         obeys_requests: obeys_requests?,
+        slice: slice.ok()?,
     })
+}
+
+fn slice(node: &Node) -> Result<u64, Unread> {
+    const SIZES: std::ops::RangeInclusive<u64> = 64 << 10..=64 << 20;
+    let size = values::size(node)?;
+    if !SIZES.contains(&size) {
+        let complaint = Complaint::new(format!("slices of {size} bytes are out of range"));
+        return Err(complaint
+            .hint("write a size from \"64k\" to \"64m\"")
+            .into());
+    }
+    Ok(size)
 }
 
 /// What counts of the query, and what else tells responses apart.

@@ -24,7 +24,7 @@ pub enum After {
 
 pub(super) static KEYS: keys::Section = keys::Section {
     name: "upstream.hedge",
-    doc: "Where an endpoint is slow, a second one is asked as well, whoever answers first serves, and the other one is let go. Of GET, HEAD, OPTIONS and TRACE without a body alone, once a request, and within `retry_budget`. An answer of 500 or more counts only when no other one can come.",
+    doc: "Where an endpoint is slow, a second one is asked as well, whoever answers first serves, and the other one is let go. Of GET, HEAD, OPTIONS and TRACE without a body alone, once a request, and within `retry_budget`, of which five are left for retries. An answer of 500 or more counts only when no other one can come.",
     keys: &[Key::required(
         "after",
         "duration or percentile",

@@ -9,7 +9,7 @@ use super::keys::{self, Key};
 use super::problem::Complaint;
 use super::reader::{Section, Unread};
 use super::tree::Node;
-use super::{Mode, Prefix, Tls, relay, tls, values};
+use super::{Cdn, Mode, Prefix, Tls, cdn, relay, tls, values};
 
 #[derive(Clone, Debug)]
 pub struct Listener {
@@ -21,6 +21,8 @@ pub struct Listener {
     pub tls: Option<Tls>,
     /// Whose X-Forwarded-For, or Forwarded where that is missing, and X-Request-Id are believed.
     pub trusted_proxies: Vec<Prefix>,
+    /// The networks whose ranges are among those, and which may name their clients in fields of their own.
+    pub cdns: Vec<Arc<Cdn>>,
     /// Who announces the clients of its connections.
     pub proxy_protocol: Vec<Prefix>,
     pub max_connections: usize,
@@ -81,6 +83,13 @@ pub(super) static KEYS: keys::Section = keys::Section {
         )
         .example("[\"10.0.0.0/8\"]"),
         Key::default(
+            "cdn",
+            "list of names",
+            "[]",
+            "Content delivery networks that clients come through: cloudflare, fastly, or [cdn.NAME]. Their edges are trusted as `trusted_proxies` are, and their field for the client's address counts; endpoints do not see it from anybody else.",
+        )
+        .example("[\"cloudflare\"]"),
+        Key::default(
             "proxy_protocol",
             "list of prefixes",
             "[]",
@@ -134,7 +143,11 @@ pub(super) static KEYS: keys::Section = keys::Section {
     later: &[],
 };
 
-pub(super) fn read(name: String, section: &Section<'_>, upstreams: &[String]) -> Option<Listener> {
+pub(super) fn read(
+    name: String,
+    section: &Section<'_>,
+    (upstreams, cdns): (&[String], &[Cdn]),
+) -> Option<Listener> {
     let bind = section.list("bind", values::bind_address);
     if bind.as_ref().is_some_and(Vec::is_empty) {
         section.complain(
@@ -147,6 +160,7 @@ pub(super) fn read(name: String, section: &Section<'_>, upstreams: &[String]) ->
     let is_http = mode.as_ref().is_none_or(Mode::is_http);
     let protocols = read_protocols(section, tls.is_some(), is_http);
     let trusted_proxies = section.list("trusted_proxies", values::prefix);
+    let cdns = section.list("cdn", |node| cdn::named(node, cdns, section.reader));
     let proxy_protocol = section.list("proxy_protocol", values::prefix);
     let max_connections = section.value("max_connections", values::count(1, 100_000_000));
     let per_ip = section.value("max_connections_per_ip", values::count(1, 100_000_000));
@@ -160,6 +174,8 @@ pub(super) fn read(name: String, section: &Section<'_>, upstreams: &[String]) ->
     let min_body_rate = section.value("min_body_rate", min_body_rate);
     let max_header = section.value("max_header", max_header);
     let error_pages = error_pages::read(section);
+    let (mut trusted_proxies, cdns) = (trusted_proxies?, cdns?);
+    trusted_proxies.extend(cdns.iter().flat_map(|cdn| &cdn.ranges));
     Some(Listener {
         name: Arc::from(name),
         bind: bind?,
@@ -169,7 +185,8 @@ pub(super) fn read(name: String, section: &Section<'_>, upstreams: &[String]) ->
             Some(tls) => Some(tls?),
             None => None,
         },
-        trusted_proxies: trusted_proxies?,
+        trusted_proxies,
+        cdns,
         proxy_protocol: proxy_protocol?,
         max_connections: max_connections? as usize,
         max_connections_per_ip: per_ip? as usize,

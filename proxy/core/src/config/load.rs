@@ -9,8 +9,8 @@ use super::reader::{Reader, Section};
 use super::relay::Transport;
 use super::tree::{self, Place, Table};
 use super::{
-    Action, Config, Listener, Mode, Places, Source, Upstream, admin, assay, autoban, caching,
-    document, doubts, listener, log, mentioned, relay, route, server, shield, trace, upstream,
+    Action, Cdn, Config, Listener, Mode, Places, Source, Upstream, admin, assay, autoban, caching,
+    cdn, document, doubts, listener, log, mentioned, relay, route, server, shield, trace, upstream,
     values,
 };
 
@@ -42,6 +42,7 @@ pub(super) static ROOT: keys::Section = keys::Section {
         Key::default("shield", "table", "{}", "").fields(&shield::KEYS),
         Key::default("autoban", "table", "{}", "").fields(&autoban::KEYS),
         Key::default("cache", "table", "{}", "").fields(&caching::KEYS),
+        Key::default("cdn", "tables by name", "{}", "").fields(&cdn::KEYS),
         Key::default("listener", "tables by name", "{}", "").fields(&listener::KEYS),
         Key::default("upstream", "tables by name", "{}", "").fields(&upstream::KEYS),
         Key::default("route", "list of tables", "[]", "").fields(&route::KEYS),
@@ -149,7 +150,9 @@ fn read(root: &Section<'_>) -> Option<Config> {
     let operator = admin
         .as_ref()
         .map_or([None; 2], |admin| [admin.metrics, admin.web]);
-    let listeners = read_listeners(root, operator, &names);
+    let cdns = read_cdns(root);
+    let others = (&*names, cdns.as_deref().unwrap_or_default());
+    let listeners = read_listeners(root, operator, others);
     let routes = read_routes(root, &names);
     let tests = read_tests(root);
     let places: Vec<(String, Place)> = upstreams
@@ -175,7 +178,7 @@ fn read(root: &Section<'_>) -> Option<Config> {
         shield: shield?,
         autoban: autoban?,
         cache: cache?,
-        listeners: listeners?,
+        listeners: cdns.and(listeners)?,
         upstreams: upstreams?,
         routes: routes?,
         tests: tests?,
@@ -218,10 +221,22 @@ fn forbid_tls_of_relays(root: &Section<'_>, config: &Config, places: &[(String, 
     }
 }
 
+fn read_cdns(root: &Section<'_>) -> Option<Vec<Cdn>> {
+    let read: Vec<Option<Cdn>> = root
+        .named("cdn")?
+        .into_iter()
+        .map(|(name, place, section)| {
+            check_name(root, "cdn", &name, place);
+            cdn::read(&name, &section?)
+        })
+        .collect();
+    read.into_iter().collect()
+}
+
 fn read_listeners(
     root: &Section<'_>,
     operator: [Option<SocketAddr>; 2],
-    upstreams: &[String],
+    others: (&[String], &[Cdn]),
 ) -> Option<Vec<Listener>> {
     let sections = root.named("listener")?;
     if sections.is_empty() {
@@ -239,7 +254,7 @@ fn read_listeners(
             check_name(root, "listener", &name, place);
             let section = section?;
             check_bind(&section, &mut bound);
-            listener::read(name, &section, upstreams)
+            listener::read(name, &section, others)
         })
         .collect();
     read.into_iter().collect()

@@ -25,10 +25,10 @@ pub fn reference() -> String {
         text.push('\n');
         match (key.fields, key.kind) {
             (Some(section), "tables by name") => {
-                let name = if section.name == "listener" {
-                    "web"
-                } else {
-                    "app"
+                let name = match section.name {
+                    "listener" => "web",
+                    "cdn" => "edge",
+                    _ => "app",
                 };
                 table(&mut text, section, &format!("[{}.{name}]", key.name));
             }

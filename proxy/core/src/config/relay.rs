@@ -209,6 +209,7 @@ fn check_keys(section: &Section<'_>, word: Word) {
     let http = [
         "protocols",
         "trusted_proxies",
+        "cdn",
         "min_body_rate",
         "ping",
         "error_pages",

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 const MOST: u32 = 1_000;
 /// Retries that may be had in any second, however few requests there are.
 const FLOOR: u32 = 10;
+/// What is left for retries after failures, of the floor and of what is saved, where a request is asked again only to be faster.
+const RESERVE: u32 = FLOOR / 2;
 /// A whole retry, in hundredths.
 const WHOLE: u32 = 100;
 
@@ -28,18 +30,29 @@ impl Budget {
 
     /// Takes a retry, if there is one.
     pub fn spend(&mut self, now: Instant) -> bool {
+        self.spend_beyond(0, now)
+    }
+
+    /// Takes a retry that nobody needs, if enough is left for those who do.
+    pub fn spend_spare(&mut self, now: Instant) -> bool {
+        self.spend_beyond(RESERVE, now)
+    }
+
+    fn spend_beyond(&mut self, reserve: u32, now: Instant) -> bool {
         let is_over = |began| now.saturating_duration_since(began) >= Duration::from_secs(1);
         if self.second.is_none_or(is_over) {
             self.second = Some(now);
             self.used = 0;
         }
-        if self.used < FLOOR {
+        if self.used + reserve < FLOOR {
             self.used += 1;
             return true;
         }
-        let left = self.saved.checked_sub(WHOLE);
-        self.saved = left.unwrap_or(self.saved);
-        left.is_some()
+        let may = self.saved >= (reserve + 1) * WHOLE;
+        if may {
+            self.saved -= WHOLE;
+        }
+        may
     }
 }
 
@@ -49,7 +62,7 @@ mod tests {
 
     use std::time::{Duration, Instant};
 
-    use super::{Budget, FLOOR, MOST};
+    use super::{Budget, FLOOR, MOST, RESERVE};
 
     fn spent(budget: &mut Budget, now: Instant) -> u32 {
         (0..10_000).map(|_| u32::from(budget.spend(now))).sum()
@@ -73,6 +86,19 @@ mod tests {
             spent(&mut budget, now + Duration::from_secs(2)),
             MOST + FLOOR
         );
+    }
+
+    #[test]
+    fn who_wants_to_be_faster_leaves_something_to_those_who_failed() {
+        let mut budget = Budget::default();
+        let now = Instant::now();
+        for _ in 0..100 {
+            budget.asked(20);
+        }
+        let spare = (0..1_000).filter(|_| budget.spend_spare(now)).count();
+        assert_eq!(spare as u32, FLOOR - RESERVE + 20 - RESERVE);
+        assert_eq!(spent(&mut budget, now), 2 * RESERVE);
+        assert!(!budget.spend_spare(now));
     }
 
     #[test]

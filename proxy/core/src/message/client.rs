@@ -26,6 +26,14 @@ pub fn client(fields: &[Field<'_>], peer: IpAddr, trusted: impl Fn(IpAddr) -> bo
     walk(hops.map(forwarded_for), peer, trusted)
 }
 
+/// The address in a field that has one and nothing else; none where there are two of that name.
+pub fn client_in(fields: &[Field<'_>], name: &[u8]) -> Option<IpAddr> {
+    let mut named = fields.iter().filter(|field| field.is(name));
+    let value = named.next().filter(|_| named.next().is_none())?.value;
+    let address: IpAddr = str::from_utf8(value).ok()?.parse().ok()?;
+    Some(address.to_canonical())
+}
+
 /// Goes from hop to hop, the nearest first, for as long as one that is trusted names the next.
 fn walk(
     hops: impl Iterator<Item = Option<IpAddr>>,

@@ -53,7 +53,9 @@ fn push_older(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
 
 fn push_forwarded_for(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
     out.extend_from_slice(b"X-Forwarded-For: ");
-    if hop.trusted {
+    if hop.by_cdn {
+        push_all(out, &[hop.client.to_string().as_bytes(), b", "]);
+    } else if hop.trusted {
         for value in values(request, Kind::XForwardedFor) {
             push_all(out, &[value, b", "]);
         }
@@ -73,7 +75,12 @@ fn push_forwarded_for(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
 /// One line. Of the two fields that may name the client the one that decided is told.
 fn push_standard(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
     out.extend_from_slice(b"Forwarded: ");
-    if hop.trusted && request.known(Kind::XForwardedFor).is_some() {
+    if hop.by_cdn {
+        push_node(out, hop.client.to_string().as_bytes());
+        push_pair(out, b";host=", request.known(Kind::XForwardedHost));
+        push_pair(out, b";proto=", request.known(Kind::XForwardedProto));
+        out.extend_from_slice(b", ");
+    } else if hop.trusted && request.known(Kind::XForwardedFor).is_some() {
         let hops = values(request, Kind::XForwardedFor).flat_map(members);
         let mut hops = hops.peekable();
         while let Some(hop) = hops.next() {

@@ -1,7 +1,7 @@
 //! A decoded header list of HTTP/2 or HTTP/3: one buffer, and where each name and value lies in it.
 
 /// Names and values in the order in which they were decoded; reused from request to request.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct HeaderList {
     bytes: Vec<u8>,
     ends: Vec<(u32, u32)>,

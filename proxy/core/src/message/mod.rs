@@ -34,7 +34,7 @@ pub mod websocket;
 
 use arrayvec::ArrayVec;
 
-pub use client::client;
+pub use client::{client, client_in};
 pub use field::{Field, Kind};
 pub use list::HeaderList;
 pub use method::{Method, phrase};

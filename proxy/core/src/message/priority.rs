@@ -31,7 +31,17 @@ impl Priority {
     /// Reads a dictionary of structured fields (RFC 9651 §3.2). Members that are unknown, or of another type or range, are passed over;
     /// none: it is no dictionary, and says nothing at all (RFC 9218 §4).
     pub fn parse(value: &[u8]) -> Option<Self> {
-        let mut priority = Self::default();
+        Self::default().changed(value)
+    }
+
+    /// This one with what the field of its response says in place of what the client said (RFC 9218 §8).
+    #[must_use]
+    pub fn answered(self, value: &[u8]) -> Self {
+        self.changed(value).unwrap_or(self)
+    }
+
+    fn changed(self, value: &[u8]) -> Option<Self> {
+        let mut priority = self;
         for member in members(value) {
             let item = member.split(|byte| *byte == b';').next()?.trim_ascii_end();
             let mut parts = item.splitn(2, |byte| *byte == b'=');
@@ -92,5 +102,28 @@ mod tests {
         check("=1", None);
         check("u=1, 7", None);
         check("\"u\"", None);
+    }
+
+    #[test]
+    fn a_response_changes_what_it_speaks_of() {
+        let check = |client: Option<&str>, origin: &str, expected: (u8, bool)| {
+            let client = client.map_or(Priority::UNSAID, |client| {
+                Priority::parse(client.as_bytes()).unwrap_or_default()
+            });
+            let merged = client.answered(origin.as_bytes());
+            let found = (merged.urgency, merged.incremental);
+            assert_eq!(found, expected, "{client:?} {origin}");
+        };
+        // The example of RFC 9218, section 8.
+        check(Some("u=5, i"), "u=1", (1, true));
+        check(Some("u=5, i"), "i=?0", (5, false));
+        check(Some("u=5"), "u=2, i", (2, true));
+        check(Some(""), "u=7", (7, false));
+        check(None, "u=0", (0, true));
+        check(None, "i=?0", (3, false));
+        // What says nothing, or is no dictionary, changes nothing.
+        check(Some("u=5, i"), "", (5, true));
+        check(Some("u=5, i"), "u=9, x", (5, true));
+        check(Some("u=5, i"), "u=1, 7", (5, true));
     }
 }

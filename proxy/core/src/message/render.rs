@@ -1,11 +1,12 @@
 //! Heads as HTTP/1 bytes: the request for an endpoint, and which fields of a response go on to the client.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use super::field::{is_alias, members};
 use super::lines::{Lines, push_field};
 use super::{Field, Fields, Framing, Kind, Request, bytes, forwarded, via, websocket};
-use crate::config::{Forwarded, HeaderEdit};
+use crate::config::{Cdn, Forwarded, HeaderEdit};
 
 /// Room for what this hop adds to a head.
 const OWN_FIELDS: usize = 512;
@@ -17,6 +18,10 @@ pub struct Hop<'a> {
     pub peer: &'a str,
     /// The peer is one of `trusted_proxies`: what it says about the client is believed and extended.
     pub trusted: bool,
+    /// The networks that may name their clients in fields of their own.
+    pub cdns: &'a [Arc<Cdn>],
+    /// One of them has named the client, so that what else is said of the way until there is anybody's.
+    pub by_cdn: bool,
     /// Which fields tell the endpoint of the client.
     pub forwarded: Forwarded,
     /// Whose request it is, as far as the trusted say so: see `client`.
@@ -184,6 +189,9 @@ fn is_forwarded(field: &Field<'_>, options: Options<'_, '_>, hop: &Hop<'_>) -> b
     }
     if options.list(field) {
         return false;
+    }
+    if hop.cdns.iter().any(|cdn| cdn.writes(field.name)) {
+        return hop.trusted && !bytes::has(field.name, b'_') && names(field.value, hop.client);
     }
     !bytes::has(field.name, b'_') || !is_alias(field.name)
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::index::{self, Entry};
 use super::{Disk, format};
-use crate::cache::{Key, Object, Purge};
+use crate::cache::{Key, Object, Purge, uri_of};
 
 /// With more purges than this before all is known, nothing that is found then is believed in.
 const NOTES: usize = 1024;
@@ -87,7 +87,7 @@ impl Disk {
         };
         let is_meant = |key: &str, entry: &Entry| match what {
             Purge::All => true,
-            Purge::Url(url) => key == url,
+            Purge::Url(url) => uri_of(key) == url,
             Purge::Prefix(prefix) => key.starts_with(prefix),
             Purge::Tag(_) => entry.tags.contains(&tag),
         };
@@ -177,7 +177,7 @@ impl Meanwhile {
 impl Notes {
     fn mean(&self, key: &str, tags: &[u64]) -> bool {
         let is_meant = |meant: &Meant| match meant {
-            Meant::Url(url) => key == &**url,
+            Meant::Url(url) => uri_of(key) == &**url,
             Meant::Prefix(prefix) => key.starts_with(&**prefix),
             Meant::Tag(tag) => tags.contains(tag),
         };

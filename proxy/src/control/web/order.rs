@@ -31,6 +31,18 @@ pub(super) enum Order {
     },
     PurgeUrl {
         url: String,
+        #[serde(default)]
+        soft: bool,
+    },
+    PurgePrefix {
+        url: String,
+        #[serde(default)]
+        soft: bool,
+    },
+    PurgeTag {
+        tag: String,
+        #[serde(default)]
+        soft: bool,
     },
     PurgeAll {},
 }
@@ -56,6 +68,11 @@ impl Order {
         let shield = |request: &Request| {
             let body = serde_json::to_vec(request).unwrap_or_default();
             ("/shield", String::new(), body.into())
+        };
+        let purge = |by: &str, what: &str, soft: bool| {
+            let soft = if soft { "&soft=1" } else { "" };
+            let query = format!("{by}={}{soft}", encode(what));
+            ("/cache/purge", query, Bytes::new())
         };
         match self {
             Self::Drain {
@@ -84,10 +101,9 @@ impl Order {
                 list: list.clone(),
                 spare: None,
             }),
-            Self::PurgeUrl { url } => {
-                let query = format!("url={}", encode(url));
-                ("/cache/purge", query, Bytes::new())
-            }
+            Self::PurgeUrl { url, soft } => purge("url", url, *soft),
+            Self::PurgePrefix { url, soft } => purge("prefix", url, *soft),
+            Self::PurgeTag { tag, soft } => purge("tag", tag, *soft),
             Self::PurgeAll {} => ("/cache/purge", "all=1".to_owned(), Bytes::new()),
         }
     }
@@ -137,6 +153,18 @@ mod tests {
                 r#"{"verb":"purge_url","url":"http://a/b?c"}"#,
                 "/cache/purge",
                 "url=http%3A%2F%2Fa%2Fb%3Fc",
+                "",
+            ),
+            (
+                r#"{"verb":"purge_prefix","url":"http://a/b/","soft":true}"#,
+                "/cache/purge",
+                "prefix=http%3A%2F%2Fa%2Fb%2F&soft=1",
+                "",
+            ),
+            (
+                r#"{"verb":"purge_tag","tag":"a&all=1"}"#,
+                "/cache/purge",
+                "tag=a%26all%3D1",
                 "",
             ),
             (r#"{"verb":"purge_all"}"#, "/cache/purge", "all=1", ""),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use openclaw_core::caching::slices::Version;
 use openclaw_core::caching::{
     self, Answer, Asked, Directives, Forwarded, Rule, Status, Use, changes_its_meaning,
     is_condition,
@@ -11,6 +12,7 @@ use openclaw_core::config::Route;
 use openclaw_core::message::{Field, Fields, Framing, HeaderList, Method, Request};
 
 use crate::cache::{self, Found, Key, Object, Reader, Store};
+use crate::exchange::prepare::Outbound;
 
 /// What the cache has to do with a request.
 #[derive(Debug)]
@@ -41,6 +43,25 @@ pub(in crate::exchange) struct Asking {
     pub purpose: Purpose,
     /// What may be there in place of that.
     pub lying: Option<Lying>,
+    /// How it is asked for in slices, where it is: without the client's range.
+    pub in_slices: Option<Box<Outbound>>,
+    /// It asks for one of them itself.
+    pub slice: Option<Slice>,
+}
+
+/// One of the parts in which something large is stored.
+#[derive(Clone, Debug)]
+pub(in crate::exchange) struct Slice {
+    pub size: u64,
+    pub number: u64,
+    /// What it has to be a part of, if that is known.
+    pub version: Option<Version>,
+}
+
+impl Slice {
+    pub(super) fn key(&self, uri: &str) -> Key {
+        cache::slice(uri, self.size, self.number)
+    }
 }
 
 /// Something on the disk, which has to be read before anything can be said of it.
@@ -65,7 +86,7 @@ pub(in crate::exchange) enum Purpose {
 }
 
 /// What was asked, for when the response comes or has to be looked for again.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::exchange) struct Wish {
     pub asked: Asked,
     pub why: Forwarded,
@@ -138,6 +159,8 @@ pub(in crate::exchange) fn look(
             key: Arc::clone(&key),
             purpose,
             lying: None,
+            in_slices: None,
+            slice: None,
         })
     };
     let method = Method::of(request.method);

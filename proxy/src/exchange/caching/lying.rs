@@ -140,7 +140,7 @@ fn decide(
 }
 
 /// Adds a field to a request's head.
-fn ask(head: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+pub(super) fn ask(head: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     // The empty line at the end moves behind it.
     if head.ends_with(b"\r\n\r\n") {
         head.truncate(head.len() - 2);

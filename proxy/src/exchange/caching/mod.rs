@@ -3,6 +3,7 @@
 mod look;
 mod lying;
 mod planning;
+mod slicing;
 mod stored;
 mod storing;
 
@@ -26,6 +27,7 @@ use super::context::{Downstream, Local};
 use super::error::Error;
 use super::mirror::Shadow;
 use super::prepare::{Outbound, Plan, Prepared};
+use super::serving::Serving;
 use super::tries::Tries;
 use super::watch::Limits;
 use super::wire::Wire;
@@ -50,6 +52,18 @@ pub(super) struct Through<'a> {
     pub is_head: bool,
     /// Who it is in its trace.
     pub(super) ids: Option<&'a Ids>,
+    /// What a fetch behind the answer is made with; none for such a fetch itself.
+    pub behind: Option<Behind<'a>>,
+}
+
+/// What goes on when the client has gone.
+#[derive(Clone, Copy)]
+pub(super) struct Behind<'a> {
+    pub local: &'a Rc<Local>,
+    pub downstream: &'a Rc<Downstream>,
+    pub serving: &'a Rc<Serving>,
+    /// Among those of the snapshot.
+    pub route: usize,
 }
 
 impl<'a> Through<'a> {
@@ -78,6 +92,9 @@ impl<'a> Through<'a> {
             return self.fetch((rule, asking), None, wire, story).await.err();
         };
         story.cache = Some(Cache::Miss);
+        if let Some(sliced) = self.in_slices((rule, asking, wish), wire, story).await {
+            return sliced;
+        }
         let lead = match self.turn(asking, wish).await {
             Ok(lead) => lead,
             Err(found) => {
@@ -231,48 +248,58 @@ pub(super) fn refresh(local: &Rc<Local>, downstream: &Rc<Downstream>, prepared: 
     if of_route.is_none_or(|route| asking.come_since(route, now).is_some()) {
         return;
     }
-    let (local, downstream) = (Rc::clone(local), Rc::clone(downstream));
-    tokio::task::spawn_local(async move {
-        let Some(route) = serving.snapshot.config.routes.get(route) else {
-            return;
-        };
-        let upstream = serving.upstreams.get(outbound.upstream);
-        let Some((rule, upstream)) = route.cache.as_ref().zip(upstream) else {
-            return;
-        };
-        let deadline = Deadline::new(&local.wheel);
-        deadline.cap(route.timeout);
-        let mut limits = Limits::new(&downstream.listener, &upstream.config);
-        limits.upstream = route.response_timeout.unwrap_or(limits.upstream);
-        let through = Through {
-            local: &local,
-            downstream: &downstream,
-            upstream,
-            route,
-            outbound: &outbound,
-            edits: Edits {
-                of_route: &route.headers.response,
-                allowance: None,
-                alt_svc: None,
-                cookie: None,
-                own: None,
-                compress: route.compress.as_ref(),
-            },
-            time: (&deadline, limits),
-            is_head: false,
-            ids: None,
-        };
-        let mut story = Story::default();
-        let mut nobody = Shadow::new(Vec::new());
-        let fetched = through
-            .fetch((rule, &asking), Some(lead), &mut nobody, &mut story)
-            .await;
-        if let Err(fault) = fetched {
-            tracing::debug!(
-                uri = &*asking.key,
-                reason = fault.reason.code(),
-                "a stale response could not be refreshed"
-            );
-        }
-    });
+    let whose = (Rc::clone(local), Rc::clone(downstream), serving);
+    tokio::task::spawn_local(fetch_behind(whose, route, asking, outbound, lead));
+}
+
+/// Fetches into the store what no client waits for, or one who reads it from there.
+async fn fetch_behind(
+    (local, downstream, serving): (Rc<Local>, Rc<Downstream>, Rc<Serving>),
+    route: usize,
+    asking: Box<Asking>,
+    outbound: Outbound,
+    lead: Lead,
+) {
+    let Some(route) = serving.snapshot.config.routes.get(route) else {
+        return;
+    };
+    let upstream = serving.upstreams.get(outbound.upstream);
+    let Some((rule, upstream)) = route.cache.as_ref().zip(upstream) else {
+        return;
+    };
+    let deadline = Deadline::new(&local.wheel);
+    deadline.cap(route.timeout);
+    let mut limits = Limits::new(&downstream.listener, &upstream.config);
+    limits.upstream = route.response_timeout.unwrap_or(limits.upstream);
+    let through = Through {
+        local: &local,
+        downstream: &downstream,
+        upstream,
+        route,
+        outbound: &outbound,
+        edits: Edits {
+            of_route: &route.headers.response,
+            allowance: None,
+            alt_svc: None,
+            cookie: None,
+            own: None,
+            compress: route.compress.as_ref(),
+        },
+        time: (&deadline, limits),
+        is_head: false,
+        behind: None,
+        ids: None,
+    };
+    let mut story = Story::default();
+    let mut nobody = Shadow::new(Vec::new());
+    let fetched = through
+        .fetch((rule, &asking), Some(lead), &mut nobody, &mut story)
+        .await;
+    if let Err(fault) = fetched {
+        tracing::debug!(
+            uri = &*asking.key,
+            reason = fault.reason.code(),
+            "what is stored could not be fetched behind its answer"
+        );
+    }
 }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use openclaw_core::caching::{self, Rule};
+use openclaw_core::caching::{self, Forwarded, Rule, slices};
 use openclaw_core::coding;
 use openclaw_core::config::Route;
 use openclaw_core::message::{Field, Fields, Method, Request};
 use openclaw_core::route::Seen;
 
-use super::look::{Asking, Look, confirming, look};
+use super::look::{Asking, Look, Purpose, confirming, look};
 use crate::cache::Store;
 use crate::exchange::error::Error;
 use crate::exchange::prepare::{Outbound, Plan};
@@ -104,12 +104,45 @@ fn looked_up(
             });
             Plan::Stored(Box::new(stored), again)
         }
-        Some(Look::Asking(of)) => match asking(&of) {
-            Plan::Forward(outbound) => Plan::Forward(Outbound {
-                caching: Some(of),
-                ..outbound
-            }),
+        Some(Look::Asking(mut of)) => match asking(&of) {
+            Plan::Forward(outbound) => {
+                of.in_slices = in_slices(rule, seen, &of, plain);
+                Plan::Forward(Outbound {
+                    caching: Some(of),
+                    ..outbound
+                })
+            }
             other @ (Plan::Stored(..) | Plan::Answer(_) | Plan::Options | Plan::Refuse(_)) => other,
         },
+    }
+}
+
+/// How something is asked for in slices: as its client asks, but for the range and its conditions. `None` where it is not.
+fn in_slices(
+    rule: &Rule,
+    seen: &Seen<'_>,
+    asking: &Asking,
+    plain: impl Fn(&Seen<'_>) -> Plan,
+) -> Option<Box<Outbound>> {
+    rule.slice?;
+    let Purpose::Store(wish) = &asking.purpose else {
+        return None;
+    };
+    if wish.why != Forwarded::UriMiss || wish.asked.no_store {
+        return None;
+    }
+    slices::begins(seen.request.fields)?;
+    let fields = confirming(seen.request.fields, &[]);
+    let request = Request {
+        fields: &fields,
+        ..*seen.request
+    };
+    let planned = plain(&Seen {
+        request: &request,
+        ..*seen
+    });
+    match planned {
+        Plan::Forward(outbound) => Some(Box::new(outbound)),
+        Plan::Stored(..) | Plan::Answer(_) | Plan::Options | Plan::Refuse(_) => None,
     }
 }

@@ -69,7 +69,7 @@ impl Sending<'_> {
 }
 
 /// Queues the head; returns its status, and which bytes go behind it. Not part of the future, which would have to hold the fields.
-fn queue<W: Wire>(
+pub(super) fn queue<W: Wire>(
     local: &Local,
     edits: Edits<'_>,
     stored: &Stored,

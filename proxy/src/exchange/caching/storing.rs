@@ -13,7 +13,8 @@ use openclaw_core::message::{
 };
 use openclaw_core::reason::Reason;
 
-use super::look::{Asking, Purpose, Wish, view};
+use super::look::{Asking, Purpose, Slice, Wish, view};
+use super::slicing;
 use crate::cache::{Body, Filling, Key, Lead, Object, Store};
 use crate::exchange::wire::{Wire, WireError, handed_on};
 
@@ -25,6 +26,8 @@ pub(super) struct Storing<'a, W> {
     purpose: &'a Purpose,
     route: &'a Arc<str>,
     rule: &'a Rule,
+    /// The one that is asked for, where it is a part of something large.
+    slice: Option<&'a Slice>,
     /// When the request was sent.
     asked: SystemTime,
     /// Of the fill that others wait for.
@@ -71,6 +74,7 @@ impl<'a, W: Wire> Storing<'a, W> {
             purpose: &asking.purpose,
             route,
             rule,
+            slice: asking.slice.as_ref(),
             asked: SystemTime::now(),
             lead,
             state: State::Asked,
@@ -139,7 +143,9 @@ impl<'a, W: Wire> Storing<'a, W> {
             // RFC 9110 §6.6.1.
             let _ = fields.try_push(Field::new(b"Date", &self.date));
         }
-        let head = (response.status, &*fields, response.body);
+        let came = (response.status, &*fields, response.body);
+        let (status, key) = slicing::meant(self.slice, self.key, came);
+        let head = (status, &*fields, response.body);
         let verdict = caching::freshness(wish.asked, head, self.rule, self.times());
         let client = view(&wish.fields);
         let stored = verdict.and_then(|freshness| {
@@ -166,13 +172,18 @@ impl<'a, W: Wire> Storing<'a, W> {
         match stored {
             Ok(object) => {
                 let most = self.rule.max_object;
-                let filling = self.store.fill(self.key, object, self.lead.take(), most);
+                if self.slice.is_some_and(|slice| slice.version.is_none()) && key != *self.key {
+                    slicing::mark(self.store, self.key, &object);
+                }
+                let filling = self.store.fill(&key, object, self.lead.take(), most);
                 self.state = State::Storing(filling);
                 Some(told(false, Some(Ok(()))))
             }
             Err(refusal) => {
                 self.state = State::Passing;
-                if let Some(lead) = self.lead.take() {
+                // What follows a slice that is stored is asked for again.
+                let is_first = self.slice.is_none_or(|slice| slice.version.is_none());
+                if let Some(lead) = self.lead.take().filter(|_| is_first) {
                     lead.pass();
                 }
                 Some(told(false, Some(Err(refusal))))
@@ -287,6 +298,8 @@ impl<W: Wire> Wire for Storing<'_, W> {
                 let is_wanted = filling.is_read() && filling.take(payload);
                 Poll::Ready(is_wanted.then_some(payload.len()).ok_or(WireError::Gone))
             }
+            // Nobody reads what is no slice.
+            State::Passing if self.slice.is_some() => Poll::Ready(Err(WireError::Gone)),
             State::Asked | State::Passing | State::Storing(_) => self.wire.poll_send(cx, payload),
         };
         let State::Storing(filling) = &mut self.state else {

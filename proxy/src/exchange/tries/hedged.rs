@@ -279,7 +279,7 @@ impl<'a> Tries<'a> {
     fn beside(&self, first: &Endpoint) -> Option<Chosen> {
         let now = Instant::now();
         let has_another = self.upstream.has_another(&self.tried, first, now);
-        if !has_another || !self.upstream.may_retry(now) {
+        if !has_another || !self.upstream.may_hedge(now) {
             return None;
         }
         let random = self.local.random.borrow_mut().u64(..);

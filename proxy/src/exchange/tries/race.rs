@@ -131,6 +131,10 @@ impl Wire for Runner<'_, '_> {
         sent.unwrap_or(Poll::Ready(Err(WireError::Gone)))
     }
 
+    fn more_follows(&mut self) {
+        self.ask(Wire::more_follows);
+    }
+
     fn bare_socket(&self) -> Option<&TcpStream> {
         self.won.as_deref().and_then(Wire::bare_socket)
     }

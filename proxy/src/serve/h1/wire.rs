@@ -1,10 +1,11 @@
 //! One HTTP/1 connection as the exchange sees it: request bytes in, response bytes out.
 
+mod closing;
+
 use std::io::IoSlice;
 use std::ops::Range;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use openclaw_core::caching::Status;
 use openclaw_core::message::body::Decoder;
@@ -18,15 +19,11 @@ use super::encode::{Coding, ResponseTerms, final_head, interim_head, push_chunk_
 use crate::exchange::context::Local;
 use crate::exchange::wire::{BodyPart, Wire, WireError};
 use crate::net::Io;
-use crate::time::Deadline;
 
 /// Up to this much payload is copied behind the head into one buffer; more goes beside it in one vectored write.
 const COPIED: usize = 2048;
 /// Queued output beyond this makes `poll_send` wait.
 const OUTPUT_LIMIT: usize = 128 * 1024;
-/// How long, and how much, is read from a client after the last answer, so that a reset does not take the answer away.
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 1024 * 1024;
 
 pub(super) struct H1Wire {
     local: Rc<Local>,
@@ -54,6 +51,8 @@ pub(super) struct H1Wire {
     until_close: bool,
     /// More requests are in the input already: their answers may leave in one write with this one.
     hold: bool,
+    /// The payload that comes next is followed by bytes past this wire.
+    more: bool,
 }
 
 impl H1Wire {
@@ -76,6 +75,7 @@ impl H1Wire {
             aborted: false,
             until_close: false,
             hold: false,
+            more: false,
         }
     }
 
@@ -167,6 +167,7 @@ impl H1Wire {
         &mut self,
         cx: &mut Context<'_>,
         payload: &[u8],
+        more: bool,
     ) -> Poll<Result<usize, WireError>> {
         loop {
             let output = self.output.get(self.written..).unwrap_or_default();
@@ -181,7 +182,12 @@ impl H1Wire {
                 (false, true) => both.split_at(1).0,
                 (true, _) => both.split_at(1).1,
             };
-            let count = ready!(self.io.poll_write(cx, slices)).map_err(|_error| WireError::Gone)?;
+            let written = if more {
+                self.io.poll_write_part(cx, slices)
+            } else {
+                self.io.poll_write(cx, slices)
+            };
+            let count = ready!(written).map_err(|_error| WireError::Gone)?;
             self.written += count.min(queued);
             if self.written == self.output.len() {
                 self.recycle_output();
@@ -206,34 +212,6 @@ impl H1Wire {
             self.output = self.local.buffers.head();
         }
         &mut self.output
-    }
-
-    /// Says goodbye: our direction first, then what the client still sends is read and dropped for a while.
-    pub(super) async fn close(mut self, deadline: &Deadline) {
-        if self.aborted {
-            return;
-        }
-        let flushed = deadline.within(LINGER, |cx| self.poll_flush(cx)).await;
-        let shut = deadline
-            .within(LINGER, |cx| self.io.poll_shutdown(cx))
-            .await;
-        if flushed.is_none() || shut.is_none() || !self.responded {
-            return;
-        }
-        let mut dropped = 0;
-        let lingering = deadline.within(LINGER, |cx| {
-            while dropped < LINGER_BYTES {
-                self.input.clear();
-                self.unread = 0;
-                self.payload = 0..0;
-                match ready!(self.poll_read(cx)) {
-                    Ok(count) if count > 0 => dropped += count,
-                    Ok(_) | Err(_) => break,
-                }
-            }
-            Poll::Ready(())
-        });
-        lingering.await;
     }
 }
 
@@ -335,8 +313,9 @@ impl Wire for H1Wire {
         cx: &mut Context<'_>,
         payload: &[u8],
     ) -> Poll<Result<usize, WireError>> {
+        let more = std::mem::take(&mut self.more) && self.coding == Coding::Raw;
         if self.output.len() - self.written >= OUTPUT_LIMIT {
-            ready!(self.poll_write(cx, &[]))?;
+            ready!(self.poll_write(cx, &[], false))?;
         }
         if self.coding == Coding::Chunked {
             let output = self.output();
@@ -349,7 +328,11 @@ impl Wire for H1Wire {
             self.output().extend_from_slice(payload);
             return Poll::Ready(Ok(payload.len()));
         }
-        self.poll_write(cx, payload)
+        self.poll_write(cx, payload, more)
+    }
+
+    fn more_follows(&mut self) {
+        self.more = true;
     }
 
     fn bare_socket(&self) -> Option<&TcpStream> {
@@ -376,7 +359,7 @@ impl Wire for H1Wire {
         if std::mem::take(&mut self.hold) {
             return Poll::Ready(Ok(()));
         }
-        ready!(self.poll_write(cx, &[]))?;
+        ready!(self.poll_write(cx, &[], false))?;
         ready!(self.io.poll_flush(cx)).map_err(|_error| WireError::Gone)?;
         if self.closing {
             self.closing = false;

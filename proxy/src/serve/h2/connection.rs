@@ -11,6 +11,7 @@ use super::budget::{Updates, dribbles};
 use super::farewell::{self, Farewell};
 use super::flow::{CONNECTION_WINDOW, Inbound, Outbound, STREAM_WINDOW};
 use super::frame::{self, Code, Frame, PREFACE, Violation};
+use super::growth::{self, Growth};
 use super::hpack::Decoder;
 use super::output::Output;
 use super::settings::{self, Peer};
@@ -69,6 +70,7 @@ pub(super) struct Connection {
     pub(super) fragments: Vec<u8>,
     pub(super) inbound: Inbound,
     pub(super) outbound: Outbound,
+    pub(super) growth: Growth,
     /// Streams that wait for the output alone; who waits to send is among `priorities.turns`.
     pub(super) parked: VecDeque<u32>,
     pub(super) priorities: Priorities,
@@ -106,6 +108,7 @@ impl Connection {
             fragments: Vec::new(),
             inbound: Inbound::new(CONNECTION_WINDOW),
             outbound: Outbound::new(STREAM_WINDOW),
+            growth: Growth::default(),
             parked: VecDeque::new(),
             priorities: Priorities::default(),
             forgotten: VecDeque::new(),
@@ -252,6 +255,9 @@ impl Connection {
         if opaque == farewell::PING && self.farewell_heard() {
             return Ok(());
         }
+        if opaque == growth::PING && self.sounding_heard() {
+            return Ok(());
+        }
         Ok(self.budget.glitch(1)?)
     }
 
@@ -322,6 +328,7 @@ impl Connection {
             self.parked.retain(|parked| *parked != slot);
         }
         self.priorities.turns.leave(slot);
+        self.growth.give_back(stream.own.inbound.size());
         Some(stream)
     }
 

@@ -1,6 +1,6 @@
 //! Flow control (RFC 9113 §5.2, §6.9), both directions.
 
-/// What a stream may send us before it is credited: the initial value, which nobody has to announce.
+/// What a stream may send us before it is credited: the initial value, which nobody has to announce. It may grow (`growth`).
 pub(super) const STREAM_WINDOW: u32 = 65535;
 /// The same for all streams of a connection together: bounds what one client makes us hold.
 pub(super) const CONNECTION_WINDOW: u32 = 1 << 20;
@@ -22,6 +22,17 @@ impl Inbound {
             owed: 0,
             size,
         }
+    }
+
+    /// How much the peer may send ahead of what is consumed.
+    pub(super) fn size(&self) -> u32 {
+        self.size
+    }
+
+    /// Makes room for more, which the peer must be told of.
+    pub(super) fn grow(&mut self, count: u32) {
+        self.size += count;
+        self.left += count;
     }
 
     /// Counts what came; false: the peer sent more than it may.
@@ -87,6 +98,11 @@ mod tests {
         assert_eq!(window.release(1), Some(50));
         assert!(window.take(50));
         assert!(!window.take(1));
+        window.grow(100);
+        assert!(window.take(100));
+        assert!(!window.take(1));
+        assert_eq!(window.release(99), None);
+        assert_eq!(window.release(1), Some(100));
     }
 
     #[test]

@@ -67,14 +67,20 @@ impl Connection {
         let decoded = self.decode(octets, &mut list);
         let result = decoded.and_then(|decoded| match self.streams.slot(block.stream) {
             Some(slot) => self.trailers(slot, block, decoded, &list),
-            None if self.was_reset_by_us(block.stream) => Ok(self.budget.glitch(1)?),
-            None => Err(Violation {
-                code: Code::StreamClosed,
-                detail: "HEADERS on a closed stream",
-            }),
+            None => self.block_on_closed(block.stream),
         });
         self.aside = list;
         result
+    }
+
+    fn block_on_closed(&mut self, id: u32) -> Result<(), Violation> {
+        if self.was_reset_by_us(id) {
+            return Ok(self.budget.glitch(1)?);
+        }
+        Err(Violation {
+            code: Code::StreamClosed,
+            detail: "HEADERS on a closed stream",
+        })
     }
 
     fn decode(&mut self, octets: &[u8], list: &mut HeaderList) -> Result<Decoded, Violation> {
@@ -123,7 +129,7 @@ impl Connection {
             return Ok(());
         };
         if !stream.is_live() {
-            return Ok(self.budget.glitch(1)?);
+            return self.block_on_closed(block.stream);
         }
         if stream.request_ended {
             return self.stream_error(slot, Code::StreamClosed, Cut::Gone);
@@ -168,21 +174,17 @@ impl Connection {
         }
         let Some(slot) = self.streams.slot(id) else {
             self.credit_connection(flow);
-            if self.was_reset_by_us(id) {
-                if ends {
-                    self.farewell_over(id);
-                }
-                return self.too_late(payload);
+            if ends {
+                self.farewell_over(id);
             }
-            self.send_reset(id, Code::StreamClosed);
-            return Ok(self.budget.reset()?);
+            return self.data_on_closed(id, payload);
         };
         let Some(stream) = self.streams.at(slot) else {
             return Ok(());
         };
         let error = if !stream.is_live() {
             self.credit_connection(flow);
-            return self.too_late(payload);
+            return self.data_on_closed(id, payload);
         } else if stream.request_ended {
             Some((Code::StreamClosed, Cut::Gone))
         } else if !stream.own.inbound.take(flow) {
@@ -205,9 +207,13 @@ impl Connection {
         Ok(())
     }
 
-    /// DATA of a stream that we have reset may have been under way; what carries nothing is of no use all the same.
-    fn too_late(&mut self, payload: &[u8]) -> Result<(), Violation> {
-        if payload.is_empty() {
+    /// DATA of a stream that we have reset may have been under way; what carries nothing is of no use all the same. Of one that the client
+    /// has ended or reset itself it is an error (RFC 9113 §5.1).
+    fn data_on_closed(&mut self, id: u32, payload: &[u8]) -> Result<(), Violation> {
+        if !self.was_reset_by_us(id) {
+            self.send_reset(id, Code::StreamClosed);
+            self.budget.reset()?;
+        } else if payload.is_empty() {
             self.budget.glitch(1)?;
         }
         Ok(())

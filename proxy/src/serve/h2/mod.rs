@@ -10,6 +10,7 @@ mod face;
 mod farewell;
 mod flow;
 mod frame;
+mod growth;
 pub(super) mod hpack;
 mod inbound;
 mod outbound;

@@ -11,7 +11,7 @@ use super::settings::Peer;
 use super::stream::Own;
 use crate::exchange::wire::WireError;
 use crate::serve::compression;
-use crate::serve::multiplexed::{self, Cut, Failure, Response, Streams};
+use crate::serve::multiplexed::{self, Cut, Failure, Response, Streams, of_response};
 
 /// Payload of a full DATA frame: with its head it fills one TLS record.
 const MAX_DATA: usize = frame::MAX_PAYLOAD - frame::HEAD;
@@ -70,6 +70,8 @@ impl multiplexed::Connection for Connection {
         });
         if announced.ends {
             self.budget.answered();
+        } else if let Some(priority) = of_response(stream.own.place, head) {
+            self.prioritise(slot, priority);
         }
     }
 
@@ -178,7 +180,9 @@ impl Connection {
             && stream.is_live()
             && !stream.request_ended
         {
-            frame::window_update(self.output.frames(), stream.id, increment);
+            let id = stream.id;
+            let increment = increment + self.grow(slot);
+            frame::window_update(self.output.frames(), id, increment);
         }
         self.credit_connection(count);
     }

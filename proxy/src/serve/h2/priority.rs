@@ -42,7 +42,7 @@ impl Connection {
         }
     }
 
-    fn prioritise(&mut self, slot: u32, priority: Priority) {
+    pub(super) fn prioritise(&mut self, slot: u32, priority: Priority) {
         if let Some(stream) = self.streams.at(slot) {
             stream.own.place = Place::new(priority, stream.id.into());
             self.priorities.turns.moved(slot, stream.own.place);

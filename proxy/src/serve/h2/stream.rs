@@ -11,6 +11,8 @@ pub(super) struct Own {
     pub outbound: Outbound,
     /// Octets of payload that nobody has consumed yet, in the stream and in its wire.
     pub held: usize,
+    /// The client may have more to send than its window allows.
+    pub waits_for_credit: bool,
     /// Among the responses of the connection.
     pub place: Place,
     /// In the connection's queue for room in the output, with nothing to add to it.
@@ -24,6 +26,7 @@ impl Own {
             inbound: Inbound::new(STREAM_WINDOW),
             outbound: Outbound::new(window),
             held: 0,
+            waits_for_credit: false,
             place: Place::new(Priority::UNSAID, 0),
             parked: false,
         }

@@ -13,7 +13,7 @@ use super::qpack::encode;
 use super::stream::Own;
 use crate::exchange::wire::WireError;
 use crate::serve::compression;
-use crate::serve::multiplexed::{self, Cut, Failure, Response, Streams};
+use crate::serve::multiplexed::{self, Cut, Failure, Response, Streams, of_response};
 
 /// Payload that goes into one piece with the frame heads before it.
 const PIECE: usize = 64 * 1024;
@@ -94,6 +94,8 @@ impl multiplexed::Connection for State {
         });
         if announced.ends {
             self.budget.answered();
+        } else if let Some(priority) = of_response(stream.own.place, head) {
+            self.prioritise(slot, priority);
         }
     }
 

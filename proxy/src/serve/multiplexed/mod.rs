@@ -20,7 +20,7 @@ pub(super) use budget::{MAX_GLITCHES, MAX_RESETS};
 pub(super) use connection::{Connection, Failure};
 pub(super) use exchanges::Requests;
 pub use exchanges::{Exchanges, Limits};
-pub(super) use priorities::Priorities;
+pub(super) use priorities::{Priorities, of_response};
 pub(super) use running::Running;
 pub(super) use stream::{Cut, Response, Stream};
 pub(super) use streams::{Arrival, Streams};

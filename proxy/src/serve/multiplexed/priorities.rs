@@ -1,7 +1,7 @@
 //! What a client has said of how urgent its responses are, and which of them go on first (RFC 9218).
 
-use openclaw_core::message::Priority;
-use openclaw_core::turns::Turns;
+use openclaw_core::message::{Priority, ResponseHead};
+use openclaw_core::turns::{Place, Turns};
 
 /// How many priorities are remembered of streams that have not begun.
 const EARLY: usize = 16;
@@ -42,6 +42,14 @@ impl Priorities {
             Priority::UNSAID
         })
     }
+}
+
+/// That of a response whose client has given it this place, if the endpoint says otherwise (RFC 9218 §8).
+pub(in crate::serve) fn of_response(place: Place, head: &ResponseHead<'_>) -> Option<Priority> {
+    let mut said = head.fields.iter().filter(|field| field.is(b"priority"));
+    let first = said.next()?;
+    let priority = place.priority().answered(first.value);
+    Some(said.fold(priority, |priority, field| priority.answered(field.value)))
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ impl Pins {
     }
 
     /// The directories of other layouts beside this one.
-    fn others(&self) -> Result<Vec<Self>, KernelError> {
+    pub(super) fn others(&self) -> Result<Vec<Self>, KernelError> {
         let own = self.directory();
         let Some(above) = own.parent() else {
             return Ok(Vec::new());

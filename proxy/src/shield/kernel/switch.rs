@@ -1,11 +1,15 @@
 //! The kill switch on the pins alone: it asks for no configuration, no proxy, no state directory and no lock, and reaches programs of
 //! other versions of this one, which read the same first word.
 
-use std::{fs, io, os::fd::AsFd as _, path::Path};
+use std::{
+    fs, io,
+    os::fd::{AsFd as _, OwnedFd},
+    path::Path,
+};
 
 use openclaw_common::{abi::flags, maps};
 
-use super::{KernelError, pins, sys};
+use super::{KernelError, Pins, pins, sys};
 
 /// A configuration larger than this is none of ours.
 const MAX_WORDS: usize = 1024;
@@ -40,14 +44,28 @@ pub fn throw(pin_dir: &Path, is_on: bool) -> Result<usize, KernelError> {
     Ok(thrown)
 }
 
-fn throw_one(path: &Path, is_on: bool) -> io::Result<()> {
-    let map = sys::open_pin(path)?;
-    let size = sys::map_layout(map.as_fd())?.value as usize;
-    let mut words = vec![0_u32; size.div_ceil(size_of::<u32>()).clamp(1, MAX_WORDS)];
-    if words.len() * size_of::<u32>() < size {
-        return Err(io::Error::from(io::ErrorKind::InvalidData));
+impl Pins {
+    /// Whether a program of another layout is attached beside these pins and was made to let everything pass.
+    ///
+    /// # Errors
+    /// The pins may not be used.
+    pub fn is_off_elsewhere(&self) -> Result<bool, KernelError> {
+        for other in self.others()? {
+            if other.links()?.is_empty() {
+                continue;
+            }
+            let path = other.map(maps::CONFIG);
+            let (_, words) = words(&path).map_err(|source| pins::unopened(&path, source))?;
+            if matches!(words.as_slice(), [first, ..] if first & flags::ENABLED == 0) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
-    sys::lookup(map.as_fd(), &0_u32, &mut words)?;
+}
+
+fn throw_one(path: &Path, is_on: bool) -> io::Result<()> {
+    let (map, mut words) = words(path)?;
     if let Some(first) = words.first_mut() {
         *first = if is_on {
             *first | flags::ENABLED
@@ -56,4 +74,16 @@ fn throw_one(path: &Path, is_on: bool) -> io::Result<()> {
         };
     }
     sys::update_words(map.as_fd(), 0, &words)
+}
+
+/// The pinned configuration of any layout.
+fn words(path: &Path) -> io::Result<(OwnedFd, Vec<u32>)> {
+    let map = sys::open_pin(path)?;
+    let size = sys::map_layout(map.as_fd())?.value as usize;
+    let mut words = vec![0_u32; size.div_ceil(size_of::<u32>()).clamp(1, MAX_WORDS)];
+    if words.len() * size_of::<u32>() < size {
+        return Err(io::Error::from(io::ErrorKind::InvalidData));
+    }
+    sys::lookup(map.as_fd(), &0_u32, &mut words)?;
+    Ok((map, words))
 }

@@ -73,10 +73,13 @@ respond = { status = 418, body = "short and stout" }
 "#;
 
 fn config(tests: &str) -> Config {
-    let text = format!("{CONFIG}\n{tests}");
+    read(&format!("{CONFIG}\n{tests}"))
+}
+
+fn read(text: &str) -> Config {
     let source = Source {
         name: "test.toml",
-        text: &text,
+        text,
         files: &NoFiles,
         variable: &|_| None,
     };

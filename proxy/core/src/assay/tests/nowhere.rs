@@ -1,8 +1,8 @@
 //! Tests of requests that no listener speaks.
 
-use super::{fails, passes};
+use super::{fails, passes, read};
 use crate::assay::{Asked, Open, Verdict, Wire, World};
-use crate::config::{Config, NoFiles, Source, load};
+use crate::config::Config;
 
 const TEAPOT: &str =
     "request = \"GET /teapot\"\nheaders = { Host = \"a.test\" }\nfrom = \"192.0.2.1\"\n";
@@ -27,27 +27,19 @@ fn a_test_over_what_no_listener_speaks_is_met_by_nothing() {
         let test = format!("{TEAPOT}protocol = \"h3\"\nexpect = {{ {expect} }}");
         fails(&test, &[told]);
     }
-    passes(&format!(
-        "{TEAPOT}protocol = \"h1\"\nexpect = {{ status = 418 }}"
-    ));
-    passes(&format!(
-        "{TEAPOT}protocol = \"h2\"\nexpect = {{ status = 418 }}"
-    ));
+    for spoken in ["h1", "h2"] {
+        passes(&format!(
+            "{TEAPOT}protocol = \"{spoken}\"\nexpect = {{ status = 418 }}"
+        ));
+    }
 }
 
 /// A listener without TLS alone.
 fn plain(test: &str) -> Config {
-    let text = format!(
+    read(&format!(
         "[listener.web]\nbind = [\"127.0.0.1:80\"]\nprotocols = [\"h1\"]\n\
          [[route]]\nname = \"all\"\nrespond = {{ status = 200 }}\n{test}"
-    );
-    let source = Source {
-        name: "test.toml",
-        text: &text,
-        files: &NoFiles,
-        variable: &|_| None,
-    };
-    load(&source).unwrap_or_else(|told| panic!("{told}")).config
+    ))
 }
 
 #[test]

@@ -24,6 +24,8 @@ disk = { path = "a", max = "10g" }
 [shield]
 geo = { database = "c", deny = "ZZ" }
 lists = [{ name = "drop", file = "a" }]
+[cdn.own]
+ranges = "192.0.2.0/24"
 [upstream.app]
 endpoints = [{ address = "127.0.0.1:80" }]
 discover = { kubernetes = { service = "a" } }
@@ -124,6 +126,7 @@ fn document(section: &Section, key: &Key) -> String {
         "shield.geo" if !matches!(key.name, "deny" | "allow") => {
             format!("{listener}[shield.geo]\n{lines}\ndeny = [\"DE\"]\n")
         }
+        "cdn" => format!("[cdn.own]\n{lines}\n{listener}"),
         "server" | "autoban" | "autoban.after" | "admin" | "log" | "trace" | "log.access"
         | "log.security" | "log.redact" | "shield" | "shield.syn" | "shield.udp" | "shield.geo" => {
             format!("[{}]\n{lines}\n{listener}", section.name)

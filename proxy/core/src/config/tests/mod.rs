@@ -9,6 +9,7 @@
 mod accepted;
 mod assay;
 mod caching;
+mod cdn;
 mod compress;
 mod discover;
 mod endure;
@@ -22,6 +23,7 @@ mod rejected;
 mod relay;
 mod routes;
 mod secure;
+mod slices;
 mod trace;
 mod upstream_policy;
 mod web;

@@ -126,6 +126,8 @@ fn assert_sound(request: &Request<'_>) {
         &Hop {
             peer: "192.0.2.1",
             trusted: false,
+            cdns: &[],
+            by_cdn: false,
             forwarded: Forwarded::X,
             client: [192, 0, 2, 1].into(),
             scheme: "http",

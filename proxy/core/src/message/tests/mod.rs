@@ -9,6 +9,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod cdn;
 mod fuzz;
 mod lists;
 mod rendering;

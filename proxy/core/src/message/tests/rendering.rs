@@ -12,10 +12,12 @@ use crate::message::request::from_list;
 use crate::message::via::passes;
 use crate::message::{Field, Fields, Request, websocket};
 
-fn hop<'a>(target: &'a [u8], trusted: bool, edits: &'a HeaderEdit) -> Hop<'a> {
+pub(super) fn hop<'a>(target: &'a [u8], trusted: bool, edits: &'a HeaderEdit) -> Hop<'a> {
     Hop {
         peer: "192.0.2.1",
         trusted,
+        cdns: &[],
+        by_cdn: false,
         forwarded: Forwarded::X,
         client: [1, 1, 1, 1].into(),
         scheme: "https",

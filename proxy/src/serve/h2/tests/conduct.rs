@@ -47,6 +47,11 @@ fn breaches_of_the_connection_end_it() {
             update(1, 1),
             Code::Protocol,
         ),
+        (
+            "HEADERS after the client's reset",
+            [post(1, "/hold"), reset(1), post(1, "/hold")].concat(),
+            Code::StreamClosed,
+        ),
         ("WINDOW_UPDATE of 0", update(0, 0), Code::Protocol),
         (
             "too large a window",
@@ -229,6 +234,12 @@ fn breaches_of_a_stream_reset_it_and_nothing_else() {
         (
             "HEADERS after the end",
             cat(&[&hold, &trailers(END_STREAM, &[])]),
+            Code::StreamClosed,
+        ),
+        // In the same read, when the exchange has not been dropped yet.
+        (
+            "DATA after the client's reset",
+            cat(&[&post(1, "/hold"), &reset(1), &f(DATA, 0, 1, b"x")]),
             Code::StreamClosed,
         ),
         (

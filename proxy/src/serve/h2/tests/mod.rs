@@ -18,4 +18,5 @@ mod priorities;
 mod raw;
 mod requests;
 pub(in crate::serve) mod server;
+mod uploads;
 mod windows;

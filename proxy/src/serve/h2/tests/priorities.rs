@@ -94,6 +94,28 @@ fn room_goes_to_who_is_first() {
 }
 
 #[test]
+fn what_the_endpoint_says_goes_before_what_the_client_said() {
+    for (client, origin, expected) in [
+        (["u=1", "u=4"], ["u=5", "u=3"], [5, 5, 5, 3, 3, 3]),
+        (["u=3, i", "u=3, i"], ["i=?0", "u=3"], [3, 3, 3, 5, 5, 5]),
+        (["", ""], ["u=4", "u=0"], [5, 5, 5, 3, 3, 3]),
+        (["u=2", "u=4"], ["7", "i"], [3, 3, 3, 5, 5, 5]),
+    ] {
+        run(async {
+            let mut raw = exhausted(&[]).await;
+            for ((id, client), origin) in [3, 5].into_iter().zip(client).zip(origin) {
+                let path = format!("/length/{origin}/30000");
+                raw.send(&ask(id, &path, client)).await;
+            }
+            settled(&mut raw).await;
+            for expected in expected {
+                assert_eq!(step(&mut raw).await, expected, "{client:?} {origin:?}");
+            }
+        });
+    }
+}
+
+#[test]
 fn a_client_that_leaves_the_tree_means_the_defaults() {
     run(async {
         let mut raw = exhausted(&[(NO_RFC7540_PRIORITIES, 1)]).await;

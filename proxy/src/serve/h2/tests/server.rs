@@ -127,6 +127,7 @@ async fn exchange(target: &[u8], fault: Option<Fault>, mut wire: impl Wire, log:
             let never: Result<(), WireError> = poll_fn(|_| Poll::Pending).await;
             log.body_errors.borrow_mut().extend(never.err());
         }
+        b"/take" => take(&mut wire).await,
         b"/abort" => {
             wire.respond(&head(200, ResponseBody::Length(100)));
             send(&mut wire, b"part").await.unwrap();
@@ -174,7 +175,13 @@ async fn exchange(target: &[u8], fault: Option<Fault>, mut wire: impl Wire, log:
         }
         _ if target.starts_with(b"/length/") => {
             let size = number(target);
-            wire.respond(&head(200, ResponseBody::Length(size as u64)));
+            // What the endpoint says of its urgency may stand between.
+            let said = target.get(8..target.len() - size.to_string().len() - 1);
+            let fields = [Field::new(b"Priority", said.unwrap_or_default())];
+            wire.respond(&ResponseHead {
+                fields: &fields[..usize::from(said.is_some())],
+                ..head(200, ResponseBody::Length(size as u64))
+            });
             if send(&mut wire, &vec![b'.'; size]).await.is_ok() {
                 wire.finish(&[]);
             }
@@ -186,6 +193,16 @@ async fn exchange(target: &[u8], fault: Option<Fault>, mut wire: impl Wire, log:
             }
         }
     }
+}
+
+/// Reads the body and does nothing with it.
+async fn take(wire: &mut impl Wire) {
+    while let Ok(BodyPart::Data) = poll_fn(|cx| wire.poll_body(cx)).await {
+        let count = wire.body().len();
+        wire.consume(count);
+    }
+    wire.respond(&head(200, ResponseBody::Length(0)));
+    wire.finish(&[]);
 }
 
 /// Sends the body back as it comes, trailers at the end.

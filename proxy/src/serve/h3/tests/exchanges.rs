@@ -157,12 +157,17 @@ fn a_head_larger_than_the_client_takes_is_a_reset_and_others_are_answered() {
 
 /// How much has come of each of two responses when half of the larger part has.
 fn shares(priorities: [&str; 2]) -> [usize; 2] {
+    shares_of(priorities.map(|priority| (priority, "/length/100000")))
+}
+
+/// The same, of these paths.
+fn shares_of(asked: [(&str, &str); 2]) -> [usize; 2] {
     let mut pair = Pair::with(Setup {
         client: 200_000,
         ..Setup::default()
     });
-    let ids = priorities.map(|priority| {
-        let head = request("GET", "/length/100000", &[("priority", priority)]);
+    let ids = asked.map(|(priority, path)| {
+        let head = request("GET", path, &[("priority", priority)]);
         pair.open(Dir::Bi, &head, true)
     });
     for _ in 0..1000 {
@@ -180,6 +185,23 @@ fn shares(priorities: [&str; 2]) -> [usize; 2] {
 fn what_is_urgent_comes_first() {
     assert_eq!(shares(["u=7", "u=0"])[0], 0);
     assert_eq!(shares(["u=0", "u=7"])[1], 0);
+}
+
+#[test]
+fn what_the_endpoint_says_goes_before_what_the_client_said() {
+    let plain = "/length/100000";
+    assert_eq!(
+        shares_of([("u=2", "/length/u=5/100000"), ("u=3", plain)])[0],
+        0
+    );
+    assert_eq!(
+        shares_of([("u=4", plain), ("u=5", "/length/u=3/100000")])[0],
+        0
+    );
+    assert_eq!(
+        shares_of([("u=3", plain), ("u=4", "/length/i/100000")])[1],
+        0
+    );
 }
 
 #[test]

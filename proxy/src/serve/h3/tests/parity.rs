@@ -19,6 +19,8 @@ fn rendered(list: &HeaderList, version: Version, ended: bool) -> Result<Vec<u8>,
     let hop = Hop {
         peer: "192.0.2.1",
         trusted: false,
+        cdns: &[],
+        by_cdn: false,
         forwarded: Forwarded::X,
         client: Ipv4Addr::new(192, 0, 2, 1).into(),
         scheme: "https",

@@ -1,0 +1,42 @@
+//! The end of a connection.
+
+use std::task::{Poll, ready};
+use std::time::Duration;
+
+use super::H1Wire;
+use crate::exchange::wire::Wire as _;
+use crate::time::Deadline;
+
+/// How long, and how much, is read from a client after the last answer, so that a reset does not take the answer away.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 1024 * 1024;
+
+impl H1Wire {
+    /// Says goodbye: our direction first, then what the client still sends is read and dropped for a while.
+    pub(in crate::serve::h1) async fn close(mut self, deadline: &Deadline) {
+        if self.aborted {
+            return;
+        }
+        let flushed = deadline.within(LINGER, |cx| self.poll_flush(cx)).await;
+        let shut = deadline
+            .within(LINGER, |cx| self.io.poll_shutdown(cx))
+            .await;
+        if flushed.is_none() || shut.is_none() || !self.responded {
+            return;
+        }
+        let mut dropped = 0;
+        let lingering = deadline.within(LINGER, |cx| {
+            while dropped < LINGER_BYTES {
+                self.input.clear();
+                self.unread = 0;
+                self.payload = 0..0;
+                match ready!(self.poll_read(cx)) {
+                    Ok(count) if count > 0 => dropped += count,
+                    Ok(_) | Err(_) => break,
+                }
+            }
+            Poll::Ready(())
+        });
+        lingering.await;
+    }
+}
