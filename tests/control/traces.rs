@@ -165,6 +165,74 @@ fn an_attempt_that_failed_is_a_span_of_its_own() {
     assert!(again.begun >= failed[0].ended, "{all:#?}");
 }
 
+/// An endpoint that takes a request and hangs up, or never answers, beside one that answers: each was told of its own span, which are
+/// those that are exported.
+fn each_endpoint_is_told_of_its_own_span(hangs_up: bool, keys: &str) {
+    let (origin, collector) = (Origin::serving("x"), collector());
+    let other = Origin::start(move |peer| {
+        peer.request()?;
+        // Else the proxy hangs up when it has an answer.
+        if !hangs_up {
+            peer.request()?;
+        }
+        Ok(())
+    });
+    let proxy = Proxy::start(&format!(
+        "[listener.web]\nbind = \"127.0.0.1:0\"\n[upstream.app]\nendpoints = [\"{}\", \"{}\"]\n\
+         balance = \"round_robin\"\nbreaker = {{ failures = 1000 }}\n{keys}\n[[route]]\nname = \"all\"\nto = \"app\"\n{}",
+        other.address(),
+        origin.address(),
+        trace(collector.address(), "sample = \"100%\"")
+    ));
+    let mut client = RawClient::connect(address(&proxy, "web"));
+    for _ in 0..2 {
+        let answer = client.exchange("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+        assert_eq!(answer.status(), 200);
+    }
+    let all = || -> Vec<Span> { collector.requests().iter().flat_map(spans).collect() };
+    let exchanges = || all().iter().filter(|span| span.kind == 2).count();
+    wait_for("two exchanges", || exchanges() == 2);
+    let all = all();
+    let told = |origin: &Origin| -> Vec<String> {
+        let requests = origin.wait_for_requests(1);
+        let fields = requests.iter().map(|one| one.header("traceparent"));
+        fields
+            .map(|field| field.expect("a trace").to_owned())
+            .collect()
+    };
+    let [first, second] = [told(&other), told(&origin)];
+    let port = |origin: &Origin| origin.address().port().to_string();
+    let of = |origin: &Origin| -> Vec<String> {
+        let spans = all.iter().filter(|span| span.kind == 3);
+        let spans = spans.filter(|span| span.is("server.port") == port(origin));
+        spans
+            .map(|span| format!("00-{}-{}-01", span.trace, span.id))
+            .collect()
+    };
+    assert_eq!(second.len(), 2, "{first:?} {second:?}");
+    for told in &second {
+        assert!(!first.contains(told), "one span a time: {told} {first:?}");
+        assert!(of(&origin).contains(told), "{told} {all:#?}");
+    }
+    for told in &first {
+        let is_same_trace = |other: &&String| other.get(..35) == told.get(..35);
+        assert_eq!(second.iter().filter(is_same_trace).count(), 1, "{second:?}");
+    }
+    if hangs_up {
+        assert_eq!(of(&other), first);
+    }
+}
+
+#[test]
+fn an_endpoint_that_is_asked_again_is_told_of_a_span_of_its_own() {
+    each_endpoint_is_told_of_its_own_span(true, "retries = 1\nretry_on = [\"reset\"]");
+}
+
+#[test]
+fn an_endpoint_that_is_asked_beside_another_is_told_of_a_span_of_its_own() {
+    each_endpoint_is_told_of_its_own_span(false, "hedge = { after = \"20ms\" }");
+}
+
 #[test]
 fn a_trusted_proxy_decides_and_nobody_else() {
     let context = |flags: &str| format!("traceparent: 00-{TRACE}-{PARENT}-{flags}\r\n");

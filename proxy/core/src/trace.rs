@@ -79,7 +79,7 @@ pub struct Ids {
     pub parent: Option<u64>,
     /// The span of the exchange.
     pub own: u64,
-    /// The span that an endpoint is told of.
+    /// The span that the first endpoint is told of.
     pub sent: u64,
     flags: u8,
 }
@@ -96,9 +96,14 @@ impl Ids {
         }
     }
 
-    /// For an endpoint.
+    /// For the first endpoint.
     pub fn traceparent(&self) -> Traceparent {
-        written(self.trace, self.sent, self.flags)
+        self.under(self.sent)
+    }
+
+    /// For an endpoint that is asked under a span of its own.
+    pub fn under(&self, span: u64) -> Traceparent {
+        written(self.trace, span, self.flags)
     }
 }
 

@@ -228,6 +228,7 @@ fn tried(tried: &Tried) -> Value {
         detail,
         begun: _,
         took,
+        span: _,
     } = tried;
     json!({
         "endpoint": &**endpoint,

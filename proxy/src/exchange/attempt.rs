@@ -25,6 +25,8 @@ pub(super) struct Attempt<'a> {
     pub upstream: &'a Upstream,
     pub endpoint: &'a Rc<Endpoint>,
     pub outbound: &'a Outbound,
+    /// Of the request, as this endpoint gets it.
+    pub head: &'a [u8],
     pub edits: Edits<'a>,
     pub deadline: &'a Deadline,
     pub limits: Limits,
@@ -63,7 +65,7 @@ impl Attempt<'_> {
             wire,
             self.local,
             connection,
-            self.outbound,
+            (self.outbound, self.head),
             self.edits,
             Watch::new(self.deadline, self.limits, self.endpoint.busy()),
             passage,
@@ -82,7 +84,7 @@ impl Attempt<'_> {
             wire,
             self.local,
             lease,
-            (self.outbound, self.edits, tunnel),
+            (self.outbound, self.head, self.edits, tunnel),
             watch,
             passage,
         ) {

@@ -34,6 +34,7 @@ pub(super) struct Forward<'a, W> {
     wire: &'a mut W,
     connection: Connection,
     outbound: &'a Outbound,
+    head: &'a [u8],
     watch: Watch<'a>,
     upload: Upload<'a>,
     download: Download<'a>,
@@ -58,7 +59,7 @@ impl<'a, W: Wire> Forward<'a, W> {
         wire: &'a mut W,
         local: &'a Local,
         connection: Connection,
-        outbound: &'a Outbound,
+        (outbound, head): (&'a Outbound, &'a [u8]),
         edits: Edits<'a>,
         watch: Watch<'a>,
         passage: &'a mut Passage,
@@ -76,6 +77,7 @@ impl<'a, W: Wire> Forward<'a, W> {
             wire,
             connection,
             outbound,
+            head,
             watch,
             upload,
             download,
@@ -91,7 +93,7 @@ impl<'a, W: Wire> Forward<'a, W> {
             // A tunnel that was torn must not look as if it had ended (RFC 8441 §5, RFC 9110 §9.3.6).
             self.connection.reset_on_close();
         }
-        if result.is_ok() && self.download.is_reusable() && self.upload.is_whole(self.outbound) {
+        if result.is_ok() && self.download.is_reusable() && self.upload.is_whole(self.head) {
             let since = self.passage.answered.unwrap_or_else(Instant::now);
             upstream.keep(self.connection, since);
         }
@@ -139,7 +141,7 @@ impl<'a, W: Wire> Forward<'a, W> {
     /// Sends the head and as much of the body as both sides allow.
     fn poll_upload(&mut self, cx: &mut Context<'_>) -> Result<Waiting, Error> {
         loop {
-            if self.upload.broken || (self.upload.complete && self.upload.is_sent(self.outbound)) {
+            if self.upload.broken || (self.upload.complete && self.upload.is_sent(self.head)) {
                 return Ok(Waiting::Upstream);
             }
             let tunnel = self.download.is_tunnel();
@@ -165,11 +167,7 @@ impl<'a, W: Wire> Forward<'a, W> {
                 }
             }
             let body = if direct { self.wire.body() } else { &[] };
-            let head = self
-                .outbound
-                .head
-                .get(self.upload.head_sent..)
-                .unwrap_or_default();
+            let head = self.head.get(self.upload.head_sent..).unwrap_or_default();
             let staged = self
                 .upload
                 .staged
@@ -233,13 +231,13 @@ impl<'a, W: Wire> Forward<'a, W> {
 }
 
 impl Upload<'_> {
-    fn is_sent(&self, outbound: &Outbound) -> bool {
-        self.head_sent == outbound.head.len() && self.staged_sent == self.staged.len()
+    fn is_sent(&self, head: &[u8]) -> bool {
+        self.head_sent == head.len() && self.staged_sent == self.staged.len()
     }
 
     /// The endpoint has the whole request, so that its connection is at a boundary.
-    fn is_whole(&self, outbound: &Outbound) -> bool {
-        self.complete && !self.broken && self.is_sent(outbound)
+    fn is_whole(&self, head: &[u8]) -> bool {
+        self.complete && !self.broken && self.is_sent(head)
     }
 
     /// So much of the staged bytes has gone out; what is empty goes back to the pool.

@@ -84,6 +84,8 @@ struct Story {
     endpoint: Option<Rc<Endpoint>>,
     /// When the last try began.
     sent: Option<Instant>,
+    /// Its span, if it is not the first one's.
+    span: Option<u64>,
     retries: u32,
     /// What came of asking a second endpoint beside the first one.
     hedge: Option<Hedged>,
@@ -129,7 +131,7 @@ impl Drop for Running<'_> {
 impl Story {
     /// An endpoint was asked in vain from `since` on.
     fn tried(&mut self, endpoint: &Endpoint, error: Error, since: Instant) {
-        self.tries.push(tried(endpoint, error, since));
+        self.tries.push(tried(endpoint, error, since, self.span));
     }
 
     fn fail(&mut self, fault: Fault) {
@@ -141,7 +143,7 @@ impl Story {
     }
 }
 
-fn tried(endpoint: &Endpoint, error: Error, since: Instant) -> Tried {
+fn tried(endpoint: &Endpoint, error: Error, since: Instant, span: Option<u64>) -> Tried {
     let fault = error.fault();
     Tried {
         endpoint: Arc::clone(&endpoint.label),
@@ -149,6 +151,7 @@ fn tried(endpoint: &Endpoint, error: Error, since: Instant) -> Tried {
         detail: fault.detail,
         begun: since,
         took: since.elapsed(),
+        span,
     }
 }
 
@@ -259,6 +262,7 @@ impl Forwarding<'_> {
             edits: edits(prepared, self.downstream, route),
             time: (deadline, limits),
             is_head: prepared.method == Method::Head,
+            ids: prepared.ids.as_deref(),
             behind: prepared.route.map(|route| Behind {
                 local,
                 downstream: self.downstream,
@@ -380,7 +384,7 @@ fn record(local: &Local, downstream: &Downstream, prepared: &mut Prepared, story
         waited: story.sent.map(|sent| sent.duration_since(prepared.started)),
         tries: &story.tries,
         cache: story.cache,
-        ids: prepared.ids.as_deref(),
+        ids: prepared.ids.as_deref().map(|ids| (ids, story.span)),
     };
     let late = || log::late_fields(downstream, prepared, story);
     local.recorder.exchange(&record, log, late);

@@ -66,12 +66,12 @@ impl<'a, W: Wire> Streamed<'a, W> {
         wire: &'a mut W,
         local: &'a Local,
         mut lease: Lease,
-        (outbound, edits, tunnel): (&'a Outbound, Edits<'a>, Option<Tunnel>),
+        (outbound, head, edits, tunnel): (&'a Outbound, &[u8], Edits<'a>, Option<Tunnel>),
         watch: Watch<'a>,
         passage: &'a mut Passage,
     ) -> Result<Self, Error> {
         let protocol = tunnel.as_ref().map(Tunnel::protocol);
-        let request = stream_head::request(&outbound.head, lease.is_secured(), protocol);
+        let request = stream_head::request(head, lease.is_secured(), protocol);
         let request = request.ok_or(Error::Unspeakable)?;
         let ends = outbound.framing == Framing::None && tunnel.is_none();
         let (response, stream) = lease

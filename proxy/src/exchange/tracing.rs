@@ -46,6 +46,22 @@ pub(super) fn header(
     trace::traceparent(request.known(Kind::Traceparent), fresh, parent)
 }
 
+/// A request's head for another endpoint than the first, and the span that it speaks of.
+pub(super) type Renamed = Box<(u64, Vec<u8>)>;
+
+/// The head under a span of its own; none where the operator has another field sent.
+pub(super) fn renamed(local: &Local, ids: &Ids, head: &[u8]) -> Option<Renamed> {
+    let span = local.random.borrow_mut().u64(1..);
+    let old = ids.traceparent();
+    // Nobody else knows the span that was drawn for the first, so it stands nowhere else.
+    let mut windows = head.windows(old.len());
+    let at = windows.position(|part| part == old.as_bytes())?;
+    let mut head = head.to_vec();
+    let place = head.get_mut(at..at + old.len())?;
+    place.copy_from_slice(ids.under(span).as_bytes());
+    Some(Box::new((span, head)))
+}
+
 fn received(request: &Request<'_>) -> Option<Context> {
     request.known(Kind::Traceparent).and_then(Context::of)
 }

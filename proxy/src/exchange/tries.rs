@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use openclaw_core::config::{RetryOn, Route};
 use openclaw_core::message::Fault;
+use openclaw_core::trace::Ids;
 
 use super::attempt::{Attempt, Failure};
 use super::coded::Coded;
@@ -17,6 +18,7 @@ use super::error::Error;
 use super::forward::Passage;
 use super::kept::Kept;
 use super::prepare::Outbound;
+use super::tracing::{self, Renamed};
 use super::watch::Limits;
 use super::wire::Wire;
 use super::{Edits, Own, Story, queued};
@@ -42,6 +44,8 @@ pub(super) struct Tries<'a> {
     stale: u32,
     /// A second endpoint may be asked beside the first one, if the upstream wants that.
     may_hedge: bool,
+    /// Where the exchange is recorded for the collector of traces.
+    ids: Option<&'a Ids>,
 }
 
 impl<'a> Tries<'a> {
@@ -64,6 +68,7 @@ impl<'a> Tries<'a> {
             failure: None,
             stale: 0,
             may_hedge: false,
+            ids: None,
         }
     }
 
@@ -75,6 +80,11 @@ impl<'a> Tries<'a> {
             may_hedge: true,
             ..self
         }
+    }
+
+    /// Who it is in its trace.
+    pub(super) fn traced(self, ids: Option<&'a Ids>) -> Self {
+        Self { ids, ..self }
     }
 
     /// Gives what went wrong in the end, if it did.
@@ -94,6 +104,7 @@ impl<'a> Tries<'a> {
         let wire = &mut Kept::new(wire, keeps);
         // The first try begins when the request was read: one look at the clock less.
         let mut now = story.sent.unwrap_or_else(Instant::now);
+        let mut renamed = None;
         loop {
             let Chosen {
                 mut endpoint,
@@ -105,6 +116,8 @@ impl<'a> Tries<'a> {
             story.sent = Some(now);
             story.retries = self.retries();
             story.endpoint = Some(endpoint.clone());
+            let head = self.head_of(renamed.as_ref());
+            story.span = renamed.as_ref().map(|renamed| renamed.0);
             wire.second = self.second(&endpoint, now);
             let result = if let Some(after) = self.hedges_after() {
                 let first = (endpoint.clone(), under_way, now);
@@ -113,10 +126,11 @@ impl<'a> Tries<'a> {
                 (endpoint, now) = (outcome.endpoint, outcome.since);
                 story.endpoint = Some(endpoint.clone());
                 story.sent = Some(now);
+                story.span = outcome.span;
                 outcome.result
             } else {
                 let _under_way = under_way;
-                let attempt = self.attempt(&endpoint, self.deadline);
+                let attempt = self.attempt(&endpoint, self.deadline, head);
                 attempt.run(wire, &mut story.passage).await
             };
             let Failure { error, reused } = match result {
@@ -142,6 +156,7 @@ impl<'a> Tries<'a> {
                 self.failure = Some(error);
                 self.tried.push(endpoint.address);
                 now = Instant::now();
+                renamed = self.renamed();
             }
             wire.rewind();
             story.passage = Passage::default();
@@ -180,7 +195,24 @@ impl<'a> Tries<'a> {
         Err(self.failure.unwrap_or(error))
     }
 
-    fn attempt<'e>(&self, endpoint: &'e Rc<Endpoint>, deadline: &'e Deadline) -> Attempt<'e>
+    /// What an endpoint is told when it is not the first, where that is recorded: each attempt is a span.
+    fn renamed(&self) -> Option<Renamed> {
+        tracing::renamed(self.local, self.ids?, &self.outbound.head)
+    }
+
+    fn head_of<'e>(&self, renamed: Option<&'e Renamed>) -> &'e [u8]
+    where
+        'a: 'e,
+    {
+        renamed.map_or(&self.outbound.head, |renamed| &renamed.1)
+    }
+
+    fn attempt<'e>(
+        &self,
+        endpoint: &'e Rc<Endpoint>,
+        deadline: &'e Deadline,
+        head: &'e [u8],
+    ) -> Attempt<'e>
     where
         'a: 'e,
     {
@@ -189,6 +221,7 @@ impl<'a> Tries<'a> {
             upstream: self.upstream,
             endpoint,
             outbound: self.outbound,
+            head,
             edits: self.edits_of(endpoint),
             deadline,
             limits: self.limits,

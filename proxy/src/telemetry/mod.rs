@@ -122,8 +122,8 @@ pub struct Record<'a> {
     pub tries: &'a [Tried],
     /// What the cache made of it, on routes that have one.
     pub cache: Option<Cache>,
-    /// Where it is recorded for the collector of traces.
-    pub ids: Option<&'a Ids>,
+    /// Where it is recorded for the collector of traces; and the span of the last try, if that is not the first one's.
+    pub ids: Option<(&'a Ids, Option<u64>)>,
 }
 
 /// An endpoint that was asked in vain.
@@ -134,6 +134,8 @@ pub struct Tried {
     pub detail: &'static str,
     pub begun: Instant,
     pub took: Duration,
+    /// In its trace, if it is not the first one's.
+    pub span: Option<u64>,
 }
 
 impl Record<'_> {

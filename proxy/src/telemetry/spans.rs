@@ -45,6 +45,8 @@ struct Attempt<'a> {
     ended: Instant,
     reason: Option<Reason>,
     status: u16,
+    /// What it was told; `None`: what the first one is.
+    span: Option<u64>,
 }
 
 impl Spans {
@@ -64,8 +66,13 @@ impl Spans {
     }
 
     /// Adds the spans of an exchange: its own, and one for each attempt with an endpoint.
-    pub(super) fn push(&self, record: &Record<'_>, fields: &LogFields, ids: &Ids) {
-        let attempts = attempts(record, fields);
+    pub(super) fn push(
+        &self,
+        record: &Record<'_>,
+        fields: &LogFields,
+        (ids, last): (&Ids, Option<u64>),
+    ) {
+        let attempts = attempts(record, fields, last);
         let mut batch = self.batch.borrow_mut();
         let count = 1 + attempts.len() as u64;
         if self.queue.is_none() || batch.count + count > self.limit.get() {
@@ -74,20 +81,24 @@ impl Spans {
         }
         batch.count += count;
         let clock = Clock::of(record.ended);
-        // The endpoint was told of `ids.sent`, which is then the last attempt, or the exchange where there was none.
+        // Where no endpoint was asked nobody was told of `ids.sent`, and the exchange may have it.
         let own = if attempts.is_empty() {
             ids.sent
         } else {
             ids.own
         };
         push_own(&mut batch.bytes, (record, fields), (ids, own), &clock);
-        let last = attempts.len().saturating_sub(1);
         for (index, attempt) in attempts.iter().enumerate() {
-            let id = if index == last {
-                ids.sent
-            } else {
-                self.random.borrow_mut().u64(1..)
+            // Two that were told the same are two spans all the same: the operator has another field sent.
+            let is_first = index == 0;
+            let unnamed = || {
+                if is_first {
+                    ids.sent
+                } else {
+                    self.random.borrow_mut().u64(1..)
+                }
             };
+            let id = attempt.span.unwrap_or_else(unnamed);
             let place = (ids.trace, id, own);
             push_attempt(
                 &mut batch.bytes,
@@ -144,13 +155,18 @@ impl Clock {
 }
 
 /// Those that failed, then the one that did not, or that nobody has blamed.
-fn attempts<'a>(record: &'a Record<'_>, fields: &'a LogFields) -> Vec<Attempt<'a>> {
+fn attempts<'a>(
+    record: &'a Record<'_>,
+    fields: &'a LogFields,
+    last: Option<u64>,
+) -> Vec<Attempt<'a>> {
     let failed = record.tries.iter().map(|tried| Attempt {
         endpoint: &tried.endpoint,
         begun: tried.begun,
         ended: tried.begun + tried.took,
         reason: Some(tried.reason),
         status: 0,
+        span: tried.span,
     });
     let mut attempts: Vec<Attempt<'_>> = failed.collect();
     let begun = record.waited.map(|waited| record.started + waited);
@@ -165,6 +181,7 @@ fn attempts<'a>(record: &'a Record<'_>, fields: &'a LogFields) -> Vec<Attempt<'a
             ended: record.ended,
             reason: record.reason,
             status: record.upstream_time.map_or(0, |_| record.status),
+            span: last,
         });
     }
     attempts
@@ -364,6 +381,7 @@ mod tests {
             detail: "",
             begun,
             took: Duration::from_millis(1),
+            span: None,
         }
     }
 
@@ -374,7 +392,7 @@ mod tests {
             ..LogFields::default()
         };
         let reasons = |record: &Record<'_>, fields: &LogFields| -> Vec<bool> {
-            let all = attempts(record, fields);
+            let all = attempts(record, fields, None);
             all.iter().map(|one| one.reason.is_some()).collect()
         };
         assert_eq!(reasons(&record(&[]), &fields), [false]);
@@ -388,7 +406,7 @@ mod tests {
         last.tries = &failed;
         assert_eq!(reasons(&last, &fields), [true, true]);
         // No endpoint was asked: the answer came from the cache.
-        assert!(attempts(&record(&[]), &LogFields::default()).is_empty());
+        assert!(attempts(&record(&[]), &LogFields::default(), None).is_empty());
     }
 
     #[test]
@@ -397,7 +415,7 @@ mod tests {
         let spans = Spans::new(Some(queue));
         spans.set_limit(4);
         let ids = Ids::new(None, 1, 2, 3);
-        let exchange = || spans.push(&record(&[]), &LogFields::default(), &ids);
+        let exchange = || spans.push(&record(&[]), &LogFields::default(), (&ids, None));
         exchange();
         spans.hand_over();
         for _ in 0..6 {

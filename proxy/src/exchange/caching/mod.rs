@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use openclaw_core::caching::{Forwarded, Rule, Status};
 use openclaw_core::config::Route;
 use openclaw_core::message::{Fault, Method};
+use openclaw_core::trace::Ids;
 
 pub(super) use self::look::{Asking, Stored};
 pub(super) use self::lying::settle;
@@ -49,6 +50,8 @@ pub(super) struct Through<'a> {
     pub edits: Edits<'a>,
     pub time: (&'a Deadline, Limits),
     pub is_head: bool,
+    /// Who it is in its trace.
+    pub(super) ids: Option<&'a Ids>,
     /// What a fetch behind the answer is made with; none for such a fetch itself.
     pub behind: Option<Behind<'a>>,
 }
@@ -73,7 +76,7 @@ impl<'a> Through<'a> {
             self.edits,
             self.time,
         );
-        tries.of_route(self.route)
+        tries.of_route(self.route).traced(self.ids)
     }
 
     /// Fetches, stores and answers. What goes wrong is told as of any exchange.
@@ -285,6 +288,7 @@ async fn fetch_behind(
         time: (&deadline, limits),
         is_head: false,
         behind: None,
+        ids: None,
     };
     let mut story = Story::default();
     let mut nobody = Shadow::new(Vec::new());

@@ -27,6 +27,8 @@ use crate::upstream::{Choice, Chosen, Endpoint};
 pub(super) struct Outcome {
     pub endpoint: Rc<Endpoint>,
     pub since: Instant,
+    /// In its trace, if it is not the first one's.
+    pub span: Option<u64>,
     pub result: Result<(), Failure>,
 }
 
@@ -34,6 +36,7 @@ pub(super) struct Outcome {
 struct Asked {
     endpoint: Rc<Endpoint>,
     since: Instant,
+    span: Option<u64>,
 }
 
 impl Asked {
@@ -41,6 +44,7 @@ impl Asked {
         Outcome {
             endpoint: Rc::clone(&self.endpoint),
             since: self.since,
+            span: self.span,
             result,
         }
     }
@@ -50,6 +54,7 @@ impl Asked {
 struct Told<'s> {
     endpoint: &'s mut Option<Rc<Endpoint>>,
     sent: &'s mut Option<Instant>,
+    span: &'s mut Option<u64>,
     tries: &'s mut Vec<Tried>,
     hedge: &'s mut Option<Hedged>,
 }
@@ -167,8 +172,13 @@ impl<'a> Tries<'a> {
     ) -> Outcome {
         let race = Race::new(wire);
         let passage = Cell::from_mut(&mut story.passage);
-        let first = Asked { endpoint, since };
-        let mut leg = self.leg(&first.endpoint, self.deadline, (&race, passage), under_way);
+        let first = Asked {
+            endpoint,
+            since,
+            span: story.span,
+        };
+        let first_asked = (&first.endpoint, &self.outbound.head[..]);
+        let mut leg = self.leg(first_asked, self.deadline, (&race, passage), under_way);
         if let Some(result) = alone(&mut leg, &race, after).await {
             return first.outcome(result);
         }
@@ -176,21 +186,25 @@ impl<'a> Tries<'a> {
             return first.outcome(leg.await);
         };
         self.may_hedge = false;
+        let renamed = self.renamed();
         let second = Asked {
             endpoint: chosen.endpoint,
             since: Instant::now(),
+            span: renamed.as_ref().map(|renamed| renamed.0),
         };
+        let second_asked = (&second.endpoint, self.head_of(renamed.as_ref()));
         let deadline = self.deadline.beside();
         let beside = (&race, passage);
         let pair = Pair {
             first: Some(leg),
-            second: Some(self.leg(&second.endpoint, &deadline, beside, chosen.under_way)),
+            second: Some(self.leg(second_asked, &deadline, beside, chosen.under_way)),
             race: &race,
             ended: None,
         };
         let told = Told {
             endpoint: &mut story.endpoint,
             sent: &mut story.sent,
+            span: &mut story.span,
             tries: &mut story.tries,
             hedge: &mut story.hedge,
         };
@@ -235,6 +249,7 @@ impl<'a> Tries<'a> {
                 self.deadline.disarm();
                 *told.endpoint = Some(Rc::clone(&second.endpoint));
                 *told.sent = Some(second.since);
+                *told.span = second.span;
             }
         }
     }
@@ -242,7 +257,7 @@ impl<'a> Tries<'a> {
     /// Asks one endpoint.
     fn leg<'l>(
         &self,
-        endpoint: &'l Rc<Endpoint>,
+        (endpoint, head): (&'l Rc<Endpoint>, &'l [u8]),
         deadline: &'l Deadline,
         (race, into): (&'l Race<'_>, &'l Cell<Passage>),
         under_way: Option<UnderWay>,
@@ -250,7 +265,7 @@ impl<'a> Tries<'a> {
     where
         'a: 'l,
     {
-        let attempt = self.attempt(endpoint, deadline);
+        let attempt = self.attempt(endpoint, deadline, head);
         Box::pin(async move {
             let _under_way = under_way;
             let mut runner = Runner::new(race);
@@ -285,7 +300,7 @@ impl<'a> Tries<'a> {
         if error.is_of_endpoint() && !is_well {
             self.upstream.failed(&asked.endpoint, asked.since.elapsed());
         }
-        tries.push(tried(&asked.endpoint, error, asked.since));
+        tries.push(tried(&asked.endpoint, error, asked.since, asked.span));
         self.tried.push(asked.endpoint.address);
     }
 }
