@@ -27,7 +27,7 @@ type Question = fn() -> Box<dyn FnMut()>;
 const QUESTIONS: [(&str, Question); 10] = [
     // A head as browsers send it, from bytes to a checked request.
     ("h1-request", h1::request),
-    // The host and path of it among 300 routes.
+    // A host among 300 and the path of it.
     ("route", router::find),
     // The head that goes to the endpoint.
     ("h1-render", h1::render),

@@ -72,10 +72,10 @@ fn mistakes_are_told() {
         assert!(told.contains(expected), "{told}");
     };
     check(
-        &listener("cdn = \"cloudfare\""),
-        "there is no network `cloudfare`",
+        &listener("cdn = \"cloudfla\""),
+        "there is no network `cloudfla`",
     );
-    check(&listener("cdn = \"cloudfare\""), "cloudflare");
+    check(&listener("cdn = \"cloudfla\""), "cloudflare");
     check(
         &listener("cdn = \"mine\""),
         "write [cdn.mine] with its `ranges`",
