@@ -144,7 +144,8 @@ fn a_slow_client_slows_the_origin_down_and_takes_no_memory() {
         let held = given.load(Ordering::Relaxed);
         assert!(held < length, "{coding}: all of it was taken");
         let grown = resident(stage.proxy.pid()).saturating_sub(before);
-        assert!(grown < 16 << 20, "{coding}: {grown} bytes more");
+        // An encoder's window, both sockets, and what the allocator keeps.
+        assert!(grown < 32 << 20, "{coding}: {grown} bytes more");
         // Then it reads on, and the origin gives on.
         let mut piece = vec![0; 1 << 16];
         while given.load(Ordering::Relaxed) == held {
