@@ -112,8 +112,9 @@ async fn connect(endpoint: &Endpoint, port: u16) -> io::Result<(Endpoint, Connec
     let quic = connecting.map_err(io::Error::other)?.await?;
     let connection = h3_quinn::Connection::new(quic.clone());
     // nginx answers 400 to a request with a frame of grease behind it.
-    let client = client::builder().send_grease(false).build(connection);
-    let (mut driver, sender) = client.await.map_err(io::Error::other)?;
+    let mut client = client::builder();
+    let built = client.send_grease(false).build(connection).await;
+    let (mut driver, sender) = built.map_err(io::Error::other)?;
     tokio::spawn(async move {
         // How it ends is seen by the requests.
         drop(std::future::poll_fn(|cx| driver.poll_close(cx)).await);
