@@ -58,7 +58,7 @@ impl Side {
             Some(DatagramEvent::ConnectionEvent(_, event)) => self.quic().handle_event(event),
             Some(DatagramEvent::NewConnection(incoming)) => {
                 let accepted = self.endpoint.accept(incoming, now, &mut buffer, None);
-                self.connection = accepted.ok();
+                self.connection = Some(accepted.map_err(|refused| refused.cause).unwrap());
             }
             Some(DatagramEvent::Response(_)) | None => {}
         }

@@ -4,9 +4,7 @@
 use std::time::Instant;
 
 use super::Group;
-use super::drills::{
-    BlackHole, assert_in_flight_only, assert_none_failed, config, one_fails, start,
-};
+use super::drills::{BlackHole, assert_none_failed, config, one_dies, one_fails, start};
 use super::load::{Load, Manner, Target, assert_posts_came_once, gets_that_came_again};
 
 const SOON: &str = "hedge = { after = \"20ms\" }\n";
@@ -51,16 +49,7 @@ fn an_endpoint_closes_before_it_answers() {
 
 #[test]
 fn an_endpoint_dies() {
-    let (mut targets, group) = start::<3>(SOON);
-    let load = Load::on(group.web);
-    targets[0].die();
-    load.wait_for_more(200);
-    targets[0].revive();
-    targets[0].wait_for_more(20);
-    let [gets, posts] = load.stop();
-    assert_none_failed(&gets);
-    assert_in_flight_only(&posts, 1);
-    assert_posts_came_once(&targets);
+    one_dies(SOON);
 }
 
 #[test]
