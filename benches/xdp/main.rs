@@ -200,11 +200,10 @@ fn fill(maps: &Maps) -> Result<()> {
         })
         .collect();
     maps.fine4().insert_many(&fine)?;
-    let class6: Vec<_> = (0..10_000_u32)
-        .map(|at| ((0x2600_0000 + at).to_be_bytes(), 1))
-        .collect();
-    maps.class6.insert_many(&class6)?;
-    maps.class6.insert(&[0x20, 1, 0xd, 0xb8], &class::BANNED)?;
+    for at in 0..10_000_u32 {
+        maps.class6.store((0x2600_0000 + at).to_be_bytes(), 1)?;
+    }
+    maps.class6.store([0x20, 1, 0xd, 0xb8], class::BANNED)?;
     for at in 0..SUBNETS_LISTED {
         let [a, b, c, d] = at.to_be_bytes();
         maps.ban6.insert([0x20, 1, 0xd, 0xb8, a, b, c, d], 0)?;

@@ -118,12 +118,11 @@ fn a_client_is_blocked_and_unblocked_on_a_native_veth_while_its_neighbour_goes_o
 
     // The whole /64, neighbour discovery excepted: the wire opens again without waiting for anything.
     maps.ban6.insert(subnet(v6(CLIENT6)), 0).unwrap();
-    maps.class6
-        .insert(&class::key6(v6(CLIENT6)), &class::BANNED)
-        .unwrap();
+    let key = class::key6(v6(CLIENT6));
+    maps.class6.store(key, class::BANNED).unwrap();
     wire6.assert_dropped(&maps, Reason::Ban);
     wire4.assert_open();
-    maps.class6.remove(&class::key6(v6(CLIENT6))).unwrap();
+    maps.class6.store(key, 0).unwrap();
     wire6.assert_open();
 
     let pinned = Pins::new(&pins.0);

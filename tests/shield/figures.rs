@@ -67,7 +67,7 @@ fn bans_in_tables() {
         maps.ban6
             .insert(subnet.to_be_bytes(), u64::MAX - 1)
             .unwrap();
-        maps.class6.insert(&[a, b, c, d], &class::BANNED).unwrap();
+        maps.class6.store([a, b, c, d], class::BANNED).unwrap();
     });
     told("ban of an IPv6 /64, tables of the kernel", v6);
 }

@@ -241,10 +241,8 @@ impl Rig {
             .entry(class::key6(v6(address)))
             .or_default();
         *word |= bits;
-        self.maps
-            .class6
-            .insert(&class::key6(v6(address)), word)
-            .unwrap();
+        let key = class::key6(v6(address));
+        self.maps.class6.store(key, *word).unwrap();
     }
 
     pub fn ban4(&mut self, address: [u8; 4], entry: Entry) {

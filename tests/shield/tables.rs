@@ -3,7 +3,7 @@
 use openclaw::shield::kernel::{Class4, Kernel, KernelError, Maps, Pins};
 use openclaw_common::{
     abi::{Config, Counter, Entry, Prefix6, class, flags},
-    maps::{BAN4_ENTRIES, BAN6_ENTRIES, FINE4_ENTRIES},
+    maps::{BAN4_ENTRIES, BAN6_ENTRIES, CLS6_ENTRIES, FINE4_ENTRIES},
     verdict::Reason,
 };
 
@@ -173,4 +173,43 @@ fn the_bans_of_subnets_take_what_they_promise_and_are_found_by_all_64_bits() {
     assert!(other.ban6.remove(subnet(5)) && !other.ban6.remove(subnet(5)));
     assert_eq!(other.ban6.entries().len(), BAN6_ENTRIES as usize - 1);
     assert_eq!(other.ban6.get([0; 8]), None);
+}
+
+#[test]
+fn the_words_of_ipv6_take_what_they_promise_and_a_replacement_leaves_exactly_the_new_ones() {
+    let (pins, maps) = maps();
+    let words = &maps.class6;
+    let key = |at: u32| (0x2001_0000 + at * 3).to_be_bytes();
+    let word = |at: u32| class::FINE | (at as u16 & class::COUNTRY);
+    for at in 0..CLS6_ENTRIES {
+        words.store(key(at), word(at)).unwrap();
+    }
+    let error = words.store(key(CLS6_ENTRIES), 1).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the map CLS6 is full with 524288 entries"
+    );
+    // 0 takes no room, and gives what it took.
+    words.store(key(CLS6_ENTRIES), 0).unwrap();
+    words.store(key(5), 0).unwrap();
+    words.store(key(CLS6_ENTRIES), 1).unwrap();
+    words.store(key(6), class::BLOCKED).unwrap();
+    let other = Maps::open(&Pins::new(&pins.0)).unwrap().class6;
+    for at in 0..=CLS6_ENTRIES {
+        let expected = match at {
+            5 => 0,
+            6 => class::BLOCKED,
+            CLS6_ENTRIES => 1,
+            at => word(at),
+        };
+        assert_eq!(other.load(key(at)), expected, "{at}");
+    }
+    // New ones need room before old ones go.
+    words.store(key(9), 0).unwrap();
+    let left: Vec<_> = (4..8).map(|at| (key(at), word(at))).collect();
+    words.replace(&left).unwrap();
+    for at in 0..=CLS6_ENTRIES {
+        let expected = if (4..8).contains(&at) { word(at) } else { 0 };
+        assert_eq!(other.load(key(at)), expected, "{at}");
+    }
 }

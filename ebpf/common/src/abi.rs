@@ -7,7 +7,7 @@ use crate::packet::Address;
 
 /// Names the directory of the pins (`v4`), so that a build never opens maps of another layout. Raised with any change in this file,
 /// in the names or capacities of [`crate::maps`] or in the numbers of [`crate::verdict::Reason`].
-pub const ABI_VERSION: u32 = 4;
+pub const ABI_VERSION: u32 = 5;
 
 /// Bits of [`Config::flags`].
 pub mod flags {

@@ -66,7 +66,7 @@ const fn same(a: u64, b: u64) -> u64 {
 
 /// The same for words below 2^32, in two steps less.
 #[inline(always)]
-const fn same_half(a: u32, b: u32) -> u64 {
+pub(crate) const fn same_half(a: u32, b: u32) -> u64 {
     ((a ^ b) as u64).wrapping_sub(1) >> 32
 }
 

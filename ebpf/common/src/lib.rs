@@ -30,3 +30,4 @@ pub mod syn;
 mod transport;
 pub mod udp;
 pub mod verdict;
+pub mod words;

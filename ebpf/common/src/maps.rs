@@ -21,7 +21,8 @@ pub const CONFIG: &str = "CONFIG";
 /// Class words of IPv4: an array, to be mapped into memory, of [`CLS4_CHUNKS`] chunks of
 /// [`crate::abi::class::WORDS_PER_CHUNK`] words. 32 MiB.
 pub const CLS4: &str = "CLS4";
-/// Class words of IPv6: hash from [`crate::abi::class::key6`] to a word.
+/// Class words of IPv6: an array, to be mapped into memory, of [`CLS6_BUCKETS`] times [`crate::words::BucketOfWords`] and one more that
+/// holds the [`crate::ban::Keys`] of the table. 8 MiB.
 pub const CLS6: &str = "CLS6";
 /// Banned IPv4 addresses: an array, to be mapped into memory, of [`BAN4_BUCKETS`] times [`crate::ban::Bucket4`] and one more that
 /// holds the [`crate::ban::Keys`] of the table. 8 MiB.
@@ -65,7 +66,9 @@ pub const SYNS: &str = "SYNS";
 
 /// Elements of [`CLS4`]; with the words of each they make one word for every /24.
 pub const CLS4_CHUNKS: u32 = 4096;
-/// Entries of [`CLS6`], allocated as they come. A database of countries knows about 400,000 /32s; its buckets take 8 MiB.
+/// Buckets of [`CLS6`], a power of two.
+pub const CLS6_BUCKETS: u32 = 131_072;
+/// Words in [`CLS6`]: four tenths of its slots. A database of countries knows about 400,000 /32s.
 pub const CLS6_ENTRIES: u32 = 524_288;
 /// Buckets of [`BAN4`], a power of two.
 pub const BAN4_BUCKETS: u32 = 131_072;

@@ -10,12 +10,13 @@ use openclaw_common::{
     abi::{Arrivals, Config, Counter, Entry, Served, class::WORDS_PER_CHUNK},
     ban::{Bucket4, Bucket6},
     maps::{
-        BAN4_BUCKETS, BAN6_BUCKETS, BAN6_ENTRIES, CCSTAT_ENTRIES, CLS4_CHUNKS, CLS6_ENTRIES,
+        BAN4_BUCKETS, BAN6_BUCKETS, BAN6_ENTRIES, CCSTAT_ENTRIES, CLS4_CHUNKS, CLS6_BUCKETS,
         EVENTS_BYTES, FINE4_ENTRIES, FINE6_ENTRIES, KEEP_ENTRIES, PORTS_ENTRIES, PORTS_UDP_ENTRIES,
         RATE4_ENTRIES, RATE6_ENTRIES, SERVED_ENTRIES, STATS_ENTRIES,
     },
     slot,
     verdict::Reason,
+    words::BucketOfWords,
 };
 
 const BPF_F_NO_PREALLOC: u32 = 1;
@@ -26,7 +27,7 @@ pub(crate) static CONFIG: Array<Config> = Array::pinned(1, 0);
 #[map]
 pub(crate) static CLS4: Array<[u16; WORDS_PER_CHUNK]> = Array::pinned(CLS4_CHUNKS, BPF_F_MMAPABLE);
 #[map]
-pub(crate) static CLS6: HashMap<[u8; 4], u16> = HashMap::pinned(CLS6_ENTRIES, BPF_F_NO_PREALLOC);
+pub(crate) static CLS6: Array<BucketOfWords> = Array::pinned(CLS6_BUCKETS + 1, BPF_F_MMAPABLE);
 #[map]
 pub(crate) static BAN4: Array<Bucket4> = Array::pinned(BAN4_BUCKETS + 1, BPF_F_MMAPABLE);
 #[map]

@@ -12,11 +12,12 @@ use openclaw_common::{
     abi::{Arrivals, Config, Entry, Prefix4, Prefix6, class, flags, subnet},
     ban::{self, Bucket, Bucket4, Bucket6, SLOTS6, Slot4},
     decide::{Record, Tables},
-    maps::{BAN4_BUCKETS, BAN6_BUCKETS, PORTS_ENTRIES},
+    maps::{BAN4_BUCKETS, BAN6_BUCKETS, CLS6_BUCKETS, PORTS_ENTRIES},
     packet::{Address, Flow},
     ports::Set,
     rate::Kind,
     verdict::{Reason, Verdict},
+    words::{self, BucketOfWords},
 };
 
 use crate::{arrival::Arrival, clock, events, maps};
@@ -130,9 +131,21 @@ impl Tables for KernelTables<'_> {
 
     #[inline(always)]
     fn class6(&self, source: [u8; 16]) -> Option<u16> {
-        let word = maps::CLS6.get_ptr(class::key6(source))?;
-        // SAFETY: a lookup returned it, non-null; user space writes whole words.
-        Some(unsafe { *word })
+        let key = u64::from(u32::from_be_bytes(class::key6(source)));
+        let header = bucket_of_words(CLS6_BUCKETS)?;
+        let header: &BucketOfWords = header.borrow();
+        let buckets = header.keys().buckets(key, CLS6_BUCKETS - 1);
+        let (bucket, slot) = ban::find::<BucketOfWords, _>(key, buckets, bucket_of_words)?;
+        // The verifier has lost that ten is the most.
+        if slot >= words::SLOTS {
+            return None;
+        }
+        // SAFETY: a field of the bucket.
+        let words = unsafe { bucket.0.byte_add(offset_of!(BucketOfWords, word)) }.cast::<u16>();
+        // SAFETY: just compared with their length.
+        let word = unsafe { words.add(slot) };
+        // SAFETY: inside the element that the lookup returned; user space writes whole words.
+        Some(unsafe { *word.as_ptr() })
     }
 
     #[inline(always)]
@@ -269,7 +282,7 @@ impl Tables for KernelTables<'_> {
     }
 }
 
-/// A bucket of the bans; the map keeps it alive until the program returns.
+/// A bucket of a table; the map keeps it alive until the program returns.
 struct InPlace<B>(NonNull<B>);
 
 impl<B> Borrow<B> for InPlace<B> {
@@ -288,6 +301,11 @@ fn bucket4(index: u32) -> Option<InPlace<Bucket4>> {
 #[inline(always)]
 fn bucket6(index: u32) -> Option<InPlace<Bucket6>> {
     NonNull::new(maps::BAN6.get_ptr_mut(index)?).map(InPlace)
+}
+
+#[inline(always)]
+fn bucket_of_words(index: u32) -> Option<InPlace<BucketOfWords>> {
+    NonNull::new(maps::CLS6.get_ptr_mut(index)?).map(InPlace)
 }
 
 #[inline(always)]

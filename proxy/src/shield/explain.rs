@@ -297,7 +297,7 @@ impl Held {
                 now_ns,
             },
             Address::V6(address) => Self {
-                word: maps.class6.get(&class::key6(address))?,
+                word: Some(maps.class6.load(class::key6(address))),
                 subnet: maps.ban6.get(subnet(address)).map(of_ban),
                 host: maps.host6.get(&address)?,
                 fine: maps.fine6().get(&Prefix6::host(address))?,

@@ -149,15 +149,8 @@ impl Sink for KernelSink<'_> {
     fn word6(&mut self, key: u32, word: Option<u16>) -> Result<(), KernelError> {
         let country = self.countries.as_ref();
         let country = country.map_or(0, |countries| countries.word6(key));
-        let word = match word {
-            Some(word) => Some(word | country),
-            None => Some(country).filter(|country| *country != 0),
-        };
-        let key = key.to_be_bytes();
-        match word {
-            Some(word) => self.maps.class6.insert(&key, &word),
-            None => self.maps.class6.remove(&key).map(drop),
-        }
+        let word = word.unwrap_or(0) | country;
+        self.maps.class6.store(key.to_be_bytes(), word)
     }
 
     fn default6(&mut self, word: u16) -> Result<(), KernelError> {

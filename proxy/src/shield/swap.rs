@@ -103,9 +103,9 @@ impl KernelSink<'_> {
         }
         for (key, word) in &changes.words6 {
             let key = key.to_be_bytes();
-            let before = maps.class6.get(&key)?.unwrap_or(0);
             if let Some(word) = word {
-                maps.class6.insert(&key, &(before | word & class::LISTED))?;
+                let before = maps.class6.load(key);
+                maps.class6.store(key, before | word & class::LISTED)?;
             }
         }
         if let Some(word) = changes.default6 {

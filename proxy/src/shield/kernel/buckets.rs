@@ -1,14 +1,14 @@
-//! Writing the tables of bans, whose layout and rules stand in [`openclaw_common::ban`]. A change is a few stores, in an order in
-//! which the kernel program never misses a ban that stays (on a machine that reorders loads, perhaps for one packet while a ban is
-//! moved). Without a map, so that it can be tested over plain memory.
+//! Writing the tables of bans and of class words, whose rules stand in [`openclaw_common::ban`]. A change is a few stores, in an order
+//! in which the kernel program never misses what stays (on a machine that reorders loads, perhaps for one packet while it is moved).
+//! Without a map, so that it can be tested over plain memory.
 
 use std::{borrow::Borrow, collections::HashMap};
 
 use openclaw_common::ban::{self, FREE, GIVEN_UP, Keys};
 
-use super::rows::{Ban, Cell, Row};
+use super::rows::{Cell, Row, Slot};
 
-/// How many bans may be moved, one making room for the next, before a table counts as full.
+/// How many slots may be moved, one making room for the next, before a table counts as full.
 const MOVES: u32 = 3;
 
 /// A bucket at a moment.
@@ -27,9 +27,9 @@ impl<B> Borrow<B> for Seen<B> {
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::shield) struct Ledger {
     keys: Keys,
-    bans: u32,
+    taken: u32,
     capacity: u32,
-    /// Bans of a bucket that are in second buckets, where there are any.
+    /// Slots of a bucket that are in second buckets, where there are any.
     spilled: HashMap<u32, u32>,
 }
 
@@ -38,14 +38,14 @@ impl Ledger {
     pub(in crate::shield) fn read<R: Row>(rows: &[R], keys: Keys, capacity: u32) -> Self {
         let mut ledger = Self {
             keys,
-            bans: 0,
+            taken: 0,
             capacity,
             spilled: HashMap::new(),
         };
         for (number, row) in (0..).zip(rows) {
             for cell in Cell::all(row) {
-                let ban = cell.load();
-                if ban.is_taken() && !ledger.count(rows, number, ban.source) {
+                let kept = cell.load();
+                if kept.is_taken() && !ledger.count(rows, number, kept.source) {
                     cell.store(ledger.empty(rows, number));
                 }
             }
@@ -56,51 +56,46 @@ impl Ledger {
         ledger
     }
 
-    /// Counts a ban; false if it stands where it cannot be found, or a second time.
+    /// Counts what is kept of a source; false if it stands where it cannot be found, or a second time.
     fn count<R: Row>(&mut self, rows: &[R], number: u32, source: u64) -> bool {
         let (first, second) = self.buckets(rows, source);
         if number != first {
             let in_first = cells(rows, first).any(|cell| {
-                let ban = cell.load();
-                ban.is_taken() && ban.source == source
+                let kept = cell.load();
+                kept.is_taken() && kept.source == source
             });
             if number != second || in_first {
                 return false;
             }
             *self.spilled.entry(first).or_default() += 1;
         }
-        self.bans += 1;
+        self.taken += 1;
         true
     }
 
-    /// Gives what is not taken in a bucket the end that its rules want.
+    /// Gives what is not taken in a bucket the value that its rules want.
     fn tidy<R: Row>(&self, rows: &[R], number: u32, row: &R) {
         let empty = self.empty(rows, number);
         for cell in Cell::all(row) {
-            let ban = cell.load();
-            if !ban.is_taken() && ban != empty {
+            let kept = cell.load();
+            if !kept.is_taken() && kept != empty {
                 cell.store(empty);
             }
         }
     }
 
-    /// The ban of a source.
-    pub(in crate::shield) fn get<R: Row>(&self, rows: &[R], source: u64) -> Option<Ban> {
+    /// What is kept of a source.
+    pub(in crate::shield) fn get<R: Row>(&self, rows: &[R], source: u64) -> Option<Slot> {
         self.place(rows, source).map(|(_, cell)| cell.load())
     }
 
-    /// Adds a ban or changes its end; false if there is no room for it.
-    pub(in crate::shield) fn put<R: Row>(
-        &mut self,
-        rows: &[R],
-        source: u64,
-        until_ns: u64,
-    ) -> bool {
+    /// Keeps a value, not [`FREE`] nor [`GIVEN_UP`], of a source, or changes it; false if there is no room for it.
+    pub(in crate::shield) fn put<R: Row>(&mut self, rows: &[R], source: u64, value: u64) -> bool {
         if let Some((_, cell)) = self.place(rows, source) {
-            cell.end(until_ns);
+            cell.set(value);
             return true;
         }
-        if self.bans >= self.capacity {
+        if self.taken >= self.capacity {
             return false;
         }
         let (first, second) = self.buckets(rows, source);
@@ -118,22 +113,22 @@ impl Ledger {
         if is_spilled {
             *self.spilled.entry(first).or_default() += 1;
         }
-        cell.store(Ban {
-            until_ns,
+        cell.store(Slot {
+            value,
             source,
             hits: 0,
         });
-        self.bans += 1;
+        self.taken += 1;
         true
     }
 
-    /// Whether there was such a ban.
+    /// Whether anything was kept of a source, which is forgotten.
     pub(in crate::shield) fn remove<R: Row>(&mut self, rows: &[R], source: u64) -> bool {
         let Some((number, cell)) = self.place(rows, source) else {
             return false;
         };
         cell.store(self.empty(rows, number));
-        self.bans -= 1;
+        self.taken -= 1;
         let (first, _) = self.buckets(rows, source);
         if number != first
             && let Some(count) = self.spilled.get_mut(&first)
@@ -149,7 +144,7 @@ impl Ledger {
         true
     }
 
-    /// A cell of a bucket that is not taken, made by moving up to `moves` bans if need be.
+    /// A cell of a bucket that is not taken, made by moving up to `moves` others if need be.
     fn room<'a, R: Row>(&mut self, rows: &'a [R], number: u32, moves: u32) -> Option<Cell<'a, R>> {
         let free = || cells(rows, number).find(|cell| !cell.load().is_taken());
         if let Some(cell) = free() {
@@ -157,19 +152,19 @@ impl Ledger {
         }
         let moves = moves.checked_sub(1)?;
         for cell in cells(rows, number) {
-            let ban = cell.load();
-            let (first, second) = self.buckets(rows, ban.source);
-            // Only away from the first bucket: the kernel program looks there first, and must not find a ban in neither.
+            let kept = cell.load();
+            let (first, second) = self.buckets(rows, kept.source);
+            // Only away from the first bucket: the kernel program looks there first, and must not find a source in neither.
             if first != number {
                 continue;
             }
             let Some(target) = self.room(rows, second, moves) else {
                 continue;
             };
-            // Making room there may have moved this very ban.
-            if cell.load().source == ban.source {
+            // Making room there may have moved this very one.
+            if cell.load().source == kept.source {
                 *self.spilled.entry(number).or_default() += 1;
-                target.store(ban);
+                target.store(kept);
                 cell.store(self.empty(rows, number));
                 return Some(cell);
             }
@@ -195,19 +190,19 @@ impl Ledger {
         self.keys.buckets(source, rows.len() as u32 - 1)
     }
 
-    /// What a cell of this bucket that is not taken says: a source that does not belong here, and the end by the bucket's rules.
-    fn empty<R>(&self, rows: &[R], number: u32) -> Ban {
+    /// What a cell of this bucket that is not taken says: a source that does not belong here, and the value by the bucket's rules.
+    fn empty<R>(&self, rows: &[R], number: u32) -> Slot {
         let is_stranger = |source: &u64| {
             let (first, second) = self.buckets(rows, *source);
             number != first && number != second
         };
-        let until_ns = if self.spilled.contains_key(&number) {
+        let value = if self.spilled.contains_key(&number) {
             GIVEN_UP
         } else {
             FREE
         };
-        Ban {
-            until_ns,
+        Slot {
+            value,
             source: (0..=u64::MAX).find(is_stranger).unwrap_or_default(),
             hits: 0,
         }
@@ -219,8 +214,8 @@ fn cells<R: Row>(rows: &[R], number: u32) -> impl Iterator<Item = Cell<'_, R>> {
     row.into_iter().flat_map(Cell::all)
 }
 
-/// Every ban in a table.
-pub(in crate::shield) fn bans<R: Row>(rows: &[R]) -> impl Iterator<Item = Ban> {
+/// All that is kept in a table.
+pub(in crate::shield) fn taken<R: Row>(rows: &[R]) -> impl Iterator<Item = Slot> {
     let cells = rows.iter().flat_map(Cell::all);
-    cells.map(|cell| cell.load()).filter(Ban::is_taken)
+    cells.map(|cell| cell.load()).filter(Slot::is_taken)
 }

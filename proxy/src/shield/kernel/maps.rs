@@ -9,16 +9,16 @@ use openclaw_common::{
     abi::{
         Arrivals, Config, Counter, Entry, Prefix4, Prefix6, Served, class::WORDS_PER_CHUNK, flags,
     },
-    ban::{Bucket4, Bucket6},
     maps,
     ports::{self, Set},
     slot, syn,
 };
 
 use super::{
-    Ban4, Ban6, Class4, Counters, EventReader, KernelError, Pins, Table,
-    bans::Named,
+    Ban4, Ban6, Class4, Class6, Counters, EventReader, KernelError, Mapped, Pins, Row, Table,
     fine::Fine,
+    mapped::Named,
+    memory::Shared,
     pins::unopened,
     sys::{self, MapLayout},
 };
@@ -44,7 +44,7 @@ pub struct Maps {
     /// Class words of IPv4 /24s.
     pub class4: Class4,
     /// Class words of IPv6 /32s.
-    pub class6: Table<[u8; 4], u16>,
+    pub class6: Class6,
     /// Bans of IPv4 addresses.
     pub ban4: Ban4,
     /// Bans of IPv6 /64s.
@@ -80,10 +80,11 @@ impl Maps {
             buckets: maps::BAN6_BUCKETS,
             entries: maps::BAN6_ENTRIES,
         };
-        let bucket = size::<Bucket4>();
-        let ban4 = open::<u32>(pins, bans4.name, ARRAY, bucket, bans4.buckets + 1)?;
-        let bucket = size::<Bucket6>();
-        let ban6 = open::<u32>(pins, bans6.name, ARRAY, bucket, bans6.buckets + 1)?;
+        let words6 = Named {
+            name: maps::CLS6,
+            buckets: maps::CLS6_BUCKETS,
+            entries: maps::CLS6_ENTRIES,
+        };
         let class4 = open::<u32>(pins, maps::CLS4, ARRAY, chunk, maps::CLS4_CHUNKS)?;
         let counter = size::<Counter>();
         let stats = open::<u32>(
@@ -117,9 +118,9 @@ impl Maps {
                 maps::PORTS_UDP_ENTRIES,
             )?,
             class4: Class4::new(class4)?,
-            class6: table(pins, maps::CLS6, HASH, maps::CLS6_ENTRIES)?,
-            ban4: Ban4::new(ban4, bans4)?,
-            ban6: Ban6::new(ban6, bans6)?,
+            class6: mapped(pins, words6)?,
+            ban4: mapped(pins, bans4)?,
+            ban6: mapped(pins, bans6)?,
             host6: table(pins, maps::HOST6, HASH, maps::BAN6_ENTRIES)?,
             fine: Fine {
                 v4: [trie4(maps::FINE4)?, trie4(maps::FINE4_SPARE)?],
@@ -306,6 +307,12 @@ fn table<K: sys::Plain, V: sys::Plain>(
         name,
         entries,
     ))
+}
+
+fn mapped<R: Row + Shared>(pins: &Pins, map: Named) -> Result<Mapped<R>, KernelError> {
+    // One bucket more, for the keys.
+    let fd = open::<u32>(pins, map.name, ARRAY, size::<R>(), map.buckets + 1)?;
+    Mapped::new(fd, map)
 }
 
 /// Opens a pin and makes sure that it is the map that this build means; a pin is reused by its name alone.

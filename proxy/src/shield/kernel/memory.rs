@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     KernelError,
-    rows::{Row4, Row6},
+    rows::{Row4, Row6, RowOfWords},
 };
 
 /// What may be shared with the kernel program.
@@ -29,6 +29,8 @@ unsafe impl Shared for AtomicU16 {}
 unsafe impl Shared for Row4 {}
 // SAFETY: atomics.
 unsafe impl Shared for Row6 {}
+// SAFETY: atomics.
+unsafe impl Shared for RowOfWords {}
 
 /// The values of an array, mapped for as long as this lives.
 pub(super) struct Memory<T> {

@@ -5,7 +5,6 @@
 //! another process loaded; [`Pins`] knows the directory of both. Attachments are pinned: they outlive the process, and the next one
 //! replaces their program without a gap.
 
-mod bans;
 pub(in crate::shield) mod buckets;
 mod class4;
 mod counters;
@@ -19,6 +18,7 @@ pub mod inspect;
 mod interface;
 mod loader;
 mod log;
+mod mapped;
 mod maps;
 mod memory;
 mod network;
@@ -31,7 +31,6 @@ mod switch;
 mod sys;
 mod table;
 
-pub use bans::{Ban4, Ban6, Bans};
 pub use class4::Class4;
 pub use counters::Counters;
 pub use displace::program_name;
@@ -40,11 +39,12 @@ pub use events::EventReader;
 pub use interface::AttachedMode;
 pub use loader::{Attached, Kernel, Mode, Subject};
 pub use log::LogReader;
+pub use mapped::{Ban, Ban4, Ban6, Bans, Class6, Mapped};
 pub use maps::Maps;
 pub use network::{Negotiated, interface_mtu, negotiated};
 pub use object::is_built_in;
 pub use pins::{Attachment, BPFFS, Pins};
-pub use rows::{Ban, Row, Row4, Row6};
+pub use rows::{Row, Row4, Row6, RowOfWords};
 pub use run::TestRun;
 pub use switch::throw;
 pub use sys::{interface_index, interface_name, monotonic_ns};

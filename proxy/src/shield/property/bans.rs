@@ -1,14 +1,16 @@
-//! The tables of bans against a map of them: small, so that buckets overflow and bans move.
+//! The tables of bans and of class words against a map of them: small, so that buckets overflow and slots move.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use openclaw_common::abi::class;
 use openclaw_common::ban::{self, FOREVER, Keys};
+use openclaw_common::words;
 use proptest::prelude::*;
 
-use crate::shield::kernel::buckets::{Ledger, bans};
-use crate::shield::kernel::rows::{Ban, Cell, Row, Row4, Row6};
+use crate::shield::kernel::buckets::{Ledger, taken};
+use crate::shield::kernel::rows::{Cell, Row, Row4, Row6, RowOfWords, Slot};
 
 const KEYS: Keys = Keys {
     first: 0x9e37_79b9_7f4a_7c15,
@@ -26,7 +28,7 @@ fn find<R: Row>(rows: &[R], source: u64) -> Option<u64> {
     let buckets = KEYS.buckets(source, ROWS as u32 - 1);
     let (found, slot) =
         ban::find::<R::Bucket, _>(source, buckets, |number| bucket(number).map(Numbered))?;
-    Some(rows[found.0.0 as usize].load(slot).until_ns)
+    Some(rows[found.0.0 as usize].load(slot).value)
 }
 
 struct Numbered<B>((u32, B));
@@ -41,7 +43,7 @@ fn check<R: Row>(rows: &[R], model: &BTreeMap<u64, u64>) {
     for source in 0..64 {
         assert_eq!(find(rows, source), model.get(&source).copied(), "{source}");
     }
-    assert_eq!(bans(rows).count(), model.len());
+    assert_eq!(taken(rows).count(), model.len());
 }
 
 /// Puts and removes, and reads anew every now and then.
@@ -72,6 +74,16 @@ fn follow<R: Row + Default>(steps: &[(u64, u64)]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// The same steps with class words.
+fn as_words(steps: &[(u64, u64)]) -> Vec<(u64, u64)> {
+    let word = |step: u64| (step as u16) & (class::LISTED | class::COUNTRY);
+    let value = |step| words::value(word(step));
+    steps
+        .iter()
+        .map(|(key, step)| (*key, value(*step)))
+        .collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -81,6 +93,7 @@ proptest! {
     ) {
         follow::<Row4>(&steps)?;
         follow::<Row6>(&steps)?;
+        follow::<RowOfWords>(&as_words(&steps))?;
     }
 }
 
@@ -116,8 +129,8 @@ fn what_a_stopped_writer_left_is_mended() {
     let spare = Cell::all(&rows[second as usize])
         .find(|cell| !cell.load().is_taken())
         .unwrap();
-    spare.store(Ban {
-        until_ns: 50,
+    spare.store(Slot {
+        value: 50,
         source: 7,
         hits: 3,
     });
