@@ -69,10 +69,13 @@ fn what_may_be_stored() {
         refused(&[("Cache-Control", "max-age=9"), ("Set-Cookie", "a=b")]),
         Some(Refusal::SetsCookie)
     );
-    assert_eq!(
-        stored(206, &[("Cache-Control", "max-age=9")]).err(),
-        Some(Refusal::Status)
-    );
+    for of_one_request in [206, 304, 412, 416, 417] {
+        assert_eq!(
+            stored(of_one_request, &[("Cache-Control", "max-age=9")]).err(),
+            Some(Refusal::Status),
+            "{of_one_request}"
+        );
+    }
     assert_eq!(stored(404, &[("Cache-Control", "max-age=9")]).err(), None);
     assert_eq!(stored(599, &[("Cache-Control", "max-age=9")]).err(), None);
     assert_eq!(
