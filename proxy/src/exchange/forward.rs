@@ -106,6 +106,9 @@ impl<'a, W: Wire> Forward<'a, W> {
         let download = self
             .download
             .poll(cx, &mut self.connection, self.wire, self.passage);
+        if !failed_by_endpoint(&download) {
+            self.watch.hear(self.passage);
+        }
         if self.download.is_tunnel() && !was_tunnel {
             // From now on the client's bytes go through as well.
             upload_waits = self.poll_upload(cx)?;
@@ -279,6 +282,11 @@ impl Drop for Upload<'_> {
     fn drop(&mut self) {
         self.buffers.give_back(std::mem::take(&mut self.staged));
     }
+}
+
+/// What went wrong is told as that, and not as an answer as well.
+pub(super) fn failed_by_endpoint(polled: &Poll<Result<(), Error>>) -> bool {
+    matches!(polled, Poll::Ready(Err(error)) if error.is_of_endpoint())
 }
 
 fn poll_write(

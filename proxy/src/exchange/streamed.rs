@@ -19,7 +19,7 @@ use openclaw_core::message::{Field, Fields, Framing, Response, ResponseBody};
 use super::Edits;
 use super::context::Local;
 use super::error::Error;
-use super::forward::Passage;
+use super::forward::{Passage, failed_by_endpoint};
 use super::head::{self, MAX_INTERIM};
 use super::prepare::Outbound;
 use super::stream_head;
@@ -124,6 +124,9 @@ impl<'a, W: Wire> Streamed<'a, W> {
         let mut upload = self.poll_upload(cx)?;
         let was_tunnel = self.is_tunnel();
         let download = self.poll_download(cx);
+        if !failed_by_endpoint(&download) {
+            self.watch.hear(self.passage);
+        }
         if self.is_tunnel() && !was_tunnel {
             // From now on the client's bytes go through as well.
             upload = self.poll_upload(cx)?;

@@ -133,16 +133,11 @@ impl<'a> Tries<'a> {
                 outcome.result
             } else {
                 let _under_way = under_way;
-                let attempt = self.attempt(&endpoint, self.deadline, head);
+                let attempt = self.attempt((&endpoint, now), self.deadline, head);
                 attempt.run(wire, &mut story.passage).await
             };
             let Failure { error, reused } = match result {
-                Ok(()) => {
-                    let passage = &story.passage;
-                    self.upstream
-                        .answered(&endpoint, now, passage.answered, passage.status);
-                    return None;
-                }
+                Ok(()) => return None,
                 Err(failure) => failure,
             };
             let may_repeat = self.may_repeat(error, wire);
@@ -212,7 +207,7 @@ impl<'a> Tries<'a> {
 
     fn attempt<'e>(
         &self,
-        endpoint: &'e Rc<Endpoint>,
+        (endpoint, since): (&'e Rc<Endpoint>, Instant),
         deadline: &'e Deadline,
         head: &'e [u8],
     ) -> Attempt<'e>
@@ -223,6 +218,7 @@ impl<'a> Tries<'a> {
             local: self.local,
             upstream: self.upstream,
             endpoint,
+            since,
             outbound: self.outbound,
             head,
             edits: self.edits_of(endpoint),

@@ -1,14 +1,16 @@
-//! How long either side of an exchange may be silent, and how slow the client may be.
+//! How long either side of an exchange may be silent, and how slow the client may be; and that the endpoint has begun to answer.
 
+use std::rc::Rc;
 use std::task::Context;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use openclaw_core::config;
 use openclaw_core::pace::Pace;
 
 use super::error::Error;
+use super::forward::Passage;
 use crate::time::Deadline;
-use crate::upstream::Busy;
+use crate::upstream::{Busy, Endpoint, Upstream};
 
 /// What is allowed.
 #[derive(Clone, Copy, Debug)]
@@ -62,9 +64,20 @@ impl Waiting {
     }
 }
 
+/// Who is asked, and since when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    pub upstream: &'a Upstream,
+    pub endpoint: &'a Rc<Endpoint>,
+    pub since: Instant,
+}
+
 /// The clock of one exchange.
 #[derive(Debug)]
 pub(super) struct Watch<'a> {
+    asked: Asked<'a>,
+    /// The endpoint has begun to answer.
+    has_heard: bool,
     deadline: &'a Deadline,
     limits: Limits,
     pace: Pace,
@@ -73,13 +86,29 @@ pub(super) struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    pub(super) fn new(deadline: &'a Deadline, limits: Limits, busy: Busy) -> Self {
+    pub(super) fn new(asked: Asked<'a>, deadline: &'a Deadline, limits: Limits) -> Self {
         Self {
+            asked,
+            has_heard: false,
             deadline,
             limits,
             pace: Pace::new(limits.min_body_rate, limits.client),
             timed: None,
-            busy,
+            busy: asked.endpoint.busy(),
+        }
+    }
+
+    /// To be asked when something may have come from the endpoint. That it answers is told at once: the exchange may last for
+    /// hours, and end with the client.
+    pub(super) fn hear(&mut self, passage: &Passage) {
+        if passage.answered.is_some() && !self.has_heard {
+            self.has_heard = true;
+            let Asked {
+                upstream,
+                endpoint,
+                since,
+            } = self.asked;
+            upstream.answered(endpoint, since, passage.answered, passage.status);
         }
     }
 
