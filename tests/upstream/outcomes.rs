@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use hyper::Response;
 
@@ -79,4 +80,105 @@ fn a_breaker_closes_when_an_answer_begins_and_need_not_wait_for_its_end() {
     let origin = endless_h2(&is_well);
     let endpoint = format!("\"{}\"", origin.address());
     closes_when_an_answer_begins(&endpoint, "protocol = \"h2\"", &events, &is_well);
+}
+
+/// Reads heads, and bodies as far as they come: `/early` is answered before its body is there, and no further; `/late` never;
+/// everything else at once.
+fn half_hearted() -> Origin {
+    Origin::start(|peer| {
+        loop {
+            let head = peer.read_until(b"\r\n\r\n")?;
+            let head = String::from_utf8_lossy(&head).into_owned();
+            if head.contains("/early") {
+                peer.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")?;
+            }
+            if head.contains("/early") || head.contains("/late") {
+                return peer.read_to_end().map(drop);
+            }
+            if head.starts_with("POST") {
+                peer.read_exact(2)?;
+            }
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")?;
+        }
+    })
+}
+
+fn half_hearted_h2() -> StreamOrigin {
+    StreamOrigin::start(|mut call: Call| async move {
+        if call.path() == "/early" {
+            let sent = call.respond.send_response(Response::new(()), false);
+            let _stream = sent.unwrap();
+            // Until the proxy gives it up.
+            drop(call.read().await);
+        } else {
+            call.answer(200, "ok");
+        }
+    })
+}
+
+const ONE_FAILURE: &str =
+    "retries = 0\nbreaker = { failures = 1, window = \"1h\", open = \"1h\" }\n";
+
+/// A head that announces two bytes.
+fn post(path: &str) -> String {
+    format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n")
+}
+
+#[test]
+fn a_route_whose_time_a_client_has_used_up_says_nothing_of_the_endpoint() {
+    let origin = half_hearted();
+    let config = super::config(&[plain(&origin)], ONE_FAILURE) + "timeout = \"1s\"\n";
+    let group = Group::with(&config);
+    let mut client = RawClient::connect(group.web);
+    client.send(post("/late"));
+    std::thread::sleep(Duration::from_millis(300));
+    client.send("ab");
+    let late = client.response();
+    assert_eq!(late.status(), 504, "{}", late.text());
+    assert_eq!(group.ask("/", "192.0.2.1"), "ok");
+    // One that had all of that time is another matter.
+    let late = RawClient::connect(group.web).exchange(get("/late", "192.0.2.1"));
+    assert_eq!(late.status(), 504, "{}", late.text());
+    wait_until("the breaker opens", || {
+        group.stderr().contains("the breaker opens")
+    });
+}
+
+#[test]
+fn a_body_that_stalls_behind_an_early_answer_says_nothing_of_the_endpoint() {
+    let stall = |endpoint: String, keys: &str| {
+        let keys = format!("{ONE_FAILURE}response_timeout = \"300ms\"\n{keys}");
+        let group = Group::start(&[endpoint], &keys);
+        let mut client = RawClient::connect(group.web);
+        client.send(post("/early"));
+        let cut = client.try_response("POST");
+        assert!(cut.is_err(), "{cut:?}");
+        group.proxy.wait_for_access("upstream.timeout");
+        // On whichever worker.
+        for _ in 0..8 {
+            assert_eq!(group.ask("/", "192.0.2.1"), "ok");
+        }
+        group
+    };
+    let origin = half_hearted();
+    stall(plain(&origin), "");
+    let origin = half_hearted_h2();
+    let endpoint = format!("\"{}\"", origin.address());
+    stall(endpoint, "protocol = \"h2\"");
+    assert!(origin.connections() <= 2, "the workers keep their own");
+}
+
+#[test]
+fn who_took_a_slow_upload_is_not_slow() {
+    let origins = ["one", "two"].map(Origin::serving);
+    let endpoints = origins.each_ref().map(plain);
+    let group = Group::start(&endpoints, "balance = \"least_time\"");
+    let mut client = RawClient::connect(group.web);
+    client.send(post("/slow"));
+    std::thread::sleep(Duration::from_millis(700));
+    client.send("ab");
+    let taken_by = client.response().text();
+    wait_until("it has its turn again", || {
+        group.ask("/", "192.0.2.1") == taken_by
+    });
 }

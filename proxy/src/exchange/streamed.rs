@@ -142,13 +142,16 @@ impl<'a, W: Wire> Streamed<'a, W> {
             return Poll::Ready(Err(Error::Wire(error)));
         }
         let has_begun = !matches!(self.reply, Reply::Head(_));
+        let waiting = Waiting::of(upload, download, has_begun);
+        self.passage.alone.note(waiting);
         let progress = Progress {
             bytes_in: self.passage.bytes_in,
             bytes_out: self.passage.bytes_out,
             sent: 0,
             uploaded: !matches!(self.upload, Upload::Open(_)),
             answered: has_begun,
-            waiting: Waiting::of(upload, download, has_begun),
+            waiting,
+            alone: self.passage.alone,
         };
         // Either side of a call may be silent for as long as it likes once it has begun, as in a tunnel.
         let is_tunnel = self.is_tunnel() || (self.outbound.is_grpc && has_begun);

@@ -145,7 +145,7 @@ impl<'a> Tries<'a> {
                 self.stale += 1;
             } else {
                 if error.is_of_endpoint() {
-                    self.upstream.failed(&endpoint, now.elapsed());
+                    self.upstream.failed(&endpoint, story.passage.took(now));
                     story.tried(&endpoint, error, now);
                 }
                 if !may_repeat || !self.is_worth_another(&endpoint, error) {
