@@ -50,7 +50,7 @@ pub(super) fn endpoint(proxy: &Proxy, address: SocketAddr) -> Value {
         .clone()
 }
 
-pub(super) fn change(proxy: &Proxy, verb: &str, address: SocketAddr, more: &[&str]) -> String {
+pub(crate) fn change(proxy: &Proxy, verb: &str, address: SocketAddr, more: &[&str]) -> String {
     let address = address.to_string();
     let mut arguments = vec!["upstream", verb, "app", &address];
     arguments.extend(more);

@@ -324,7 +324,8 @@ async fn tell<W: Wire>(
     deadline: &Deadline,
     story: &mut Story,
 ) {
-    if fault.reason == Reason::ClientAborted || !wire.can_respond() {
+    // A client that gets nothing at all may take its connection for a stale one, and repeat what the endpoint has done.
+    if fault.reason == Reason::ClientAborted || !(wire.can_respond() || wire.take_back()) {
         wire.abort(fault.reason);
         return;
     }

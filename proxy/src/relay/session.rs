@@ -88,6 +88,12 @@ impl Session {
         }
     }
 
+    /// The endpoint has had the time to drain.
+    pub(super) fn drained(&mut self) {
+        let detail = "the endpoint was drained, and the time for that has passed";
+        self.fail(Reason::UpstreamDrained, detail);
+    }
+
     /// The first reason is the one that is told.
     pub(super) fn fail(&mut self, reason: Reason, detail: &'static str) {
         let reason = Some(reason);

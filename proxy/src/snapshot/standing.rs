@@ -80,6 +80,15 @@ impl Standing {
             })
     }
 
+    /// The same for what runs there already, and is not ended for want of a place.
+    pub fn go_on(self: &Arc<Self>, max: u32, queue: &Arc<Queue>) -> UnderWay {
+        self.active.fetch_add(1, Ordering::SeqCst);
+        UnderWay {
+            standing: Arc::clone(self),
+            limit: Some((max, Arc::clone(queue))),
+        }
+    }
+
     /// Exchanges under way, where they are counted.
     pub fn active(&self) -> u32 {
         self.active.load(Ordering::SeqCst)

@@ -107,6 +107,23 @@ impl Upstream {
             .flatten()
     }
 
+    /// The endpoint of this address, for whoever has something there already: it counts there, but needs no room. Nothing
+    /// where what runs is to end.
+    pub fn known(&self, address: SocketAddr) -> Option<Chosen> {
+        let mut endpoints = self.endpoints.iter();
+        let endpoint =
+            endpoints.find(|known| known.address == address && !known.standing.is_cut())?;
+        let standing = &endpoint.standing;
+        let under_way = match self.config.max_connections {
+            Some(max) => Some(standing.go_on(max, &self.queue)),
+            None => self.counts().then(|| standing.begin()),
+        };
+        Some(Chosen {
+            endpoint: Rc::clone(endpoint),
+            under_way,
+        })
+    }
+
     /// What a client that was at this endpoint is to come back with.
     pub fn pin_of(&self, endpoint: &Rc<Endpoint>) -> Option<Pin> {
         let mut endpoints = self.endpoints.iter();

@@ -206,6 +206,25 @@ fn what_comes_back_begins_with_a_tenth_and_grows_whatever_the_balance() {
 }
 
 #[test]
+fn what_runs_somewhere_goes_on_there_and_counts_even_where_there_is_no_room() {
+    let address = SocketAddr::from(([192, 0, 2, 1], 1));
+    let upstream = upstream_with("max_connections = 1", &[address], None);
+    let choose = || upstream.choose(&[], (Key::default(), 0), Instant::now());
+    let first = choose();
+    assert!(matches!(first, Choice::Endpoint(_)), "{first:?}");
+    let moved = upstream.known(address).unwrap();
+    drop(first);
+    assert!(matches!(choose(), Choice::Full), "it has taken the place");
+    drop(moved);
+    let first = choose();
+    assert!(matches!(first, Choice::Endpoint(_)), "{first:?}");
+    let elsewhere = SocketAddr::from(([192, 0, 2, 1], 2));
+    assert!(upstream.known(elsewhere).is_none());
+    upstream.endpoints[0].standing.set_cut(true);
+    assert!(upstream.known(address).is_none(), "what runs is to end");
+}
+
+#[test]
 fn when_all_are_unwell_all_are_used() {
     let addresses = [1, 2].map(|port| SocketAddr::from(([192, 0, 2, 1], port)));
     for balance in BALANCES {

@@ -82,11 +82,10 @@ impl Peer {
         kind: Kind,
         values: &[(&str, String)],
     ) -> Result<Command> {
-        let stream = Path::new(NGINX_STREAM);
-        let stream = if stream.exists() {
+        // Others build it in.
+        let stream = if said(program, "-V")?.contains("--with-stream=dynamic") {
             format!("load_module {NGINX_STREAM};")
         } else {
-            // Others build it in.
             String::new()
         };
         let mut values = values.to_vec();

@@ -6,6 +6,7 @@ mod heir;
 mod start;
 mod words;
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -98,6 +99,21 @@ pub(super) type Heirlooms = Vec<(Word, OwnedFd)>;
 /// Everything that is handed over, word by word.
 type Estate = Vec<(Word, Vec<OwnedFd>)>;
 
+/// An upgrade, while there is one. Whatever becomes of it, the next one can begin.
+struct UnderWay<'a>(&'a Cell<bool>);
+
+impl<'a> UnderWay<'a> {
+    fn begin(is_upgrading: &'a Cell<bool>) -> Option<Self> {
+        (!is_upgrading.replace(true)).then(|| Self(is_upgrading))
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
 impl Control {
     /// Hands everything over to a new process. This one drains from then on.
     ///
@@ -108,12 +124,9 @@ impl Control {
         binary: Option<PathBuf>,
         caller: Caller,
     ) -> Result<Successor, UpgradeError> {
-        let outcome = if self.is_upgrading.replace(true) {
-            Err(UpgradeError::UnderWay)
-        } else {
-            let outcome = self.hand_everything_over(binary).await;
-            self.is_upgrading.set(false);
-            outcome
+        let outcome = match UnderWay::begin(&self.is_upgrading) {
+            Some(_this) => self.hand_everything_over(binary).await,
+            None => Err(UpgradeError::UnderWay),
         };
         let successor = outcome.as_ref().ok().map(|successor| successor.pid);
         let detail = json!({ "successor": successor });

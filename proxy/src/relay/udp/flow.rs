@@ -12,10 +12,9 @@ use std::time::{Duration, Instant};
 
 use openclaw_core::config::Target;
 use openclaw_core::reason::Reason;
-use openclaw_core::route::pick_for_client;
 
 use super::super::session::{Inbound, Session};
-use super::choice::{choose, connected, had, known};
+use super::choice::{Way, choose, connected, way};
 use super::onward::{Onward, Unanswered};
 use crate::exchange::context::Local;
 use crate::exchange::{EXHAUSTED, connect_detail};
@@ -80,6 +79,8 @@ enum Turn {
     Refused,
     /// Nobody has sent anything for long.
     Silent,
+    /// What runs at the endpoint is to end.
+    Drained,
 }
 
 impl Face {
@@ -108,54 +109,36 @@ impl Flow {
             local,
             face,
             inbound,
-            targets,
+            ..
         } = opening;
         let mut session = Session::new(Rc::clone(local), (*inbound).clone());
         let serving = local.serving();
         let first = batch.bytes.get(..batch.stride).unwrap_or(batch.bytes);
         let client = (batch.from, batch.to);
-        let had = had(&face.sessions, client, first).and_then(|had| {
-            let (upstream, endpoint) = known(&serving, targets, had.endpoint)?;
-            Some((had.ids, upstream, endpoint))
-        });
-        let (ids, index, chosen) = if let Some((ids, upstream, endpoint)) = had {
-            let under_way = None;
-            let chosen = Chosen {
-                endpoint,
-                under_way,
-            };
-            (ids, upstream, Ok(chosen))
-        } else {
-            let index = pick_for_client(targets, inbound.accepted.peer.ip().to_canonical());
-            let upstream = serving.upstreams.get(index)?.as_ref();
-            (Vec::new(), index, choose(local, upstream, inbound, &[]))
-        };
-        session.leads_to(serving.upstreams.get(index)?.as_ref());
-        let Chosen {
-            endpoint,
-            under_way,
-        } = chosen
+        let Way {
+            upstream,
+            chosen,
+            ids,
+        } = way(opening, &serving, client, first)?;
+        session.leads_to(serving.upstreams.get(upstream)?.as_ref());
+        let chosen = chosen
             .map_err(|(reason, detail)| session.fail(reason, detail))
             .ok()?;
-        session.endpoint = Some(Rc::clone(&endpoint));
-        let socket = connected(endpoint.address)
+        let address = chosen.endpoint.address;
+        session.endpoint = Some(Rc::clone(&chosen.endpoint));
+        let socket = connected(address)
             .map_err(|error| session.fail(Reason::UpstreamConnect, unconnected(&error)))
             .ok()?;
         let kept = Some(first).filter(|first| first.len() <= FIRST);
-        let place = face.sessions.begin(client, endpoint.address);
-        let mut onward = Onward {
-            endpoint,
-            socket: Rc::new(socket),
-            unanswered: Some(Unanswered {
-                serving,
-                upstream: index,
-                since: Instant::now(),
-                tried: Vec::new(),
-                first: kept.unwrap_or_default().to_vec(),
-            }),
-            ids: Vec::new(),
-            _under_way: under_way,
+        let place = face.sessions.begin(client, address);
+        let unanswered = Unanswered {
+            serving,
+            upstream,
+            since: Instant::now(),
+            tried: Vec::new(),
+            first: kept.unwrap_or_default().to_vec(),
         };
+        let mut onward = Onward::new(chosen, socket, unanswered);
         for id in &ids {
             onward.is_called((&face.sessions.ids, &place), id);
         }
@@ -204,6 +187,7 @@ impl Flow {
                     self.session.borrow_mut().finish();
                     return;
                 }
+                Turn::Drained => return self.session.borrow_mut().drained(),
             }
         }
     }
@@ -213,7 +197,9 @@ impl Flow {
         let mut stirred = pin!(socket.stirred());
         let turn = poll_fn(|cx| {
             *self.waker.borrow_mut() = Some(cx.waker().clone());
-            if self.is_refused.take() {
+            if self.onward.borrow().busy.is_cut() {
+                Poll::Ready(Turn::Drained)
+            } else if self.is_refused.take() {
                 Poll::Ready(Turn::Refused)
             } else if stirred.as_mut().poll(cx).is_ready() {
                 Poll::Ready(Turn::Read)
@@ -288,19 +274,12 @@ impl Flow {
             .unanswered
             .take()
             .and_then(|unanswered| self.next(unanswered, &onward.endpoint, &mut session));
-        let Some((
-            unanswered,
-            Chosen {
-                endpoint,
-                under_way,
-            },
-            socket,
-        )) = next
-        else {
+        let Some((unanswered, chosen, socket)) = next else {
             session.fail(Reason::UpstreamConnect, detail);
             return false;
         };
-        session.endpoint = Some(Rc::clone(&endpoint));
+        let address = chosen.endpoint.address;
+        session.endpoint = Some(Rc::clone(&chosen.endpoint));
         let first = Batch {
             from: self.client,
             to: None,
@@ -309,15 +288,9 @@ impl Flow {
             bytes: &unanswered.first,
         };
         // A refusal comes with the next read.
-        let _ = socket.send(first, endpoint.address, None);
-        self.place.goes_to(endpoint.address);
-        *onward = Onward {
-            endpoint,
-            socket: Rc::new(socket),
-            unanswered: Some(unanswered),
-            ids: Vec::new(),
-            _under_way: under_way,
-        };
+        let _ = socket.send(first, address, None);
+        self.place.goes_to(address);
+        *onward = Onward::new(chosen, socket, unanswered);
         true
     }
 
