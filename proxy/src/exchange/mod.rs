@@ -250,8 +250,7 @@ impl Forwarding<'_> {
         } = self;
         story.upstream = Some(self.upstream.slot);
         story.sent = Some(prepared.started);
-        let mut limits = Limits::new(&self.downstream.listener, &self.upstream.config);
-        limits.upstream = route.response_timeout.unwrap_or(limits.upstream);
+        let limits = Limits::new(&self.downstream.listener, &self.upstream.config, route);
         deadline.cap(route.timeout);
         let through = Through {
             local,
