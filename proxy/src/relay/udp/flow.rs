@@ -30,6 +30,8 @@ const FIRST: usize = 1500;
 const READS: usize = 8;
 /// Silence that ends a session once its listener has ended.
 const LAST_SILENCE: Duration = Duration::from_secs(2);
+/// Silence that ends a session which no endpoint has answered: anybody can begin those in the name of others.
+const UNANSWERED_SILENCE: Duration = Duration::from_secs(30);
 
 /// What one worker drives a listening socket with.
 #[derive(Debug)]
@@ -233,11 +235,13 @@ impl Flow {
     /// It is in use.
     fn heard(&self) {
         let limit = if self.face.is_closed.get() {
-            self.idle_timeout.min(LAST_SILENCE)
+            LAST_SILENCE
+        } else if self.onward.borrow().unanswered.is_some() {
+            UNANSWERED_SILENCE
         } else {
             self.idle_timeout
         };
-        self.deadline.arm(limit);
+        self.deadline.arm(self.idle_timeout.min(limit));
     }
 
     /// The listener has ended: what is silent from now on is over.
@@ -246,7 +250,6 @@ impl Flow {
     }
 
     fn give_back(&self, batch: Batch<'_>) {
-        self.heard();
         self.session.borrow_mut().bytes_out += batch.bytes.len() as u64;
         let mut onward = self.onward.borrow_mut();
         if let Some(unanswered) = onward.unanswered.take() {
@@ -259,6 +262,8 @@ impl Flow {
         onward.learn((&self.face.sessions.ids, &self.place), batch);
         // What the client's side does not take is lost, as datagrams may be.
         let _ = self.face.socket.send(batch, self.client, self.ours);
+        drop(onward);
+        self.heard();
     }
 
     /// The endpoint is not there. One that has never answered is replaced by another, which gets what was first; false: there is none.
