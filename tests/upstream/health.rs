@@ -83,6 +83,19 @@ fn an_endpoint_that_says_it_is_unwell_gets_nothing_until_it_is_well() {
 }
 
 #[test]
+fn a_dead_endpoint_is_found_however_often_the_configuration_is_loaded() {
+    let patient = Patient::new("sick");
+    patient.health.store(500, Ordering::SeqCst);
+    // A probe or two fit between two reloads.
+    let keys = "health = { path = \"/health\", every = \"300ms\", timeout = \"5s\", fall = 6 }";
+    let group = Group::start(&[plain(&patient.origin)], keys);
+    wait_until("it is called unwell", || {
+        group.proxy.cli(&["reload"]).ok();
+        group.stderr().contains("unwell: it answered 500")
+    });
+}
+
+#[test]
 fn when_all_say_that_they_are_unwell_they_serve_all_the_same() {
     let all = ["one", "two"].map(Patient::new);
     let group = Group::start(&all.each_ref().map(|one| plain(&one.origin)), PROBES);
