@@ -247,6 +247,27 @@ fn orders_that_make_no_sense_change_nothing() {
 }
 
 #[test]
+fn an_endpoint_that_says_tls_is_not_added_where_none_is_spoken() {
+    let origins = ["one", "two"].map(Origin::serving);
+    let [one, two] = origins.each_ref().map(Origin::address);
+    let proxy = Proxy::start(&group(&[one], ""));
+    let url = |scheme: &str| format!("{scheme}://{two}");
+    let output = proxy.cli(&["upstream", "add", "app", &url("https")]);
+    assert_eq!(output.code, 1, "{output:?}");
+    let told = "an upstream speaks TLS with all of its endpoints or with none, and app does not";
+    assert!(output.stderr.contains(told), "{output:?}");
+    assert_eq!(asked(address(&proxy, "web"), 6), ["one"]);
+    proxy.cli(&["upstream", "add", "app", &url("http")]).ok();
+    assert_eq!(asked(address(&proxy, "web"), 6), ["one", "two"]);
+    let secure = format!("[upstream.safe]\nendpoints = [\"https://{one}\"]\n");
+    proxy.rewrite(&(group(&[one], "") + &secure));
+    proxy.cli(&["reload"]).ok();
+    let output = proxy.cli(&["upstream", "add", "safe", &url("http")]);
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(output.stderr.contains("and safe does"), "{output:?}");
+}
+
+#[test]
 fn without_a_proxy_there_is_nothing_to_change() {
     for verb in [
         &["upstream", "list"][..],
