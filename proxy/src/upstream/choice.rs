@@ -82,8 +82,8 @@ impl Upstream {
         };
         let all = self.candidates(&[], candidates.now, Among::Fit);
         let is_well = |index: usize| {
-            let endpoint = self.endpoints.get(index);
-            endpoint.is_some_and(|endpoint| all.is_fit(endpoint))
+            let endpoint = self.endpoints.get(index).zip(self.weights.get(index));
+            endpoint.is_some_and(|(endpoint, weight)| *weight > 0 && all.is_fit(endpoint))
         };
         zones.next(balancer, (key, random), candidates, is_well)
     }
