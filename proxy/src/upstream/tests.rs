@@ -258,6 +258,29 @@ fn who_is_left_while_the_near_ones_drain_does_not_carry_all_of_it() {
 }
 
 #[test]
+fn another_one_may_be_asked_for_a_connection_within_the_bounds_and_for_nothing_where_it_is_fit() {
+    let addresses = [1, 2, 3].map(|port| SocketAddr::from(([192, 0, 2, 1], port)));
+    let upstream = |keys: &str| upstream_with(keys, &addresses, None);
+    let may = |upstream: &Upstream, tried: usize, counted| {
+        let endpoint = &upstream.endpoints[tried];
+        upstream.may_connect_elsewhere(&addresses[..tried], endpoint, counted)
+    };
+    let one = upstream("retries = 1");
+    assert_eq!(may(&one, 0, 1), Some(0));
+    assert_eq!(may(&one, 2, 0), Some(1), "nobody is left");
+    assert_eq!(may(&one, 2, 1), None);
+    one.endpoints[1].failed(Instant::now());
+    one.endpoints[2].failed(Instant::now());
+    assert_eq!(may(&one, 0, 0), Some(1), "those who are left are as bad");
+    assert_eq!(may(&upstream("retries = 0"), 0, 0), None);
+    assert_eq!(may(&upstream("retry_on = [\"reset\"]"), 0, 0), None);
+    let poor = upstream("retry_budget = \"0%\"");
+    let granted = (0..100).filter(|_| may(&poor, 0, 0).is_some()).count();
+    // Longer than a second it has more.
+    assert!((10..100).contains(&granted), "{granted}");
+}
+
+#[test]
 fn when_all_are_unwell_all_are_used() {
     let addresses = [1, 2].map(|port| SocketAddr::from(([192, 0, 2, 1], port)));
     for balance in BALANCES {
