@@ -5,6 +5,7 @@ mod disk;
 mod followers;
 mod keys;
 mod nodes;
+mod reloads;
 mod reuse;
 mod slices;
 mod stale;

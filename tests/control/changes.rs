@@ -50,7 +50,7 @@ pub(super) fn endpoint(proxy: &Proxy, address: SocketAddr) -> Value {
         .clone()
 }
 
-pub(super) fn change(proxy: &Proxy, verb: &str, address: SocketAddr, more: &[&str]) -> String {
+pub(crate) fn change(proxy: &Proxy, verb: &str, address: SocketAddr, more: &[&str]) -> String {
     let address = address.to_string();
     let mut arguments = vec!["upstream", verb, "app", &address];
     arguments.extend(more);
@@ -244,6 +244,27 @@ fn orders_that_make_no_sense_change_nothing() {
         .ok();
     let response = RawClient::connect(address(&proxy, "web")).exchange(GET);
     assert_eq!(response.status(), 503);
+}
+
+#[test]
+fn an_endpoint_that_says_tls_is_not_added_where_none_is_spoken() {
+    let origins = ["one", "two"].map(Origin::serving);
+    let [one, two] = origins.each_ref().map(Origin::address);
+    let proxy = Proxy::start(&group(&[one], ""));
+    let url = |scheme: &str| format!("{scheme}://{two}");
+    let output = proxy.cli(&["upstream", "add", "app", &url("https")]);
+    assert_eq!(output.code, 1, "{output:?}");
+    let told = "an upstream speaks TLS with all of its endpoints or with none, and app does not";
+    assert!(output.stderr.contains(told), "{output:?}");
+    assert_eq!(asked(address(&proxy, "web"), 6), ["one"]);
+    proxy.cli(&["upstream", "add", "app", &url("http")]).ok();
+    assert_eq!(asked(address(&proxy, "web"), 6), ["one", "two"]);
+    let secure = format!("[upstream.safe]\nendpoints = [\"https://{one}\"]\n");
+    proxy.rewrite(&(group(&[one], "") + &secure));
+    proxy.cli(&["reload"]).ok();
+    let output = proxy.cli(&["upstream", "add", "safe", &url("http")]);
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(output.stderr.contains("and safe does"), "{output:?}");
 }
 
 #[test]

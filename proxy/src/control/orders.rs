@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openclaw_core::config::{Upstream, units};
+use openclaw_core::config::{Config, Upstream, units};
 use openclaw_core::overlay::{Order, Overlay, Refused, Served, Verb, Weighed};
 use serde_json::{Map, Value, json};
 
@@ -84,13 +84,16 @@ impl Asked {
         })
     }
 
-    fn order(&self) -> Order<'_> {
+    fn order(&self, config: &Config) -> Order<'_> {
+        let mut upstreams = config.upstreams.iter();
+        let upstream = upstreams.find(|one| *one.name == *self.upstream);
         Order {
             upstream: &self.upstream,
             endpoint: &self.endpoint,
             verb: self.verb,
             persist: self.persist,
             force: self.force,
+            tls: upstream.is_some_and(|one| one.tls.is_some()),
         }
     }
 }
@@ -109,7 +112,7 @@ async fn change(control: Rc<Control>, call: Call) -> Answer {
     let upstreams = before.config.upstreams.iter();
     let names: Vec<&str> = upstreams.map(|one| &*one.name).collect();
     let served = served(&control, &before, &asked.upstream);
-    let label = match overlay.order(&asked.order(), &names, served.as_deref()) {
+    let label = match overlay.order(&asked.order(&before.config), &names, served.as_deref()) {
         Ok(label) => label,
         Err(refused) => return refuse(&refused),
     };

@@ -5,6 +5,7 @@
 //! one wins. Names of upstreams, endpoints and routes that are not there any more say nothing.
 
 mod discovered;
+mod refused;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -15,7 +16,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub use self::discovered::Discovered;
-pub use self::verbs::{Order, Refused, Served, Verb, Weighed};
+pub use self::refused::Refused;
+pub use self::verbs::{Order, Served, Verb, Weighed};
 use crate::config::{Action, Config, Endpoint, EndpointAddress, Upstream};
 
 /// All changes that are in force.

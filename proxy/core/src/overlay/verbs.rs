@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use super::refused::{MAX_CHANGES, Refused};
 use super::{EndpointChange, Origin, Overlay, Presence};
 use crate::config::keys::did_you_mean;
-use crate::config::{Action, Complaint, Config, endpoint_address};
-
-/// More changes than this are a program gone wrong, and belong into the file.
-const MAX_CHANGES: usize = 10_000;
+use crate::config::{Action, Config, EndpointAddress, endpoint_address};
 
 /// What is to become of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +36,8 @@ pub struct Order<'a> {
     pub persist: bool,
     /// Whether the last one may go.
     pub force: bool,
+    /// Whether the upstream's endpoints are met with TLS.
+    pub tls: bool,
 }
 
 /// An endpoint as it is served now.
@@ -55,65 +55,20 @@ pub struct Served {
     pub is_draining: bool,
 }
 
-/// Why a change is not made; a sentence for the operator.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// There is no such thing.
-    #[error("there is no {what} `{name}`{}", hint(did_you_mean.as_deref()))]
-    Unknown {
-        /// An upstream, an endpoint of which upstream, a route.
-        what: String,
-        /// As asked for.
-        name: String,
-        /// What was probably meant.
-        did_you_mean: Option<String>,
-    },
-    /// It is no address.
-    #[error("{0}")]
-    NoAddress(Complaint),
-    /// It is there already.
-    #[error("upstream {upstream} has {endpoint} already{}", if *.drains { "; it drains: `openclaw upstream enable` gives it its share again" } else { "" })]
-    Present {
-        /// The upstream's name.
-        upstream: String,
-        /// The endpoint as written.
-        endpoint: String,
-        /// It is there, and gets nothing new.
-        drains: bool,
-    },
-    /// Nobody would be left.
-    #[error(
-        "{endpoint} is the last endpoint that serves upstream {upstream}; --force does it all the same, and requests get 503"
-    )]
-    Last {
-        /// The upstream's name.
-        upstream: String,
-        /// The endpoint as asked for.
-        endpoint: String,
-    },
-    /// The route goes nowhere else.
-    #[error(
-        "route {0} does not go to several upstreams; write `to = [{{ upstream = \"…\", weight = 1 }}, …]` into the configuration"
-    )]
-    NoChoice(String),
-    /// Nobody would be picked.
-    #[error("the weights of all upstreams of route {0} would be 0: none would be picked")]
-    AllZero(String),
-    /// More than are kept beside a configuration.
-    #[error(
-        "there are {MAX_CHANGES} changes already; write them into the configuration and reload"
-    )]
-    TooMany,
-}
-
-fn hint(text: Option<&str>) -> String {
-    text.map_or_else(String::new, |text| format!("; {text}"))
-}
-
-impl Refused {
-    /// Whether the order itself is wrong, whatever is served.
-    pub fn is_usage(&self) -> bool {
-        matches!(self, Self::NoAddress(_))
+impl Order<'_> {
+    /// Whether TLS is spoken is the upstream's matter: what an endpoint says of it cannot be another thing.
+    fn check_scheme(&self, address: &EndpointAddress) -> Result<(), Refused> {
+        let other = if self.tls { "http://" } else { "https://" };
+        if self.tls && *address == EndpointAddress::Demo {
+            return Err(Refused::Demo);
+        }
+        if self.endpoint.starts_with(other) {
+            return Err(Refused::Scheme {
+                upstream: self.upstream.to_owned(),
+                tls: self.tls,
+            });
+        }
+        Ok(())
     }
 }
 
@@ -151,7 +106,8 @@ impl Overlay {
                     drains: known.is_draining,
                 });
             }
-            (Verb::Add(_), None) | (_, Some(_)) => {}
+            (Verb::Add(_), None) => order.check_scheme(&address)?,
+            (_, Some(_)) => {}
             (_, None) => {
                 let labels: Vec<&str> = served.iter().map(|one| &*one.label).collect();
                 let what = format!("endpoint of upstream {}", order.upstream);

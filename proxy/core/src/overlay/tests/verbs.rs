@@ -34,6 +34,7 @@ fn ask(overlay: &mut Overlay, now: &str, (verb, endpoint): (Verb, String), flags
         verb,
         persist: flags.contains('p'),
         force: flags.contains('f'),
+        tls: flags.contains('t'),
     };
     match overlay.order(&order, &UPSTREAMS, Some(&served(now))) {
         Ok(label) => label,
@@ -76,12 +77,44 @@ fn orders_that_make_no_sense_are_refused() {
         verb: Verb::Drain,
         persist: false,
         force: false,
+        tls: false,
     };
     let refused = overlay.order(&lost, &UPSTREAMS, None).unwrap_err();
     assert_eq!(
         refused.to_string(),
         "there is no upstream `ap`; did you mean `app`?"
     );
+}
+
+#[test]
+fn an_endpoint_is_met_as_its_scheme_says_or_not_taken() {
+    let add = |flags: &str, endpoint: &str| {
+        let mut overlay = Overlay::default();
+        let told = ask(
+            &mut overlay,
+            ":1*1",
+            (Verb::Add(None), endpoint.to_owned()),
+            flags,
+        );
+        (told, overlay != Overlay::default())
+    };
+    let refused = |flags: &str, endpoint: &str, expected: &str| {
+        let (told, is_taken) = add(flags, endpoint);
+        assert!(told.contains(expected) && !is_taken, "{told}");
+    };
+    let all = "an upstream speaks TLS with all of its endpoints or with none, and app does";
+    refused("", "https://127.0.0.1:2", &format!("{all} not: `https://`"));
+    refused("t", "http://127.0.0.1:2", &format!("{all}: `http://`"));
+    refused("t", "builtin:demo", "the demo origin does not speak TLS");
+    for (flags, endpoint) in [
+        ("", "http://127.0.0.1:2"),
+        ("", "127.0.0.1:2"),
+        ("t", "https://127.0.0.1:2"),
+        ("t", "127.0.0.1:2"),
+    ] {
+        assert_eq!(add(flags, endpoint), ("127.0.0.1:2".to_owned(), true));
+    }
+    assert_eq!(add("", "builtin:demo"), ("builtin:demo".to_owned(), true));
 }
 
 #[test]
