@@ -23,6 +23,7 @@ use super::coded::{self, Wish};
 use super::context::{Downstream, Local};
 use super::error::{Error, LOOP, NOT_REFLECTED};
 use super::log::{log_fields, refused_fields};
+use super::mirror;
 use super::serving::Serving;
 use super::tracing;
 use crate::filter::{self, Allowance};
@@ -91,6 +92,8 @@ pub(super) struct Outbound {
     pub ends: Option<Ends>,
     /// What stays at one endpoint, where the balancer goes by that.
     pub key: Key,
+    /// The same for a copy of it.
+    pub mirror_key: Key,
     /// Where clients stay with their endpoint.
     pub came: Option<Box<Came>>,
     /// What the cache does with the response.
@@ -284,6 +287,7 @@ fn plan(
         idempotent: Method::of(request.method).is_idempotent(),
         ends: announces.then(|| downstream.ends(client)),
         key: balance_key(upstream.config.balance, client, request.target),
+        mirror_key: mirror::key(serving, route, client, request.target),
         came: came(upstream, seen),
         caching: None,
         coding: coded::wish(route, request),
@@ -380,7 +384,7 @@ fn websocket_key(local: &Local, request: &Request<'_>) -> Option<websocket::Key>
     is_asked.then(|| websocket::key(local.random_u128()))
 }
 
-fn balance_key(balance: Balance, client: IpAddr, target: &[u8]) -> Key {
+pub(super) fn balance_key(balance: Balance, client: IpAddr, target: &[u8]) -> Key {
     match balance {
         Balance::IpHash | Balance::Maglev => Key::of_client(client),
         Balance::UrlHash => Key::of_bytes(target),

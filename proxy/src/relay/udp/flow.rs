@@ -122,7 +122,9 @@ impl Flow {
             chosen,
             ids,
         } = way(opening, &serving, client, first)?;
-        session.leads_to(serving.upstreams.get(upstream)?.as_ref());
+        let of = serving.upstreams.get(upstream)?;
+        of.will_ask();
+        session.leads_to(of.as_ref());
         let chosen = chosen
             .map_err(|(reason, detail)| session.fail(reason, detail))
             .ok()?;
@@ -138,6 +140,7 @@ impl Flow {
             upstream,
             since: Instant::now(),
             tried: Vec::new(),
+            counted: 0,
             first: kept.unwrap_or_default().to_vec(),
         };
         let mut onward = Onward::new(chosen, socket, unanswered);
@@ -299,7 +302,7 @@ impl Flow {
         true
     }
 
-    /// Another endpoint, within `retries`.
+    /// Another endpoint, within `retries` and `retry_budget`.
     fn next(
         &self,
         mut unanswered: Unanswered,
@@ -309,9 +312,11 @@ impl Flow {
         let serving = Rc::clone(&unanswered.serving);
         let upstream = serving.upstreams.get(unanswered.upstream)?;
         upstream.failed(refused, unanswered.since.elapsed());
-        if unanswered.first.is_empty() || session.retries >= upstream.config.retries {
+        if unanswered.first.is_empty() {
             return None;
         }
+        let tried = &unanswered.tried;
+        unanswered.counted += upstream.may_connect_elsewhere(tried, refused, unanswered.counted)?;
         session.retries += 1;
         unanswered.tried.push(refused.address);
         unanswered.since = Instant::now();
