@@ -159,12 +159,14 @@ async fn send(local: &Local, copy: Copied) {
     };
     let config = &upstream.config;
     let deadline = Deadline::new(&local.wheel);
-    deadline.cap(Some(config.connect_timeout + config.response_timeout));
+    let whole = Some(config.connect_timeout + config.response_timeout);
+    deadline.cap(whole);
     let limits = Limits {
         client: config.response_timeout,
         min_body_rate: 0,
         upstream: config.response_timeout,
         tunnel: config.response_timeout,
+        whole,
     };
     let none = HeaderEdit::default();
     let edits = Edits {

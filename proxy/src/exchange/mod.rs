@@ -250,8 +250,7 @@ impl Forwarding<'_> {
         } = self;
         story.upstream = Some(self.upstream.slot);
         story.sent = Some(prepared.started);
-        let mut limits = Limits::new(&self.downstream.listener, &self.upstream.config);
-        limits.upstream = route.response_timeout.unwrap_or(limits.upstream);
+        let limits = Limits::new(&self.downstream.listener, &self.upstream.config, route);
         deadline.cap(route.timeout);
         let through = Through {
             local,
@@ -325,7 +324,8 @@ async fn tell<W: Wire>(
     deadline: &Deadline,
     story: &mut Story,
 ) {
-    if fault.reason == Reason::ClientAborted || !wire.can_respond() {
+    // A client that gets nothing at all may take its connection for a stale one, and repeat what the endpoint has done.
+    if fault.reason == Reason::ClientAborted || !(wire.can_respond() || wire.take_back()) {
         wire.abort(fault.reason);
         return;
     }

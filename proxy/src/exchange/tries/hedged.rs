@@ -177,7 +177,7 @@ impl<'a> Tries<'a> {
             since,
             span: story.span,
         };
-        let first_asked = (&first.endpoint, &self.outbound.head[..]);
+        let first_asked = (&first, &self.outbound.head[..]);
         let mut leg = self.leg(first_asked, self.deadline, (&race, passage), under_way);
         if let Some(result) = alone(&mut leg, &race, after).await {
             return first.outcome(result);
@@ -192,7 +192,7 @@ impl<'a> Tries<'a> {
             since: Instant::now(),
             span: renamed.as_ref().map(|renamed| renamed.0),
         };
-        let second_asked = (&second.endpoint, self.head_of(renamed.as_ref()));
+        let second_asked = (&second, self.head_of(renamed.as_ref()));
         let deadline = self.deadline.beside();
         let beside = (&race, passage);
         let pair = Pair {
@@ -257,7 +257,7 @@ impl<'a> Tries<'a> {
     /// Asks one endpoint.
     fn leg<'l>(
         &self,
-        (endpoint, head): (&'l Rc<Endpoint>, &'l [u8]),
+        (asked, head): (&'l Asked, &'l [u8]),
         deadline: &'l Deadline,
         (race, into): (&'l Race<'_>, &'l Cell<Passage>),
         under_way: Option<UnderWay>,
@@ -265,7 +265,7 @@ impl<'a> Tries<'a> {
     where
         'a: 'l,
     {
-        let attempt = self.attempt(endpoint, deadline, head);
+        let attempt = self.attempt((&asked.endpoint, asked.since), deadline, head);
         Box::pin(async move {
             let _under_way = under_way;
             let mut runner = Runner::new(race);
