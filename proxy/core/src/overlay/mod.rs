@@ -194,6 +194,19 @@ impl Layer {
         let known = self.endpoints.get(upstream).and_then(|all| all.get(label));
         known.copied().unwrap_or_default()
     }
+
+    /// Puts a change in the place of what this layer says of an endpoint; an empty one says nothing.
+    fn put(&mut self, upstream: &str, label: &str, change: EndpointChange) {
+        let of = self.endpoints.entry(upstream.to_owned()).or_default();
+        if change.is_empty() {
+            of.remove(label);
+        } else {
+            of.insert(label.to_owned(), change);
+        }
+        if of.is_empty() {
+            self.endpoints.remove(upstream);
+        }
+    }
 }
 
 impl Layer {
