@@ -4,6 +4,7 @@ mod damage;
 mod disk;
 mod followers;
 mod keys;
+mod leaks;
 mod nodes;
 mod reloads;
 mod reuse;

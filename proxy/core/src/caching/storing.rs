@@ -68,8 +68,9 @@ pub fn freshness(
     times: Times,
 ) -> Result<Freshness, Refusal> {
     let directives = Directives::of_response(fields);
-    // A part of something is not the whole, and a 304 has nothing to keep.
-    if status < 200 || matches!(status, 206 | 304) || !rule.takes(status) {
+    // A part of something is not the whole, a 304 has nothing to keep, and the others answer a condition, a range or an expectation
+    // of one request alone.
+    if status < 200 || matches!(status, 206 | 304 | 412 | 416 | 417) || !rule.takes(status) {
         return Err(Refusal::Status);
     }
     let is_known = (200..=206).contains(&status)

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use openclaw_core::caching::{
     self, Chosen, Directives, Freshness, Rule, Status, Times, is_kept, is_updated,
@@ -175,7 +175,8 @@ impl<'a, W: Wire> Storing<'a, W> {
                 if self.slice.is_some_and(|slice| slice.version.is_none()) && key != *self.key {
                     slicing::mark(self.store, self.key, &object);
                 }
-                let filling = self.store.fill(&key, object, self.lead.take(), most);
+                let lead = shared(self.lead.take(), &object);
+                let filling = self.store.fill(&key, object, lead, most);
                 self.state = State::Storing(filling);
                 Some(told(false, Some(Ok(()))))
             }
@@ -192,7 +193,7 @@ impl<'a, W: Wire> Storing<'a, W> {
     }
 
     /// What is stored, with the fields of the 304 in the place of its own (RFC 9111 §4.3.4).
-    fn confirmed(&self, stale: &Arc<Object>, fields: &[Field<'_>]) -> Arc<Object> {
+    fn confirmed(&mut self, stale: &Arc<Object>, fields: &[Field<'_>]) -> Arc<Object> {
         let new = render::end_to_end(fields);
         let mut list = HeaderList::default();
         let mut all = Fields::new();
@@ -224,6 +225,7 @@ impl<'a, W: Wire> Storing<'a, W> {
         );
         let object = Arc::new(object);
         self.store.renew(self.key, &object);
+        self.lead = shared(self.lead.take(), &object);
         if let Some(lead) = &self.lead {
             lead.publish(Arc::clone(&object));
         }
@@ -347,6 +349,16 @@ impl<W: Wire> Wire for Storing<'_, W> {
         self.state = State::Passing;
         self.wire.abort(reason);
     }
+}
+
+/// The place of who fetches, where what has come is for those who wait as well; else they wait no longer.
+fn shared(lead: Option<Lead>, object: &Object) -> Option<Lead> {
+    let lead = lead?;
+    if object.is_for_others(Instant::now()) {
+        return Some(lead);
+    }
+    lead.pass();
+    None
 }
 
 fn passed(why: caching::Forwarded) -> Status {
