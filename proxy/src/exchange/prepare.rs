@@ -254,7 +254,6 @@ fn plan(
     let Some(upstream) = serving.upstreams.get(choice) else {
         return Plan::Refuse(Error::NoEndpoint.fault());
     };
-    let speaks_h1 = upstream.config.protocol == UpstreamProtocol::H1;
     let announces = upstream.config.send_proxy_protocol.is_some();
     let websocket = websocket_key(local, request);
     let facts = facts(downstream, seen, route, id, &upstream.config.name);
@@ -273,10 +272,7 @@ fn plan(
         framing: request.framing,
         asked: Asked {
             head: request.method == b"HEAD",
-            // A server that speaks something else may ignore the wish (RFC 9110 §7.8).
-            upgrade: request.upgrade
-                && render::may_upgrade(request)
-                && (speaks_h1 || websocket::is_tunnel(request)),
+            upgrade: may_upgrade(request, upstream.config.protocol),
             websocket,
         },
         knows_upgrade: request.version == Version::H11,
@@ -376,6 +372,12 @@ fn goes_no_further(request: &Request<'_>) -> Option<Plan> {
         });
     }
     (via::passes(request.fields) > MAX_PASSES).then_some(Plan::Refuse(LOOP))
+}
+
+/// A server that speaks something else may ignore the wish (RFC 9110 §7.8).
+fn may_upgrade(request: &Request<'_>, protocol: UpstreamProtocol) -> bool {
+    let is_known = protocol == UpstreamProtocol::H1 || websocket::is_tunnel(request);
+    request.upgrade && render::may_upgrade(request) && is_known
 }
 
 /// The challenge that this hop makes in place of a client on a stream.
