@@ -134,10 +134,17 @@ fn variables_are_known_and_stand_where_they_can() {
 #[test]
 fn an_expression_sees_line_ends_and_octets_that_are_no_text() {
     let matches = |regex: &str, path: &[u8]| {
-        let route = route(&format!("to = \"app\"\nmatch = {{ path_regex = '{regex}' }}"));
+        let route = route(&format!(
+            "to = \"app\"\nmatch = {{ path_regex = '{regex}' }}"
+        ));
         route.matcher.path_regex().unwrap().is_match(path)
     };
-    for path in [&b"/admin/x"[..], b"/admin/x\n", b"/admin/\nx", b"/admin/\xff"] {
+    for path in [
+        &b"/admin/x"[..],
+        b"/admin/x\n",
+        b"/admin/\nx",
+        b"/admin/\xff",
+    ] {
         assert!(matches("^/admin/.*$", path), "{}", path.escape_ascii());
     }
     assert!(matches("^/[^/]+/b$", b"/\xff/b"));
