@@ -265,3 +265,16 @@ fn a_reload_moves_new_connections_and_leaves_the_old_ones() {
     assert_eq!(old.read_to_end(), b"");
     assert!(relay.proxy.wait().success());
 }
+
+#[test]
+fn the_log_names_the_client_that_was_announced() {
+    let echo = echo();
+    let keys = "proxy_protocol = [\"127.0.0.1\"]";
+    let relay = Relay::start("tcp", &[echo.address()], keys, "");
+    let mut client = relay.client();
+    client.send("PROXY TCP4 203.0.113.7 192.0.2.1 4711 443\r\nhi");
+    assert_eq!(client.read_exact(2), b"hi");
+    client.finish();
+    let line = relay.proxy.wait_for_access("\"listener\":\"db\"");
+    assert!(line.contains("\"client\":\"203.0.113.7\""), "{line}");
+}
