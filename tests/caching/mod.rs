@@ -7,6 +7,7 @@ mod followers;
 mod keys;
 mod leaks;
 mod nodes;
+mod reloads;
 mod reuse;
 mod slices;
 mod stale;

@@ -50,7 +50,7 @@ pub(super) fn endpoint(proxy: &Proxy, address: SocketAddr) -> Value {
         .clone()
 }
 
-pub(super) fn change(proxy: &Proxy, verb: &str, address: SocketAddr, more: &[&str]) -> String {
+pub(crate) fn change(proxy: &Proxy, verb: &str, address: SocketAddr, more: &[&str]) -> String {
     let address = address.to_string();
     let mut arguments = vec!["upstream", verb, "app", &address];
     arguments.extend(more);
@@ -244,6 +244,65 @@ fn orders_that_make_no_sense_change_nothing() {
         .ok();
     let response = RawClient::connect(address(&proxy, "web")).exchange(GET);
     assert_eq!(response.status(), 503);
+}
+
+#[test]
+fn an_endpoint_that_says_tls_is_not_added_where_none_is_spoken() {
+    let origins = ["one", "two"].map(Origin::serving);
+    let [one, two] = origins.each_ref().map(Origin::address);
+    let proxy = Proxy::start(&group(&[one], ""));
+    let url = |scheme: &str| format!("{scheme}://{two}");
+    let output = proxy.cli(&["upstream", "add", "app", &url("https")]);
+    assert_eq!(output.code, 1, "{output:?}");
+    let told = "an upstream speaks TLS with all of its endpoints or with none, and app does not";
+    assert!(output.stderr.contains(told), "{output:?}");
+    assert_eq!(asked(address(&proxy, "web"), 6), ["one"]);
+    proxy.cli(&["upstream", "add", "app", &url("http")]).ok();
+    assert_eq!(asked(address(&proxy, "web"), 6), ["one", "two"]);
+    let secure = format!("[upstream.safe]\nendpoints = [\"https://{one}\"]\n");
+    proxy.rewrite(&(group(&[one], "") + &secure));
+    proxy.cli(&["reload"]).ok();
+    let output = proxy.cli(&["upstream", "add", "safe", &url("http")]);
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(output.stderr.contains("and safe does"), "{output:?}");
+}
+
+#[test]
+fn one_address_of_a_name_goes_and_comes_back_alone() {
+    let origins = ["one", "two"].map(Origin::serving);
+    let [one, two] = origins.each_ref().map(Origin::address);
+    let name = format!("localhost:{}", two.port());
+    for is_written in [false, true] {
+        let written = format!("\"{one}\", \"{name}\"]");
+        let written =
+            is_written.then(|| group(&[one], "").replace(&format!("\"{one}\"]"), &written));
+        let proxy = Proxy::start(&written.unwrap_or_else(|| group(&[one], "")));
+        let web = address(&proxy, "web");
+        if !is_written {
+            proxy.cli(&["upstream", "add", "app", &name]).ok();
+        }
+        // Whether the name has an address of IPv6 as well is the system's matter; nobody is there.
+        let expect = |expected: &[&str], deleted: usize| {
+            assert_eq!(asked(web, 12), expected);
+            let list = list(&proxy);
+            assert_eq!(
+                list["deleted"].as_array().map(Vec::len),
+                Some(deleted),
+                "{list:#}"
+            );
+            assert!(!list.to_string().contains("unresolved"), "{list:#}");
+        };
+        expect(&["one", "two"], 0);
+        change(&proxy, "del", two, &[]);
+        expect(&["one"], 1);
+        change(&proxy, "add", two, &[]);
+        expect(&["one", "two"], 0);
+        change(&proxy, "del", two, &[]);
+        expect(&["one"], 1);
+        proxy.cli(&["upstream", "del", "app", &name]).ok();
+        proxy.cli(&["upstream", "add", "app", &name]).ok();
+        expect(&["one", "two"], 0);
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What an operator does: checks, starts, reloads, asks and stops.
 
 mod admin;
-mod changes;
+pub(crate) mod changes;
 mod check;
 mod chromium;
 mod confirm;

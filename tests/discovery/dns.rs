@@ -1,7 +1,9 @@
 //! Names as sources: A, AAAA and SRV records, their times to live, and name servers that fail.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
+
+use serde_json::Value;
 
 use super::{answering, config, ip, proxy, sample, wait_for};
 use crate::control::address;
@@ -173,4 +175,64 @@ fn a_check_asks_no_registry() {
             .contains("ok (1 listener, 1 route, 1 upstream)")
     );
     assert!(!output.text().contains("warning"), "{}", output.text());
+}
+
+/// The addresses that are served, in order.
+fn served(proxy: &Proxy) -> Vec<String> {
+    let output = proxy.cli(&["-o", "json", "upstream", "list"]).ok();
+    let json: Value = serde_json::from_slice(&output.stdout).expect("the list is JSON");
+    let endpoints = json["upstreams"][0]["endpoints"]
+        .as_array()
+        .expect("a list");
+    let addresses = endpoints.iter().map(|one| one["address"].as_str());
+    let mut addresses: Vec<String> = addresses.flatten().map(str::to_owned).collect();
+    addresses.sort();
+    addresses
+}
+
+#[test]
+fn addresses_of_a_family_that_the_name_server_falls_silent_about_stay() {
+    let dns = Dns::start();
+    let [v4, other, v6]: [IpAddr; 3] =
+        ["127.0.0.1", "127.0.0.2", "::1"].map(|ip| ip.parse().unwrap());
+    dns.addresses("app.internal", 300, &[v4, v6]);
+    let proxy = proxy(&discover(&dns, "app.internal:9"));
+    assert_eq!(served(&proxy), ["127.0.0.1:9", "[::1]:9"]);
+    dns.silence_v6(true);
+    dns.addresses("app.internal", 300, &[other]);
+    proxy.cli(&["reload"]).ok();
+    assert_eq!(served(&proxy), ["127.0.0.2:9", "[::1]:9"]);
+    dns.silence_v6(false);
+    // It is asked for before the other family's time is over.
+    wait_until("there is none any more", || {
+        served(&proxy) == ["127.0.0.2:9"]
+    });
+}
+
+#[test]
+fn a_plain_name_is_known_at_once_where_questions_for_the_other_family_are_dropped() {
+    let origins = Origin::siblings(1);
+    let port = origins[0].address().port();
+    // Programs of the system ask at port 53; each process of tests has a place of its own.
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let dns = Dns::listening(Ipv4Addr::new(127, 53, high, low.max(1)), 53);
+    dns.silence_v6(true);
+    dns.addresses("app.internal", 300, &[ip(&origins[0])]);
+    let folder = Folder::new();
+    let resolv = folder.write(
+        "resolv.conf",
+        format!("nameserver {}\n", dns.address().ip()),
+    );
+    let mount = format!(
+        "mount --bind {} /etc/resolv.conf && exec \"$0\" \"$@\"",
+        resolv.display()
+    );
+    let proxy = Proxy::start_through(
+        &config(&format!("endpoints = [\"app.internal:{port}\"]")),
+        0,
+        &["unshare", "--mount", "sh", "-c", &mount],
+        &[],
+    );
+    assert_eq!(answering(address(&proxy, "web")), ["0".to_owned()].into());
+    assert!(!proxy.stderr().contains("WARN"), "{}", proxy.stderr());
 }

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::channel;
 
 use super::{GET, Stage, assert_refused};
+use crate::control::sample;
 use crate::support::{Origin, PATIENCE, free_port};
 
 /// Answers once on each connection, and closes when the next request comes.
@@ -102,6 +103,25 @@ fn an_endpoint_that_takes_no_connection_is_passed_over() {
     assert!(line.contains("\"status\":200"), "{line}");
 }
 
+#[test]
+fn endpoints_that_take_no_connection_do_not_use_up_the_retries() {
+    let origin = named("alive");
+    let dead: Vec<_> = (0..5).map(|_| format!("\"{}\"", dead())).collect();
+    let endpoints = format!("{}, \"{}\"", dead.join(", "), origin.address());
+    let stage = Stage::with(&upstream(&endpoints, "retries = 1"));
+    // Each worker has to find out.
+    for _ in 0..10 {
+        assert_eq!(stage.ask(GET).text(), "alive");
+    }
+    stage.proxy.wait_for_access("\"retries\":5");
+    let stage = Stage::with(&upstream(&dead.join(", "), "retries = 1"));
+    assert_refused(&stage.ask(GET), 502, "upstream.connect");
+    let line = stage.proxy.wait_for_access("\"retries\":");
+    assert!(line.contains("\"retries\":4"), "each is asked once: {line}");
+    let stage = Stage::with(&upstream(&endpoints, "retries = 0"));
+    assert_refused(&stage.ask(GET), 502, "upstream.connect");
+}
+
 /// What an endpoint does instead of answering, and what the client is told where nobody else is asked.
 const FAILURES: [(&str, u16, &str); 5] = [
     ("closes", 502, "upstream.reset"),
@@ -197,8 +217,10 @@ fn an_answer_that_has_begun_is_not_begun_again() {
     let stage = before_both(&bad, &good, "");
     let mut client = stage.client();
     client.send(GET);
-    let error = client.try_response("GET").unwrap_err();
-    assert_ne!(error.kind(), std::io::ErrorKind::TimedOut);
+    match client.try_response("GET") {
+        Ok(response) => assert_eq!(response.status(), 502),
+        Err(error) => assert_ne!(error.kind(), std::io::ErrorKind::TimedOut),
+    }
     assert_eq!(good.requests().len(), 0);
 }
 
@@ -230,6 +252,41 @@ fn retries_are_counted() {
         // There are two to ask.
         let counted = retries.min(1);
         assert!(line.contains(&format!("\"retries\":{counted}")), "{line}");
+    }
+}
+
+/// What an endpoint was asked, with answers of this class.
+fn asked(stage: &Stage, endpoint: &Origin, class: &str) -> Option<String> {
+    let name = format!(
+        "openclaw_upstream_requests_total{{upstream=\"app\",endpoint=\"{}\",code=\"{class}\"}}",
+        endpoint.address()
+    );
+    sample(&stage.proxy, &name)
+}
+
+#[test]
+fn an_endpoint_that_was_asked_in_vain_is_counted_although_another_one_served() {
+    let declines = Origin::start(|peer| {
+        peer.request()?;
+        peer.send("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+    });
+    let keys = "retry_on = [\"reset\", \"http_503\"]";
+    for (bad, class) in [(failing("resets"), "none"), (declines, "5xx")] {
+        let good = named("alive");
+        let stage = before_both(&bad, &good, keys);
+        assert_eq!(stage.ask(GET).text(), "alive");
+        stage.proxy.wait_for_access("\"retries\":1");
+        assert_eq!(asked(&stage, &bad, class).as_deref(), Some("1"), "{class}");
+        assert_eq!(asked(&stage, &good, "2xx").as_deref(), Some("1"));
+        assert_ne!(asked(&stage, &good, class).as_deref(), Some("1"));
+    }
+    // Where nobody is left, the last one is counted once as well.
+    let all = [failing("resets"), failing("resets")];
+    let stage = before_both(&all[0], &all[1], "");
+    assert_refused(&stage.ask(GET), 502, "upstream.reset");
+    stage.proxy.wait_for_access("upstream.reset");
+    for bad in &all {
+        assert_eq!(asked(&stage, bad, "none").as_deref(), Some("1"));
     }
 }
 

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::{Relay, config};
 use crate::control::address;
 use crate::support::{PATIENCE, Proxy, free_port, wait_until};
@@ -198,4 +200,56 @@ fn a_client_keeps_its_endpoint_when_another_process_takes_over() {
     let before = ask_all(relay.at);
     relay.proxy.upgrade(&[]);
     assert_eq!(ask_all(relay.at), before);
+}
+
+/// What the endpoints have to do, beside `endpoints`.
+fn active(relay: &Relay, endpoints: &[SocketAddr]) -> Vec<u64> {
+    let output = relay.proxy.cli(&["-o", "json", "upstream", "list"]).ok();
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let list = json["upstreams"][0]["endpoints"].as_array().unwrap();
+    let of = |at: &SocketAddr| {
+        let mut list = list.iter();
+        let one = list.find(|one| one["address"] == at.to_string()).unwrap();
+        one["active"].as_u64().unwrap()
+    };
+    endpoints.iter().map(of).collect()
+}
+
+#[test]
+fn sessions_end_when_their_endpoint_is_drained_and_the_time_for_that_is_over() {
+    let (a, b) = (Echo::start("a"), Echo::start("b"));
+    let both = [a.at, b.at];
+    let relay = Relay::start("udp", &both, "", "balance = \"least_connections\"");
+    let clients: Vec<_> = (0..6).map(|_| socket()).collect();
+    let names = || -> Vec<u8> {
+        let names = clients.iter().map(|client| ask(client, relay.at, b"x")[0]);
+        names.collect()
+    };
+    let before = names();
+    assert_eq!(active(&relay, &both), [3, 3]);
+    // The process that takes over knows of them as well.
+    relay.proxy.upgrade(&[]);
+    assert_eq!(names(), before);
+    assert_eq!(active(&relay, &both), [3, 3]);
+
+    let drain = |within| {
+        let drained = a.at.to_string();
+        let words = ["upstream", "drain", "app", &drained, "--timeout", within];
+        relay.proxy.cli(&words).ok().text()
+    };
+    let told = drain("20s");
+    assert!(
+        told.contains("drains: 3 exchanges have 20 s to end"),
+        "{told}"
+    );
+    assert_eq!(names(), before, "what runs goes on");
+    drain("100ms");
+    wait_until("the end of what ran there", || {
+        active(&relay, &both) == [0, 3]
+    });
+    relay
+        .proxy
+        .wait_for_access("\"reason\":\"upstream.drained\"");
+    assert_eq!(names(), [b'b'; 6]);
+    assert_eq!(active(&relay, &both), [0, 6]);
 }

@@ -32,6 +32,7 @@ mod restart;
 mod rig;
 mod rows;
 mod sanity;
+mod stays;
 mod storm;
 mod swap;
 mod switch;

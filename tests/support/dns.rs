@@ -1,5 +1,5 @@
-//! A name server whose records change while it runs, over UDP and TCP on one port; it can be silent, or say over UDP that the answer
-//! does not fit.
+//! A name server whose records change while it runs, over UDP and TCP on one port; it can be silent, altogether or about IPv6, or say
+//! over UDP that the answer does not fit.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -25,6 +25,7 @@ pub struct Dns {
 struct State {
     stopped: AtomicBool,
     silent: AtomicBool,
+    silent_of_v6: AtomicBool,
     truncating: AtomicBool,
     /// By name, in small letters and without the final dot: time to live and records.
     records: Mutex<BTreeMap<String, Vec<(u32, RData)>>>,
@@ -34,9 +35,14 @@ struct State {
 
 impl Dns {
     pub fn start() -> Self {
+        Self::listening(Ipv4Addr::LOCALHOST, 0)
+    }
+
+    /// One that listens there; with port 0, at a port that is free.
+    pub fn listening(ip: Ipv4Addr, port: u16) -> Self {
         let (udp, tcp) = (0..100)
             .find_map(|_| {
-                let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
+                let udp = UdpSocket::bind((ip, port)).ok()?;
                 let tcp = TcpListener::bind(udp.local_addr().ok()?).ok()?;
                 Some((udp, tcp))
             })
@@ -110,6 +116,11 @@ impl Dns {
         self.state.silent.store(silent, Ordering::Release);
     }
 
+    /// Drops questions for addresses of IPv6, or answers them again.
+    pub fn silence_v6(&self, silent: bool) {
+        self.state.silent_of_v6.store(silent, Ordering::Release);
+    }
+
     /// Says over UDP that answers do not fit.
     pub fn truncate(&self) {
         self.state.truncating.store(true, Ordering::Release);
@@ -142,6 +153,10 @@ impl State {
         }
         let question = Message::from_vec(question).ok()?;
         let query = question.queries.first()?.clone();
+        let is_v6 = query.query_type() == RecordType::AAAA;
+        if is_v6 && self.silent_of_v6.load(Ordering::Acquire) {
+            return None;
+        }
         let mut response = Message::response(question.metadata.id, question.metadata.op_code);
         response.metadata.recursion_available = true;
         response.add_query(query.clone());

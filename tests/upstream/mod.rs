@@ -7,6 +7,7 @@ mod health;
 mod hedge;
 mod hedged_drills;
 mod load;
+mod outcomes;
 mod proxy_protocol;
 mod queue;
 mod refusals;

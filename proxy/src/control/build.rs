@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use openclaw_core::config::{CacheDisk, Config, Places, Severity, Upstream};
+use openclaw_core::config::{self, Config, Places, Severity, Upstream};
 use openclaw_core::limit::Table;
 use openclaw_core::route::Router;
 
@@ -38,9 +38,9 @@ pub(super) struct Builder {
     sessions: HashMap<Arc<str>, Arc<Sessions>>,
     /// By route.
     limits: Lasting<HashMap<Arc<str>, LimitSetup>>,
-    cache: Option<Arc<Store>>,
-    /// Of the configuration that was built last.
-    disk: Option<CacheDisk>,
+    store: Option<Arc<Store>>,
+    /// What the store is to have; nothing where no route has a cache.
+    cache: Lasting<Option<config::Cache>>,
     pub(super) discovery: Discovery,
     pub(super) stickies: Stickies,
     pub(super) standings: Lasting<Standings>,
@@ -61,6 +61,10 @@ impl<T> Lasting<T> {
         if let Some(built) = self.built.take() {
             self.serving = built;
         }
+    }
+
+    fn forget(&mut self) {
+        self.built = None;
     }
 }
 
@@ -173,14 +177,28 @@ impl Builder {
         })
     }
 
-    /// What was built last serves from now, so the next one that fails goes back to it.
-    pub(super) fn taken(&mut self) {
+    /// What was built last serves from now, with these upstreams, so the next one that fails goes back to it.
+    pub(super) fn taken(&mut self, upstreams: &[UpstreamSetup]) {
         self.discovery.take();
         self.stickies.keep();
         self.standings.take();
         self.queues.take();
         self.limits.take();
-        self.open_disk();
+        self.cache.take();
+        let now = Instant::now();
+        for endpoint in upstreams.iter().flat_map(|upstream| &upstream.endpoints) {
+            endpoint.standing.set_draining(endpoint.is_draining, now);
+        }
+        self.open_store();
+    }
+
+    /// What was built last will never serve: the next that serves, a mere change of endpoints too, takes nothing of it.
+    pub(super) fn refused(&mut self) {
+        self.discovery.forget();
+        self.standings.forget();
+        self.queues.forget();
+        self.limits.forget();
+        self.cache.forget();
     }
 
     /// What endpoints are met with, upstream by upstream.
@@ -217,23 +235,25 @@ impl Builder {
 
     /// The store is made for the first route that has a cache, and kept for good.
     fn cache(&mut self, config: &Config) -> Option<Arc<Store>> {
-        self.disk = None;
-        if config.routes.iter().all(|route| route.cache.is_none()) {
-            return None;
-        }
-        let memory = config.cache.memory;
-        let store = self
-            .cache
-            .get_or_insert_with(|| Arc::new(Store::new(memory)));
-        store.resize(memory);
-        self.disk.clone_from(&config.cache.disk);
-        Some(Arc::clone(store))
+        let is_wanted = config.routes.iter().any(|route| route.cache.is_some());
+        let wanted = is_wanted.then(|| config.cache.clone());
+        let store = wanted.as_ref().map(|cache| {
+            let store = &mut self.store;
+            Arc::clone(store.get_or_insert_with(|| Arc::new(Store::new(cache.memory))))
+        });
+        self.cache.built = Some(wanted);
+        store
     }
 
-    /// The disk of what serves now. What lies there is found in the background.
-    fn open_disk(&mut self) {
-        let Some(store) = &self.cache else { return };
-        let disk = self.disk.as_ref().and_then(|config| {
+    /// As large as what serves now wants it, and with its disk. What lies there is found in the background.
+    fn open_store(&mut self) {
+        let Some(store) = &self.store else { return };
+        let cache = self.cache.serving.as_ref();
+        if let Some(cache) = cache {
+            store.resize(cache.memory);
+        }
+        let disk = cache.and_then(|cache| cache.disk.as_ref());
+        let disk = disk.and_then(|config| {
             if let Some(disk) = store.disk().filter(|disk| disk.is_at(&config.path)) {
                 disk.resize(config);
                 return Some(disk);
@@ -294,6 +314,7 @@ mod tests {
     )]
 
     use openclaw_core::config::{NoFiles, Source, load};
+    use openclaw_core::overlay::EndpointChange;
 
     use super::*;
 
@@ -319,15 +340,46 @@ mod tests {
             let nothing = Beside::default();
             let serving = config("app", "all");
             let first = builder.build(&serving, &nothing).await.unwrap();
-            builder.taken();
+            builder.taken(&first.upstreams);
             let refused = config("other", "others");
             builder.build(&refused, &nothing).await.unwrap();
+            builder.refused();
+            // A name server has news.
+            let upstreams = &serving.upstreams;
+            let changed = builder.upstreams(upstreams, &nothing, Ask::Unknown).await;
+            builder.taken(&changed.upstreams);
             let again = builder.build(&serving, &nothing).await.unwrap();
             assert!(first.upstreams == again.upstreams, "standings");
             let queues = [&first, &again].map(|built| &built.upstreams[0].queue);
             assert!(Arc::ptr_eq(queues[0], queues[1]));
             let salts = [&first, &again].map(|built| &built.limits[0].as_ref().unwrap().salt);
             assert!(Arc::ptr_eq(salts[0], salts[1]));
+        });
+    }
+
+    #[test]
+    fn what_was_built_and_never_served_ends_no_drain() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.unwrap().block_on(async {
+            let mut builder = Builder::default();
+            let config = config("app", "all");
+            let draining = EndpointChange {
+                draining: Some(true),
+                ..EndpointChange::default()
+            };
+            let mut beside = Beside::default();
+            let passing = &mut beside.overlay.passing.endpoints;
+            let endpoint = ("127.0.0.1:1".to_owned(), draining);
+            passing.insert("app".to_owned(), [endpoint].into());
+            let serving = builder.build(&config, &beside).await.unwrap();
+            builder.taken(&serving.upstreams);
+            let standing = &serving.upstreams[0].endpoints[0].standing;
+            standing.set_cut(true);
+            // As a reload has it, which clears what is passing.
+            let built = builder.build(&config, &Beside::default()).await.unwrap();
+            assert!(standing.is_cut(), "nothing has changed before it serves");
+            builder.taken(&built.upstreams);
+            assert!(!standing.is_cut());
         });
     }
 }

@@ -29,7 +29,7 @@ impl Control {
         let mut config = old.config.clone();
         beside.overlay.apply(&mut config);
         let resolved = builder.upstreams(&config.upstreams, &beside, ask).await;
-        builder.taken();
+        builder.taken(&resolved.upstreams);
         for trouble in &resolved.troubles {
             tracing::error!("{}", chain(trouble));
         }

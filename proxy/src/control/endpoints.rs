@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
 use openclaw_core::config::{EndpointAddress, Upstream};
 use openclaw_core::overlay::{Discovered, Member, Origin, Overlay, Presence};
@@ -66,8 +65,6 @@ impl Builder {
                     let known = self.standings.serving.get(&key);
                     let known = known.cloned().unwrap_or_default();
                     let standing = standings.entry(key).or_insert(known);
-                    let is_draining = change.draining == Some(true);
-                    standing.set_draining(is_draining, Instant::now());
                     // It may have been deleted under its name, and added by itself.
                     let mut others = endpoints.iter().map(|one: &ResolvedEndpoint| one.address);
                     if member.origin == Origin::Runtime && others.any(|other| other == address) {
@@ -79,7 +76,7 @@ impl Builder {
                         zone: member.endpoint.zone.clone(),
                         label: Arc::clone(&label),
                         origin: member.origin.clone(),
-                        is_draining,
+                        is_draining: change.draining == Some(true),
                         standing: Arc::clone(standing),
                     });
                 }

@@ -80,7 +80,7 @@ impl First {
         let Binding { bound, sockets } = bound
             .extend(&mut config, workers, &builder.quic)
             .map_err(|troubles| ControlError::Refused(Refused::placed(troubles, &places)))?;
-        builder.taken();
+        builder.taken(&built.upstreams);
         Ok(Self {
             certificates: built.certificates.clone(),
             snapshot: snapshot(1, config, built),

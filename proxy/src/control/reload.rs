@@ -236,7 +236,7 @@ impl Control {
                 }
             }
             Err(refused) => {
-                builder.discovery.forget();
+                builder.refused();
                 tracing::error!("configuration refused, the old one serves on\n{refused}");
                 self.reopen_log();
             }
@@ -268,7 +268,7 @@ impl Control {
             .extend(&mut config, self.worker_count, &builder.quic)
             .map_err(|troubles| Refused::placed(troubles, &places))?;
         // Nothing can fail from here on.
-        builder.taken();
+        builder.taken(&built.upstreams);
         warnings.extend(remember(written));
         self.level.set(config.log.level);
         descriptors::share_among(config.listeners.len());

@@ -13,7 +13,7 @@ use super::forward::{Forward, Passage};
 use super::prepare::Outbound;
 use super::stream_tunnel::Tunnel;
 use super::streamed::Streamed;
-use super::watch::{Limits, Watch};
+use super::watch::{Asked, Limits, Watch};
 use super::wire::Wire;
 use crate::time::Deadline;
 use crate::upstream::{ConnectError, Connection, Endpoint, Lease, Room, Upstream};
@@ -24,6 +24,8 @@ pub(super) struct Attempt<'a> {
     pub local: &'a Local,
     pub upstream: &'a Upstream,
     pub endpoint: &'a Rc<Endpoint>,
+    /// When it was chosen.
+    pub since: Instant,
     pub outbound: &'a Outbound,
     /// Of the request, as this endpoint gets it.
     pub head: &'a [u8],
@@ -41,7 +43,7 @@ pub(super) struct Failure {
     pub reused: bool,
 }
 
-impl Attempt<'_> {
+impl<'a> Attempt<'a> {
     pub(super) async fn run<W: Wire>(
         self,
         wire: &mut W,
@@ -51,6 +53,14 @@ impl Attempt<'_> {
             UpstreamProtocol::H1 => self.run_h1(wire, passage).await,
             // Boxed, so that exchanges with other endpoints need not have room for it.
             UpstreamProtocol::H2 => Box::pin(self.run_h2(wire, passage)).await,
+        }
+    }
+
+    fn asked(&self) -> Asked<'a> {
+        Asked {
+            upstream: self.upstream,
+            endpoint: self.endpoint,
+            since: self.since,
         }
     }
 
@@ -67,7 +77,7 @@ impl Attempt<'_> {
             connection,
             (self.outbound, self.head),
             self.edits,
-            Watch::new(self.deadline, self.limits, self.endpoint.busy()),
+            Watch::new(self.asked(), self.deadline, self.limits),
             passage,
         );
         let result = forward.run(self.upstream).await;
@@ -79,7 +89,7 @@ impl Attempt<'_> {
         let tunnel = self.tunnel(&lease).await.map_err(Failure::of_new)?;
         // A connection that is not trusted any more is as good as a new one: the try counts.
         let reused = lease.reused && self.may_reuse;
-        let watch = Watch::new(self.deadline, self.limits, self.endpoint.busy());
+        let watch = Watch::new(self.asked(), self.deadline, self.limits);
         let result = match Streamed::new(
             wire,
             self.local,

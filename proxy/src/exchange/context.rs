@@ -167,9 +167,10 @@ impl Local {
         *self.serving.borrow_mut() = serving;
     }
 
-    /// Tells of a refusal that may lead to a ban, if the peer of the connection is the client itself.
+    /// Tells of a refusal that may lead to a ban, if the peer of the connection is the client itself. Who sends early data over QUIC has
+    /// not shown yet that its address is its own: anybody could have another banned.
     pub fn accuse(&self, downstream: &Downstream, reason: Reason) {
-        let is_client = !downstream.trusted && !downstream.is_announced;
+        let is_client = !downstream.trusted && !downstream.is_announced && !downstream.early.get();
         let Some(kind) = autoban::Kind::of(reason).filter(|_| is_client) else {
             return;
         };

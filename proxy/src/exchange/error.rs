@@ -70,8 +70,12 @@ pub(super) enum Error {
     Declined(u16),
     /// The endpoint was silent for `response_timeout`.
     UpstreamTimeout,
-    /// The exchange took longer than the `timeout` of the route.
+    /// The exchange took longer than the `timeout` of the route, and the endpoint had that time.
     RouteTimeout,
+    /// The same where others had much of it: the client, or endpoints before.
+    Late,
+    /// The endpoint has begun to answer, and then neither it nor the client went on for `response_timeout`.
+    Stalled,
     /// The client was silent, or took nothing, for `idle_timeout`, or was slower than `min_body_rate`.
     ClientTimeout,
     /// The peer is banned or blocked since.
@@ -112,7 +116,9 @@ impl Error {
             Self::Drained => (503, Reason::UpstreamDrained),
             Self::Ended => (503, Reason::Shutdown),
             Self::NotStored => (504, Reason::NotStored),
-            Self::UpstreamTimeout | Self::RouteTimeout => (504, Reason::UpstreamTimeout),
+            Self::UpstreamTimeout | Self::RouteTimeout | Self::Late | Self::Stalled => {
+                (504, Reason::UpstreamTimeout)
+            }
         };
         Fault {
             reason,
@@ -152,7 +158,12 @@ impl Error {
                 "the endpoint answered that it cannot serve, and no other one is left"
             }
             Self::UpstreamTimeout => "the endpoint did not answer in time",
-            Self::RouteTimeout => "the exchange took longer than the timeout of the route",
+            Self::RouteTimeout | Self::Late => {
+                "the exchange took longer than the timeout of the route"
+            }
+            Self::Stalled => {
+                "neither the client nor the endpoint, which had begun to answer, went on"
+            }
             Self::ClientTimeout => "the client was silent for too long, or too slow",
             Self::TurnedAway(_) => "the connection was closed when its peer was turned away",
             Self::Filtered(Refusal::Rate) => "more requests than the limit of the route allows",
@@ -186,6 +197,8 @@ impl Error {
             | Self::NoEndpoint
             | Self::Exhausted
             | Self::Drained
+            | Self::Late
+            | Self::Stalled
             | Self::Saturated
             | Self::ClientTimeout
             | Self::TurnedAway(_)
@@ -208,6 +221,8 @@ impl Error {
             Self::UpstreamTimeout => Some(RetryOn::Timeout),
             Self::Truncated
             | Self::RouteTimeout
+            | Self::Late
+            | Self::Stalled
             | Self::Unspeakable
             | Self::Misdirected
             | Self::LateHead

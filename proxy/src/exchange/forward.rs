@@ -6,7 +6,7 @@
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use openclaw_core::message::{Framing, render};
 
@@ -15,7 +15,7 @@ use super::context::Local;
 use super::download::Download;
 use super::error::Error;
 use super::prepare::Outbound;
-use super::watch::{Progress, Waiting, Watch};
+use super::watch::{Alone, Progress, Waiting, Watch};
 use super::wire::{BodyPart, Wire};
 use crate::net::Buffers;
 use crate::upstream::{Connection, Upstream};
@@ -28,6 +28,18 @@ pub(super) struct Passage {
     pub bytes_out: u64,
     /// When the response head had come.
     pub answered: Option<Instant>,
+    pub alone: Alone,
+}
+
+impl Passage {
+    /// How long an endpoint that was chosen at that time had for its answer, until that began or failed to come.
+    pub(super) fn took(&self, chosen: Instant) -> Duration {
+        let until = self.answered.unwrap_or_else(Instant::now);
+        let since = self.alone.since(chosen);
+        since.map_or(Duration::ZERO, |since| {
+            until.saturating_duration_since(since)
+        })
+    }
 }
 
 pub(super) struct Forward<'a, W> {
@@ -106,6 +118,9 @@ impl<'a, W: Wire> Forward<'a, W> {
         let download = self
             .download
             .poll(cx, &mut self.connection, self.wire, self.passage);
+        if !failed_by_endpoint(&download) {
+            self.watch.hear(self.passage);
+        }
         if self.download.is_tunnel() && !was_tunnel {
             // From now on the client's bytes go through as well.
             upload_waits = self.poll_upload(cx)?;
@@ -125,13 +140,16 @@ impl<'a, W: Wire> Forward<'a, W> {
         if let Poll::Ready(Err(_)) = self.connection.stream.poll_push(cx) {
             self.upload.broken = true;
         }
+        let waiting = Waiting::of(upload_waits, download_waits, self.download.has_begun());
+        self.passage.alone.note(waiting);
         let progress = Progress {
             bytes_in: self.passage.bytes_in,
             bytes_out: self.passage.bytes_out,
             sent: self.upload.head_sent + self.upload.staged_sent,
             uploaded: self.upload.complete,
             answered: self.download.has_begun(),
-            waiting: Waiting::of(upload_waits, download_waits, self.download.has_begun()),
+            waiting,
+            alone: self.passage.alone,
         };
         self.watch
             .check(cx, progress, self.download.is_tunnel())
@@ -279,6 +297,11 @@ impl Drop for Upload<'_> {
     fn drop(&mut self) {
         self.buffers.give_back(std::mem::take(&mut self.staged));
     }
+}
+
+/// What went wrong is told as that, and not as an answer as well.
+pub(super) fn failed_by_endpoint(polled: &Poll<Result<(), Error>>) -> bool {
+    matches!(polled, Poll::Ready(Err(error)) if error.is_of_endpoint())
 }
 
 fn poll_write(

@@ -19,7 +19,7 @@ use openclaw_core::message::{Field, Fields, Framing, Response, ResponseBody};
 use super::Edits;
 use super::context::Local;
 use super::error::Error;
-use super::forward::Passage;
+use super::forward::{Passage, failed_by_endpoint};
 use super::head::{self, MAX_INTERIM};
 use super::prepare::Outbound;
 use super::stream_head;
@@ -124,6 +124,9 @@ impl<'a, W: Wire> Streamed<'a, W> {
         let mut upload = self.poll_upload(cx)?;
         let was_tunnel = self.is_tunnel();
         let download = self.poll_download(cx);
+        if !failed_by_endpoint(&download) {
+            self.watch.hear(self.passage);
+        }
         if self.is_tunnel() && !was_tunnel {
             // From now on the client's bytes go through as well.
             upload = self.poll_upload(cx)?;
@@ -139,13 +142,16 @@ impl<'a, W: Wire> Streamed<'a, W> {
             return Poll::Ready(Err(Error::Wire(error)));
         }
         let has_begun = !matches!(self.reply, Reply::Head(_));
+        let waiting = Waiting::of(upload, download, has_begun);
+        self.passage.alone.note(waiting);
         let progress = Progress {
             bytes_in: self.passage.bytes_in,
             bytes_out: self.passage.bytes_out,
             sent: 0,
             uploaded: !matches!(self.upload, Upload::Open(_)),
             answered: has_begun,
-            waiting: Waiting::of(upload, download, has_begun),
+            waiting,
+            alone: self.passage.alone,
         };
         // Either side of a call may be silent for as long as it likes once it has begun, as in a tunnel.
         let is_tunnel = self.is_tunnel() || (self.outbound.is_grpc && has_begun);

@@ -40,6 +40,8 @@ pub(super) struct Tries<'a> {
     deadline: &'a Deadline,
     limits: Limits,
     tried: Vec<SocketAddr>,
+    /// Of these so many count for nothing: they took no connection, and somebody else was left.
+    uncounted: u32,
     failure: Option<Error>,
     stale: u32,
     /// A second endpoint may be asked beside the first one, if the upstream wants that.
@@ -65,6 +67,7 @@ impl<'a> Tries<'a> {
             deadline,
             limits,
             tried: Vec::new(),
+            uncounted: 0,
             failure: None,
             stale: 0,
             may_hedge: false,
@@ -130,16 +133,11 @@ impl<'a> Tries<'a> {
                 outcome.result
             } else {
                 let _under_way = under_way;
-                let attempt = self.attempt(&endpoint, self.deadline, head);
+                let attempt = self.attempt((&endpoint, now), self.deadline, head);
                 attempt.run(wire, &mut story.passage).await
             };
             let Failure { error, reused } = match result {
-                Ok(()) => {
-                    let passage = &story.passage;
-                    self.upstream
-                        .answered(&endpoint, now, passage.answered, passage.status);
-                    return None;
-                }
+                Ok(()) => return None,
                 Err(failure) => failure,
             };
             let may_repeat = self.may_repeat(error, wire);
@@ -147,12 +145,13 @@ impl<'a> Tries<'a> {
                 self.stale += 1;
             } else {
                 if error.is_of_endpoint() {
-                    self.upstream.failed(&endpoint, now.elapsed());
+                    self.upstream.failed(&endpoint, story.passage.took(now));
                     story.tried(&endpoint, error, now);
                 }
-                if !may_repeat || !self.is_worth_another(error) {
+                if !may_repeat || !self.is_worth_another(&endpoint, error) {
                     return Some(error.fault());
                 }
+                story.given_up.note(&endpoint, error);
                 self.failure = Some(error);
                 self.tried.push(endpoint.address);
                 now = Instant::now();
@@ -209,7 +208,7 @@ impl<'a> Tries<'a> {
 
     fn attempt<'e>(
         &self,
-        endpoint: &'e Rc<Endpoint>,
+        (endpoint, since): (&'e Rc<Endpoint>, Instant),
         deadline: &'e Deadline,
         head: &'e [u8],
     ) -> Attempt<'e>
@@ -220,6 +219,7 @@ impl<'a> Tries<'a> {
             local: self.local,
             upstream: self.upstream,
             endpoint,
+            since,
             outbound: self.outbound,
             head,
             edits: self.edits_of(endpoint),
@@ -275,13 +275,14 @@ impl<'a> Tries<'a> {
         let config = &self.upstream.config;
         let mut wanted = config.retry_on.iter();
         let is_wanted = wanted.any(|on| matches!(on, RetryOn::Status(_)));
-        let may_ask = is_wanted && self.outbound.idempotent && self.retries() < config.retries;
+        let may_ask = is_wanted && self.outbound.idempotent && self.may_count();
         let has_another = may_ask && self.upstream.has_another(&self.tried, endpoint, now);
         has_another.then_some(self.upstream)
     }
 
-    /// Whether the operator wants another endpoint to be asked after this.
-    fn is_worth_another(&self, error: Error) -> bool {
+    /// Whether the operator wants another endpoint to be asked after this. Where nothing was sent and somebody is left who is
+    /// not known to be as bad, it does not count as a retry: a GET does not fail because the first few of many are dead.
+    fn is_worth_another(&mut self, endpoint: &Endpoint, error: Error) -> bool {
         if matches!(error, Error::Declined(_)) {
             // It was seen to before the answer was dropped.
             return true;
@@ -290,7 +291,20 @@ impl<'a> Tries<'a> {
         let is_wanted = error
             .retry_on()
             .is_some_and(|on| config.retry_on.contains(&on));
-        is_wanted && self.retries() < config.retries && self.upstream.may_retry(Instant::now())
+        if !is_wanted || config.retries == 0 {
+            return false;
+        }
+        let now = Instant::now();
+        let is_free = matches!(error, Error::Connect(_) | Error::Tls(_))
+            && self.upstream.has_another(&self.tried, endpoint, now);
+        let may = (is_free || self.may_count()) && self.upstream.may_retry(now);
+        self.uncounted += u32::from(may && is_free);
+        may
+    }
+
+    /// Whether one more retry may count.
+    fn may_count(&self) -> bool {
+        self.retries().saturating_sub(self.uncounted) < self.upstream.config.retries
     }
 
     fn retries(&self) -> u32 {

@@ -100,6 +100,11 @@ pub trait Wire {
 
     /// Whether the client may still see a response head: none has been queued.
     fn can_respond(&self) -> bool;
+
+    /// Drops a response of which nothing has been sent yet. Whether there was one; then the client may see another.
+    fn take_back(&mut self) -> bool {
+        false
+    }
 }
 
 /// The methods of a wire between an exchange and its client that the one behind it, its field `wire`, does for it.

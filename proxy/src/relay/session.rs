@@ -88,6 +88,12 @@ impl Session {
         }
     }
 
+    /// The endpoint has had the time to drain.
+    pub(super) fn drained(&mut self) {
+        let detail = "the endpoint was drained, and the time for that has passed";
+        self.fail(Reason::UpstreamDrained, detail);
+    }
+
     /// The first reason is the one that is told.
     pub(super) fn fail(&mut self, reason: Reason, detail: &'static str) {
         let reason = Some(reason);
@@ -121,7 +127,7 @@ impl Session {
         LogFields {
             id: id.as_str().to_owned(),
             listener: listener.name.to_string(),
-            client: accepted.peer.ip().to_canonical().to_string(),
+            client: accepted.client().ip().to_canonical().to_string(),
             host: self.host.clone(),
             protocol: listener.mode.name(),
             tls: self.inbound.tls,

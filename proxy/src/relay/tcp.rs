@@ -129,8 +129,7 @@ struct Relay<'a> {
 impl Relay<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.busy.is_cut() {
-            let detail = "the endpoint was drained, and the time for that has passed";
-            self.session.fail(Reason::UpstreamDrained, detail);
+            self.session.drained();
             return Poll::Ready(());
         }
         let (local, client, endpoint) = (self.local, &mut self.client.end, &mut self.endpoint);

@@ -18,7 +18,6 @@ use super::persist;
 use super::prefix::{self, AnyNet, show};
 use super::state::State;
 use super::store::{Addition, Now};
-use super::verbs::list_error;
 use crate::files;
 
 const FILE: &str = "unconfirmed.json";
@@ -188,7 +187,10 @@ impl State {
         let mut whole = Addition::default();
         for (list, entries) in &lists {
             let added = self.store.add(kind, list, entries, now);
-            whole.join(added.map_err(|error| list_error(&error))?);
+            match added {
+                Ok(added) => whole.join(added),
+                Err(error) => return Err(self.stopped(kind, whole, &error)),
+            }
         }
         let confirmed = whole.updated;
         whole.updated = 0;

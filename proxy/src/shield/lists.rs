@@ -233,7 +233,8 @@ impl Lists {
     /// Takes out what has ended; at most `limit` entries, the earliest first.
     pub(super) fn reap(&mut self, now_ns: u64, limit: usize) -> Vec<AnyNet> {
         let mut ended = Vec::new();
-        for kind in [Kind::Block, Kind::Allow] {
+        // What was allowed is blocked again at its end, and must not wait behind a million blocks that end.
+        for kind in [Kind::Allow, Kind::Block] {
             self.reap_family::<u32>(kind, now_ns, limit, &mut ended);
             self.reap_family::<u128>(kind, now_ns, limit, &mut ended);
         }

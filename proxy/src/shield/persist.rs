@@ -96,6 +96,12 @@ pub(super) struct Encoded {
 pub(super) enum PersistError {
     #[error("cannot read {}; starting without it", path.display())]
     Read { path: PathBuf, source: io::Error },
+    #[error("cannot read {}, which was moved to {}; starting without it", path.display(), aside.display())]
+    Unread {
+        path: PathBuf,
+        aside: PathBuf,
+        source: io::Error,
+    },
     #[error("{} is damaged and was moved to {}; starting without it", path.display(), aside.display())]
     Damaged {
         path: PathBuf,

@@ -112,7 +112,10 @@ impl State {
                 (false, true) => self.store.replace(kind, list, entries, now),
                 (false, false) => self.store.add(kind, list, entries, now),
             };
-            whole.join(added.map_err(|error| list_error(&error))?);
+            match added {
+                Ok(added) => whole.join(added),
+                Err(error) => return Err(self.stopped(kind, whole, &error)),
+            }
         }
         let mut changed = self.finish(kind, name, whole);
         if !dry_run {
@@ -184,6 +187,12 @@ impl State {
             warnings,
             ..describe(kind, list, added)
         }
+    }
+
+    /// A list takes nothing. What others have taken before it stays there, and has to hold.
+    pub(super) fn stopped(&mut self, kind: Kind, added: Addition, error: &ListError) -> ApiError {
+        drop(self.finish(kind, None, added));
+        list_error(error)
     }
 
     fn finish_delete(&mut self, kind: Kind, list: Option<String>, deleted: Removal) -> Changed {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use openclaw_core::balance::{Balancer, Key, Load, Pin, View, WHOLE};
+use openclaw_core::config::{RetryOn, Upstream as Config};
 use openclaw_core::health::ramp;
 
 use super::{Endpoint, Upstream};
@@ -82,8 +83,8 @@ impl Upstream {
         };
         let all = self.candidates(&[], candidates.now, Among::Fit);
         let is_well = |index: usize| {
-            let endpoint = self.endpoints.get(index);
-            endpoint.is_some_and(|endpoint| all.is_fit(endpoint))
+            let endpoint = self.endpoints.get(index).zip(self.weights.get(index));
+            endpoint.is_some_and(|(endpoint, weight)| *weight > 0 && all.is_fit(endpoint))
         };
         zones.next(balancer, (key, random), candidates, is_well)
     }
@@ -97,6 +98,25 @@ impl Upstream {
         others.any(|(index, _)| candidates.is_usable(index))
     }
 
+    /// Whether somebody else may be asked where this endpoint took no connection, after so many tries that count for `retries`;
+    /// and how many this one counts for: none while somebody is left who is not known to be as bad.
+    pub fn may_connect_elsewhere(
+        &self,
+        tried: &[SocketAddr],
+        endpoint: &Endpoint,
+        counted: u32,
+    ) -> Option<u32> {
+        let Config {
+            retries, retry_on, ..
+        } = &self.config;
+        if *retries == 0 || !retry_on.contains(&RetryOn::Connect) {
+            return None;
+        }
+        let now = Instant::now();
+        let counts = u32::from(!self.has_another(tried, endpoint, now));
+        (counted + counts <= *retries && self.may_retry(now)).then_some(counts)
+    }
+
     /// The endpoint that a client stays with, if it is fit, takes new exchanges and has room.
     pub fn pinned(&self, pin: Pin, now: Instant) -> Option<Chosen> {
         let index = self.pins.iter().position(|known| *known == pin)?;
@@ -105,6 +125,23 @@ impl Upstream {
         (takes_new && candidates.is_usable(index))
             .then(|| self.take(index, now))
             .flatten()
+    }
+
+    /// The endpoint of this address, for whoever has something there already: it counts there, but needs no room. Nothing
+    /// where what runs is to end.
+    pub fn known(&self, address: SocketAddr) -> Option<Chosen> {
+        let mut endpoints = self.endpoints.iter();
+        let endpoint =
+            endpoints.find(|known| known.address == address && !known.standing.is_cut())?;
+        let standing = &endpoint.standing;
+        let under_way = match self.config.max_connections {
+            Some(max) => Some(standing.go_on(max, &self.queue)),
+            None => self.counts().then(|| standing.begin()),
+        };
+        Some(Chosen {
+            endpoint: Rc::clone(endpoint),
+            under_way,
+        })
     }
 
     /// What a client that was at this endpoint is to come back with.

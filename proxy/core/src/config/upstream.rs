@@ -136,7 +136,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "retries",
             "number",
             "3",
-            "How many more endpoints are asked when one has failed and asking again is safe: nothing was sent, or the method may be repeated (GET, HEAD, OPTIONS, TRACE, PUT, DELETE), the client has seen nothing of an answer, and the body, if there is one, has not gone beyond 64 KiB.",
+            "How many more endpoints are asked when one has failed and asking again is safe: nothing was sent, or the method may be repeated (GET, HEAD, OPTIONS, TRACE, PUT, DELETE), the client has seen nothing of an answer, and the body, if there is one, has not gone beyond 64 KiB. An endpoint that took no connection does not count while another one is left that is not known to be as bad; with 0 no other one is asked at all.",
         ),
         Key::default(
             "keepalive",

@@ -1,5 +1,6 @@
-//! SRV records as endpoints (RFC 2782), and the time an answer is good for.
+//! SRV records as endpoints (RFC 2782), answers of which a part is missing, and the time an answer is good for.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{Endpoint, Target, TooMany, set};
@@ -60,6 +61,34 @@ pub fn services(records: Vec<Service>) -> Result<Vec<Endpoint>, ServiceError> {
     Ok(set(endpoints)?)
 }
 
+/// Addresses of one length, which are asked for by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// A records.
+    V4,
+    /// AAAA records.
+    V6,
+}
+
+impl Family {
+    /// Whether the address is one of these.
+    pub fn has(self, ip: IpAddr) -> bool {
+        match self {
+            Self::V4 => ip.is_ipv4(),
+            Self::V6 => ip.is_ipv6(),
+        }
+    }
+}
+
+/// Completes the endpoints of a name of which one family could not be learnt: of that one those of `before` stay.
+pub fn keep(answer: &mut Vec<Endpoint>, silent: Family, before: &[Endpoint]) {
+    let kept = before.iter().filter(|endpoint| match endpoint.target {
+        Target::Ip(address) => silent.has(address.ip()),
+        Target::Name { .. } => false,
+    });
+    answer.extend(kept.cloned());
+}
+
 /// The time that all of an answer is good for, by the times to live of its records.
 pub fn time_to_live(records: impl IntoIterator<Item = u32>) -> Duration {
     let shortest = records.into_iter().min().unwrap_or_default();
@@ -109,5 +138,26 @@ mod tests {
     fn the_shortest_time_to_live_counts() {
         assert_eq!(time_to_live([300, 5, 60]), Duration::from_secs(5));
         assert_eq!(time_to_live([]), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_family_that_is_not_known_now_keeps_its_addresses() {
+        let endpoints = |addresses: &[&str]| -> Vec<Endpoint> {
+            let addresses = addresses.iter();
+            addresses
+                .map(|one| Endpoint::at(one.parse().unwrap()))
+                .collect()
+        };
+        let check = |silent, found: &[&str], before: &[&str], expected: &[&str]| {
+            let mut answer = endpoints(found);
+            keep(&mut answer, silent, &endpoints(before));
+            assert_eq!(set(answer).unwrap(), set(endpoints(expected)).unwrap());
+        };
+        let before = ["192.0.2.1:80", "[2001:db8::1]:80", "[2001:db8::2]:80"];
+        let of_six = ["192.0.2.7:80", "[2001:db8::1]:80", "[2001:db8::2]:80"];
+        check(Family::V6, &["192.0.2.7:80"], &before, &of_six);
+        let of_four = ["192.0.2.1:80", "[2001:db8::7]:80"];
+        check(Family::V4, &["[2001:db8::7]:80"], &before, &of_four);
+        check(Family::V6, &["192.0.2.7:80"], &[], &["192.0.2.7:80"]);
     }
 }

@@ -5,6 +5,7 @@
 //! one wins. Names of upstreams, endpoints and routes that are not there any more say nothing.
 
 mod discovered;
+mod refused;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -15,7 +16,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub use self::discovered::Discovered;
-pub use self::verbs::{Order, Refused, Served, Verb, Weighed};
+pub use self::refused::Refused;
+pub use self::verbs::{Order, Served, Verb, Weighed};
 use crate::config::{Action, Config, Endpoint, EndpointAddress, Upstream};
 
 /// All changes that are in force.
@@ -191,6 +193,19 @@ impl Layer {
     pub fn endpoint(&self, upstream: &str, label: &str) -> EndpointChange {
         let known = self.endpoints.get(upstream).and_then(|all| all.get(label));
         known.copied().unwrap_or_default()
+    }
+
+    /// Puts a change in the place of what this layer says of an endpoint; an empty one says nothing.
+    fn put(&mut self, upstream: &str, label: &str, change: EndpointChange) {
+        let of = self.endpoints.entry(upstream.to_owned()).or_default();
+        if change.is_empty() {
+            of.remove(label);
+        } else {
+            of.insert(label.to_owned(), change);
+        }
+        if of.is_empty() {
+            self.endpoints.remove(upstream);
+        }
     }
 }
 

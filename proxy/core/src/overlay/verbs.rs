@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use super::refused::{MAX_CHANGES, Refused};
 use super::{EndpointChange, Origin, Overlay, Presence};
 use crate::config::keys::did_you_mean;
-use crate::config::{Action, Complaint, Config, endpoint_address};
-
-/// More changes than this are a program gone wrong, and belong into the file.
-const MAX_CHANGES: usize = 10_000;
+use crate::config::{Action, Config, EndpointAddress, endpoint_address};
 
 /// What is to become of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,12 +30,16 @@ pub struct Order<'a> {
     pub upstream: &'a str,
     /// As written, or one address of it.
     pub endpoint: &'a str,
+    /// Where it leads if it is a name, as far as that is known.
+    pub addresses: &'a [SocketAddr],
     /// What is to become of it.
     pub verb: Verb,
     /// Whether it is kept over reloads and restarts.
     pub persist: bool,
     /// Whether the last one may go.
     pub force: bool,
+    /// Whether the upstream's endpoints are met with TLS.
+    pub tls: bool,
 }
 
 /// An endpoint as it is served now.
@@ -55,65 +57,20 @@ pub struct Served {
     pub is_draining: bool,
 }
 
-/// Why a change is not made; a sentence for the operator.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// There is no such thing.
-    #[error("there is no {what} `{name}`{}", hint(did_you_mean.as_deref()))]
-    Unknown {
-        /// An upstream, an endpoint of which upstream, a route.
-        what: String,
-        /// As asked for.
-        name: String,
-        /// What was probably meant.
-        did_you_mean: Option<String>,
-    },
-    /// It is no address.
-    #[error("{0}")]
-    NoAddress(Complaint),
-    /// It is there already.
-    #[error("upstream {upstream} has {endpoint} already{}", if *.drains { "; it drains: `openclaw upstream enable` gives it its share again" } else { "" })]
-    Present {
-        /// The upstream's name.
-        upstream: String,
-        /// The endpoint as written.
-        endpoint: String,
-        /// It is there, and gets nothing new.
-        drains: bool,
-    },
-    /// Nobody would be left.
-    #[error(
-        "{endpoint} is the last endpoint that serves upstream {upstream}; --force does it all the same, and requests get 503"
-    )]
-    Last {
-        /// The upstream's name.
-        upstream: String,
-        /// The endpoint as asked for.
-        endpoint: String,
-    },
-    /// The route goes nowhere else.
-    #[error(
-        "route {0} does not go to several upstreams; write `to = [{{ upstream = \"…\", weight = 1 }}, …]` into the configuration"
-    )]
-    NoChoice(String),
-    /// Nobody would be picked.
-    #[error("the weights of all upstreams of route {0} would be 0: none would be picked")]
-    AllZero(String),
-    /// More than are kept beside a configuration.
-    #[error(
-        "there are {MAX_CHANGES} changes already; write them into the configuration and reload"
-    )]
-    TooMany,
-}
-
-fn hint(text: Option<&str>) -> String {
-    text.map_or_else(String::new, |text| format!("; {text}"))
-}
-
-impl Refused {
-    /// Whether the order itself is wrong, whatever is served.
-    pub fn is_usage(&self) -> bool {
-        matches!(self, Self::NoAddress(_))
+impl Order<'_> {
+    /// Whether TLS is spoken is the upstream's matter: what an endpoint says of it cannot be another thing.
+    fn check_scheme(&self, address: &EndpointAddress) -> Result<(), Refused> {
+        let other = if self.tls { "http://" } else { "https://" };
+        if self.tls && *address == EndpointAddress::Demo {
+            return Err(Refused::Demo);
+        }
+        if self.endpoint.starts_with(other) {
+            return Err(Refused::Scheme {
+                upstream: self.upstream.to_owned(),
+                tls: self.tls,
+            });
+        }
+        Ok(())
     }
 }
 
@@ -151,7 +108,8 @@ impl Overlay {
                     drains: known.is_draining,
                 });
             }
-            (Verb::Add(_), None) | (_, Some(_)) => {}
+            (Verb::Add(_), None) => order.check_scheme(&address)?,
+            (_, Some(_)) => {}
             (_, None) => {
                 let labels: Vec<&str> = served.iter().map(|one| &*one.label).collect();
                 let what = format!("endpoint of upstream {}", order.upstream);
@@ -170,7 +128,18 @@ impl Overlay {
         if self.count() >= MAX_CHANGES && !takes_back {
             return Err(Refused::TooMany);
         }
-        self.write(order, &label, known);
+        // Under its own name it is the operator's to take back; as one address of a name it is not.
+        let mut others = served.iter().filter(|one| one.label != label);
+        let is_ours = known.is_some_and(|one| one.label == label && one.origin == Origin::Runtime)
+            && !others.any(|one| one.is(&label));
+        self.write(order, &label, is_ours);
+        for address in order.addresses {
+            let address = address.to_string();
+            let mut others = served.iter().filter(|one| one.label != label);
+            if !others.any(|one| one.is(&address)) {
+                self.unsay(order, &address);
+            }
+        }
         Ok(label)
     }
 
@@ -249,7 +218,7 @@ impl Overlay {
         layers.map(count).sum()
     }
 
-    fn write(&mut self, order: &Order<'_>, label: &str, known: Option<&Served>) {
+    fn write(&mut self, order: &Order<'_>, label: &str, is_ours: bool) {
         let upstream = order.upstream;
         let mut kept = self.kept.endpoint(upstream, label);
         let mut passing = self.passing.endpoint(upstream, label);
@@ -266,7 +235,6 @@ impl Overlay {
         if kept.draining.is_none() {
             passing.draining = passing.draining.filter(|draining| *draining);
         }
-        let is_ours = known.is_some_and(|known| known.origin == Origin::Runtime);
         if order.verb == Verb::Delete && is_ours {
             if order.persist {
                 kept = EndpointChange::default();
@@ -275,16 +243,19 @@ impl Overlay {
                 passing = EndpointChange::default();
             }
         }
-        for (layer, change) in [(&mut self.kept, kept), (&mut self.passing, passing)] {
-            let of = layer.endpoints.entry(upstream.to_owned()).or_default();
-            if change.is_empty() {
-                of.remove(label);
-            } else {
-                of.insert(label.to_owned(), change);
-            }
-            if of.is_empty() {
-                layer.endpoints.remove(upstream);
-            }
+        self.kept.put(upstream, label, kept);
+        self.passing.put(upstream, label, passing);
+    }
+
+    /// What is said of a name is said of all its addresses: what was said of one of them before is over.
+    fn unsay(&mut self, order: &Order<'_>, address: &str) {
+        let passing = self.passing.endpoint(order.upstream, address);
+        let passing = order.verb.unsaid(passing);
+        self.passing.put(order.upstream, address, passing);
+        if order.persist {
+            let kept = self.kept.endpoint(order.upstream, address);
+            let kept = order.verb.unsaid(kept);
+            self.kept.put(order.upstream, address, kept);
         }
     }
 }

@@ -5,10 +5,11 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use futures_util::future::join;
+use futures_util::future::{Either, select};
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts};
 use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::NetError;
@@ -16,7 +17,7 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::op::Query;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::{Hosts, ResolverBuilder, TokioResolver};
-use openclaw_core::discovery::dns::{Service, services, time_to_live};
+use openclaw_core::discovery::dns::{Family, Service, keep, services, time_to_live};
 use openclaw_core::discovery::{Endpoint, rhythm};
 use tokio::net::lookup_host;
 use tokio::time::timeout;
@@ -26,6 +27,11 @@ use super::follower::Follower;
 
 /// A name server that does not answer must not hold a start up for minutes.
 const WITHIN: Duration = Duration::from_secs(10);
+/// When the addresses of one family are there, the others are waited for so long: there are name servers that drop questions of a kind
+/// that they do not know.
+const BESIDE: Duration = Duration::from_millis(1500);
+/// After an answer in which one family is missing.
+const AGAIN: Duration = Duration::from_secs(3);
 /// One try at a name server that is named in the configuration.
 const TRY: Duration = Duration::from_secs(1);
 /// What a file says is looked at this often.
@@ -38,6 +44,15 @@ const RESOLV: &str = "/etc/resolv.conf";
 
 /// An answer, and how long it is good.
 type Found = (Vec<Endpoint>, Duration);
+
+/// What a name stands for.
+#[derive(Debug)]
+struct Addresses {
+    found: Vec<IpAddr>,
+    good_for: Duration,
+    /// Nothing could be learnt of these.
+    silent: Option<Family>,
+}
 
 /// The name servers there are, each asked through one resolver.
 #[derive(Debug, Default)]
@@ -63,7 +78,9 @@ pub(super) async fn follow_name(
     (host, port, resolver): (String, u16, Option<SocketAddr>),
 ) {
     loop {
-        let answer = resolvers.addresses(&host, port, resolver).await;
+        let before = follower.last().map(|last| last.endpoints);
+        let before = before.as_deref().unwrap_or_default();
+        let answer = resolvers.addresses(&host, port, resolver, before).await;
         rest(&follower, answer).await;
     }
 }
@@ -93,12 +110,13 @@ async fn rest(follower: &Follower, answer: Result<Found, DiscoverError>) {
 }
 
 impl Resolvers {
-    /// The addresses of a name, as endpoints.
+    /// The addresses of a name, as endpoints. Those of `before` stay where nothing can be learnt of their family.
     pub(super) async fn addresses(
         &self,
         host: &str,
         port: u16,
         resolver: Option<SocketAddr>,
+        before: &[Endpoint],
     ) -> Result<Found, DiscoverError> {
         let asking = async {
             match resolver {
@@ -107,10 +125,18 @@ impl Resolvers {
             }
         };
         let asked = timeout(WITHIN, asking).await;
-        let (found, ttl) = asked.unwrap_or(Err(DiscoverError::Slow(WITHIN)))?;
+        let Addresses {
+            found,
+            good_for,
+            silent,
+        } = asked.unwrap_or(Err(DiscoverError::Slow(WITHIN)))?;
         let found = found.into_iter();
         let endpoints = found.map(|ip| Endpoint::at(SocketAddr::new(ip, port)));
-        Ok((endpoints.collect(), ttl))
+        let mut endpoints: Vec<Endpoint> = endpoints.collect();
+        if let Some(silent) = silent {
+            keep(&mut endpoints, silent, before);
+        }
+        Ok((endpoints, good_for))
     }
 
     async fn services(
@@ -158,10 +184,10 @@ impl Resolvers {
         Ok((endpoints, lasts(&answer)))
     }
 
-    async fn ask_system(&self, host: &str) -> Result<(Vec<IpAddr>, Duration), DiscoverError> {
+    async fn ask_system(&self, host: &str) -> Result<Addresses, DiscoverError> {
         let system = self.system();
         if let Some(found) = static_addresses(&system.hosts, host) {
-            return Ok((found, FILE_FOR));
+            return Ok(Addresses::whole(found, FILE_FOR));
         }
         if let Some(resolver) = &system.resolver {
             match ask(resolver, host).await {
@@ -179,7 +205,7 @@ impl Resolvers {
         if found.is_empty() {
             return Err(no_address(host));
         }
-        Ok((found, SYSTEM_FOR))
+        Ok(Addresses::whole(found, SYSTEM_FOR))
     }
 
     /// Read anew when a file has changed.
@@ -240,40 +266,96 @@ where
     builder
 }
 
+impl Addresses {
+    fn whole(found: Vec<IpAddr>, good_for: Duration) -> Self {
+        Self {
+            found,
+            good_for,
+            silent: None,
+        }
+    }
+}
+
 /// Both families. What one of them has is an answer, whatever became of the other.
-async fn ask(
-    resolver: &TokioResolver,
-    host: &str,
-) -> Result<(Vec<IpAddr>, Duration), DiscoverError> {
-    let questions = [RecordType::A, RecordType::AAAA].map(|kind| resolver.lookup(host, kind));
-    let [v4, v6] = questions;
-    let (v4, v6) = join(v4, v6).await;
+async fn ask(resolver: &TokioResolver, host: &str) -> Result<Addresses, DiscoverError> {
+    let [v4, v6] = [RecordType::A, RecordType::AAAA].map(|kind| resolver.lookup(host, kind));
+    let is_enough = |answer: &Result<Lookup, NetError>| {
+        let answer = answer.as_ref();
+        answer.is_ok_and(|answer| addresses_in(answer).next().is_some())
+    };
+    let [v4, v6] = both(v4, v6, is_enough).await;
     let mut found = Vec::new();
     let mut ttl = None::<Duration>;
+    let mut silent = None;
     let mut failed: Option<NetError> = None;
-    for answer in [v4, v6] {
+    for (family, answer) in [(Family::V4, v4), (Family::V6, v6)] {
         match answer {
-            Ok(answer) => {
-                let addresses = answer.answers().iter();
+            Some(Ok(answer)) => {
                 let before = found.len();
-                found.extend(addresses.filter_map(|record| record.data.ip_addr()));
+                found.extend(addresses_in(&answer));
                 if found.len() > before {
                     let lasts = lasts(&answer);
                     ttl = Some(ttl.map_or(lasts, |ttl| ttl.min(lasts)));
                 }
             }
-            Err(error) if error.is_no_records_found() => {}
-            Err(error) => failed = Some(error),
+            Some(Err(error)) if error.is_no_records_found() => {}
+            Some(Err(error)) => {
+                silent = Some(family);
+                failed = Some(error);
+            }
+            None => silent = Some(family),
         }
     }
-    match (ttl, failed) {
-        (Some(ttl), _) => Ok((found, ttl)),
-        (None, Some(source)) => Err(DiscoverError::Dns {
-            name: host.to_owned(),
-            source,
-        }),
-        (None, None) => Err(no_address(host)),
+    let Some(ttl) = ttl else {
+        return Err(match failed {
+            Some(source) => DiscoverError::Dns {
+                name: host.to_owned(),
+                source,
+            },
+            None => no_address(host),
+        });
+    };
+    let mut good_for = ttl;
+    if let Some(family) = silent {
+        tracing::debug!(name = host, ?family, "addresses of one family are not told");
+        good_for = ttl.min(AGAIN);
     }
+    Ok(Addresses {
+        found,
+        good_for,
+        silent,
+    })
+}
+
+/// Both answers; once the first is enough to go on with, the second is waited for a little only.
+async fn both<Answer>(
+    one: impl Future<Output = Answer>,
+    other: impl Future<Output = Answer>,
+    is_enough: impl Fn(&Answer) -> bool,
+) -> [Option<Answer>; 2] {
+    match select(pin!(one), pin!(other)).await {
+        Either::Left((first, rest)) => {
+            let second = second(rest, is_enough(&first)).await;
+            [Some(first), second]
+        }
+        Either::Right((first, rest)) => {
+            let second = second(rest, is_enough(&first)).await;
+            [second, Some(first)]
+        }
+    }
+}
+
+async fn second<Answer>(rest: impl Future<Output = Answer>, has_enough: bool) -> Option<Answer> {
+    if has_enough {
+        timeout(BESIDE, rest).await.ok()
+    } else {
+        Some(rest.await)
+    }
+}
+
+fn addresses_in(answer: &Lookup) -> impl Iterator<Item = IpAddr> {
+    let answers = answer.answers().iter();
+    answers.filter_map(|record| record.data.ip_addr())
 }
 
 fn lasts(answer: &Lookup) -> Duration {
@@ -286,11 +368,7 @@ fn static_addresses(hosts: &Hosts, host: &str) -> Option<Vec<IpAddr>> {
     let kinds = [RecordType::A, RecordType::AAAA].into_iter();
     let found = kinds
         .filter_map(|kind| hosts.lookup_static_host(&Query::query(name.clone(), kind)))
-        .flat_map(|lookup| {
-            let answers = lookup.answers().iter();
-            let addresses = answers.filter_map(|record| record.data.ip_addr());
-            addresses.collect::<Vec<IpAddr>>()
-        })
+        .flat_map(|lookup| addresses_in(&lookup).collect::<Vec<IpAddr>>())
         .collect::<Vec<IpAddr>>();
     (!found.is_empty()).then_some(found)
 }

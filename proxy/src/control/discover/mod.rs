@@ -201,7 +201,7 @@ impl Discovery {
                     port,
                     resolver: None,
                 } => {
-                    let found = self.0.resolvers.addresses(host, *port, None).await;
+                    let found = self.0.resolvers.addresses(host, *port, None, &[]).await;
                     found.map(|(endpoints, _)| endpoints)
                 }
                 Registry::File { path } => file::read(path),

@@ -272,8 +272,7 @@ async fn fetch_behind(
     };
     let deadline = Deadline::new(&local.wheel);
     deadline.cap(route.timeout);
-    let mut limits = Limits::new(&downstream.listener, &upstream.config);
-    limits.upstream = route.response_timeout.unwrap_or(limits.upstream);
+    let limits = Limits::new(&downstream.listener, &upstream.config, route);
     let through = Through {
         local: &local,
         downstream: &downstream,

@@ -331,6 +331,7 @@ impl Outbound {
             idempotent: self.idempotent,
             ends: self.ends,
             key: self.key,
+            mirror_key: self.mirror_key,
             came: None,
             caching: None,
             coding: None,

@@ -2,25 +2,68 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 use openclaw_core::config::Target;
 use openclaw_core::reason::Reason;
+use openclaw_core::route::pick_for_client;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::super::connect::{balance_key, told};
 use super::super::session::Inbound;
+use super::flow::Opening;
 use crate::exchange::context::Local;
 use crate::exchange::serving::Serving;
 use crate::net::datagrams::Datagrams;
 use crate::net::descriptors;
 use crate::snapshot::{Client, Kept, Sessions};
-use crate::upstream::{Choice, Chosen, Endpoint, NoPlace, Upstream};
+use crate::upstream::{Choice, Chosen, NoPlace, Upstream};
+
+/// Where a session goes.
+pub(super) struct Way {
+    /// Index into the upstreams.
+    pub(super) upstream: usize,
+    pub(super) chosen: Result<Chosen, (Reason, &'static str)>,
+    /// By which ids of QUIC it is known.
+    pub(super) ids: Vec<Box<[u8]>>,
+}
+
+/// The endpoint that the client of the first datagram had, while one of the upstreams has it and nothing is to end there;
+/// else the balancer's choice.
+pub(super) fn way(
+    opening: &Opening<'_>,
+    serving: &Serving,
+    client: Client,
+    first: &[u8],
+) -> Option<Way> {
+    let Opening {
+        local,
+        face,
+        inbound,
+        targets,
+    } = opening;
+    let known = had(&face.sessions, client, first).and_then(|had| {
+        let (upstream, chosen) = known(serving, targets, had.endpoint)?;
+        Some(Way {
+            upstream,
+            chosen: Ok(chosen),
+            ids: had.ids,
+        })
+    });
+    known.or_else(|| {
+        let upstream = pick_for_client(targets, inbound.accepted.peer.ip().to_canonical());
+        let of = serving.upstreams.get(upstream)?;
+        Some(Way {
+            upstream,
+            chosen: choose(local, of, inbound, &[]),
+            ids: Vec::new(),
+        })
+    })
+}
 
 /// What a client had that comes from another address, or that was the process's before this one.
-pub(super) fn had(sessions: &Arc<Sessions>, client: Client, first: &[u8]) -> Option<Kept> {
+fn had(sessions: &Arc<Sessions>, client: Client, first: &[u8]) -> Option<Kept> {
     if let Some((id, endpoint)) = sessions.ids.find(first) {
         let ids = vec![id.bytes().into()];
         return Some(Kept { endpoint, ids });
@@ -28,17 +71,11 @@ pub(super) fn had(sessions: &Arc<Sessions>, client: Client, first: &[u8]) -> Opt
     sessions.inherited(client, first, Instant::now())
 }
 
-/// The endpoint of that address, while one of the upstreams has it.
-pub(super) fn known(
-    serving: &Serving,
-    targets: &[Target],
-    address: SocketAddr,
-) -> Option<(usize, Rc<Endpoint>)> {
+/// The endpoint of that address.
+fn known(serving: &Serving, targets: &[Target], address: SocketAddr) -> Option<(usize, Chosen)> {
     targets.iter().find_map(|target| {
         let upstream = serving.upstreams.get(target.upstream)?;
-        let mut endpoints = upstream.endpoints.iter();
-        let endpoint = endpoints.find(|endpoint| endpoint.address == address)?;
-        Some((target.upstream, Rc::clone(endpoint)))
+        Some((target.upstream, upstream.known(address)?))
     })
 }
 

@@ -12,10 +12,9 @@ use std::time::{Duration, Instant};
 
 use openclaw_core::config::Target;
 use openclaw_core::reason::Reason;
-use openclaw_core::route::pick_for_client;
 
 use super::super::session::{Inbound, Session};
-use super::choice::{choose, connected, had, known};
+use super::choice::{Way, choose, connected, way};
 use super::onward::{Onward, Unanswered};
 use crate::exchange::context::Local;
 use crate::exchange::{EXHAUSTED, connect_detail};
@@ -31,6 +30,8 @@ const FIRST: usize = 1500;
 const READS: usize = 8;
 /// Silence that ends a session once its listener has ended.
 const LAST_SILENCE: Duration = Duration::from_secs(2);
+/// Silence that ends a session which no endpoint has answered: anybody can begin those in the name of others.
+const UNANSWERED_SILENCE: Duration = Duration::from_secs(30);
 
 /// What one worker drives a listening socket with.
 #[derive(Debug)]
@@ -80,6 +81,8 @@ enum Turn {
     Refused,
     /// Nobody has sent anything for long.
     Silent,
+    /// What runs at the endpoint is to end.
+    Drained,
 }
 
 impl Face {
@@ -108,54 +111,39 @@ impl Flow {
             local,
             face,
             inbound,
-            targets,
+            ..
         } = opening;
         let mut session = Session::new(Rc::clone(local), (*inbound).clone());
         let serving = local.serving();
         let first = batch.bytes.get(..batch.stride).unwrap_or(batch.bytes);
         let client = (batch.from, batch.to);
-        let had = had(&face.sessions, client, first).and_then(|had| {
-            let (upstream, endpoint) = known(&serving, targets, had.endpoint)?;
-            Some((had.ids, upstream, endpoint))
-        });
-        let (ids, index, chosen) = if let Some((ids, upstream, endpoint)) = had {
-            let under_way = None;
-            let chosen = Chosen {
-                endpoint,
-                under_way,
-            };
-            (ids, upstream, Ok(chosen))
-        } else {
-            let index = pick_for_client(targets, inbound.accepted.peer.ip().to_canonical());
-            let upstream = serving.upstreams.get(index)?.as_ref();
-            (Vec::new(), index, choose(local, upstream, inbound, &[]))
-        };
-        session.leads_to(serving.upstreams.get(index)?.as_ref());
-        let Chosen {
-            endpoint,
-            under_way,
-        } = chosen
+        let Way {
+            upstream,
+            chosen,
+            ids,
+        } = way(opening, &serving, client, first)?;
+        let of = serving.upstreams.get(upstream)?;
+        of.will_ask();
+        session.leads_to(of.as_ref());
+        let chosen = chosen
             .map_err(|(reason, detail)| session.fail(reason, detail))
             .ok()?;
-        session.endpoint = Some(Rc::clone(&endpoint));
-        let socket = connected(endpoint.address)
+        let address = chosen.endpoint.address;
+        session.endpoint = Some(Rc::clone(&chosen.endpoint));
+        let socket = connected(address)
             .map_err(|error| session.fail(Reason::UpstreamConnect, unconnected(&error)))
             .ok()?;
         let kept = Some(first).filter(|first| first.len() <= FIRST);
-        let place = face.sessions.begin(client, endpoint.address);
-        let mut onward = Onward {
-            endpoint,
-            socket: Rc::new(socket),
-            unanswered: Some(Unanswered {
-                serving,
-                upstream: index,
-                since: Instant::now(),
-                tried: Vec::new(),
-                first: kept.unwrap_or_default().to_vec(),
-            }),
-            ids: Vec::new(),
-            _under_way: under_way,
+        let place = face.sessions.begin(client, address);
+        let unanswered = Unanswered {
+            serving,
+            upstream,
+            since: Instant::now(),
+            tried: Vec::new(),
+            counted: 0,
+            first: kept.unwrap_or_default().to_vec(),
         };
+        let mut onward = Onward::new(chosen, socket, unanswered);
         for id in &ids {
             onward.is_called((&face.sessions.ids, &place), id);
         }
@@ -204,6 +192,7 @@ impl Flow {
                     self.session.borrow_mut().finish();
                     return;
                 }
+                Turn::Drained => return self.session.borrow_mut().drained(),
             }
         }
     }
@@ -213,7 +202,9 @@ impl Flow {
         let mut stirred = pin!(socket.stirred());
         let turn = poll_fn(|cx| {
             *self.waker.borrow_mut() = Some(cx.waker().clone());
-            if self.is_refused.take() {
+            if self.onward.borrow().busy.is_cut() {
+                Poll::Ready(Turn::Drained)
+            } else if self.is_refused.take() {
                 Poll::Ready(Turn::Refused)
             } else if stirred.as_mut().poll(cx).is_ready() {
                 Poll::Ready(Turn::Read)
@@ -247,11 +238,13 @@ impl Flow {
     /// It is in use.
     fn heard(&self) {
         let limit = if self.face.is_closed.get() {
-            self.idle_timeout.min(LAST_SILENCE)
+            LAST_SILENCE
+        } else if self.onward.borrow().unanswered.is_some() {
+            UNANSWERED_SILENCE
         } else {
             self.idle_timeout
         };
-        self.deadline.arm(limit);
+        self.deadline.arm(self.idle_timeout.min(limit));
     }
 
     /// The listener has ended: what is silent from now on is over.
@@ -260,7 +253,6 @@ impl Flow {
     }
 
     fn give_back(&self, batch: Batch<'_>) {
-        self.heard();
         self.session.borrow_mut().bytes_out += batch.bytes.len() as u64;
         let mut onward = self.onward.borrow_mut();
         if let Some(unanswered) = onward.unanswered.take() {
@@ -273,6 +265,8 @@ impl Flow {
         onward.learn((&self.face.sessions.ids, &self.place), batch);
         // What the client's side does not take is lost, as datagrams may be.
         let _ = self.face.socket.send(batch, self.client, self.ours);
+        drop(onward);
+        self.heard();
     }
 
     /// The endpoint is not there. One that has never answered is replaced by another, which gets what was first; false: there is none.
@@ -288,19 +282,12 @@ impl Flow {
             .unanswered
             .take()
             .and_then(|unanswered| self.next(unanswered, &onward.endpoint, &mut session));
-        let Some((
-            unanswered,
-            Chosen {
-                endpoint,
-                under_way,
-            },
-            socket,
-        )) = next
-        else {
+        let Some((unanswered, chosen, socket)) = next else {
             session.fail(Reason::UpstreamConnect, detail);
             return false;
         };
-        session.endpoint = Some(Rc::clone(&endpoint));
+        let address = chosen.endpoint.address;
+        session.endpoint = Some(Rc::clone(&chosen.endpoint));
         let first = Batch {
             from: self.client,
             to: None,
@@ -309,19 +296,13 @@ impl Flow {
             bytes: &unanswered.first,
         };
         // A refusal comes with the next read.
-        let _ = socket.send(first, endpoint.address, None);
-        self.place.goes_to(endpoint.address);
-        *onward = Onward {
-            endpoint,
-            socket: Rc::new(socket),
-            unanswered: Some(unanswered),
-            ids: Vec::new(),
-            _under_way: under_way,
-        };
+        let _ = socket.send(first, address, None);
+        self.place.goes_to(address);
+        *onward = Onward::new(chosen, socket, unanswered);
         true
     }
 
-    /// Another endpoint, within `retries`.
+    /// Another endpoint, within `retries` and `retry_budget`.
     fn next(
         &self,
         mut unanswered: Unanswered,
@@ -331,9 +312,11 @@ impl Flow {
         let serving = Rc::clone(&unanswered.serving);
         let upstream = serving.upstreams.get(unanswered.upstream)?;
         upstream.failed(refused, unanswered.since.elapsed());
-        if unanswered.first.is_empty() || session.retries >= upstream.config.retries {
+        if unanswered.first.is_empty() {
             return None;
         }
+        let tried = &unanswered.tried;
+        unanswered.counted += upstream.may_connect_elsewhere(tried, refused, unanswered.counted)?;
         session.retries += 1;
         unanswered.tried.push(refused.address);
         unanswered.since = Instant::now();

@@ -12,13 +12,14 @@ use crate::exchange::context::Local;
 use crate::exchange::serving::Serving;
 use crate::net::datagrams::{Batch, Datagrams};
 use crate::snapshot::{Place, QuicId, QuicIds, UnderWay};
-use crate::upstream::Endpoint;
+use crate::upstream::{Busy, Chosen, Endpoint};
 
 /// Ids that a session learns: the one of its connection, and one before it that asked for proof of the address (Retry).
 const IDS: usize = 2;
 /// Whoever is not there has said so within this.
 const REFUSED_WITHIN: Duration = Duration::from_secs(5);
 
+/// See the module.
 #[derive(Debug)]
 pub(super) struct Onward {
     pub(super) endpoint: Rc<Endpoint>,
@@ -26,7 +27,10 @@ pub(super) struct Onward {
     /// A session may last for days, and must not keep a snapshot: only until there is an answer, or will be none.
     pub(super) unanswered: Option<Unanswered>,
     pub(super) ids: Vec<QuicId>,
-    pub(super) _under_way: Option<UnderWay>,
+    /// What the balancer counts, until it is over.
+    _under_way: Option<UnderWay>,
+    /// What a drain looks at.
+    pub(super) busy: Busy,
 }
 
 /// What it takes to turn to another endpoint.
@@ -37,6 +41,8 @@ pub(super) struct Unanswered {
     pub(super) upstream: usize,
     pub(super) since: Instant,
     pub(super) tried: Vec<SocketAddr>,
+    /// How many of the retries count.
+    pub(super) counted: u32,
     pub(super) first: Vec<u8>,
 }
 
@@ -52,6 +58,18 @@ impl Unanswered {
 }
 
 impl Onward {
+    pub(super) fn new(chosen: Chosen, socket: Datagrams, unanswered: Unanswered) -> Self {
+        let busy = chosen.endpoint.busy();
+        Self {
+            endpoint: chosen.endpoint,
+            socket: Rc::new(socket),
+            unanswered: Some(unanswered),
+            ids: Vec::new(),
+            _under_way: chosen.under_way,
+            busy,
+        }
+    }
+
     /// A client that only sends, as logs do, gets no answer, and must not keep a snapshot for that.
     pub(super) fn stop_waiting(&mut self) {
         let waits = |one: &Unanswered| one.since.elapsed() < REFUSED_WITHIN;

@@ -42,6 +42,8 @@ pub(super) struct H1Wire {
     coding: Coding,
     keep_alive: bool,
     responded: bool,
+    /// Where the response begins in the output, while nothing of it has been sent.
+    unsent: Option<usize>,
     tunnel: bool,
     /// Our direction is to be closed once the output is written.
     closing: bool,
@@ -70,6 +72,7 @@ impl H1Wire {
             coding: Coding::Raw,
             keep_alive: true,
             responded: false,
+            unsent: None,
             tunnel: false,
             closing: false,
             aborted: false,
@@ -106,6 +109,7 @@ impl H1Wire {
         self.facts = facts;
         self.keep_alive = facts.keep_alive;
         self.responded = false;
+        self.unsent = None;
     }
 
     /// The input is not understood: only an answer and the end can follow.
@@ -189,6 +193,7 @@ impl H1Wire {
             };
             let count = ready!(written).map_err(|_error| WireError::Gone)?;
             self.written += count.min(queued);
+            self.unsent = self.unsent.filter(|begin| self.written <= *begin);
             if self.written == self.output.len() {
                 self.recycle_output();
             }
@@ -296,7 +301,10 @@ impl Wire for H1Wire {
             version: self.facts.version,
             keep_alive: self.keep_alive && whole && !self.local.is_draining(),
         };
-        let (coding, keep_alive) = final_head(self.output(), head, terms);
+        let output = self.output();
+        let begin = output.len();
+        let (coding, keep_alive) = final_head(output, head, terms);
+        self.unsent = Some(begin).filter(|_| head.body != ResponseBody::Tunnel);
         self.coding = coding;
         self.keep_alive = keep_alive;
         self.responded = true;
@@ -377,5 +385,15 @@ impl Wire for H1Wire {
 
     fn can_respond(&self) -> bool {
         !self.responded
+    }
+
+    fn take_back(&mut self) -> bool {
+        let Some(begin) = self.unsent.take() else {
+            return false;
+        };
+        self.output.truncate(begin);
+        self.responded = false;
+        self.until_close = false;
+        true
     }
 }

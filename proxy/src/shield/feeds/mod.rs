@@ -61,6 +61,8 @@ pub(super) struct Feed {
     /// Seconds since 1970.
     last_success: Option<u64>,
     last_error: Option<String>,
+    /// Some lines of what it was filled with last were left out.
+    has_gaps: bool,
     failures: u64,
     /// Seconds since 1970 of the next fetch.
     next: u64,
@@ -79,6 +81,7 @@ impl Feed {
             bytes: 0,
             last_success: None,
             last_error: None,
+            has_gaps: false,
             failures: 0,
             next: 0,
             has_expired: false,
@@ -109,7 +112,7 @@ impl Feed {
 
     /// What was left out may be taken now.
     pub(super) fn read_again_if_lines_were_left_out(&mut self) {
-        if self.last_error.is_none() {
+        if self.last_error.is_none() && !self.has_gaps {
             return;
         }
         self.stamp = None;

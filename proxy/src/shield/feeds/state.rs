@@ -38,6 +38,11 @@ impl State {
             if is_new {
                 self.store.claim_feed(feed.kind(), &feed.list.name);
                 regions.extend(self.begin_feed(&mut feed));
+                // What the list holds may be of another URL still, and ends as that would have.
+                let is_its =
+                    |old: &&Feed| old.kind() == feed.kind() && old.list.name == feed.list.name;
+                let before = old.iter().find(is_its).and_then(|old| old.last_success);
+                feed.last_success = feed.last_success.or(before);
             }
             self.feeds.push(feed);
         }
@@ -61,7 +66,7 @@ impl State {
                 if feed.is_dead(self.now().unix) {
                     feed.has_expired = true;
                     feed.last_error = Some("the copy of the last run is too old".into());
-                    return Vec::new();
+                    return self.store.empty_feed(feed.kind(), &feed.list.name);
                 }
                 let regions = self.fill_at(feed, Ok(parse(&text)), false, note.confirmed);
                 // Of a copy that is damaged, a 304 would say that it is right.
@@ -110,6 +115,7 @@ impl State {
                 let known = feed.last_error.take();
                 feed.has_expired = false;
                 let skipped = parsed.problems.count + added.refused.count;
+                feed.has_gaps = skipped > 0;
                 let first = parsed
                     .problems
                     .first

@@ -83,7 +83,7 @@ pub(in crate::shield) fn load(state_dir: &Path, now: Now) -> Result<Loaded, Pers
     let bytes = match files::read(&path, files::KEPT) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Loaded::default()),
-        Err(source) => return Err(PersistError::Read { path, source }),
+        Err(source) => return Err(unread(path, now, source)),
     };
     let (mut lists, faults) = match decode(&bytes, now) {
         Ok(decoded) => decoded,
@@ -118,10 +118,10 @@ fn load_own(
     problems: &mut Vec<PersistError>,
 ) -> Result<Vec<Restored>, PersistError> {
     let path = state_dir.join(own::file_name(list.kind, &list.name));
-    let bytes = files::read(&path, files::KEPT).map_err(|source| PersistError::Read {
-        path: path.clone(),
-        source,
-    })?;
+    let bytes = match files::read(&path, files::KEPT) {
+        Ok(bytes) => bytes,
+        Err(source) => return Err(unread(path, now, source)),
+    };
     match own::decode(&bytes, now) {
         Ok((entries, faults)) => {
             problems.extend(faults.told(&path, now));
@@ -136,6 +136,20 @@ fn load_own(
 
 fn aside(path: &Path, now: Now) -> PathBuf {
     path.with_added_extension(format!("damaged-{}", now.unix))
+}
+
+/// The next save would replace what may well be whole.
+fn unread(path: PathBuf, now: Now, source: io::Error) -> PersistError {
+    let aside = aside(&path, now);
+    match fs::rename(&path, &aside) {
+        Ok(()) => PersistError::Unread {
+            path,
+            aside,
+            source,
+        },
+        // Whoever may not rename it may not replace it either.
+        Err(_) => PersistError::Read { path, source },
+    }
 }
 
 fn set_aside(path: PathBuf, now: Now, source: io::Error) -> PersistError {

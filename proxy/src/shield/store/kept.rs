@@ -73,7 +73,8 @@ impl Store {
         Ok(added)
     }
 
-    /// Puts back what was kept over a restart; what has come to be protected since is left out and reported.
+    /// Puts back what was kept over a restart; what has come to be protected since is left out and reported. What has come to be
+    /// allowed stays on its list, without effect for as long as it is.
     pub(in crate::shield) fn restore(
         &mut self,
         kind: Kind,
@@ -87,7 +88,9 @@ impl Store {
         for (prefix, record) in entries {
             let net = AnyNet::from(prefix);
             match self.admit(kind, list, net, record.until_ns != 0) {
-                Ok(()) => drop(self.lists.insert(net, list, record)),
+                Ok(()) | Err(Refusal::Allowed { .. }) => {
+                    drop(self.lists.insert(net, list, record));
+                }
                 Err(refusal) => refused.push(refusal),
             }
         }

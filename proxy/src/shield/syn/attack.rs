@@ -65,15 +65,12 @@ impl Attack {
                 self.begun += 1;
                 Some(Change::Begun)
             }
+            Some(_) if config.mode == SynMode::Off => Some(self.end()),
             Some(_) if is_always || rate >= enter / 2.0 => {
                 self.last_seen = Some(now);
                 None
             }
-            Some(last)
-                if config.mode == SynMode::Off || now.duration_since(last) >= config.hold =>
-            {
-                Some(self.end())
-            }
+            Some(last) if now.duration_since(last) >= config.hold => Some(self.end()),
             _ => None,
         }
     }
@@ -176,6 +173,6 @@ mod tests {
         assert_eq!(always.run(0, 200), [(1, Change::Begun)]);
         assert_eq!(off.run(50_000, 2), []);
         always.config.mode = SynMode::Off;
-        assert_eq!(always.run(0, 1), [(2_001, Change::Over)]);
+        assert_eq!(always.run(50_000, 1), [(2_001, Change::Over)]);
     }
 }

@@ -31,9 +31,11 @@ fn ask(overlay: &mut Overlay, now: &str, (verb, endpoint): (Verb, String), flags
     let order = Order {
         upstream: "app",
         endpoint: &endpoint,
+        addresses: &[],
         verb,
         persist: flags.contains('p'),
         force: flags.contains('f'),
+        tls: flags.contains('t'),
     };
     match overlay.order(&order, &UPSTREAMS, Some(&served(now))) {
         Ok(label) => label,
@@ -73,15 +75,48 @@ fn orders_that_make_no_sense_are_refused() {
     let lost = Order {
         upstream: "ap",
         endpoint: "127.0.0.1:1",
+        addresses: &[],
         verb: Verb::Drain,
         persist: false,
         force: false,
+        tls: false,
     };
     let refused = overlay.order(&lost, &UPSTREAMS, None).unwrap_err();
     assert_eq!(
         refused.to_string(),
         "there is no upstream `ap`; did you mean `app`?"
     );
+}
+
+#[test]
+fn an_endpoint_is_met_as_its_scheme_says_or_not_taken() {
+    let add = |flags: &str, endpoint: &str| {
+        let mut overlay = Overlay::default();
+        let told = ask(
+            &mut overlay,
+            ":1*1",
+            (Verb::Add(None), endpoint.to_owned()),
+            flags,
+        );
+        (told, overlay != Overlay::default())
+    };
+    let refused = |flags: &str, endpoint: &str, expected: &str| {
+        let (told, is_taken) = add(flags, endpoint);
+        assert!(told.contains(expected) && !is_taken, "{told}");
+    };
+    let all = "an upstream speaks TLS with all of its endpoints or with none, and app does";
+    refused("", "https://127.0.0.1:2", &format!("{all} not: `https://`"));
+    refused("t", "http://127.0.0.1:2", &format!("{all}: `http://`"));
+    refused("t", "builtin:demo", "the demo origin does not speak TLS");
+    for (flags, endpoint) in [
+        ("", "http://127.0.0.1:2"),
+        ("", "127.0.0.1:2"),
+        ("t", "https://127.0.0.1:2"),
+        ("t", "127.0.0.1:2"),
+    ] {
+        assert_eq!(add(flags, endpoint), ("127.0.0.1:2".to_owned(), true));
+    }
+    assert_eq!(add("", "builtin:demo"), ("builtin:demo".to_owned(), true));
 }
 
 #[test]
@@ -223,4 +258,49 @@ fn a_layer_is_the_same_after_it_was_text() {
     assert_eq!(Layer::from_text(&text).unwrap(), overlay.kept);
     assert_eq!(Layer::from_text("").unwrap(), Layer::default());
     assert!(Layer::from_text("[upstream.app.\"127.0.0.1:1\"]\nwieght = 1").is_err());
+}
+
+#[test]
+fn one_address_of_a_name_goes_alone_and_is_forgotten_with_the_name() {
+    let place = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+    let leads = [place(1), place(2)];
+    let at = |label: &str, port: u16, origin: &Origin| Served {
+        label: label.to_owned(),
+        address: Some(place(port)),
+        origin: origin.clone(),
+        weight: 1,
+        is_draining: false,
+    };
+    for origin in [Origin::Runtime, Origin::File(0)] {
+        for persist in [false, true] {
+            let mut overlay = Overlay::default();
+            let mut order = |verb, endpoint: &str, served: &[Served]| {
+                let order = Order {
+                    upstream: "app",
+                    endpoint,
+                    addresses: if endpoint == "app:1" { &leads } else { &[] },
+                    verb,
+                    persist,
+                    force: true,
+                    tls: false,
+                };
+                overlay.order(&order, &UPSTREAMS, Some(served)).unwrap();
+                overlay.change("app", "app:1", place(1))
+            };
+            if origin == Origin::Runtime {
+                order(Verb::Add(None), "app:1", &[]);
+            }
+            let both = [at("app:1", 1, &origin), at("app:1", 2, &origin)];
+            let change = order(Verb::Delete, "127.0.0.1:1", &both);
+            assert_eq!(change.presence, Some(Presence::Deleted));
+            // It comes back by itself, which is no other endpoint than before.
+            let change = order(Verb::Add(None), "127.0.0.1:1", &both[1..]);
+            assert_eq!(change.presence, Some(Presence::Added));
+            let change = order(Verb::Delete, "127.0.0.1:1", &both);
+            assert_eq!(change.presence, Some(Presence::Deleted));
+            order(Verb::Delete, "app:1", &both[1..]);
+            let change = order(Verb::Add(None), "app:1", &[]);
+            assert_eq!(change.presence, Some(Presence::Added));
+        }
+    }
 }
