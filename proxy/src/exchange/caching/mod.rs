@@ -1,5 +1,6 @@
 //! An exchange with a cache between: from the store, or from the origin and into the store on the way.
 
+mod forgetting;
 mod look;
 mod lying;
 mod planning;
@@ -16,6 +17,7 @@ use openclaw_core::config::Route;
 use openclaw_core::message::{Fault, Method};
 use openclaw_core::trace::Ids;
 
+pub(super) use self::forgetting::Unsettling;
 pub(super) use self::look::{Asking, Stored};
 pub(super) use self::lying::settle;
 pub(super) use self::planning::{Refresh, planned};
