@@ -125,6 +125,13 @@ impl Asking {
 }
 
 impl Wish {
+    /// Whether what an origin answers may be for nobody else: a part, or that the client has it, or nothing that may be stored.
+    pub(super) fn is_special(&self) -> bool {
+        // Where something is stale its origin is asked about that, whatever the client has.
+        let has_condition = self.stale.is_none() && view(&self.fields).iter().any(is_condition);
+        self.asked.no_store || has_condition
+    }
+
     fn new(
         request: &Request<'_>,
         no_store: bool,

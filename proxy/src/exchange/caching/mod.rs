@@ -146,7 +146,9 @@ impl<'a> Through<'a> {
                     Turn::Lead(lead) => {
                         let come = asking.come_since(self.route, now);
                         let come = come.and_then(|object| self.followed(object, wish));
-                        return come.map_or(Ok(Some(lead)), Err);
+                        // What comes of its own wishes says nothing to those who would wait for it.
+                        let lead = Some(lead).filter(|_| !wish.is_special());
+                        return come.map_or(Ok(lead), Err);
                     }
                     Turn::Pass => return Ok(None),
                     // What its client has doubts about is asked for on its own.
