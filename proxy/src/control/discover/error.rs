@@ -42,7 +42,7 @@ pub(super) enum DiscoverError {
     Read { path: PathBuf, source: io::Error },
     #[error("{} is larger than {} MiB", path.display(), MAX_ANSWER >> 20)]
     Large { path: PathBuf },
-    #[error("{}: {source}", path.display())]
+    #[error("{}", path.display())]
     File { path: PathBuf, source: FileError },
     #[error(transparent)]
     Fetch(#[from] FetchError),

@@ -184,7 +184,10 @@ impl Follower {
         let is_changed = change != difference(&[], &[]);
         // After a denial the same ones are news.
         let is_new = before.is_none() || is_changed || failing.is_some_and(|it| it.is_denied);
-        if is_changed && before.is_some() {
+        if is_changed && endpoints.is_empty() {
+            let had = change.removed;
+            tracing::warn!(source, had, "the source says that there are no endpoints");
+        } else if is_changed && before.is_some() {
             let (added, removed, changed) = (change.added, change.removed, change.changed);
             tracing::info!(source, added, removed, changed, "endpoints have changed");
         }
@@ -211,7 +214,10 @@ impl Follower {
         let was_denied = failing.as_ref().is_some_and(|failing| failing.is_denied);
         let is_denied = was_denied || error.is_denial();
         let why = chain(error);
-        if count == 1 && !self.is_told.get() {
+        // A file is read when somebody has written it, who wants to know; what others say changes with the weather.
+        let is_other = matches!(self.source, Registry::File { .. })
+            && failing.as_ref().is_some_and(|before| before.why != why);
+        if (count == 1 || is_other) && !self.is_told.get() {
             let source = name_of(&self.source);
             let last = self.last().filter(|_| self.keeps.get() || !is_denied);
             let kept = last.map_or(0, |last| last.endpoints.len());
