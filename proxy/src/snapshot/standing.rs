@@ -1,7 +1,7 @@
 //! What all workers together know of an endpoint: how busy it is, how quickly it answers, whether it is fit.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use openclaw_core::balance::{Latency, Load};
@@ -9,7 +9,10 @@ use openclaw_core::health::{Circuit, Rules};
 
 use super::queue::Queue;
 
-/// Read on the request path without a lock; the breaker's lock is taken only when something failed.
+/// In place of a time: the breaker is closed.
+const CLOSED: u64 = u64::MAX;
+
+/// Read on the request path without a lock; the breaker's lock is taken only when something failed, or tries whether it still does.
 #[derive(Debug)]
 pub struct Standing {
     began: Instant,
@@ -17,8 +20,8 @@ pub struct Standing {
     latency: AtomicU64,
     /// Probes say that it is not well.
     is_unwell: AtomicBool,
-    /// Whether the breaker is not closed.
-    is_open: AtomicBool,
+    /// Of the breaker, written with its lock held: what [`Circuit::open_until`] says, in nanoseconds since `began`, or `CLOSED`.
+    open_until_ns: AtomicU64,
     circuit: Mutex<Circuit>,
     /// It gets nothing new.
     is_draining: AtomicBool,
@@ -43,7 +46,7 @@ impl Default for Standing {
             active: AtomicU32::new(0),
             latency: AtomicU64::new(0),
             is_unwell: AtomicBool::new(false),
-            is_open: AtomicBool::new(false),
+            open_until_ns: AtomicU64::new(CLOSED),
             circuit: Mutex::default(),
             is_draining: AtomicBool::new(false),
             is_cut: AtomicBool::new(false),
@@ -153,25 +156,23 @@ impl Standing {
 
     /// Whether the breaker is closed.
     pub fn is_closed(&self) -> bool {
-        !self.is_open.load(Ordering::Relaxed)
+        self.open_until_ns.load(Ordering::Relaxed) == CLOSED
     }
 
     /// Whether the breaker lets an exchange through, or one that tries.
     pub fn allows(&self, now: Instant) -> bool {
-        self.is_closed() || self.circuit().allows(self.time(now))
+        let until = self.open_until_ns.load(Ordering::Relaxed);
+        until == CLOSED || until <= nanoseconds(self.time(now))
     }
 
     /// Goes through the breaker, or takes the place of the one that tries; false if somebody else was quicker.
     pub fn take(&self, rules: &Rules, now: Instant) -> bool {
-        self.is_closed() || self.circuit().take(rules, self.time(now))
+        self.is_closed() || self.with_circuit(|circuit| circuit.take(rules, self.time(now)))
     }
 
     /// Counts a failure; true when that opens the breaker.
     pub fn failed(&self, rules: &Rules, now: Instant) -> bool {
-        let mut circuit = self.circuit();
-        let opened = circuit.failed(rules, self.time(now));
-        self.is_open.store(circuit.is_open(), Ordering::Relaxed);
-        opened
+        self.with_circuit(|circuit| circuit.failed(rules, self.time(now)))
     }
 
     /// An exchange went well; true when that closes the breaker.
@@ -179,16 +180,20 @@ impl Standing {
         if self.is_closed() {
             return false;
         }
-        let closed = self.circuit().succeeded();
+        let closed = self.with_circuit(Circuit::succeeded);
         if closed {
             self.is_back(now);
         }
-        self.is_open.store(false, Ordering::Relaxed);
         closed
     }
 
-    fn circuit(&self) -> MutexGuard<'_, Circuit> {
-        self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Asks the breaker, and notes what it has come to for those who only look, before anybody else can ask it.
+    fn with_circuit(&self, ask: impl FnOnce(&mut Circuit) -> bool) -> bool {
+        let mut circuit = self.circuit.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = ask(&mut circuit);
+        let until = circuit.open_until().map_or(CLOSED, nanoseconds);
+        self.open_until_ns.store(until, Ordering::Relaxed);
+        answer
     }
 
     fn latency(&self) -> Latency {
@@ -207,6 +212,11 @@ impl Standing {
     }
 }
 
+/// As exact as the time itself, so that whoever only looks never sees more than the breaker does; for 584 years.
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(CLOSED - 1)
+}
+
 impl UnderWay {
     /// Whose it is.
     pub fn standing(&self) -> &Arc<Standing> {
@@ -222,6 +232,71 @@ impl Drop for UnderWay {
             && queue.waiting() > 0
         {
             queue.offer(&self.standing, *max);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails as it likes")]
+
+    use std::sync::Arc;
+    use std::sync::mpsc::channel;
+    use std::thread;
+    use std::time::Duration;
+
+    use openclaw_core::health::Rules;
+
+    use super::Standing;
+
+    const RULES: Rules = Rules {
+        failures: 1,
+        window: Duration::from_secs(10),
+        open: Duration::from_secs(5),
+    };
+
+    #[test]
+    fn who_looks_at_an_open_breaker_waits_for_nobody() {
+        let standing = Arc::new(Standing::default());
+        let now = standing.began();
+        assert!(standing.allows(now) && standing.failed(&RULES, now));
+        let (looked, told) = channel();
+        let _held = standing.circuit.lock().unwrap();
+        let other = Arc::clone(&standing);
+        thread::spawn(move || {
+            let later = now + RULES.open;
+            let before = later.checked_sub(Duration::from_nanos(1)).unwrap();
+            looked.send((other.allows(before), other.allows(later)))
+        });
+        let looks = told.recv_timeout(Duration::from_secs(15));
+        assert_eq!(looks, Ok((false, true)));
+    }
+
+    #[test]
+    fn whoever_may_look_in_may_try_and_nobody_beside() {
+        let standing = Standing::default();
+        let now = standing.began();
+        assert!(standing.failed(&RULES, now));
+        assert!(!standing.take(&RULES, now));
+        let later = now + RULES.open;
+        assert!(standing.allows(later) && standing.take(&RULES, later));
+        assert!(!standing.allows(later) && !standing.take(&RULES, later));
+        assert!(standing.succeeded(later) && standing.is_closed());
+        assert!(standing.allows(now) && !standing.succeeded(later));
+    }
+
+    #[test]
+    fn what_is_looked_at_is_what_the_breaker_says_whoever_came_last() {
+        let standing = Standing::default();
+        let now = standing.began();
+        for _ in 0..2_000 {
+            thread::scope(|scope| {
+                standing.failed(&RULES, now);
+                scope.spawn(|| standing.succeeded(now));
+                scope.spawn(|| standing.failed(&RULES, now));
+            });
+            let is_open = standing.circuit.lock().unwrap().open_until().is_some();
+            assert_eq!(!standing.is_closed(), is_open);
         }
     }
 }

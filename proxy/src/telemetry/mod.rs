@@ -23,6 +23,7 @@ mod access;
 mod buffer;
 mod coded;
 mod ecs;
+mod endpoint;
 mod follow;
 pub mod histogram;
 mod line;

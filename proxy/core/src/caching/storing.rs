@@ -6,7 +6,7 @@ use super::directives::Directives;
 use super::freshness::{self, Freshness, Times};
 use super::rule::Rule;
 use super::vary;
-use crate::message::{Field, Kind, ResponseBody};
+use crate::message::{Field, Fields, Kind, ResponseBody};
 
 /// What matters of a request when its response has come.
 #[derive(Clone, Copy, Debug, Default)]
@@ -68,8 +68,9 @@ pub fn freshness(
     times: Times,
 ) -> Result<Freshness, Refusal> {
     let directives = Directives::of_response(fields);
-    // A part of something is not the whole, and a 304 has nothing to keep.
-    if status < 200 || matches!(status, 206 | 304) || !rule.takes(status) {
+    // A part of something is not the whole, a 304 has nothing to keep, and the others answer a condition, a range or an expectation
+    // of one request alone.
+    if status < 200 || matches!(status, 206 | 304 | 412 | 416 | 417) || !rule.takes(status) {
         return Err(Refusal::Status);
     }
     let is_known = (200..=206).contains(&status)
@@ -77,22 +78,7 @@ pub fn freshness(
     if directives.must_understand && !is_known {
         return Err(Refusal::Status);
     }
-    // `must-understand` takes the place of the `no-store` beside it, for those who know it (RFC 9111 §5.2.2.3).
-    if asked.no_store || (directives.no_store && !directives.must_understand) {
-        return Err(Refusal::NoStore);
-    }
-    // RFC 9111 §3.5.
-    let is_for_all =
-        directives.public || directives.s_maxage.is_some() || directives.must_revalidate;
-    if directives.private || (asked.has_credentials && !is_for_all) {
-        return Err(Refusal::Private);
-    }
-    if fields.iter().any(|field| field.is(b"Set-Cookie")) {
-        return Err(Refusal::SetsCookie);
-    }
-    if !vary::can_be_told_apart(fields) {
-        return Err(Refusal::Varies);
-    }
+    is_for_all(asked, fields, &directives)?;
     match body {
         ResponseBody::Tunnel => return Err(Refusal::Status),
         ResponseBody::UntilClose => return Err(Refusal::NoEnd),
@@ -113,6 +99,66 @@ pub fn freshness(
     Ok(freshness)
 }
 
+/// Whether a response with these fields may be used for others than who has asked for it.
+fn is_for_all(asked: Asked, fields: &[Field<'_>], directives: &Directives) -> Result<(), Refusal> {
+    // `must-understand` takes the place of the `no-store` beside it, for those who know it (RFC 9111 §5.2.2.3).
+    if asked.no_store || (directives.no_store && !directives.must_understand) {
+        return Err(Refusal::NoStore);
+    }
+    // RFC 9111 §3.5.
+    let is_shared =
+        directives.public || directives.s_maxage.is_some() || directives.must_revalidate;
+    if directives.private || (asked.has_credentials && !is_shared) {
+        return Err(Refusal::Private);
+    }
+    if fields.iter().any(|field| field.is(b"Set-Cookie")) {
+        return Err(Refusal::SetsCookie);
+    }
+    if !vary::can_be_told_apart(fields) {
+        return Err(Refusal::Varies);
+    }
+    Ok(())
+}
+
+/// What becomes of something stored whose origin has confirmed that it still holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confirmed {
+    /// It stays, with its new fields.
+    Renewed,
+    /// It stays as it was: the new fields are for who has asked.
+    Untouched,
+    /// It goes: with its new fields it would not have been stored.
+    Gone,
+}
+
+/// Decides by the fields that it has now, those of the 304 among them.
+pub fn confirmed(asked: Asked, fields: &[Field<'_>]) -> Confirmed {
+    let directives = Directives::of_response(fields);
+    let is_for_all = |asked| is_for_all(asked, fields, &directives).is_ok();
+    match (is_for_all(Asked::default()), is_for_all(asked)) {
+        (false, _) => Confirmed::Gone,
+        (true, false) => Confirmed::Untouched,
+        (true, true) => Confirmed::Renewed,
+    }
+}
+
+/// The fields of something stored with those of a 304 in the place of its own (RFC 9111 §4.3.4).
+pub fn updated<'a>(stored: &[Field<'a>], new: &[Field<'a>]) -> Fields<'a> {
+    let mut fields = Fields::new();
+    let is_replaced = |field: &Field<'_>| {
+        let mut others = new.iter().filter(|other| is_updated(other));
+        others.any(|other| other.name.eq_ignore_ascii_case(field.name))
+    };
+    // Those of the 304 first: where there are too many it is not they that are missing.
+    for field in new.iter().filter(|field| is_updated(field)) {
+        let _ = fields.try_push(*field);
+    }
+    for field in stored.iter().filter(|field| !is_replaced(field)) {
+        let _ = fields.try_push(*field);
+    }
+    fields
+}
+
 /// Whether an origin can be asked if it still holds (RFC 9110 §8.8).
 pub fn has_validator(fields: &[Field<'_>]) -> bool {
     fields
@@ -129,7 +175,7 @@ pub fn is_kept(field: &Field<'_>) -> bool {
 }
 
 /// Whether a field of a 304 takes the place of the stored one (RFC 9111 §3.2): not what describes the payload that is there.
-pub fn is_updated(field: &Field<'_>) -> bool {
+fn is_updated(field: &Field<'_>) -> bool {
     is_kept(field)
         && ![
             &b"Content-Encoding"[..],

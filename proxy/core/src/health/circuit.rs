@@ -29,9 +29,9 @@ impl Circuit {
         self.open_until.is_none_or(|until| until <= now)
     }
 
-    /// Whether the breaker is open or half-open.
-    pub fn is_open(&self) -> bool {
-        self.open_until.is_some()
+    /// Until when it is open, and from when on half-open; nothing: it is closed.
+    pub fn open_until(&self) -> Option<Duration> {
+        self.open_until
     }
 
     /// Takes the place of the one that tries, for at most another `open`; false if somebody else has it.
