@@ -136,3 +136,32 @@ fn what_a_trusted_proxy_says_of_it_tells_responses_apart() {
     }
     assert_eq!(stage.asked(), 3);
 }
+
+#[test]
+fn what_an_endpoint_hears_from_this_hop_alone_tells_nothing_apart() {
+    for vary in ["X-Forwarded-For", "x-client"] {
+        let origin = Origin::start(move |peer| {
+            let mut count = 0;
+            while let Some(request) = peer.request()? {
+                let client = request.header(vary).unwrap_or_default();
+                peer.send(ok(
+                    &format!("{FRESH}Vary: {vary}\r\n"),
+                    &format!("{client} {count}"),
+                ))?;
+                count += 1;
+            }
+            Ok(())
+        });
+        let edits = "headers = { request = { set = { X-Client = \"{client_ip}\" } } }\ncache = ";
+        let config = config("memory = \"64m\"", "", &origin).replace("cache = ", edits);
+        let proxy = Proxy::start(&config);
+        let web = address(&proxy, "web");
+        let stage = Stage { proxy, web, origin };
+        for _ in 0..2 {
+            let found = stage.get("/a", "");
+            assert!(found.text().starts_with("127.0.0.1 "), "{}", found.text());
+            assert_eq!(status(&found), "openclaw; fwd=uri-miss; detail=vary");
+        }
+        assert_eq!(stage.asked(), 2);
+    }
+}

@@ -30,7 +30,7 @@ pub enum Refusal {
     NoLifetime,
     /// Not of a status that is kept.
     Status,
-    /// `Vary: *`, or more than is worth telling apart.
+    /// `Vary: *`, more than is worth telling apart, or something that is not the client's to say.
     Varies,
     /// Larger than is kept.
     TooLarge,
@@ -78,7 +78,7 @@ pub fn freshness(
     if directives.must_understand && !is_known {
         return Err(Refusal::Status);
     }
-    is_for_all(asked, fields, &directives)?;
+    is_for_all(asked, (fields, &directives), rule)?;
     match body {
         ResponseBody::Tunnel => return Err(Refusal::Status),
         ResponseBody::UntilClose => return Err(Refusal::NoEnd),
@@ -100,7 +100,11 @@ pub fn freshness(
 }
 
 /// Whether a response with these fields may be used for others than who has asked for it.
-fn is_for_all(asked: Asked, fields: &[Field<'_>], directives: &Directives) -> Result<(), Refusal> {
+fn is_for_all(
+    asked: Asked,
+    (fields, directives): (&[Field<'_>], &Directives),
+    rule: &Rule,
+) -> Result<(), Refusal> {
     // `must-understand` takes the place of the `no-store` beside it, for those who know it (RFC 9111 §5.2.2.3).
     if asked.no_store || (directives.no_store && !directives.must_understand) {
         return Err(Refusal::NoStore);
@@ -114,7 +118,7 @@ fn is_for_all(asked: Asked, fields: &[Field<'_>], directives: &Directives) -> Re
     if fields.iter().any(|field| field.is(b"Set-Cookie")) {
         return Err(Refusal::SetsCookie);
     }
-    if !vary::can_be_told_apart(fields) {
+    if !vary::can_be_told_apart(fields, rule) {
         return Err(Refusal::Varies);
     }
     Ok(())
@@ -132,9 +136,9 @@ pub enum Confirmed {
 }
 
 /// Decides by the fields that it has now, those of the 304 among them.
-pub fn confirmed(asked: Asked, fields: &[Field<'_>]) -> Confirmed {
+pub fn confirmed(asked: Asked, fields: &[Field<'_>], rule: &Rule) -> Confirmed {
     let directives = Directives::of_response(fields);
-    let is_for_all = |asked| is_for_all(asked, fields, &directives).is_ok();
+    let is_for_all = |asked| is_for_all(asked, (fields, &directives), rule).is_ok();
     match (is_for_all(Asked::default()), is_for_all(asked)) {
         (false, _) => Confirmed::Gone,
         (true, false) => Confirmed::Untouched,
@@ -185,4 +189,55 @@ fn is_updated(field: &Field<'_>) -> bool {
         ]
         .iter()
         .any(|name| field.is(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields<'a>(lines: &[(&'a str, &'a str)]) -> Vec<Field<'a>> {
+        lines
+            .iter()
+            .map(|(name, value)| Field::new(name.as_bytes(), value.as_bytes()))
+            .collect()
+    }
+
+    #[test]
+    fn a_confirmation_is_weighed_as_what_is_stored() {
+        let check = |stored: &[(&str, &str)], new: &[(&str, &str)], asked: Asked, expected| {
+            let (stored, new) = (fields(stored), fields(new));
+            let all = updated(&stored, &new);
+            assert_eq!(
+                confirmed(asked, &all, &Rule::default()),
+                expected,
+                "{stored:?} {new:?} {asked:?}"
+            );
+        };
+        let anybody = Asked::default();
+        let known = Asked {
+            has_credentials: true,
+            ..anybody
+        };
+        let no_store = Asked {
+            no_store: true,
+            ..anybody
+        };
+        let fresh = [("Cache-Control", "max-age=9")];
+        let shared = [("Cache-Control", "s-maxage=9")];
+        check(&fresh, &[], anybody, Confirmed::Renewed);
+        check(&fresh, &[("Vary", "Accept")], anybody, Confirmed::Renewed);
+        check(&fresh, &[], no_store, Confirmed::Untouched);
+        check(&fresh, &[], known, Confirmed::Untouched);
+        check(&shared, &[], known, Confirmed::Renewed);
+        check(&shared, &fresh, known, Confirmed::Untouched);
+        for new in [
+            ("Set-Cookie", "a=b"),
+            ("Cache-Control", "private"),
+            ("Cache-Control", "no-store, max-age=9"),
+            ("Vary", "*"),
+        ] {
+            check(&fresh, &[new], anybody, Confirmed::Gone);
+            check(&fresh, &[new], known, Confirmed::Gone);
+        }
+    }
 }

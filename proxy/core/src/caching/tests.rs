@@ -256,45 +256,6 @@ fn what_is_done_with_a_stored_response() {
 }
 
 #[test]
-fn a_confirmation_is_weighed_as_what_is_stored() {
-    let check = |stored: &[(&str, &str)], new: &[(&str, &str)], asked: Asked, expected| {
-        let (stored, new) = (fields(stored), fields(new));
-        let all = updated(&stored, &new);
-        assert_eq!(
-            confirmed(asked, &all),
-            expected,
-            "{stored:?} {new:?} {asked:?}"
-        );
-    };
-    let anybody = Asked::default();
-    let known = Asked {
-        has_credentials: true,
-        ..anybody
-    };
-    let no_store = Asked {
-        no_store: true,
-        ..anybody
-    };
-    let fresh = [("Cache-Control", "max-age=9")];
-    let shared = [("Cache-Control", "s-maxage=9")];
-    check(&fresh, &[], anybody, Confirmed::Renewed);
-    check(&fresh, &[("Vary", "Accept")], anybody, Confirmed::Renewed);
-    check(&fresh, &[], no_store, Confirmed::Untouched);
-    check(&fresh, &[], known, Confirmed::Untouched);
-    check(&shared, &[], known, Confirmed::Renewed);
-    check(&shared, &fresh, known, Confirmed::Untouched);
-    for new in [
-        ("Set-Cookie", "a=b"),
-        ("Cache-Control", "private"),
-        ("Cache-Control", "no-store, max-age=9"),
-        ("Vary", "*"),
-    ] {
-        check(&fresh, &[new], anybody, Confirmed::Gone);
-        check(&fresh, &[new], known, Confirmed::Gone);
-    }
-}
-
-#[test]
 fn a_route_prolongs_a_time_and_gives_none() {
     const ASK: Use = Use::Ask { if_error: false };
     let rule = Rule {

@@ -209,7 +209,7 @@ impl<'a, W: Wire> Storing<'a, W> {
             Some(stale.chosen.clone())
         };
         let confirmed = match &chosen {
-            Some(_) => caching::confirmed(wish.asked, &all),
+            Some(_) => caching::confirmed(wish.asked, &all, self.rule),
             None => Confirmed::Gone,
         };
         // How old it was is said by the 304 itself.
