@@ -268,6 +268,28 @@ fn an_endpoint_that_says_tls_is_not_added_where_none_is_spoken() {
 }
 
 #[test]
+fn a_kept_change_that_leaves_nobody_is_told_by_the_reload() {
+    let origins = ["one", "two"].map(Origin::serving);
+    let [one, two] = origins.each_ref().map(Origin::address);
+    let proxy = Proxy::start(&group(&[one, two], ""));
+    change(&proxy, "del", two, &["--persist"]);
+    assert!(!proxy.cli(&["reload"]).ok().stderr.contains("503"));
+    proxy.rewrite(&group(&[two], ""));
+    let told = proxy.cli(&["reload"]).ok().stderr;
+    let back = format!("openclaw upstream add app {two} --persist");
+    for words in [
+        "upstream app has no endpoint that serves, and requests get 503",
+        &format!("{two} is deleted by a change that was kept"),
+        &back,
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    let words: Vec<&str> = back.split(' ').skip(1).collect();
+    proxy.cli(&words).ok();
+    assert_eq!(asked(address(&proxy, "web"), 4), ["two"]);
+}
+
+#[test]
 fn one_address_of_a_name_goes_and_comes_back_alone() {
     let origins = ["one", "two"].map(Origin::serving);
     let [one, two] = origins.each_ref().map(Origin::address);

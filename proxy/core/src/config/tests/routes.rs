@@ -148,7 +148,7 @@ fn an_expression_sees_line_ends_and_octets_that_are_no_text() {
         assert!(matches("^/admin/.*$", path), "{}", path.escape_ascii());
     }
     assert!(matches("^/[^/]+/b$", b"/\xff/b"));
-    assert!(matches("^/caf[éè]$", "/café".as_bytes()));
+    assert!(matches("^/[éè]$", "/é".as_bytes()));
 }
 
 #[test]
