@@ -79,10 +79,10 @@ pub(super) async fn connect(
                 });
             }
             Err(error) => {
-                if error.is_of_endpoint() {
-                    upstream.failed(&endpoint, now.elapsed());
-                }
                 let (reason, detail) = refused(&error);
+                if error.is_of_endpoint() {
+                    upstream.failed(&endpoint, now.elapsed(), detail);
+                }
                 failure = Some((reason, detail));
                 if session.retries >= upstream.config.retries {
                     session.fail(reason, detail);
@@ -138,8 +138,8 @@ async fn try_once(
     {
         let slot = endpoint.slot.get();
         local.recorder.upstream_connect(slot, result.is_ok());
-        if result.is_err() {
-            endpoint.failed(Instant::now());
+        if let Err(error) = &result {
+            endpoint.failed(Instant::now(), refused(error).1);
         }
     }
     result
