@@ -92,7 +92,7 @@ fn what_anybody_says_of_where_an_endpoint_stands_is_not_stored() {
     assert_eq!((next.text(), stage.asked()), ("a.test - - - -".into(), 1));
     // What is not stored is heard by whom it is for.
     let posted = stage.ask("POST", "/b", &format!("{EVIL}Content-Length: 0\r\n"));
-    assert_eq!(posted.text(), "a.test 666 /evil evil -");
+    assert_eq!(posted.text(), "a.test - - evil -");
     // Who asks for another target goes past.
     let past = stage.get("/a", "X-Original-URL: /admin\r\n");
     assert_eq!(past.text(), "a.test - - - /admin");
@@ -102,12 +102,12 @@ fn what_anybody_says_of_where_an_endpoint_stands_is_not_stored() {
 
 #[test]
 fn what_the_route_has_in_its_key_is_heard() {
-    let stage = Stage::start("vary = [\"X-Forwarded-Prefix\"]", |request, _| {
+    let stage = Stage::start("vary = [\"X-Host\"]", |request, _| {
         ok(FRESH, &links(request))
     });
-    assert_eq!(stage.get("/a", EVIL).text(), "a.test - /evil - -");
+    assert_eq!(stage.get("/a", EVIL).text(), "a.test - - evil -");
     assert_eq!(stage.get("/a", "").text(), "a.test - - - -");
-    assert_eq!(stage.get("/a", EVIL).text(), "a.test - /evil - -");
+    assert_eq!(stage.get("/a", EVIL).text(), "a.test - - evil -");
     assert_eq!(stage.asked(), 2);
 }
 
@@ -135,4 +135,33 @@ fn what_a_trusted_proxy_says_of_it_tells_responses_apart() {
         assert_eq!(port.text(), "a.test 443 - - -");
     }
     assert_eq!(stage.asked(), 3);
+}
+
+#[test]
+fn what_an_endpoint_hears_from_this_hop_alone_tells_nothing_apart() {
+    for vary in ["X-Forwarded-For", "x-client"] {
+        let origin = Origin::start(move |peer| {
+            let mut count = 0;
+            while let Some(request) = peer.request()? {
+                let client = request.header(vary).unwrap_or_default();
+                peer.send(ok(
+                    &format!("{FRESH}Vary: {vary}\r\n"),
+                    &format!("{client} {count}"),
+                ))?;
+                count += 1;
+            }
+            Ok(())
+        });
+        let edits = "headers = { request = { set = { X-Client = \"{client_ip}\" } } }\ncache = ";
+        let config = config("memory = \"64m\"", "", &origin).replace("cache = ", edits);
+        let proxy = Proxy::start(&config);
+        let web = address(&proxy, "web");
+        let stage = Stage { proxy, web, origin };
+        for _ in 0..2 {
+            let found = stage.get("/a", "");
+            assert!(found.text().starts_with("127.0.0.1 "), "{}", found.text());
+            assert_eq!(status(&found), "openclaw; fwd=uri-miss; detail=vary");
+        }
+        assert_eq!(stage.asked(), 2);
+    }
 }

@@ -1,9 +1,11 @@
 //! What is stored, for whom, and what it saves the endpoint.
 
+mod confirmations;
 mod damage;
 mod disk;
 mod followers;
 mod keys;
+mod leaks;
 mod nodes;
 mod reloads;
 mod reuse;

@@ -268,6 +268,66 @@ fn an_endpoint_that_says_tls_is_not_added_where_none_is_spoken() {
 }
 
 #[test]
+fn a_kept_change_that_leaves_nobody_is_told_by_the_reload() {
+    let origins = ["one", "two"].map(Origin::serving);
+    let [one, two] = origins.each_ref().map(Origin::address);
+    let proxy = Proxy::start(&group(&[one, two], ""));
+    change(&proxy, "del", two, &["--persist"]);
+    assert!(!proxy.cli(&["reload"]).ok().stderr.contains("503"));
+    proxy.rewrite(&group(&[two], ""));
+    let told = proxy.cli(&["reload"]).ok().stderr;
+    let back = format!("openclaw upstream add app {two} --persist");
+    for words in [
+        "upstream app has no endpoint that serves, and requests get 503",
+        &format!("{two} is deleted by a change that was kept"),
+        &back,
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    let words: Vec<&str> = back.split(' ').skip(1).collect();
+    proxy.cli(&words).ok();
+    assert_eq!(asked(address(&proxy, "web"), 4), ["two"]);
+}
+
+#[test]
+fn one_address_of_a_name_goes_and_comes_back_alone() {
+    let origins = ["one", "two"].map(Origin::serving);
+    let [one, two] = origins.each_ref().map(Origin::address);
+    let name = format!("localhost:{}", two.port());
+    for is_written in [false, true] {
+        let written = format!("\"{one}\", \"{name}\"]");
+        let written =
+            is_written.then(|| group(&[one], "").replace(&format!("\"{one}\"]"), &written));
+        let proxy = Proxy::start(&written.unwrap_or_else(|| group(&[one], "")));
+        let web = address(&proxy, "web");
+        if !is_written {
+            proxy.cli(&["upstream", "add", "app", &name]).ok();
+        }
+        // Whether the name has an address of IPv6 as well is the system's matter; nobody is there.
+        let expect = |expected: &[&str], deleted: usize| {
+            assert_eq!(asked(web, 12), expected);
+            let list = list(&proxy);
+            assert_eq!(
+                list["deleted"].as_array().map(Vec::len),
+                Some(deleted),
+                "{list:#}"
+            );
+            assert!(!list.to_string().contains("unresolved"), "{list:#}");
+        };
+        expect(&["one", "two"], 0);
+        change(&proxy, "del", two, &[]);
+        expect(&["one"], 1);
+        change(&proxy, "add", two, &[]);
+        expect(&["one", "two"], 0);
+        change(&proxy, "del", two, &[]);
+        expect(&["one"], 1);
+        proxy.cli(&["upstream", "del", "app", &name]).ok();
+        proxy.cli(&["upstream", "add", "app", &name]).ok();
+        expect(&["one", "two"], 0);
+    }
+}
+
+#[test]
 fn without_a_proxy_there_is_nothing_to_change() {
     for verb in [
         &["upstream", "list"][..],

@@ -62,6 +62,35 @@ fn what_was_found_last_serves_while_the_name_server_is_silent_or_denies_the_name
 }
 
 #[test]
+fn a_name_that_is_denied_keeps_its_endpoints_as_it_is_told_to() {
+    let origins = Origin::siblings(1);
+    let port = origins[0].address().port();
+    let dns = Dns::start();
+    dns.addresses("app.internal", 1, &[ip(&origins[0])]);
+    let keys = discover(&dns, &format!("app.internal:{port}"));
+    let [gone, kept] = [false, true]
+        .map(|keep| keys.replace(" }", &format!(", keep_on_empty = {keep} }}")))
+        .map(|keys| proxy(&keys));
+    for proxy in [&gone, &kept] {
+        wait_for(proxy, &["0"]);
+    }
+    dns.addresses("app.internal", 1, &[]);
+    wait_for(&gone, &["503"]);
+    gone.wait_for("kept=0");
+    // A server that falls silent takes nothing back.
+    dns.silence(true);
+    let told = gone.cli(&["reload"]).ok();
+    assert!(told.stderr.contains("it has no address until"), "{told:?}");
+    wait_for(&gone, &["503"]);
+    kept.wait_for("kept=1");
+    wait_for(&kept, &["0"]);
+    dns.silence(false);
+    dns.addresses("app.internal", 1, &[ip(&origins[0])]);
+    gone.cli(&["reload"]).ok();
+    wait_for(&gone, &["0"]);
+}
+
+#[test]
 fn what_was_found_last_outlives_reloads_and_restarts() {
     let origins = Origin::siblings(1);
     let port = origins[0].address().port();

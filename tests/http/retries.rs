@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::channel;
 
 use super::{GET, Stage, assert_refused};
+use crate::control::sample;
 use crate::support::{Origin, PATIENCE, free_port};
 
 /// Answers once on each connection, and closes when the next request comes.
@@ -251,6 +252,41 @@ fn retries_are_counted() {
         // There are two to ask.
         let counted = retries.min(1);
         assert!(line.contains(&format!("\"retries\":{counted}")), "{line}");
+    }
+}
+
+/// What an endpoint was asked, with answers of this class.
+fn asked(stage: &Stage, endpoint: &Origin, class: &str) -> Option<String> {
+    let name = format!(
+        "openclaw_upstream_requests_total{{upstream=\"app\",endpoint=\"{}\",code=\"{class}\"}}",
+        endpoint.address()
+    );
+    sample(&stage.proxy, &name)
+}
+
+#[test]
+fn an_endpoint_that_was_asked_in_vain_is_counted_although_another_one_served() {
+    let declines = Origin::start(|peer| {
+        peer.request()?;
+        peer.send("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+    });
+    let keys = "retry_on = [\"reset\", \"http_503\"]";
+    for (bad, class) in [(failing("resets"), "none"), (declines, "5xx")] {
+        let good = named("alive");
+        let stage = before_both(&bad, &good, keys);
+        assert_eq!(stage.ask(GET).text(), "alive");
+        stage.proxy.wait_for_access("\"retries\":1");
+        assert_eq!(asked(&stage, &bad, class).as_deref(), Some("1"), "{class}");
+        assert_eq!(asked(&stage, &good, "2xx").as_deref(), Some("1"));
+        assert_ne!(asked(&stage, &good, class).as_deref(), Some("1"));
+    }
+    // Where nobody is left, the last one is counted once as well.
+    let all = [failing("resets"), failing("resets")];
+    let stage = before_both(&all[0], &all[1], "");
+    assert_refused(&stage.ask(GET), 502, "upstream.reset");
+    stage.proxy.wait_for_access("upstream.reset");
+    for bad in &all {
+        assert_eq!(asked(&stage, bad, "none").as_deref(), Some("1"));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Listeners that forward bytes.
 
 mod explain;
+mod forged;
 mod quic;
 mod secured;
 mod tcp;

@@ -159,6 +159,28 @@ fn an_endpoint_that_refuses_is_passed_over_and_without_any_the_client_is_reset()
 
 /// 64 MiB each way at once, so that pipes and buffers are full now and then.
 #[test]
+fn many_dead_endpoints_use_up_no_retries_and_the_operator_may_want_none() {
+    let origin = echo();
+    let mut endpoints = [0; 6].map(|_| local(free_port())).to_vec();
+    endpoints.push(origin.address());
+    let relay = Relay::start("tcp", &endpoints, "", "retries = 1");
+    for _ in 0..8 {
+        let mut client = relay.client();
+        client.send("x");
+        assert_eq!(client.read_exact(1), b"x");
+    }
+    for (keys, retries) in [("", 1), ("retry_on = [\"reset\"]", 0)] {
+        let relay = Relay::start("tcp", &endpoints[..2], "", keys);
+        // Refused: closed, or reset.
+        let _closed = connect_and_read(relay.at);
+        let line = relay
+            .proxy
+            .wait_for_access("\"reason\":\"upstream.connect\"");
+        assert!(line.contains(&format!("\"retries\":{retries},")), "{line}");
+    }
+}
+
+#[test]
 fn bulk_arrives_whole_both_ways() {
     const LENGTH: usize = 64 << 20;
     let listener = TcpListener::bind(local(0)).unwrap();
@@ -242,4 +264,17 @@ fn a_reload_moves_new_connections_and_leaves_the_old_ones() {
     old.finish();
     assert_eq!(old.read_to_end(), b"");
     assert!(relay.proxy.wait().success());
+}
+
+#[test]
+fn the_log_names_the_client_that_was_announced() {
+    let echo = echo();
+    let keys = "proxy_protocol = [\"127.0.0.1\"]";
+    let relay = Relay::start("tcp", &[echo.address()], keys, "");
+    let mut client = relay.client();
+    client.send("PROXY TCP4 203.0.113.7 192.0.2.1 4711 443\r\nhi");
+    assert_eq!(client.read_exact(2), b"hi");
+    client.finish();
+    let line = relay.proxy.wait_for_access("\"listener\":\"db\"");
+    assert!(line.contains("\"client\":\"203.0.113.7\""), "{line}");
 }

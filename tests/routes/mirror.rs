@@ -1,5 +1,7 @@
 //! Copies of requests for another upstream.
 
+use std::collections::HashSet;
+
 use super::{Stage, upstream};
 use crate::control::sample;
 use crate::support::{Origin, RawClient, eventually, wait_until};
@@ -36,6 +38,32 @@ fn a_copy_is_the_same_request_and_its_answer_goes_nowhere() {
         assert_eq!((&copy.headers, &copy.body), (&one.headers, &one.body));
     }
     wait_until("all are counted", || mirrored(&stage, "sent") == 3);
+}
+
+#[test]
+fn copies_go_where_the_balance_of_their_own_upstream_says() {
+    let origin = Origin::serving("real");
+    let shadows = ["one", "two", "three"].map(Origin::serving);
+    let endpoints = shadows
+        .each_ref()
+        .map(|shadow| format!("\"{}\"", shadow.address()));
+    let stage = Stage::start(&format!(
+        "{}[upstream.shadow]\nendpoints = [{}]\nbalance = \"url_hash\"\n\
+         [[route]]\nname = \"all\"\nto = \"app\"\nmirror = {{ to = \"shadow\" }}\n",
+        upstream("app", &origin, ""),
+        endpoints.join(", ")
+    ));
+    for number in (0..20).chain(0..20) {
+        assert_eq!(stage.ask(&format!("/{number}"), "").text(), "real");
+    }
+    wait_until("all are sent", || mirrored(&stage, "sent") == 40);
+    let paths = shadows.each_ref().map(|shadow| {
+        let requests = shadow.requests();
+        let paths = requests.iter().map(|request| request.start.clone());
+        paths.collect::<HashSet<String>>().len()
+    });
+    assert!(!paths.contains(&0), "{paths:?}");
+    assert_eq!(paths.iter().sum::<usize>(), 20, "each has its endpoint");
 }
 
 #[test]

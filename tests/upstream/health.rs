@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-use super::{Group, get, plain};
-use crate::support::{Origin, Peer, RawClient, eventually, free_port, wait_until};
+use super::{Group, config, get, plain};
+use crate::control::sample;
+use crate::support::{Folder, Origin, Peer, Proxy, RawClient, eventually, free_port, wait_until};
 
 /// Answers `/health` and everything else with statuses that the test sets, and with its name.
 struct Patient {
@@ -80,6 +81,45 @@ fn an_endpoint_that_says_it_is_unwell_gets_nothing_until_it_is_well() {
     wait_until("it has its turns again", || {
         group.ask("/", "192.0.2.1") == "sick"
     });
+}
+
+#[test]
+fn a_dead_endpoint_is_found_however_often_the_configuration_is_loaded() {
+    let patient = Patient::new("sick");
+    patient.health.store(500, Ordering::SeqCst);
+    // A probe or two fit between two reloads.
+    let keys = "health = { path = \"/health\", every = \"300ms\", timeout = \"5s\", fall = 6 }";
+    let group = Group::start(&[plain(&patient.origin)], keys);
+    wait_until("it is called unwell", || {
+        group.proxy.cli(&["reload"]).ok();
+        group.stderr().contains("unwell: it answered 500")
+    });
+}
+
+#[test]
+fn a_name_is_healthy_while_one_of_its_addresses_is() {
+    let origins = Origin::siblings(2);
+    let endpoint = format!("app.internal:{}", origins[0].address().port());
+    let lines = origins.iter().map(|one| one.address().ip());
+    let lines: Vec<String> = lines.map(|ip| format!("{ip} app.internal\n")).collect();
+    let folder = Folder::new();
+    let hosts = folder.write("hosts", lines.concat());
+    let mount = format!(
+        "mount --bind {} /etc/hosts && exec \"$0\" \"$@\"",
+        hosts.display()
+    );
+    // The other one says something else.
+    let keys =
+        "health = { path = \"/\", every = \"50ms\", timeout = \"5s\", fall = 1, body = \"0\" }";
+    let proxy = Proxy::start_through(
+        &config(&[format!("\"{endpoint}\"")], keys),
+        0,
+        &["unshare", "--mount", "sh", "-c", &mount],
+        &[],
+    );
+    proxy.wait_for("its answer does not contain");
+    let labels = format!("openclaw_upstream_healthy{{upstream=\"app\",endpoint=\"{endpoint}\"}}");
+    assert_eq!(sample(&proxy, &labels).as_deref(), Some("1"));
 }
 
 #[test]

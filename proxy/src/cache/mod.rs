@@ -261,7 +261,10 @@ impl Store {
                 .filter(|known| known.route != object.route || known.chosen != object.chosen);
             page.extend(others.take(MAX_VARIANTS - 1).cloned());
         }
-        self.passes.remove(&**key);
+        // What each client has to ask about on its own is nothing to wait for.
+        if object.is_for_others(Instant::now()) {
+            self.passes.remove(&**key);
+        }
         self.pages.insert(Arc::clone(key), Arc::new(page));
     }
 

@@ -62,6 +62,14 @@ impl Object {
         self.freshness.judge(self.resident(now), asked)
     }
 
+    /// Whether others may have it without a word of its origin to each of them.
+    pub fn is_for_others(&self, now: Instant) -> bool {
+        match self.judge(now, &Directives::default()) {
+            Use::Fresh | Use::WhileRevalidating => true,
+            Use::Ask { .. } => false,
+        }
+    }
+
     /// How old it is, and how many seconds it stays fresh; none once it was purged softly.
     pub fn age(&self, now: Instant) -> (u64, i64) {
         let age = self.freshness.age(self.resident(now));

@@ -39,12 +39,18 @@ impl Builder {
     ) -> Resolved {
         let overlay = &beside.overlay;
         let nothing = Discovered::default();
-        let written = upstreams.iter().flat_map(|upstream| {
+        let mut wanted = HashMap::new();
+        for upstream in upstreams {
             let members = overlay.members(upstream, &nothing).into_iter();
             let names = members.filter_map(|member| named(&member.endpoint.address));
-            names.chain(upstream.discover.iter().map(|one| one.registry.clone()))
-        });
-        self.discovery.follow(written.collect(), ask).await;
+            let names = names.map(|name| (name, true));
+            let discover = upstream.discover.iter();
+            let registry = discover.map(|one| (one.registry.clone(), one.keep_on_denial));
+            for (source, keeps) in names.chain(registry) {
+                *wanted.entry(source).or_default() |= keeps;
+            }
+        }
+        self.discovery.follow(wanted, ask).await;
         let discovered = self.discovery.discovered(upstreams);
         let mut resolved = Resolved {
             unresolved: self.unanswered(upstreams),
@@ -100,7 +106,9 @@ impl Builder {
     fn unanswered(&self, upstreams: &[Upstream]) -> Vec<Trouble> {
         let failures = upstreams.iter().filter_map(|upstream| {
             let discover = upstream.discover.as_ref()?;
-            let failure = self.discovery.failure(&discover.registry)?;
+            let failure = self
+                .discovery
+                .failure(&discover.registry, discover.keep_on_denial)?;
             Some(Trouble::Discover {
                 upstream: Arc::clone(&upstream.name),
                 failure,

@@ -4,12 +4,13 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use openclaw_core::config::Config;
-use openclaw_core::overlay::Layer;
+use openclaw_core::config::{Config, Upstream};
+use openclaw_core::overlay::{Layer, Verb};
 
 use super::endpoints::Beside;
 use crate::files;
 use crate::shield::save_as;
+use crate::snapshot::{ResolvedEndpoint, UpstreamSetup};
 use crate::telemetry::chain;
 
 const FILE: &str = "changes.toml";
@@ -64,6 +65,34 @@ fn read(state_dir: &Path) -> Result<Layer, KeptError> {
         Err(source) => return Err(KeptError::Read { path, source }),
     };
     Layer::from_text(&text).map_err(|source| KeptError::Damaged { path, source })
+}
+
+/// Upstreams of which nothing serves, though the configuration is sound: endpoints were taken out for good while it had others.
+pub(super) fn silenced(
+    kept: &Layer,
+    upstreams: &[Upstream],
+    setups: &[UpstreamSetup],
+) -> Vec<String> {
+    let mut silenced = Vec::new();
+    for (upstream, setup) in upstreams.iter().zip(setups) {
+        let serves = |one: &ResolvedEndpoint| one.weight > 0 && !one.is_draining;
+        if setup.endpoints.iter().any(serves) {
+            continue;
+        }
+        for (label, verb) in kept.withheld(upstream) {
+            let name = &upstream.name;
+            let (is, back, more) = match verb {
+                Verb::Delete => ("is deleted", "add", ""),
+                Verb::Drain => ("is drained", "enable", ""),
+                Verb::Weigh(_) | Verb::Add(_) | Verb::Enable => ("has weight 0", "weight", " 1"),
+            };
+            silenced.push(format!(
+                "upstream {name} has no endpoint that serves, and requests get 503: {label} {is} by a change that was kept; \
+                 `openclaw upstream {back} {name} {label}{more} --persist` takes that back"
+            ));
+        }
+    }
+    silenced
 }
 
 /// Keeps this in place of what was kept.

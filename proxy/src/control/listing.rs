@@ -6,7 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use openclaw_core::config::{Action, Balance, HostPattern, PathPattern, Upstream, Wanted};
+use openclaw_core::config::{
+    Action, Balance, EndpointAddress, HostPattern, PathPattern, Upstream, Wanted,
+};
 use openclaw_core::overlay::{Layer, Overlay, Presence};
 use openclaw_core::route::order;
 use serde_json::{Map, Value, json};
@@ -98,11 +100,8 @@ pub(super) async fn upstream_rows(control: &Control, only: Option<&str>) -> Vec<
                 )
             })
             .collect();
-        rows.extend(unresolved(
-            config,
-            setup,
-            &beside.overlay.members(config, &discovered),
-        ));
+        let members = beside.overlay.members(config, &discovered);
+        rows.extend(unresolved(control, config, setup, &members));
         listed.push(json!({
             "upstream": &*config.name,
             "balance": balance_word(config.balance),
@@ -191,6 +190,7 @@ fn endpoint(
 
 /// Endpoints whose name has no address.
 fn unresolved(
+    control: &Control,
     upstream: &Upstream,
     setup: &UpstreamSetup,
     members: &[openclaw_core::overlay::Member],
@@ -198,7 +198,14 @@ fn unresolved(
     let members = members.iter().filter_map(|member| {
         let label = member.endpoint.address.to_string();
         let is_there = setup.endpoints.iter().any(|one| *one.label == *label);
-        (!is_there).then(|| {
+        // One whose addresses are deleted, or there under another name, is none of these.
+        let has_address = match &member.endpoint.address {
+            EndpointAddress::Name { host, port } => {
+                !control.discovery.name(host, *port).0.is_empty()
+            }
+            EndpointAddress::Ip(_) | EndpointAddress::Demo => true,
+        };
+        (!is_there && !has_address).then(|| {
             json!({
                 "endpoint": label,
                 "address": null,

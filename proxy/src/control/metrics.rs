@@ -1,5 +1,6 @@
 //! The metrics page, and the small HTTP server that shows it together with liveness and readiness.
 
+use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -13,6 +14,7 @@ use tokio::net::TcpListener;
 use super::http::{self, Answer};
 use super::slots::Slots;
 use super::state::Control;
+use crate::snapshot::ResolvedEndpoint;
 use crate::telemetry::{MetricsText, Summary, metrics};
 
 /// Everything that is counted, as Prometheus text.
@@ -37,8 +39,12 @@ pub(super) async fn page(control: &Control) -> String {
     let snapshot = control.snapshot();
     let mut summary = Summary::of(&reports);
     for (upstream, setup) in snapshot.config.upstreams.iter().zip(&snapshot.upstreams) {
+        let is_fit = |one: &&ResolvedEndpoint| one.standing.is_well() && one.standing.is_closed();
+        let fit = setup.endpoints.iter().filter(is_fit);
+        let fit: HashSet<&str> = fit.map(|one| &*one.label).collect();
         for endpoint in &setup.endpoints {
-            if !endpoint.standing.is_well() || !endpoint.standing.is_closed() {
+            // A name does not fail with one of its addresses.
+            if !fit.contains(&*endpoint.label) {
                 summary.call_unfit(&upstream.name, &endpoint.label);
             }
         }

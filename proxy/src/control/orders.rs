@@ -1,11 +1,12 @@
 //! What an operator changes while the proxy runs: endpoints of upstreams and weights of routes. Each change is checked, kept if that
 //! is wanted, served by every worker, and only then answered and logged with who asked for it.
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openclaw_core::config::{Config, Upstream, units};
+use openclaw_core::config::{Config, EndpointAddress, Upstream, endpoint_address, units};
 use openclaw_core::overlay::{Order, Overlay, Refused, Served, Verb, Weighed};
 use serde_json::{Map, Value, json};
 
@@ -84,12 +85,13 @@ impl Asked {
         })
     }
 
-    fn order(&self, config: &Config) -> Order<'_> {
+    fn order<'a>(&'a self, config: &Config, addresses: &'a [SocketAddr]) -> Order<'a> {
         let mut upstreams = config.upstreams.iter();
         let upstream = upstreams.find(|one| *one.name == *self.upstream);
         Order {
             upstream: &self.upstream,
             endpoint: &self.endpoint,
+            addresses,
             verb: self.verb,
             persist: self.persist,
             force: self.force,
@@ -112,7 +114,13 @@ async fn change(control: Rc<Control>, call: Call) -> Answer {
     let upstreams = before.config.upstreams.iter();
     let names: Vec<&str> = upstreams.map(|one| &*one.name).collect();
     let served = served(&control, &before, &asked.upstream);
-    let label = match overlay.order(&asked.order(&before.config), &names, served.as_deref()) {
+    let addresses = match endpoint_address(&asked.endpoint) {
+        Ok(EndpointAddress::Name { host, port }) => control.discovery.name(&host, port).0,
+        // What is no endpoint is refused with the reason.
+        Ok(EndpointAddress::Ip(_) | EndpointAddress::Demo) | Err(_) => Vec::new(),
+    };
+    let order = asked.order(&before.config, &addresses);
+    let label = match overlay.order(&order, &names, served.as_deref()) {
         Ok(label) => label,
         Err(refused) => return refuse(&refused),
     };
@@ -250,15 +258,28 @@ fn served(control: &Control, snapshot: &Snapshot, upstream: &str) -> Option<Vec<
     let overlay = &control.beside.borrow().overlay;
     for member in overlay.members(config, &discovered) {
         let label = member.endpoint.address.to_string();
-        if served.iter().all(|one| one.label != label) {
-            served.push(Served {
-                label,
-                address: None,
-                origin: member.origin,
-                weight: member.endpoint.weight,
-                is_draining: false,
-            });
+        if served.iter().any(|one| one.label == label) {
+            continue;
         }
+        // Its addresses are there under another name, or deleted one by one; else it has none.
+        let leads = match &member.endpoint.address {
+            EndpointAddress::Name { host, port } => control.discovery.name(host, *port).0,
+            EndpointAddress::Ip(address) => vec![*address],
+            EndpointAddress::Demo => Vec::new(),
+        };
+        let is_there = |it: &SocketAddr| served.iter().any(|one| one.address == Some(*it));
+        let leads: Vec<SocketAddr> = leads.into_iter().filter(is_there).collect();
+        let places: Vec<Option<SocketAddr>> = match &*leads {
+            [] => vec![None],
+            leads => leads.iter().copied().map(Some).collect(),
+        };
+        served.extend(places.into_iter().map(|address| Served {
+            label: label.clone(),
+            address,
+            origin: member.origin.clone(),
+            weight: member.endpoint.weight,
+            is_draining: false,
+        }));
     }
     Some(served)
 }

@@ -8,6 +8,7 @@ use openclaw_core::config::{Config, Loaded, Places, ShieldMode};
 use super::build::{Builder, Built};
 use super::endpoints::Beside;
 use super::error::Refused;
+use super::kept::silenced;
 use super::logs::Outputs;
 use super::state::Options;
 use crate::shield::pointless_blocks;
@@ -43,6 +44,11 @@ pub(super) async fn prepare(
     let warnings = warnings.iter().map(ToString::to_string);
     let warnings = warnings
         .chain(built.warnings(&places))
+        .chain(silenced(
+            &beside.overlay.kept,
+            &config.upstreams,
+            &built.upstreams,
+        ))
         .chain(pointless_blocks(&config))
         .collect();
     Ok(Prepared {

@@ -84,10 +84,7 @@ type Key = (Arc<str>, Arc<str>, SocketAddr);
 
 /// The probes of a snapshot. They end when it is dropped.
 #[derive(Debug, Default)]
-pub(super) struct Probes {
-    generation: u64,
-    all: HashMap<Key, Repeated>,
-}
+pub(super) struct Probes(HashMap<Key, Repeated>);
 
 /// What the last probes of an endpoint came to.
 #[derive(Clone, Debug)]
@@ -100,17 +97,15 @@ pub(super) struct Note {
 
 #[derive(Debug)]
 struct Repeated {
-    note: Rc<RefCell<Note>>,
+    probe: Rc<Probe>,
     _task: JoinSet<()>,
 }
 
 impl Probes {
-    /// Probes what the snapshot says. What is believed of endpoints that stay goes on, and so do their probes unless the
-    /// configuration is another.
+    /// Probes what the snapshot says. What is believed of endpoints that stay goes on, and so do their probes, with what they have
+    /// counted, unless they are to ask something else: however often a configuration is loaded, the dead are found.
     pub(super) fn follow(&mut self, snapshot: &Snapshot) {
-        let same = self.generation == snapshot.generation;
-        self.generation = snapshot.generation;
-        let mut before = std::mem::take(&mut self.all);
+        let mut before = std::mem::take(&mut self.0);
         let upstreams = snapshot.config.upstreams.iter().zip(&snapshot.upstreams);
         for ((upstream, setup), tls) in upstreams.zip(&snapshot.secured) {
             for endpoint in &setup.endpoints {
@@ -122,18 +117,16 @@ impl Probes {
                 let label = Arc::clone(&endpoint.label);
                 let key = (Arc::clone(&upstream.name), label, endpoint.address);
                 let known = before.remove(&key);
+                let probe = Probe::new(upstream, health, endpoint, tls.as_ref());
                 let repeated = match known {
-                    Some(known) if same => known,
-                    known => {
-                        let note = known.map(|known| known.note).unwrap_or_default();
-                        let probe =
-                            Probe::new(upstream, health, endpoint, tls.as_ref(), Rc::clone(&note));
-                        let mut task = JoinSet::new();
-                        task.spawn_local(probe.repeat());
-                        Repeated { note, _task: task }
-                    }
+                    Some(known) if known.probe.asks_as(&probe) => known,
+                    Some(known) => Repeated::start(Probe {
+                        note: Rc::clone(&known.probe.note),
+                        ..probe
+                    }),
+                    None => Repeated::start(probe),
                 };
-                self.all.insert(key, repeated);
+                self.0.insert(key, repeated);
             }
         }
     }
@@ -141,10 +134,17 @@ impl Probes {
     /// What is known of an endpoint, if it is asked.
     pub(super) fn note(&self, upstream: &Arc<str>, endpoint: &ResolvedEndpoint) -> Option<Note> {
         let label = Arc::clone(&endpoint.label);
-        let repeated = self
-            .all
-            .get(&(Arc::clone(upstream), label, endpoint.address));
-        repeated.map(|repeated| repeated.note.borrow().clone())
+        let repeated = self.0.get(&(Arc::clone(upstream), label, endpoint.address));
+        repeated.map(|repeated| repeated.probe.note.borrow().clone())
+    }
+}
+
+impl Repeated {
+    fn start(probe: Probe) -> Self {
+        let probe = Rc::new(probe);
+        let mut task = JoinSet::new();
+        task.spawn_local(Rc::clone(&probe).repeat());
+        Self { probe, _task: task }
     }
 }
 
@@ -157,6 +157,7 @@ impl Default for Note {
     }
 }
 
+#[derive(Debug)]
 struct Probe {
     upstream: String,
     protocol: UpstreamProtocol,
@@ -173,7 +174,6 @@ impl Probe {
         health: &Health,
         endpoint: &ResolvedEndpoint,
         tls: Option<&ClientTls>,
-        note: Rc<RefCell<Note>>,
     ) -> Self {
         Self {
             upstream: upstream.name.to_string(),
@@ -182,11 +182,19 @@ impl Probe {
             announces: upstream.send_proxy_protocol,
             health: health.clone(),
             endpoint: endpoint.clone(),
-            note,
+            note: Rc::default(),
         }
     }
 
-    async fn repeat(self) {
+    /// Whether the other, of the same endpoint, would ask the same in the same way, and tell the same one.
+    fn asks_as(&self, other: &Self) -> bool {
+        let what = |one: &Self| (one.protocol, one.announces);
+        what(self) == what(other)
+            && (&self.health, &self.tls) == (&other.health, &other.tls)
+            && Arc::ptr_eq(&self.endpoint.standing, &other.endpoint.standing)
+    }
+
+    async fn repeat(self: Rc<Self>) {
         let Health {
             every, fall, rise, ..
         } = self.health;

@@ -2,13 +2,15 @@
 //! worker's one task for copies, through the same tries as any request; a request whose copy cannot be had goes without.
 
 use std::cell::Cell;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use openclaw_core::balance::Key;
 use openclaw_core::caching::Status;
-use openclaw_core::config::{HeaderEdit, Mirror};
+use openclaw_core::config::{HeaderEdit, Mirror, Route};
 use openclaw_core::message::h1::Asked;
 use openclaw_core::message::{Fault, Field, Framing, Response, ResponseHead};
 use openclaw_core::proxy_protocol::Ends;
@@ -16,7 +18,7 @@ use openclaw_core::reason::Reason;
 use tokio::sync::mpsc;
 
 use super::context::Local;
-use super::prepare::Outbound;
+use super::prepare::{Outbound, balance_key};
 use super::serving::Serving;
 use super::tries::Tries;
 use super::watch::Limits;
@@ -61,6 +63,15 @@ pub(super) fn is_drawn(mirror: &Mirror, outbound: &Outbound, local: &Local) -> b
     // What may become a tunnel has no end that could be copied.
     let is_plain = !outbound.asked.upgrade && outbound.asked.websocket.is_none();
     is_plain && local.random.borrow_mut().f64() * 100.0 < mirror.percent
+}
+
+/// What stays at one endpoint of those who get copies, where their balancer goes by that.
+pub(super) fn key(serving: &Serving, route: &Route, client: IpAddr, target: &[u8]) -> Key {
+    let mirror = route.mirror.as_ref();
+    let shadow = mirror.and_then(|mirror| serving.upstreams.get(mirror.to));
+    shadow.map_or_else(Key::default, |shadow| {
+        balance_key(shadow.config.balance, client, target)
+    })
 }
 
 /// Runs an exchange and has its request copied.
@@ -132,7 +143,8 @@ fn copied(outbound: &Outbound, upstream: usize, ends: Option<Ends>) -> Outbound 
         is_grpc: outbound.is_grpc,
         idempotent: outbound.idempotent,
         ends,
-        key: outbound.key,
+        key: outbound.mirror_key,
+        mirror_key: Key::default(),
         came: None,
         caching: None,
         coding: None,

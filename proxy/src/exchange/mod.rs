@@ -9,6 +9,7 @@ pub mod context;
 mod download;
 mod error;
 mod forward;
+mod given_up;
 mod head;
 mod kept;
 mod log;
@@ -42,6 +43,7 @@ use self::caching::{Behind, Through};
 use self::context::{Downstream, Local};
 use self::error::Error;
 use self::forward::Passage;
+use self::given_up::GivenUp;
 use self::prepare::{Outbound, Plan};
 use self::serving::Serving;
 use self::watch::Limits;
@@ -91,6 +93,7 @@ struct Story {
     hedge: Option<Hedged>,
     /// Endpoints that were asked in vain.
     tries: Vec<Tried>,
+    given_up: GivenUp,
     /// What the cache made of it.
     cache: Option<Cache>,
 }
@@ -367,6 +370,9 @@ fn record(local: &Local, downstream: &Downstream, prepared: &mut Prepared, story
     if let Some(log) = &mut log {
         log::complete(log, prepared, story);
     }
+    story.given_up.count(local);
+    let last = story.endpoint.as_ref();
+    let last = last.filter(|endpoint| !story.given_up.has(endpoint));
     let record = Record {
         listener: downstream.listener_slot,
         route,
@@ -378,7 +384,7 @@ fn record(local: &Local, downstream: &Downstream, prepared: &mut Prepared, story
         bytes_in: story.passage.bytes_in,
         bytes_out: story.passage.bytes_out,
         upstream: story.upstream,
-        endpoint: story.endpoint.as_ref().map(|endpoint| endpoint.slot.get()),
+        endpoint: last.map(|endpoint| endpoint.slot.get()),
         upstream_time,
         retries: story.retries,
         waited: story.sent.map(|sent| sent.duration_since(prepared.started)),

@@ -23,6 +23,7 @@ use super::coded::{self, Wish};
 use super::context::{Downstream, Local};
 use super::error::{Error, LOOP, NOT_REFLECTED};
 use super::log::{log_fields, refused_fields};
+use super::mirror;
 use super::serving::Serving;
 use super::tracing;
 use crate::filter::{self, Allowance};
@@ -91,6 +92,8 @@ pub(super) struct Outbound {
     pub ends: Option<Ends>,
     /// What stays at one endpoint, where the balancer goes by that.
     pub key: Key,
+    /// The same for a copy of it.
+    pub mirror_key: Key,
     /// Where clients stay with their endpoint.
     pub came: Option<Box<Came>>,
     /// What the cache does with the response.
@@ -251,7 +254,6 @@ fn plan(
     let Some(upstream) = serving.upstreams.get(choice) else {
         return Plan::Refuse(Error::NoEndpoint.fault());
     };
-    let speaks_h1 = upstream.config.protocol == UpstreamProtocol::H1;
     let announces = upstream.config.send_proxy_protocol.is_some();
     let websocket = websocket_key(local, request);
     let facts = facts(downstream, seen, route, id, &upstream.config.name);
@@ -270,10 +272,7 @@ fn plan(
         framing: request.framing,
         asked: Asked {
             head: request.method == b"HEAD",
-            // A server that speaks something else may ignore the wish (RFC 9110 §7.8).
-            upgrade: request.upgrade
-                && render::may_upgrade(request)
-                && (speaks_h1 || websocket::is_tunnel(request)),
+            upgrade: may_upgrade(request, upstream.config.protocol),
             websocket,
         },
         knows_upgrade: request.version == Version::H11,
@@ -284,6 +283,7 @@ fn plan(
         idempotent: Method::of(request.method).is_idempotent(),
         ends: announces.then(|| downstream.ends(client)),
         key: balance_key(upstream.config.balance, client, request.target),
+        mirror_key: mirror::key(serving, route, client, request.target),
         came: came(upstream, seen),
         caching: None,
         coding: coded::wish(route, request),
@@ -374,13 +374,19 @@ fn goes_no_further(request: &Request<'_>) -> Option<Plan> {
     (via::passes(request.fields) > MAX_PASSES).then_some(Plan::Refuse(LOOP))
 }
 
+/// A server that speaks something else may ignore the wish (RFC 9110 §7.8).
+fn may_upgrade(request: &Request<'_>, protocol: UpstreamProtocol) -> bool {
+    let is_known = protocol == UpstreamProtocol::H1 || websocket::is_tunnel(request);
+    request.upgrade && render::may_upgrade(request) && is_known
+}
+
 /// The challenge that this hop makes in place of a client on a stream.
 fn websocket_key(local: &Local, request: &Request<'_>) -> Option<websocket::Key> {
     let is_asked = request.extended_connect;
     is_asked.then(|| websocket::key(local.random_u128()))
 }
 
-fn balance_key(balance: Balance, client: IpAddr, target: &[u8]) -> Key {
+pub(super) fn balance_key(balance: Balance, client: IpAddr, target: &[u8]) -> Key {
     match balance {
         Balance::IpHash | Balance::Maglev => Key::of_client(client),
         Balance::UrlHash => Key::of_bytes(target),

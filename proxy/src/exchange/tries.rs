@@ -152,6 +152,7 @@ impl<'a> Tries<'a> {
                 if !may_repeat || !self.is_worth_another(&endpoint, error) {
                     return Some(error.fault());
                 }
+                story.given_up.note(&endpoint, error);
                 self.failure = Some(error);
                 self.tried.push(endpoint.address);
                 now = Instant::now();

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use openclaw_core::config::Mode;
 use openclaw_core::reason::Reason;
 
 use super::{Terms, proxy_protocol};
@@ -54,9 +55,17 @@ pub(super) fn permitted(local: &Local, terms: &Terms, accepted: Accepted) -> Opt
     } else {
         config.max_connections_per_ip.min(share)
     };
-    let permit = permits.take(address, config.max_connections, most);
+    let unproven = if matches!(config.mode, Mode::Udp(_)) {
+        descriptors::share_of_unproven()
+    } else {
+        usize::MAX
+    };
+    let all = config.max_connections.min(unproven);
+    let permit = permits.take(address, all, most);
     if permit.is_none() {
-        let detail = if share == most {
+        let detail = if all < config.max_connections {
+            "the listener or the address has its share of the open files that the process may have"
+        } else if share == most {
             "the address has its share of the open files that the process may have"
         } else {
             ""

@@ -68,6 +68,12 @@ pub fn share() -> usize {
     SHARE.load(Ordering::Relaxed)
 }
 
+/// How many clients a listener may have that need not show that their addresses are their own, all together: they have one each, and
+/// half of the room is for others.
+pub fn share_of_unproven() -> usize {
+    share().saturating_mul(2)
+}
+
 /// Gives a new socket back, or refuses it when its descriptor is one of those kept back.
 ///
 /// # Errors

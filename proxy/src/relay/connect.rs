@@ -28,7 +28,7 @@ pub(super) struct Onward {
     pub(super) busy: Busy,
 }
 
-/// Connects, within `connect_timeout` a try and `retries`; if that fails the session says why.
+/// Connects, within `connect_timeout` a try, `retries` and `retry_budget`; if that fails the session says why.
 pub(super) async fn connect(
     local: &Local,
     upstream: &Upstream,
@@ -38,7 +38,9 @@ pub(super) async fn connect(
 ) -> Option<Onward> {
     session.leads_to(upstream);
     let key = balance_key(upstream.config.balance, accepted);
+    upstream.will_ask();
     let mut tried = Vec::new();
+    let mut counted = 0;
     let mut failure = None;
     loop {
         let random = local.random.borrow_mut().u64(..);
@@ -68,6 +70,7 @@ pub(super) async fn connect(
         // Waiting is no time of the endpoint's.
         let now = Instant::now();
         session.endpoint = Some(Rc::clone(&endpoint));
+        session.retries = u32::try_from(tried.len()).unwrap_or(u32::MAX);
         match try_once(local, upstream, &endpoint, ends, deadline).await {
             Ok(connection) => {
                 session.connected = Some(now.elapsed());
@@ -80,17 +83,19 @@ pub(super) async fn connect(
             }
             Err(error) => {
                 let (reason, detail) = refused(&error);
-                if error.is_of_endpoint() {
-                    upstream.failed(&endpoint, now.elapsed(), detail);
-                }
                 failure = Some((reason, detail));
-                if session.retries >= upstream.config.retries {
+                // What is short here is short for all of them.
+                let more = error.is_of_endpoint().then(|| {
+                    upstream.failed(&endpoint, now.elapsed(), detail);
+                    upstream.may_connect_elsewhere(&tried, &endpoint, counted)
+                });
+                let Some(more) = more.flatten() else {
                     session.fail(reason, detail);
                     return None;
-                }
+                };
+                counted += more;
             }
         }
-        session.retries += 1;
         tried.push(endpoint.address);
     }
 }

@@ -127,7 +127,7 @@ impl Session {
         LogFields {
             id: id.as_str().to_owned(),
             listener: listener.name.to_string(),
-            client: accepted.peer.ip().to_canonical().to_string(),
+            client: accepted.client().ip().to_canonical().to_string(),
             host: self.host.clone(),
             protocol: listener.mode.name(),
             tls: self.inbound.tls,

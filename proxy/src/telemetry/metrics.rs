@@ -64,7 +64,7 @@ metrics! {
     SENT_BYTES Counter "openclaw_response_body_bytes_total" "bytes" ["listener", "route"] "Bytes sent to clients in response bodies.";
     RELAYED_BYTES Counter "openclaw_relayed_bytes_total" "bytes" ["listener", "direction"] "Bytes of connections and sessions that were forwarded unread and are over: in from clients, out to them.";
     REFUSALS_TOTAL Counter "openclaw_refusals_total" "" ["reason"] "Requests and connections refused, by reason code (see `openclaw reasons`).";
-    UPSTREAM_HEALTHY Gauge "openclaw_upstream_healthy" "" ["upstream", "endpoint"] "0 while probes call the endpoint unwell, its breaker is open, or the last connection tried to it, by any worker, failed; else 1, also before the first.";
+    UPSTREAM_HEALTHY Gauge "openclaw_upstream_healthy" "" ["upstream", "endpoint"] "0 while probes call the endpoint unwell or its breaker is open (of a name with several addresses: all of them), or while the last connection tried to it, by any worker, failed; else 1, also before the first.";
     UPSTREAM_REQUESTS_TOTAL Counter "openclaw_upstream_requests_total" "" ["upstream", "endpoint", "code"] "Requests sent to an endpoint, by the class of its answer; `none` when there was no usable answer.";
     UPSTREAM_CONNECTS_TOTAL Counter "openclaw_upstream_connects_total" "" ["upstream", "endpoint", "result"] "Connections tried to an endpoint; result is ok or failed.";
     UPSTREAM_RETRIES_TOTAL Counter "openclaw_upstream_retries_total" "" ["upstream"] "Requests sent again after the first attempt failed.";

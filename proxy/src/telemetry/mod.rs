@@ -23,6 +23,7 @@ mod access;
 mod buffer;
 mod coded;
 mod ecs;
+mod endpoint;
 mod follow;
 pub mod histogram;
 mod line;
@@ -37,13 +38,16 @@ mod sums;
 #[cfg(test)]
 mod tests;
 
-/// An error with its causes, on one line, as logs and notes have it.
+/// An error with its causes, on one line, as logs and notes have it. Errors of libraries that name their cause themselves name it once.
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
+        let told = cause.to_string();
+        if !text.ends_with(&told) {
+            text.push_str(": ");
+            text.push_str(&told);
+        }
         next = cause.source();
     }
     text

@@ -252,6 +252,11 @@ impl Recorder {
         }
     }
 
+    /// An endpoint was asked, and another one in its place: it answered with this status, or 0.
+    pub fn upstream_given_up(&self, endpoint: u32, status: u16) {
+        self.shard.borrow_mut().answered(endpoint, status);
+    }
+
     /// A connection to an endpoint was tried.
     pub fn upstream_connect(&self, endpoint: u32, success: bool) {
         self.shard.borrow_mut().connect(endpoint, success);

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use openclaw_core::reason::ALL as REASONS;
 
 use super::coded::Coded;
+use super::endpoint::EndpointCounts;
 use super::metrics::{self, MetricsText};
-use super::shard::{Counts, EndpointCounts, Flow, ListenerCounts, SeriesKey};
+use super::shard::{Counts, Flow, ListenerCounts, SeriesKey};
 use super::{Cache, Cached, Hedged, Mirrored};
 
 /// A copy of one worker's counters.

@@ -8,8 +8,8 @@ use std::time::Instant;
 use openclaw_core::reason::Reason;
 
 use super::coded::Coded;
+use super::endpoint::EndpointCounts;
 use super::histogram::Histogram;
-use super::recent::Recent;
 use super::{Cache, Cached, Hedged, Mirrored, Record, Slots};
 use crate::snapshot::Snapshot;
 
@@ -117,29 +117,6 @@ impl RouteCounts {
             self.flows.len() - 1
         });
         self.flows.get_mut(at)
-    }
-}
-
-#[derive(Clone, Debug, Default)]
-pub(super) struct EndpointCounts {
-    /// 1xx to 5xx at 1..=5; 0: no usable answer.
-    pub(super) classes: [u64; 6],
-    pub(super) connects: u64,
-    pub(super) connects_failed: u64,
-    /// The snapshot in use has it.
-    pub(super) is_configured: bool,
-    /// When a connection was last tried, and whether it came to be.
-    pub(super) last_connect: Option<(Instant, bool)>,
-    pub(super) time: Histogram,
-    /// The same lately.
-    pub(super) recent: Recent,
-    /// Probes or a breaker say so; known to the control plane alone.
-    pub(super) is_unfit: bool,
-}
-
-impl EndpointCounts {
-    pub(super) fn is_healthy(&self) -> bool {
-        !self.is_unfit && self.last_connect.is_none_or(|(_, success)| success)
     }
 }
 
@@ -331,10 +308,13 @@ impl Shard {
         }
         // A status that we wrote ourselves is not the endpoint's.
         let answered = record.upstream_time.is_some() && !is_upstream_failure(record);
-        let class = if answered { record.status / 100 } else { 0 };
-        let class = if class > 5 { 0 } else { class };
-        if let Some(count) = endpoint.classes.get_mut(usize::from(class)) {
-            *count += 1;
+        endpoint.answered(if answered { record.status } else { 0 });
+    }
+
+    /// A request that was sent to an endpoint, and its answer, or 0.
+    pub(super) fn answered(&mut self, endpoint: u32, status: u16) {
+        if let Some(endpoint) = self.counts.endpoints.get_mut(endpoint as usize) {
+            endpoint.answered(status);
         }
     }
 

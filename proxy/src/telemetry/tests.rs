@@ -385,3 +385,23 @@ fn tempfile(name: &str) -> PathBuf {
     std::fs::create_dir_all(&folder).unwrap();
     folder
 }
+
+#[test]
+fn a_cause_that_is_named_already_is_not_named_again() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("{}", if *.names { "no answer: refused" } else { "no answer" })]
+    struct Outer {
+        names: bool,
+        source: Inner,
+    }
+    #[derive(Debug, thiserror::Error)]
+    #[error("refused")]
+    struct Inner;
+    for names in [false, true] {
+        let error = Outer {
+            names,
+            source: Inner,
+        };
+        assert_eq!(chain(&error), "no answer: refused");
+    }
+}

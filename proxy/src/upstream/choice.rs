@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use openclaw_core::balance::{Balancer, Key, Load, Pin, View, WHOLE};
+use openclaw_core::config::{RetryOn, Upstream as Config};
 use openclaw_core::health::ramp;
 
 use super::{Endpoint, Upstream};
@@ -82,8 +83,8 @@ impl Upstream {
         };
         let all = self.candidates(&[], candidates.now, Among::Fit);
         let is_well = |index: usize| {
-            let endpoint = self.endpoints.get(index);
-            endpoint.is_some_and(|endpoint| all.is_fit(endpoint))
+            let endpoint = self.endpoints.get(index).zip(self.weights.get(index));
+            endpoint.is_some_and(|(endpoint, weight)| *weight > 0 && all.is_fit(endpoint))
         };
         zones.next(balancer, (key, random), candidates, is_well)
     }
@@ -95,6 +96,25 @@ impl Upstream {
         let mut others =
             others.filter(|(_, (other, weight))| **weight > 0 && other.address != endpoint.address);
         others.any(|(index, _)| candidates.is_usable(index))
+    }
+
+    /// Whether somebody else may be asked where this endpoint took no connection, after so many tries that count for `retries`;
+    /// and how many this one counts for: none while somebody is left who is not known to be as bad.
+    pub fn may_connect_elsewhere(
+        &self,
+        tried: &[SocketAddr],
+        endpoint: &Endpoint,
+        counted: u32,
+    ) -> Option<u32> {
+        let Config {
+            retries, retry_on, ..
+        } = &self.config;
+        if *retries == 0 || !retry_on.contains(&RetryOn::Connect) {
+            return None;
+        }
+        let now = Instant::now();
+        let counts = u32::from(!self.has_another(tried, endpoint, now));
+        (counted + counts <= *retries && self.may_retry(now)).then_some(counts)
     }
 
     /// The endpoint that a client stays with, if it is fit, takes new exchanges and has room.

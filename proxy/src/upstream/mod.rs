@@ -313,12 +313,12 @@ impl Upstream {
     }
 }
 
-/// Where the proxy has a zone, which endpoints are in it.
+/// Where the proxy has a zone, which endpoints are in it. One that drains is missed there as one that is not well is.
 fn zones(config: &config::Upstream, setup: &UpstreamSetup) -> Option<Zones> {
     let own = config.zone.as_ref()?;
     let members = setup.endpoints.iter().map(|endpoint| {
         let is_near = endpoint.zone.as_ref() == Some(own);
-        (endpoint.share(), is_near)
+        (endpoint.weight, is_near)
     });
     Zones::new(members.collect(), config.spill_below)
 }

@@ -225,6 +225,62 @@ fn what_runs_somewhere_goes_on_there_and_counts_even_where_there_is_no_room() {
 }
 
 #[test]
+fn who_is_left_while_the_near_ones_drain_does_not_carry_all_of_it() {
+    let endpoint = |number: u16, is_draining| ResolvedEndpoint {
+        address: SocketAddr::from(([192, 0, 2, 1], number)),
+        weight: 1,
+        zone: Some(if number <= 10 { "a" } else { "b" }.into()),
+        label: number.to_string().into(),
+        origin: openclaw_core::overlay::Origin::File(0),
+        is_draining,
+        standing: Arc::default(),
+    };
+    for balance in BALANCES {
+        let mut config = config(&format!("balance = \"{balance}\""));
+        config.zone = Some("a".into());
+        let share_of_the_first = |draining: u16| {
+            let endpoints = (1..=20).map(|number| {
+                let drains = (2..2 + draining).contains(&number);
+                endpoint(number, drains)
+            });
+            let setup = UpstreamSetup {
+                endpoints: endpoints.collect(),
+                ..UpstreamSetup::default()
+            };
+            let upstream = Upstream::new(&config, (&setup, None), 0, &[], None, (0, 1));
+            share(&upstream, Instant::now())
+        };
+        assert!(share_of_the_first(0).abs_diff(110) <= 40, "{balance}");
+        // One of ten is left, and seven are to be there (`spill_below`): it keeps a seventh.
+        let left = share_of_the_first(9);
+        assert!(left.abs_diff(157) <= 40, "{balance}: {left}");
+    }
+}
+
+#[test]
+fn another_one_may_be_asked_for_a_connection_within_the_bounds_and_for_nothing_where_it_is_fit() {
+    let addresses = [1, 2, 3].map(|port| SocketAddr::from(([192, 0, 2, 1], port)));
+    let upstream = |keys: &str| upstream_with(keys, &addresses, None);
+    let may = |upstream: &Upstream, tried: usize, counted| {
+        let endpoint = &upstream.endpoints[tried];
+        upstream.may_connect_elsewhere(&addresses[..tried], endpoint, counted)
+    };
+    let one = upstream("retries = 1");
+    assert_eq!(may(&one, 0, 1), Some(0));
+    assert_eq!(may(&one, 2, 0), Some(1), "nobody is left");
+    assert_eq!(may(&one, 2, 1), None);
+    one.endpoints[1].failed(Instant::now(), "it took no connection");
+    one.endpoints[2].failed(Instant::now(), "it took no connection");
+    assert_eq!(may(&one, 0, 0), Some(1), "those who are left are as bad");
+    assert_eq!(may(&upstream("retries = 0"), 0, 0), None);
+    assert_eq!(may(&upstream("retry_on = [\"reset\"]"), 0, 0), None);
+    let poor = upstream("retry_budget = \"0%\"");
+    let granted = (0..100).filter(|_| may(&poor, 0, 0).is_some()).count();
+    // Longer than a second it has more.
+    assert!((10..100).contains(&granted), "{granted}");
+}
+
+#[test]
 fn when_all_are_unwell_all_are_used() {
     let addresses = [1, 2].map(|port| SocketAddr::from(([192, 0, 2, 1], port)));
     for balance in BALANCES {

@@ -1,8 +1,8 @@
-//! Whoever costs least, and in turn among those who cost the same.
+//! Whoever costs least, and in turn by weight among those who cost the same.
 
 use super::{Load, Member, RoundRobin, View};
 
-/// Endpoints compared by what one more exchange would cost there.
+/// Endpoints compared by what exchanges cost there.
 #[derive(Clone, Debug)]
 pub struct Least {
     weights: Vec<u32>,

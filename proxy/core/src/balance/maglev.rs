@@ -1,6 +1,9 @@
 //! Maglev hashing (Eisenbud and others, NSDI 2016, §3.4): a table of a prime number of slots, which endpoints fill in turn,
 //! each in an order of its own. A look is one load for any number of endpoints; when one goes, little else moves.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use super::hash::{Key, mixed};
 use super::{Member, View, WHOLE};
 
@@ -14,7 +17,8 @@ const MANY: usize = 128;
 pub struct Maglev {
     /// Indexes of endpoints; empty if there is none to pick.
     table: Box<[u16]>,
-    members: usize,
+    /// Which members have a weight: one that the others outweigh by far may have no slot.
+    weighted: Box<[bool]>,
 }
 
 /// One endpoint's order of slots, and how far it has come.
@@ -23,8 +27,8 @@ struct Filling {
     next: u64,
     step: u64,
     weight: u64,
-    /// Its share of a turn that is not used up yet.
-    credit: u64,
+    /// How many slots it has been given.
+    turns: u64,
 }
 
 impl Maglev {
@@ -43,13 +47,13 @@ impl Maglev {
                     next: name % slots,
                     step: mixed(name) % (slots - 1) + 1,
                     weight: member.weight.into(),
-                    credit: 0,
+                    turns: 0,
                 }
             })
             .collect();
         Self {
             table: fill(&mut fillings, slots),
-            members: members.len(),
+            weighted: members.iter().map(|member| member.weight > 0).collect(),
         }
     }
 
@@ -73,12 +77,12 @@ impl Maglev {
     }
 
     fn scan(&self, key: Key, view: &impl View) -> Option<usize> {
-        let usable = |index: &usize| {
-            view.is_usable(*index) && self.table.iter().any(|slot| usize::from(*slot) == *index)
-        };
-        let count = (0..self.members).filter(usable).count() as u64;
+        let weighted = self.weighted.iter().enumerate();
+        let mut usable =
+            weighted.filter_map(|(index, has)| (*has && view.is_usable(index)).then_some(index));
+        let count = usable.clone().count() as u64;
         let place = usize::try_from(key.bits().checked_rem(count)?).ok()?;
-        (0..self.members).filter(usable).nth(place)
+        usable.nth(place)
     }
 }
 
@@ -87,36 +91,40 @@ fn fill(fillings: &mut [Filling], slots: u64) -> Box<[u16]> {
         return Box::default();
     };
     let mut table: Vec<Option<u16>> = (0..slots).map(|_| None).collect();
-    let mut left = table.len();
-    loop {
-        for filling in &mut *fillings {
-            // In each round the heaviest one takes a slot, the others as often as their weight says.
-            filling.credit += filling.weight;
-            if filling.credit < heaviest {
-                continue;
-            }
-            filling.credit -= heaviest;
-            if filling.take(&mut table, slots) {
-                left -= 1;
-            }
-            if left == 0 {
-                return table.into_iter().flatten().collect();
-            }
+    // In each round the heaviest one takes a slot, the others as often as their weight says. Only those whose turn it is are
+    // looked at: with thousands of light ones beside a heavy one there are far more rounds than slots for them.
+    let turns = fillings.iter().enumerate();
+    let mut turns: BinaryHeap<Reverse<(u64, usize)>> = turns
+        .map(|(place, filling)| Reverse((filling.next_round(heaviest), place)))
+        .collect();
+    for _ in 0..slots {
+        let Some(Reverse((_, place))) = turns.pop() else {
+            break;
+        };
+        if let Some(filling) = fillings.get_mut(place) {
+            filling.take(&mut table, slots);
+            turns.push(Reverse((filling.next_round(heaviest), place)));
         }
     }
+    table.into_iter().flatten().collect()
 }
 
 impl Filling {
+    /// In which round its weights of all rounds have come to one more turn of the heaviest one's weight.
+    fn next_round(&self, heaviest: u64) -> u64 {
+        ((self.turns + 1) * heaviest).div_ceil(self.weight)
+    }
+
     /// Takes the next free slot of its order. The number of slots is prime, so each order comes to every slot.
-    fn take(&mut self, table: &mut [Option<u16>], slots: u64) -> bool {
+    fn take(&mut self, table: &mut [Option<u16>], slots: u64) {
+        self.turns += 1;
         for _ in 0..slots {
             let place = usize::try_from(self.next).unwrap_or_default();
             self.next = (self.next + self.step) % slots;
             if let Some(slot @ None) = table.get_mut(place) {
                 *slot = Some(self.index);
-                return true;
+                return;
             }
         }
-        false
     }
 }

@@ -95,7 +95,7 @@ impl Balancer {
             Self::RoundRobin(turns) => {
                 turns.next_by_share(|index| view.is_usable(index), |index| view.share(index))
             }
-            Self::LeastConnections(least) => least.next(view, |load| f64::from(load.active) + 1.0),
+            Self::LeastConnections(least) => least.next(view, |load| f64::from(load.active)),
             Self::LeastTime(least) => least.next_by_time(view),
             Self::Random(drawn) => drawn.next(random, view),
             Self::Rendezvous(ranks) => ranks.next(key, view),

@@ -72,18 +72,28 @@ impl Freshness {
             let ttl = ttl.map(|ttl| ttl.saturating_add(apparent.max(age + delay)));
             lifetime = lifetime.max(ttl);
         }
+        let lifetime = lifetime.unwrap_or(0);
+        // The route's grace prolongs a time, and does not give one: what nobody ever called fresh may be for one client alone.
+        let grace = |said: Option<u64>, of_route| match said {
+            None if lifetime > 0 => whole(of_route),
+            said => said.unwrap_or(0),
+        };
+        let while_revalidate = grace(
+            directives.stale_while_revalidate,
+            rule.stale_while_revalidate,
+        );
+        let if_error = grace(directives.stale_if_error, rule.stale_if_error);
+        let was_never_fresh = lifetime == 0 && while_revalidate == 0 && if_error == 0;
         Self {
-            lifetime: lifetime.unwrap_or(0),
+            lifetime,
             initial_age: apparent.max(age + delay),
             always_ask: directives.no_cache,
             // `s-maxage` says so too, by the way (RFC 9111 §5.2.2.10).
-            never_stale: directives.must_revalidate || directives.s_maxage.is_some(),
-            while_revalidate: directives
-                .stale_while_revalidate
-                .unwrap_or_else(|| whole(rule.stale_while_revalidate)),
-            if_error: directives
-                .stale_if_error
-                .unwrap_or_else(|| whole(rule.stale_if_error)),
+            never_stale: directives.must_revalidate
+                || directives.s_maxage.is_some()
+                || was_never_fresh,
+            while_revalidate,
+            if_error,
         }
     }
 

@@ -19,5 +19,7 @@ pub use freshness::{Freshness, Times, Use};
 pub use rule::{Query, Rule};
 pub use status::{Forwarded, Status};
 pub use steering::{changes_its_meaning, steers};
-pub use storing::{Asked, Refusal, freshness, has_validator, is_kept, is_updated};
+pub use storing::{
+    Asked, Confirmed, Refusal, confirmed, freshness, has_validator, is_kept, updated,
+};
 pub use vary::Chosen;

@@ -31,6 +31,9 @@ pub struct Rule {
     pub max_object: u64,
     /// What requests say of caching counts.
     pub obeys_requests: bool,
+    /// Lower-case names of request fields that the route fills from what it knows of a client: what the client says under them is not
+    /// what an endpoint goes by.
+    pub filled: Vec<String>,
     /// How long the parts are in which large things are fetched and stored, where that is done.
     pub slice: Option<u64>,
 }

@@ -69,10 +69,13 @@ fn what_may_be_stored() {
         refused(&[("Cache-Control", "max-age=9"), ("Set-Cookie", "a=b")]),
         Some(Refusal::SetsCookie)
     );
-    assert_eq!(
-        stored(206, &[("Cache-Control", "max-age=9")]).err(),
-        Some(Refusal::Status)
-    );
+    for of_one_request in [206, 304, 412, 416, 417] {
+        assert_eq!(
+            stored(of_one_request, &[("Cache-Control", "max-age=9")]).err(),
+            Some(Refusal::Status),
+            "{of_one_request}"
+        );
+    }
     assert_eq!(stored(404, &[("Cache-Control", "max-age=9")]).err(), None);
     assert_eq!(stored(599, &[("Cache-Control", "max-age=9")]).err(), None);
     assert_eq!(
@@ -250,6 +253,43 @@ fn what_is_done_with_a_stored_response() {
             "{response} {resident} {request}"
         );
     }
+}
+
+#[test]
+fn a_route_prolongs_a_time_and_gives_none() {
+    const ASK: Use = Use::Ask { if_error: false };
+    let rule = Rule {
+        stale_while_revalidate: Some(Duration::from_secs(30)),
+        stale_if_error: Some(Duration::from_hours(1)),
+        ..Rule::default()
+    };
+    let with_ttl = Rule {
+        ttl: Some(Duration::from_mins(1)),
+        ..rule.clone()
+    };
+    let check = |rule: &Rule, cache_control, resident, expected| {
+        let lines = [("ETag", "\"a\""), ("Cache-Control", cache_control)];
+        let found = stored_as(200, &lines, Asked::default(), rule).unwrap_or_default();
+        let asked = Directives::of_request(&fields(&[("Cache-Control", "max-stale")]));
+        for asked in [Directives::default(), asked] {
+            let judged = found.judge(Duration::from_secs(resident), &asked);
+            let is_taken_stale = asked.max_stale.is_some() && found.may_be_stale();
+            let expected = if is_taken_stale { Use::Fresh } else { expected };
+            assert_eq!(judged, expected, "{cache_control} {resident} {asked:?}");
+        }
+        found.may_be_stale()
+    };
+    for never_fresh in ["", "max-age=0", "no-cache", "public", "s-maxage=0"] {
+        assert!(!check(&rule, never_fresh, 0, ASK), "{never_fresh}");
+    }
+    assert!(!check(&with_ttl, "no-cache", 0, ASK));
+    assert!(check(&rule, "max-age=9", 10, Use::WhileRevalidating));
+    assert!(check(&rule, "max-age=9", 60, Use::Ask { if_error: true }));
+    assert!(check(&with_ttl, "", 70, Use::WhileRevalidating));
+    // What the origin says itself counts also where it gives no time.
+    let own = "max-age=0, stale-while-revalidate=5";
+    assert!(check(&rule, own, 1, Use::WhileRevalidating));
+    assert!(check(&rule, own, 9, ASK));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Which stored response is for which request (RFC 9111 §4.1).
 
 use super::directives::split;
+use super::rule::Rule;
 use super::steering::steered;
 use crate::limit;
 use crate::message::Field;
@@ -12,6 +13,14 @@ const COOKIE: &[u8] = b"cookie:";
 const ACCEPT_ENCODING: &[u8] = b"accept-encoding";
 /// In the place of a name: what [`steered`] makes of a request. No field is called so.
 const STEERED: &[u8] = b"steered:";
+/// Fields of a request that this hop writes for each client, or takes from a client that is no trusted proxy.
+const OWN: [&[u8]; 5] = [
+    b"x-forwarded-for",
+    b"forwarded",
+    b"x-real-ip",
+    b"x-request-id",
+    b"traceparent",
+];
 /// The longest value that is kept for comparison.
 const MAX_VALUE: usize = 1024;
 
@@ -94,12 +103,17 @@ impl FromIterator<Saying> for Chosen {
     }
 }
 
-/// Whether requests can be found to which the response belongs.
-pub(super) fn can_be_told_apart(response: &[Field<'_>]) -> bool {
+/// Whether requests can be found to which the response belongs: by what their clients say, which is not what an endpoint hears under
+/// some names.
+pub(super) fn can_be_told_apart(response: &[Field<'_>], rule: &Rule) -> bool {
     let mut count = 0;
+    let is_own = |name: &[u8]| {
+        let mut filled = rule.filled.iter().map(String::as_bytes).chain(OWN);
+        filled.any(|own| name.eq_ignore_ascii_case(own))
+    };
     varied(response).all(|name| {
         count += 1;
-        name != b"*" && count <= MAX_NAMES
+        name != b"*" && count <= MAX_NAMES && !is_own(name)
     })
 }
 
@@ -348,10 +362,29 @@ mod tests {
         let request = fields(&[("X-Country", "DE")]);
         let chosen = Chosen::of(&[], &names, &request).unwrap();
         assert!(chosen.matches(&request) && !chosen.matches(&fields(&[("X-Country", "FR")])));
-        assert!(!can_be_told_apart(&fields(&[("Vary", "Foo, *")])));
-        assert!(can_be_told_apart(&fields(&[
-            ("Vary", "Foo"),
-            ("Vary", "Bar")
-        ])));
+    }
+
+    #[test]
+    fn what_a_client_does_not_say_itself_tells_nothing_apart() {
+        let rule = Rule {
+            filled: vec!["x-client".to_owned()],
+            ..Rule::default()
+        };
+        for (vary, expected) in [
+            ("", true),
+            ("Foo, Bar", true),
+            ("Foo, *", false),
+            ("X-Forwarded-Proto, X-Forwarded-Host", true),
+            ("X-Forwarded-For", false),
+            ("Foo, forwarded", false),
+            ("X-Real-IP", false),
+            ("X-Request-ID", false),
+            ("Traceparent", false),
+            ("X-Client", false),
+            ("X-Client-Name", true),
+        ] {
+            let fields = fields(&[("Vary", "Accept"), ("Vary", vary)]);
+            assert_eq!(can_be_told_apart(&fields, &rule), expected, "{vary}");
+        }
     }
 }

@@ -247,6 +247,8 @@ pub(super) fn read_rule(section: &Section<'_>) -> Option<Rule> {
         stale_if_error: stale_if_error.ok()?,
         max_object: max_object?,
         obeys_requests: obeys_requests?,
+        // The route says it, which knows its edits.
+        filled: Vec::new(),
         slice: slice.ok()?,
     })
 }

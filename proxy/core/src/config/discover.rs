@@ -18,6 +18,8 @@ pub struct Discover {
     pub registry: Registry,
     /// An empty set is not served, though the registry says clearly that it is empty.
     pub keep_on_empty: bool,
+    /// Nor is it when a name server denies the name.
+    pub keep_on_denial: bool,
 }
 
 /// Who is asked for endpoints. Upstreams with the same one share its answers.
@@ -138,11 +140,11 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "The Eureka that is asked every 30 s for the instances of `app` that are UP.",
         ),
         Key::optional("app", "name", "\"APP\"", "The application in Eureka."),
-        Key::default(
+        Key::optional(
             "keep_on_empty",
             "boolean",
             "false",
-            "Whether to go on with the last endpoints when a source says that there are none; else requests are answered with 503.",
+            "Whether to go on with the last endpoints when a source says that there are none; else requests are answered with 503. Absent: no, except where a name server denies that there is such a name or that it has such records, which is a mistake more often than meant.",
         ),
     ],
     later: &[],
@@ -194,10 +196,12 @@ const SOURCES: [(&str, &[&str]); 6] = [
 
 pub(super) fn read(section: &Section<'_>) -> Option<Discover> {
     let registry = read_registry(section);
-    let keep_on_empty = section.value("keep_on_empty", values::boolean);
+    let keep = section.optional("keep_on_empty", values::boolean);
+    let keep = keep.ok();
     Some(Discover {
         registry: registry?,
-        keep_on_empty: keep_on_empty?,
+        keep_on_empty: keep?.unwrap_or(false),
+        keep_on_denial: keep?.unwrap_or(true),
     })
 }
 

@@ -30,6 +30,22 @@ impl HeaderEdit {
         values.any(|(_, value)| value.plain().is_none())
     }
 
+    /// Names of fields whose value depends on more than the route and the URI that are asked for.
+    pub(super) fn filled_by_client(&self) -> Vec<String> {
+        let depends = |template: &Template| {
+            let mut variables = template.variables();
+            variables.any(|variable| {
+                !matches!(
+                    variable,
+                    Variable::Host | Variable::Path | Variable::Route | Variable::Scheme
+                )
+            })
+        };
+        let filled = self.set.iter().chain(&self.add);
+        let filled = filled.filter(|(_, value)| depends(value));
+        filled.map(|(name, _)| name.clone()).collect()
+    }
+
     /// The same with what is known filled in. A field whose value comes out empty, or as none that a field can have, is not
     /// there.
     #[must_use]

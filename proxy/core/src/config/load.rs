@@ -186,13 +186,13 @@ fn read(root: &Section<'_>) -> Option<Config> {
     for upstream in &mut config.upstreams {
         upstream.zone.clone_from(&config.server.zone);
     }
-    forbid_tls_of_relays(root, &config, &places);
+    forbid_keys_of_relays(root, &config, &places);
     warn_of_unused(root, &config, &places);
     Some(config)
 }
 
-/// What a listener of mode tls forwards is TLS already, and of datagrams no TLS is made.
-fn forbid_tls_of_relays(root: &Section<'_>, config: &Config, places: &[(String, Place)]) {
+/// What a listener of mode tls forwards is TLS already, and of datagrams no TLS is made; nor are they announced.
+fn forbid_keys_of_relays(root: &Section<'_>, config: &Config, places: &[(String, Place)]) {
     let as_they_come = |mode: &Mode| matches!(mode, Mode::Tls(_) | Mode::Udp(_));
     let listeners = config.listeners.iter();
     for listener in listeners.filter(|one| as_they_come(&one.mode)) {
@@ -211,11 +211,18 @@ fn forbid_tls_of_relays(root: &Section<'_>, config: &Config, places: &[(String, 
                 let complaint = Complaint::new(complaint).hint(
                     "let clients speak TLS with the endpoints themselves, or use mode = \"tcp\" or \"http\"",
                 );
-                root.reader.report(
-                    *place,
-                    &format!("upstream.{}.tls", upstream.name),
-                    complaint,
+                let at = format!("upstream.{}.tls", upstream.name);
+                root.reader.report(*place, &at, complaint);
+            }
+            if upstream.send_proxy_protocol.is_some() && listener.mode.is_udp() {
+                let complaint = format!(
+                    "`send_proxy_protocol` means nothing to listener `{}` of mode {mode}: only connections are announced, not datagrams",
+                    listener.name
                 );
+                let hint = "leave it out, or make another upstream for the connections";
+                let at = format!("upstream.{}.send_proxy_protocol", upstream.name);
+                root.reader
+                    .report(*place, &at, Complaint::new(complaint).hint(hint));
             }
         }
     }

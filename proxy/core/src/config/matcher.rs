@@ -221,9 +221,16 @@ pub(super) fn path(node: &Node) -> Result<String, Unread> {
     Ok(path)
 }
 
+/// A dot is any byte, a line end and what is no UTF-8 included: clients can escape those in a path, and would get past an expression
+/// that is to keep them out.
 pub(super) fn regex(node: &Node) -> Result<regex::bytes::Regex, Unread> {
     let text = values::text(node)?;
-    regex::bytes::Regex::new(&text).map_err(|error| {
+    let build = |unicode| {
+        let mut builder = regex::bytes::RegexBuilder::new(&text);
+        builder.dot_matches_new_line(true).unicode(unicode).build()
+    };
+    // Classes of letters beyond ASCII are understood as such only.
+    build(false).or_else(|_| build(true)).map_err(|error| {
         // The crate draws several lines; the last names the fault.
         let drawn = error.to_string();
         let last = drawn.lines().last().unwrap_or_default();

@@ -219,7 +219,7 @@ fn check_keys(section: &Section<'_>, word: Word) {
         Word::Http => &["to", "sni"],
         Word::Tcp if section.has("tls") => &["sni"],
         Word::Tcp => &["sni", "header_timeout"],
-        Word::Udp => &["sni", "header_timeout", "tls"],
+        Word::Udp => &["sni", "header_timeout", "tls", "proxy_protocol"],
         Word::Tls => &["to", "tls"],
     };
     let of_http = http.iter().filter(|_| word != Word::Http);
@@ -263,6 +263,7 @@ fn instead(key: &str, word: Word) -> &'static str {
         ("tls", _) => {
             "bytes are forwarded as they come; mode = \"tcp\" and mode = \"http\" end TLS here"
         }
+        ("proxy_protocol", _) => "only connections are announced, not datagrams",
         _ => "it is for mode = \"http\"",
     }
 }

@@ -237,6 +237,11 @@ pub(super) fn read(number: usize, section: &Section<'_>, upstreams: &[String]) -
     let response_timeout = section.optional("response_timeout", values::duration);
     let error_pages = error_pages::read(section);
     let name = name.ok()?.unwrap_or_else(|| format!("route-{number}"));
+    let headers = headers?;
+    let cache = cache.ok()?.map(|rule| Rule {
+        filled: headers.request.filled_by_client(),
+        ..rule
+    });
     Some(Named {
         place: section.place_of("name"),
         route: Route {
@@ -249,12 +254,12 @@ pub(super) fn read(number: usize, section: &Section<'_>, upstreams: &[String]) -
                 None if section.has("limit") => return None,
                 None => None,
             },
-            cache: cache.ok()?,
+            cache,
             compress: compress.ok()?,
             max_body: max_body?,
             timeout: timeout.ok()?,
             response_timeout: response_timeout.ok()?,
-            headers: headers?,
+            headers,
             strip_prefix: strip_prefix.ok()?,
             add_prefix: add_prefix.ok()?,
             rewrite: rewrite?,

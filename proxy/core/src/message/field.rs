@@ -51,6 +51,8 @@ pub enum Kind {
     Expect,
     Cookie,
     Forwarded,
+    /// Any other name of that family, such as X-Forwarded-Prefix.
+    XForwarded,
     XForwardedFor,
     XForwardedHost,
     XForwardedProto,
@@ -106,6 +108,7 @@ impl Kind {
             18 if is(b"proxy-authenticate") => Self::ProxyAuthenticate,
             19 if is(b"proxy-authorization") => Self::ProxyAuthorization,
             20 if is(b"sec-websocket-accept") => Self::WebSocketAccept,
+            13.. if first == b'x' && is_x_forwarded(name) => Self::XForwarded,
             _ => Self::Other,
         }
     }
@@ -138,6 +141,7 @@ impl Kind {
                 | Self::TransferEncoding
                 | Self::Cookie
                 | Self::Forwarded
+                | Self::XForwarded
                 | Self::XForwardedFor
                 | Self::XForwardedHost
                 | Self::XForwardedProto
@@ -145,6 +149,12 @@ impl Kind {
                 | Self::XRequestId
         )
     }
+}
+
+fn is_x_forwarded(name: &[u8]) -> bool {
+    const BEGIN: &[u8] = b"x-forwarded-";
+    let begin = name.get(..BEGIN.len());
+    begin.is_some_and(|begin| begin.eq_ignore_ascii_case(BEGIN))
 }
 
 /// A token of RFC 9110 §5.6.2.

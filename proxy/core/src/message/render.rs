@@ -181,7 +181,11 @@ fn is_forwarded(field: &Field<'_>, options: Options<'_, '_>, hop: &Hop<'_>) -> b
         | Kind::XRequestId
         | Kind::Traceparent
         | Kind::ProxyAuthorization => return false,
-        Kind::XForwardedHost | Kind::XForwardedProto | Kind::Forwarded | Kind::XRealIp => {
+        Kind::XForwarded
+        | Kind::XForwardedHost
+        | Kind::XForwardedProto
+        | Kind::Forwarded
+        | Kind::XRealIp => {
             return forwarded::passes(field.kind, hop);
         }
         kind if kind.is_hop_by_hop() => return false,

@@ -194,9 +194,49 @@ impl Layer {
         let known = self.endpoints.get(upstream).and_then(|all| all.get(label));
         known.copied().unwrap_or_default()
     }
+
+    /// Puts a change in the place of what this layer says of an endpoint; an empty one says nothing.
+    fn put(&mut self, upstream: &str, label: &str, change: EndpointChange) {
+        let of = self.endpoints.entry(upstream.to_owned()).or_default();
+        if change.is_empty() {
+            of.remove(label);
+        } else {
+            of.insert(label.to_owned(), change);
+        }
+        if of.is_empty() {
+            self.endpoints.remove(upstream);
+        }
+    }
 }
 
 impl Layer {
+    /// The endpoints of an upstream that this layer keeps from serving, each with what was said of it.
+    pub fn withheld(&self, upstream: &Upstream) -> impl Iterator<Item = (&str, Verb)> {
+        let written = upstream.endpoints.iter();
+        let written: HashSet<String> = written.map(|one| one.address.to_string()).collect();
+        let leads_on = |one: &Endpoint| matches!(one.address, EndpointAddress::Name { .. });
+        let may_be_found = upstream.discover.is_some() || upstream.endpoints.iter().any(leads_on);
+        let changes = self.endpoints.get(&*upstream.name).into_iter().flatten();
+        changes.filter_map(move |(label, change)| {
+            let is_found = || may_be_found && label.parse::<SocketAddr>().is_ok();
+            let verb = match change {
+                EndpointChange {
+                    presence: Some(Presence::Deleted),
+                    ..
+                } => Verb::Delete,
+                EndpointChange {
+                    draining: Some(true),
+                    ..
+                } => Verb::Drain,
+                EndpointChange {
+                    weight: Some(0), ..
+                } => Verb::Weigh(0),
+                EndpointChange { .. } => return None,
+            };
+            (written.contains(label) || is_found()).then_some((&**label, verb))
+        })
+    }
+
     /// Upstreams and routes with changes that a configuration does not have.
     pub fn strangers(&self, config: &Config) -> impl Iterator<Item = String> {
         let has_upstream = |name: &str| config.upstreams.iter().any(|one| *one.name == *name);

@@ -30,6 +30,8 @@ pub struct Order<'a> {
     pub upstream: &'a str,
     /// As written, or one address of it.
     pub endpoint: &'a str,
+    /// Where it leads if it is a name, as far as that is known.
+    pub addresses: &'a [SocketAddr],
     /// What is to become of it.
     pub verb: Verb,
     /// Whether it is kept over reloads and restarts.
@@ -126,7 +128,18 @@ impl Overlay {
         if self.count() >= MAX_CHANGES && !takes_back {
             return Err(Refused::TooMany);
         }
-        self.write(order, &label, known);
+        // Under its own name it is the operator's to take back; as one address of a name it is not.
+        let mut others = served.iter().filter(|one| one.label != label);
+        let is_ours = known.is_some_and(|one| one.label == label && one.origin == Origin::Runtime)
+            && !others.any(|one| one.is(&label));
+        self.write(order, &label, is_ours);
+        for address in order.addresses {
+            let address = address.to_string();
+            let mut others = served.iter().filter(|one| one.label != label);
+            if !others.any(|one| one.is(&address)) {
+                self.unsay(order, &address);
+            }
+        }
         Ok(label)
     }
 
@@ -205,7 +218,7 @@ impl Overlay {
         layers.map(count).sum()
     }
 
-    fn write(&mut self, order: &Order<'_>, label: &str, known: Option<&Served>) {
+    fn write(&mut self, order: &Order<'_>, label: &str, is_ours: bool) {
         let upstream = order.upstream;
         let mut kept = self.kept.endpoint(upstream, label);
         let mut passing = self.passing.endpoint(upstream, label);
@@ -222,7 +235,6 @@ impl Overlay {
         if kept.draining.is_none() {
             passing.draining = passing.draining.filter(|draining| *draining);
         }
-        let is_ours = known.is_some_and(|known| known.origin == Origin::Runtime);
         if order.verb == Verb::Delete && is_ours {
             if order.persist {
                 kept = EndpointChange::default();
@@ -231,16 +243,19 @@ impl Overlay {
                 passing = EndpointChange::default();
             }
         }
-        for (layer, change) in [(&mut self.kept, kept), (&mut self.passing, passing)] {
-            let of = layer.endpoints.entry(upstream.to_owned()).or_default();
-            if change.is_empty() {
-                of.remove(label);
-            } else {
-                of.insert(label.to_owned(), change);
-            }
-            if of.is_empty() {
-                layer.endpoints.remove(upstream);
-            }
+        self.kept.put(upstream, label, kept);
+        self.passing.put(upstream, label, passing);
+    }
+
+    /// What is said of a name is said of all its addresses: what was said of one of them before is over.
+    fn unsay(&mut self, order: &Order<'_>, address: &str) {
+        let passing = self.passing.endpoint(order.upstream, address);
+        let passing = order.verb.unsaid(passing);
+        self.passing.put(order.upstream, address, passing);
+        if order.persist {
+            let kept = self.kept.endpoint(order.upstream, address);
+            let kept = order.verb.unsaid(kept);
+            self.kept.put(order.upstream, address, kept);
         }
     }
 }

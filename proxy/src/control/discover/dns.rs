@@ -189,9 +189,10 @@ impl Resolvers {
         if let Some(found) = static_addresses(&system.hosts, host) {
             return Ok(Addresses::whole(found, FILE_FOR));
         }
+        let mut is_denied = false;
         if let Some(resolver) = &system.resolver {
             match ask(resolver, host).await {
-                Err(DiscoverError::NoAddress { .. }) => {}
+                Err(DiscoverError::NoAddress { .. }) => is_denied = true,
                 answer => return answer,
             }
         }
@@ -199,6 +200,7 @@ impl Resolvers {
         let found = lookup_host((host, 0)).await;
         let found = found.map_err(|source| DiscoverError::System {
             name: host.to_owned(),
+            is_denied,
             source,
         })?;
         let found: Vec<IpAddr> = found.map(|address| address.ip()).collect();

@@ -30,14 +30,19 @@ pub(super) enum DiscoverError {
     #[error("{name} has no SRV records")]
     NoService { name: String },
     #[error("the system does not know {name}")]
-    System { name: String, source: io::Error },
+    System {
+        name: String,
+        /// Name servers have said before that there is no such name.
+        is_denied: bool,
+        source: io::Error,
+    },
     #[error("the SRV records of {name}")]
     Service { name: String, source: ServiceError },
     #[error("cannot read {}", path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("{} is larger than {} MiB", path.display(), MAX_ANSWER >> 20)]
     Large { path: PathBuf },
-    #[error("{}: {source}", path.display())]
+    #[error("{}", path.display())]
     File { path: PathBuf, source: FileError },
     #[error(transparent)]
     Fetch(#[from] FetchError),
@@ -63,4 +68,19 @@ pub(super) enum DiscoverError {
     TooMany(#[from] TooMany),
     #[error("no answer within {} s", .0.as_secs())]
     Slow(Duration),
+}
+
+impl DiscoverError {
+    /// Whether name servers have answered: that there is nothing.
+    pub(super) fn is_denial(&self) -> bool {
+        matches!(
+            self,
+            Self::NoAddress { .. }
+                | Self::NoService { .. }
+                | Self::System {
+                    is_denied: true,
+                    ..
+                }
+        )
+    }
 }

@@ -26,6 +26,8 @@ pub(super) struct Follower {
     rounds: watch::Sender<u64>,
     /// Whoever loads a configuration tells what came of the first round.
     is_told: Cell<bool>,
+    /// Whether somebody goes on with the last endpoints when a name server denies it.
+    keeps: Cell<bool>,
     /// Ends a rest early.
     wanted: Notify,
     /// That of all followers: something is to be served differently.
@@ -46,6 +48,8 @@ pub(super) struct Last {
 pub(super) struct Failing {
     pub(super) why: String,
     count: u32,
+    /// Since then a name server has denied it, and not taken that back.
+    is_denied: bool,
 }
 
 /// A follower with the task that asks for it, which ends when this is dropped.
@@ -86,6 +90,7 @@ impl Follower {
             errors: Cell::default(),
             rounds: watch::channel(0).0,
             is_told: Cell::new(is_told),
+            keeps: Cell::new(true),
             wanted: Notify::new(),
             changed: Rc::clone(changed),
         }
@@ -99,6 +104,17 @@ impl Follower {
     /// What went wrong since.
     pub(super) fn failing(&self) -> Option<Failing> {
         self.failing.borrow().clone()
+    }
+
+    /// Whether a name server has denied it after its last good answer.
+    pub(super) fn is_denied(&self) -> bool {
+        let failing = self.failing.borrow();
+        failing.as_ref().is_some_and(|failing| failing.is_denied)
+    }
+
+    /// Whether somebody goes on with the last endpoints when a name server denies it.
+    pub(super) fn set_keeps(&self, keeps: bool) {
+        self.keeps.set(keeps);
     }
 
     pub(super) fn errors(&self) -> u64 {
@@ -160,12 +176,18 @@ impl Follower {
         let known = before.as_ref().map_or(&[][..], |last| &*last.endpoints);
         let change = difference(known, &endpoints);
         let source = name_of(&self.source);
-        if self.failing.take().is_some() {
+        let failing = self.failing.take();
+        if failing.is_some() {
             let endpoints = endpoints.len();
             tracing::info!(source, endpoints, "endpoints are found again");
         }
-        let is_new = before.is_none() || change != difference(&[], &[]);
-        if is_new && before.is_some() {
+        let is_changed = change != difference(&[], &[]);
+        // After a denial the same ones are news.
+        let is_new = before.is_none() || is_changed || failing.is_some_and(|it| it.is_denied);
+        if is_changed && endpoints.is_empty() {
+            let had = change.removed;
+            tracing::warn!(source, had, "the source says that there are no endpoints");
+        } else if is_changed && before.is_some() {
             let (added, removed, changed) = (change.added, change.removed, change.changed);
             tracing::info!(source, added, removed, changed, "endpoints have changed");
         }
@@ -189,13 +211,26 @@ impl Follower {
         self.errors.set(self.errors.get() + 1);
         let mut failing = self.failing.borrow_mut();
         let count = failing.as_ref().map_or(1, |failing| failing.count + 1);
+        let was_denied = failing.as_ref().is_some_and(|failing| failing.is_denied);
+        let is_denied = was_denied || error.is_denial();
         let why = chain(error);
-        if count == 1 && !self.is_told.get() {
+        // A file is read when somebody has written it, who wants to know; what others say changes with the weather.
+        let is_other = matches!(self.source, Registry::File { .. })
+            && failing.as_ref().is_some_and(|before| before.why != why);
+        if (count == 1 || is_other) && !self.is_told.get() {
             let source = name_of(&self.source);
-            let kept = self.last().map_or(0, |last| last.endpoints.len());
+            let last = self.last().filter(|_| self.keeps.get() || !is_denied);
+            let kept = last.map_or(0, |last| last.endpoints.len());
             tracing::warn!(source, kept, "endpoints are not found: {why}");
         }
-        *failing = Some(Failing { why, count });
+        *failing = Some(Failing {
+            why,
+            count,
+            is_denied,
+        });
+        if is_denied && !was_denied {
+            self.changed.notify_one();
+        }
         rhythm::back_off(count, fastrand::f64())
     }
 }

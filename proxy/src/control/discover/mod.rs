@@ -116,10 +116,15 @@ impl Discovery {
         self.0.kept.borrow().is_some()
     }
 
-    /// Follows these, and waits for what is not known yet.
-    pub(super) async fn follow(&self, written: HashSet<Registry>, ask: Ask) {
+    /// Follows these, and waits for what is not known yet. Beside each stands whether the last endpoints serve on when a name server
+    /// denies it.
+    pub(super) async fn follow(&self, wanted: HashMap<Registry, bool>, ask: Ask) {
+        let written: HashSet<Registry> = wanted.keys().cloned().collect();
         if !self.follows() {
             return self.look_up_once(written).await;
+        }
+        for (source, keeps) in wanted {
+            self.follower(&source, ask).set_keeps(keeps);
         }
         let within = match ask {
             Ask::All => WITHIN,
@@ -256,7 +261,8 @@ impl Discovery {
         };
         let last = self.last(&source);
         let found = last.iter().flat_map(|last| last.endpoints.iter());
-        (found.filter_map(address).collect(), self.failure(&source))
+        let failure = self.failure(&source, true);
+        (found.filter_map(address).collect(), failure)
     }
 
     /// The endpoints of upstreams that are not written down.
@@ -274,6 +280,9 @@ impl Discovery {
     /// The endpoints that a source has now, with the addresses of their names.
     fn found(&self, discover: &Discover) -> Vec<config::Endpoint> {
         let source = &discover.registry;
+        if !discover.keep_on_denial && self.is_denied(source) {
+            return Vec::new();
+        }
         let Some(mut answer) = self.last(source) else {
             return Vec::new();
         };
@@ -317,11 +326,17 @@ impl Discovery {
         followed.get(source)?.follower.last()
     }
 
-    /// Why a source says nothing now.
-    pub(super) fn failure(&self, source: &Registry) -> Option<Failure> {
+    fn is_denied(&self, source: &Registry) -> bool {
+        let followed = self.0.followed.borrow();
+        let followed = followed.get(source);
+        followed.is_some_and(|followed| followed.follower.is_denied())
+    }
+
+    /// Why a source says nothing now. `keeps`: its last endpoints serve on when it is denied.
+    pub(super) fn failure(&self, source: &Registry, keeps: bool) -> Option<Failure> {
         let followed = self.0.followed.borrow();
         let follower = &followed.get(source)?.follower;
-        let last = follower.last();
+        let last = follower.last().filter(|_| keeps || !follower.is_denied());
         let why = match follower.failing() {
             Some(failing) => failing.why,
             // It was given no time.

@@ -31,12 +31,15 @@ impl Discovery {
     pub(in crate::control) fn sources(&self, upstream: &Upstream) -> Vec<SourceStatus> {
         let names = upstream.endpoints.iter();
         let names = names.filter_map(|endpoint| named(&endpoint.address));
-        let sources = names.chain(upstream.discover.iter().map(|one| one.registry.clone()));
+        let names = names.map(|name| (name, true));
+        let discover = upstream.discover.iter();
+        let registry = discover.map(|one| (one.registry.clone(), one.keep_on_denial));
         let followed = self.0.followed.borrow();
-        let known = sources.filter_map(|source| {
+        let known = names.chain(registry).filter_map(|(source, keeps)| {
             let follower = &followed.get(&source)?.follower;
             let last = follower.last();
             let at = last.as_ref().map(|last| last.at);
+            let last = last.filter(|_| keeps || !follower.is_denied());
             Some(SourceStatus {
                 source: name_of(&source),
                 endpoints: last.map_or(0, |last| last.endpoints.len()),

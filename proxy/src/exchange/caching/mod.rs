@@ -163,9 +163,12 @@ impl<'a> Through<'a> {
     /// What another request gets, if it is for this one as well.
     fn followed(&self, object: Arc<Object>, wish: &Wish) -> Option<Stored> {
         let client = look::view(&wish.fields);
-        let is_ours = object.route == self.route.name && object.chosen.matches(&client);
+        let now = Instant::now();
+        let is_ours = object.route == self.route.name
+            && object.chosen.matches(&client)
+            && object.is_for_others(now);
         let object = Some(object).filter(|_| is_ours)?;
-        let stored = look::read(object, (Method::Get, &client), Instant::now())?;
+        let stored = look::read(object, (Method::Get, &client), now)?;
         Some(Stored {
             status: Status::Collapsed { why: wish.why },
             ..stored

@@ -208,7 +208,8 @@ impl Slicing<'_> {
         self.has_fetched.set(true);
         let object = fill.object().await?;
         let is_ours = object.route == self.through.route.name
-            && object.chosen.matches(&look::view(&self.wish.fields));
+            && object.chosen.matches(&look::view(&self.wish.fields))
+            && object.is_for_others(Instant::now());
         is_ours.then_some(object)
     }
 
@@ -330,6 +331,7 @@ impl Outbound {
             idempotent: self.idempotent,
             ends: self.ends,
             key: self.key,
+            mirror_key: self.mirror_key,
             came: None,
             caching: None,
             coding: None,

@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use openclaw_core::caching::{
-    self, Chosen, Directives, Freshness, Rule, Status, Times, is_kept, is_updated,
+    self, Chosen, Confirmed, Directives, Freshness, Rule, Status, Times, is_kept,
 };
 use openclaw_core::message::{
-    Field, Fields, HeaderList, Kind, Response, ResponseBody, ResponseHead, render,
+    Field, HeaderList, Kind, Response, ResponseBody, ResponseHead, render,
 };
 use openclaw_core::reason::Reason;
 
@@ -129,7 +129,7 @@ impl<'a, W: Wire> Storing<'a, W> {
         };
         if let Some(stale) = &wish.stale {
             if response.status == 304 {
-                let confirmed = self.confirmed(stale, response.fields);
+                let confirmed = self.confirmed(wish, stale, response.fields);
                 self.state = State::Kept(Outcome::Confirmed(confirmed));
                 return None;
             }
@@ -175,7 +175,8 @@ impl<'a, W: Wire> Storing<'a, W> {
                 if self.slice.is_some_and(|slice| slice.version.is_none()) && key != *self.key {
                     slicing::mark(self.store, self.key, &object);
                 }
-                let filling = self.store.fill(&key, object, self.lead.take(), most);
+                let lead = shared(self.lead.take(), &object);
+                let filling = self.store.fill(&key, object, lead, most);
                 self.state = State::Storing(filling);
                 Some(told(false, Some(Ok(()))))
             }
@@ -191,41 +192,56 @@ impl<'a, W: Wire> Storing<'a, W> {
         }
     }
 
-    /// What is stored, with the fields of the 304 in the place of its own (RFC 9111 §4.3.4).
-    fn confirmed(&self, stale: &Arc<Object>, fields: &[Field<'_>]) -> Arc<Object> {
+    /// What is stored, with the fields of the 304 in the place of its own (RFC 9111 §4.3.4). It is stored so only if everybody may
+    /// have these fields as well.
+    fn confirmed(&mut self, wish: &Wish, stale: &Arc<Object>, fields: &[Field<'_>]) -> Arc<Object> {
         let new = render::end_to_end(fields);
-        let mut list = HeaderList::default();
-        let mut all = Fields::new();
         let old = stale.view();
-        let is_replaced = |field: &Field<'_>| {
-            new.iter()
-                .any(|other| is_updated(other) && other.name.eq_ignore_ascii_case(field.name))
-        };
-        for field in old.iter().filter(|field| !is_replaced(field)) {
-            // At most as many as either had.
-            let _ = all.try_push(*field);
-        }
-        for field in new.iter().filter(|field| is_updated(field)) {
-            let _ = all.try_push(*field);
-        }
+        let mut all = caching::updated(&old, &new);
+        let mut list = HeaderList::default();
         for field in &all {
             list.push(field.name, field.value);
         }
+        let is_varied = new.iter().any(|field| field.is(b"Vary"));
+        let chosen = if is_varied {
+            Chosen::of(&all, &self.rule.vary, &view(&wish.fields))
+        } else {
+            Some(stale.chosen.clone())
+        };
+        let confirmed = match &chosen {
+            Some(_) => caching::confirmed(wish.asked, &all, self.rule),
+            None => Confirmed::Gone,
+        };
         // How old it was is said by the 304 itself.
         for field in new.iter().filter(|field| field.is(b"Age")) {
             let _ = all.try_push(*field);
         }
         let directives = Directives::of_response(&all);
         let freshness = Freshness::of(stale.status, &all, &directives, self.rule, self.times());
-        let object = Object::new(
-            (Arc::clone(self.route), stale.chosen.clone()),
+        let object = Arc::new(Object::new(
+            (Arc::clone(self.route), chosen.unwrap_or_default()),
             (stale.status, list, Arc::clone(&stale.body)),
             freshness,
-        );
-        let object = Arc::new(object);
-        self.store.renew(self.key, &object);
-        if let Some(lead) = &self.lead {
-            lead.publish(Arc::clone(&object));
+        ));
+        match confirmed {
+            Confirmed::Renewed => {
+                if object.chosen != stale.chosen {
+                    // It is for fewer requests than it was stored for.
+                    self.store.forget(self.key);
+                }
+                self.store.renew(self.key, &object);
+                self.lead = shared(self.lead.take(), &object);
+                if let Some(lead) = &self.lead {
+                    lead.publish(Arc::clone(&object));
+                }
+            }
+            Confirmed::Untouched => {}
+            Confirmed::Gone => {
+                self.store.forget(self.key);
+                if let Some(lead) = self.lead.take() {
+                    lead.pass();
+                }
+            }
         }
         object
     }
@@ -347,6 +363,16 @@ impl<W: Wire> Wire for Storing<'_, W> {
         self.state = State::Passing;
         self.wire.abort(reason);
     }
+}
+
+/// The place of who fetches, where what has come is for those who wait as well; else they wait no longer.
+fn shared(lead: Option<Lead>, object: &Object) -> Option<Lead> {
+    let lead = lead?;
+    if object.is_for_others(Instant::now()) {
+        return Some(lead);
+    }
+    lead.pass();
+    None
 }
 
 fn passed(why: caching::Forwarded) -> Status {

@@ -16,6 +16,7 @@ use super::race::{Race, Runner};
 use super::{Failure, Tries};
 use crate::exchange::error::Error;
 use crate::exchange::forward::Passage;
+use crate::exchange::given_up::GivenUp;
 use crate::exchange::wire::Wire;
 use crate::exchange::{Story, tried};
 use crate::snapshot::UnderWay;
@@ -56,6 +57,7 @@ struct Told<'s> {
     sent: &'s mut Option<Instant>,
     span: &'s mut Option<u64>,
     tries: &'s mut Vec<Tried>,
+    given_up: &'s mut GivenUp,
     hedge: &'s mut Option<Hedged>,
 }
 
@@ -206,6 +208,7 @@ impl<'a> Tries<'a> {
             sent: &mut story.sent,
             span: &mut story.span,
             tries: &mut story.tries,
+            given_up: &mut story.given_up,
             hedge: &mut story.hedge,
         };
         self.both(pair, [&first, &second], told).await
@@ -233,7 +236,9 @@ impl<'a> Tries<'a> {
                 }
                 Event::Outrun(Side::Second) => {}
                 Event::Ended(_, Err(failure)) if !pair.is_over() => {
-                    self.fell(asked, failure, told.tries);
+                    if self.fell(asked, failure, told.tries) {
+                        told.given_up.note(&asked.endpoint, failure.error);
+                    }
                 }
                 Event::Ended(_, result) => {
                     *told.hedge = Some(match side {
@@ -290,11 +295,11 @@ impl<'a> Tries<'a> {
         }
     }
 
-    /// One of the two has failed; the other one may still answer.
-    fn fell(&mut self, asked: &Asked, failure: Failure, tries: &mut Vec<Tried>) {
+    /// One of the two has failed; the other one may still answer. Tells whether that was the endpoint, not only its connection.
+    fn fell(&mut self, asked: &Asked, failure: Failure, tries: &mut Vec<Tried>) -> bool {
         let Failure { error, reused } = failure;
         if self.was_stale(error, reused) {
-            return;
+            return false;
         }
         let is_well = matches!(error, Error::Declined(status) if !matches!(status, 502..=504));
         if error.is_of_endpoint() && !is_well {
@@ -304,6 +309,7 @@ impl<'a> Tries<'a> {
         }
         tries.push(tried(&asked.endpoint, error, asked.since, asked.span));
         self.tried.push(asked.endpoint.address);
+        true
     }
 }
 

@@ -30,6 +30,8 @@ const FIRST: usize = 1500;
 const READS: usize = 8;
 /// Silence that ends a session once its listener has ended.
 const LAST_SILENCE: Duration = Duration::from_secs(2);
+/// Silence that ends a session which no endpoint has answered: anybody can begin those in the name of others.
+const UNANSWERED_SILENCE: Duration = Duration::from_secs(30);
 
 /// What one worker drives a listening socket with.
 #[derive(Debug)]
@@ -120,7 +122,9 @@ impl Flow {
             chosen,
             ids,
         } = way(opening, &serving, client, first)?;
-        session.leads_to(serving.upstreams.get(upstream)?.as_ref());
+        let of = serving.upstreams.get(upstream)?;
+        of.will_ask();
+        session.leads_to(of.as_ref());
         let chosen = chosen
             .map_err(|(reason, detail)| session.fail(reason, detail))
             .ok()?;
@@ -136,6 +140,7 @@ impl Flow {
             upstream,
             since: Instant::now(),
             tried: Vec::new(),
+            counted: 0,
             first: kept.unwrap_or_default().to_vec(),
         };
         let mut onward = Onward::new(chosen, socket, unanswered);
@@ -233,11 +238,13 @@ impl Flow {
     /// It is in use.
     fn heard(&self) {
         let limit = if self.face.is_closed.get() {
-            self.idle_timeout.min(LAST_SILENCE)
+            LAST_SILENCE
+        } else if self.onward.borrow().unanswered.is_some() {
+            UNANSWERED_SILENCE
         } else {
             self.idle_timeout
         };
-        self.deadline.arm(limit);
+        self.deadline.arm(self.idle_timeout.min(limit));
     }
 
     /// The listener has ended: what is silent from now on is over.
@@ -246,7 +253,6 @@ impl Flow {
     }
 
     fn give_back(&self, batch: Batch<'_>) {
-        self.heard();
         self.session.borrow_mut().bytes_out += batch.bytes.len() as u64;
         let mut onward = self.onward.borrow_mut();
         if let Some(unanswered) = onward.unanswered.take() {
@@ -259,6 +265,8 @@ impl Flow {
         onward.learn((&self.face.sessions.ids, &self.place), batch);
         // What the client's side does not take is lost, as datagrams may be.
         let _ = self.face.socket.send(batch, self.client, self.ours);
+        drop(onward);
+        self.heard();
     }
 
     /// The endpoint is not there. One that has never answered is replaced by another, which gets what was first; false: there is none.
@@ -294,7 +302,7 @@ impl Flow {
         true
     }
 
-    /// Another endpoint, within `retries`.
+    /// Another endpoint, within `retries` and `retry_budget`.
     fn next(
         &self,
         mut unanswered: Unanswered,
@@ -305,9 +313,11 @@ impl Flow {
         let upstream = serving.upstreams.get(unanswered.upstream)?;
         let detail = connect_detail(io::ErrorKind::ConnectionRefused);
         upstream.failed(refused, unanswered.since.elapsed(), detail);
-        if unanswered.first.is_empty() || session.retries >= upstream.config.retries {
+        if unanswered.first.is_empty() {
             return None;
         }
+        let tried = &unanswered.tried;
+        unanswered.counted += upstream.may_connect_elsewhere(tried, refused, unanswered.counted)?;
         session.retries += 1;
         unanswered.tried.push(refused.address);
         unanswered.since = Instant::now();

@@ -41,6 +41,8 @@ pub(super) struct Unanswered {
     pub(super) upstream: usize,
     pub(super) since: Instant,
     pub(super) tried: Vec<SocketAddr>,
+    /// How many of the retries count.
+    pub(super) counted: u32,
     pub(super) first: Vec<u8>,
 }
 

@@ -93,8 +93,16 @@ fn files_and_registries_are_sources() {
             app: "APP".to_owned()
         }
     );
-    let keep = accepted(&text("discover = { dns = \"a:80\", keep_on_empty = true }"));
-    assert!(keep.upstreams[0].discover.as_ref().unwrap().keep_on_empty);
+    for (written, expected) in [
+        ("", [false, true]),
+        (", keep_on_empty = false", [false, false]),
+        (", keep_on_empty = true", [true, true]),
+    ] {
+        let config = accepted(&text(&format!("discover = {{ dns = \"a:80\"{written} }}")));
+        let discover = config.upstreams[0].discover.as_ref().unwrap();
+        let keeps = [discover.keep_on_empty, discover.keep_on_denial];
+        assert_eq!(keeps, expected, "{written}");
+    }
 }
 
 #[test]

@@ -194,6 +194,25 @@ fn datagrams_and_connections_may_have_the_same_address() {
 }
 
 #[test]
+fn datagrams_are_not_announced() {
+    check(
+        "mode = \"udp\"\nto = \"db\"\nproxy_protocol = [\"10.0.0.0/8\"]",
+        "`proxy_protocol` means nothing on a listener of mode `udp`",
+        "not datagrams",
+    );
+    let announcing = |mode: &str| {
+        let text = listener(&format!("mode = \"{mode}\"\nto = \"db\""));
+        text.replace(":5433\"]", ":5433\"]\nsend_proxy_protocol = \"v2\"")
+    };
+    accepted(&announcing("tcp"));
+    let told = rejected(&announcing("udp")).to_string();
+    assert!(
+        told.contains("`send_proxy_protocol` means nothing to listener `l`"),
+        "{told}"
+    );
+}
+
+#[test]
 fn what_is_probably_not_meant_is_told() {
     let told = |text: &str| -> Vec<String> {
         let loaded = load_text(text).unwrap();

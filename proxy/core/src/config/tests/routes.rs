@@ -132,6 +132,26 @@ fn variables_are_known_and_stand_where_they_can() {
 }
 
 #[test]
+fn an_expression_sees_line_ends_and_octets_that_are_no_text() {
+    let matches = |regex: &str, path: &[u8]| {
+        let route = route(&format!(
+            "to = \"app\"\nmatch = {{ path_regex = '{regex}' }}"
+        ));
+        route.matcher.path_regex().unwrap().is_match(path)
+    };
+    for path in [
+        &b"/admin/x"[..],
+        b"/admin/x\n",
+        b"/admin/\nx",
+        b"/admin/\xff",
+    ] {
+        assert!(matches("^/admin/.*$", path), "{}", path.escape_ascii());
+    }
+    assert!(matches("^/[^/]+/b$", b"/\xff/b"));
+    assert!(matches("^/caf[éè]$", "/café".as_bytes()));
+}
+
+#[test]
 fn paths_are_rewritten_by_what_is_an_expression_and_a_path() {
     let rewrite =
         route("to = \"app\"\nmatch = { path_regex = '^/(a)/' }\nrewrite = { to = \"/$1\" }")

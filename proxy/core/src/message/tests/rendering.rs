@@ -85,9 +85,10 @@ fn fields_of_one_hop_stay_on_it() {
         # Who the client is, only this hop knows
         …                      | X-Forwarded-For: 6.6.6.6↵X-Forwarded-Proto: http↵X-Forwarded-Host: evil↵
         …                      | Forwarded: for=6.6.6.6↵X-Real-IP: 6.6.6.6↵X-Request-Id: mine↵traceparent: mine↵
+        …                      | X-Forwarded-Port: 77↵x-forwarded-prefix: /p↵X-FORWARDED-SSL: on↵X-Forwarded-Server: z↵
         # An origin that reads `_` as `-` would see these twice
         …                      | X_Forwarded_For: 6.6.6.6↵X-Forwarded_Proto: http↵Content_Length: 5↵Transfer_Encoding: chunked↵
-        …                      | X_Real_IP: 6.6.6.6↵X_Request_Id: x↵
+        …                      | X_Real_IP: 6.6.6.6↵X_Request_Id: x↵X_Forwarded_Port: 77↵
         ",
     );
     check_fields(
@@ -121,6 +122,7 @@ fn a_trusted_proxy_is_believed_and_its_list_extended() {
         X-Forwarded-Proto: http↵X-Forwarded-For: 192.0.2.1↵X-Forwarded-Host: a↵^ | X-Forwarded-Proto: http↵
         X-Forwarded-Host: b↵X-Forwarded-For: 192.0.2.1↵X-Forwarded-Proto: https↵^ | X-Forwarded-Host: b↵X-Forwarded-For:↵
         Forwarded: for=1.1.1.1↵X-Real-IP: 1.1.1.1↵X-Forwarded-For: 1.1.1.1, 192.0.2.1↵X-Forwarded-Proto: https↵X-Forwarded-Host: a↵^ | Forwarded: for=1.1.1.1↵X-Real-IP: 1.1.1.1↵
+        X-Forwarded-Prefix: /p↵… | X-Forwarded-Prefix: /p↵
         # Of two that name the client, what did not decide goes no further
         X-Forwarded-For: 1.1.1.1, 192.0.2.1↵X-Forwarded-Proto: https↵X-Forwarded-Host: a↵^ | Forwarded: for=6.6.6.6↵X-Forwarded-For: 1.1.1.1↵Forwarded: for=7.7.7.7↵
         …                      | X-Real-IP: 6.6.6.6↵

@@ -209,3 +209,29 @@ fn a_registry_replaces_its_own_set_only() {
     assert_eq!(found, expected);
     assert_eq!(discovered.of("other").count(), 0);
 }
+
+#[test]
+fn what_is_kept_from_serving_is_named() {
+    let layer = layer(&[
+        ("10.0.0.1:80", "-"),
+        ("127.0.0.1:9001", "d"),
+        ("127.0.0.1:9002", "w0"),
+        ("127.0.0.1:9009", "+ w7"),
+        ("app.internal:8080", "-"),
+        ("other.internal:8080", "-"),
+    ]);
+    let told = |upstream: &Upstream| {
+        let withheld = layer.withheld(upstream);
+        let told = withheld.map(|(label, verb)| format!("{label} {verb:?}"));
+        told.collect::<Vec<_>>().join(", ")
+    };
+    let mut upstream = config().upstreams.remove(0);
+    let of_file = "127.0.0.1:9001 Drain, 127.0.0.1:9002 Weigh(0)";
+    assert_eq!(
+        told(&upstream),
+        format!("10.0.0.1:80 Delete, {of_file}, app.internal:8080 Delete"),
+        "a name may have had the address"
+    );
+    upstream.endpoints.truncate(2);
+    assert_eq!(told(&upstream), of_file);
+}

@@ -31,6 +31,7 @@ fn ask(overlay: &mut Overlay, now: &str, (verb, endpoint): (Verb, String), flags
     let order = Order {
         upstream: "app",
         endpoint: &endpoint,
+        addresses: &[],
         verb,
         persist: flags.contains('p'),
         force: flags.contains('f'),
@@ -74,6 +75,7 @@ fn orders_that_make_no_sense_are_refused() {
     let lost = Order {
         upstream: "ap",
         endpoint: "127.0.0.1:1",
+        addresses: &[],
         verb: Verb::Drain,
         persist: false,
         force: false,
@@ -256,4 +258,49 @@ fn a_layer_is_the_same_after_it_was_text() {
     assert_eq!(Layer::from_text(&text).unwrap(), overlay.kept);
     assert_eq!(Layer::from_text("").unwrap(), Layer::default());
     assert!(Layer::from_text("[upstream.app.\"127.0.0.1:1\"]\nwieght = 1").is_err());
+}
+
+#[test]
+fn one_address_of_a_name_goes_alone_and_is_forgotten_with_the_name() {
+    let place = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+    let leads = [place(1), place(2)];
+    let at = |label: &str, port: u16, origin: &Origin| Served {
+        label: label.to_owned(),
+        address: Some(place(port)),
+        origin: origin.clone(),
+        weight: 1,
+        is_draining: false,
+    };
+    for origin in [Origin::Runtime, Origin::File(0)] {
+        for persist in [false, true] {
+            let mut overlay = Overlay::default();
+            let mut order = |verb, endpoint: &str, served: &[Served]| {
+                let order = Order {
+                    upstream: "app",
+                    endpoint,
+                    addresses: if endpoint == "app:1" { &leads } else { &[] },
+                    verb,
+                    persist,
+                    force: true,
+                    tls: false,
+                };
+                overlay.order(&order, &UPSTREAMS, Some(served)).unwrap();
+                overlay.change("app", "app:1", place(1))
+            };
+            if origin == Origin::Runtime {
+                order(Verb::Add(None), "app:1", &[]);
+            }
+            let both = [at("app:1", 1, &origin), at("app:1", 2, &origin)];
+            let change = order(Verb::Delete, "127.0.0.1:1", &both);
+            assert_eq!(change.presence, Some(Presence::Deleted));
+            // It comes back by itself, which is no other endpoint than before.
+            let change = order(Verb::Add(None), "127.0.0.1:1", &both[1..]);
+            assert_eq!(change.presence, Some(Presence::Added));
+            let change = order(Verb::Delete, "127.0.0.1:1", &both);
+            assert_eq!(change.presence, Some(Presence::Deleted));
+            order(Verb::Delete, "app:1", &both[1..]);
+            let change = order(Verb::Add(None), "app:1", &[]);
+            assert_eq!(change.presence, Some(Presence::Added));
+        }
+    }
 }
