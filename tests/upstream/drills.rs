@@ -156,6 +156,27 @@ fn an_endpoint_breaks_off_inside_a_body() {
 }
 
 #[test]
+fn what_fails_again_and_again_is_passed_over_before_it_uses_up_the_retries() {
+    // Ten retries a second, and one request in three needs one for as long as the endpoint is asked.
+    for manner in [Manner::Resets, Manner::CutsHead, Manner::Garbage] {
+        let (targets, group) = start::<3>("retry_budget = \"0%\"");
+        let load = Load::on(group.web);
+        load.wait_for_more(50);
+        targets[0].is_now(manner);
+        group
+            .proxy
+            .wait_for("requests fail there one after the other");
+        load.wait_for_more(1000);
+        targets[0].is_now(Manner::Answers);
+        targets[0].wait_for_more(20);
+        let [gets, posts] = load.stop();
+        assert_none_failed(&gets);
+        assert!(posts.failed() < posts.served / 20, "{posts:?}");
+        assert_posts_came_once(&targets);
+    }
+}
+
+#[test]
 fn what_fails_again_and_again_is_left_alone_by_the_breaker() {
     let keys = "breaker = { failures = 5, window = \"1h\", open = \"1h\" }";
     let (targets, group) = start::<2>(keys);

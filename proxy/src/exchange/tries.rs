@@ -5,7 +5,7 @@ mod race;
 
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use openclaw_core::config::{RetryOn, Route};
 use openclaw_core::message::Fault;
@@ -146,7 +146,7 @@ impl<'a> Tries<'a> {
             } else {
                 if error.is_of_endpoint() {
                     let took = story.passage.took(now);
-                    self.upstream.failed(&endpoint, took, error.fault().detail);
+                    blame(self.upstream, &endpoint, error, took);
                     story.tried(&endpoint, error, now);
                 }
                 if !may_repeat || !self.is_worth_another(&endpoint, error) {
@@ -310,5 +310,15 @@ impl<'a> Tries<'a> {
 
     fn retries(&self) -> u32 {
         u32::try_from(self.tried.len()).unwrap_or(u32::MAX)
+    }
+}
+
+/// The endpoint has failed after `took`; one that answers, whatever it answers, is there.
+fn blame(upstream: &Upstream, endpoint: &Endpoint, error: Error, took: Duration) {
+    let why = error.fault().detail;
+    if matches!(error, Error::Declined(_)) {
+        upstream.count_failure(endpoint, took, why);
+    } else {
+        upstream.failed(endpoint, took, why);
     }
 }

@@ -13,6 +13,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 
+use super::outcome::MISSES;
 use super::{Connection, Endpoint};
 use crate::net::{Stream, descriptors};
 use crate::snapshot::ClientTls;
@@ -196,7 +197,7 @@ impl Endpoint {
 
     /// Notes that no connection could be had. That is said when it begins, and not by each worker again and again.
     pub fn failed(&self, now: Instant, why: &'static str) {
-        self.passed_over_until.set(Some(now + PASS_OVER));
+        self.pass_over(now);
         self.standing.set_last_error(why);
         if self.standing.set_refusing(true) {
             let endpoint = &*self.label;
@@ -208,9 +209,15 @@ impl Endpoint {
         }
     }
 
+    pub(super) fn pass_over(&self, now: Instant) {
+        self.passed_over_until.set(Some(now + PASS_OVER));
+    }
+
     /// Notes that there is a connection, or an answer where there is none.
     pub fn takes_connections(&self) {
-        self.passed_over_until.set(None);
+        if self.misses.get() < MISSES {
+            self.passed_over_until.set(None);
+        }
         if self.standing.set_refusing(false) {
             let endpoint = &*self.label;
             tracing::info!(endpoint, "it takes connections again");

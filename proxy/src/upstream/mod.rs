@@ -3,6 +3,7 @@
 mod choice;
 mod connect;
 mod figures;
+mod outcome;
 mod pings;
 mod streams;
 mod usual;
@@ -71,6 +72,8 @@ pub struct Endpoint {
     /// Where the endpoint speaks HTTP/2.
     streams: Streams,
     passed_over_until: Cell<Option<Instant>>,
+    /// Requests of this worker that failed there since one went well.
+    misses: Cell<u32>,
     /// What it has to do with on this worker.
     active: Cell<usize>,
     /// Its last body was of a length that goes through a pipe from the first page on.
@@ -223,58 +226,6 @@ impl Upstream {
         may
     }
 
-    /// The endpoint was asked at `sent`, and began to answer at that time, with this status.
-    pub fn answered(
-        &self,
-        endpoint: &Endpoint,
-        sent: Instant,
-        answered: Option<Instant>,
-        status: u16,
-    ) {
-        // RFC 9110 §15.6.3 to §15.6.5: what is behind the endpoint failed, or it has too much to do.
-        if matches!(status, 502..=504) {
-            let why = match status {
-                502 => "it answered 502",
-                503 => "it answered 503",
-                _ => "it answered 504",
-            };
-            return self.failed(endpoint, sent.elapsed(), why);
-        }
-        if let Some(answered) = answered {
-            self.took(endpoint, answered.duration_since(sent), answered);
-        }
-        let standing = &endpoint.standing;
-        let may_close = self.config.breaker.is_some() && !standing.is_closed();
-        if may_close && standing.succeeded(Instant::now()) {
-            let (upstream, endpoint) = (&*self.config.name, &*endpoint.label);
-            tracing::info!(
-                upstream,
-                endpoint,
-                "the breaker closes: a request went well"
-            );
-        }
-    }
-
-    /// The endpoint has failed after `took`. One that fails at once must not pass for a quick one.
-    pub fn failed(&self, endpoint: &Endpoint, took: Duration, why: &'static str) {
-        let now = Instant::now();
-        endpoint.standing.set_last_error(why);
-        if self.counts() {
-            let took = took.max(self.config.connect_timeout);
-            endpoint.standing.answered(took, now);
-        }
-        let rules = self.config.breaker.as_ref();
-        if rules.is_some_and(|rules| endpoint.standing.failed(rules, now)) {
-            let (upstream, endpoint) = (&*self.config.name, &*endpoint.label);
-            tracing::warn!(
-                upstream,
-                endpoint,
-                error = why,
-                "the breaker opens: too many requests failed, the last one by this error"
-            );
-        }
-    }
-
     /// Keeps a connection for the next exchange, within `keepalive`; one that was announced as a client's is nobody else's.
     pub fn keep(&self, connection: Connection, since: Instant) {
         let endpoint = &connection.endpoint;
@@ -344,6 +295,7 @@ impl Endpoint {
             is_retired: Cell::new(false),
             streams: Streams::default(),
             passed_over_until: Cell::new(None),
+            misses: Cell::new(0),
             active: Cell::new(0),
             told: Cell::new(None),
         }

@@ -13,7 +13,7 @@ use openclaw_core::message::{Framing, Method};
 use tokio::time::sleep;
 
 use super::race::{Race, Runner};
-use super::{Failure, Tries};
+use super::{Failure, Tries, blame};
 use crate::exchange::error::Error;
 use crate::exchange::forward::Passage;
 use crate::exchange::given_up::GivenUp;
@@ -303,9 +303,7 @@ impl<'a> Tries<'a> {
         }
         let is_well = matches!(error, Error::Declined(status) if !matches!(status, 502..=504));
         if error.is_of_endpoint() && !is_well {
-            let took = asked.since.elapsed();
-            let why = error.fault().detail;
-            self.upstream.failed(&asked.endpoint, took, why);
+            blame(self.upstream, &asked.endpoint, error, asked.since.elapsed());
         }
         tries.push(tried(&asked.endpoint, error, asked.since, asked.span));
         self.tried.push(asked.endpoint.address);
