@@ -188,3 +188,37 @@ fn a_slow_follower_holds_nobody_up_and_a_client_that_goes_neither() {
     assert_eq!(slow.read_exact(size).len(), size);
     assert_eq!(stage.asked(), 1);
 }
+
+#[test]
+fn what_one_request_wishes_for_itself_parts_nobody_else() {
+    for (lines, answer) in [
+        (
+            "Range: bytes=0-1\r\n",
+            "206 Partial Content\r\nContent-Range: bytes 0-1/4\r\nContent-Length: 2\r\n\r\nth",
+        ),
+        ("If-None-Match: \"a\"\r\n", "304 Not Modified\r\n\r\n"),
+        (
+            "Cache-Control: no-store\r\n",
+            "200 OK\r\nContent-Length: 2\r\n\r\nno",
+        ),
+    ] {
+        let (stage, go) = in_parts("");
+        let send = |part: &str| go.send(Some(part.into())).unwrap();
+        let mut special = ask(&stage, lines);
+        stage.origin.wait_for_requests(1);
+        send(&format!("HTTP/1.1 {answer}"));
+        send("");
+        special.response();
+        let mut leader = ask(&stage, "");
+        stage.origin.wait_for_requests(2);
+        let mut follower = ask(&stage, "");
+        send(&format!(
+            "HTTP/1.1 200 OK\r\n{FRESH}Content-Length: 4\r\n\r\nthis"
+        ));
+        send("");
+        for client in [&mut leader, &mut follower] {
+            assert_eq!(client.response().text(), "this", "{lines}");
+        }
+        assert_eq!(stage.asked(), 2, "{lines}");
+    }
+}

@@ -1,5 +1,6 @@
 //! What is stored, for whom, and what it saves the endpoint.
 
+mod changes;
 mod confirmations;
 mod damage;
 mod disk;

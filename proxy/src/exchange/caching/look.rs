@@ -79,8 +79,8 @@ pub(in crate::exchange) struct Lying {
 pub(in crate::exchange) enum Purpose {
     /// To store it.
     Store(Wish),
-    /// To forget what is stored, where it changes the resource (RFC 9111 §4.4).
-    Forget,
+    /// To forget what is stored under these keys, where it changes the resource (RFC 9111 §4.4).
+    Forget(Vec<Key>),
     /// Nothing: responses to such a request are not stored.
     Pass(Forwarded),
 }
@@ -103,7 +103,7 @@ impl Asking {
     pub(in crate::exchange) fn stale(&self) -> Option<&Arc<Object>> {
         match &self.purpose {
             Purpose::Store(wish) => wish.stale.as_ref(),
-            Purpose::Forget | Purpose::Pass(_) => None,
+            Purpose::Forget(_) | Purpose::Pass(_) => None,
         }
     }
 
@@ -125,6 +125,13 @@ impl Asking {
 }
 
 impl Wish {
+    /// Whether what an origin answers may be for nobody else: a part, or that the client has it, or nothing that may be stored.
+    pub(super) fn is_special(&self) -> bool {
+        // Where something is stale its origin is asked about that, whatever the client has.
+        let has_condition = self.stale.is_none() && view(&self.fields).iter().any(is_condition);
+        self.asked.no_store || has_condition
+    }
+
     fn new(
         request: &Request<'_>,
         no_store: bool,
@@ -244,7 +251,7 @@ fn beside_the_store(rule: &Rule, method: Method, request: &Request<'_>) -> Optio
             Some(Purpose::Pass(Forwarded::Method))
         }
         Method::Post | Method::Put | Method::Delete | Method::Patch | Method::Other => {
-            Some(Purpose::Forget)
+            Some(Purpose::Forget(Vec::new()))
         }
     }
 }
@@ -292,7 +299,7 @@ pub(super) fn read(
 }
 
 /// The URI as the store knows it. `None` for what has no host, and where a byte is no text: nobody asks for that twice.
-fn key(scheme: &str, rule: &Rule, request: &Request<'_>) -> Option<Key> {
+pub(super) fn key(scheme: &str, rule: &Rule, request: &Request<'_>) -> Option<Key> {
     let host = str::from_utf8(request.authority).ok()?;
     let host = Some(host).filter(|host| !host.is_empty())?;
     let target = str::from_utf8(request.target).ok()?;

@@ -1,5 +1,6 @@
 //! An exchange with a cache between: from the store, or from the origin and into the store on the way.
 
+mod forgetting;
 mod look;
 mod lying;
 mod planning;
@@ -16,6 +17,7 @@ use openclaw_core::config::Route;
 use openclaw_core::message::{Fault, Method};
 use openclaw_core::trace::Ids;
 
+pub(super) use self::forgetting::Unsettling;
 pub(super) use self::look::{Asking, Stored};
 pub(super) use self::lying::settle;
 pub(super) use self::planning::{Refresh, planned};
@@ -144,7 +146,9 @@ impl<'a> Through<'a> {
                     Turn::Lead(lead) => {
                         let come = asking.come_since(self.route, now);
                         let come = come.and_then(|object| self.followed(object, wish));
-                        return come.map_or(Ok(Some(lead)), Err);
+                        // What comes of its own wishes says nothing to those who would wait for it.
+                        let lead = Some(lead).filter(|_| !wish.is_special());
+                        return come.map_or(Ok(lead), Err);
                     }
                     Turn::Pass => return Ok(None),
                     // What its client has doubts about is asked for on its own.

@@ -9,6 +9,7 @@ use openclaw_core::config::Route;
 use openclaw_core::message::{Field, Fields, Method, Request};
 use openclaw_core::route::Seen;
 
+use super::forgetting;
 use super::look::{Asking, Look, Purpose, confirming, look};
 use crate::cache::Store;
 use crate::exchange::error::Error;
@@ -32,9 +33,29 @@ pub(in crate::exchange) fn planned(
     plain: impl Fn(&Seen<'_>) -> Plan,
 ) -> Plan {
     let store = serving.snapshot.cache.as_ref();
-    let Some((rule, store)) = route.cache.as_ref().zip(store) else {
+    let Some(store) = store else {
         return plain(seen);
     };
+    let changes = forgetting::changes(seen.request);
+    let Some(rule) = &route.cache else {
+        let planned = plain(seen);
+        return if changes {
+            forgetting::beside_the_routes((serving, store), seen, planned)
+        } else {
+            planned
+        };
+    };
+    if changes {
+        // All of the routes that store may have it.
+        let mut planned = looked_up((rule, store), route, seen, now, plain);
+        if let Plan::Forward(outbound) = &mut planned
+            && let Some(asking) = &mut outbound.caching
+            && let Purpose::Forget(keys) = &mut asking.purpose
+        {
+            *keys = forgetting::keys(serving, seen);
+        }
+        return planned;
+    }
     let heard = if trusted {
         None
     } else {

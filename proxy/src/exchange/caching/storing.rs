@@ -14,7 +14,7 @@ use openclaw_core::message::{
 use openclaw_core::reason::Reason;
 
 use super::look::{Asking, Purpose, Slice, Wish, view};
-use super::slicing;
+use super::{forgetting, slicing};
 use crate::cache::{Body, Filling, Key, Lead, Object, Store};
 use crate::exchange::wire::{Wire, WireError, handed_on};
 
@@ -245,35 +245,6 @@ impl<'a, W: Wire> Storing<'a, W> {
         }
         object
     }
-
-    /// An unsafe request that was carried out has changed what is stored (RFC 9111 §4.4).
-    fn forget(&self, response: &Response<'_>) {
-        if response.status >= 400 {
-            return;
-        }
-        self.store.forget(self.key);
-        for name in [&b"Location"[..], b"Content-Location"] {
-            let field = response.fields.iter().find(|field| field.is(name));
-            let Some(uri) = field.and_then(|field| str::from_utf8(field.value).ok()) else {
-                continue;
-            };
-            // Of the same origin alone: another may not be emptied from here.
-            let origin_end = self
-                .key
-                .match_indices('/')
-                .nth(2)
-                .map_or(self.key.len(), |(at, _)| at);
-            let origin = self.key.get(..origin_end).unwrap_or_default();
-            if uri.starts_with('/') && !uri.starts_with("//") {
-                self.store.forget(&format!("{origin}{uri}"));
-            } else if uri
-                .strip_prefix(origin)
-                .is_some_and(|rest| rest.starts_with('/'))
-            {
-                self.store.forget(uri);
-            }
-        }
-    }
 }
 
 impl<W: Wire> Wire for Storing<'_, W> {
@@ -282,8 +253,8 @@ impl<W: Wire> Wire for Storing<'_, W> {
     fn consider(&mut self, response: &Response<'_>) -> Option<Status> {
         match self.purpose {
             Purpose::Store(wish) => self.weigh(wish, response),
-            Purpose::Forget => {
-                self.forget(response);
+            Purpose::Forget(keys) => {
+                forgetting::forget(self.store, keys, response);
                 self.state = State::Passing;
                 Some(passed(caching::Forwarded::Method))
             }
