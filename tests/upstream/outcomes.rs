@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hyper::Response;
 
+use super::load::Target;
 use super::{Group, get, plain};
 use crate::support::{Call, Origin, RawClient, StreamOrigin, eventually, wait_until};
 
@@ -181,4 +182,41 @@ fn who_took_a_slow_upload_is_not_slow() {
     wait_until("it has its turn again", || {
         group.ask("/", "192.0.2.1") == taken_by
     });
+}
+
+#[test]
+fn it_is_said_why_an_endpoint_gets_nothing_and_when_it_is_back() {
+    let (mut dead, fine) = (Target::start(), Target::start());
+    dead.die();
+    let group = Group::start(&[dead.toml(), fine.toml()], "");
+    let told = |what: &str| group.stderr().matches(what).count();
+    for _ in 0..10 {
+        RawClient::connect(group.web).exchange(get("/", "192.0.2.1"));
+    }
+    group.proxy.wait_for("passed over while others are left");
+    assert_eq!(told("passed over"), 1, "{}", group.stderr());
+    assert_eq!(told("the endpoint refused the connection"), 1);
+    let note = format!("{} passed_over: the endpoint refused", dead.address);
+    wait_until("the list says so", || {
+        RawClient::connect(group.web).exchange(get("/", "192.0.2.1"));
+        let list = group.proxy.cli(&["upstream", "list", "app"]).ok().text();
+        list.contains(&note)
+    });
+    dead.revive();
+    wait_until("it is asked again", || {
+        RawClient::connect(group.web).exchange(get("/", "192.0.2.1"));
+        told("takes connections again") == 1
+    });
+}
+
+#[test]
+fn a_breaker_says_why_it_opens() {
+    let origin = Origin::start(|peer| peer.request().map(drop));
+    let group = Group::start(&[plain(&origin)], ONE_FAILURE);
+    RawClient::connect(group.web).exchange(get("/", "192.0.2.1"));
+    group.proxy.wait_for("the breaker opens");
+    let why = "the endpoint closed before it answered";
+    assert!(group.stderr().contains(why), "{}", group.stderr());
+    let list = group.proxy.cli(&["upstream", "list", "app"]).ok().text();
+    assert!(list.contains(&format!("open: {why}")), "{list}");
 }

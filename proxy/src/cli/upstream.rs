@@ -118,6 +118,8 @@ struct Endpoint {
     #[serde(default)]
     probe_error: Option<String>,
     #[serde(default)]
+    last_error: Option<String>,
+    #[serde(default)]
     active: u64,
     #[serde(default)]
     idle: u64,
@@ -305,6 +307,11 @@ impl Endpoint {
             let why = self.probe_error.as_deref().unwrap_or("probes fail");
             let since = self.since.as_deref().unwrap_or_default();
             notes.push(format!("down since {since}: {why}"));
+        }
+        if matches!(&*self.state, "open" | "half_open" | "passed_over")
+            && let Some(why) = &self.last_error
+        {
+            notes.push(format!("{}: {why}", self.state));
         }
         (!notes.is_empty()).then(|| format!("{} {}", self.name(), notes.join("; ")))
     }

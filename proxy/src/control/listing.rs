@@ -175,6 +175,7 @@ fn endpoint(
         "healthy": standing.is_well(),
         "probe_error": note.and_then(|note| note.error),
         "breaker": breaker,
+        "last_error": standing.last_error(),
         "passed_over": sum.passed_over,
         "active": sum.active,
         "idle": sum.idle,

@@ -158,14 +158,15 @@ impl<'a> Attempt<'a> {
             self.local.recorder.upstream_connect(slot, result.is_ok());
         }
         result.map_err(|error| {
-            if was_asked {
-                endpoint.failed(Instant::now());
-            }
-            match error {
+            let error = match error {
                 ConnectError::Connect(error) => Error::Connect(error.kind()),
                 ConnectError::Exhausted(_) => Error::Exhausted,
                 ConnectError::Tls { fault, .. } => Error::Tls(fault),
+            };
+            if was_asked {
+                endpoint.failed(Instant::now(), error.fault().detail);
             }
+            error
         })
     }
 }

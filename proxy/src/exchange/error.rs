@@ -154,9 +154,7 @@ impl Error {
             Self::Drained => {
                 "the endpoint was drained, and the exchange took longer than the time for that"
             }
-            Self::Declined(_) => {
-                "the endpoint answered that it cannot serve, and no other one is left"
-            }
+            Self::Declined(_) => "the endpoint answered that it cannot serve",
             Self::UpstreamTimeout => "the endpoint did not answer in time",
             Self::RouteTimeout | Self::Late => {
                 "the exchange took longer than the timeout of the route"

@@ -145,7 +145,8 @@ impl<'a> Tries<'a> {
                 self.stale += 1;
             } else {
                 if error.is_of_endpoint() {
-                    self.upstream.failed(&endpoint, story.passage.took(now));
+                    let took = story.passage.took(now);
+                    self.upstream.failed(&endpoint, took, error.fault().detail);
                     story.tried(&endpoint, error, now);
                 }
                 if !may_repeat || !self.is_worth_another(&endpoint, error) {

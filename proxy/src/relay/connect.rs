@@ -86,7 +86,7 @@ pub(super) async fn connect(
                 failure = Some((reason, detail));
                 // What is short here is short for all of them.
                 let more = error.is_of_endpoint().then(|| {
-                    upstream.failed(&endpoint, now.elapsed());
+                    upstream.failed(&endpoint, now.elapsed(), detail);
                     upstream.may_connect_elsewhere(&tried, &endpoint, counted)
                 });
                 let Some(more) = more.flatten() else {
@@ -143,8 +143,8 @@ async fn try_once(
     {
         let slot = endpoint.slot.get();
         local.recorder.upstream_connect(slot, result.is_ok());
-        if result.is_err() {
-            endpoint.failed(Instant::now());
+        if let Err(error) = &result {
+            endpoint.failed(Instant::now(), refused(error).1);
         }
     }
     result

@@ -23,6 +23,9 @@ pub struct Standing {
     /// Of the breaker, written with its lock held: what [`Circuit::open_until`] says, in nanoseconds since `began`, or `CLOSED`.
     open_until_ns: AtomicU64,
     circuit: Mutex<Circuit>,
+    /// It took no connection when it was last asked for one.
+    is_refusing: AtomicBool,
+    last_error: Mutex<Option<&'static str>>,
     /// It gets nothing new.
     is_draining: AtomicBool,
     /// What runs is to end: the time that a drain gave has passed.
@@ -48,6 +51,8 @@ impl Default for Standing {
             is_unwell: AtomicBool::new(false),
             open_until_ns: AtomicU64::new(CLOSED),
             circuit: Mutex::default(),
+            is_refusing: AtomicBool::new(false),
+            last_error: Mutex::default(),
             is_draining: AtomicBool::new(false),
             is_cut: AtomicBool::new(false),
             back_ms: AtomicU64::new(0),
@@ -152,6 +157,27 @@ impl Standing {
     /// Since when the endpoint is known.
     pub fn began(&self) -> Instant {
         self.began
+    }
+
+    /// Whether it takes connections has been seen on some worker; true when that is news.
+    pub fn set_refusing(&self, refusing: bool) -> bool {
+        self.is_refusing.load(Ordering::Relaxed) != refusing
+            && self.is_refusing.swap(refusing, Ordering::Relaxed) != refusing
+    }
+
+    /// Why it was last found wanting.
+    pub fn last_error(&self) -> Option<&'static str> {
+        *self
+            .last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn set_last_error(&self, why: &'static str) {
+        *self
+            .last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(why);
     }
 
     /// Whether the breaker is closed.

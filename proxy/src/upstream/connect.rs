@@ -19,6 +19,8 @@ use crate::snapshot::ClientTls;
 use crate::telemetry::chain;
 use crate::tls::TlsFault;
 
+/// How long an endpoint that refused a connection is passed over while others are left.
+const PASS_OVER: Duration = Duration::from_secs(2);
 /// How often it is said that an endpoint and the proxy do not come to TLS.
 const REPEAT: Duration = Duration::from_mins(1);
 
@@ -159,7 +161,7 @@ impl Endpoint {
         let tcp = self.open().await.map_err(ConnectError::of_socket)?;
         let greeted = manner.greet(tcp, &self.label, ends).await;
         let stream = greeted.inspect_err(|error| self.tell(error))?;
-        self.passed_over_until.set(None);
+        self.takes_connections();
         Ok(Connection {
             stream,
             endpoint: self.clone(),
@@ -189,6 +191,29 @@ impl Endpoint {
             told.set(Some(now));
             let (endpoint, error) = (&*self.label, chain(error));
             tracing::warn!(endpoint, error, "no TLS with an endpoint");
+        }
+    }
+
+    /// Notes that no connection could be had. That is said when it begins, and not by each worker again and again.
+    pub fn failed(&self, now: Instant, why: &'static str) {
+        self.passed_over_until.set(Some(now + PASS_OVER));
+        self.standing.set_last_error(why);
+        if self.standing.set_refusing(true) {
+            let endpoint = &*self.label;
+            tracing::warn!(
+                endpoint,
+                error = why,
+                "passed over while others are left: it takes no connection"
+            );
+        }
+    }
+
+    /// Notes that there is a connection, or an answer where there is none.
+    pub fn takes_connections(&self) {
+        self.passed_over_until.set(None);
+        if self.standing.set_refusing(false) {
+            let endpoint = &*self.label;
+            tracing::info!(endpoint, "it takes connections again");
         }
     }
 

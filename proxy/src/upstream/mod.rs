@@ -28,8 +28,6 @@ pub use self::wait::NoPlace;
 use crate::net::Stream;
 use crate::snapshot::{ClientTls, Queue, ResolvedEndpoint, Standing, UpstreamSetup};
 
-/// How long an endpoint that refused a connection is passed over while others are left.
-const PASS_OVER: Duration = Duration::from_secs(2);
 /// Idle connections older than this are closed: most origins close them at 60 s or 75 s themselves.
 const MAX_IDLE: Duration = Duration::from_secs(55);
 /// Counts nowhere.
@@ -235,7 +233,12 @@ impl Upstream {
     ) {
         // RFC 9110 §15.6.3 to §15.6.5: what is behind the endpoint failed, or it has too much to do.
         if matches!(status, 502..=504) {
-            return self.failed(endpoint, sent.elapsed());
+            let why = match status {
+                502 => "it answered 502",
+                503 => "it answered 503",
+                _ => "it answered 504",
+            };
+            return self.failed(endpoint, sent.elapsed(), why);
         }
         if let Some(answered) = answered {
             self.took(endpoint, answered.duration_since(sent), answered);
@@ -253,8 +256,9 @@ impl Upstream {
     }
 
     /// The endpoint has failed after `took`. One that fails at once must not pass for a quick one.
-    pub fn failed(&self, endpoint: &Endpoint, took: Duration) {
+    pub fn failed(&self, endpoint: &Endpoint, took: Duration, why: &'static str) {
         let now = Instant::now();
+        endpoint.standing.set_last_error(why);
         if self.counts() {
             let took = took.max(self.config.connect_timeout);
             endpoint.standing.answered(took, now);
@@ -265,7 +269,8 @@ impl Upstream {
             tracing::warn!(
                 upstream,
                 endpoint,
-                "the breaker opens: too many requests failed"
+                error = why,
+                "the breaker opens: too many requests failed, the last one by this error"
             );
         }
     }
@@ -372,11 +377,6 @@ impl Endpoint {
                 });
             }
         }
-    }
-
-    /// Notes that no connection could be had.
-    pub fn failed(&self, now: Instant) {
-        self.passed_over_until.set(Some(now + PASS_OVER));
     }
 }
 

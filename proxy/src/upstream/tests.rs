@@ -269,8 +269,8 @@ fn another_one_may_be_asked_for_a_connection_within_the_bounds_and_for_nothing_w
     assert_eq!(may(&one, 0, 1), Some(0));
     assert_eq!(may(&one, 2, 0), Some(1), "nobody is left");
     assert_eq!(may(&one, 2, 1), None);
-    one.endpoints[1].failed(Instant::now());
-    one.endpoints[2].failed(Instant::now());
+    one.endpoints[1].failed(Instant::now(), "it took no connection");
+    one.endpoints[2].failed(Instant::now(), "it took no connection");
     assert_eq!(may(&one, 0, 0), Some(1), "those who are left are as bad");
     assert_eq!(may(&upstream("retries = 0"), 0, 0), None);
     assert_eq!(may(&upstream("retry_on = [\"reset\"]"), 0, 0), None);

@@ -303,7 +303,9 @@ impl<'a> Tries<'a> {
         }
         let is_well = matches!(error, Error::Declined(status) if !matches!(status, 502..=504));
         if error.is_of_endpoint() && !is_well {
-            self.upstream.failed(&asked.endpoint, asked.since.elapsed());
+            let took = asked.since.elapsed();
+            let why = error.fault().detail;
+            self.upstream.failed(&asked.endpoint, took, why);
         }
         tries.push(tried(&asked.endpoint, error, asked.since, asked.span));
         self.tried.push(asked.endpoint.address);

@@ -274,10 +274,10 @@ impl Flow {
         let mut onward = self.onward.borrow_mut();
         let mut session = self.session.borrow_mut();
         let now = Instant::now();
-        onward.endpoint.failed(now);
+        let detail = connect_detail(io::ErrorKind::ConnectionRefused);
+        onward.endpoint.failed(now, detail);
         let slot = onward.endpoint.slot.get();
         self.local.recorder.upstream_connect(slot, false);
-        let detail = connect_detail(io::ErrorKind::ConnectionRefused);
         let next = onward
             .unanswered
             .take()
@@ -311,7 +311,8 @@ impl Flow {
     ) -> Option<(Unanswered, Chosen, Datagrams)> {
         let serving = Rc::clone(&unanswered.serving);
         let upstream = serving.upstreams.get(unanswered.upstream)?;
-        upstream.failed(refused, unanswered.since.elapsed());
+        let detail = connect_detail(io::ErrorKind::ConnectionRefused);
+        upstream.failed(refused, unanswered.since.elapsed(), detail);
         if unanswered.first.is_empty() {
             return None;
         }

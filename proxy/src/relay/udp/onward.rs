@@ -53,6 +53,7 @@ impl Unanswered {
         local.recorder.upstream_connect(endpoint.slot.get(), true);
         if let Some(upstream) = self.serving.upstreams.get(self.upstream) {
             upstream.answered(endpoint, self.since, Some(now), 0);
+            endpoint.takes_connections();
         }
     }
 }
