@@ -17,6 +17,7 @@ use openclaw_core::proxy_protocol::Ends;
 use openclaw_core::reason::Reason;
 use tokio::sync::mpsc;
 
+use super::caching::Through;
 use super::context::Local;
 use super::prepare::{Outbound, balance_key};
 use super::serving::Serving;
@@ -59,7 +60,7 @@ impl Drop for Place {
 }
 
 /// Whether this request is one of those that are copied.
-pub(super) fn is_drawn(mirror: &Mirror, outbound: &Outbound, local: &Local) -> bool {
+fn is_drawn(mirror: &Mirror, outbound: &Outbound, local: &Local) -> bool {
     // What may become a tunnel has no end that could be copied.
     let is_plain = !outbound.asked.upgrade && outbound.asked.websocket.is_none();
     is_plain && local.random.borrow_mut().f64() * 100.0 < mirror.percent
@@ -74,8 +75,28 @@ pub(super) fn key(serving: &Serving, route: &Route, client: IpAddr, target: &[u8
     })
 }
 
+impl Through<'_> {
+    /// Asks an endpoint, with a copy to another upstream where one is due.
+    pub(super) async fn past_the_cache<W: Wire>(
+        &self,
+        wire: &mut W,
+        story: &mut Story,
+    ) -> Option<Fault> {
+        let (local, outbound) = (self.local, self.outbound);
+        let mirror = self.route.mirror.as_ref().zip(self.behind);
+        let Some((mirror, behind)) = mirror.filter(|(mirror, _)| is_drawn(mirror, outbound, local))
+        else {
+            return self.tries().run(wire, story).await;
+        };
+        let ours = (local, behind.serving);
+        let of = (behind.route, mirror);
+        // Boxed, so that exchanges without a copy need not have room for that.
+        Box::pin(beside(self.tries(), ours, of, outbound, wire, story)).await
+    }
+}
+
 /// Runs an exchange and has its request copied.
-pub(super) async fn beside<W: Wire>(
+async fn beside<W: Wire>(
     tries: Tries<'_>,
     (local, serving): (&Local, &Rc<Serving>),
     (route, mirror): (usize, &Mirror),

@@ -274,41 +274,14 @@ impl Forwarding<'_> {
         };
         // Boxed, so that exchanges without a cache need not have room for that.
         let fault = match (outbound.caching.as_ref(), &route.cache) {
-            (None, _) => self.past_the_cache(&through, wire, story).await,
+            (None, _) => through.past_the_cache(wire, story).await,
             (Some(asking), Some(rule)) => Box::pin(through.cached(rule, asking, wire, story)).await,
             (Some(asking), None) => {
                 let mut wire = Unsettling::new(wire, asking);
-                Box::pin(self.past_the_cache(&through, &mut wire, story)).await
+                Box::pin(through.past_the_cache(&mut wire, story)).await
             }
         };
         in_time(fault, deadline)
-    }
-
-    /// Asks an endpoint, with a copy to another upstream where one is due.
-    async fn past_the_cache<W: Wire>(
-        &self,
-        through: &Through<'_>,
-        wire: &mut W,
-        story: &mut Story,
-    ) -> Option<Fault> {
-        let (local, outbound) = (self.local, self.outbound);
-        let mirror = self.route.mirror.as_ref().zip(self.prepared.route);
-        let mirror = mirror.filter(|(mirror, _)| mirror::is_drawn(mirror, outbound, local));
-        let Some((mirror, index)) = mirror else {
-            return through.tries().run(wire, story).await;
-        };
-        let ours = (&**local, self.serving);
-        let of = (index, mirror);
-        // Boxed, so that exchanges without a copy need not have room for that.
-        Box::pin(mirror::beside(
-            through.tries(),
-            ours,
-            of,
-            outbound,
-            wire,
-            story,
-        ))
-        .await
     }
 }
 
