@@ -76,16 +76,22 @@ fn a_breaker_stays_closed_while_the_proxy_itself_has_no_descriptor() {
     let patience = "\nheader_timeout = \"5m\"\nidle_timeout = \"5m\"\n\n";
     let config = forwarding(origin.address()).replacen("\n\n", patience, 1);
     let proxy = Proxy::start_with_files(&config.replace("\n\n[[route]]", breaker), FILES);
-    let mut held = clients(address(&proxy, "web"));
+    let held = clients(address(&proxy, "web"));
     let refused = "openclaw_refusals_total{reason=\"limit.connections\"}";
     wait_until("all of them are in, or turned away", || {
         let turned_away = sample(&proxy, refused).map_or(0, |count| count.parse().unwrap());
         let open = status(&proxy)["connections"].as_u64().unwrap();
         turned_away > 0 && turned_away + open == u64::from(FILES)
     });
-    let mut first = held.remove(0);
     let request = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
-    let refused = first.exchange(request);
+    let mut held = held.into_iter();
+    // Which of them were turned away is a matter of moments.
+    let is_in = held.find_map(|mut client| {
+        client.try_send(request).ok()?;
+        let response = client.try_response("GET").ok()?;
+        Some((client, response))
+    });
+    let (mut first, refused) = is_in.expect("one of them is in");
     assert_eq!(refused.status(), 502, "{}", refused.text());
     proxy.wait_for_access("no file descriptor is left for a connection to the endpoint");
     drop(held);
