@@ -1,5 +1,9 @@
 //! Two network namespaces with a cable between them, removed at the end: both ends have the same name and number.
 
+use std::process::Command;
+
+use serde_json::Value;
+
 use crate::support::{Namespace, ip};
 
 pub use crate::support::inside;
@@ -65,6 +69,24 @@ impl Net {
                 &mtu,
             ]);
         }
+    }
+
+    /// What the client has sent and its end of the cable has dropped: its queue is short, and nobody may have had time to empty it.
+    pub fn lost(&self) -> u64 {
+        let mut ip = Command::new("ip");
+        ip.args([
+            "-n",
+            &self.client,
+            "-s",
+            "-j",
+            "link",
+            "show",
+            "dev",
+            INTERFACE,
+        ]);
+        let links: Value = serde_json::from_slice(&ip.output().unwrap().stdout).unwrap();
+        let tx = &links[0]["stats64"]["tx"];
+        tx["dropped"].as_u64().unwrap()
     }
 
     /// Tears the cable out.
