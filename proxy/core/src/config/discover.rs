@@ -197,6 +197,7 @@ const SOURCES: [(&str, &[&str]); 6] = [
 pub(super) fn read(section: &Section<'_>) -> Option<Discover> {
     let registry = read_registry(section);
     let keep = section.optional("keep_on_empty", values::boolean);
+    // The section has complained of what is no boolean; here it is missing, and all of this with it.
     let keep = keep.ok();
     Some(Discover {
         registry: registry?,
