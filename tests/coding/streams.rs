@@ -159,8 +159,8 @@ fn what_is_cut_off_looks_cut_off() {
     let origin = Origin::start(|peer| {
         peer.request()?;
         peer.send(format!(
-            "HTTP/1.1 200 OK\r\n{JSON}Content-Length: 100000\r\n\r\n{}",
-            json(50_000)
+            "HTTP/1.1 200 OK\r\n{JSON}Content-Length: 400000\r\n\r\n{}",
+            json(200_000)
         ))
     });
     let stage = Stage::before(ALL, origin);

@@ -8,6 +8,7 @@ use brotli::enc::encode::{
     BrotliEncoderStateStruct,
 };
 use flate2::{Compress, Compression, FlushCompress, Status};
+use libdeflater::{CompressionLvl, Compressor};
 use openclaw_core::coding::Coding;
 use zstd_safe::zstd_sys::ZSTD_EndDirective;
 use zstd_safe::{CCtx, CParameter, InBuffer, OutBuffer, ResetDirective};
@@ -17,6 +18,8 @@ use zstd_safe::{CCtx, CParameter, InBuffer, OutBuffer, ResetDirective};
 const WINDOW_BITS: u8 = 18;
 /// The largest window of gzip.
 const GZIP_WINDOW_BITS: u8 = 15;
+/// Of gzip a body that is no longer, and says so, is coded at once when it is whole: it fits a buffer of the pool.
+const WHOLE: u64 = 128 * 1024;
 /// So much of the output is made room for at a time.
 pub(super) const STEP: usize = 32 * 1024;
 
@@ -49,6 +52,7 @@ pub(super) enum Encoder {
     Br(Box<Brotli>),
     Zstd(CCtx<'static>),
     Gzip(Compress),
+    Whole(Box<Whole>),
 }
 
 impl fmt::Debug for Encoder {
@@ -57,12 +61,14 @@ impl fmt::Debug for Encoder {
             Self::Br(_) => "Br",
             Self::Zstd(_) => "Zstd",
             Self::Gzip(_) => "Gzip",
+            Self::Whole(_) => "Whole",
         })
     }
 }
 
 impl Encoder {
-    pub(super) fn new(coding: Coding, level: u8) -> Result<Self, Broken> {
+    /// `is_whole`: for bodies that [`Whole`] takes.
+    pub(super) fn new(coding: Coding, level: u8, is_whole: bool) -> Result<Self, Broken> {
         match coding {
             Coding::Br => Ok(Self::Br(Box::new(Brotli::new(level)))),
             Coding::Zstd => {
@@ -75,6 +81,7 @@ impl Encoder {
                 }
                 Ok(Self::Zstd(context))
             }
+            Coding::Gzip if is_whole => Ok(Self::Whole(Box::new(Whole::new(level)?))),
             Coding::Gzip => {
                 let level = Compression::new(level.into());
                 Ok(Self::Gzip(Compress::new_gzip(level, GZIP_WINDOW_BITS)))
@@ -90,7 +97,7 @@ impl Encoder {
                 let set = context.set_pledged_src_size(length);
                 set.map_err(|_code| Broken)?;
             }
-            Self::Gzip(_) => {}
+            Self::Gzip(_) | Self::Whole(_) => {}
         }
         Ok(())
     }
@@ -106,6 +113,7 @@ impl Encoder {
             Self::Br(brotli) => brotli.step(input, until, out),
             Self::Zstd(context) => zstd(context, input, until, out),
             Self::Gzip(deflate) => gzip(deflate, input, until, out),
+            Self::Whole(whole) => whole.step(input, until, out),
         }
     }
 
@@ -120,6 +128,10 @@ impl Encoder {
             Self::Gzip(mut deflate) => {
                 deflate.reset();
                 Some(Self::Gzip(deflate))
+            }
+            Self::Whole(mut whole) => {
+                whole.clear();
+                Some(Self::Whole(whole))
             }
         }
     }
@@ -170,6 +182,76 @@ fn zstd(
     let taken = taken.pos();
     let is_done = taken == input.len() && (until == Until::Later || left == 0);
     Ok(Step { taken, is_done })
+}
+
+/// gzip of a body that is kept until it is whole. Whoever sees all of it at once needs half of the time for a level of gzip, and makes less
+/// of it: 32 KiB of JSON take 54 µs at level 1 and 114 at level 5 where zlib-rs takes 76 at level 2 and 199 at level 6 for 3 % more bytes.
+pub(super) struct Whole {
+    library: Compressor,
+    body: Vec<u8>,
+    /// Room for what is made of it, kept from one body to the next.
+    room: Vec<u8>,
+    /// So much of the room is full, if the body is coded already.
+    made: Option<usize>,
+    /// So much of that has been handed out.
+    given: usize,
+}
+
+impl Whole {
+    /// Whether a body of that length, if it is known, is coded in one piece.
+    pub(super) fn takes(coding: Coding, length: Option<u64>) -> bool {
+        coding == Coding::Gzip && length.is_some_and(|length| length <= WHOLE)
+    }
+
+    fn new(level: u8) -> Result<Self, Broken> {
+        let level = CompressionLvl::new(level.into()).map_err(|_error| Broken)?;
+        Ok(Self {
+            library: Compressor::new(level),
+            body: Vec::new(),
+            room: Vec::new(),
+            made: None,
+            given: 0,
+        })
+    }
+
+    fn clear(&mut self) {
+        self.body.clear();
+        (self.made, self.given) = (None, 0);
+    }
+
+    /// There is nothing to be flushed before the end: only bodies of unknown length are.
+    fn step(&mut self, input: &[u8], until: Until, out: &mut Vec<u8>) -> Result<Step, Broken> {
+        self.body.extend_from_slice(input);
+        let is_done = until != Until::Finished || self.hand_out(out)?;
+        Ok(Step {
+            taken: input.len(),
+            is_done,
+        })
+    }
+
+    /// Appends to `out`, within its capacity; whether that was the rest.
+    fn hand_out(&mut self, out: &mut Vec<u8>) -> Result<bool, Broken> {
+        let made = match self.made {
+            Some(made) => made,
+            None => self.make()?,
+        };
+        let rest = self.room.get(self.given..made).unwrap_or_default();
+        let part = rest.len().min(out.capacity() - out.len());
+        out.extend_from_slice(rest.get(..part).unwrap_or_default());
+        self.given += part;
+        Ok(self.given == made)
+    }
+
+    fn make(&mut self) -> Result<usize, Broken> {
+        let most = self.library.gzip_compress_bound(self.body.len());
+        if self.room.len() < most {
+            self.room.resize(most, 0);
+        }
+        let made = self.library.gzip_compress(&self.body, &mut self.room);
+        let made = made.map_err(|_error| Broken)?;
+        self.made = Some(made);
+        Ok(made)
+    }
 }
 
 pub(super) struct Brotli(BrotliEncoderStateStruct<StandardAlloc>);

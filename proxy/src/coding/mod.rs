@@ -13,7 +13,7 @@ use openclaw_core::coding::Coding;
 pub use self::encoder::{Broken, Step, Until};
 
 use self::decoder::Decoder;
-use self::encoder::Encoder;
+use self::encoder::{Encoder, Whole};
 
 /// So many encoders are kept for later.
 const KEPT: usize = 8;
@@ -30,6 +30,7 @@ pub struct Coders {
 struct Kind {
     coding: Coding,
     level: u8,
+    is_whole: bool,
 }
 
 /// An encoder, or a decoder, for one body.
@@ -60,10 +61,15 @@ impl Coders {
         if under_way >= most {
             return None;
         }
-        let kind = Kind { coding, level };
+        let is_whole = Whole::takes(coding, length);
+        let kind = Kind {
+            coding,
+            level,
+            is_whole,
+        };
         let mut encoder = match self.kept(kind) {
             Some(encoder) => encoder,
-            None => Encoder::new(coding, level).ok()?,
+            None => Encoder::new(coding, level, is_whole).ok()?,
         };
         encoder.expect(length).ok()?;
         Some(self.begin(Way::Into(kind, encoder), 1))
