@@ -86,6 +86,8 @@ impl Directives {
         let mut found = Self::default();
         for field in fields.iter().filter(|field| field.is(name)) {
             for member in split(field.value) {
+                // No directive has parameters, and unknown ones say nothing (RFC 8941 §3.1.2).
+                let member = pieces(member, b';').next().unwrap_or_default();
                 let member = member.trim_ascii();
                 let (key, value) = parts(member);
                 let is_right = value.is_none_or(|value| {
@@ -181,24 +183,29 @@ fn parts(member: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-/// The members of a list; a comma inside a quoted string parts nothing (RFC 9110 §5.6.4).
+/// The members of a list.
 pub(super) fn split(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    pieces(value, b',')
+}
+
+/// What stands between such bytes; one inside a quoted string parts nothing (RFC 9110 §5.6.4).
+fn pieces(value: &[u8], between: u8) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(value);
     std::iter::from_fn(move || {
         let line = rest?;
         let (mut quoted, mut escaped) = (false, false);
-        let comma = line.iter().position(|byte| {
+        let end = line.iter().position(|byte| {
             match byte {
                 _ if escaped => escaped = false,
                 b'\\' => escaped = quoted,
                 b'"' => quoted = !quoted,
-                b',' if !quoted => return true,
+                _ if *byte == between && !quoted => return true,
                 _ => {}
             }
             false
         });
-        let member = line.get(..comma.unwrap_or(line.len())).unwrap_or_default();
-        rest = comma.and_then(|at| line.get(at + 1..));
+        let member = line.get(..end.unwrap_or(line.len())).unwrap_or_default();
+        rest = end.and_then(|at| line.get(at + 1..));
         Some(member)
     })
 }
@@ -295,6 +302,9 @@ mod tests {
         assert_eq!(both("max-age=9"), Some(9));
         assert_eq!(both("no-store"), None);
         assert_eq!(both("max-age=3, max-age=9"), Some(9));
+        assert_eq!(both("max-age=9;a=1; b"), Some(9));
+        assert_eq!(both("private;a=\",\";b, max-age=9 ;c"), Some(9));
+        assert_eq!(both("no-store;a"), None);
         assert_eq!(both("Max-Age=9"), Some(1));
         assert_eq!(both("max-age=&"), Some(1));
         assert_eq!(both("max-age=\"9\""), Some(1));
