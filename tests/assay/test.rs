@@ -125,8 +125,8 @@ fn a_test_over_what_no_listener_speaks_fails() {
         "no listener speaks h3",
     );
     failing(
-        "request = \"GET https://a.test/\"",
-        "no listener speaks https",
+        "request = \"GET https://a.test/\"\nprotocol = \"h1\"",
+        "no listener speaks h1 for https URLs",
     );
 }
 

@@ -18,7 +18,7 @@ use crate::shield::Rehearsal;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit code 1: a test fails, or none is called like --filter. Each is told with its place, what is there in place of what \
-    is expected, and the way that the request takes. A request over what no listener speaks comes nowhere. No \
+    is expected, and the way that the request takes. A request over a `protocol` that no listener speaks comes nowhere. No \
     endpoint is asked: a status from 200 to 299 stands for a request that is sent on to one. The shield is what the file and its lists say, \
     wherever the test runs."
 )]

@@ -21,7 +21,7 @@ pub struct Asked {
     pub wire: Option<Wire>,
     /// How often it is asked at once; the last one is meant.
     pub times: u64,
-    /// Whether it comes nowhere if no listener speaks its scheme and wire; else the routes are asked all the same.
+    /// Whether it comes nowhere if no listener speaks its wire; else the routes are asked all the same.
     pub is_strict: bool,
 }
 

@@ -29,9 +29,13 @@ impl CachePart {
 
     /// Of a request on a route that forwards it.
     pub(super) fn of(route: &Route, request: &Request<'_>) -> Self {
+        let passes_by = route
+            .cache
+            .as_ref()
+            .is_none_or(|rule| rule.is_bypassed(request.fields));
         let is_plain = request.framing == Framing::None && !request.upgrade;
         match Method::of(request.method) {
-            _ if route.cache.is_none() || !is_plain => Self::None,
+            _ if passes_by || !is_plain => Self::None,
             Method::Get => Self::Store,
             // What answers a HEAD alone is not kept.
             Method::Head => Self::Lookup,

@@ -170,7 +170,9 @@ impl<'a> World<'a> {
             let first = all.clone().filter(fits).find(at_port);
             let first = first.or_else(|| all.clone().find(fits));
             if first.is_none() && asked.is_strict {
-                return Err(unspoken(asked));
+                // Without a word about the wire the routes are meant, whatever stands before them speaks.
+                let any = all.clone().find(speaks).filter(|_| asked.wire.is_none());
+                return any.map(Some).ok_or_else(|| unspoken(asked));
             }
             return Ok(first);
         };
@@ -327,9 +329,8 @@ fn refusal(route: &Route, seen: &Seen<'_>, times: u64) -> Option<Fate> {
         return Some(fate);
     }
     let most = route.max_body.unwrap_or(u64::MAX);
-    let is_sent_on = matches!(route.action, Action::Forward(_));
     let is_large = matches!(seen.request.framing, Framing::Length(length) if length > most);
-    (is_sent_on && is_large).then(|| {
+    is_large.then(|| {
         Fate::refused(&Fault {
             reason: Reason::BodyTooLarge,
             status: 413,

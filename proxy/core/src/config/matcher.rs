@@ -5,6 +5,7 @@ use super::problem::Complaint;
 use super::reader::{Section, Told, Unread};
 use super::tree::{Node, Value};
 use super::{Prefix, names, values};
+use crate::message::path::normalised;
 
 /// What a request must be for the route to take it; all that is present must hold.
 #[derive(Clone, Debug, Default)]
@@ -181,12 +182,12 @@ pub(super) fn host_pattern(text: &str) -> Result<Option<HostPattern>, Complaint>
 
 fn read_path(section: &Section<'_>) -> Result<Option<PathPattern>, Told> {
     let prefix = section.optional("path", |node| {
-        let path = path(node)?;
+        let path = pattern(node)?;
         let trimmed = path.trim_end_matches('/');
         let prefix = if trimmed.is_empty() { "/" } else { trimmed };
         Ok(PathPattern::Prefix(prefix.to_owned()))
     });
-    let exact = section.optional("path_exact", |node| path(node).map(PathPattern::Exact));
+    let exact = section.optional("path_exact", |node| pattern(node).map(PathPattern::Exact));
     let regex = section.optional("path_regex", |node| regex(node).map(PathPattern::Regex));
     let written: Vec<&str> = ["path", "path_exact", "path_regex"]
         .into_iter()
@@ -203,6 +204,18 @@ fn read_path(section: &Section<'_>) -> Result<Option<PathPattern>, Told> {
     Ok(prefix?.or(exact?).or(regex?))
 }
 
+/// A path in the form in which routes see those of requests; in another one it would match none.
+fn pattern(node: &Node) -> Result<String, Unread> {
+    let path = path(node)?;
+    let mut buffer = Vec::new();
+    let seen = normalised(path.as_bytes(), &mut buffer).to_vec();
+    String::from_utf8(seen).map_err(|_error| {
+        Complaint::new(format!("`{path}` is no UTF-8 when it is decoded"))
+            .hint("write it as an expression: path_regex = '^/\\xff$'")
+            .into()
+    })
+}
+
 /// A path as it stands in a request line, query excluded.
 pub(super) fn path(node: &Node) -> Result<String, Unread> {
     let path = values::text(node)?;
@@ -215,7 +228,7 @@ pub(super) fn path(node: &Node) -> Result<String, Unread> {
     }
     if !valid {
         return Err(Complaint::new(format!("`{path}` is not a path"))
-            .hint("no blanks, `?` or `#`; queries are matched with `query`")
+            .hint("no blanks (write %20), `?` or `#`; queries are matched with `query`")
             .into());
     }
     Ok(path)

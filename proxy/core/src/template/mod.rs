@@ -8,7 +8,7 @@ mod url;
 
 pub use facts::Facts;
 pub(crate) use parse::parse;
-pub use url::{path_of, sent_to};
+pub use url::{encoded_path, path_of, sent_to};
 
 /// A text, or parts of one.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -81,6 +81,13 @@ fn write(
     }
 }
 
+/// A decoded path as it may stand in a request line.
+pub fn encoded_path(path: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(path.len());
+    encode(&mut out, path, |byte| is_of_path(byte) || byte == b'/');
+    out
+}
+
 fn push_query(out: &mut Vec<u8>, query: &[u8]) {
     if !query.is_empty() {
         out.push(if out.contains(&b'?') { b'&' } else { b'?' });

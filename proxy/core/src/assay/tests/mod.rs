@@ -8,6 +8,7 @@
 
 mod diff;
 mod nowhere;
+mod prefixes;
 mod replay;
 
 use std::net::IpAddr;
@@ -43,7 +44,7 @@ endpoints = ["127.0.0.1:9002"]
 [[route]]
 name = "static"
 match = { host = "www.example.com", path = "/static" }
-cache = {}
+cache = { bypass = ["cookie:sess"] }
 headers = { response = { set = { "X-Who" = "{client_ip} {upstream} {status}" }, remove = ["Server"] } }
 strip_prefix = "/static"
 to = "app"
@@ -137,6 +138,9 @@ fn what_is_sent_on_counts_as_success() {
     passes(&format!(
         "{head}expect = {{ cache = \"lookup\", target = \"/\" }}"
     ));
+    passes(
+        "request = \"GET http://www.example.com/static\"\nheaders = { Cookie = \"sess=1\" }\nexpect = { cache = \"none\" }",
+    );
 }
 
 #[test]

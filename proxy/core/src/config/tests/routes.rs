@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{accepted, rejected};
-use crate::config::{Forwarded, Mirror, Route, SplitBy, Wanted};
+use crate::config::{Forwarded, Mirror, PathPattern, Route, SplitBy, Wanted};
 
 const BEFORE: &str = "[listener.web]\nbind = [\"127.0.0.1:80\"]\n[upstream.app]\nendpoints = [\"127.0.0.1:80\"]\n[upstream.next]\nendpoints = [\"127.0.0.1:81\"]\n[[route]]\n";
 
@@ -23,6 +23,41 @@ fn wrong(rows: &[(&str, &str, &str)]) {
         let given = problems[0].hint.as_deref().unwrap_or_default();
         assert!(given.contains(hint), "{keys}\n{given}");
     }
+}
+
+#[test]
+fn paths_are_read_into_the_form_in_which_routes_see_them() {
+    let path = |key: &str, written: &str| {
+        let keys = format!("to = \"app\"\nmatch = {{ {key} = '{written}' }}");
+        match route(&keys).matcher.path {
+            Some(PathPattern::Prefix(path) | PathPattern::Exact(path)) => path,
+            Some(PathPattern::Regex(_)) | None => String::new(),
+        }
+    };
+    for (written, expected) in [
+        ("/a%20b", "/a b"),
+        ("/caf%C3%A9", "/café"),
+        ("/x/../y", "/y"),
+        ("/y//z", "/y/z"),
+        ("/a%2fb", "/a/b"),
+        ("/100%", "/100%"),
+    ] {
+        assert_eq!(path("path", written), expected);
+        assert_eq!(path("path_exact", written), expected);
+    }
+    assert_eq!(path("path_exact", "/y//"), "/y/");
+    wrong(&[
+        (
+            "to = \"app\"\nmatch = { path = \"/%ff\" }",
+            "no UTF-8",
+            "path_regex = '^/\\xff$'",
+        ),
+        (
+            "to = \"app\"\nmatch = { path = \"/a b\" }",
+            "is not a path",
+            "write %20",
+        ),
+    ]);
 }
 
 #[test]
