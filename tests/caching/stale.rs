@@ -71,6 +71,15 @@ fn a_stale_response_is_refreshed_behind_the_answer() {
 }
 
 #[test]
+fn a_refusal_says_what_the_cache_made_of_the_request() {
+    let stage = Stage::start("", |_, _| "no response".to_owned());
+    let refused = stage.get("/a", "");
+    assert_eq!(refused.status(), 502);
+    let told = refused.header("Cache-Status");
+    assert_eq!(told, Some("openclaw; fwd=uri-miss"));
+}
+
+#[test]
 fn a_client_may_ask_for_more_or_for_less() {
     let stage = Stage::start("", |_, before| {
         ok("Cache-Control: max-age=60\r\n", &before.to_string())
@@ -83,6 +92,8 @@ fn a_client_may_ask_for_more_or_for_less() {
         "{}",
         nothing.text()
     );
+    let told = nothing.header("Cache-Status");
+    assert_eq!(told, Some("openclaw; detail=only-if-cached"));
     assert_eq!(stage.get("/a", "").text(), "0");
     assert_eq!(stage.get("/a", only).text(), "0");
     assert_eq!(stage.get("/a", "Cache-Control: no-cache\r\n").text(), "1");

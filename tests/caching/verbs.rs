@@ -82,10 +82,13 @@ fn figures_say_what_is_saved() {
     let page = RawClient::connect(stage.proxy.metrics())
         .exchange(request)
         .text();
-    assert!(
-        page.contains("openclaw_cache_requests_total{route=\"all\",result=\"hit\"} 3\n"),
-        "{page}"
-    );
+    for labels in [
+        "requests_total{result=\"hit\"}",
+        "route_requests_total{route=\"all\",result=\"hit\"}",
+    ] {
+        let line = format!("openclaw_cache_{labels} 3\n");
+        assert!(page.contains(&line), "{page}");
+    }
     for (result, bytes) in [("hit", 3), ("miss", 1), ("bypass", 1)] {
         let line = format!(
             "openclaw_cache_sent_bytes_total{{route=\"all\",result=\"{result}\"}} {bytes}\n"

@@ -18,6 +18,12 @@ match = { host = "a.test", path = "/teapot" }
 respond = { status = 418 }
 
 [[route]]
+name = "small"
+match = { host = "a.test", path = "/small" }
+max_body = "5"
+respond = { status = 418 }
+
+[[route]]
 name = "old"
 match = { host = "a.test", path = "/old" }
 redirect = { to = "https://www.a.test/new", status = 308 }
@@ -37,6 +43,20 @@ to = "app"
 
 fn stage(origin: &Origin) -> Stage {
     Stage::with(&ROUTES.replace("ORIGIN", &origin.address().to_string()))
+}
+
+#[test]
+fn a_route_that_answers_itself_takes_no_larger_body_either() {
+    let origin = Origin::serving("app");
+    let stage = stage(&origin);
+    let ask = |body: &str| {
+        let length = body.len();
+        stage.client().exchange(format!(
+            "POST /small HTTP/1.1\r\nHost: a.test\r\nContent-Length: {length}\r\n\r\n{body}"
+        ))
+    };
+    assert_eq!(ask("12345").status(), 418);
+    assert_refused(&ask("123456"), 413, "http.body_too_large");
 }
 
 #[test]

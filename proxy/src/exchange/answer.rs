@@ -13,7 +13,7 @@ use openclaw_core::template::Status;
 
 use super::context::{Downstream, Local};
 use super::error::Error;
-use super::prepare::Prepared;
+use super::prepare::{Plan, Prepared};
 use super::wire::{Wire, WireError};
 use crate::filter::Allowance;
 use crate::time::Deadline;
@@ -161,6 +161,7 @@ fn queue_refusal_head<'a, W: Wire>(
         429 => known.fields_of_refusal(),
         _ => known.fields(),
     });
+    let considered = considered(fault, &prepared.plan);
     let mut fields = Fields::new();
     fields.push(Field::new(b"Date", &date));
     if prepared.is_grpc {
@@ -172,6 +173,9 @@ fn queue_refusal_head<'a, W: Wire>(
     if let Some(alt_svc) = alt_svc {
         fields.push(Field::new(b"Alt-Svc", alt_svc.as_bytes()));
     }
+    if let Some(text) = &considered {
+        fields.push(Field::new(b"Cache-Status", text.as_bytes()));
+    }
     match fault.status {
         503 => fields.push(Field::new(b"Retry-After", b"5")),
         405 => fields.push(Field::new(b"Allow", ALLOWED)),
@@ -181,6 +185,18 @@ fn queue_refusal_head<'a, W: Wire>(
         limit.put(&mut fields);
     }
     queue_head(fault.status, &fields, body, prepared.method, wire)
+}
+
+/// What the cache made of a request that is refused after it was asked (RFC 9211).
+fn considered(fault: Fault, plan: &Plan) -> Option<String> {
+    match plan {
+        Plan::Forward(outbound) => Some(outbound.caching.as_ref()?.unanswered()?.text()),
+        Plan::Refuse(_) => {
+            let is_unstored = fault.reason == Error::NotStored.fault().reason;
+            is_unstored.then(|| "openclaw; detail=only-if-cached".to_owned())
+        }
+        Plan::Stored(..) | Plan::Answer(_) | Plan::Options => None,
+    }
 }
 
 /// A call is refused by a head that is trailers at the same time, or its library would know of no status but "unknown".

@@ -232,6 +232,10 @@ fn plan(
 ) -> Plan {
     let (request, client) = (seen.request, seen.client);
     let regex = index.and_then(|index| serving.groups.get(index)?.as_ref());
+    let max_body = route.max_body.unwrap_or(u64::MAX);
+    if matches!(request.framing, Framing::Length(length) if length > max_body) {
+        return Plan::Refuse(Error::BodyTooLarge.fault());
+    }
     let targets = match &route.action {
         Action::Forward(targets) => targets,
         Action::Respond(_) => return Plan::Answer(None),
@@ -240,10 +244,6 @@ fn plan(
             return Plan::Answer(target::for_client(redirect, regex, &facts));
         }
     };
-    let max_body = route.max_body.unwrap_or(u64::MAX);
-    if matches!(request.framing, Framing::Length(length) if length > max_body) {
-        return Plan::Refuse(Error::BodyTooLarge.fault());
-    }
     let choice = match targets.as_slice() {
         [only] => only.upstream,
         several => {

@@ -73,7 +73,8 @@ metrics! {
     DISCOVERY_ERRORS_TOTAL Counter "openclaw_discovery_errors_total" "" ["upstream"] "Questions to the sources of an upstream's endpoints that failed; what was found last serves on.";
     UPSTREAM_WAITING Gauge "openclaw_upstream_waiting" "" ["upstream"] "Requests that wait for an endpoint to have room, where `max_connections` says how much that is.";
     UPSTREAM_RESPONSE_TIME Histogram "openclaw_upstream_response_seconds" "seconds" ["upstream", "endpoint"] "From a request being sent to the head of the response.";
-    CACHE_REQUESTS Counter "openclaw_cache_requests_total" "" ["route", "result"] "Requests on routes with a cache: hit, stale (answered from the store although its time was over), revalidated (the endpoint said that it still holds), miss, or bypass (not for the cache).";
+    CACHE_REQUESTS Counter "openclaw_cache_requests_total" "" ["result"] "Requests on routes with a cache: hit, stale (answered from the store although its time was over), revalidated (the endpoint said that it still holds), miss, or bypass (not for the cache).";
+    CACHE_ROUTE_REQUESTS Counter "openclaw_cache_route_requests_total" "" ["route", "result"] "The same by route.";
     CACHE_SENT_BYTES Counter "openclaw_cache_sent_bytes_total" "bytes" ["route", "result"] "Bytes that clients got in the bodies of these. Those of hit, stale and revalidated came out of the cache, and not from an endpoint.";
     CACHE_BYTES Gauge "openclaw_cache_bytes" "bytes" [] "Memory that stored responses take.";
     CACHE_URIS Gauge "openclaw_cache_uris" "" [] "URIs of which responses are stored.";

@@ -223,10 +223,19 @@ impl<'a> Summary<'a> {
         for (entry, count) in REASONS.iter().zip(&self.refusals) {
             text.sample(&metrics::REFUSALS_TOTAL, &[entry.code], count);
         }
+        for (index, result) in Cache::ALL
+            .iter()
+            .enumerate()
+            .filter(|_| !self.cache.is_empty())
+        {
+            let counts = self.cache.values().filter_map(|counts| counts.get(index));
+            let requests: u64 = counts.map(|cached| cached.requests).sum();
+            text.sample(&metrics::CACHE_REQUESTS, &[result.word()], requests);
+        }
         for (route, counts) in &self.cache {
             for (result, cached) in Cache::ALL.iter().zip(counts) {
                 let labels = [*route, result.word()];
-                text.sample(&metrics::CACHE_REQUESTS, &labels, cached.requests);
+                text.sample(&metrics::CACHE_ROUTE_REQUESTS, &labels, cached.requests);
             }
         }
         for (route, counts) in &self.cache {

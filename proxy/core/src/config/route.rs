@@ -164,7 +164,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "max_body",
             "size or \"none\"",
             "\"none\"",
-            "The largest request body.",
+            "The largest request body. A route that answers itself reads none, and goes by the length that is told.",
         )
         .example("\"10m\""),
         Key::optional(

@@ -99,6 +99,20 @@ pub(in crate::exchange) struct Wish {
 }
 
 impl Asking {
+    /// What the cache made of a request that no origin has answered.
+    pub(in crate::exchange) fn unanswered(&self) -> Option<Status> {
+        let why = match &self.purpose {
+            Purpose::Store(wish) => wish.why,
+            Purpose::Pass(why) => *why,
+            Purpose::Forget(_) => return None,
+        };
+        Some(Status::Forwarded {
+            why,
+            confirmed: false,
+            stored: None,
+        })
+    }
+
     /// What is stored and is to be confirmed.
     pub(in crate::exchange) fn stale(&self) -> Option<&Arc<Object>> {
         match &self.purpose {
