@@ -137,6 +137,22 @@ fn another_program_is_named_and_stays_until_it_is_displaced_by_order() {
 }
 
 #[test]
+fn a_mode_that_the_driver_refuses_costs_nobody_the_other_one() {
+    let (net, pins) = (Net::new(), PinDir::new());
+    let config = format!(
+        "[shield]\ninterfaces = [\"lo\"]\npin_dir = \"{}\"\n[listener.web]\nbind = [\"127.0.0.1:0\"]\n\
+         [[route]]\nrespond = {{ body = \"hello\" }}\n",
+        pins.0.display()
+    );
+    let namespace = in_namespace(&net);
+    let proxy = Proxy::start_through(&config, 0, &["nsenter", &namespace], &[]);
+    let refused = proxy.cli(&["shield", "attach", "lo", "--mode", "native"]);
+    assert_eq!(refused.code, 1);
+    let status = proxy.cli(&["shield", "status"]).ok().text();
+    assert!(status.contains("lo: generic"), "{status}");
+}
+
+#[test]
 fn what_is_held_by_a_link_is_its_owners_to_take_off() {
     let (net, pins, others) = (Net::new(), PinDir::new(), PinDir::new());
     let mut owner = load(&others);

@@ -25,6 +25,15 @@ pub enum Mode {
     Generic,
 }
 
+/// What was at an interface.
+enum Before {
+    Nothing,
+    /// A program of ours, which this one has taken the place of.
+    Taken(Attached),
+    /// The same in a mode that is not wanted: it is gone.
+    Detached(AttachedMode),
+}
+
 /// How the program came to be attached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attached {
@@ -156,8 +165,17 @@ impl Kernel {
         self.pins.inherit(interface, index)?;
         self.maps.counters.claim(index, &self.pins.linked()?)?;
         let attached = match self.replace(interface, index, mode)? {
-            Some(attached) => attached,
-            None => self.attach_anew(interface, index, mode)?,
+            Before::Taken(attached) => attached,
+            Before::Nothing => self.attach_anew(interface, index, mode)?,
+            Before::Detached(old) => match self.attach_anew(interface, index, mode) {
+                Ok(attached) => attached,
+                Err(error) => {
+                    // Better in the mode that is not wanted than not at all.
+                    self.attach_and_pin(interface, index, old)?;
+                    tracing::warn!(interface, mode = old.name(), "attached again as it was");
+                    return Err(error);
+                }
+            },
         };
         let Attached {
             mode,
@@ -174,20 +192,15 @@ impl Kernel {
     }
 
     /// Puts this program behind the pinned link of an earlier process, if there is one that fits.
-    fn replace(
-        &mut self,
-        interface: &str,
-        index: u32,
-        mode: Mode,
-    ) -> Result<Option<Attached>, KernelError> {
+    fn replace(&mut self, interface: &str, index: u32, mode: Mode) -> Result<Before, KernelError> {
         let path = self.pins.link(interface);
         let Some(link) = self.pins.link_info(interface)? else {
-            return Ok(None);
+            return Ok(Before::Nothing);
         };
         if link.interface == 0 {
             // The interface went, and its link with it; an interface of that name has come since.
             fs::remove_file(&path).map_err(|source| KernelError::PinDir { path, source })?;
-            return Ok(None);
+            return Ok(Before::Nothing);
         }
         // Numbers of interfaces repeat from one network namespace to the next, so the program must be the link's as well.
         let state = match interface::xdp(interface, index)? {
@@ -212,7 +225,7 @@ impl Kernel {
                 "detaching for a change of mode"
             );
             self.pins.detach(interface)?;
-            return Ok(None);
+            return Ok(Before::Detached(state.mode));
         }
         let refused = |source| KernelError::Attach {
             interface: interface.into(),
@@ -235,7 +248,7 @@ impl Kernel {
                      tries the other mode, with one"
                 )
             });
-        Ok(Some(Attached {
+        Ok(Before::Taken(Attached {
             interface: interface.into(),
             index,
             mode: state.mode,
