@@ -132,6 +132,11 @@ fn edits_and_prefixes_are_applied_on_the_way() {
     assert_eq!(values("x-api"), ["1"]);
     assert_eq!(values("x-tag"), ["own", "t"]);
     assert_eq!(values("host"), ["inner"]);
+    // As they are written in the file.
+    for name in ["X-Api", "X-Tag", "Host"] {
+        let mut names = request.headers.iter().map(|(name, _)| name);
+        assert!(names.any(|known| known == name), "{name}");
+    }
 }
 
 #[test]

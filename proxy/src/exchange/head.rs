@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use openclaw_core::balance::set_cookie;
+use openclaw_core::config::HOST;
 use openclaw_core::message::h1::{Asked, bad_response};
 use openclaw_core::message::{
     Fault, Field, Fields, Kind, Response, ResponseBody, ResponseHead, location, render, websocket,
@@ -94,9 +95,9 @@ fn seen_from_outside(own: Own<'_>, fields: &[Field<'_>]) -> Option<Vec<u8>> {
     let place = fields.iter().find(|field| field.is(b"location"))?;
     let address = own.endpoint.address.to_string();
     let edits = &own.route.headers.request.set;
-    let sets_host = edits.iter().any(|(name, _)| name == "host");
+    let sets_host = edits.iter().any(|(name, _)| name == HOST);
     let mut lines = own.head.split(|byte| *byte == b'\n');
-    let host = lines.find_map(|line| line.strip_prefix(b"host: "));
+    let host = lines.find_map(|line| line.strip_prefix(b"Host: "));
     let host = host.filter(|_| sets_host).unwrap_or_default();
     let names = [
         address.as_bytes(),

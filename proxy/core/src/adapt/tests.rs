@@ -178,8 +178,8 @@ fn a_site_does_what_it_did() {
         .find(|it| it.name.ends_with("root"))
         .unwrap();
     assert_eq!(root.response_timeout.unwrap().as_secs(), 90);
-    assert_eq!(root.headers.request.set[0].0, "x-real-ip");
-    assert_eq!(root.headers.response.add[0].0, "strict-transport-security");
+    assert_eq!(root.headers.request.set[0].0, "X-Real-IP");
+    assert_eq!(root.headers.response.add[0].0, "Strict-Transport-Security");
     assert!(config.routes.iter().any(|it| {
         it.cache
             .as_ref()

@@ -374,12 +374,17 @@ fn headers(
     } else {
         edits
     };
-    let is_edited = |name: &str| edits.set.iter().any(|(known, _)| known == name);
+    let is_edited = |name: &str| {
+        let mut names = edits.set.iter().map(|(known, _)| known);
+        names.any(|known| known.eq_ignore_ascii_case(name))
+    };
     let own = own.iter().filter(|(name, _)| !is_edited(name));
     let own = own.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let written = edits.set.iter().chain(&edits.add);
-    let written =
-        written.map(|(name, value)| (name.clone(), text(value.plain().unwrap_or_default())));
+    let written = written.map(|(name, value)| {
+        let value = text(value.plain().unwrap_or_default());
+        (name.to_ascii_lowercase(), value)
+    });
     own.chain(written).collect()
 }
 

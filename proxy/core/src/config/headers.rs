@@ -14,7 +14,7 @@ pub struct HeaderEdits {
     pub response: HeaderEdit,
 }
 
-/// Valid field names, in lower case, and values; framing and connection fields cannot be named here.
+/// Valid field names as they are written, and values; framing and connection fields cannot be named here.
 #[derive(Clone, Debug, Default)]
 pub struct HeaderEdit {
     /// Replaces every field of that name.
@@ -30,7 +30,7 @@ impl HeaderEdit {
         values.any(|(_, value)| value.plain().is_none())
     }
 
-    /// Names of fields whose value depends on more than the route and the URI that are asked for.
+    /// Lower-case names of fields whose value depends on more than the route and the URI that are asked for.
     pub(super) fn filled_by_client(&self) -> Vec<String> {
         let depends = |template: &Template| {
             let mut variables = template.variables();
@@ -43,7 +43,7 @@ impl HeaderEdit {
         };
         let filled = self.set.iter().chain(&self.add);
         let filled = filled.filter(|(_, value)| depends(value));
-        filled.map(|(name, _)| name.clone()).collect()
+        filled.map(|(name, _)| name.to_ascii_lowercase()).collect()
     }
 
     /// The same with what is known filled in. A field whose value comes out empty, or as none that a field can have, is not
@@ -122,6 +122,9 @@ const EDITS: &[Key] = &[
     .example("[\"X-Debug\"]"),
 ];
 
+/// However it is written.
+pub const HOST: &str = "Host";
+
 /// Fields that the proxy itself writes on each hop (RFC 9110 §7.6.1, RFC 9112 §6).
 const OWN: &[&str] = &[
     "connection",
@@ -174,7 +177,7 @@ fn value(name: &str, node: &Node, of_request: bool) -> Result<Template, Unread> 
             return Err(complaint.hint("only edits of responses know it").into());
         }
         // Any other is whatever the client likes.
-        if name == "host" && *variable != Variable::Host {
+        if name == HOST && *variable != Variable::Host {
             let complaint = Complaint::new("`Host` may have no variable but `{host}`");
             return Err(complaint.into());
         }
@@ -197,5 +200,6 @@ fn name(text: &str, may_be_host: bool) -> Result<String, Complaint> {
             "`Host` can only be set, and only on requests",
         ));
     }
-    Ok(lower)
+    // Sent as it is written, as the other names of a head are sent as they came; `host` is looked for.
+    Ok(if lower == "host" { HOST } else { text }.to_owned())
 }

@@ -68,7 +68,7 @@ pub use endpoint::{Endpoint, EndpointAddress, endpoint_address};
 pub use error_pages::{ErrorPage, Statuses};
 pub use format::format;
 pub use geo::{Geo, GeoRule};
-pub use headers::{HeaderEdit, HeaderEdits};
+pub use headers::{HOST, HeaderEdit, HeaderEdits};
 pub use health::{GrpcQuestion, Health, HttpQuestion, Question};
 pub use hedge::{After, Hedge};
 pub use lenient::named_socket;

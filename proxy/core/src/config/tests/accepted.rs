@@ -213,10 +213,10 @@ fn a_route_is_read_whole() {
         .iter()
         .map(|(n, _)| n.as_str())
         .collect();
-    assert_eq!(set, ["x-api", "host"]);
+    assert_eq!(set, ["X-Api", "Host"]);
     assert_eq!(
         api.headers.response.add,
-        [("x-tag".to_owned(), crate::template::Template::from("a"))]
+        [("X-Tag".to_owned(), crate::template::Template::from("a"))]
     );
     let limit = api.limit.as_ref().unwrap();
     assert_eq!((limit.quota.allowance(), limit.quota.window()), (15, 60));
