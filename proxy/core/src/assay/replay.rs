@@ -93,8 +93,8 @@ fn json(line: &str) -> Option<Logged> {
     let line: Json<'_> = serde_json::from_str(line).ok()?;
     let text = |value: &Option<Cow<'_, str>>| value.as_deref().unwrap_or_default().to_owned();
     let owned = |value: &Option<Cow<'_, str>>| value.as_deref().map(str::to_owned);
-    // Every line of ours says over what it came.
-    line.protocol.as_deref()?;
+    // Every line of ours says where it came, or over what.
+    line.protocol.as_deref().or(line.listener.as_deref())?;
     let asked = request(&Line {
         method: &text(&line.method),
         path: &text(&line.path),
@@ -187,9 +187,20 @@ pub fn replay(world: &World<'_>, logged: &Logged) -> Replayed {
     if is_same(logged, &fate) {
         return Replayed::Same;
     }
+    let is_hidden = world.hides_clients();
+    if is_hidden && fate.verdict == Verdict::Drop {
+        return Replayed::Unknown("addresses decide of which the log holds the beginnings alone");
+    }
     let taker = logged.route.as_deref();
     let misses = taker.and_then(|route| world.misses(asked, route));
-    let of_headers = |miss: &String| miss.starts_with("header ") || miss.starts_with("cookie ");
+    // A trusted proxy says in a header how its client came.
+    let of_headers = |miss: &String| {
+        ["header ", "cookie "]
+            .iter()
+            .any(|start| miss.starts_with(start))
+            || miss == "scheme"
+            || (is_hidden && miss == "client")
+    };
     if misses.is_some_and(|misses| !misses.is_empty() && misses.iter().all(of_headers)) {
         return Replayed::Unknown("headers decide that the log does not hold");
     }

@@ -90,6 +90,11 @@ impl<'a> World<'a> {
         self.with(asked, |_, seen| Some(misses(route, seen?)))
     }
 
+    /// Whether its logs leave out the ends of clients' addresses.
+    pub(super) fn hides_clients(&self) -> bool {
+        self.config.log.redact.client.is_some()
+    }
+
     /// What becomes of a request.
     pub fn fate(&self, asked: &Asked) -> Fate {
         self.with(asked, |fate, _| fate)

@@ -126,6 +126,29 @@ fn what_the_log_does_not_hold_is_not_guessed() {
     );
     let relayed = r#"{"listener":"db","client":"192.0.2.1","method":null,"path":null,"protocol":"tcp","status":null}"#;
     assert!(matches!(asked(relayed), Replayed::Unknown(_)));
+    let blocked = r#"{"listener":"web","client":"192.0.2.1","method":null,"path":null,"protocol":null,"status":null,"reason":"shield.block"}"#;
+    assert!(matches!(asked(blocked), Replayed::Unknown(_)));
+    assert_eq!(Logged::read(r#"{"level":"info"}"#, "a.test"), None);
+    // Over https, as a trusted proxy says.
+    let redirected = line("/old/x", r#""route":"old","status":308"#);
+    assert!(matches!(
+        asked(&redirected.replace("\"web\"", "\"webs\"")),
+        Replayed::Unknown(_)
+    ));
+}
+
+#[test]
+fn an_address_without_its_end_is_nobodys() {
+    let teapot = line("/teapot", r#""route":"teapot","status":418"#);
+    let ask = |redact: &str| {
+        let config = config(redact);
+        let elsewhere = teapot.replace("192.0.2.1", "198.51.100.0");
+        let logged = Logged::read(&elsewhere, "a.test").unwrap();
+        replay(&World::new(&config, &Open), &logged)
+    };
+    assert!(matches!(ask(""), Replayed::Changed(..)));
+    let hidden = ask("[log]\nredact = { client = \"/24\" }\n");
+    assert!(matches!(hidden, Replayed::Unknown(_)), "{hidden:?}");
 }
 
 #[test]
