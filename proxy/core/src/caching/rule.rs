@@ -80,7 +80,7 @@ impl Rule {
     pub fn is_bypassed(&self, request: &[Field<'_>]) -> bool {
         self.bypass.iter().any(|what| match what.split_once(':') {
             Some(("header", name)) => request.iter().any(|field| field.is(name.as_bytes())),
-            Some(_) | None => vary::cookie(request, what.as_bytes()).is_some(),
+            Some(_) | None => vary::cookies(request, what.as_bytes()).next().is_some(),
         })
     }
 

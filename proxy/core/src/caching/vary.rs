@@ -129,7 +129,9 @@ fn varied<'a>(response: &[Field<'a>]) -> impl Iterator<Item = &'a [u8]> {
 fn said(request: &[Field<'_>], name: &[u8]) -> Option<Box<[u8]>> {
     // No field is called so.
     if name.starts_with(COOKIE) {
-        return cookie(request, name).map(Into::into);
+        // Of two of one name some applications take the first, and some the last.
+        let all: Vec<&[u8]> = cookies(request, name).collect();
+        return (!all.is_empty()).then(|| all.join(&b";"[..]).into());
     }
     let mut lines = request
         .iter()
@@ -170,11 +172,12 @@ fn plain_range(member: &[u8]) -> Vec<u8> {
     letters.map(u8::to_ascii_lowercase).collect()
 }
 
-/// The value of a cookie, named as in a rule: `cookie:NAME`.
-pub(super) fn cookie<'a>(request: &[Field<'a>], name: &[u8]) -> Option<&'a [u8]> {
-    let wanted = name.strip_prefix(COOKIE)?;
-    let mut lines = request.iter().filter(|field| field.is(b"Cookie"));
-    lines.find_map(|line| limit::cookie(line.value, wanted))
+/// The values of a cookie, named as in a rule: `cookie:NAME`.
+pub(super) fn cookies<'a>(request: &[Field<'a>], name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
+    let wanted = name.strip_prefix(COOKIE);
+    let lines = request.iter().filter(|field| field.is(b"Cookie"));
+    let named = wanted.map(|wanted| lines.flat_map(|line| limit::cookies(line.value, wanted)));
+    named.into_iter().flatten()
 }
 
 /// The codings that a client takes, in one order: clients write the same wish in many ways. What it takes of those in use is said by
@@ -318,6 +321,14 @@ mod tests {
         for other in ["Lang=en", "lang=de", "a=1"] {
             assert!(!chosen.matches(&request(other)), "{other}");
         }
+        // An application may take the first of two, or the last.
+        for twice in ["Lang=de; Lang=en", "Lang=en; Lang=de"] {
+            assert!(!chosen.matches(&request(twice)), "{twice}");
+            let both = Chosen::of(&[], &names, &request(twice)).unwrap();
+            assert!(both.matches(&request(twice)) && !both.matches(&request("Lang=de")));
+        }
+        let crumbs = fields(&[("Cookie", "Lang=de"), ("Cookie", "Lang=en")]);
+        assert!(!chosen.matches(&crumbs));
         // What a client calls a field is none.
         assert!(!chosen.matches(&fields(&[("cookie:Lang", "de")])));
     }

@@ -172,7 +172,7 @@ static PARTS: keys::Section = keys::Section {
         )
         .example("[\"id\"]"),
         Key::default("headers", "list of fields", "[]", "Request fields, as in `vary`."),
-        Key::default("cookies", "list of names", "[]", "Cookies, by their value."),
+        Key::default("cookies", "list of names", "[]", "Cookies, by their values."),
     ],
     later: &[],
 };

@@ -45,7 +45,12 @@ pub fn network_of(address: IpAddr) -> IpAddr {
 
 /// The value of a cookie among those of one field.
 pub(crate) fn cookie<'a>(text: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
-    text.split(|byte| *byte == b';').find_map(|pair| {
+    cookies(text, wanted).next()
+}
+
+/// All values of a cookie: a name may stand there more than once.
+pub(crate) fn cookies<'a>(text: &'a [u8], wanted: &[u8]) -> impl Iterator<Item = &'a [u8]> {
+    text.split(|byte| *byte == b';').filter_map(move |pair| {
         let pair = pair.trim_ascii();
         let (name, value) = pair.split_at_checked(memchr::memchr(b'=', pair)?)?;
         (name == wanted).then(|| value.get(1..).unwrap_or_default())

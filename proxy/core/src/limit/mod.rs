@@ -7,7 +7,7 @@ mod quota;
 mod table;
 
 pub use self::fields::Rendered;
-pub(crate) use self::identity::cookie;
 pub use self::identity::{Identity, network_of};
+pub(crate) use self::identity::{cookie, cookies};
 pub use self::quota::{Quota, Standing, Verdict};
 pub use self::table::Table;
