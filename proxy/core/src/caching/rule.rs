@@ -63,16 +63,22 @@ impl Query {
             let named = |part: &&str| part.split('=').next() == Some(name);
             query.split('&').filter(named).for_each(&mut add);
         }
-        query.split('&').filter(|part| is_odd(part)).for_each(add);
+        let odd = |part: &&str| is_odd(part, names);
+        query.split('&').filter(odd).for_each(add);
         Cow::Owned(whole)
     }
 }
 
-/// Whether an origin may read the name of a parameter as another one, `i%64` as `id`. Such a one always counts, or a response made
-/// for it would be the answer to those who did not send it.
-fn is_odd(part: &str) -> bool {
+/// Whether an origin may read the name of a parameter as another one, `i%64` or `ID` as `id`. Such a one always counts, or a response
+/// made for it would be the answer to those who did not send it.
+fn is_odd(part: &str, names: &[String]) -> bool {
     let name = part.split('=').next().unwrap_or_default();
-    part.contains(';') || name.contains(['%', '+', '[', '.', ' '])
+    let is_like = |known: &String| known != name && known.eq_ignore_ascii_case(name);
+    let is_counted = names.iter().any(|known| known == name);
+    !is_counted
+        && (part.contains(';')
+            || name.contains(['%', '+', '[', '.', ' '])
+            || names.iter().any(is_like))
 }
 
 impl Rule {
@@ -115,6 +121,8 @@ mod tests {
         check(&["id"], "/a?id", "/a?id");
         check(&["id"], "/a", "/a");
         check(&[], "/a?id=1", "/a");
+        check(&["id"], "/a?ID=evil&id=1&x=2", "/a?id=1&ID=evil");
+        check(&["id", "ID"], "/a?ID=2&id=1&Id=3", "/a?id=1&ID=2&Id=3");
         check(&["id"], "/a?i%64=evil", "/a?i%64=evil");
         check(&["id"], "/a?i%64=evil&id=1&x", "/a?id=1&i%64=evil");
         check(&["id"], "/a?x;id=5", "/a?x;id=5");
