@@ -12,7 +12,7 @@ use super::Body;
 /// A response that may be used again. Never changes, but for being called stale.
 #[derive(Debug)]
 pub struct Object {
-    /// The route that stored it, and that alone uses it: another may have another origin.
+    /// The owner of the route that stored it, and that alone uses it: another may have another origin.
     pub route: Arc<str>,
     pub status: u16,
     /// As the origin sent them, but for those of one connection.

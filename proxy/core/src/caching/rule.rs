@@ -1,6 +1,7 @@
 //! What a route says of caching, in place of origins that say nothing or too little.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::vary;
@@ -9,6 +10,8 @@ use crate::message::Field;
 /// `cache` of a route, ready to be asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rule {
+    /// Whose the stored responses are. The same after a restart, whatever stands before the route in its file by then.
+    pub owner: Arc<str>,
     /// How long a response is fresh at least.
     pub ttl: Option<Duration>,
     /// What is stored; empty: what RFC 9111 allows.

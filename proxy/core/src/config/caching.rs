@@ -1,12 +1,13 @@
 //! `[cache]`, and `cache` of a route: what is kept, for how long, and how much of it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::keys::{self, Key};
 use super::problem::Complaint;
 use super::reader::{Section, Unread};
 use super::tree::Node;
-use super::values;
+use super::{Matcher, values};
 use crate::caching::{Query, Rule};
 use crate::message::field::is_token;
 
@@ -247,10 +248,23 @@ pub(super) fn read_rule(section: &Section<'_>) -> Option<Rule> {
         stale_if_error: stale_if_error.ok()?,
         max_object: max_object?,
         obeys_requests: obeys_requests?,
-        // The route says it, which knows its edits.
+        // The route says it, which knows its edits, and what it takes.
         filled: Vec::new(),
+        owner: Arc::default(),
         slice: slice.ok()?,
     })
+}
+
+/// Whose the responses of a route are: of its name, or of what it takes and how it tells them apart. Its place in the file is another
+/// one after the next edit, and what is stored lasts longer.
+pub(super) fn owner(name: Option<&str>, matcher: &Matcher, rule: &Rule) -> Arc<str> {
+    let Some(name) = name else {
+        let said = format!("{matcher:?} {:?} {:?}", rule.query, rule.vary);
+        let digest = sha1_smol::Sha1::from(said).digest();
+        // No name has this sign.
+        return format!("#{digest}").into();
+    };
+    name.into()
 }
 
 fn slice(node: &Node) -> Result<u64, Unread> {

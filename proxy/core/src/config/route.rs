@@ -236,17 +236,18 @@ pub(super) fn read(number: usize, section: &Section<'_>, upstreams: &[String]) -
     let timeout = section.optional("timeout", values::duration);
     let response_timeout = section.optional("response_timeout", values::duration);
     let error_pages = error_pages::read(section);
-    let name = name.ok()?.unwrap_or_else(|| format!("route-{number}"));
-    let headers = headers?;
+    let (name, matcher, headers) = (name.ok()?, matcher?, headers?);
     let cache = cache.ok()?.map(|rule| Rule {
+        owner: caching::owner(name.as_deref(), &matcher, &rule),
         filled: headers.request.filled_by_client(),
         ..rule
     });
+    let name = name.unwrap_or_else(|| format!("route-{number}"));
     Some(Named {
         place: section.place_of("name"),
         route: Route {
             name: Arc::from(name),
-            matcher: matcher?,
+            matcher,
             action: action?,
             split_by: split_by?,
             limit: match limit {

@@ -8,7 +8,6 @@ use openclaw_core::caching::{
     self, Answer, Asked, Directives, Forwarded, Rule, Status, Use, changes_its_meaning,
     is_condition,
 };
-use openclaw_core::config::Route;
 use openclaw_core::message::{Field, Fields, Framing, HeaderList, Method, Request};
 
 use crate::cache::{self, Found, Key, Object, Reader, Store};
@@ -122,11 +121,11 @@ impl Asking {
     }
 
     /// What another one has fetched between the look into the store and the turn to fetch.
-    pub(super) fn come_since(&self, route: &Route, now: Instant) -> Option<Arc<Object>> {
+    pub(super) fn come_since(&self, rule: &Rule, now: Instant) -> Option<Arc<Object>> {
         let Purpose::Store(wish) = &self.purpose else {
             return None;
         };
-        match self.store.find(&self.key, &route.name, &view(&wish.fields)) {
+        match self.store.find(&self.key, &rule.owner, &view(&wish.fields)) {
             Found::Object(object) => {
                 let is_fresh = object.judge(now, &Directives::default()) == Use::Fresh;
                 // What its client has doubts about is fresh as well.
@@ -167,7 +166,6 @@ impl Wish {
 /// Looks a request up. `None`: the cache has nothing to do with it.
 pub(in crate::exchange) fn look(
     store: &Arc<Store>,
-    route: &Route,
     rule: &Rule,
     request: &Request<'_>,
     scheme: &str,
@@ -191,7 +189,7 @@ pub(in crate::exchange) fn look(
     let said = Directives::of_request(request.fields);
     let heard = heard(rule, said);
     let wish = |judged| Purpose::Store(Wish::new(request, said.no_store, judged));
-    let judged = match store.find(&key, &route.name, request.fields) {
+    let judged = match store.find(&key, &rule.owner, request.fields) {
         Found::Object(object) => match object.judge(now, &heard) {
             Use::Fresh => {
                 return Some(Look::Stored(
@@ -216,7 +214,7 @@ pub(in crate::exchange) fn look(
     };
     let file = match &judged {
         (Some(_), ..) => None,
-        (None, ..) => store.on_disk(&key, &route.name, request.fields),
+        (None, ..) => store.on_disk(&key, &rule.owner, request.fields),
     };
     if heard.only_if_cached && file.is_none() {
         return Some(Look::OnlyStored);

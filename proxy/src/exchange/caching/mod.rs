@@ -97,7 +97,7 @@ impl<'a> Through<'a> {
         if let Some(sliced) = self.in_slices((rule, asking, wish), wire, story).await {
             return sliced;
         }
-        let lead = match self.turn(asking, wish).await {
+        let lead = match self.turn((rule, asking), wish).await {
             Ok(lead) => lead,
             Err(found) => {
                 story.cache = Some(Cache::Hit);
@@ -138,14 +138,18 @@ impl<'a> Through<'a> {
     }
 
     /// The place of the one who fetches, or what somebody else fetches meanwhile. Nobody waits for ever: then everybody fetches.
-    async fn turn(&self, asking: &Asking, wish: &Wish) -> Result<Option<Lead>, Stored> {
+    async fn turn(
+        &self,
+        (rule, asking): (&Rule, &Asking),
+        wish: &Wish,
+    ) -> Result<Option<Lead>, Stored> {
         let mut turn = Box::pin(async {
             loop {
                 let now = Instant::now();
                 let fill = match asking.store.turn(&asking.key, now) {
                     Turn::Lead(lead) => {
-                        let come = asking.come_since(self.route, now);
-                        let come = come.and_then(|object| self.followed(object, wish));
+                        let come = asking.come_since(rule, now);
+                        let come = come.and_then(|object| followed(rule, object, wish));
                         // What comes of its own wishes says nothing to those who would wait for it.
                         let lead = Some(lead).filter(|_| !wish.is_special());
                         return come.map_or(Ok(lead), Err);
@@ -156,27 +160,12 @@ impl<'a> Through<'a> {
                     Turn::Follow(fill) => fill,
                 };
                 if let Some(object) = fill.object().await {
-                    return self.followed(object, wish).map_or(Ok(None), Err);
+                    return followed(rule, object, wish).map_or(Ok(None), Err);
                 }
             }
         });
         let turn = self.time.0.within(WAIT, |cx| turn.as_mut().poll(cx)).await;
         turn.unwrap_or(Ok(None))
-    }
-
-    /// What another request gets, if it is for this one as well.
-    fn followed(&self, object: Arc<Object>, wish: &Wish) -> Option<Stored> {
-        let client = look::view(&wish.fields);
-        let now = Instant::now();
-        let is_ours = object.route == self.route.name
-            && object.chosen.matches(&client)
-            && object.is_for_others(now);
-        let object = Some(object).filter(|_| is_ours)?;
-        let stored = look::read(object, (Method::Get, &client), now)?;
-        Some(Stored {
-            status: Status::Collapsed { why: wish.why },
-            ..stored
-        })
     }
 
     async fn fetch<W: Wire>(
@@ -187,8 +176,7 @@ impl<'a> Through<'a> {
         story: &mut Story,
     ) -> Result<Option<Outcome>, Fault> {
         let date = self.local.date(Instant::now());
-        let of_route = (&self.route.name, rule);
-        let mut storing = Storing::new(wire, asking, of_route, lead, date);
+        let mut storing = Storing::new(wire, asking, rule, lead, date);
         match self.tries().run(&mut storing, story).await {
             Some(fault) => Err(fault),
             None => Ok(storing.end()),
@@ -211,6 +199,20 @@ impl<'a> Through<'a> {
         };
         sending.send(stored, wire, story).await
     }
+}
+
+/// What another request gets, if it is for this one as well.
+fn followed(rule: &Rule, object: Arc<Object>, wish: &Wish) -> Option<Stored> {
+    let client = look::view(&wish.fields);
+    let now = Instant::now();
+    let is_ours =
+        object.route == rule.owner && object.chosen.matches(&client) && object.is_for_others(now);
+    let object = Some(object).filter(|_| is_ours)?;
+    let stored = look::read(object, (Method::Get, &client), now)?;
+    Some(Stored {
+        status: Status::Collapsed { why: wish.why },
+        ..stored
+    })
 }
 
 /// Answers from the store.
@@ -252,7 +254,8 @@ pub(super) fn refresh(local: &Rc<Local>, downstream: &Rc<Downstream>, prepared: 
         return;
     };
     let of_route = serving.snapshot.config.routes.get(route);
-    if of_route.is_none_or(|route| asking.come_since(route, now).is_some()) {
+    let rule = of_route.and_then(|route| route.cache.as_ref());
+    if rule.is_none_or(|rule| asking.come_since(rule, now).is_some()) {
         return;
     }
     let whose = (Rc::clone(local), Rc::clone(downstream), serving);

@@ -47,7 +47,7 @@ pub(in crate::exchange) fn planned(
     };
     if changes {
         // All of the routes that store may have it.
-        let mut planned = looked_up((rule, store), route, seen, now, plain);
+        let mut planned = looked_up((rule, store), seen, now, plain);
         if let Plan::Forward(outbound) = &mut planned
             && let Some(asking) = &mut outbound.caching
             && let Purpose::Forget(keys) = &mut asking.purpose
@@ -65,7 +65,7 @@ pub(in crate::exchange) fn planned(
     let compress = route.compress.as_ref();
     let settled = compress.and_then(|compress| coding::settled(fields, compress));
     let Some(fields) = settled.as_ref().or(heard.as_ref()) else {
-        return looked_up((rule, store), route, seen, now, plain);
+        return looked_up((rule, store), seen, now, plain);
     };
     // What the client gets is settled here, so that there is one stored response for all who get the same.
     let request = Request {
@@ -76,7 +76,7 @@ pub(in crate::exchange) fn planned(
         request: &request,
         ..*seen
     };
-    looked_up((rule, store), route, &seen, now, plain)
+    looked_up((rule, store), &seen, now, plain)
 }
 
 /// The fields of a request for something that may be stored without those that only a trusted proxy may write; `None` if it has none
@@ -91,7 +91,6 @@ fn heard<'a>(request: &Request<'a>, rule: &Rule) -> Option<Fields<'a>> {
 
 fn looked_up(
     (rule, store): (&Rule, &Arc<Store>),
-    route: &Route,
     seen: &Seen<'_>,
     now: Instant,
     plain: impl Fn(&Seen<'_>) -> Plan,
@@ -112,7 +111,7 @@ fn looked_up(
         }
         (None, None) => plain(seen),
     };
-    match look(store, route, rule, seen.request, seen.scheme, now) {
+    match look(store, rule, seen.request, seen.scheme, now) {
         None => plain(seen),
         Some(Look::OnlyStored) => Plan::Refuse(Error::NotStored.fault()),
         Some(Look::Stored(stored, again)) => {

@@ -163,12 +163,12 @@ impl Slicing<'_> {
     /// A stored head or slice, if it is for this request.
     async fn stored(&self, key: &Key) -> Option<Arc<Object>> {
         let store = &self.asking.store;
-        let route = &self.through.route.name;
+        let owner = &self.rule.owner;
         let found = {
             let client = look::view(&self.wish.fields);
-            match store.find(key, route, &client) {
+            match store.find(key, owner, &client) {
                 Found::Object(object) => Ok(object),
-                Found::OtherVariant | Found::Nothing => Err(store.on_disk(key, route, &client)),
+                Found::OtherVariant | Found::Nothing => Err(store.on_disk(key, owner, &client)),
             }
         };
         let object = match found {
@@ -207,7 +207,7 @@ impl Slicing<'_> {
         };
         self.has_fetched.set(true);
         let object = fill.object().await?;
-        let is_ours = object.route == self.through.route.name
+        let is_ours = object.route == self.rule.owner
             && object.chosen.matches(&look::view(&self.wish.fields))
             && object.is_for_others(Instant::now());
         is_ours.then_some(object)

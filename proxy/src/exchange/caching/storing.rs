@@ -24,7 +24,6 @@ pub(super) struct Storing<'a, W> {
     store: &'a Arc<Store>,
     key: &'a Key,
     purpose: &'a Purpose,
-    route: &'a Arc<str>,
     rule: &'a Rule,
     /// The one that is asked for, where it is a part of something large.
     slice: Option<&'a Slice>,
@@ -63,7 +62,7 @@ impl<'a, W: Wire> Storing<'a, W> {
     pub(super) fn new(
         wire: &'a mut W,
         asking: &'a Asking,
-        (route, rule): (&'a Arc<str>, &'a Rule),
+        rule: &'a Rule,
         lead: Option<Lead>,
         date: [u8; 29],
     ) -> Self {
@@ -72,7 +71,6 @@ impl<'a, W: Wire> Storing<'a, W> {
             store: &asking.store,
             key: &asking.key,
             purpose: &asking.purpose,
-            route,
             rule,
             slice: asking.slice.as_ref(),
             asked: SystemTime::now(),
@@ -164,7 +162,7 @@ impl<'a, W: Wire> Storing<'a, W> {
                 return Err(refusal);
             }
             Ok(Object::new(
-                (Arc::clone(self.route), chosen),
+                (Arc::clone(&self.rule.owner), chosen),
                 (response.status, list, Arc::new(Body::coming(length))),
                 freshness,
             ))
@@ -219,7 +217,7 @@ impl<'a, W: Wire> Storing<'a, W> {
         let directives = Directives::of_response(&all);
         let freshness = Freshness::of(stale.status, &all, &directives, self.rule, self.times());
         let object = Arc::new(Object::new(
-            (Arc::clone(self.route), chosen.unwrap_or_default()),
+            (Arc::clone(&self.rule.owner), chosen.unwrap_or_default()),
             (stale.status, list, Arc::clone(&stale.body)),
             freshness,
         ));
