@@ -55,6 +55,24 @@ fn a_stale_response_is_better_than_an_error() {
 }
 
 #[test]
+fn what_was_purged_softly_is_as_good_as_its_route_says_where_the_origin_fails() {
+    for (rule, expected) in [
+        ("", (503, "gone")),
+        ("stale_if_error = \"1h\"", (200, "old")),
+    ] {
+        let stage = Stage::start(rule, |_, before| match before {
+            0 => ok("Cache-Control: max-age=60\r\nETag: \"a\"\r\n", "old"),
+            _ => "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\ngone".into(),
+        });
+        assert_eq!(stage.get("/a", "").text(), "old");
+        let purge = ["cache", "purge", "--soft", "http://a.test/a"];
+        assert_eq!(stage.proxy.cli(&purge).ok().text(), "1 response purged\n");
+        let answer = stage.get("/a", "");
+        assert_eq!((answer.status(), &*answer.text()), expected, "{rule}");
+    }
+}
+
+#[test]
 fn a_stale_response_is_refreshed_behind_the_answer() {
     let stage = Stage::start("", |_, before| {
         let lifetime = if before == 0 { 0 } else { 60 };

@@ -55,11 +55,16 @@ impl Object {
 
     /// What may be done with it now.
     pub fn judge(&self, now: Instant, asked: &Directives) -> Use {
+        let resident = self.resident(now);
         if self.is_stale.load(Ordering::Relaxed) {
-            let if_error = self.freshness.may_be_stale();
-            return Use::Ask { if_error };
+            // As if the client had asked for that: where its origin fails it is as good as by its age.
+            let asked = Directives {
+                no_cache: true,
+                ..*asked
+            };
+            return self.freshness.judge(resident, &asked);
         }
-        self.freshness.judge(self.resident(now), asked)
+        self.freshness.judge(resident, asked)
     }
 
     /// Whether others may have it without a word of its origin to each of them.

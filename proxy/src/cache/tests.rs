@@ -182,7 +182,7 @@ fn purges_take_what_they_name() {
         panic!("a soft purge leaves it there");
     };
     let judged = object.judge(Instant::now(), &Directives::default());
-    assert_eq!(judged, Use::Ask { if_error: true });
+    assert_eq!(judged, Use::Ask { if_error: false });
 }
 
 #[test]
