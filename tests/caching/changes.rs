@@ -48,3 +48,17 @@ fn a_route_without_a_cache_changes_what_others_have_stored() {
     assert!(!is_stored("/a?page=2") && !is_stored("/list"));
     assert!(is_stored("/b"));
 }
+
+#[test]
+fn what_a_change_names_is_forgotten_under_all_of_its_keys() {
+    let stage = Stage::start("key = { query = [\"id\"] }", |request, before| {
+        if request.start.starts_with("POST") {
+            return "HTTP/1.1 201 Created\r\nLocation: //A.test/list?from=b&id=1#top\r\nContent-Length: 0\r\n\r\n".into();
+        }
+        ok("Cache-Control: max-age=60\r\n", &before.to_string())
+    });
+    let list = || stage.get("/list?id=1&by=me", "").text();
+    assert_eq!((list(), list()), ("0".into(), "0".into()));
+    stage.ask("POST", "/b", "Content-Length: 0\r\n");
+    assert_eq!(list(), "2");
+}

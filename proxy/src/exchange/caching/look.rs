@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use openclaw_core::caching::slices::Version;
 use openclaw_core::caching::{
-    self, Answer, Asked, Directives, Forwarded, Rule, Status, Use, changes_its_meaning,
+    self, Answer, Asked, Directives, Forwarded, Query, Rule, Status, Use, changes_its_meaning,
     is_condition,
 };
 use openclaw_core::message::{Field, Fields, Framing, HeaderList, Method, Request};
 
 use crate::cache::{self, Found, Key, Object, Reader, Store};
 use crate::exchange::prepare::Outbound;
+use crate::snapshot::Snapshot;
 
 /// What the cache has to do with a request.
 #[derive(Debug)]
@@ -78,8 +79,8 @@ pub(in crate::exchange) struct Lying {
 pub(in crate::exchange) enum Purpose {
     /// To store it.
     Store(Wish),
-    /// To forget what is stored under these keys, where it changes the resource (RFC 9111 §4.4).
-    Forget(Vec<Key>),
+    /// To forget what these routes have stored of it, where it changes the resource (RFC 9111 §4.4).
+    Forget(Arc<Snapshot>),
     /// Nothing: responses to such a request are not stored.
     Pass(Forwarded),
 }
@@ -171,7 +172,7 @@ pub(in crate::exchange) fn look(
     scheme: &str,
     now: Instant,
 ) -> Option<Look> {
-    let key = key(scheme, rule, request)?;
+    let key = key(scheme, &rule.query, request)?;
     let asking = |purpose| {
         Box::new(Asking {
             store: Arc::clone(store),
@@ -259,12 +260,16 @@ fn beside_the_store(rule: &Rule, method: Method, request: &Request<'_>) -> Optio
             Some(Purpose::Pass(Forwarded::Bypass))
         }
         Method::Get | Method::Head if request.framing == Framing::None && !request.upgrade => None,
-        Method::Get | Method::Head | Method::Options | Method::Trace | Method::Connect => {
-            Some(Purpose::Pass(Forwarded::Method))
-        }
-        Method::Post | Method::Put | Method::Delete | Method::Patch | Method::Other => {
-            Some(Purpose::Forget(Vec::new()))
-        }
+        Method::Get
+        | Method::Head
+        | Method::Options
+        | Method::Trace
+        | Method::Connect
+        | Method::Post
+        | Method::Put
+        | Method::Delete
+        | Method::Patch
+        | Method::Other => Some(Purpose::Pass(Forwarded::Method)),
     }
 }
 
@@ -311,11 +316,11 @@ pub(super) fn read(
 }
 
 /// The URI as the store knows it. `None` for what has no host, and where a byte is no text: nobody asks for that twice.
-pub(super) fn key(scheme: &str, rule: &Rule, request: &Request<'_>) -> Option<Key> {
+pub(super) fn key(scheme: &str, query: &Query, request: &Request<'_>) -> Option<Key> {
     let host = str::from_utf8(request.authority).ok()?;
     let host = Some(host).filter(|host| !host.is_empty())?;
     let target = str::from_utf8(request.target).ok()?;
-    Some(cache::uri(scheme, host, &rule.query.of(target)).into())
+    Some(cache::uri(scheme, host, &query.of(target)).into())
 }
 
 /// The fields by which an origin is asked whether what is stored still holds, in place of the client's own conditions.

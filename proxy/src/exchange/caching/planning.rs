@@ -36,26 +36,12 @@ pub(in crate::exchange) fn planned(
     let Some(store) = store else {
         return plain(seen);
     };
-    let changes = forgetting::changes(seen.request);
-    let Some(rule) = &route.cache else {
-        let planned = plain(seen);
-        return if changes {
-            forgetting::beside_the_routes((serving, store), seen, planned)
-        } else {
-            planned
-        };
-    };
-    if changes {
-        // All of the routes that store may have it.
-        let mut planned = looked_up((rule, store), seen, now, plain);
-        if let Plan::Forward(outbound) = &mut planned
-            && let Some(asking) = &mut outbound.caching
-            && let Purpose::Forget(keys) = &mut asking.purpose
-        {
-            *keys = forgetting::keys(serving, seen);
-        }
-        return planned;
+    if forgetting::changes(seen.request) {
+        return forgetting::changing((serving, store), seen, plain(seen));
     }
+    let Some(rule) = &route.cache else {
+        return plain(seen);
+    };
     let heard = if trusted {
         None
     } else {

@@ -251,8 +251,8 @@ impl<W: Wire> Wire for Storing<'_, W> {
     fn consider(&mut self, response: &Response<'_>) -> Option<Status> {
         match self.purpose {
             Purpose::Store(wish) => self.weigh(wish, response),
-            Purpose::Forget(keys) => {
-                forgetting::forget(self.store, keys, response);
+            Purpose::Forget(snapshot) => {
+                forgetting::forget(self.store, snapshot, self.key, response);
                 self.state = State::Passing;
                 Some(passed(caching::Forwarded::Method))
             }
