@@ -8,6 +8,7 @@ mod filling;
 mod object;
 mod purge;
 mod reader;
+mod room;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +17,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
-use openclaw_core::caching::Refusal;
 use openclaw_core::message::{Field, authority};
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
@@ -28,6 +28,9 @@ pub use self::filling::Filling;
 pub use self::object::Object;
 pub use self::purge::{Purge, Purged};
 pub use self::reader::Reader;
+pub use self::room::Fullness;
+
+use self::room::Room;
 
 /// Scheme, host and target of a request: `https://example.com/a?b`.
 pub type Key = Arc<str>;
@@ -68,13 +71,6 @@ type Page = Arc<Vec<Arc<Object>>>;
 const MAX_VARIANTS: usize = 64;
 /// How many keys are remembered of which nothing could be stored.
 const PASSES: usize = 4096;
-/// The part of the memory that responses may take while they come.
-const FILLING_SHARE: u64 = 4;
-/// A shard has to have room for a large object.
-const SHARDS: u64 = 4;
-/// The part of the memory that one response may take where there is a disk for larger ones.
-const BESIDE_A_DISK: u64 = 32;
-
 /// The store.
 #[derive(Debug)]
 pub struct Store {
@@ -82,8 +78,7 @@ pub struct Store {
     /// Keys of which nothing was stored lately, and when that was: nobody waits for who fetches them.
     passes: Cache<Key, Instant>,
     fills: Mutex<HashMap<Key, Arc<Fill>>>,
-    /// Bytes of responses that are coming.
-    filling: AtomicU64,
+    room: Room,
     /// How often something was purged: what was on its way then is not stored.
     purges: AtomicU64,
     disk: RwLock<Option<Arc<Disk>>>,
@@ -97,15 +92,6 @@ pub enum Found {
     /// Of that URI, but for other requests.
     OtherVariant,
     Nothing,
-}
-
-/// How full the store is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fullness {
-    pub uris: usize,
-    pub bytes: u64,
-    pub capacity: u64,
-    pub evicted: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -137,9 +123,9 @@ impl Store {
         let evicted = Arc::new(AtomicU64::new(0));
         let pages = usize::try_from(memory / 16_384).unwrap_or(usize::MAX);
         let options = OptionsBuilder::new()
-            .shards(SHARDS as usize)
+            .shards(room::SHARDS as usize)
             .estimated_items_capacity(pages)
-            .weight_capacity(memory)
+            .weight_capacity(room::of_stored(memory))
             .build();
         let evictions = Evictions(Arc::clone(&evicted));
         let pages = match options {
@@ -149,7 +135,7 @@ impl Store {
             // All that is asked for above is given.
             Err(_) => Cache::with(
                 pages,
-                memory,
+                room::of_stored(memory),
                 Weight,
                 DefaultHashBuilder::default(),
                 evictions,
@@ -159,17 +145,10 @@ impl Store {
             pages,
             passes: Cache::new(PASSES),
             fills: Mutex::default(),
-            filling: AtomicU64::new(0),
+            room: Room::new(memory),
             purges: AtomicU64::new(0),
             disk: RwLock::default(),
             evicted,
-        }
-    }
-
-    /// Makes room, or gives it back.
-    pub fn resize(&self, memory: u64) {
-        if self.pages.capacity() != memory {
-            self.pages.set_capacity(memory);
         }
     }
 
@@ -203,37 +182,6 @@ impl Store {
     /// From now on this is it.
     pub fn set_disk(&self, disk: Option<Arc<Disk>>) {
         *self.disk.write().unwrap_or_else(PoisonError::into_inner) = disk;
-    }
-
-    /// The largest payload that memory has.
-    fn most_in_memory(&self) -> u64 {
-        let share = if self.disk().is_some() {
-            BESIDE_A_DISK
-        } else {
-            SHARDS
-        };
-        self.pages.capacity() / share
-    }
-
-    /// Why a payload of that length cannot be stored now.
-    pub fn refuses(&self, length: u64) -> Option<Refusal> {
-        let disk = self.disk();
-        let share = if disk.is_some() {
-            BESIDE_A_DISK
-        } else {
-            SHARDS
-        };
-        if disk.as_ref().is_some_and(|disk| length > disk.most()) {
-            return Some(Refusal::TooLarge);
-        }
-        if length <= self.pages.capacity() / share {
-            return None;
-        }
-        match disk {
-            Some(disk) if disk.takes() => None,
-            Some(_) => Some(Refusal::Disk),
-            None => Some(Refusal::TooLarge),
-        }
     }
 
     /// The file of what is on the disk for such a request.
@@ -293,37 +241,7 @@ impl Store {
         }
     }
 
-    pub fn fullness(&self) -> Fullness {
-        Fullness {
-            uris: self.pages.len(),
-            bytes: self.pages.weight(),
-            capacity: self.pages.capacity(),
-            evicted: self.evicted.load(Ordering::Relaxed),
-        }
-    }
-
     fn fills(&self) -> MutexGuard<'_, HashMap<Key, Arc<Fill>>> {
         self.fills.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether there is room for bytes of a response that is coming.
-    fn has_room(&self, bytes: u64) -> bool {
-        let taken = self.filling.load(Ordering::Relaxed);
-        taken.saturating_add(bytes) <= self.pages.capacity() / FILLING_SHARE
-    }
-
-    /// Takes room for bytes of a response that is coming; false if too much is on its way.
-    fn reserve(&self, bytes: u64) -> bool {
-        let before = self.filling.fetch_add(bytes, Ordering::Relaxed);
-        let fits = before + bytes <= self.pages.capacity() / FILLING_SHARE;
-        if !fits {
-            self.release(bytes);
-        }
-        fits
-    }
-
-    /// Gives room back that was taken.
-    fn release(&self, bytes: u64) {
-        self.filling.fetch_sub(bytes, Ordering::Relaxed);
     }
 }

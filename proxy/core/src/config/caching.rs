@@ -38,7 +38,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "memory",
             "size",
             "\"64m\"",
-            "What stored responses may take; when they are more, those that are asked for least go first. Taken only as routes store something.",
+            "What stored responses may take, a fifth of it while they are on their way; when they are more, those that are asked for least go first. Taken only as routes store something.",
         ),
         Key::optional(
             "disk",
