@@ -8,6 +8,7 @@ mod followers;
 mod keys;
 mod leaks;
 mod nodes;
+mod purges;
 mod reloads;
 mod reuse;
 mod slices;

@@ -1,26 +1,26 @@
 //! Who fetches what is missing. Of those who want the same at the same time one goes to the origin, and the others read what that one
 //! gets while it comes.
 
-use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::{Key, Object, Store};
+use super::purge::is_tagged;
+use super::{Key, Moment, Object, Store};
 
 /// How long after nothing could be stored everybody goes to the origin at once.
 const PASS_FOR: Duration = Duration::from_secs(10);
 
 /// A response that somebody fetches.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Fill {
+    /// What has changed since may be in it as it was before.
+    since: Moment,
     /// As soon as its head is there and says that it may be stored.
     object: OnceLock<Arc<Object>>,
     is_over: AtomicBool,
-    /// What is fetched has changed meanwhile.
-    is_spoilt: AtomicBool,
     changed: Notify,
 }
 
@@ -50,24 +50,40 @@ impl Store {
         if passed.is_some_and(|passed| now.saturating_duration_since(passed) < PASS_FOR) {
             return Turn::Pass;
         }
-        match self.fills().entry(Arc::clone(key)) {
-            Entry::Occupied(fill) => Turn::Follow(Arc::clone(fill.get())),
-            Entry::Vacant(place) => {
-                let fill = Arc::clone(place.insert(Arc::default()));
-                Turn::Lead(Lead {
-                    store: Arc::clone(self),
-                    key: Arc::clone(key),
-                    fill,
-                })
-            }
+        let mut fills = self.fills();
+        let coming = fills.get(key).filter(|fill| !self.is_outdated(key, fill));
+        if let Some(fill) = coming {
+            return Turn::Follow(Arc::clone(fill));
         }
+        let fill = Arc::new(Fill::new(self.moment()));
+        fills.insert(Arc::clone(key), Arc::clone(&fill));
+        Turn::Lead(Lead {
+            store: Arc::clone(self),
+            key: Arc::clone(key),
+            fill,
+        })
+    }
+
+    /// Whether who asks now may not get it: it was asked for before a change.
+    fn is_outdated(&self, key: &str, fill: &Fill) -> bool {
+        // As long as its tags are not known it may have any.
+        let has_tag = |tag| {
+            fill.object
+                .get()
+                .is_none_or(|object| is_tagged(object, tag))
+        };
+        self.changes.has_changed(fill.since, key, has_tag)
     }
 }
 
 impl Fill {
-    /// It is not to be stored.
-    pub(super) fn spoil(&self) {
-        self.is_spoilt.store(true, Ordering::Relaxed);
+    fn new(since: Moment) -> Self {
+        Self {
+            since,
+            object: OnceLock::new(),
+            is_over: AtomicBool::new(false),
+            changed: Notify::new(),
+        }
     }
 
     /// Waits until it is known what comes; `None` if that is nothing to be shared.
@@ -91,11 +107,6 @@ impl Lead {
         Arc::clone(&self.fill)
     }
 
-    /// Whether what it fetches has changed meanwhile.
-    pub(super) fn is_spoilt(&self) -> bool {
-        self.fill.is_spoilt.load(Ordering::Relaxed)
-    }
-
     /// What came is not stored, so that nobody has to wait for the next one.
     pub fn pass(self) {
         self.store
@@ -113,7 +124,13 @@ impl Lead {
 
 impl Drop for Lead {
     fn drop(&mut self) {
-        self.store.fills().remove(&*self.key);
+        let mut fills = self.store.fills();
+        // Where it has changed meanwhile another one has the place.
+        let in_place = fills.get(&self.key);
+        if in_place.is_some_and(|fill| Arc::ptr_eq(fill, &self.fill)) {
+            fills.remove(&self.key);
+        }
+        drop(fills);
         self.fill.is_over.store(true, Ordering::Release);
         self.fill.changed.notify_waiters();
     }

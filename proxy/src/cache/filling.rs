@@ -2,14 +2,13 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::{Sleep, sleep};
 
 use super::disk::Writing;
-use super::{Key, Lead, Object, Store};
+use super::{Key, Lead, Moment, Object, Store};
 
 /// A disk that takes nothing for so long is not waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -28,8 +27,8 @@ pub struct Filling {
     is_stored: bool,
     /// Too large for memory.
     is_spilt: bool,
-    /// Of purges until then.
-    purges: u64,
+    /// When its origin was asked.
+    since: Moment,
     /// While the disk is waited for.
     patience: Option<Pin<Box<Sleep>>>,
 }
@@ -42,11 +41,11 @@ struct Held {
 }
 
 impl Store {
-    /// Begins to store a response, whose payload is to come.
+    /// Begins to store a response, whose payload is to come; `since`: when its origin was asked.
     pub fn fill(
         self: &Arc<Self>,
         key: &Key,
-        object: Object,
+        (object, since): (Object, Moment),
         lead: Option<Lead>,
         most: u64,
     ) -> Filling {
@@ -59,7 +58,7 @@ impl Store {
             key: Arc::clone(key),
             lead,
             most: disk.as_ref().map_or(most, |disk| most.min(disk.most())),
-            writing: disk.and_then(|disk| disk.write(key, &object)),
+            writing: disk.and_then(|disk| disk.write(key, &object, (&self.changes, since))),
             object,
             taken: 0,
             held: Held {
@@ -68,7 +67,7 @@ impl Store {
             },
             is_stored: true,
             is_spilt: false,
-            purges: self.purges.load(Ordering::Relaxed),
+            since,
             patience: None,
         }
     }
@@ -146,14 +145,14 @@ impl Filling {
         let last = self.object.body.seal();
         let is_whole = self.object.body.finish();
         let store = Arc::clone(&self.held.store);
-        let is_spoilt = self.lead.as_ref().is_some_and(Lead::is_spoilt)
-            || store.purges.load(Ordering::Relaxed) != self.purges;
-        if !is_whole || is_spoilt {
-            return;
-        }
         let is_here = self.object.body.is_whole();
-        if is_here {
-            store.put(&self.key, &self.object);
+        let has_changed = if is_here {
+            !store.put(&self.key, &self.object, self.since)
+        } else {
+            store.has_changed(&self.key, &self.object, self.since)
+        };
+        if !is_whole || has_changed {
+            return;
         }
         let Some(writing) = self.writing.take() else {
             // What is there is older.

@@ -2,6 +2,7 @@
 //! lies, how much of it there may be, and who fetches what is missing.
 
 mod body;
+mod changes;
 mod disk;
 mod fill;
 mod filling;
@@ -22,6 +23,7 @@ use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
 
 pub use self::body::{Body, Broken};
+pub use self::changes::Moment;
 pub use self::disk::{Disk, DiskError, OnDisk, Purging, examine};
 pub use self::fill::{Fill, Lead, Turn};
 pub use self::filling::Filling;
@@ -30,6 +32,8 @@ pub use self::purge::{Purge, Purged};
 pub use self::reader::Reader;
 pub use self::room::Fullness;
 
+use self::changes::{Changes, Purges};
+use self::purge::is_tagged;
 use self::room::Room;
 
 /// Scheme, host and target of a request: `https://example.com/a?b`.
@@ -79,8 +83,8 @@ pub struct Store {
     passes: Cache<Key, Instant>,
     fills: Mutex<HashMap<Key, Arc<Fill>>>,
     room: Room,
-    /// How often something was purged: what was on its way then is not stored.
-    purges: AtomicU64,
+    /// What was on its way then is not stored.
+    changes: Arc<Changes>,
     disk: RwLock<Option<Arc<Disk>>>,
     evicted: Arc<AtomicU64>,
 }
@@ -146,7 +150,7 @@ impl Store {
             passes: Cache::new(PASSES),
             fills: Mutex::default(),
             room: Room::new(memory),
-            purges: AtomicU64::new(0),
+            changes: Arc::default(),
             disk: RwLock::default(),
             evicted,
         }
@@ -189,24 +193,63 @@ impl Store {
         self.disk()?.find(key, route, request)
     }
 
+    /// As of when is known what an origin is asked for now.
+    pub fn moment(&self) -> Moment {
+        self.changes.now()
+    }
+
     /// Reads such a file; what is small is in memory then.
     pub async fn load(&self, key: &Key, file: u64) -> Option<Arc<Object>> {
         let disk = self.disk()?;
+        let since = self.moment();
         let object = Arc::new(disk.load(key, file).await.ok()??);
         if object.body.is_whole() {
-            self.put(key, &object);
+            self.keep(since, key, &object, |purges| {
+                // What memory has is never older, and what has its place on the disk by now is newer.
+                let is_here = self.pages.peek(&**key).is_some_and(|page| {
+                    let mut known = page.iter();
+                    known.any(|known| object.is_in_place_of(known))
+                });
+                if !is_here && disk.has(key, file) {
+                    self.insert(key, &object, purges);
+                }
+            });
         }
         Some(object)
     }
 
-    /// Stores a response in memory, in the place of the one for the same requests. Of two that come at the same moment for one URI one
-    /// may be lost.
-    pub fn put(&self, key: &Key, object: &Arc<Object>) {
+    /// Stores a response in memory, in the place of the one for the same requests. False if what it is of has changed since its origin
+    /// was asked.
+    pub fn put(&self, key: &Key, object: &Arc<Object>, since: Moment) -> bool {
+        let put = |purges: &Purges| self.insert(key, object, purges);
+        self.keep(since, key, object, put).is_some()
+    }
+
+    /// Puts a response in, unless it has changed since then; one after another of one URI.
+    fn keep<T>(
+        &self,
+        since: Moment,
+        key: &str,
+        object: &Object,
+        keep: impl FnOnce(&Purges) -> T,
+    ) -> Option<T> {
+        let has_tag = |tag| is_tagged(object, tag);
+        self.changes.keep(since, (key, has_tag), keep)
+    }
+
+    /// Whether something has changed since its origin was asked.
+    fn has_changed(&self, key: &str, object: &Object, since: Moment) -> bool {
+        let has_tag = |tag| is_tagged(object, tag);
+        self.changes.has_changed(since, key, has_tag)
+    }
+
+    fn insert(&self, key: &Key, object: &Arc<Object>, purges: &Purges) {
         let mut page = vec![Arc::clone(object)];
         if let Some(before) = self.pages.peek(&**key) {
-            let others = before
-                .iter()
-                .filter(|known| known.route != object.route || known.chosen != object.chosen);
+            let others = before.iter().filter(|known| {
+                let is_meant = purges.take(key, |tag| is_tagged(known, tag));
+                !object.is_in_place_of(known) && !is_meant
+            });
             page.extend(others.take(MAX_VARIANTS - 1).cloned());
         }
         // What each client has to ask about on its own is nothing to wait for.
@@ -216,21 +259,40 @@ impl Store {
         self.pages.insert(Arc::clone(key), Arc::new(page));
     }
 
-    /// Stores what its origin has confirmed.
-    pub fn renew(&self, key: &Key, object: &Arc<Object>) {
-        if object.body.is_whole() {
-            self.put(key, object);
-        }
-        if let Some(disk) = self.disk() {
-            disk.renew(key, object);
-        }
+    /// Stores what its origin has confirmed, in the place of what it was asked about. False if that has changed since.
+    pub fn renew(
+        &self,
+        key: &Key,
+        (before, object): (&Object, &Arc<Object>),
+        since: Moment,
+    ) -> bool {
+        let has_tag = |tag| is_tagged(before, tag) || is_tagged(object, tag);
+        let renewed = self.changes.keep(since, (key, has_tag), |purges| {
+            if object.chosen != before.chosen {
+                // It is for fewer requests than it was stored for.
+                self.take_out(key);
+            }
+            if object.body.is_whole() {
+                self.insert(key, object, purges);
+            }
+            if let Some(disk) = self.disk() {
+                disk.renew(key, object);
+            }
+        });
+        renewed.is_some()
     }
 
-    /// Takes all that is stored of a URI out, and what is on its way.
+    /// Takes all that is stored of a URI out, and what is on its way: it has changed.
     pub fn forget(&self, key: &str) {
-        if let Some(fill) = self.fills().get(key) {
-            fill.spoil();
-        }
+        self.changes.change(key, || self.take_out(key));
+    }
+
+    /// Takes all that is stored of a URI out. What is on its way may be stored.
+    pub fn discard(&self, key: &str) {
+        self.changes.alone(key, || self.take_out(key));
+    }
+
+    fn take_out(&self, key: &str) {
         // Without what its slices have to agree with, they are of nothing.
         let slices = of_slices(key);
         for key in [key, &*slices] {

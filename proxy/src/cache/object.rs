@@ -84,6 +84,11 @@ impl Object {
         (age, if is_stale { left.min(0) } else { left })
     }
 
+    /// Whether it is for the same requests as another one.
+    pub(super) fn is_in_place_of(&self, other: &Self) -> bool {
+        self.route == other.route && self.chosen == other.chosen
+    }
+
     /// From now on its origin is asked before it is used.
     pub(super) fn grow_stale(&self) {
         self.is_stale.store(true, Ordering::Relaxed);

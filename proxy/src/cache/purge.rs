@@ -3,12 +3,12 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use openclaw_core::message::HeaderList;
 
+use super::changes::hash;
 use super::disk::Purging;
-use super::{Key, Object, Store};
+use super::{Key, Object, Store, uri_of};
 
 /// The fields in which an origin names the tags of a response.
 const TAG_FIELDS: [&[u8]; 2] = [b"surrogate-key", b"cache-tag"];
@@ -25,6 +25,16 @@ pub enum Purge<'a> {
     Tag(&'a str),
 }
 
+/// The same, to be kept.
+#[derive(Debug)]
+pub(super) enum Meant {
+    All,
+    Url(Box<str>),
+    Prefix(Box<str>),
+    /// Its hash.
+    Tag(u64),
+}
+
 /// What became of it.
 #[derive(Debug)]
 pub struct Purged {
@@ -32,6 +42,28 @@ pub struct Purged {
     pub objects: usize,
     /// What is still to be done on the disk, where there is one.
     pub on_disk: Option<Purging>,
+}
+
+impl From<Purge<'_>> for Meant {
+    fn from(what: Purge<'_>) -> Self {
+        match what {
+            Purge::All => Self::All,
+            Purge::Url(url) => Self::Url(url.into()),
+            Purge::Prefix(prefix) => Self::Prefix(prefix.into()),
+            Purge::Tag(tag) => Self::Tag(hash(tag.as_bytes())),
+        }
+    }
+}
+
+impl Meant {
+    pub(super) fn means(&self, key: &str, has_tag: impl Fn(u64) -> bool) -> bool {
+        match self {
+            Self::All => true,
+            Self::Url(url) => uri_of(key) == &**url,
+            Self::Prefix(prefix) => key.starts_with(&**prefix),
+            Self::Tag(tag) => has_tag(*tag),
+        }
+    }
 }
 
 impl Store {
@@ -52,13 +84,16 @@ impl Store {
 
     /// Takes out what is meant, also of what is on its way; `soft`: it stays, and its origin is asked before it is used.
     pub fn purge(&self, what: Purge<'_>, soft: bool) -> Purged {
-        self.purges.fetch_add(1, Ordering::Relaxed);
+        self.changes.purge(what, || self.sweep(what, soft))
+    }
+
+    fn sweep(&self, what: Purge<'_>, soft: bool) -> Purged {
         let mut in_memory: HashMap<Key, usize> = HashMap::new();
         let counted = RefCell::new(&mut in_memory);
         self.pages.retain(|key, page| {
             let is_meant = |object: &Object| match what {
                 Purge::All => true,
-                Purge::Url(url) => super::uri_of(key) == url,
+                Purge::Url(url) => uri_of(key) == url,
                 Purge::Prefix(prefix) => key.starts_with(prefix),
                 Purge::Tag(tag) => has_tag(object, tag),
             };
@@ -103,6 +138,11 @@ pub(super) fn tags(fields: &HeaderList) -> impl Iterator<Item = &[u8]> {
     });
     let tags = of_tags.flat_map(|(_, value)| value.split(|byte| matches!(byte, b' ' | b',')));
     tags.filter(|tag| !tag.is_empty())
+}
+
+/// Whether a response has the tag of that hash.
+pub(super) fn is_tagged(object: &Object, tag: u64) -> bool {
+    tags(&object.fields).any(|known| hash(known) == tag)
 }
 
 fn has_tag(object: &Object, tag: &str) -> bool {

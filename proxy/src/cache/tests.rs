@@ -56,16 +56,16 @@ fn with_body(route: &str, lines: &[(&str, &str)], asked: &[(&str, &str)], body: 
 
 /// A response that somebody has the head of.
 fn fetched(store: &Arc<Store>, url: &Key, length: Option<u64>, most: u64) -> Filling {
-    let Turn::Lead(lead) = store.turn(url, Instant::now()) else {
+    let Turn::Lead(lead) = turn(store, url) else {
         panic!("nobody fetches yet");
     };
     let object = with_body("r", &[], &[], Body::coming(length));
-    store.fill(url, object, Some(lead), most)
+    store.fill(url, (object, store.moment()), Some(lead), most)
 }
 
 /// The payload that somebody fetches.
 fn filling_body(store: &Arc<Store>, url: &Key) -> Arc<Body> {
-    let Turn::Follow(fill) = store.turn(url, Instant::now()) else {
+    let Turn::Follow(fill) = turn(store, url) else {
         panic!("somebody fetches");
     };
     let object = block(fill.object()).unwrap();
@@ -90,6 +90,15 @@ fn read(reader: &Reader, range: Range<u64>) -> Option<Result<Bytes, Broken>> {
     }
 }
 
+fn turn(store: &Arc<Store>, url: &Key) -> Turn {
+    store.turn(url, Instant::now())
+}
+
+/// Stores what is known as of now.
+fn put(store: &Store, url: &Key, object: &Arc<Object>) {
+    assert!(store.put(url, object, store.moment()));
+}
+
 fn key(url: &str) -> Key {
     url.into()
 }
@@ -103,9 +112,9 @@ fn a_request_finds_what_is_for_it_and_of_its_route() {
     let store = Store::new(1 << 20);
     let url = key("http://a.test/");
     let vary = [("Vary", "X")];
-    store.put(&url, &object("r", &vary, &[("X", "1")], 10));
-    store.put(&url, &object("r", &vary, &[("X", "2")], 20));
-    store.put(&url, &object("r", &vary, &[("X", "1")], 30));
+    put(&store, &url, &object("r", &vary, &[("X", "1")], 10));
+    put(&store, &url, &object("r", &vary, &[("X", "2")], 20));
+    put(&store, &url, &object("r", &vary, &[("X", "1")], 30));
     let length = |value: &str| {
         let request = [Field::new(b"X", value.as_bytes())];
         match store.find(&url, "r", &request) {
@@ -129,7 +138,8 @@ fn a_request_finds_what_is_for_it_and_of_its_route() {
 fn the_bound_holds() {
     let store = Store::new(1 << 20);
     for number in 0..1000 {
-        store.put(
+        put(
+            &store,
             &key(&format!("http://a.test/{number}")),
             &object("r", &[], &[], 10_000),
         );
@@ -148,15 +158,17 @@ fn the_bound_holds() {
 fn purges_take_what_they_name() {
     let fill = || {
         let store = Store::new(1 << 20);
-        store.put(
+        put(
+            &store,
             &key("http://a.test/x"),
             &object("r", &[("Surrogate-Key", "one two")], &[], 1),
         );
-        store.put(
+        put(
+            &store,
             &key("http://a.test/xy"),
             &object("r", &[("Cache-Tag", "two,three")], &[], 1),
         );
-        store.put(&key("http://b.test/x"), &object("r", &[], &[], 1));
+        put(&store, &key("http://b.test/x"), &object("r", &[], &[], 1));
         store
     };
     let left = |what: Purge<'_>| {
@@ -190,7 +202,7 @@ fn one_fetches_and_the_others_get_what_comes() {
     let store = Arc::new(Store::new(1 << 20));
     let url = key("http://a.test/");
     let mut filling = fetched(&store, &url, Some(6), 100);
-    let Turn::Follow(fill) = store.turn(&url, Instant::now()) else {
+    let Turn::Follow(fill) = turn(&store, &url) else {
         panic!("somebody fetches");
     };
     let object = block(fill.object()).unwrap();
@@ -205,7 +217,7 @@ fn one_fetches_and_the_others_get_what_comes() {
     assert_eq!(read(&early, 3..6), Some(Ok("def".into())));
     assert_eq!(read(&late, 4..6), Some(Ok("ef".into())));
     assert!(is_there(&store, &url));
-    assert!(matches!(store.turn(&url, Instant::now()), Turn::Lead(_)));
+    assert!(matches!(turn(&store, &url), Turn::Lead(_)));
 }
 
 #[test]
@@ -240,7 +252,7 @@ fn what_is_too_large_goes_on_for_those_who_read_it() {
     let piece = vec![b'a'; 70_000];
     assert!(filling.take(&piece) && filling.take(&piece));
     assert_eq!(read(&slow, 0..10).unwrap().unwrap().len(), 10);
-    assert!(matches!(store.turn(&url, Instant::now()), Turn::Pass));
+    assert!(matches!(turn(&store, &url), Turn::Pass));
     // Nobody begins with what has no beginning any more.
     assert!(filling.take(&piece) && body.read(0).is_none());
     assert_eq!(read(&slow, 10..20), Some(Err(Broken)));
@@ -255,22 +267,81 @@ fn what_is_too_large_goes_on_for_those_who_read_it() {
 async fn a_lead_that_ends_with_nothing_is_free_again() {
     let store = Arc::new(Store::new(1 << 20));
     let url = key("http://a.test/");
-    let turn = || store.turn(&url, Instant::now());
-    let Turn::Lead(lead) = turn() else {
+    let next = || turn(&store, &url);
+    let Turn::Lead(lead) = next() else {
         panic!("nobody fetches yet");
     };
-    let Turn::Follow(fill) = turn() else {
+    let Turn::Follow(fill) = next() else {
         panic!("somebody fetches");
     };
     drop(lead);
     assert!(fill.object().await.is_none());
-    let Turn::Lead(lead) = turn() else {
+    let Turn::Lead(lead) = next() else {
         panic!("the place is free");
     };
     lead.pass();
-    assert!(matches!(turn(), Turn::Pass));
-    store.put(&url, &object("r", &[], &[], 1));
-    assert!(matches!(turn(), Turn::Lead(_)));
+    assert!(matches!(next(), Turn::Pass));
+    put(&store, &url, &object("r", &[], &[], 1));
+    assert!(matches!(next(), Turn::Lead(_)));
+}
+
+/// What comes of a fetch that was begun before something, and of one behind it.
+fn stored_around(url: &str, between: impl Fn(&Store)) -> (bool, bool) {
+    let (store, key) = (Arc::new(Store::new(1 << 20)), key(url));
+    let early = fetched(&store, &key, Some(0), 100);
+    between(&store);
+    let Turn::Lead(lead) = turn(&store, &key) else {
+        // Who asks now gets what was asked for before.
+        early.finish();
+        return (is_there(&store, url), false);
+    };
+    early.finish();
+    let is_early_there = is_there(&store, url);
+    let object = with_body("r", &[], &[], Body::coming(Some(0)));
+    let late = store.fill(&key, (object, store.moment()), Some(lead), 100);
+    late.finish();
+    (is_early_there, is_there(&store, url))
+}
+
+#[test]
+fn what_was_asked_for_before_a_change_is_neither_stored_nor_shared() {
+    let url = "http://a.test/x?y";
+    assert_eq!(stored_around(url, |_| ()), (true, false));
+    assert_eq!(stored_around(url, |store| store.forget(url)), (false, true));
+    for what in [Purge::All, Purge::Url(url), Purge::Prefix("http://a.test/")] {
+        for soft in [false, true] {
+            let purge = |store: &Store| assert_eq!(store.purge(what, soft).objects, 0);
+            assert_eq!(stored_around(url, purge), (false, true), "{what:?} {soft}");
+        }
+    }
+    for what in [
+        Purge::Url("http://a.test/x"),
+        Purge::Prefix("http://b.test/"),
+        Purge::Tag("t"),
+    ] {
+        let purge = |store: &Store| assert_eq!(store.purge(what, false).objects, 0);
+        assert_eq!(stored_around(url, purge), (true, false), "{what:?}");
+    }
+}
+
+#[test]
+fn what_its_origin_has_confirmed_before_a_purge_stays_out() {
+    let store = Store::new(1 << 20);
+    let url = key("http://a.test/");
+    let [before, confirmed] = ["t", "new"].map(|tag| object("r", &[("Cache-Tag", tag)], &[], 1));
+    for (what, expected) in [
+        (Purge::Tag("t"), (false, false)),
+        // What is stored stays; what is said of it now is not known.
+        (Purge::Tag("new"), (false, true)),
+        (Purge::Url("http://a.test/"), (false, false)),
+        (Purge::Tag("u"), (true, true)),
+    ] {
+        put(&store, &url, &before);
+        let since = store.moment();
+        store.purge(what, false);
+        let renewed = store.renew(&url, (&before, &confirmed), since);
+        assert_eq!((renewed, is_there(&store, &url)), expected, "{what:?}");
+    }
 }
 
 #[test]

@@ -61,11 +61,6 @@ impl Disk {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Puts a whole file into the index, in the place of the one for the same requests.
-    pub(super) fn put(&self, key: &Key, entry: Entry) {
-        self.follow(self.index.put(key, entry));
-    }
-
     /// What comes after something was put into the index in the place of that.
     pub(super) fn follow(&self, before: Option<Entry>) {
         if let Some(before) = before {

@@ -2,7 +2,6 @@
 //! is locked: workers ask it where memory has nothing.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,6 +9,7 @@ use openclaw_core::caching::Chosen;
 use openclaw_core::message::Field;
 
 use crate::cache::Key;
+use crate::cache::changes::hash;
 
 const SHARDS: usize = 16;
 /// What an entry takes beside its URI, the fields it was chosen by and its tags.
@@ -88,6 +88,13 @@ impl Index {
         shard.uris.entry(Arc::clone(key)).or_default().push(entry);
         shard.tidy();
         before
+    }
+
+    /// Whether that file is still the one.
+    pub(super) fn has(&self, key: &str, id: u64) -> bool {
+        let shard = self.shard(key);
+        let entries = shard.uris.get(key);
+        entries.is_some_and(|entries| entries.iter().any(|entry| entry.id == id))
     }
 
     pub(super) fn remove(&self, key: &str, id: u64) -> Option<Entry> {
@@ -190,13 +197,6 @@ impl Shard {
             });
         }
     }
-}
-
-/// A tag as it is compared.
-pub(super) fn hash(bytes: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    bytes.hash(&mut hasher);
-    hasher.finish()
 }
 
 fn weight(key: &str, entry: &Entry) -> u64 {

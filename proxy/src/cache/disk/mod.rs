@@ -35,7 +35,8 @@ use self::parts::Parts;
 use self::place::Place;
 use self::pool::Pool;
 use self::purging::{Meanwhile, Stuck};
-use super::{Key, Object};
+use super::changes::Changes;
+use super::{Key, Moment, Object};
 
 /// Files take whole blocks.
 const BLOCK: u64 = 4096;
@@ -191,11 +192,22 @@ impl Disk {
         is_over
     }
 
-    /// Begins to write a response.
-    pub(super) fn write(self: &Arc<Self>, key: &Key, object: &Arc<Object>) -> Option<Writing> {
+    /// Whether the index still has that file.
+    pub(super) fn has(&self, key: &str, id: u64) -> bool {
+        self.index.has(key, id)
+    }
+
+    /// Begins to write a response, whose origin was asked `since`.
+    pub(super) fn write(
+        self: &Arc<Self>,
+        key: &Key,
+        object: &Arc<Object>,
+        since: (&Arc<Changes>, Moment),
+    ) -> Option<Writing> {
         let next = self.next.fetch_add(1, Ordering::Relaxed) & u64::from(u32::MAX);
         let id = u64::from(self.own) << 32 | next;
-        self.takes().then(|| Writing::begin(self, id, key, object))
+        self.takes()
+            .then(|| Writing::begin((self, id), key, object, since))
     }
 
     /// Has another head before the same payload, as the origin has confirmed it.

@@ -5,9 +5,11 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::index::{self, Entry};
+use super::index::Entry;
 use super::{Disk, format};
-use crate::cache::{Key, Object, Purge, uri_of};
+use crate::cache::changes::hash;
+use crate::cache::purge::Meant;
+use crate::cache::{Key, Object, Purge};
 
 /// With more purges than this before all is known, nothing that is found then is believed in.
 const NOTES: usize = 1024;
@@ -22,13 +24,6 @@ pub(super) struct Meanwhile(Mutex<Option<Notes>>);
 struct Notes {
     meant: Vec<Meant>,
     all: bool,
-}
-
-#[derive(Debug)]
-enum Meant {
-    Url(Box<str>),
-    Prefix(Box<str>),
-    Tag(u64),
 }
 
 /// Files that should have gone, and are there.
@@ -62,6 +57,13 @@ impl Disk {
         }
     }
 
+    /// Takes the file of what is meant by a purge away before it could be found.
+    pub(super) fn take_away(&self, entry: &Entry) {
+        if !self.remove(entry) {
+            self.stuck.put(entry.id);
+        }
+    }
+
     /// Takes out what is older than what memory has.
     pub(in crate::cache) fn forget_one(self: &Arc<Self>, key: &str, object: &Object) {
         if let Some(id) = self.index.place(key, &object.route, &object.chosen) {
@@ -81,16 +83,8 @@ impl Disk {
         for id in self.stuck.take() {
             self.purge_later(id, &left, move |disk| disk.unlink(&disk.place.whole(id)));
         }
-        let tag = match what {
-            Purge::Tag(tag) => index::hash(tag.as_bytes()),
-            Purge::All | Purge::Url(_) | Purge::Prefix(_) => 0,
-        };
-        let is_meant = |key: &str, entry: &Entry| match what {
-            Purge::All => true,
-            Purge::Url(url) => uri_of(key) == url,
-            Purge::Prefix(prefix) => key.starts_with(prefix),
-            Purge::Tag(_) => entry.tags.contains(&tag),
-        };
+        let meant = Meant::from(what);
+        let is_meant = |key: &str, entry: &Entry| meant.means(key, |tag| entry.tags.contains(&tag));
         let mut keys = Vec::new();
         if soft {
             for (key, id) in self.index.meant(is_meant) {
@@ -162,9 +156,7 @@ impl Meanwhile {
             match what {
                 Purge::All => notes.all = true,
                 _ if notes.meant.len() == NOTES => notes.all = true,
-                Purge::Url(url) => notes.meant.push(Meant::Url(url.into())),
-                Purge::Prefix(prefix) => notes.meant.push(Meant::Prefix(prefix.into())),
-                Purge::Tag(tag) => notes.meant.push(Meant::Tag(index::hash(tag.as_bytes()))),
+                what => notes.meant.push(what.into()),
             }
         }
     }
@@ -176,12 +168,9 @@ impl Meanwhile {
 
 impl Notes {
     fn mean(&self, key: &str, tags: &[u64]) -> bool {
-        let is_meant = |meant: &Meant| match meant {
-            Meant::Url(url) => uri_of(key) == &**url,
-            Meant::Prefix(prefix) => key.starts_with(&**prefix),
-            Meant::Tag(tag) => tags.contains(tag),
-        };
-        self.all || self.meant.iter().any(is_meant)
+        let mut meant = self.meant.iter();
+        self.all
+            || meant.any(|meant| meant.means(key, |tag| tags.contains(&tag)))
     }
 }
 
@@ -205,7 +194,7 @@ mod tests {
     #[test]
     fn what_is_purged_before_it_is_found_is_not_kept() {
         let meanwhile = Meanwhile::default();
-        let tag = index::hash(b"t");
+        let tag = hash(b"t");
         let is_kept = |url: &str, tags: &[u64]| meanwhile.keep(url, tags, || ()).is_some();
         assert!(is_kept("http://a/1", &[tag]));
         meanwhile.note(Purge::Url("http://a/1"));
@@ -213,6 +202,7 @@ mod tests {
         meanwhile.note(Purge::Tag("t"));
         for (url, tags, expected) in [
             ("http://a/1", &[][..], false),
+            ("http://a/1\n65536/3", &[], false),
             ("http://a/12", &[], true),
             ("http://b/x", &[], false),
             ("http://c/", &[tag], false),

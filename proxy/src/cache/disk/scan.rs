@@ -12,6 +12,7 @@ use super::format::{self, Head};
 use super::index::Entry;
 use super::place::{self, FOLDERS, Named};
 use super::{BLOCK, Disk};
+use crate::cache::changes::hash;
 use crate::cache::purge;
 
 /// How often another process is asked whether it still has the directory.
@@ -132,7 +133,7 @@ fn keep(disk: &Arc<Disk>, id: u64, head: &Head, size: u64) -> bool {
     if disk.index.place(&head.key, &route, &chosen).is_some() || disk.take(size).is_err() {
         return false;
     }
-    let tags: Box<[u64]> = purge::tags(head.fields()).map(super::index::hash).collect();
+    let tags: Box<[u64]> = purge::tags(head.fields()).map(hash).collect();
     let entry = Entry {
         id,
         size,

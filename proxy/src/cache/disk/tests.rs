@@ -5,21 +5,28 @@
     reason = "a test fails by panicking"
 )]
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Instant;
+use std::{env, process};
 
 use openclaw_core::caching::{Chosen, Directives, Freshness, Use};
+use openclaw_core::config;
 use openclaw_core::message::{Field, HeaderList};
 use rustix::fs::{MemfdFlags, memfd_create};
 
+use super::Disk;
 use super::format::{self, Payload};
 use super::index::{Entry, Index};
 use super::parts::{Parts, stored};
 use super::place::{Named, named};
-use crate::cache::{Body, Object};
+use crate::cache::changes::Changes;
+use crate::cache::{Body, Found, Key, Object, Purge, Store};
 
 fn object() -> Object {
     let mut fields = HeaderList::default();
@@ -216,4 +223,78 @@ fn what_is_not_what_was_written_is_not_read() {
     }
     parts.file().set_len(ROOM + stored(length) - 1).unwrap();
     assert_eq!(kind(&found(7), PART), Err(ErrorKind::UnexpectedEof));
+}
+
+/// A store with a disk in a directory of its own.
+async fn with_disk(name: &str) -> (Store, Arc<Disk>, PathBuf) {
+    let path = env::temp_dir().join(format!("openclaw-{name}-{}", process::id()));
+    let disk = Disk::start(&config::CacheDisk {
+        path: path.clone(),
+        max: 1 << 20,
+        index: 1 << 20,
+    });
+    let disk = disk.unwrap();
+    disk.known
+        .subscribe()
+        .wait_for(|known| *known)
+        .await
+        .unwrap();
+    let store = Store::new(1 << 20);
+    store.set_disk(Some(Arc::clone(&disk)));
+    (store, disk, path)
+}
+
+/// Writes three bytes with this tag; `meanwhile`: between the last look of who stores it and its being found.
+async fn write(disk: &Arc<Disk>, key: &Key, changes: &Arc<Changes>, meanwhile: impl FnOnce()) {
+    let mut fields = HeaderList::default();
+    fields.push(b"Cache-Tag", b"t");
+    let body = Arc::new(Body::coming(Some(3)));
+    let object = Object::new(
+        ("r".into(), Chosen::default()),
+        (200, fields, body),
+        Freshness::default(),
+    );
+    let writing = disk.write(key, &Arc::new(object), (changes, changes.now()));
+    let writing = writing.unwrap();
+    writing.push("abc".into());
+    meanwhile();
+    writing.finish(());
+    disk.pool.settled().await;
+}
+
+#[tokio::test]
+async fn what_is_written_behind_a_purge_is_not_found() {
+    let (_store, disk, path) = with_disk("written").await;
+    let changes = Arc::new(Changes::default());
+    let key: Key = "http://a.test/".into();
+    for (what, expected) in [(Purge::Tag("t"), 0), (Purge::Tag("u"), 1)] {
+        write(&disk, &key, &changes, || changes.purge(what, || ())).await;
+        assert_eq!((disk.objects(), disk.bytes()), (expected, expected * 4096));
+        let folders = fs::read_dir(&path).unwrap().flatten();
+        let files = folders.filter_map(|folder| fs::read_dir(folder.path()).ok());
+        assert_eq!(files.flatten().count() as u64, expected);
+    }
+    fs::remove_dir_all(path).unwrap();
+}
+
+#[tokio::test]
+async fn what_is_read_while_it_is_purged_does_not_stay_in_memory() {
+    let (store, disk, path) = with_disk("read").await;
+    let changes = Arc::clone(&store.changes);
+    let key: Key = "http://a.test/".into();
+    let is_there = || matches!(store.find(&key, "r", &[]), Found::Object(_));
+    for purge in [Purge::Tag("u"), Purge::Tag("t")] {
+        write(&disk, &key, &changes, || ()).await;
+        let file = store.on_disk(&key, "r", &[]).unwrap();
+        let mut loading = pin!(store.load(&key, file));
+        // Asked for, and not here yet, as long as nobody waits for it.
+        let mut context = Context::from_waker(Waker::noop());
+        let is_late = loading.as_mut().poll(&mut context).is_pending();
+        store.purge(purge, false);
+        if is_late {
+            loading.await;
+        }
+        assert_eq!(is_there(), purge == Purge::Tag("u"), "{purge:?}");
+    }
+    fs::remove_dir_all(path).unwrap();
 }

@@ -12,7 +12,8 @@ use super::format::{self, Payload};
 use super::index::Entry;
 use super::parts::{self, Parts};
 use super::{Disk, Source};
-use crate::cache::{Key, Object, purge};
+use crate::cache::changes::{Changes, Purges, hash};
+use crate::cache::{Key, Moment, Object, purge};
 
 /// Whose it is; dropped before its end it leaves nothing behind.
 #[derive(Debug)]
@@ -26,6 +27,9 @@ struct Part {
     room: u64,
     key: Key,
     object: Arc<Object>,
+    changes: Arc<Changes>,
+    /// When its origin was asked.
+    since: Moment,
     file: Mutex<Progress>,
     is_broken: AtomicBool,
 }
@@ -39,13 +43,20 @@ struct Progress {
 }
 
 impl Writing {
-    pub(super) fn begin(disk: &Arc<Disk>, id: u64, key: &Key, object: &Arc<Object>) -> Self {
+    pub(super) fn begin(
+        (disk, id): (&Arc<Disk>, u64),
+        key: &Key,
+        object: &Arc<Object>,
+        (changes, since): (&Arc<Changes>, Moment),
+    ) -> Self {
         let part = Arc::new(Part {
             disk: Arc::clone(disk),
             id,
             room: format::room(&format::lines(key, object)),
             key: Arc::clone(key),
             object: Arc::clone(object),
+            changes: Arc::clone(changes),
+            since,
             file: Mutex::default(),
             is_broken: AtomicBool::new(false),
         });
@@ -132,6 +143,13 @@ impl Part {
         let Some(file) = progress.file.clone() else {
             return Ok(());
         };
+        let tags: Box<[u64]> = purge::tags(&self.object.fields).map(hash).collect();
+        let has_tag = |tag| tags.contains(&tag);
+        // A kill behind the end of a purge finds no file with a name that counts.
+        if self.changes.has_changed(self.since, &self.key, has_tag) {
+            self.give_up(progress);
+            return Ok(());
+        }
         let payload = Payload {
             room: self.room,
             length: file.finish()?,
@@ -157,13 +175,22 @@ impl Part {
             size: std::mem::take(&mut progress.taken),
             route: Arc::clone(&self.object.route),
             chosen: self.object.chosen.clone(),
-            tags: purge::tags(&self.object.fields)
-                .map(super::index::hash)
-                .collect(),
+            tags,
             is_used: false,
         };
-        self.disk.put(&self.key, entry);
+        self.known(entry);
         Ok(())
+    }
+
+    /// From now on it can be found, unless it has changed since its origin was asked.
+    fn known(&self, entry: Entry) {
+        let file = entry.clone();
+        let has_tag = |tag| file.tags.contains(&tag);
+        let put = |_: &Purges| self.disk.index.put(&self.key, entry);
+        match self.changes.keep(self.since, (&self.key, has_tag), put) {
+            Some(before) => self.disk.follow(before),
+            None => self.disk.take_away(&file),
+        }
     }
 
     fn take(&self, progress: &mut Progress, bytes: u64) -> io::Result<()> {

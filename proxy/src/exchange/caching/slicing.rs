@@ -19,7 +19,7 @@ use super::look::{self, Asking, Purpose, Slice, Stored, Wish};
 use super::lying::ask;
 use super::stored::queue;
 use super::{Behind, Through, WAIT, fetch_behind};
-use crate::cache::{self, Body, Found, Key, Lead, Object, Reader, Store, Turn};
+use crate::cache::{self, Body, Found, Key, Lead, Moment, Object, Reader, Store, Turn};
 use crate::exchange::Story;
 use crate::exchange::answer;
 use crate::exchange::error::Error;
@@ -141,7 +141,7 @@ impl Slicing<'_> {
         let first = match self.slice(number, version.as_ref()).await {
             // It has changed, and is asked for as if nothing were known.
             None if version.is_some() => {
-                self.asking.store.forget(&self.asking.key);
+                self.asking.store.discard(&self.asking.key);
                 self.slice(number, None).await?
             }
             first => first?,
@@ -308,7 +308,7 @@ impl Pieces<'_, '_> {
         });
         let Some(slice) = slice else {
             // It has changed: two versions are never put together, and the next one begins anew.
-            slicing.asking.store.forget(&slicing.asking.key);
+            slicing.asking.store.discard(&slicing.asking.key);
             return Poll::Ready(Err(Error::Truncated));
         };
         Poll::Ready(slice.body.read(from).ok_or(Error::Truncated))
@@ -365,7 +365,7 @@ pub(super) fn meant(
 }
 
 /// Stores what slices are of: as long as that is fresh, they are.
-pub(super) fn mark(store: &Arc<Store>, uri: &str, slice: &Object) {
+pub(super) fn mark(store: &Arc<Store>, uri: &str, (slice, since): (&Object, Moment)) {
     let of = (Arc::clone(&slice.route), slice.chosen.clone());
     let body = Arc::new(Body::coming(Some(0)));
     let head = Object::new(
@@ -373,6 +373,6 @@ pub(super) fn mark(store: &Arc<Store>, uri: &str, slice: &Object) {
         (slice.status, slice.fields.clone(), body),
         slice.freshness,
     );
-    let filling = store.fill(&cache::of_slices(uri), head, None, 0);
+    let filling = store.fill(&cache::of_slices(uri), (head, since), None, 0);
     filling.finish();
 }

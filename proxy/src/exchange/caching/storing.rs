@@ -15,7 +15,7 @@ use openclaw_core::reason::Reason;
 
 use super::look::{Asking, Purpose, Slice, Wish, view};
 use super::{forgetting, slicing};
-use crate::cache::{Body, Filling, Key, Lead, Object, Store};
+use crate::cache::{Body, Filling, Key, Lead, Moment, Object, Store};
 use crate::exchange::wire::{Wire, WireError, handed_on};
 
 /// A wire whose response is stored if it may be.
@@ -29,6 +29,8 @@ pub(super) struct Storing<'a, W> {
     slice: Option<&'a Slice>,
     /// When the request was sent.
     asked: SystemTime,
+    /// The same as the store tells the time.
+    since: Moment,
     /// Of the fill that others wait for.
     lead: Option<Lead>,
     state: State,
@@ -74,6 +76,7 @@ impl<'a, W: Wire> Storing<'a, W> {
             rule,
             slice: asking.slice.as_ref(),
             asked: SystemTime::now(),
+            since: asking.store.moment(),
             lead,
             state: State::Asked,
             date,
@@ -171,10 +174,10 @@ impl<'a, W: Wire> Storing<'a, W> {
             Ok(object) => {
                 let most = self.rule.max_object;
                 if self.slice.is_some_and(|slice| slice.version.is_none()) && key != *self.key {
-                    slicing::mark(self.store, self.key, &object);
+                    slicing::mark(self.store, self.key, (&object, self.since));
                 }
                 let lead = shared(self.lead.take(), &object);
-                let filling = self.store.fill(&key, object, lead, most);
+                let filling = self.store.fill(&key, (object, self.since), lead, most);
                 self.state = State::Storing(filling);
                 Some(told(false, Some(Ok(()))))
             }
@@ -223,11 +226,7 @@ impl<'a, W: Wire> Storing<'a, W> {
         ));
         match confirmed {
             Confirmed::Renewed => {
-                if object.chosen != stale.chosen {
-                    // It is for fewer requests than it was stored for.
-                    self.store.forget(self.key);
-                }
-                self.store.renew(self.key, &object);
+                self.store.renew(self.key, (stale, &object), self.since);
                 self.lead = shared(self.lead.take(), &object);
                 if let Some(lead) = &self.lead {
                     lead.publish(Arc::clone(&object));
@@ -235,7 +234,7 @@ impl<'a, W: Wire> Storing<'a, W> {
             }
             Confirmed::Untouched => {}
             Confirmed::Gone => {
-                self.store.forget(self.key);
+                self.store.discard(self.key);
                 if let Some(lead) = self.lead.take() {
                     lead.pass();
                 }
