@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use openclaw_core::caching::Chosen;
 use openclaw_core::message::Field;
 
-use crate::cache::Key;
 use crate::cache::changes::hash;
+use crate::cache::{Key, MAX_VARIANTS};
 
 const SHARDS: usize = 16;
 /// What an entry takes beside its URI, the fields it was chosen by and its tags.
@@ -39,10 +39,18 @@ pub(super) struct Index {
 
 #[derive(Debug, Default)]
 struct Shard {
+    /// Of each the oldest first.
     uris: HashMap<Key, Vec<Entry>>,
     /// By age; what is not there any more is passed over.
     order: VecDeque<(u64, Key)>,
     count: usize,
+}
+
+impl Entry {
+    /// Whether it is for the same requests as another one.
+    fn is_in_place_of(&self, other: &Self) -> bool {
+        self.route == other.route && self.chosen == other.chosen
+    }
 }
 
 impl Index {
@@ -60,7 +68,8 @@ impl Index {
         let mut shard = self.shard(key);
         let entries = shard.uris.get_mut(key)?;
         let is_it = |entry: &&mut Entry| &*entry.route == route && entry.chosen.matches(request);
-        let entry = entries.iter_mut().find(is_it)?;
+        // The newest first.
+        let entry = entries.iter_mut().rev().find(is_it)?;
         entry.is_used = true;
         Some(entry.id)
     }
@@ -73,21 +82,40 @@ impl Index {
         entries.find(is_it).map(|entry| entry.id)
     }
 
-    /// Puts one in; gives the one in whose place it is.
+    /// Puts one in; gives what makes room for it: the one in whose place it is, or the oldest where there are too many of a URI.
     pub(super) fn put(&self, key: &Key, entry: Entry) -> Option<Entry> {
         let mut shard = self.shard(key);
         let known = shard.uris.get(key).map_or(&[][..], Vec::as_slice);
-        let mut known = known.iter();
-        let same = known.find(|known| known.route == entry.route && known.chosen == entry.chosen);
-        let same = same.map(|same| same.id);
-        let before = same.and_then(|same| self.take(&mut shard, key, same));
+        let same = known.iter().find(|known| known.is_in_place_of(&entry));
+        let is_full = known.len() >= MAX_VARIANTS;
+        let oldest = known.first().filter(|_| is_full);
+        let gone = same.or(oldest).map(|gone| gone.id);
+        let gone = gone.and_then(|gone| self.take(&mut shard, key, gone));
+        self.add(&mut shard, key, entry, usize::MAX);
+        gone
+    }
+
+    /// Puts one in that lay there before all that came since; false if there is one in its place, or no more room for that URI.
+    pub(super) fn put_found(&self, key: &Key, entry: Entry) -> bool {
+        let mut shard = self.shard(key);
+        let known = shard.uris.get(key).map_or(&[][..], Vec::as_slice);
+        let is_there = known.iter().any(|known| known.is_in_place_of(&entry));
+        let is_put = !is_there && known.len() < MAX_VARIANTS;
+        if is_put {
+            self.add(&mut shard, key, entry, 0);
+        }
+        is_put
+    }
+
+    /// Adds one at such a place among those of its URI: the newest are last.
+    fn add(&self, shard: &mut Shard, key: &Key, entry: Entry, at: usize) {
         self.bytes.fetch_add(weight(key, &entry), Ordering::Relaxed);
         self.objects.fetch_add(1, Ordering::Relaxed);
         shard.count += 1;
         shard.order.push_back((entry.id, Arc::clone(key)));
-        shard.uris.entry(Arc::clone(key)).or_default().push(entry);
+        let entries = shard.uris.entry(Arc::clone(key)).or_default();
+        entries.insert(at.min(entries.len()), entry);
         shard.tidy();
-        before
     }
 
     /// Whether that file is still the one.
@@ -169,7 +197,7 @@ impl Index {
     fn take(&self, shard: &mut Shard, key: &str, id: u64) -> Option<Entry> {
         let entries = shard.uris.get_mut(key)?;
         let index = entries.iter().position(|entry| entry.id == id)?;
-        let entry = entries.swap_remove(index);
+        let entry = entries.remove(index);
         if entries.is_empty() {
             shard.uris.remove(key);
         }

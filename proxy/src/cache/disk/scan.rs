@@ -142,13 +142,14 @@ fn keep(disk: &Arc<Disk>, id: u64, head: &Head, size: u64) -> bool {
         tags: tags.clone(),
         is_used: false,
     };
-    let put = || disk.index.put(&head.key, entry);
-    let Some(before) = disk.meanwhile.keep(&head.key, &tags, put) else {
+    let put = || disk.index.put_found(&head.key, entry);
+    let is_put = disk.meanwhile.keep(&head.key, &tags, put) == Some(true);
+    if is_put {
+        disk.follow(None);
+    } else {
         disk.give_back(size);
-        return false;
-    };
-    disk.follow(before);
-    true
+    }
+    is_put
 }
 
 /// The head of a file, and what it takes; `None` if it is not whole.

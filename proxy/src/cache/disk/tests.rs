@@ -26,7 +26,7 @@ use super::index::{Entry, Index};
 use super::parts::{Parts, stored};
 use super::place::{Named, named};
 use crate::cache::changes::Changes;
-use crate::cache::{Body, Found, Key, Object, Purge, Store};
+use crate::cache::{Body, Found, Key, MAX_VARIANTS, Object, Purge, Store};
 
 fn object() -> Object {
     let mut fields = HeaderList::default();
@@ -155,6 +155,49 @@ fn one_takes_the_place_of_another_for_the_same_requests() {
     assert_eq!(index.remove(&key, 999).map(|entry| entry.id), Some(999));
     assert!(index.evict().is_none());
     assert_eq!(index.bytes(), 0);
+}
+
+#[test]
+fn of_one_uri_so_many_responses_are_known_and_the_newest_first() {
+    let index = Index::default();
+    let key = "http://a.test/".into();
+    let said = |value: &str| {
+        let vary = [Field::new(b"Vary", b"X")];
+        Chosen::of(&vary, &[], &[Field::new(b"X", value.as_bytes())]).unwrap()
+    };
+    let of = |id: u64| Entry {
+        chosen: said(&id.to_string()),
+        ..entry(id)
+    };
+    let most = MAX_VARIANTS as u64;
+    for id in 1..=most {
+        assert!(index.put(&key, of(id)).is_none());
+    }
+    for id in most + 1..=most + 3 {
+        let gone = index.put(&key, of(id)).map(|entry| entry.id);
+        assert_eq!(gone, Some(id - most));
+    }
+    // What has the place of another one pushes nobody out.
+    let again = Entry {
+        id: 1000,
+        ..of(most)
+    };
+    assert_eq!(index.put(&key, again).map(|entry| entry.id), Some(most));
+    assert_eq!(index.objects(), most);
+    // What lay there before is no reason to lose what came since.
+    assert!(!index.put_found(&key, of(1)));
+    index.remove(&key, 1000);
+    assert!(index.put_found(&key, of(1)) && !index.put_found(&key, of(1)));
+    let gone = index.put(&key, of(2000)).map(|entry| entry.id);
+    assert_eq!(gone, Some(1));
+    // Of those that are for a request it gets the newest.
+    let for_all = Entry {
+        chosen: Chosen::default(),
+        ..entry(3000)
+    };
+    index.put(&key, for_all);
+    let request = [Field::new(b"X", b"2000")];
+    assert_eq!(index.find(&key, "r", &request), Some(3000));
 }
 
 const PART: u64 = 128 * 1024;
