@@ -6,7 +6,9 @@ use std::os::unix::net::UnixListener;
 use std::process::Command;
 
 use super::disk::{LARGE, stage};
-use super::status;
+use super::{config, status};
+use crate::control::address;
+use crate::support::{Proxy, RawClient};
 
 const FRESH: &str = "Cache-Control: max-age=600\r\n";
 
@@ -88,4 +90,37 @@ fn what_is_no_file_is_left_alone_and_waited_for_by_nobody() {
         assert!(fs::symlink_metadata(path).is_ok(), "{}", path.display());
     }
     drop(socket);
+}
+
+#[test]
+fn changes_before_all_is_known_cost_the_disk_nothing_else() {
+    let mut stage = stage("10m", FRESH);
+    for path in ["/a", "/b", "/c"] {
+        stage.get(path, "");
+    }
+    stage.wait_for_files(3);
+    let cache = format!(
+        "disk = {{ path = \"{}\", max = \"10m\" }}",
+        stage.folder().display()
+    );
+    let other = Proxy::start(&config(&cache, "", &stage.origin));
+    other.wait_for("another process uses the cache on disk");
+    let web = address(&other, "web");
+    let mut client = RawClient::connect(web);
+    let change = "Host: a.test\r\nContent-Length: 0\r\n\r\n";
+    for number in 0..1500 {
+        let start = format!("POST /new/{number} HTTP/1.1\r\n");
+        client.send(start + change);
+        assert_eq!(client.response().status(), 200);
+    }
+    client.send(format!("POST /a HTTP/1.1\r\n{change}"));
+    assert_eq!(client.response().status(), 200);
+    stage.proxy.kill();
+    stage.proxy.wait();
+    other.wait_for("the cache on disk is known");
+    for (path, is_there) in [("/a", false), ("/b", true), ("/c", true)] {
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: a.test\r\n\r\n"));
+        let found = status(&client.response()).starts_with("openclaw; hit");
+        assert_eq!(found, is_there, "{path}");
+    }
 }

@@ -9,10 +9,12 @@ use super::index::Entry;
 use super::{Disk, format};
 use crate::cache::changes::hash;
 use crate::cache::purge::Meant;
-use crate::cache::{Key, Object, Purge};
+use crate::cache::{Key, Object, Purge, uri_of};
 
 /// With more purges than this before all is known, nothing that is found then is believed in.
 const NOTES: usize = 1024;
+/// Marks for URIs. Clients may change as many as they like: one that was not changed is taken for one in proportion to that.
+const MARKS: usize = 1 << 23;
 /// So many files that could not be removed are tried again with the next purge.
 const STUCK: usize = 4096;
 
@@ -22,6 +24,9 @@ pub(super) struct Meanwhile(Mutex<Option<Notes>>);
 
 #[derive(Debug, Default)]
 struct Notes {
+    /// A bit for the hash of each URI that is meant; of [`MARKS`], or none.
+    uris: Vec<u64>,
+    /// All but URIs.
     meant: Vec<Meant>,
     all: bool,
 }
@@ -155,8 +160,9 @@ impl Meanwhile {
         if let Some(notes) = &mut *self.notes() {
             match what {
                 Purge::All => notes.all = true,
-                _ if notes.meant.len() == NOTES => notes.all = true,
-                what => notes.meant.push(what.into()),
+                Purge::Url(url) => notes.mark(url),
+                Purge::Prefix(_) | Purge::Tag(_) if notes.meant.len() == NOTES => notes.all = true,
+                Purge::Prefix(_) | Purge::Tag(_) => notes.meant.push(what.into()),
             }
         }
     }
@@ -170,8 +176,28 @@ impl Notes {
     fn mean(&self, key: &str, tags: &[u64]) -> bool {
         let mut meant = self.meant.iter();
         self.all
+            || self.is_marked(uri_of(key))
             || meant.any(|meant| meant.means(key, |tag| tags.contains(&tag)))
     }
+
+    fn mark(&mut self, uri: &str) {
+        self.uris.resize(MARKS / 64, 0);
+        let (index, bit) = mark_of(uri);
+        if let Some(word) = self.uris.get_mut(index) {
+            *word |= bit;
+        }
+    }
+
+    fn is_marked(&self, uri: &str) -> bool {
+        let (index, bit) = mark_of(uri);
+        self.uris.get(index).is_some_and(|word| word & bit != 0)
+    }
+}
+
+/// The word of a mark, and which of its bits.
+fn mark_of(uri: &str) -> (usize, u64) {
+    let mark = hash(uri.as_bytes()) as usize % MARKS;
+    (mark / 64, 1 << (mark % 64))
 }
 
 impl Stuck {
@@ -211,11 +237,25 @@ mod tests {
             assert_eq!(is_kept(url, tags), expected, "{url}");
         }
         for number in 0..NOTES {
-            meanwhile.note(Purge::Url(&format!("http://d/{number}")));
+            meanwhile.note(Purge::Tag(&number.to_string()));
         }
         // More than is remembered: nothing is believed in.
         assert!(!is_kept("http://e/", &[]));
         meanwhile.end();
         assert!(is_kept("http://a/1", &[tag]));
+    }
+
+    #[test]
+    fn as_many_uris_as_clients_change_take_little_else_with_them() {
+        let meanwhile = Meanwhile::default();
+        let is_kept = |url: &str| meanwhile.keep(url, &[], || ()).is_some();
+        for number in 0..100_000 {
+            meanwhile.note(Purge::Url(&format!("http://a/{number}")));
+        }
+        for number in 0..100_000 {
+            assert!(!is_kept(&format!("http://a/{number}")));
+        }
+        let others = (0..10_000).filter(|number| is_kept(&format!("http://b/{number}")));
+        assert!(others.count() > 9_700);
     }
 }
