@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use openclaw_core::caching::Asked;
+use quick_cache::sync::Cache;
 use tokio::sync::Notify;
 
 use super::purge::is_tagged;
@@ -45,9 +47,12 @@ pub enum Turn {
 
 impl Store {
     /// Whose turn it is to fetch.
-    pub fn turn(self: &Arc<Self>, key: &Key, now: Instant) -> Turn {
-        let passed = self.passes.get(&**key);
-        if passed.is_some_and(|passed| now.saturating_duration_since(passed) < PASS_FOR) {
+    pub fn turn(self: &Arc<Self>, key: &Key, asked: Asked, now: Instant) -> Turn {
+        let is_passed = |passes: &Cache<Key, Instant>| {
+            let passed = passes.get(&**key);
+            passed.is_some_and(|passed| now.saturating_duration_since(passed) < PASS_FOR)
+        };
+        if is_passed(&self.passes) || (asked.has_credentials && is_passed(&self.known_pass)) {
             return Turn::Pass;
         }
         let mut fills = self.fills();
@@ -111,6 +116,13 @@ impl Lead {
     pub fn pass(self) {
         self.store
             .passes
+            .insert(Arc::clone(&self.key), Instant::now());
+    }
+
+    /// The same for who has credentials: for others it may be stored.
+    pub fn pass_with_credentials(self) {
+        self.store
+            .known_pass
             .insert(Arc::clone(&self.key), Instant::now());
     }
 

@@ -81,6 +81,8 @@ pub struct Store {
     pages: Cache<Key, Page, Weight, DefaultHashBuilder, Evictions>,
     /// Keys of which nothing was stored lately, and when that was: nobody waits for who fetches them.
     passes: Cache<Key, Instant>,
+    /// The same for clients with credentials alone.
+    known_pass: Cache<Key, Instant>,
     fills: Mutex<HashMap<Key, Arc<Fill>>>,
     room: Room,
     /// What was on its way then is not stored.
@@ -148,6 +150,7 @@ impl Store {
         Self {
             pages,
             passes: Cache::new(PASSES),
+            known_pass: Cache::new(PASSES),
             fills: Mutex::default(),
             room: Room::new(memory),
             changes: Arc::default(),

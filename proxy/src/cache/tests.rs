@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bytes::Bytes;
-use openclaw_core::caching::{Chosen, Directives, Freshness, Use};
+use openclaw_core::caching::{Asked, Chosen, Directives, Freshness, Use};
 use openclaw_core::message::{Field, HeaderList};
 
 use super::{Body, Broken, Filling, Found, Key, Object, Purge, Reader, Store, Turn};
@@ -90,8 +90,9 @@ fn read(reader: &Reader, range: Range<u64>) -> Option<Result<Bytes, Broken>> {
     }
 }
 
+/// Of anybody.
 fn turn(store: &Arc<Store>, url: &Key) -> Turn {
-    store.turn(url, Instant::now())
+    store.turn(url, Asked::default(), Instant::now())
 }
 
 /// Stores what is known as of now.
@@ -283,6 +284,25 @@ async fn a_lead_that_ends_with_nothing_is_free_again() {
     assert!(matches!(next(), Turn::Pass));
     put(&store, &url, &object("r", &[], &[], 1));
     assert!(matches!(next(), Turn::Lead(_)));
+}
+
+#[test]
+fn what_is_not_stored_for_who_has_credentials_parts_nobody_else() {
+    let store = Arc::new(Store::new(1 << 20));
+    let url = key("http://a.test/");
+    let Turn::Lead(lead) = turn(&store, &url) else {
+        panic!("nobody fetches yet");
+    };
+    lead.pass_with_credentials();
+    let known = Asked {
+        has_credentials: true,
+        no_store: false,
+    };
+    assert!(matches!(
+        store.turn(&url, known, Instant::now()),
+        Turn::Pass
+    ));
+    assert!(matches!(turn(&store, &url), Turn::Lead(_)));
 }
 
 /// What comes of a fetch that was begun before something, and of one behind it.

@@ -146,7 +146,7 @@ impl<'a> Through<'a> {
         let mut turn = Box::pin(async {
             loop {
                 let now = Instant::now();
-                let fill = match asking.store.turn(&asking.key, now) {
+                let fill = match asking.store.turn(&asking.key, wish.asked, now) {
                     Turn::Lead(lead) => {
                         let come = asking.come_since(rule, now);
                         let come = come.and_then(|object| followed(rule, object, wish));
@@ -250,7 +250,10 @@ pub(super) fn refresh(local: &Rc<Local>, downstream: &Rc<Downstream>, prepared: 
     let Refresh { asking, outbound } = *refresh;
     let serving = Rc::clone(&prepared.serving);
     let now = Instant::now();
-    let Turn::Lead(lead) = asking.store.turn(&asking.key, now) else {
+    let Purpose::Store(wish) = &asking.purpose else {
+        return;
+    };
+    let Turn::Lead(lead) = asking.store.turn(&asking.key, wish.asked, now) else {
         return;
     };
     let of_route = serving.snapshot.config.routes.get(route);

@@ -192,7 +192,11 @@ impl Slicing<'_> {
         if let Some(stored) = self.stored(&key).await.filter(is_it) {
             return Some(stored);
         }
-        let fill = match self.asking.store.turn(&key, Instant::now()) {
+        let fill = match self
+            .asking
+            .store
+            .turn(&key, self.wish.asked, Instant::now())
+        {
             Turn::Pass => return None,
             Turn::Follow(fill) => fill,
             Turn::Lead(lead) => {

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use openclaw_core::caching::{
-    self, Chosen, Confirmed, Directives, Freshness, Rule, Status, Times, is_kept,
+    self, Asked, Chosen, Confirmed, Directives, Freshness, Rule, Status, Times, is_kept,
 };
 use openclaw_core::message::{
     Field, HeaderList, Kind, Response, ResponseBody, ResponseHead, render,
@@ -183,13 +183,28 @@ impl<'a, W: Wire> Storing<'a, W> {
             }
             Err(refusal) => {
                 self.state = State::Passing;
-                // What follows a slice that is stored is asked for again.
-                let is_first = self.slice.is_none_or(|slice| slice.version.is_none());
-                if let Some(lead) = self.lead.take().filter(|_| is_first) {
-                    lead.pass();
+                if let Some(lead) = self.lead.take() {
+                    self.pass(lead, wish, head);
                 }
                 Some(told(false, Some(Err(refusal))))
             }
+        }
+    }
+
+    /// Has nobody wait for the next one of what is not stored.
+    fn pass(&self, lead: Lead, wish: &Wish, head: (u16, &[Field<'_>], ResponseBody)) {
+        // What follows a slice that is stored is asked for again.
+        if self.slice.is_some_and(|slice| slice.version.is_some()) {
+            return;
+        }
+        let anybody = Asked {
+            has_credentials: false,
+            ..wish.asked
+        };
+        // A client must not part all others by what it sends.
+        match caching::freshness(anybody, head, self.rule, self.times()) {
+            Ok(_) if wish.asked.has_credentials => lead.pass_with_credentials(),
+            Ok(_) | Err(_) => lead.pass(),
         }
     }
 
@@ -232,7 +247,12 @@ impl<'a, W: Wire> Storing<'a, W> {
                     lead.publish(Arc::clone(&object));
                 }
             }
-            Confirmed::Untouched => {}
+            // Who has no credentials asks once for all.
+            Confirmed::Untouched => {
+                if let Some(lead) = self.lead.take() {
+                    lead.pass_with_credentials();
+                }
+            }
             Confirmed::Gone => {
                 self.store.discard(self.key);
                 if let Some(lead) = self.lead.take() {
