@@ -91,7 +91,8 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "word",
             "\"h1\"",
             "h1, h2 or h3: the listener has to speak it.",
-        ),
+        )
+        .words(&["h1", "h2", "h3"]),
         Key::default(
             "times",
             "number",
@@ -155,7 +156,7 @@ static EXPECT: keys::Section = keys::Section {
             "word",
             "\"store\"",
             "store: it is answered from the cache, or its answer may be kept; lookup: the first alone; none.",
-        ),
+        ).words(&["store", "lookup", "none"]),
         Key::default(
             "headers",
             "table of conditions",

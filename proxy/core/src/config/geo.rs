@@ -55,7 +55,8 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "word",
             "\"enforce\"",
             "enforce keeps out who is not to come in; monitor only counts it.",
-        ),
+        )
+        .words(&["enforce", "monitor"]),
     ],
     later: &[],
 };

@@ -26,6 +26,8 @@ pub struct Key {
     pub doc: &'static str,
     /// The keys of a table written as the value, or as each item of it.
     pub fields: Option<&'static Section>,
+    /// The words that it may be, where they are few.
+    pub words: &'static [&'static str],
 }
 
 impl Key {
@@ -42,6 +44,7 @@ impl Key {
             example,
             doc,
             fields: None,
+            words: &[],
         }
     }
 
@@ -71,6 +74,11 @@ impl Key {
 
     pub(crate) const fn example(mut self, example: &'static str) -> Self {
         self.example = example;
+        self
+    }
+
+    pub(crate) const fn words(mut self, words: &'static [&'static str]) -> Self {
+        self.words = words;
         self
     }
 

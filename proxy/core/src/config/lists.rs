@@ -70,7 +70,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "\"drop\"",
             "Its name in commands and metrics.",
         ),
-        Key::default("kind", "word", "\"block\"", "block or allow."),
+        Key::default("kind", "word", "\"block\"", "block or allow.").words(&["block", "allow"]),
         Key::optional(
             "file",
             "path",

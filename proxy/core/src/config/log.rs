@@ -97,7 +97,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "word",
             "\"info\"",
             "How much the program says on stderr: error, warn, info, debug or trace.",
-        ),
+        ).words(&["error", "warn", "info", "debug", "trace"]),
         Key::default(
             "access",
             "table",
@@ -145,7 +145,8 @@ static ACCESS: keys::Section = keys::Section {
             "word",
             "\"json\"",
             "json, combined, or ecs (JSON by the Elastic Common Schema).",
-        ),
+        )
+        .words(&["json", "combined", "ecs"]),
         Key::default(
             "sample",
             "number",
@@ -161,7 +162,7 @@ static SECURITY: keys::Section = keys::Section {
     doc: "The security log.",
     keys: &[
         Key::default("to", "path", "\"off\"", "off, stdout or a file."),
-        Key::default("format", "word", "\"json\"", "json or ecs."),
+        Key::default("format", "word", "\"json\"", "json or ecs.").words(&["json", "ecs"]),
     ],
     later: &[],
 };

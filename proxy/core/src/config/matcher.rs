@@ -117,7 +117,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "word",
             "\"http\"",
             "http or https, as the client came, or as a trusted proxy says in X-Forwarded-Proto. Absent: either.",
-        ),
+        ).words(&["http", "https"]),
     ],
     later: &[],
 };

@@ -46,7 +46,7 @@ pub(super) const MODE: Key = Key::default(
     "word",
     "\"http\"",
     "What becomes of a connection: http, its requests are routed; tcp, its bytes go `to` an upstream, out of TLS where the listener has `tls`, and into TLS where the upstream has; tls, they do so untouched, by the server name of the handshake (`sni`); udp, datagrams of a client go `to` one endpoint. All but http have no routes.",
-);
+).words(&["http", "tcp", "tls", "udp"]);
 
 pub(super) const TO: Key = Key::optional(
     "to",

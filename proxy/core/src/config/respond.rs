@@ -31,7 +31,8 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "word",
             "\"welcome\"",
             "A page of the program in place of `body` and `content_type`: welcome.",
-        ),
+        )
+        .words(&["welcome"]),
     ],
     later: &[],
 };

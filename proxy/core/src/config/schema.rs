@@ -5,6 +5,9 @@ use serde_json::{Map, Value, json};
 use super::keys::{Key, Presence, Section};
 use super::load::ROOT;
 
+/// A string with a variable may be anything when that is filled in.
+const VARIABLE: &str = r"\$\{";
+
 /// JSON Schema, draft 2020-12.
 pub fn schema() -> Value {
     let mut schema = object(&ROOT);
@@ -83,8 +86,29 @@ fn shape(key: &Key) -> Map<String, Value> {
         }
         ("list of numbers", None) => one_or_more(&json!({ "type": "number" })),
         (kind, None) if kind.contains("list of ") => one_or_more(&json!({ "type": "string" })),
-        (kind, None) => members([("type", scalar(kind))]),
+        (_, None) if !key.words.is_empty() => {
+            let variable = json!({ "type": "string", "pattern": VARIABLE });
+            members([("anyOf", json!([{ "enum": key.words }, variable]))])
+        }
+        (kind, None) => {
+            let mut scalar = members([("type", scalar(kind))]);
+            if let Some(form) = form(kind) {
+                scalar.insert("pattern".to_owned(), format!("{form}|{VARIABLE}").into());
+            }
+            scalar
+        }
     }
+}
+
+/// Values that have one: numbers with a unit.
+fn form(kind: &str) -> Option<&'static str> {
+    Some(match kind {
+        "duration" => "^[0-9]+(ms|s|m|h|d)$",
+        "size" => "^[0-9]+[kKmMgGtT]?$",
+        "size or \"none\"" => "^([0-9]+[kKmMgGtT]?|none)$",
+        "rate" => "^[0-9]+[kKmM]?/(s|min|m|h|d)$",
+        _ => return None,
+    })
 }
 
 fn name_or(fields: &Section) -> Value {
@@ -140,7 +164,13 @@ mod tests {
             other => unreachable!("{other}"),
         };
         let any_of = schema["anyOf"].as_array();
+        let words = schema["enum"].as_array();
+        let pattern = schema["pattern"].as_str().zip(value.as_str());
+        let has_form = pattern
+            .is_none_or(|(pattern, text)| regex::Regex::new(pattern).unwrap().is_match(text));
         (types.is_empty() || types.iter().any(is_of))
+            && has_form
+            && words.is_none_or(|words| words.contains(value))
             && any_of.is_none_or(|any| any.iter().any(|one| accepts(one, value)))
             && value.as_array().is_none_or(|items| {
                 let item = &schema["items"];
@@ -179,6 +209,14 @@ mod tests {
             ("[listener.web]\n", false),
             ("[listener.web]\nbind = []\nbnid = []\n", false),
             ("[listner.web]\n", false),
+            ("[log]\nlevel = \"warn\"\n", true),
+            ("[log]\nlevel = \"${LEVEL:-warn}\"\n", true),
+            ("[log]\nlevel = \"q\"\n", false),
+            ("[shield]\nmode = \"natve\"\n", false),
+            ("[cache]\nmemory = \"12q\"\n", false),
+            ("[cache]\nmemory = \"12M\"\n", true),
+            ("[server]\nshutdown_grace = \"10\"\n", false),
+            ("[server]\nshutdown_grace = \"${GRACE}\"\n", true),
             ("[server]\nworkers = 2\n", true),
             ("[server]\nworkers = \"2\"\n", false),
             (

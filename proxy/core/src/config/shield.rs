@@ -113,13 +113,13 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "word",
             "\"auto\"",
             "auto tries native and falls back to generic; native, generic, off.",
-        ),
+        ).words(&["auto", "native", "generic", "off"]),
         Key::default(
             "action",
             "word",
             "\"enforce\"",
             "enforce drops packets; monitor only counts what it would drop, whatever single rules say.",
-        ),
+        ).words(&["enforce", "monitor"]),
         Key::default(
             "allow",
             "list of prefixes",
@@ -157,7 +157,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "word",
             "\"enforce\"",
             "The same for bans and block lists alone.",
-        ),
+        ).words(&["enforce", "monitor"]),
         Key::default("udp", "table", "{}", "Limits of UDP packets.")
             .fields(&udp::KEYS)
             .example("{ per_source = \"5k/s\" }"),
@@ -166,13 +166,13 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "word",
             "\"drop\"",
             "IP fragments of TCP or UDP, where a port of that protocol is served: drop, monitor, pass.",
-        ),
+        ).words(&["drop", "monitor", "pass"]),
         Key::default(
             "invalid",
             "word",
             "\"drop\"",
             "Packets that no honest host sends (TCP flags that contradict each other, source equal to destination, port 0, short QUIC Initials): drop, monitor, pass.",
-        ),
+        ).words(&["drop", "monitor", "pass"]),
         Key::default(
             "sample",
             "number",
@@ -191,7 +191,7 @@ user of the proxy and that he can reach (systemd mounts /sys/fs/bpf closed: chmo
             "word",
             "\"keep\"",
             "keep goes on filtering when the proxy stops; detach takes the filter off.",
-        ),
+        ).words(&["keep", "detach"]),
     ],
     later: &[],
 };

@@ -52,7 +52,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "word",
             "\"auto\"",
             "auto answers SYN packets with cookies once a queue overflows or an attack has begun; always, each of them; off, none.",
-        ),
+        ).words(&["auto", "always", "off"]),
         Key::default(
             "per_source",
             "rate",
@@ -88,7 +88,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "word",
             "\"auto\"",
             "How cookies are made under attack: raw is cheaper and needs Linux 6.0, socket asks the listening socket; auto chooses.",
-        ),
+        ).words(&["auto", "raw", "socket"]),
         Key::default(
             "manage_sysctls",
             "boolean",
@@ -100,7 +100,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "word",
             "\"enforce\"",
             "enforce answers with cookies and drops; monitor only counts what it would do.",
-        ),
+        ).words(&["enforce", "monitor"]),
     ],
     later: &[],
 };

@@ -35,7 +35,8 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "word",
             "\"enforce\"",
             "enforce drops what is above the rate; monitor only counts it.",
-        ),
+        )
+        .words(&["enforce", "monitor"]),
     ],
     later: &[],
 };

@@ -88,13 +88,13 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "word",
             "\"round_robin\"",
             "How an endpoint is picked: round_robin, in turn; least_connections, whoever has the fewest exchanges under way; least_time, whoever is expected to answer first; random, the less busy of two drawn at random; ip_hash and maglev, by the client's address; url_hash, by path and query. All go by weights; those by a hash move about one key in n when one of n endpoints goes, and maglev takes the same time for any number of them.",
-        ),
+        ).words(&["round_robin", "least_connections", "least_time", "random", "ip_hash", "maglev", "url_hash"]),
         Key::default(
             "protocol",
             "word",
             "\"h1\"",
             "What the endpoints speak: h1, or h2, which gRPC needs: agreed upon where there is `tls` (ALPN), with prior knowledge in the clear.",
-        ),
+        ).words(&["h1", "h2"]),
         Key::optional(
             "tls",
             "table or boolean",
@@ -107,7 +107,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "word",
             "\"v2\"",
             "Tells endpoints the client's address ahead of everything else, TLS too: v1 is a line of text, v2 octets. Each connection is one client's then, so none is kept for the next request; not with `protocol = \"h2\"`, where clients share them. Probes say that they are the proxy's own.",
-        ),
+        ).words(&["v1", "v2"]),
         Key::default(
             "connect_timeout",
             "duration",
@@ -219,7 +219,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "word",
             "\"x\"",
             "What tells endpoints of the client: x (X-Forwarded-For, -Proto and -Host), rfc7239 (Forwarded), or both. What trusted_proxies of the listener said goes on; of a proxy that sends both fields, X-Forwarded-For counts. What anybody else said is replaced.",
-        ),
+        ).words(&["x", "rfc7239", "both"]),
     ],
     later: &[],
 };

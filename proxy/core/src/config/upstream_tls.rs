@@ -63,7 +63,8 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "word",
             "\"1.2\"",
             "The oldest version that is spoken: 1.2 or 1.3.",
-        ),
+        )
+        .words(&["1.2", "1.3"]),
         Key::default(
             "insecure",
             "boolean",
