@@ -6,7 +6,7 @@ use std::thread;
 
 use serde_json::Value;
 
-use super::{address, answering};
+use super::{address, answering, status};
 use crate::support::{Folder, Origin, Proxy, RawClient, certificate};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
@@ -228,4 +228,44 @@ fn renewed_certificates_are_read_without_the_configuration() {
         "{}",
         refused.stderr
     );
+}
+
+#[test]
+fn renewing_certificates_leaves_what_an_operator_has_changed() {
+    let folder = Folder::new();
+    let (cert, key) = certificate(&folder, &["a.test"]);
+    let config = format!(
+        "[listener.web]\nbind = [\"127.0.0.1:0\"]\ntls = {{ certificates = [{{ cert = \"{}\", key = \"{}\" }}] }}\n\
+         [upstream.app]\nendpoints = [\"127.0.0.1:1\", \"127.0.0.1:2\"]\n[[route]]\nto = \"app\"\n",
+        cert.display(),
+        key.display()
+    );
+    let proxy = Proxy::start(&config);
+    for order in [
+        "upstream add app 127.0.0.1:3",
+        "upstream drain app 127.0.0.1:1",
+        "upstream weight app 127.0.0.1:2 5",
+        "log level debug",
+    ] {
+        let order: Vec<&str> = order.split(' ').collect();
+        proxy.cli(&order).ok();
+    }
+    let standing = || {
+        let listed = proxy.cli(&["upstream", "list", "app"]).ok().text();
+        let level = proxy.cli(&["log", "level"]).ok().text();
+        (
+            listed,
+            level,
+            status(&proxy)["config"]["generation"].clone(),
+        )
+    };
+    let before = standing();
+    assert!(before.0.contains("127.0.0.1:3"), "{}", before.0);
+    proxy.cli(&["cert", "renew"]).ok();
+    assert_eq!(standing(), before);
+    certificate(&folder, &["a.test", "b.test"]);
+    proxy.cli(&["cert", "renew"]).ok();
+    assert_eq!(standing(), before);
+    let listed = proxy.cli(&["cert", "list"]).ok().text();
+    assert!(listed.contains("a.test b.test"), "{listed}");
 }

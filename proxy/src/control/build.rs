@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use openclaw_core::config::{self, Config, Places, Severity, Upstream};
+use openclaw_core::config::{self, Config, Places, Severity};
 use openclaw_core::limit::Table;
 use openclaw_core::route::Router;
 
@@ -17,19 +17,20 @@ use super::discover::{Ask, Discovery};
 use super::endpoints::{Beside, Standings};
 use super::error::Trouble;
 use super::pages;
+use super::secured::{Certificates, Shown};
 use super::sticky::Stickies;
 use crate::cache::{self, Disk, Store};
 use crate::listener::quic;
 use crate::snapshot::{
-    ClientTls, LimitSetup, ListenerSetup, Pages, Permits, Queue, Sessions, TlsSetup, UpstreamSetup,
+    ClientTls, LimitSetup, ListenerSetup, Pages, Permits, Queue, Sessions, UpstreamSetup,
 };
-use crate::tls::{CertificateFacts, ClientKeeper, Keeper, Validity};
+use crate::tls::{ClientKeeper, Keeper, Validity};
 
 /// What builds need again and again.
 #[derive(Debug, Default)]
 pub(super) struct Builder {
-    keeper: Keeper,
-    clients: ClientKeeper,
+    pub(super) keeper: Keeper,
+    pub(super) clients: ClientKeeper,
     pub(super) quic: quic::Settings,
     demo: Option<SocketAddr>,
     /// By listener: connections that go on under a new snapshot keep their places.
@@ -78,8 +79,7 @@ pub(super) struct Built {
     pub(super) pages: Vec<Pages>,
     pub(super) limits: Vec<Option<LimitSetup>>,
     pub(super) cache: Option<Arc<Store>>,
-    /// Of every listener, by its name.
-    pub(super) certificates: Vec<(Arc<str>, CertificateFacts)>,
+    pub(super) certificates: Certificates,
     /// Names that have no address now.
     pub(super) unresolved: Vec<Trouble>,
 }
@@ -113,43 +113,18 @@ impl Builder {
         beside: &Beside,
     ) -> Result<Built, Vec<Trouble>> {
         let mut troubles = Vec::new();
-        let mut listeners = Vec::new();
-        let mut certificates = Vec::new();
-        for listener in &config.listeners {
-            let ready = listener
-                .tls
-                .as_ref()
-                .map(|tls| self.keeper.prepare(listener, tls));
-            let mut quic = None;
-            let tls = match ready.transpose() {
-                Ok(Some(ready)) => {
-                    quic = ready.quic;
-                    let facts = ready.certificates.into_iter();
-                    certificates.extend(facts.map(|facts| (Arc::clone(&listener.name), facts)));
-                    Some(TlsSetup {
-                        config: ready.config,
-                        names: ready.names,
-                    })
-                }
-                Ok(None) => None,
-                Err(errors) => {
-                    troubles.extend(errors.into_iter().map(|(part, source)| Trouble::Tls {
-                        listener: Arc::clone(&listener.name),
-                        part,
-                        source: Box::new(source),
-                    }));
-                    None
-                }
-            };
-            let quic = quic.map(|tls| self.quic.serving(listener, tls));
-            listeners.push(ListenerSetup {
+        let (shown, certificates) = self.shown(&config.listeners, &mut troubles);
+        let listeners = config.listeners.iter().zip(shown).map(|(listener, shown)| {
+            let Shown { tls, quic } = shown;
+            ListenerSetup {
                 tls,
                 quic,
                 permits: self.permits(&listener.name),
                 sessions: self.sessions(&listener.name),
                 pages: Arc::new(pages::of_listener(listener, &mut troubles)),
-            });
-        }
+            }
+        });
+        let listeners = listeners.collect();
         let pages = pages::of_routes(&config.routes, &mut troubles);
         self.stickies
             .prepare(&config.upstreams, &config.server.state_dir);
@@ -199,29 +174,6 @@ impl Builder {
         self.queues.forget();
         self.limits.forget();
         self.cache.forget();
-    }
-
-    /// What endpoints are met with, upstream by upstream.
-    fn secured(
-        &mut self,
-        upstreams: &[Upstream],
-        troubles: &mut Vec<Trouble>,
-    ) -> Vec<Option<ClientTls>> {
-        let each = upstreams.iter().map(|upstream| {
-            let ready = self.clients.prepare(upstream, upstream.tls.as_ref()?);
-            ready
-                .map_err(|errors| {
-                    troubles.extend(errors.into_iter().map(|(part, source)| {
-                        Trouble::UpstreamTls {
-                            upstream: Arc::clone(&upstream.name),
-                            part,
-                            source: Box::new(source),
-                        }
-                    }));
-                })
-                .ok()
-        });
-        each.collect()
     }
 
     fn sessions(&mut self, listener: &Arc<str>) -> Arc<Sessions> {

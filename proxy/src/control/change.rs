@@ -47,12 +47,17 @@ impl Control {
             limits: old.limits.clone(),
             cache: old.cache.clone(),
         });
+        self.serve(snapshot).await;
+        true
+    }
+
+    /// Serves from a snapshot that listens where the one before did.
+    pub(super) async fn serve(&self, snapshot: Arc<Snapshot>) {
         *self.snapshot.borrow_mut() = Arc::clone(&snapshot);
         let no_sockets = (0..self.worker_count).map(|_| Vec::new()).collect();
         for warning in self.hand_over(&snapshot, no_sockets).await {
             tracing::warn!("{warning}");
         }
-        true
     }
 }
 

@@ -67,6 +67,7 @@ mod probe;
 mod process;
 mod reload;
 mod renew;
+mod secured;
 mod shield;
 mod slots;
 mod sockets;

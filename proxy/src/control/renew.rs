@@ -8,12 +8,15 @@ use serde_json::{Value, json};
 use super::admin::table::{Call, Route};
 use super::admin::unix_time;
 use super::audit::Came;
+use super::build::Builder;
+use super::error::Refused;
 use super::http::Answer;
 use super::load;
 use super::logs::Caller;
 use super::not_taken::NotTaken;
+use super::secured::Certificates;
 use super::state::Control;
-use crate::tls::CertificateFacts;
+use crate::snapshot::Snapshot;
 
 /// Calls have no body.
 const NO_BODY: usize = 0;
@@ -25,26 +28,55 @@ pub(super) static ROUTES: &[Route] = &[Route {
     run: |control, call| Box::pin(answer(control, call)),
 }];
 
-type Certificates = Vec<(Arc<str>, CertificateFacts)>;
-
 impl Control {
-    /// Serves the same configuration with its files as they are now.
+    /// Serves the same with its certificates, keys and authorities as their files have them now. Nothing else is read or changed.
     ///
     /// # Errors
     /// A file cannot be used; what was read before serves on.
     async fn renew(&self, caller: Caller) -> Result<(Certificates, Certificates), NotTaken> {
         let mut builder = self.hold().await?;
-        let before = self.certificates.borrow().clone();
-        let reading = load::parse_written(&self.history.borrow().serving);
-        let turned = self.turn(&mut builder, reading, |_| Vec::new()).await;
+        let renewed = self.read_again(&mut builder).await;
         self.audit(
             "certificates.renew",
             caller,
-            Came::of(&turned),
+            Came::of(&renewed),
             &Value::Null,
         );
-        turned.map_err(NotTaken::Refused)?;
-        Ok((before, self.certificates.borrow().clone()))
+        if let Err(refused) = &renewed {
+            tracing::error!("not renewed, what was read before serves on\n{refused}");
+        }
+        renewed.map_err(NotTaken::Refused)
+    }
+
+    /// The certificates of before, and those of now.
+    async fn read_again(
+        &self,
+        builder: &mut Builder,
+    ) -> Result<(Certificates, Certificates), Refused> {
+        let old = self.snapshot();
+        let mut troubles = Vec::new();
+        let (shown, certificates) = builder.shown(&old.config.listeners, &mut troubles);
+        let secured = builder.secured(&old.config.upstreams, &mut troubles);
+        if !troubles.is_empty() {
+            let reading = load::parse_written(&self.history.borrow().serving);
+            return Err(Refused::placed(troubles, &reading?.loaded.places));
+        }
+        let listeners = old.listeners.iter().zip(shown);
+        let listeners = listeners.map(|(setup, shown)| shown.renew(setup));
+        let snapshot = Arc::new(Snapshot {
+            generation: old.generation,
+            config: old.config.clone(),
+            router: old.router.clone(),
+            listeners: listeners.collect(),
+            upstreams: old.upstreams.clone(),
+            secured,
+            pages: old.pages.clone(),
+            limits: old.limits.clone(),
+            cache: old.cache.clone(),
+        });
+        let before = self.certificates.replace(certificates.clone());
+        self.serve(snapshot).await;
+        Ok((before, certificates))
     }
 }
 

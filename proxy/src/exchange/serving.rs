@@ -47,7 +47,7 @@ impl Serving {
         place: (usize, usize),
     ) -> Self {
         let slots = recorder.adopt(&snapshot);
-        // Of the same configuration: only endpoints, and weights of targets, are different.
+        // Of the same configuration: only endpoints, weights of targets, and certificates are different.
         let same = before.filter(|before| before.snapshot.generation == snapshot.generation);
         let upstreams = upstreams(&snapshot, &slots, (before, same), place);
         let routes = snapshot.config.routes.iter();
@@ -119,7 +119,11 @@ fn upstreams(
                 .get(index)
                 .map(Vec::as_slice)
                 .unwrap_or_default();
-            let untouched = same.filter(|same| same.snapshot.upstreams.get(index) == Some(setup));
+            let untouched = same.filter(|same| {
+                let known = &same.snapshot;
+                known.upstreams.get(index) == Some(setup)
+                    && known.secured.get(index) == snapshot.secured.get(index)
+            });
             if let Some(known) = untouched.and_then(|same| same.upstreams.get(index)) {
                 known.revive(setup, endpoint_slots);
                 return Rc::clone(known);
