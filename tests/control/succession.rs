@@ -1,6 +1,9 @@
 //! Processes that follow one another while somebody calls, and others come in between.
 
+use std::fs::{self, Permissions};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -11,7 +14,7 @@ use hyper::Method;
 use super::siege::alive;
 use super::{address, answering, fetch, forwarding, status};
 use crate::h3::client::{Client, answer, run};
-use crate::support::{Origin, Proxy, RawClient, wait_until};
+use crate::support::{Origin, Proxy, RawClient, eventually, wait_until};
 
 /// Ends a load.
 struct Over<'a>(&'a AtomicBool);
@@ -107,6 +110,44 @@ fn a_process_that_cannot_take_over_leaves_the_admin_socket_where_it_is() {
     assert!(refused.stderr.contains(&taken), "{}", refused.stderr);
     assert_eq!(status(&proxy)["pid"], proxy.pid());
     assert_eq!(fetch(address(&proxy, "web")), "old");
+}
+
+/// A program that never serves.
+fn hanging(proxy: &Proxy) -> String {
+    let text = "#!/bin/sh\necho $$ > hanging\nexec sleep 300\n";
+    let program = proxy.folder().write("hang", text);
+    fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+    program.display().to_string()
+}
+
+#[test]
+fn a_stop_ends_a_process_that_would_take_over_and_orders_do_not_wait_for_it() {
+    let mut proxy = Proxy::start(&answering("whole"));
+    let web = address(&proxy, "web");
+    let program = hanging(&proxy);
+    let upgrade = ["upgrade", "--binary", &program];
+    let folder = proxy.folder().path().to_owned();
+    let pid = thread::scope(|scope| {
+        let upgrading = scope.spawn(|| proxy.cli(&upgrade));
+        let pid = eventually("another process is started", || {
+            let text = fs::read_to_string(folder.join("hanging")).ok()?;
+            text.trim().parse::<u32>().ok()
+        });
+        let reload = proxy.cli(&["reload"]);
+        let words = "an upgrade is under way; ask again when it is over";
+        assert!(
+            reload.code == 1 && reload.stderr.contains(words),
+            "{}",
+            reload.stderr
+        );
+        proxy.cli(&["stop", "--grace", "1s"]).ok();
+        assert_eq!(upgrading.join().unwrap().code, 1);
+        pid
+    });
+    assert_eq!(proxy.wait().code(), Some(0));
+    assert!(!Path::new(&format!("/proc/{pid}")).exists(), "it is ended");
+    TcpListener::bind(web).unwrap();
+    proxy.start_again();
 }
 
 #[test]

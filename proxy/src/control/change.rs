@@ -15,7 +15,7 @@ impl Control {
     /// Serves from what sources of endpoints say now.
     pub(super) async fn serve_found(&self) {
         // Who has gone serves what it has.
-        let Ok(mut builder) = self.hold().await else {
+        let Ok(mut builder) = self.hold_at_last().await else {
             return;
         };
         self.serve_changes(&mut builder, Ask::Unknown).await;

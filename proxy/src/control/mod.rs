@@ -323,7 +323,7 @@ async fn obey(control: &Rc<Control>, signals: &mut Signals) -> Ended {
             // Who is silent for longer asks for nothing.
             let _ = tokio::join!(control.drain(grace), answered);
         } else {
-            control.drain(grace).await;
+            tokio::join!(control.drain(grace), control.settle_upgrade());
         }
     };
     tokio::select! {

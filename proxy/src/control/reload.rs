@@ -152,7 +152,7 @@ impl Control {
 
     /// Nobody has confirmed it in time. False: it is to be tried again.
     async fn expire(&self) -> bool {
-        let Ok(mut builder) = self.hold().await else {
+        let Ok(mut builder) = self.hold_at_last().await else {
             return true;
         };
         let back = self.unconfirmed.borrow().as_ref().map(|it| it.back.clone());

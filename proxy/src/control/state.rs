@@ -30,7 +30,7 @@ use super::reload::Unconfirmed;
 use super::slots::Slots;
 use super::sockets::Bound;
 use super::traces::Traces;
-use super::upgrade::{Heir, Heirlooms, Successor};
+use super::upgrade::{Heir, Heirlooms, Leash, Successor};
 use super::workers::spawn;
 use crate::shield::Shield;
 use crate::shield::autoban::Autoban;
@@ -89,6 +89,8 @@ pub struct Control {
     pub(super) discovery: Discovery,
     /// What serves beside the file.
     pub(super) beside: RefCell<Beside>,
+    /// What holds it until it serves.
+    pub(super) leash: Leash,
     /// Endpoints that drain, each with its clock.
     pub(super) drains: RefCell<Drains>,
     /// What those who follow exchanges want to see.
@@ -184,6 +186,7 @@ impl Control {
             left: Notify::new(),
             stop: Notify::new(),
             stopper: Cell::default(),
+            leash: Leash::default(),
             shield,
             probes: RefCell::new(probes),
             autoban: RefCell::new(Some(autoban)),
@@ -237,6 +240,10 @@ impl Control {
         let left = self.left.notified();
         if self.successor.borrow().is_none() {
             left.await;
+        }
+        if self.successor.borrow().is_none() {
+            // Who would take over is to stop as well.
+            self.leash.end();
         }
     }
 

@@ -16,9 +16,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 pub use self::heir::{Heir, HeirError};
-pub(super) use self::start::remember_program;
+pub(super) use self::start::{Leash, remember_program};
 use self::start::{StartError, Started};
 use self::words::VERSION;
 pub(super) use self::words::Word;
@@ -39,6 +40,8 @@ use crate::telemetry::chain;
 const CHECKED_WITHIN: Duration = Duration::from_secs(45);
 /// From there on it loads the kernel program and starts its workers.
 const READY_WITHIN: Duration = Duration::from_secs(30);
+/// What the end of a new process may take that a stop has come upon.
+const ENDED_WITHIN: Duration = Duration::from_secs(5);
 /// Older processes that may still have connections of QUIC; fewer than ids tell apart.
 const ELDERS: usize = 16;
 
@@ -148,7 +151,7 @@ impl Control {
         binary: Option<PathBuf>,
     ) -> Result<Successor, UpgradeError> {
         // No reload, and no second one, in the meantime.
-        let builder = self.hold().await?;
+        let builder = self.hold_at_last().await?;
         if self.unconfirmed.borrow().is_some() {
             return Err(UpgradeError::Unconfirmed);
         }
@@ -165,7 +168,7 @@ impl Control {
         self.attend_strays(way);
         self.leave(successor.clone());
         // It sees that this one has left, and answers calls.
-        started.keep();
+        drop(started);
         Ok(successor)
     }
 
@@ -175,8 +178,9 @@ impl Control {
         path: PathBuf,
         words: Estate,
     ) -> Result<(Successor, Started), UpgradeError> {
+        let leash = self.leash.clone();
         let starting = spawn_blocking(move || {
-            let mut started = Started::new(&path)?;
+            let mut started = Started::new(&path, leash)?;
             started.say(words)?;
             let word = started.hear(CHECKED_WITHIN)?;
             if matches!(word, Word::Checked) {
@@ -203,7 +207,13 @@ impl Control {
             Ok((successor, started))
         });
         let serving = serving.await.map_err(panicked);
-        let begun = serving.and_then(|begun| begun.map_err(UpgradeError::from));
+        let begun = serving.and_then(|begun| {
+            let begun = begun.and_then(|(successor, started)| {
+                started.let_go()?;
+                Ok((successor, started))
+            });
+            begun.map_err(UpgradeError::from)
+        });
         if begun.is_err() {
             self.resume().await;
         }
@@ -261,6 +271,14 @@ impl Control {
         // A list of a million entries takes a while.
         if let Err(error) = spawn_blocking(move || shield.suspend()).await {
             tracing::error!(%error, "the lists are not saved");
+        }
+    }
+
+    /// What a new process was given that a stop has ended is this one's again, to be taken down.
+    pub(super) async fn settle_upgrade(&self) {
+        if self.is_upgrading.get() {
+            // An upgrade holds it until it is over.
+            let _ = timeout(ENDED_WITHIN, self.builder.lock()).await;
         }
     }
 

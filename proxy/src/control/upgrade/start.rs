@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -39,6 +39,8 @@ pub(super) enum StartError {
     Late { limit: Duration },
     #[error("the new process says something that makes no sense here: {word}")]
     Word { word: String },
+    #[error("this process is asked to stop, so the new one is ended")]
+    Stopped,
 }
 
 /// Where this program was when it started; another may be there now.
@@ -51,21 +53,51 @@ pub(super) fn program() -> Option<&'static Path> {
     PATH.get_or_init(|| env::current_exe().ok()).as_deref()
 }
 
-/// The new process. Unless it is [`Self::keep`]t it ends with this value.
+/// Holds a new process until it serves, so that another thread can end it.
+#[derive(Clone, Debug, Default)]
+pub(in crate::control) struct Leash(Arc<Mutex<Leashed>>);
+
+#[derive(Debug, Default)]
+struct Leashed {
+    child: Option<Child>,
+    is_over: bool,
+}
+
+impl Leash {
+    /// Ends what is on it, and has nothing more started on it. It would outlive this process, and keep what it inherits.
+    pub(in crate::control) fn end(&self) {
+        let mut leashed = self.leashed();
+        leashed.is_over = true;
+        if let Some(child) = &mut leashed.child {
+            // Who has started it waits for its end. It may have ended by itself.
+            let _ = child.kill();
+        }
+    }
+
+    fn leashed(&self) -> MutexGuard<'_, Leashed> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The new process. Unless it is [`Self::let_go`] it ends with this value.
 #[derive(Debug)]
 pub(super) struct Started {
-    child: Option<Child>,
+    leash: Leash,
     channel: Channel,
 }
 
 impl Started {
     /// Starts the program as this one was started, with all that this one may do.
-    pub(super) fn new(path: &Path) -> Result<Self, StartError> {
+    pub(super) fn new(path: &Path, leash: Leash) -> Result<Self, StartError> {
         let failed = |source| StartError::Spawn {
             path: path.to_owned(),
             source,
         };
         let (channel, theirs) = Channel::pair().map_err(failed)?;
+        let mut leashed = leash.leashed();
+        if leashed.is_over {
+            return Err(StartError::Stopped);
+        }
         // Privileges belong to threads, and a process has those of the thread that starts it.
         let child = thread::scope(|scope| {
             let starting = scope.spawn(|| {
@@ -83,14 +115,13 @@ impl Started {
             let panicked = |_| Err(io::Error::other("the thread that starts it has panicked"));
             starting.join().unwrap_or_else(panicked)
         });
-        Ok(Self {
-            child: Some(child.map_err(failed)?),
-            channel,
-        })
+        leashed.child = Some(child.map_err(failed)?);
+        drop(leashed);
+        Ok(Self { leash, channel })
     }
 
     pub(super) fn pid(&self) -> Option<u32> {
-        self.child.as_ref().map(Child::id)
+        self.leash.leashed().child.as_ref().map(Child::id)
     }
 
     pub(super) fn say(
@@ -128,12 +159,11 @@ impl Started {
         }
     }
 
-    fn status(&mut self) -> String {
+    fn status(&self) -> String {
         let end = Instant::now() + ENDS_WITHIN;
-        while let Some(child) = &mut self.child
-            && Instant::now() < end
-        {
-            if let Ok(Some(status)) = child.try_wait() {
+        while Instant::now() < end {
+            let tried = self.leash.leashed().child.as_mut().map(Child::try_wait);
+            if let Some(Ok(Some(status))) = tried {
                 return ExitStatus::to_string(&status);
             }
             thread::sleep(Duration::from_millis(5));
@@ -142,14 +172,23 @@ impl Started {
     }
 
     /// It serves, and outlives this process.
-    pub(super) fn keep(mut self) {
-        self.child = None;
+    ///
+    /// # Errors
+    /// It was ended meanwhile.
+    pub(super) fn let_go(&self) -> Result<(), StartError> {
+        let mut leashed = self.leash.leashed();
+        if leashed.is_over {
+            return Err(StartError::Stopped);
+        }
+        leashed.child = None;
+        Ok(())
     }
 }
 
 impl Drop for Started {
     fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
+        let child = self.leash.leashed().child.take();
+        if let Some(mut child) = child {
             // It may have ended by itself.
             let _ = child.kill();
             let _ = child.wait();
