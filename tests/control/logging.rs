@@ -1,7 +1,7 @@
 //! What is written into which log, what is left out, and where it goes after a rotation.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use serde_json::Value;
@@ -182,6 +182,37 @@ fn a_ban_stands_in_the_security_log() {
     assert_eq!(refusal["event"]["reason"], "limit.rate");
     assert_eq!(refusal["event"]["dataset"], "openclaw.security");
     assert_eq!(refusal["client"]["ip"], net.inside4.to_string());
+}
+
+#[test]
+fn each_of_many_bans_stands_in_the_security_log_from_the_reload_on_that_wants_it() {
+    const BANS: usize = 400;
+    let with = |to: &str| {
+        config(&format!("security = {{ to = \"{to}\" }}")) + "[autoban]\nafter = { protocol = 1 }\n"
+    };
+    let proxy = Proxy::start(&with("off"));
+    let web = address(&proxy, "web");
+    proxy.rewrite(&with("security.log"));
+    proxy.cli(&["reload"]).ok();
+    let smuggled =
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let mut clients: Vec<RawClient> = (0..BANS)
+        .map(|number| {
+            let address = Ipv4Addr::new(127, 77, (number / 200) as u8, (number % 200) as u8 + 1);
+            RawClient::try_connect_from(address.into(), web).unwrap()
+        })
+        .collect();
+    for client in &mut clients {
+        client.send(smuggled);
+    }
+    let security = proxy.folder().path().join("security.log");
+    let bans = || {
+        let lines = lines(&security).into_iter();
+        lines.filter(|line| line["event"] == "ban").count()
+    };
+    wait_until("each ban is told", || bans() == BANS);
+    let dropped = sample(&proxy, "openclaw_security_log_dropped_total");
+    assert_eq!(dropped.as_deref(), Some("0"));
 }
 
 #[test]

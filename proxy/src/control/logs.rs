@@ -2,16 +2,18 @@
 //! security log: what operators change, bans, and floods.
 
 use std::fs;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use openclaw_core::config::{AccessFormat, AccessTarget, Level, Log};
 use rustix::fs::{Access, access};
 use serde_json::{Map, Value, json};
-use tokio::sync::mpsc;
 use tokio::task::spawn_local;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -25,8 +27,10 @@ use crate::telemetry::{AccessLog, AccessWriter, Output, chain};
 
 /// Calls have no body.
 const NO_BODY: usize = 0;
-/// How often bans and floods are looked for.
+/// How often floods are looked for.
 const TICK: Duration = Duration::from_millis(500);
+/// News of bans that are written together.
+const AT_ONCE: usize = 256;
 
 pub(super) static ROUTES: &[Route] = &[
     Route {
@@ -188,14 +192,48 @@ impl Control {
 
     /// A line of the security log. `facts` is an object.
     pub(super) fn tell_security(&self, event: &str, facts: Value) {
+        self.tell_all([(event, facts)]);
+    }
+
+    fn tell_all<'a>(&self, events: impl IntoIterator<Item = (&'a str, Value)>) {
         let snapshot = self.snapshot();
         let log = &snapshot.config.log.security;
         if log.to == AccessTarget::Off {
             return;
         }
-        if let Some(logs) = &*self.logs.borrow() {
-            logs.security.write(line(log.format, event, facts));
+        let lines = events.into_iter();
+        let lines = lines.map(|(event, facts)| line(log.format, event, facts));
+        let lines: String = lines.collect();
+        if let Some(logs) = self.logs.borrow().as_ref().filter(|_| !lines.is_empty()) {
+            logs.security.write(lines);
         }
+    }
+
+    /// Hears of bans from now on if the security log is on, which this answers; else of none: the lists keep no news for nobody.
+    pub(super) fn watch_bans(&self) -> bool {
+        let is_on = self.snapshot().config.log.security.to != AccessTarget::Off;
+        let mut bans = self.bans.borrow_mut();
+        if !is_on {
+            *bans = None;
+        } else if bans.is_none() {
+            // As many watch as may: the next tick tries again.
+            *bans = self.shield.watch_lists(Kind::Block).ok();
+        }
+        is_on
+    }
+
+    /// Waits for news of the lists; where nobody is told, for good.
+    async fn next_bans(&self) -> Vec<Arc<str>> {
+        let mut lines = Vec::new();
+        let heard = poll_fn(|cx| match &mut *self.bans.borrow_mut() {
+            Some(bans) => bans.poll_recv_many(cx, &mut lines, AT_ONCE),
+            None => Poll::Pending,
+        });
+        if heard.await == 0 {
+            // They say no more.
+            *self.bans.borrow_mut() = None;
+        }
+        lines
     }
 }
 
@@ -255,25 +293,20 @@ fn ecs(event: &str, facts: &Value) -> Value {
 /// Follows bans and floods for the security log, for as long as the proxy runs.
 pub(super) fn attend(control: &Rc<Control>) {
     let control = Rc::clone(control);
+    control.watch_bans();
     spawn_local(async move {
         let mut clock = interval(TICK);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut bans: Option<mpsc::Receiver<_>> = None;
         let mut was_attack = false;
         loop {
-            clock.tick().await;
-            let is_on = control.snapshot().config.log.security.to != AccessTarget::Off;
-            if !is_on {
-                // Nobody is told, and the lists keep no news for us.
-                bans = None;
-                continue;
-            }
-            if bans.is_none() {
-                // As many watch as may: the next tick tries again.
-                bans = control.shield.watch_lists(Kind::Block).ok();
-            }
-            while let Some(Ok(line)) = bans.as_mut().map(mpsc::Receiver::try_recv) {
-                told(&control, &line);
+            tokio::select! {
+                lines = control.next_bans() => {
+                    control.tell_all(lines.iter().filter_map(|line| event(line)));
+                    continue;
+                }
+                _ = clock.tick() => if !control.watch_bans() {
+                    continue;
+                }
             }
             let is_attack = control.shield.is_attack();
             if is_attack != was_attack {
@@ -286,19 +319,19 @@ pub(super) fn attend(control: &Rc<Control>) {
 }
 
 /// What operators do with the lists is told with their names; bans have none.
-fn told(control: &Control, line: &str) {
+fn event(line: &str) -> Option<(&'static str, Value)> {
     let Ok(Value::Object(mut facts)) = serde_json::from_str(line) else {
-        return;
+        return None;
     };
     let event = facts.remove("event");
     match event.as_ref().and_then(Value::as_str) {
         Some("autoban") => {
             facts.remove("time");
             facts.retain(|_, value| !value.is_null());
-            control.tell_security("ban", Value::Object(facts));
+            Some(("ban", Value::Object(facts)))
         }
-        Some("lost") => control.tell_security("lost", Value::Object(facts)),
-        _ => {}
+        Some("lost") => Some(("lost", Value::Object(facts))),
+        _ => None,
     }
 }
 

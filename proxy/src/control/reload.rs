@@ -293,6 +293,7 @@ impl Control {
             generation,
             confirm_by: None,
             warnings,
+        self.watch_bans();
         })
     }
 

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use openclaw_core::config::{Loaded, Prefix};
-use tokio::sync::{Mutex, Notify, oneshot};
+use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::build::Builder;
@@ -84,6 +84,8 @@ pub struct Control {
     pub(super) draining: Cell<Option<Duration>>,
     /// Another process is started.
     pub(super) is_upgrading: Cell<bool>,
+    /// News of the lists, for the security log where it is on.
+    pub(super) bans: RefCell<Option<mpsc::Receiver<Arc<str>>>>,
     /// Callers of the admin socket.
     pub(super) calls: Slots,
     pub(super) discovery: Discovery,
@@ -181,6 +183,7 @@ impl Control {
             beside: RefCell::new(beside),
             drains: RefCell::default(),
             followers: RefCell::default(),
+            bans: RefCell::default(),
             heirlooms: RefCell::default(),
             successor: RefCell::default(),
             left: Notify::new(),
