@@ -222,10 +222,22 @@ fn what_only_a_restart_changes_is_said() {
         .replace(&proxy.metrics().to_string(), &format!("127.0.0.1:{port}"));
     std::fs::write(proxy.config(), changed).unwrap();
     let output = proxy.cli(&["reload"]).ok();
-    for key in ["server.workers", "admin.metrics"] {
-        let words = format!("{key} changes with the next restart");
-        assert!(output.stderr.contains(&words), "{}", output.stderr);
-    }
+    let says = |stderr: &str| {
+        for key in ["server.workers", "admin.metrics"] {
+            let words = format!("{key} changes with the next restart");
+            assert!(stderr.contains(&words), "{stderr}");
+        }
+    };
+    says(&output.stderr);
+    says(&proxy.cli(&["reload"]).ok().stderr);
+    let waits = "restart     changes server.workers, admin.metrics, which a reload does not";
+    let told = proxy.cli(&["status"]).ok().text();
+    assert!(told.contains(waits), "{told}");
+    std::fs::write(proxy.config(), config).unwrap();
+    let output = proxy.cli(&["reload"]).ok();
+    assert!(!output.stderr.contains("restart"), "{}", output.stderr);
+    let told = proxy.cli(&["status"]).ok().text();
+    assert!(!told.contains("restart"), "{told}");
 }
 
 #[test]

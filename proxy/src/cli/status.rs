@@ -53,6 +53,7 @@ fn text(status: &Value) -> String {
         ),
     ];
     rows.extend(history(status).map(|text| row("reload", text)));
+    rows.extend(waiting(status).map(|text| row("restart", text)));
     let refused = status.pointer("/config/last_reload/problems");
     if let Some(problems) = refused.and_then(Value::as_array) {
         let at = word("/config/last_reload/at");
@@ -103,6 +104,14 @@ fn history(status: &Value) -> Option<String> {
     }
     let is_back = history.get("is_rolled_back") == Some(&Value::Bool(true));
     is_back.then(|| "ROLLED BACK: this is not what the file says".to_owned())
+}
+
+/// What a restart would change.
+fn waiting(status: &Value) -> Option<String> {
+    let keys = status.pointer("/config/waits_for_restart")?.as_array()?;
+    let keys: Vec<&str> = keys.iter().filter_map(Value::as_str).collect();
+    let is_any = !keys.is_empty();
+    is_any.then(|| format!("changes {}, which a reload does not", keys.join(", ")))
 }
 
 fn listeners(status: &Value) -> impl Iterator<Item = String> {

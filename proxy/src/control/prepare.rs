@@ -82,27 +82,48 @@ pub(super) fn worker_count(config: &Config) -> usize {
         .map_or(1, Into::into)
 }
 
-/// Settings that a reload does not reach.
-pub(super) fn kept_until_restart(old: &Config, new: &Config, workers: usize) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let mut kept = |key: &str, changed: bool| {
-        if changed {
-            warnings.push(format!("{key} changes with the next restart"));
+/// How many workers there are is settled at the start.
+pub(super) const WORKERS: &str = "server.workers";
+
+/// Settings that a reload does not reach: they stay in the new configuration as the process has them. Gives the keys of those that the
+/// text wants otherwise.
+pub(super) fn keep_until_restart(
+    old: &Config,
+    new: &mut Config,
+    workers: usize,
+) -> Vec<&'static str> {
+    let mut waiting = Vec::new();
+    if worker_count(new) != workers {
+        waiting.push(WORKERS);
+    }
+    let (server, admin) = (&mut new.server, &mut new.admin);
+    let mut keep = |key, is_changed: bool| {
+        if is_changed {
+            waiting.push(key);
         }
     };
-    kept("server.workers", worker_count(new) != workers);
-    kept(
+    keep(
         "server.state_dir",
-        old.server.state_dir != new.server.state_dir,
+        stay(&mut server.state_dir, &old.server.state_dir),
     );
-    kept(
+    keep(
         "server.limit_keys",
-        old.server.limit_keys != new.server.limit_keys,
+        stay(&mut server.limit_keys, &old.server.limit_keys),
     );
-    kept("server.user", old.server.user != new.server.user);
-    kept("server.group", old.server.group != new.server.group);
-    kept("admin.socket", old.admin.socket != new.admin.socket);
-    kept("admin.metrics", old.admin.metrics != new.admin.metrics);
-    kept("admin.web", old.admin.web != new.admin.web);
-    warnings
+    keep("server.user", stay(&mut server.user, &old.server.user));
+    keep("server.group", stay(&mut server.group, &old.server.group));
+    keep("admin.socket", stay(&mut admin.socket, &old.admin.socket));
+    keep(
+        "admin.metrics",
+        stay(&mut admin.metrics, &old.admin.metrics),
+    );
+    keep("admin.web", stay(&mut admin.web, &old.admin.web));
+    waiting
+}
+
+/// Puts back what was before; whether that is something else.
+fn stay<T: Clone + PartialEq>(new: &mut T, old: &T) -> bool {
+    let is_changed = new != old;
+    new.clone_from(old);
+    is_changed
 }

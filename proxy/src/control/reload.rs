@@ -21,7 +21,7 @@ use super::load::{self, Reading};
 use super::logs::Caller;
 use super::not_taken::NotTaken;
 use super::notify::{State, notify};
-use super::prepare::{Prepared, kept_until_restart, prepare, snapshot};
+use super::prepare::{Prepared, keep_until_restart, prepare, snapshot};
 use super::sockets::Binding;
 use super::state::{Attempt, Control};
 use super::written::Written;
@@ -247,10 +247,15 @@ impl Control {
     async fn replace(
         &self,
         builder: &mut Builder,
-        Reading { loaded, written }: Reading,
+        Reading {
+            mut loaded,
+            written,
+        }: Reading,
         remember: impl FnOnce(Written) -> Vec<String>,
     ) -> Result<Taken, Refused> {
-        let state_dir = self.snapshot().config.server.state_dir.clone();
+        let old = self.snapshot();
+        let waiting = keep_until_restart(&old.config, &mut loaded.config, self.worker_count);
+        let state_dir = old.config.server.state_dir.clone();
         let before = self.beside.borrow().clone();
         let (beside, doubts) = before.after_reload(&state_dir, &loaded.config);
         let Prepared {
@@ -260,9 +265,9 @@ impl Control {
             mut warnings,
             places,
         } = prepare(&self.options, loaded, builder, &beside).await?;
-        let old = Arc::clone(&self.snapshot.borrow());
         warnings.extend(doubts);
-        warnings.extend(kept_until_restart(&old.config, &config, self.worker_count));
+        let waits = |key| format!("{key} changes with the next restart");
+        warnings.extend(waiting.iter().map(waits));
         let bound = self.bound.borrow().clone();
         let Binding { bound, sockets } = bound
             .extend(&mut config, self.worker_count, &builder.quic)
@@ -270,6 +275,7 @@ impl Control {
         // Nothing can fail from here on.
         builder.taken(&built.upstreams);
         warnings.extend(remember(written));
+        *self.waiting.borrow_mut() = waiting;
         self.level.set(config.log.level);
         descriptors::share_among(config.listeners.len());
         let generation = old.generation + 1;
@@ -287,13 +293,13 @@ impl Control {
         self.keep();
         self.beside.borrow_mut().overlay = beside.overlay;
         *self.snapshot.borrow_mut() = Arc::clone(&snapshot);
+        self.watch_bans();
         warnings.extend(self.hand_over(&snapshot, sockets).await);
         warnings.extend(super::shield::follow(self, snapshot).await);
         Ok(Taken {
             generation,
             confirm_by: None,
             warnings,
-        self.watch_bans();
         })
     }
 

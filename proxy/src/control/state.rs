@@ -25,6 +25,7 @@ use super::load::Origin;
 use super::log::LevelSwitch;
 use super::logs::{Caller, Logs};
 use super::notify::{State, notify};
+use super::prepare;
 use super::probe::Probes;
 use super::reload::Unconfirmed;
 use super::slots::Slots;
@@ -78,21 +79,23 @@ pub struct Control {
     /// What of it the service manager keeps over a restart.
     pub(super) keeping: RefCell<Keeping>,
     pub(super) attempt: RefCell<Attempt>,
+    /// Keys of the configuration that only a restart takes as they are written.
+    pub(super) waiting: RefCell<Vec<&'static str>>,
     workers: RefCell<Vec<WorkerHandle>>,
     pub(super) worker_count: usize,
     pub(super) logs: RefCell<Option<Logs>>,
+    /// News of the lists, for the security log where it is on.
+    pub(super) bans: RefCell<Option<mpsc::Receiver<Arc<str>>>>,
     pub(super) draining: Cell<Option<Duration>>,
     /// Another process is started.
     pub(super) is_upgrading: Cell<bool>,
-    /// News of the lists, for the security log where it is on.
-    pub(super) bans: RefCell<Option<mpsc::Receiver<Arc<str>>>>,
+    /// What holds it until it serves.
+    pub(super) leash: Leash,
     /// Callers of the admin socket.
     pub(super) calls: Slots,
     pub(super) discovery: Discovery,
     /// What serves beside the file.
     pub(super) beside: RefCell<Beside>,
-    /// What holds it until it serves.
-    pub(super) leash: Leash,
     /// Endpoints that drain, each with its clock.
     pub(super) drains: RefCell<Drains>,
     /// What those who follow exchanges want to see.
@@ -157,6 +160,8 @@ impl Control {
         let (workers, autoban) = spawn(&snapshot, sockets, (&logs, &spans), &shield)?;
         let mut probes = Probes::default();
         probes.follow(&snapshot);
+        let is_other = worker_count != prepare::worker_count(&snapshot.config);
+        let waiting = Vec::from_iter(is_other.then_some(prepare::WORKERS));
         let now = SystemTime::now();
         Ok(Rc::new(Self {
             options,
@@ -173,23 +178,25 @@ impl Control {
                 at: now,
                 problems: None,
             }),
+            // One that has taken over goes on with the workers of the one before.
+            waiting: RefCell::new(waiting),
             workers: RefCell::new(workers),
             worker_count,
             logs: RefCell::new(Some(logs)),
+            bans: RefCell::default(),
             draining: Cell::new(None),
             is_upgrading: Cell::new(false),
+            leash: Leash::default(),
             calls: Slots::default(),
             discovery,
             beside: RefCell::new(beside),
             drains: RefCell::default(),
             followers: RefCell::default(),
-            bans: RefCell::default(),
             heirlooms: RefCell::default(),
             successor: RefCell::default(),
             left: Notify::new(),
             stop: Notify::new(),
             stopper: Cell::default(),
-            leash: Leash::default(),
             shield,
             probes: RefCell::new(probes),
             autoban: RefCell::new(Some(autoban)),
@@ -234,6 +241,10 @@ impl Control {
         let configured = self.snapshot.borrow().config.server.shutdown_grace;
         let grace = grace.unwrap_or(configured);
         self.draining.set(Some(grace));
+        if self.successor.borrow().is_none() {
+            // Who would take over is to stop as well.
+            self.leash.end();
+        }
         self.stop.notify_one();
         grace
     }
@@ -243,10 +254,6 @@ impl Control {
         let left = self.left.notified();
         if self.successor.borrow().is_none() {
             left.await;
-        }
-        if self.successor.borrow().is_none() {
-            // Who would take over is to stop as well.
-            self.leash.end();
         }
     }
 

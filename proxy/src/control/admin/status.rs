@@ -45,6 +45,7 @@ pub(super) async fn status(control: &Control) -> Value {
             "from": control.options.origin.name(),
             "generation": snapshot.generation,
             "history": control.standing(),
+            "waits_for_restart": *control.waiting.borrow(),
             "last_reload": {
                 "at": rfc3339(attempt.at),
                 "successful": attempt.problems.is_none(),
