@@ -11,11 +11,17 @@ use crate::control::{ControlError, Refused};
 use crate::shield::LockError;
 use crate::telemetry::chain;
 
+/// The way to a proxy whose socket is not known.
+const NAME_IT: &str = "a proxy that runs all the same is reached with --socket PATH";
+
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CliError {
     /// It renders itself, with places and carets.
     #[error("{0}")]
     Refused(Refused),
+    /// So wrong that it does not say where the running proxy is.
+    #[error("{0}\n  = hint: {NAME_IT}")]
+    NowhereToAsk(Refused),
     /// The running proxy refused its configuration.
     #[error("{text}")]
     RefusedThere {
@@ -78,7 +84,7 @@ impl CliError {
         match self {
             Self::Refused(refused) if refused.is_of_the_system() => 1,
             Self::RefusedThere { code, .. } => *code,
-            Self::Refused(_) | Self::Usage { .. } => 2,
+            Self::Refused(_) | Self::NowhereToAsk(_) | Self::Usage { .. } => 2,
             Self::Control(_)
             | Self::Call(_)
             | Self::Answer { .. }
@@ -98,7 +104,7 @@ impl CliError {
 
     /// What is wrong with the configuration, where that is it.
     pub(super) fn problems(&self) -> Option<Value> {
-        let Self::Refused(refused) = self else {
+        let (Self::Refused(refused) | Self::NowhereToAsk(refused)) = self else {
             return None;
         };
         (!refused.is_of_the_system()).then(|| refused.json())
@@ -106,7 +112,11 @@ impl CliError {
 
     /// As people read it.
     pub(super) fn told(&self) -> String {
-        if matches!(self, Self::Refused(_) | Self::RefusedThere { .. }) {
+        let renders_itself = matches!(
+            self,
+            Self::Refused(_) | Self::NowhereToAsk(_) | Self::RefusedThere { .. }
+        );
+        if renders_itself {
             self.to_string()
         } else {
             format!("error: {}", chain(self))
@@ -125,6 +135,10 @@ impl CliError {
         if let Self::Refused(refused) = self {
             let error = "the configuration is refused";
             return json!({ "ok": false, "error": error, "problems": refused.json() });
+        }
+        if let Self::NowhereToAsk(refused) = self {
+            let error = "the configuration is refused";
+            return json!({ "ok": false, "error": error, "problems": refused.json(), "hint": NAME_IT });
         }
         if let Self::RefusedThere {
             error, problems, ..

@@ -1,17 +1,20 @@
 //! Where the running proxy listens for its operator.
 
+use std::io;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hyper::body::Bytes;
+use serde_json::Value;
 use tokio::runtime;
 use tokio::signal::ctrl_c;
 
 use super::Context;
 use super::error::CliError;
 use crate::control::admin::client::{self, CallError, Followed, Reply};
-use crate::control::{Origin, fallback_socket, is_trusted, load};
+use crate::control::{Origin, fallback_socket, former_sockets, is_trusted, load};
 
 impl Context {
     /// Calls the running proxy.
@@ -88,42 +91,54 @@ impl Context {
         Err(first.unwrap_or(CallError::NotRunning { path }).into())
     }
 
-    /// In the order in which they are tried. With a broken file that still names its socket, the proxy may serve an older one. With any
-    /// other, a proxy at the usual place is meant if it serves that file.
+    /// In the order in which they are tried. Where nobody listens at the socket that the file names, or the file cannot be read, a proxy
+    /// is meant that serves an older text of that file: at a socket that the file has named before, or at the usual place.
     pub(super) fn sockets(&self) -> Result<Vec<PathBuf>, CliError> {
         if let Some(socket) = &self.socket {
             return Ok(vec![socket.clone()]);
         }
         let origin = self.origin(None);
-        let written = origin.is_written();
-        let socket = match load(&origin) {
-            Ok(loaded) => loaded.config.admin.socket,
-            Err(refused) => match origin.socket_of_broken() {
-                Some(socket) => socket,
-                None => usual_socket(&origin).ok_or(CliError::Refused(refused))?,
-            },
+        let usual = load(&Origin::Embedded).map_err(CliError::Refused)?.config;
+        let (named, state_dir, refused) = match load(&origin).map(|loaded| loaded.config) {
+            Ok(config) => (Some(config.admin.socket), config.server.state_dir, None),
+            Err(refused) => {
+                let named = origin.socket_of_broken();
+                (named, usual.server.state_dir, Some(refused))
+            }
         };
-        // Anyone may have made a socket in /tmp.
-        let fallback = Some(fallback_socket()).filter(|path| !written && is_trusted(path));
-        Ok([socket].into_iter().chain(fallback).collect())
+        if !origin.is_written() {
+            // Anyone may have made a socket in /tmp.
+            let fallback = Some(fallback_socket()).filter(|path| is_trusted(path));
+            return Ok(named.into_iter().chain(fallback).collect());
+        }
+        if let Some(named) = named.as_ref().filter(|socket| is_open(socket)) {
+            return Ok(vec![named.clone()]);
+        }
+        let mut others = former_sockets(&origin, &state_dir);
+        others.push(usual.admin.socket);
+        others.retain(|socket| is_open(socket));
+        let serving = others.into_iter().find(|socket| serves(socket, &origin));
+        match (serving.or(named), refused) {
+            (Some(socket), _) => Ok(vec![socket]),
+            (None, Some(refused)) => Err(CliError::NowhereToAsk(refused)),
+            (None, None) => Ok(Vec::new()),
+        }
     }
 }
 
-/// The socket of a configuration that names none, if the proxy there serves this file.
-fn usual_socket(origin: &Origin) -> Option<PathBuf> {
-    let socket = load(&Origin::Embedded).ok()?.config.admin.socket;
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .ok()?;
-    let asked = client::call(
-        &socket,
-        "GET",
-        "/config",
-        Bytes::new(),
-        client::ANSWER_WITHIN,
-    );
-    let reply = runtime.block_on(asked).ok()?.json();
-    let from = reply.get("from")?.as_str()?;
-    origin.is_served_by(from).then_some(socket)
+/// Whether somebody may listen there: what cannot be asked for another reason is worth its error.
+fn is_open(socket: &Path) -> bool {
+    let nobody = [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused];
+    UnixStream::connect(socket).map_or_else(|error| !nobody.contains(&error.kind()), |_| true)
+}
+
+/// Whether the proxy there serves this file.
+fn serves(socket: &Path, origin: &Origin) -> bool {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    let nothing = Bytes::new();
+    let asking = client::call(socket, "GET", "/config", nothing, client::ANSWER_WITHIN);
+    let asked = runtime.ok().and_then(|it| it.block_on(asking).ok());
+    let reply = asked.map(|reply| reply.json()).unwrap_or_default();
+    let from = reply.get("from").and_then(Value::as_str);
+    from.is_some_and(|from| origin.is_served_by(from))
 }

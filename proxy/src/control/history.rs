@@ -6,12 +6,13 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
+use std::iter;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::load::{self, Reading};
+use super::load::{self, Origin, Reading};
 use super::written::Written;
 use crate::files;
 use crate::telemetry::chain;
@@ -175,6 +176,22 @@ impl History {
             let _ = fs::remove_file(&beside);
         })
     }
+}
+
+/// The admin sockets that a file has named while it was served, the latest first. A proxy keeps the one that it began with, whatever the
+/// file says since.
+pub fn former_sockets(origin: &Origin, state_dir: &Path) -> Vec<PathBuf> {
+    // Who may not read it has to name the socket.
+    let Ok(Some(saved)) = read(&state_dir.join(FILE)) else {
+        return Vec::new();
+    };
+    let latest_first = iter::once(saved.serving).chain(saved.before.into_iter().rev());
+    let mut sockets = Vec::new();
+    for written in latest_first.filter(|one| origin.is_served_by(&one.name)) {
+        let socket = load::parse_written(&written).map(|it| it.loaded.config.admin.socket);
+        sockets.extend(socket.ok().filter(|socket| !sockets.contains(socket)));
+    }
+    sockets
 }
 
 fn read(path: &Path) -> Result<Option<Saved>, HistoryError> {

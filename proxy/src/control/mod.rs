@@ -17,6 +17,7 @@ pub use self::check::{Checked, check, check_text};
 pub use self::error::{ControlError, Refused, Trouble};
 pub use self::given::{Given, GivenError};
 use self::history::History;
+pub use self::history::former_sockets;
 pub use self::load::{Disk, Origin, load};
 use self::log::LevelSwitch;
 use self::logs::Caller;
