@@ -1,6 +1,6 @@
 //! A new configuration while the old one serves.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
@@ -8,7 +8,7 @@ use std::sync::mpsc;
 
 use crate::control::{address, answering, fetch, forwarding, sample, status};
 use crate::support::{
-    Child, Folder, Origin, Output, PATIENCE, Proxy, RawClient, free_port, openclaw,
+    Child, Folder, Origin, Output, PATIENCE, Proxy, RawClient, free_port, openclaw, wait_until,
 };
 
 const LAST_RELOAD: &str = "openclaw_config_last_reload_successful";
@@ -188,6 +188,40 @@ fn listeners_come_and_go() {
     while TcpStream::connect(web).is_ok() {
         assert!(std::time::Instant::now() < end, "{web} still listens");
     }
+}
+
+#[test]
+fn an_address_becomes_wider_and_narrower() {
+    let port = free_port();
+    let at = |ip: &str| answering(ip).replace("127.0.0.1:0", &format!("{ip}:{port}"));
+    let proxy = Proxy::start(&at("127.0.0.1"));
+    let web = SocketAddr::from(([127, 0, 0, 1], port));
+    let other = SocketAddr::from(([127, 0, 0, 2], port));
+    for ip in ["0.0.0.0", "127.0.0.1"].repeat(3) {
+        proxy.rewrite(&at(ip));
+        proxy.cli(&["reload"]).ok();
+        // Workers close at their own time.
+        wait_until("the other address is as the file has it", || {
+            TcpStream::connect(other).is_ok() == (ip == "0.0.0.0")
+        });
+        assert_eq!(fetch(web), ip);
+    }
+    proxy.rewrite(&at("0.0.0.0"));
+    proxy.upgrade(&[]);
+    assert_eq!(fetch(other), "0.0.0.0");
+}
+
+#[test]
+fn an_address_of_http3_that_becomes_wider_is_refused_with_the_cause() {
+    let port = free_port();
+    let tls = "\ntls = { self_signed = [\"a.test\"] }\nprotocols = [\"h1\", \"h2\", \"h3\"]";
+    let at = |ip: &str| answering("x").replace("127.0.0.1:0\"]", &format!("{ip}:{port}\"]{tls}"));
+    let proxy = Proxy::start(&at("127.0.0.1"));
+    proxy.rewrite(&at("0.0.0.0"));
+    let refused = proxy.cli(&["reload"]);
+    assert_eq!(refused.code, 1, "{}", refused.stderr);
+    let words = format!("this proxy has 127.0.0.1:{port} itself");
+    assert!(refused.stderr.contains(&words), "{}", refused.stderr);
 }
 
 #[test]

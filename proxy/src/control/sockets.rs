@@ -245,13 +245,13 @@ impl Bound {
                 ..group.clone()
             }
         } else {
-            // An address that moves from one listener to another is ours already.
-            let mut groups = self.groups.iter();
-            let ours = groups.any(|group| group.kind == kind && group.real == address);
-            let (real, sockets) = match kind {
-                Kind::Tcp => bind_tcp(address, terms.workers, ours)?,
-                Kind::Quic | Kind::Udp => bind_udp(address, terms.workers, ours, None)?,
+            // An address that moves from one listener to another is ours already, and so is one that becomes wider or narrower.
+            let ours = self.ours(kind, address);
+            let bound = match kind {
+                Kind::Tcp => bind_tcp(address, terms.workers, ours.is_some()),
+                Kind::Quic | Kind::Udp => bind_udp(address, terms.workers, ours.is_some(), None),
             };
+            let (real, sockets) = bound.map_err(|error| held(error, ours))?;
             Group::new(kind, listener, address, real, sockets, next)
         };
         let count = match kind {
@@ -268,6 +268,13 @@ impl Bound {
         });
         let binds = binds.collect::<io::Result<_>>()?;
         Ok(Place { group, binds })
+    }
+
+    /// Our own address that is the same or takes in the same: of this configuration, or of the process before.
+    fn ours(&self, kind: Kind, address: SocketAddr) -> Option<SocketAddr> {
+        let groups = self.groups.iter().chain(self.spares());
+        let mut held = groups.filter(|group| group.kind == kind).map(|it| it.real);
+        held.find(|held| overlap(*held, address))
     }
 
     /// Sockets that belong to their address, whichever listener has it: clients of one that goes stay with the one that takes it.
@@ -289,7 +296,8 @@ impl Bound {
         let mut group = if let Some(group) = spares.find(is_it) {
             group.clone()
         } else {
-            let (_, sockets) = bind_udp(real, terms.workers, false, Some(terms.quic.ids))?;
+            let bound = bind_udp(real, terms.workers, false, Some(terms.quic.ids));
+            let (_, sockets) = bound.map_err(|error| held(error, self.ours(Kind::Quic, real)))?;
             Group::new(Kind::Quic, listener, configured, real, sockets, next)
         };
         let copies = group.sockets.iter().map(OwnedFd::try_clone);
@@ -328,6 +336,29 @@ impl Group {
 impl Spare {
     fn lasts(&self, now: Instant) -> bool {
         self.until.is_some_and(|until| until > now)
+    }
+}
+
+/// Whether one address is the other, or all addresses with its port.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let is_same_port = one.port() == other.port() && one.port() != 0;
+    let (one, other) = (one.ip(), other.ip());
+    let is_same_family = one.is_ipv4() == other.is_ipv4();
+    let is_all = one.is_unspecified() || other.is_unspecified();
+    is_same_port && (one == other || (is_same_family && is_all))
+}
+
+/// An address in use, where we use it ourselves: connections of QUIC have no sockets of their own that a new one would leave them, and
+/// a service manager's sockets admit no others.
+fn held(error: io::Error, ours: Option<SocketAddr>) -> io::Error {
+    match ours {
+        Some(ours) if is_in_use(&error) => io::Error::new(
+            io::ErrorKind::AddrInUse,
+            format!(
+                "{error}: this proxy has {ours} itself; only a stop and a start change one into the other"
+            ),
+        ),
+        _ => error,
     }
 }
 
