@@ -151,6 +151,18 @@ fn a_stop_ends_a_process_that_would_take_over_and_orders_do_not_wait_for_it() {
 }
 
 #[test]
+fn who_finds_the_socket_in_use_is_told_of_the_process_that_serves() {
+    let proxy = Proxy::start(&answering("whole"));
+    let first = proxy.cli(&["run"]).stderr;
+    let told = format!("another openclaw (process {}) serves", proxy.pid());
+    assert!(first.contains(&told), "{first}");
+    let pid = proxy.upgrade(&[]);
+    let second = proxy.cli(&["run"]).stderr;
+    let told = format!("another openclaw (process {pid}) serves");
+    assert!(second.contains(&told), "{second}");
+}
+
+#[test]
 fn an_upgrade_goes_on_without_the_one_who_asked_for_it() {
     let mut proxy = Proxy::start(&answering("whole"));
     let mut asking = Command::new(env!("CARGO_BIN_EXE_openclaw"))

@@ -37,6 +37,9 @@ pub(super) const SMALL: usize = 64 << 10;
 /// A caller that is silent for longer in the middle of its body is cut off.
 const SILENCE: Duration = Duration::from_secs(10);
 
+/// Callers that may wait; the kernel cuts it to `net.core.somaxconn`.
+const BACKLOG: i32 = 1024;
+
 /// The socket, and the file that goes with it.
 #[derive(Debug)]
 pub(super) struct AdminSocket {
@@ -64,6 +67,8 @@ impl AdminSocket {
     /// Its file goes with this process from now on.
     pub(super) fn take(&self) {
         self.is_left.set(false);
+        // Who connects is told of the process that has listened last. What fails costs a message its number.
+        let _ = rustix::net::listen(&self.listener, BACKLOG);
     }
 
     fn new(listener: UnixListener, path: &Path) -> Self {
