@@ -204,7 +204,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "breaker",
             "table",
             "{ failures = 5, window = \"10s\", open = \"5s\" }",
-            "Leaves endpoints alone that fail. Absent: after a connection that could not be made, for 2 s.",
+            "Leaves endpoints alone that fail. Absent: after a connection that could not be made, or three requests in a row that failed, for 2 s.",
         )
         .fields(&health::BREAKER),
         Key::optional(
