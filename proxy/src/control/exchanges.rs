@@ -104,14 +104,19 @@ fn nothing_of(config: &Config, sift: &Sift) -> Option<String> {
     })
 }
 
-/// `502`, `5xx` or `400-499`.
+/// What an endpoint may answer with.
+const STATUSES: (u16, u16) = (100, 999);
+
+/// `502`, `5xx` or `400-499`; no status that nothing is answered with.
 fn statuses(text: &str) -> Option<(u16, u16)> {
     if let Some(class) = text.strip_suffix("xx") {
         let class: u16 = class.parse().ok().filter(|class| (1..=9).contains(class))?;
         return Some((class * 100, class * 100 + 99));
     }
     let (least, most) = text.split_once('-').unwrap_or((text, text));
-    Some((least.parse().ok()?, most.parse().ok()?))
+    let (least, most) = (least.parse().ok()?, most.parse().ok()?);
+    let is_any = least <= most && most >= STATUSES.0 && least <= STATUSES.1;
+    is_any.then_some((least, most))
 }
 
 /// The parameter `id`.
@@ -254,6 +259,10 @@ mod tests {
             ("5xx", Some((500, 599))),
             ("400-404", Some((400, 404))),
             ("0xx", None),
+            ("9xx", Some((900, 999))),
+            ("1000", None),
+            ("0-99", None),
+            ("404-400", None),
             ("xx", None),
             ("5x", None),
             ("70000xx", None),
