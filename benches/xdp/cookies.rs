@@ -60,7 +60,7 @@ pub(crate) fn run(bench: &mut Bench, maps: &Maps) -> Result<()> {
         maps.served.insert(&Served::new(address, *port), &1)?;
     }
     maps.set_ports(Set::Tcp, ports.iter().copied())?;
-    maps.set_config(&ATTACK)?;
+    maps.begin(&ATTACK)?;
     for (is_v6, port) in [false, true].into_iter().zip(ports) {
         family(bench, is_v6, port)?;
     }

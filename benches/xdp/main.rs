@@ -79,15 +79,15 @@ fn main() -> Result<()> {
     let maps = bench.kernel.maps();
     let enabled = REFERENCE;
 
-    maps.set_config(&Config::OFF)?;
+    maps.begin(&Config::OFF)?;
     bench.stage("kill switch", &v4(ONE))?;
-    maps.set_config(&enabled)?;
+    maps.begin(&enabled)?;
     bench.stage("pass, empty lists, one source", &v4(ONE))?;
     bench.stage("pass, empty lists, random sources", &v4(ANYWHERE))?;
     bench.stage("pass, empty lists, IPv6", &v6(ANYWHERE))?;
 
     fill(&maps)?;
-    maps.set_config(&Config {
+    maps.begin(&Config {
         geo_mode: geo::DENY,
         geo_mask: [0, 1, 0, 0],
         default6: 0,
@@ -149,7 +149,7 @@ fn main() -> Result<()> {
             mask: 0xffff,
         }),
     )?;
-    maps.set_config(&Config {
+    maps.begin(&Config {
         monitored: u64::MAX,
         ..enabled
     })?;

@@ -100,10 +100,10 @@ impl Bench {
             let empty = self.time(floor, frame)?.0;
             let (reading, said) = self.time(subject, frame)?;
             verdict = said;
-            maps.set_config(&REFERENCE)?;
+            maps.begin(&REFERENCE)?;
             let [passes, _] = RANDOM;
             let reference = self.time(passes, &passing)?.0;
-            maps.set_config(&config)?;
+            maps.begin(&config)?;
             rounds.push(Round {
                 reading,
                 floor: empty,

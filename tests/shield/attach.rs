@@ -251,7 +251,7 @@ fn attachment_and_lists_outlive_the_process_that_made_them() {
         let (namespace, pins) = order.split_once(' ').unwrap();
         let mut kernel = Kernel::load(Path::new(pins)).unwrap();
         let maps = kernel.maps();
-        maps.set_config(&Config {
+        maps.begin(&Config {
             flags: flags::ENABLED,
             ..Config::OFF
         })

@@ -152,7 +152,7 @@ fn the_kernel_programs_log_reaches_tracing_when_asked_for() {
         reader.flush();
         assert!(written.lock().unwrap().is_empty(), "silent unless asked");
         let maps = kernel.maps();
-        maps.set_config(&Config {
+        maps.begin(&Config {
             flags: flags::ENABLED | flags::DEBUG,
             ..Config::OFF
         })

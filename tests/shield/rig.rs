@@ -47,7 +47,7 @@ pub fn load(pins: &PinDir) -> Kernel {
         Kernel::load(&pins.0).expect("these tests need root, BPF and an embedded kernel program");
     kernel
         .maps()
-        .set_config(&Config {
+        .begin(&Config {
             flags: flags::ENABLED,
             ..Config::OFF
         })
@@ -219,7 +219,7 @@ impl Rig {
 
     pub fn configure(&mut self, config: Config) {
         self.config = config;
-        self.maps.set_config(&config).unwrap();
+        self.maps.begin(&config).unwrap();
     }
 
     pub fn protect(&mut self, set: Set, ports: &[u16]) {

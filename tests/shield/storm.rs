@@ -234,7 +234,7 @@ impl Outcome {
         if is_shielded {
             proxy.wait_for("every SYN is answered with a cookie");
         } else {
-            idle.maps().set_config(&Config::OFF).unwrap();
+            idle.maps().begin(&Config::OFF).unwrap();
             inside(&field.net.server, || idle.attach(INTERFACE, Mode::Native)).unwrap();
         }
         let server = field.address();

@@ -1,20 +1,22 @@
 //! The kill switch, whatever the matter is with everything else.
 
 use std::fs::{self, File};
+use std::net::Ipv4Addr;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use openclaw::shield::Shield;
-use openclaw::shield::kernel::{Maps, Pins};
-use openclaw_common::abi::flags;
+use openclaw::shield::kernel::{self, Maps, Pins};
+use openclaw_common::abi::{Prefix4, flags};
 use openclaw_common::verdict::Reason;
-use openclaw_core::config::{NoFiles, Source, load};
+use openclaw_core::config::{Config, NoFiles, Source, load};
 
 use super::attach::Wire;
 use super::lists::json;
 use super::net::{CLIENT4, INTERFACE, Net, SERVER4};
 use super::privileges::in_namespace;
 use super::rig::PinDir;
-use crate::support::{Folder, Output, Proxy, openclaw};
+use crate::support::{Folder, Output, Proxy, Shape, mmdb, openclaw};
 
 struct Stage {
     proxy: Proxy,
@@ -182,13 +184,11 @@ fn neither_proxy_nor_state_directory_is_asked() {
     );
 }
 
-#[test]
-fn telling_more_or_fewer_drops_leaves_the_switch_as_it_was_thrown() {
-    let (pins, folder) = (PinDir::new(), Folder::new());
-    // Loaded, and attached to nothing.
+/// A shield in this process, loaded and attached to nothing.
+fn shield(pins: &PinDir, folder: &Folder, more: &str) -> Config {
     let text = format!(
-        "[server]\nstate_dir = \"{}\"\n[shield]\ninterfaces = [\"oc-no-such\"]\npin_dir = \"{}\"\n[listener.web]\nbind = [\"127.0.0.1:0\"]\n",
-        folder.path().display(),
+        "[server]\nstate_dir = \"{}\"\n[shield]\ninterfaces = [\"oc-no-such\"]\npin_dir = \"{}\"\n{more}\n[listener.web]\nbind = [\"127.0.0.1:0\"]\n",
+        folder.path().join("state").display(),
         pins.0.display()
     );
     let source = Source {
@@ -197,8 +197,13 @@ fn telling_more_or_fewer_drops_leaves_the_switch_as_it_was_thrown() {
         files: &NoFiles,
         variable: &|_| None,
     };
-    let config = load(&source).unwrap().config;
-    let (shield, _) = Shield::start(&config, false);
+    load(&source).unwrap().config
+}
+
+#[test]
+fn telling_more_or_fewer_drops_leaves_the_switch_as_it_was_thrown() {
+    let (pins, folder) = (PinDir::new(), Folder::new());
+    let (shield, _) = Shield::start(&shield(&pins, &folder, ""), false);
     let maps = Maps::open(&Pins::new(&pins.0)).unwrap();
     let flags = || maps.config().unwrap().flags;
     assert_eq!(flags() & flags::ENABLED, flags::ENABLED);
@@ -206,4 +211,56 @@ fn telling_more_or_fewer_drops_leaves_the_switch_as_it_was_thrown() {
     let _follower = shield.follow_drops().unwrap();
     shield.read_drops();
     assert_eq!(flags() & (flags::ENABLED | flags::EVENTS), flags::EVENTS);
+}
+
+#[test]
+fn a_switch_that_is_thrown_while_a_start_writes_its_lists_stays_thrown() {
+    let (pins, folder) = (PinDir::new(), Folder::new());
+    drop(Shield::start(&shield(&pins, &folder, ""), false));
+    let maps = Maps::open(&Pins::new(&pins.0)).unwrap();
+    assert_ne!(maps.config().unwrap().flags & flags::ENABLED, 0);
+    let ranges = (0..100_000_u32).fold(String::new(), |text, range| {
+        text + &format!("{}/28\n", Ipv4Addr::from(0x1400_0000 + range * 16))
+    });
+    let file = folder.write("ranges", ranges);
+    let lists = format!(
+        "lists = [{{ name = \"many\", file = \"{}\" }}]",
+        file.display()
+    );
+    let config = shield(&pins, &folder, &lists);
+    let (_, status) = thread::scope(|scope| {
+        let started = scope.spawn(|| Shield::start(&config, false));
+        let first = || maps.fine4().get(&Prefix4::new([20, 0, 0, 1], 32)).unwrap();
+        while first().is_none() && !started.is_finished() {
+            thread::yield_now();
+        }
+        kernel::throw(&pins.0, false).unwrap();
+        started.join().unwrap()
+    });
+    assert_eq!(maps.config().unwrap().flags & flags::ENABLED, 0);
+    assert!(!status.on);
+}
+
+#[test]
+fn other_countries_leave_the_switch_as_it_was_thrown() {
+    let (pins, folder) = (PinDir::new(), Folder::new());
+    let world = mmdb(Shape::Nested, 1_767_225_600, &[("9.0.0.0/8", "FR")]);
+    let file = folder.write("country.mmdb", world);
+    let from = |rule: &str| {
+        let geo = format!(
+            "geo = {{ database = \"{}\", deny = [\"{rule}\"] }}",
+            file.display()
+        );
+        shield(&pins, &folder, &geo)
+    };
+    let (running, _) = Shield::start(&from("FR"), false);
+    let maps = Maps::open(&Pins::new(&pins.0)).unwrap();
+    for config in [from("US"), shield(&pins, &folder, "")] {
+        running.tick();
+        throw(&pins, "off").ok();
+        running.reload(&config, false);
+        let found = maps.config().unwrap();
+        assert_eq!(found.flags & flags::ENABLED, 0);
+        throw(&pins, "on").ok();
+    }
 }

@@ -95,7 +95,7 @@ impl Bed {
             cookies,
             ..Config::OFF
         };
-        self.maps.set_config(&config).unwrap();
+        self.maps.begin(&config).unwrap();
     }
 
     fn sysctl(&self, name: &str, value: &str) {
@@ -429,7 +429,7 @@ fn monitor_mode_answers_nobody() {
         monitored: u64::MAX,
         ..config
     };
-    bed.maps.set_config(&monitored).unwrap();
+    bed.maps.begin(&monitored).unwrap();
     let syn = bed.syn(6, &[VLAN], &LINUX);
     bed.check(&syn, Reason::WouldSynCookie);
     let forged = bed.segment(4, &[], 0x10, [1, 2], &[]);

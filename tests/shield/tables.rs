@@ -106,7 +106,7 @@ fn configuration_and_lists_are_taken_over_by_the_next_load() {
         default6: 9,
         ..Config::OFF
     };
-    maps.set_config(&config).unwrap();
+    maps.begin(&config).unwrap();
     maps.ban4.insert([192, 0, 2, 1], 77).unwrap();
     drop(maps);
     let next = Kernel::load(&pins.0).unwrap().maps();

@@ -4,10 +4,11 @@
 use std::fs::{self, File};
 use std::io;
 
-use openclaw_common::abi::flags;
+use openclaw_common::abi::{Config, flags};
 
 use super::kernel::{KernelError, Maps, Pins};
 use super::state::State;
+use crate::telemetry::chain;
 
 /// It is there while the shield is off.
 const FILE: &str = "shield.off";
@@ -26,9 +27,25 @@ impl State {
                 self.is_on = found.flags & flags::ENABLED != 0;
                 self.shared.set_rules(self.flags(), self.monitored());
             }
-            Ok(_) | Err(_) => self.inherit_switch(),
+            Ok(_) | Err(_) => {
+                self.inherit_switch();
+                self.begin_switch(maps);
+            }
         }
         self.keep_switch();
+    }
+
+    /// Has the switch in new maps before the lists, which take a while: it may be thrown meanwhile. Nothing is dropped yet.
+    fn begin_switch(&mut self, maps: &Maps) {
+        let config = self.kernel_config();
+        let first = Config {
+            flags: config.flags & flags::ENABLED,
+            syn: config.syn,
+            ..Config::OFF
+        };
+        if let Err(error) = maps.begin(&first) {
+            self.warnings.push(chain(&error));
+        }
     }
 
     fn inherit_switch(&mut self) {
@@ -74,7 +91,7 @@ impl State {
         let Some(maps) = &self.maps else {
             return Ok(());
         };
-        maps.set_config(&self.kernel_config())
+        maps.switch(is_on)
     }
 
     /// Has the kernel program go by what is configured now. The kill switch stays as it is on the pins.
@@ -84,7 +101,7 @@ impl State {
         let Some(maps) = &self.maps else {
             return Ok(());
         };
-        maps.refresh_config(&self.kernel_config())
+        maps.set_config(&self.kernel_config())
     }
 
     /// Learns that the kill switch was thrown on the pinned maps, behind the back of this process.

@@ -124,6 +124,8 @@ impl State {
             ));
         }
         self.maps = Some(maps);
+        // It may have been thrown meanwhile.
+        self.follow_switch();
     }
 
     /// Writes the maps anew where another process may have written something else.

@@ -155,7 +155,7 @@ impl Sink for KernelSink<'_> {
 
     fn default6(&mut self, word: u16) -> Result<(), KernelError> {
         self.config.default6 = word;
-        self.maps.refresh_config(&self.config)
+        self.maps.set_config(&self.config)
     }
 
     fn remove4(&mut self, net: Net<u32>, place: Place) -> Result<(), KernelError> {

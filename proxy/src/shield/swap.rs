@@ -110,7 +110,7 @@ impl KernelSink<'_> {
         }
         if let Some(word) = changes.default6 {
             let before = maps.config()?.default6;
-            maps.refresh_config(&Config {
+            maps.set_config(&Config {
                 default6: before | word,
                 ..self.config
             })?;

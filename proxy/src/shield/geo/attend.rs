@@ -102,11 +102,11 @@ impl State {
         drop(self.shared.change(|tables| std::mem::replace(tables, new)));
         let mut warnings: Vec<String> = Vec::new();
         // Words without countries must not be read as words of unknown ones.
-        if is_off && let Err(error) = self.switch(self.is_on) {
+        if is_off && let Err(error) = self.configure() {
             warnings.push(chain(&error));
         }
         warnings.extend(self.write(&[changes]));
-        if !is_off && let Err(error) = self.switch(self.is_on) {
+        if !is_off && let Err(error) = self.configure() {
             warnings.push(chain(&error));
         }
         warnings

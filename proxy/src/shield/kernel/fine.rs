@@ -24,23 +24,6 @@ impl Fine {
         self.is_spare.store(is_spare, Relaxed);
     }
 
-    /// The configuration, for the tries that are in use.
-    pub(super) fn mark(&self, config: &Config) -> Config {
-        let spare = if self.is_spare.load(Relaxed) {
-            flags::SPARE
-        } else {
-            0
-        };
-        Config {
-            flags: config.flags & !flags::SPARE | spare,
-            ..*config
-        }
-    }
-
-    pub(super) fn turn(&self) {
-        self.is_spare.fetch_not(Relaxed);
-    }
-
     pub(super) fn used4(&self) -> &Table<Prefix4, Entry> {
         pick(&self.v4, self.is_spare.load(Relaxed))
     }

@@ -20,6 +20,7 @@ use super::{
     mapped::Named,
     memory::Shared,
     pins::unopened,
+    switch::switched,
     sys::{self, MapLayout},
 };
 
@@ -29,6 +30,9 @@ const PERCPU_ARRAY: u32 = 6;
 const LRU_HASH: u32 = 9;
 const LPM_TRIE: u32 = 11;
 const RINGBUF: u32 = 27;
+
+/// What a new configuration leaves as it is: the kill switch, and which tries are in use.
+const KEPT: u32 = flags::ENABLED | flags::SPARE;
 
 /// Every map of the shield. What the entries mean, and in which order they are to be written, is said in
 /// [`openclaw_common::maps`].
@@ -163,13 +167,10 @@ impl Maps {
 
     /// Puts the prefixes of [`Self::fill_spare`] to use in place of all others.
     pub fn swap_fine(&self) -> Result<(), KernelError> {
-        let config = self.config()?;
-        self.fine.turn();
-        let swapped = self.set_config(&config);
-        if swapped.is_err() {
-            self.fine.turn();
-        }
-        swapped
+        self.rewrite(|found| Config {
+            flags: found.flags ^ flags::SPARE,
+            ..found
+        })
     }
 
     /// Takes out the prefixes that are in use no more.
@@ -192,23 +193,38 @@ impl Maps {
         Ok(config)
     }
 
-    /// Sets what the kernel program goes by. The next packet sees it; one in flight may see a part of it.
+    /// Sets what the kernel program goes by, but for the kill switch, which stays as it is found: whoever threw it may have done so on the
+    /// pins. The next packet sees it; one in flight may see a part of it.
     pub fn set_config(&self, config: &Config) -> Result<(), KernelError> {
-        let config = self.fine.mark(config);
+        self.rewrite(|found| Config {
+            flags: config.flags & !KEPT | found.flags & KEPT,
+            ..*config
+        })
+    }
+
+    /// Sets everything, the kill switch too: for maps that nobody else has configured yet.
+    pub fn begin(&self, config: &Config) -> Result<(), KernelError> {
+        self.rewrite(|_| *config)
+    }
+
+    /// Throws the kill switch; all else stays as it is.
+    pub fn switch(&self, is_on: bool) -> Result<(), KernelError> {
+        self.rewrite(|found| Config {
+            flags: switched(found.flags, is_on),
+            ..found
+        })
+    }
+
+    /// The one place that writes the configuration: always from what is found at that moment.
+    fn rewrite(&self, change: impl FnOnce(Config) -> Config) -> Result<(), KernelError> {
+        let config = change(self.config()?);
         sys::update(self.config.as_fd(), &0_u32, &config).map_err(|source| KernelError::Map {
             map: maps::CONFIG,
             operation: "write",
             source,
-        })
-    }
-
-    /// The same, but for the kill switch, which stays as it is found: whoever threw it may have done so on the pins.
-    pub fn refresh_config(&self, config: &Config) -> Result<(), KernelError> {
-        let switch = self.config()?.flags & flags::ENABLED;
-        self.set_config(&Config {
-            flags: config.flags & !flags::ENABLED | switch,
-            ..*config
-        })
+        })?;
+        self.fine.follow(&config);
+        Ok(())
     }
 
     /// A reader of what the kernel program tells of.

@@ -5,6 +5,8 @@ use std::{
     fs, io,
     os::fd::{AsFd as _, OwnedFd},
     path::Path,
+    thread,
+    time::Duration,
 };
 
 use openclaw_common::{abi::flags, maps};
@@ -13,6 +15,11 @@ use super::{KernelError, Pins, pins, sys};
 
 /// A configuration larger than this is none of ours.
 const MAX_WORDS: usize = 1024;
+
+/// The kernel writes a configuration whole. A proxy that had read it just before may write the switch back as it was: it is looked after
+/// for longer than that takes.
+const LOOKS: u32 = 4;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 
 /// Lets everything pass, or applies the lists again, for every program pinned below `pin_dir`; gives back how many there are, at least
 /// one.
@@ -28,20 +35,36 @@ pub fn throw(pin_dir: &Path, is_on: bool) -> Result<usize, KernelError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(not_loaded()),
         Err(source) => return Err(pins::unopened(pin_dir, source)),
     };
-    let mut thrown = 0;
+    let mut thrown = Vec::new();
     for entry in entries {
         let entry = entry.map_err(|source| pins::unopened(pin_dir, source))?;
         let path = entry.path().join(maps::CONFIG);
         match throw_one(&path, is_on) {
-            Ok(()) => thrown += 1,
+            Ok(()) => thrown.push(path),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(source) => return Err(pins::unopened(&path, source)),
         }
     }
-    if thrown == 0 {
+    if thrown.is_empty() {
         return Err(not_loaded());
     }
-    Ok(thrown)
+    for _ in 0..LOOKS {
+        thread::sleep(BETWEEN_LOOKS);
+        for path in &thrown {
+            // A pin that has gone since needs no switch.
+            let _ = throw_one(path, is_on);
+        }
+    }
+    Ok(thrown.len())
+}
+
+/// Flags with the kill switch as it is to be.
+pub(super) const fn switched(flags: u32, is_on: bool) -> u32 {
+    if is_on {
+        flags | flags::ENABLED
+    } else {
+        flags & !flags::ENABLED
+    }
 }
 
 impl Pins {
@@ -64,14 +87,12 @@ impl Pins {
     }
 }
 
+/// Writes only what is not so already.
 fn throw_one(path: &Path, is_on: bool) -> io::Result<()> {
     let (map, mut words) = words(path)?;
-    if let Some(first) = words.first_mut() {
-        *first = if is_on {
-            *first | flags::ENABLED
-        } else {
-            *first & !flags::ENABLED
-        };
+    match words.first_mut() {
+        Some(first) if *first != switched(*first, is_on) => *first = switched(*first, is_on),
+        Some(_) | None => return Ok(()),
     }
     sys::update_words(map.as_fd(), 0, &words)
 }

@@ -240,7 +240,7 @@ impl State {
         if let Err(error) = woken {
             tracing::warn!("{}", chain(&error));
         }
-        if let Err(error) = maps.refresh_config(&self.kernel_config()) {
+        if let Err(error) = maps.set_config(&self.kernel_config()) {
             tracing::error!("{}", chain(&error));
         }
         let status = self.syn.status(&self.config);
@@ -268,12 +268,12 @@ impl State {
 
     /// The reverse, in reverse order.
     fn relax(&mut self, maps: &Maps) {
-        if let Err(error) = maps.refresh_config(&self.kernel_config()) {
+        if let Err(error) = maps.set_config(&self.kernel_config()) {
             tracing::error!("{}", chain(&error));
         }
         self.restore_sysctls();
         // Timestamps have their secret again.
-        if let Err(error) = maps.refresh_config(&self.kernel_config()) {
+        if let Err(error) = maps.set_config(&self.kernel_config()) {
             tracing::error!("{}", chain(&error));
         }
         tracing::info!(
