@@ -7,11 +7,16 @@ use std::{
     thread,
 };
 
-use openclaw::shield::kernel::{Kernel, Maps, Subject};
+use openclaw::shield::{
+    Shield,
+    kernel::{Kernel, Maps, Subject},
+};
 use openclaw_common::{
     abi::{Prefix4, flags},
+    maps::FINE4_ENTRIES,
     verdict::{Reason, Verdict},
 };
+use openclaw_core::config::{NoFiles, Source, load};
 
 use super::{
     frames::Ip4,
@@ -28,9 +33,9 @@ const SAME: [u8; 4] = [40, 0, 0, 1];
 const BLOCKED: [[u8; 4]; 4] = [[20, 0, 1, 1], [30, 0, 0, 1], [30, 0, 1, 1], SAME];
 
 /// One range each sixteen addresses, and what else is on the list.
-fn list(length: u8, more: &[&str]) -> String {
+fn list(ranges: u32, length: u8, more: &[&str]) -> String {
     let mut text = more.join("\n") + "\n";
-    for range in 0..RANGES {
+    for range in 0..ranges {
         let first = Ipv4Addr::from(0x1400_0000 + range * 16);
         writeln!(text, "{first}/{length}").unwrap();
     }
@@ -52,11 +57,11 @@ fn what_is_blocked_before_and_afterwards_never_passes_while_a_list_is_replaced()
     let proxy = Proxy::start_in(&net.server, &config);
     let before = folder.write(
         "before",
-        list(28, &["30.0.0.0/24", "30.0.1.0/29", "40.0.0.0/28"]),
+        list(RANGES, 28, &["30.0.0.0/24", "30.0.1.0/29", "40.0.0.0/28"]),
     );
     let after = folder.write(
         "after",
-        list(29, &["30.0.0.0/29", "30.0.1.0/24", "40.0.0.0/28"]),
+        list(RANGES, 29, &["30.0.0.0/29", "30.0.1.0/24", "40.0.0.0/28"]),
     );
     let import = |file: &std::path::Path| {
         let file = file.to_str().unwrap();
@@ -105,4 +110,47 @@ fn what_is_blocked_before_and_afterwards_never_passes_while_a_list_is_replaced()
     let frame = Ip4::tcp([20, 0, 1, 9]).frame(&[]);
     let run = inside(&net.server, || kernel.test_run(Subject::Shield, &frame, 1));
     assert_eq!(run.unwrap().verdict, Verdict::Pass);
+}
+
+#[test]
+fn a_start_over_more_ranges_than_there_is_room_for_beside_its_own_ends_with_its_own() {
+    let (pins, folder) = (PinDir::new(), Folder::new());
+    let many = FINE4_ENTRIES / 5 * 3;
+    let file = folder.path().join("ranges");
+    let text = format!(
+        "[server]\nstate_dir = \"{}\"\n[shield]\ninterfaces = [\"oc-no-such\"]\npin_dir = \"{}\"\n\
+         lists = [{{ name = \"many\", file = \"{}\" }}]\n[listener.web]\nbind = \"127.0.0.1:0\"\n",
+        folder.path().join("state").display(),
+        pins.0.display(),
+        file.display(),
+    );
+    let source = Source {
+        name: "openclaw.toml",
+        text: &text,
+        files: &NoFiles,
+        variable: &|_| None,
+    };
+    let config = load(&source).unwrap().config;
+    let start = |length| {
+        folder.write("ranges", list(many, length, &["40.0.0.0/28"]));
+        let (_, status) = Shield::start(&config, false);
+        assert_eq!(status.warnings, Vec::<String>::new());
+    };
+    start(28);
+    start(29);
+    let mut kernel = Kernel::load(&pins.0).unwrap();
+    let maps = kernel.maps();
+    assert!(is_spare(&maps));
+    let keys = maps.fine4().keys().unwrap();
+    let of = |length| keys.iter().filter(|key| key.length == length).count();
+    assert_eq!((of(28), of(29)), (1, many as usize));
+    for (source, verdict) in [
+        ([20, 0, 0, 1], Verdict::Drop),
+        ([20, 0, 0, 9], Verdict::Pass),
+        (SAME, Verdict::Drop),
+    ] {
+        let frame = Ip4::tcp(source).frame(&[]);
+        let run = kernel.test_run(Subject::Shield, &frame, 1).unwrap();
+        assert_eq!(run.verdict, verdict, "{source:?}");
+    }
 }

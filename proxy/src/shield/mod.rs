@@ -48,6 +48,7 @@ mod status;
 mod store;
 mod swap;
 mod syn;
+mod synchronise;
 mod traffic;
 mod trial;
 mod verbs;

@@ -11,9 +11,9 @@ use super::kernel::{Attachment, Kernel, KernelError, Maps, Mode, interface_index
 use super::lists::{Kind, Origin};
 use super::policy;
 use super::ports::Ports;
-use super::sink::synchronise;
 use super::state::State;
 use super::status::{CountryDrops, InterfaceStatus, Status};
+use super::synchronise::synchronise;
 use super::traffic::Traffic;
 use super::trial::Way;
 use super::watch::At;

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use openclaw_common::abi::{Config, Entry, Prefix4, Prefix6, class, subnet};
+use openclaw_common::abi::{Config, Entry, Prefix4, Prefix6, subnet};
 
 use super::compile::{Place, Placement, Run, Sink};
 use super::geo::Countries;
-use super::host::{HostTables, reason};
+use super::host::reason;
 use super::kernel::{KernelError, Maps};
 use super::prefix::Net;
 
@@ -192,11 +192,11 @@ impl Sink for KernelSink<'_> {
 
 /// Entries by the map that they go into.
 pub(super) struct Sorted {
-    ban4: Vec<([u8; 4], u64)>,
-    fine4: Vec<(Prefix4, Entry)>,
-    ban6: Vec<([u8; 8], u64)>,
-    host6: Vec<([u8; 16], Entry)>,
-    fine6: Vec<(Prefix6, Entry)>,
+    pub(super) ban4: Vec<([u8; 4], u64)>,
+    pub(super) fine4: Vec<(Prefix4, Entry)>,
+    pub(super) ban6: Vec<([u8; 8], u64)>,
+    pub(super) host6: Vec<([u8; 16], Entry)>,
+    pub(super) fine6: Vec<(Prefix6, Entry)>,
 }
 
 impl Sorted {
@@ -230,63 +230,18 @@ impl Sorted {
     }
 
     pub(super) fn insert(&self, maps: &Maps) -> Result<(), KernelError> {
+        self.insert_bans(maps)?;
+        maps.fine4().insert_many(&self.fine4)?;
+        maps.fine6().insert_many(&self.fine6)
+    }
+
+    pub(super) fn insert_bans(&self, maps: &Maps) -> Result<(), KernelError> {
         for (key, until_ns) in &self.ban4 {
             maps.ban4.insert(*key, *until_ns)?;
         }
-        maps.fine4().insert_many(&self.fine4)?;
         for (key, until_ns) in &self.ban6 {
             maps.ban6.insert(*key, *until_ns)?;
         }
-        maps.host6.insert_many(&self.host6)?;
-        maps.fine6().insert_many(&self.fine6)
+        maps.host6.insert_many(&self.host6)
     }
-}
-
-/// Makes maps, whatever an earlier process left in them, hold exactly these tables. What is in both is never missing: entries come
-/// first, then the words that lead to them, and what is gone goes last.
-pub(super) fn synchronise(
-    maps: &Maps,
-    tables: &HostTables,
-    config: &Config,
-) -> Result<(), KernelError> {
-    Sorted::new(tables.entries4(), tables.entries6()).insert(maps)?;
-    maps.set_config(config)?;
-    for run in tables.words4().runs() {
-        for index in (run.first..).take(run.count as usize) {
-            let word = run.word | tables.country4(index);
-            maps.class4.store(index, word);
-        }
-    }
-    let words6: Vec<_> = tables
-        .all_words6()
-        .map(|(key, word)| (key.to_be_bytes(), word))
-        .collect();
-    maps.class6.replace(&words6)?;
-    remove_stale(maps, tables)
-}
-
-fn remove_stale(maps: &Maps, tables: &HostTables) -> Result<(), KernelError> {
-    let net4 = |key: &Prefix4| Net::new(u32::from_be_bytes(key.address), key.length as u8);
-    let net6 = |key: &Prefix6| Net::new(u128::from_be_bytes(key.address), key.length as u8);
-    for (address, _) in maps.ban4.entries() {
-        if !tables.holds4(Net::host(u32::from_be_bytes(address)), class::BANNED) {
-            maps.ban4.remove(address);
-        }
-    }
-    let mut stale = maps.fine4().keys()?;
-    stale.retain(|key| !tables.holds4(net4(key), class::FINE));
-    maps.fine4().remove_many(&stale)?;
-    for (key, _) in maps.ban6.entries() {
-        let first = u128::from(u64::from_be_bytes(key)) << 64;
-        if !tables.holds6(Net::new(first, 64), class::BANNED) {
-            maps.ban6.remove(key);
-        }
-    }
-    let mut stale = maps.host6.keys()?;
-    stale.retain(|key| !tables.holds6(Net::host(u128::from_be_bytes(*key)), class::BANNED));
-    maps.host6.remove_many(&stale)?;
-    let mut stale = maps.fine6().keys()?;
-    stale.retain(|key| !tables.holds6(net6(key), class::FINE));
-    maps.fine6().remove_many(&stale)?;
-    Ok(())
 }
