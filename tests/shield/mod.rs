@@ -22,6 +22,7 @@ mod geo;
 mod hits;
 mod kept;
 mod lists;
+mod meanwhile;
 mod mistakes;
 mod net;
 mod packets;

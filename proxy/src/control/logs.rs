@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 use openclaw_core::config::{AccessFormat, AccessTarget, Level, Log};
 use rustix::fs::{Access, access};
 use serde_json::{Map, Value, json};
-use tokio::task::spawn_local;
+use tokio::task::{spawn_blocking, spawn_local};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::admin::rfc3339;
@@ -210,14 +210,16 @@ impl Control {
     }
 
     /// Hears of bans from now on if the security log is on, which this answers; else of none: the lists keep no news for nobody.
-    pub(super) fn watch_bans(&self) -> bool {
+    pub(super) async fn watch_bans(&self) -> bool {
         let is_on = self.snapshot().config.log.security.to != AccessTarget::Off;
-        let mut bans = self.bans.borrow_mut();
         if !is_on {
-            *bans = None;
-        } else if bans.is_none() {
+            *self.bans.borrow_mut() = None;
+        } else if self.bans.borrow().is_none() {
+            let shield = self.shield.clone();
+            // An import may hold the lists for seconds.
+            let watching = spawn_blocking(move || shield.watch_lists(Kind::Block)).await;
             // As many watch as may: the next tick tries again.
-            *bans = self.shield.watch_lists(Kind::Block).ok();
+            *self.bans.borrow_mut() = watching.ok().and_then(Result::ok);
         }
         is_on
     }
@@ -293,8 +295,8 @@ fn ecs(event: &str, facts: &Value) -> Value {
 /// Follows bans and floods for the security log, for as long as the proxy runs.
 pub(super) fn attend(control: &Rc<Control>) {
     let control = Rc::clone(control);
-    control.watch_bans();
     spawn_local(async move {
+        control.watch_bans().await;
         let mut clock = interval(TICK);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut was_attack = false;
@@ -304,7 +306,7 @@ pub(super) fn attend(control: &Rc<Control>) {
                     control.tell_all(lines.iter().filter_map(|line| event(line)));
                     continue;
                 }
-                _ = clock.tick() => if !control.watch_bans() {
+                _ = clock.tick() => if !control.watch_bans().await {
                     continue;
                 }
             }

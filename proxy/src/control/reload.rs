@@ -293,7 +293,7 @@ impl Control {
         self.keep();
         self.beside.borrow_mut().overlay = beside.overlay;
         *self.snapshot.borrow_mut() = Arc::clone(&snapshot);
-        self.watch_bans();
+        self.watch_bans().await;
         warnings.extend(self.hand_over(&snapshot, sockets).await);
         warnings.extend(super::shield::follow(self, snapshot).await);
         Ok(Taken {

@@ -1,6 +1,7 @@
 //! Requests of the command line and the admin API, each to the verb that knows it.
 
 use super::api::{Answer, ApiError, Request};
+use super::format::Parsed;
 use super::kernel::{Kernel, KernelError, Mode};
 use super::news::Cause;
 use super::state::State;
@@ -25,23 +26,41 @@ impl Shield {
         Ok(answer)
     }
 
-    fn carry_out(&self, request: Request) -> Result<Answer, ApiError> {
-        let mut state = self.lock();
-        if state.is_suspended {
-            let error = "another process takes over at this moment; ask again, and it answers";
-            return Err(ApiError::failed(&error));
+    fn carry_out(&self, mut request: Request) -> Result<Answer, ApiError> {
+        if request == Request::Status {
+            return self.look(
+                |state| {
+                    check(state)?;
+                    state.follow_switch();
+                    Ok(Answer::Status(state.status()))
+                },
+                |seen| Ok(Answer::Status(seen.status())),
+            );
         }
+        // A million lines take a while, and nobody has to wait for that.
+        let parsed = if let Request::Import(import) = &mut request {
+            import.read()?
+        } else {
+            Parsed::default()
+        };
+        let mut state = self.hold();
+        check(&state)?;
         state.follow_switch();
         if let Request::Stats { kind } = request {
             return Ok(Self::stats(state, kind));
         }
         state.news.cause = Cause::of(&request);
-        let answer = self.answer(&mut state, request);
+        let answer = self.answer(&mut state, request, parsed);
         state.news.cause = None;
         answer
     }
 
-    fn answer(&self, state: &mut State, request: Request) -> Result<Answer, ApiError> {
+    fn answer(
+        &self,
+        state: &mut State,
+        request: Request,
+        parsed: Parsed,
+    ) -> Result<Answer, ApiError> {
         match request {
             Request::Add {
                 kind,
@@ -70,7 +89,7 @@ impl Shield {
             Request::Test { kind, address } => state.test(kind, &address),
             Request::Explain { address } => state.explain(&address),
             Request::Flush { kind, list, spare } => state.flush(kind, list, spare),
-            Request::Import(import) => state.import(import),
+            Request::Import(import) => state.import(import, parsed),
             Request::Export { kind, list, format } => state.export(kind, list.as_deref(), format),
             Request::Stats { kind } => Ok(Answer::Stats(state.stats(kind).0)),
             Request::Status => Ok(Answer::Status(state.status())),
@@ -100,6 +119,15 @@ impl Shield {
             Request::On => done(&state.switch(true), state),
         }
     }
+}
+
+/// Whether this process is the one to ask.
+fn check(state: &State) -> Result<(), ApiError> {
+    if state.is_suspended {
+        let error = "another process takes over at this moment; ask again, and it answers";
+        return Err(ApiError::failed(&error));
+    }
+    Ok(())
 }
 
 fn done(result: &Result<(), KernelError>, state: &State) -> Result<Answer, ApiError> {

@@ -32,26 +32,35 @@ pub enum Banned {
 }
 
 impl Shield {
-    /// Looks again what can never be banned. Reads a few files, so it is not done for each ban.
+    /// Looks again what can never be banned, unless that has to wait. Reads a few files, so it is not done for each ban.
     pub fn refresh_guards(&self) {
-        let mut state = self.lock();
-        if !state.is_suspended {
-            state.refresh_guards();
-        }
+        self.at_once(
+            || self.views.before().map(drop),
+            |state| {
+                if !state.is_suspended {
+                    state.refresh_guards();
+                }
+            },
+        );
     }
 
     /// Bans a peer from now; writes nothing to the disk before the next tick.
     pub fn ban(&self, peer: IpAddr, ttl: Duration, reason: &str) -> Banned {
-        let mut state = self.lock();
-        if state.is_suspended {
-            return Banned::Refused("another process bans from now on".to_owned());
-        }
-        state.ban(peer.to_canonical(), ttl, reason)
+        let peer = peer.to_canonical();
+        self.at_once(
+            || self.ban_meanwhile(peer, ttl, reason),
+            |state| {
+                if state.is_suspended {
+                    return Banned::Refused("another process bans from now on".to_owned());
+                }
+                state.ban(peer, ttl, reason)
+            },
+        )
     }
 }
 
 impl State {
-    fn ban(&mut self, peer: IpAddr, ttl: Duration, reason: &str) -> Banned {
+    pub(super) fn ban(&mut self, peer: IpAddr, ttl: Duration, reason: &str) -> Banned {
         let now = self.now();
         let host = host(peer);
         let network = match network_of(peer) {
@@ -120,7 +129,8 @@ impl State {
     }
 }
 
-fn host(address: IpAddr) -> Prefix {
+/// The address alone.
+pub(super) fn host(address: IpAddr) -> Prefix {
     let length = if address.is_ipv4() { 32 } else { 128 };
     Prefix { address, length }
 }

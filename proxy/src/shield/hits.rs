@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::Ipv4Addr;
-use std::sync::MutexGuard;
 
 use super::Shield;
 use super::api::{Answer, MemoryStats, Stats};
@@ -13,12 +12,12 @@ use super::index::ListId;
 use super::kernel::Maps;
 use super::lists::Kind;
 use super::prefix::AnyNet;
+use super::seen::Held;
 use super::sink::{Ban6, key4, key6};
-use super::state::State;
 
 impl Shield {
     /// Figures of a kind of lists. The counters of a million entries take a second to read, so that is done without the lock.
-    pub(super) fn stats(state: MutexGuard<'_, State>, kind: Kind) -> Answer {
+    pub(super) fn stats(state: Held<'_>, kind: Kind) -> Answer {
         let (mut stats, ids) = state.stats(kind);
         let maps = state.maps();
         let entries = if maps.is_some() {

@@ -4,9 +4,11 @@
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use openclaw_common::abi::class;
+use openclaw_core::config::Prefix;
 
 pub(super) use self::view::{HostRecord, View, reason, sources_only};
 use super::compile::{Changes, Entries, Place, Placement, placements};
@@ -298,6 +300,18 @@ impl HostTables {
             .entries
             .get(&net)
             .is_some_and(|placement| placement.place.bit() == bit)
+    }
+
+    /// What a ban of this peer is for: an IPv6 network, unless something in it is allowed.
+    pub(super) fn range_of(&self, peer: IpAddr) -> Prefix {
+        if let IpAddr::V6(address) = peer {
+            let network = Net::new(address.to_bits(), 64);
+            let mut inside = self.v6.inside(network);
+            if !inside.any(|(_, placement)| placement.place == Place::AllowFine) {
+                return network.to_prefix();
+            }
+        }
+        AnyNet::from(peer).to_prefix()
     }
 
     /// The tables at a moment, as the decision function wants them.

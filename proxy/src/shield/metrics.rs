@@ -3,6 +3,7 @@
 use openclaw_common::verdict::{Reason, Verdict};
 use serde::{Deserialize, Serialize};
 
+use super::seen::Gauges;
 use super::{Kind, Shield, raise, traffic};
 use crate::telemetry::{MetricsText, metrics};
 
@@ -20,10 +21,10 @@ pub struct Stage {
 impl Shield {
     /// What the kernel program decided so far, where it decided anything.
     pub fn stages(&self) -> Vec<Stage> {
-        let (maps, attached) = {
-            let state = self.lock();
-            (state.maps(), state.attached())
-        };
+        let (maps, attached) = self.look(
+            |state| (state.maps(), state.attached()),
+            |seen| (seen.gauges.maps.clone(), seen.gauges.attached.clone()),
+        );
         let counted = maps.map(|maps| traffic::by_interface(&maps, &attached));
         let counted = counted.unwrap_or_default();
         let each = traffic::each(&counted).filter(|(_, _, counter)| counter.packets > 0);
@@ -39,23 +40,18 @@ impl Shield {
 
     /// Adds the shield's families to the metrics page.
     pub fn collect(&self, text: &mut MetricsText) {
-        let (maps, attached, interfaces, sizes, feeds) = {
-            let state = self.lock();
-            let (begun, over) = state.syn.transitions();
-            let is_attack = u8::from(state.syn.is_attack());
-            text.sample(&metrics::SHIELD_ATTACK, &[], is_attack);
-            text.sample(&metrics::SHIELD_ATTACKS, &["begun"], begun);
-            text.sample(&metrics::SHIELD_ATTACKS, &["over"], over);
-            let attached = state.attached();
-            let interfaces = state.interfaces(&attached);
-            (
-                state.maps(),
-                attached,
-                interfaces,
-                state.sizes(),
-                state.feeds_status(),
-            )
-        };
+        let Gauges {
+            maps,
+            attached,
+            interfaces,
+            sizes,
+            feeds,
+            is_attack,
+            attacks: (begun, over),
+        } = self.look(|state| Gauges::of(state), |seen| seen.gauges.clone());
+        text.sample(&metrics::SHIELD_ATTACK, &[], u8::from(is_attack));
+        text.sample(&metrics::SHIELD_ATTACKS, &["begun"], begun);
+        text.sample(&metrics::SHIELD_ATTACKS, &["over"], over);
         for (interface, is_attached) in &interfaces {
             let value = u8::from(*is_attached);
             text.sample(&metrics::XDP_ATTACHED, &[interface], value);

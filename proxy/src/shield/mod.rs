@@ -30,6 +30,7 @@ mod killswitch;
 mod lists;
 mod lock;
 mod look;
+mod meanwhile;
 mod metrics;
 mod news;
 mod operator;
@@ -42,6 +43,7 @@ mod prefix;
 mod raise;
 mod rehearsal;
 mod rules;
+mod seen;
 mod sink;
 mod state;
 mod status;
@@ -89,6 +91,7 @@ pub use self::peers::PeerFilter;
 use self::peers::Shared;
 pub use self::persist::save_as;
 pub use self::rehearsal::Rehearsal;
+use self::seen::{Seen, Views};
 use self::state::State;
 pub use self::status::{GeoStatus, InterfaceStatus, Status};
 pub use self::syn::SynStatus;
@@ -118,6 +121,7 @@ pub fn prepare(config: &Config, heir: Option<&Account>) -> Result<(), KernelErro
 pub struct Shield {
     state: Arc<Mutex<State>>,
     shared: Arc<Shared>,
+    views: Arc<Views>,
     pardons: Arc<Pardons>,
     drops: Arc<DropLog>,
     /// Held while the file is written, so that an older one never replaces a newer.
@@ -164,6 +168,7 @@ impl Shield {
         Self {
             state: Arc::new(Mutex::new(state)),
             shared,
+            views: Arc::default(),
             pardons,
             drops: Arc::default(),
             saving: Arc::default(),
@@ -218,9 +223,10 @@ impl Shield {
 
     fn save(&self, is_urgent: bool) {
         let _alone = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(save) = self.lock().take_save(is_urgent) else {
+        if !self.lock().is_save_due(is_urgent) {
             return;
-        };
+        }
+        let save = self.hold().take_save();
         let result = persist::save(&save.state_dir, &save.encoded);
         self.lock().saved(&save, &result);
     }
@@ -233,14 +239,14 @@ impl Shield {
 
     /// It does not, after all. What it may have written is put right.
     pub fn resume(&self) {
-        let mut state = self.lock();
+        let mut state = self.hold();
         state.is_suspended = false;
         state.put_right();
     }
 
     /// Follows a new configuration; gives back what did not work.
     pub fn reload(&self, config: &Config, no_shield: bool) -> Vec<String> {
-        self.lock().reload(&adjusted(config, no_shield))
+        self.hold().reload(&adjusted(config, no_shield))
     }
 
     /// The end of the proxy: saves the lists; detaches if `on_exit` says so, else the kernel goes on filtering.
@@ -253,7 +259,7 @@ impl Shield {
     }
 
     pub fn status(&self) -> Status {
-        self.lock().status()
+        self.look(|state| state.status(), Seen::status)
     }
 
     /// The log of the kernel program, once, to be forwarded on a runtime; nothing where there is none.
@@ -283,7 +289,7 @@ impl Shield {
 
     /// Whether a flood of SYNs goes on.
     pub fn is_attack(&self) -> bool {
-        self.lock().syn.is_attack()
+        self.look(|state| state.syn.is_attack(), |seen| seen.gauges.is_attack)
     }
 
     /// Whether somebody follows the drops.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use openclaw_common::abi::Config;
+use openclaw_common::abi::{Config, flags};
 use openclaw_common::decide::{Decision, decide};
 use openclaw_common::packet::Flow;
 use openclaw_common::verdict;
@@ -12,6 +12,7 @@ use openclaw_core::reason::Reason;
 
 use super::host::HostTables;
 use super::kernel::monotonic_ns;
+use super::meanwhile::Meanwhile;
 
 /// What accepts and changes share.
 #[derive(Debug, Default)]
@@ -23,6 +24,8 @@ pub(super) struct Shared {
     is_empty: AtomicBool,
     /// Connections of peers that are turned away now may be open.
     is_tightened: AtomicBool,
+    /// What is banned while nobody can change the tables.
+    pub(super) meanwhile: Meanwhile,
 }
 
 impl Shared {
@@ -34,6 +37,7 @@ impl Shared {
             monitored: monitored.into(),
             is_empty,
             is_tightened: AtomicBool::default(),
+            meanwhile: Meanwhile::default(),
         })
     }
 
@@ -70,9 +74,23 @@ impl Shared {
     }
 
     pub(super) fn decide(&self, address: IpAddr, now_ns: u64) -> Decision {
+        self.decide_by(self.flags(), address, now_ns)
+    }
+
+    /// The same as if the kill switch was not thrown.
+    pub(super) fn decide_on(&self, address: IpAddr, now_ns: u64) -> Decision {
+        self.decide_by(self.flags() | flags::ENABLED, address, now_ns)
+    }
+
+    fn enforces_bans(&self) -> bool {
+        let monitored = self.monitored.load(Ordering::Relaxed);
+        self.flags() & flags::ENABLED != 0 && monitored >> verdict::Reason::Ban as u32 & 1 == 0
+    }
+
+    fn decide_by(&self, flags: u32, address: IpAddr, now_ns: u64) -> Decision {
         let tables = self.read();
         let config = Config {
-            flags: self.flags(),
+            flags,
             monitored: self.monitored.load(Ordering::Relaxed),
             default6: tables.default6(),
             geo_mode: tables.policy().mode,
@@ -96,10 +114,13 @@ impl PeerFilter {
 
     /// Why the peer is to be turned away; nothing if it is welcome.
     pub fn check(&self, address: IpAddr) -> Option<Reason> {
-        let shared = self
-            .0
-            .as_deref()
-            .filter(|shared| !shared.is_empty.load(Ordering::Relaxed))?;
+        let shared = self.0.as_deref()?;
+        if shared.meanwhile.holds(address) && shared.enforces_bans() {
+            return Some(Reason::ShieldBan);
+        }
+        if shared.is_empty.load(Ordering::Relaxed) {
+            return None;
+        }
         // Packets are the kernel program's.
         let reason = shared.decide(address, monotonic_ns()).reason;
         if reason == verdict::Reason::Ban {

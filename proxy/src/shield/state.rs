@@ -249,20 +249,22 @@ impl State {
         self.attend_watchers();
     }
 
-    /// What has to be saved, if anything and if it is time.
-    pub(super) fn take_save(&mut self, is_urgent: bool) -> Option<Save> {
-        if !self.is_dirty || (!is_urgent && Instant::now() < self.next_save) {
-            return None;
-        }
+    /// Whether anything has to be saved, and it is time.
+    pub(super) fn is_save_due(&self, is_urgent: bool) -> bool {
+        self.is_dirty && (is_urgent || Instant::now() >= self.next_save)
+    }
+
+    /// What has to be saved.
+    pub(super) fn take_save(&mut self) -> Save {
         self.is_dirty = false;
         let started = Instant::now();
         self.files.look(&self.config.server.state_dir);
         let encoded = persist::encode(self.store.lists(), &self.files, self.now());
-        Some(Save {
+        Save {
             state_dir: self.config.server.state_dir.clone(),
             encoded,
             started,
-        })
+        }
     }
 
     /// Learns how saving went.

@@ -8,7 +8,7 @@ use openclaw_core::config::Prefix;
 
 use super::api::{Answer, ApiError, Changed, Import};
 use super::confirm::Wait;
-use super::format::{self, Format, NewEntry, Problems, clean_reason, ttl};
+use super::format::{self, Format, NewEntry, Parsed, Problems, clean_reason, ttl};
 use super::lists::Kind;
 use super::prefix::{self, show};
 use super::rules::{ListError, check_name};
@@ -57,33 +57,21 @@ impl State {
         Ok(Answer::Changed(changed))
     }
 
-    pub(super) fn import(&mut self, import: Import) -> Result<Answer, ApiError> {
+    /// Takes what [`Import::read`] has read.
+    pub(super) fn import(
+        &mut self,
+        import: Import,
+        mut parsed: Parsed,
+    ) -> Result<Answer, ApiError> {
         let Import {
             kind,
-            text,
-            format,
-            ttl,
-            reason,
             list,
             replace,
             dry_run,
             spare,
             confirm,
+            ..
         } = import;
-        let ttl: Option<Duration> = ttl
-            .as_deref()
-            .map(ttl::parse)
-            .transpose()
-            .map_err(|error| ApiError::usage(&error))?;
-        let reason: Option<Arc<str>> = reason.as_deref().and_then(clean_reason).map(Arc::from);
-        let mut parsed = format::parse(format.unwrap_or_else(|| Format::detect(&text)), &text);
-        drop(text);
-        for entry in &mut parsed.entries {
-            entry.ttl = entry.ttl.or(ttl);
-            if entry.reason.is_none() {
-                entry.reason.clone_from(&reason);
-            }
-        }
         if let Some(peer) = spare.filter(|_| kind == Kind::Block) {
             spare_operator(peer, &parsed.entries)?;
         }
@@ -209,6 +197,30 @@ impl State {
             warnings,
             ..Changed::new(kind, list)
         }
+    }
+}
+
+impl Import {
+    /// Reads the entries out of the text, which is gone then.
+    pub(super) fn read(&mut self) -> Result<Parsed, ApiError> {
+        let ttl: Option<Duration> = self
+            .ttl
+            .as_deref()
+            .map(ttl::parse)
+            .transpose()
+            .map_err(|error| ApiError::usage(&error))?;
+        let reason = self.reason.as_deref().and_then(clean_reason);
+        let reason: Option<Arc<str>> = reason.map(Arc::from);
+        let text = std::mem::take(&mut self.text);
+        let format = self.format.unwrap_or_else(|| Format::detect(&text));
+        let mut parsed = format::parse(format, &text);
+        for entry in &mut parsed.entries {
+            entry.ttl = entry.ttl.or(ttl);
+            if entry.reason.is_none() {
+                entry.reason.clone_from(&reason);
+            }
+        }
+        Ok(parsed)
     }
 }
 

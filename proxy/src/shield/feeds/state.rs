@@ -188,13 +188,18 @@ impl State {
         self.is_dirty = is_dirty;
     }
 
-    fn expire_feeds(&mut self) {
+    fn dead_feeds(&self) -> impl Iterator<Item = &Feed> {
         let unix = self.now().unix;
-        let dead = self
-            .feeds
-            .iter()
-            .filter(|feed| !feed.has_expired && feed.is_dead(unix));
-        let dead: Vec<ShieldList> = dead.map(|feed| feed.list.clone()).collect();
+        let feeds = self.feeds.iter();
+        feeds.filter(move |feed| !feed.has_expired && feed.is_dead(unix))
+    }
+
+    fn has_dead_feeds(&self) -> bool {
+        self.dead_feeds().next().is_some()
+    }
+
+    fn expire_feeds(&mut self) {
+        let dead: Vec<ShieldList> = self.dead_feeds().map(|feed| feed.list.clone()).collect();
         for list in dead {
             self.with_feed(&list, |state, feed| {
                 let name = &feed.list.name;
@@ -235,12 +240,14 @@ impl Shield {
                 continue;
             };
             let parsed = read_file(path);
-            self.lock().with_feed(&list, |state, feed| {
+            self.hold().with_feed(&list, |state, feed| {
                 feed.stamp = stamp;
                 state.fill(feed, parsed, true)
             });
         }
-        self.lock().expire_feeds();
+        if self.lock().has_dead_feeds() {
+            self.hold().expire_feeds();
+        }
     }
 
     /// The URLs whose time has come. Each is given out once, until [`Self::fetched`].
@@ -281,7 +288,7 @@ impl Shield {
             Ok(Fetched::Unchanged | Fetched::Decisions { .. }) | Err(_) => None,
         };
         let mut note = None;
-        let mut state = self.lock();
+        let mut state = self.hold();
         let state_dir = state.config.server.state_dir.clone();
         state.with_feed(list, |state, feed| {
             let unix = state.now().unix;

@@ -145,7 +145,7 @@ impl Shield {
         };
         let loaded = load(&geo);
         let is_loaded = loaded.is_ok();
-        for warning in self.lock().take_countries(&geo, stamp, loaded) {
+        for warning in self.hold().take_countries(&geo, stamp, loaded) {
             tracing::warn!("{warning}");
         }
         if is_loaded {

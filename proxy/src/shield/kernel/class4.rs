@@ -34,6 +34,13 @@ impl Class4 {
         }
     }
 
+    /// Adds bits to a word, whoever else writes to it.
+    pub fn mark(&self, index: u32, bits: u16) {
+        if let Some(word) = self.word(index) {
+            word.fetch_or(bits, Relaxed);
+        }
+    }
+
     /// Sets every word, in order; words beyond the slice become 0.
     pub fn replace(&self, words: &[u16]) {
         let rest = std::iter::repeat(&0);

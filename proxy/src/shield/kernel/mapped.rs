@@ -121,6 +121,21 @@ impl Class6 {
         }
     }
 
+    /// Adds bits to the word of a /32, whoever else writes to it.
+    ///
+    /// # Errors
+    ///
+    /// [`KernelError::Full`].
+    pub fn mark(&self, key: [u8; 4], bits: u16) -> Result<(), KernelError> {
+        let source = RowOfWords::source(key);
+        let mut ledger = self.ledger();
+        let before = ledger.get(self.rows(), source);
+        let before = before.map_or(0, |slot| words::word(slot.value));
+        let is_put = ledger.put(self.rows(), source, words::value(before | bits));
+        drop(ledger);
+        if is_put { Ok(()) } else { Err(self.full()) }
+    }
+
     /// Makes the table hold exactly these. New ones come before old ones go, so that what is in both is never missing.
     ///
     /// # Errors
@@ -169,10 +184,14 @@ impl<R: Row> Mapped<R> {
         if self.ledger().put(self.rows(), R::source(key), value) {
             Ok(())
         } else {
-            Err(KernelError::Full {
-                map: self.map.name,
-                capacity: self.map.entries,
-            })
+            Err(self.full())
+        }
+    }
+
+    fn full(&self) -> KernelError {
+        KernelError::Full {
+            map: self.map.name,
+            capacity: self.map.entries,
         }
     }
 
