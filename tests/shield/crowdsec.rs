@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::feeds::{addresses, config, feed};
+use super::lists::json;
 use crate::support::{Folder, Origin, Peer, Proxy, wait_until};
 
 fn decision(id: u32, action: &str, scope: &str, value: &str, duration: &str) -> String {
@@ -110,4 +111,41 @@ fn decisions_come_and_go_as_the_local_api_says_and_everything_is_asked_for_after
     assert!(asked.iter().take(2).all(|request| starts(request, true)));
     assert!(starts(&asked[2], false) && starts(&asked[3], false));
     assert!(asked.iter().skip(4).any(|request| starts(request, true)));
+}
+
+#[test]
+fn a_start_that_finds_no_local_api_begins_with_the_last_decisions() {
+    let phase = Arc::new(AtomicUsize::new(1));
+    let answered = Arc::clone(&phase);
+    let origin = Origin::start(move |peer: &mut Peer| -> io::Result<()> {
+        peer.read_until(b"\r\n\r\n")?;
+        peer.send(answer_to(answered.load(Ordering::SeqCst)))?;
+        peer.finish()
+    });
+    let folder = Folder::new();
+    let list = format!(
+        "{{ name = \"cs\", crowdsec = \"http://{}/\", api_key = \"k3y\", every = \"1s\" }}",
+        origin.address()
+    );
+    let mut proxy = Proxy::start(&config(&list, &folder));
+    let copy = folder.path().join("state/feeds/block-cs.json");
+    wait_until("the decisions are kept", || copy.exists());
+    phase.store(4, Ordering::SeqCst);
+    proxy.kill();
+    proxy.start_again();
+    let told = ["198.51.100.0/24", "203.0.113.7"];
+    assert_eq!(addresses(&proxy, "cs"), told);
+    proxy.wait_for("answered 500");
+    assert_eq!(addresses(&proxy, "cs"), told);
+    let tested = ["-o", "json", "blocklist", "test", "203.0.113.7"];
+    let tested = json(&proxy.cli(&tested).ok());
+    let entry = &tested["entries"][0];
+    assert_eq!(entry["reason"], "crowdsecurity/ssh-bf");
+    let left = entry["expires_in"].as_u64().unwrap_or_default();
+    assert!((1..=14_400).contains(&left), "{tested}");
+    // What is told afterwards is all there is.
+    phase.store(5, Ordering::SeqCst);
+    wait_until("everything is told again", || {
+        addresses(&proxy, "cs") == ["203.0.113.9"]
+    });
 }

@@ -235,6 +235,7 @@ impl Shield {
     pub fn suspend(&self) {
         self.lock().is_suspended = true;
         self.flush();
+        self.keep_decisions();
     }
 
     /// It does not, after all. What it may have written is put right.
@@ -252,6 +253,7 @@ impl Shield {
     /// The end of the proxy: saves the lists; detaches if `on_exit` says so, else the kernel goes on filtering.
     pub fn shutdown(&self) {
         self.flush();
+        self.keep_decisions();
         let mut state = self.lock();
         state.stand_down();
         state.abandon_trials();

@@ -69,7 +69,8 @@ pub(super) struct Kept {
     pub(super) is_whole: bool,
 }
 
-type Restored = (Prefix, Record);
+/// An entry as it was saved.
+pub(super) type Restored = (Prefix, Record);
 
 /// What was on the disk.
 #[derive(Debug, Default)]
@@ -179,6 +180,17 @@ pub(super) fn encode(lists: &Lists, files: &Files, now: Now) -> Encoded {
         gone: old.map(|(_, written)| written.name.clone()).collect(),
         files: new,
     }
+}
+
+/// One list for itself, as a big one has its file.
+pub(super) fn encode_one(entries: &[(AnyNet, &Record)], now: Now) -> Vec<u8> {
+    own::encode(entries, now)
+}
+
+/// What [`encode_one`] wrote, without what has ended since; nothing if it is not whole.
+pub(super) fn decode_one(bytes: &[u8], now: Now) -> Option<Vec<Restored>> {
+    let (entries, _) = own::decode(bytes, now).ok()?;
+    Some(entries)
 }
 
 fn saved_entries<'a>(entries: &[(AnyNet, &'a Record)], now: Now) -> Vec<SavedEntry<'a>> {

@@ -1,18 +1,40 @@
 //! Decisions of a `CrowdSec` local API: all of them at first and after every failure, then what is new and what is withdrawn. Only bans of
-//! addresses and ranges are taken.
+//! addresses and ranges are taken. They are kept with their ends, for a start that finds no local API.
 
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use openclaw_core::config::{ListSource, Prefix, ShieldList};
 use serde::Deserialize;
 
 use super::super::Shield;
 use super::super::format::{NewEntry, clean_reason, ttl};
+use super::super::persist;
 use super::super::prefix::{self, AnyNet};
 use super::super::state::State;
+use super::keep::{self, Note};
 use super::state::failed;
-use super::{Feed, Fetched, RETRY};
+use super::{Feed, Fetched, RETRY, Validators};
+
+/// How often changed decisions are written to the disk.
+const KEPT_EVERY: Duration = Duration::from_secs(10);
+
+/// Decisions to be written to the disk.
+struct Kept {
+    list: ShieldList,
+    bytes: Vec<u8>,
+    note: Note,
+}
+
+impl Kept {
+    fn save(&self, state_dir: &Path) {
+        if let Err(error) = keep::save(state_dir, &self.list, &self.bytes, &self.note) {
+            let list = &self.list.name;
+            tracing::warn!(list, %error, "the decisions cannot be saved: they are missing after a restart until they are told again");
+        }
+    }
+}
 
 /// `GET /v1/decisions/stream`. Either part may be null, but not missing: another answer must not empty the list.
 #[derive(Deserialize)]
@@ -101,7 +123,10 @@ impl Shield {
             Ok(Fetched::Body { .. } | Fetched::Unchanged) => return,
             Err(error) => Err(error.clone()),
         };
-        self.lock().with_feed(list, |state, feed| {
+        let mut copy = None;
+        let mut state = self.hold();
+        let state_dir = state.config.server.state_dir.clone();
+        state.with_feed(list, |state, feed| {
             let unix = state.now().unix;
             let wait = if read.is_ok() {
                 *every
@@ -113,15 +138,83 @@ impl Shield {
                 read.and_then(|(said, startup)| state.follow_decisions(feed, &said, startup));
             // After a failure it is not known what was missed.
             feed.is_warm = filled.is_ok();
+            if filled.is_ok() && feed.kept.is_none_or(|kept| kept.elapsed() >= KEPT_EVERY) {
+                copy = state.copy(feed);
+            }
             filled.unwrap_or_else(|error| {
                 failed(feed, &error);
                 Vec::new()
             })
         });
+        drop(state);
+        if let Some(copy) = copy {
+            copy.save(&state_dir);
+        }
+    }
+
+    /// Has all decisions on the disk, for the next process.
+    pub(in super::super) fn keep_decisions(&self) {
+        let mut state = self.lock();
+        let state_dir = state.config.server.state_dir.clone();
+        let mut feeds = std::mem::take(&mut state.feeds);
+        let copies = feeds.iter_mut().filter_map(|feed| state.copy(feed));
+        let copies: Vec<Kept> = copies.collect();
+        state.feeds = feeds;
+        drop(state);
+        for copy in copies {
+            copy.save(&state_dir);
+        }
     }
 }
 
 impl State {
+    /// Begins with what was decided when it was last kept: everything is asked for at once, but may not be answered.
+    pub(super) fn begin_decisions(&mut self, feed: &mut Feed, url: &str) -> Vec<AnyNet> {
+        let (kind, name) = (feed.kind(), feed.list.name.clone());
+        let lists = self.store.lists();
+        let list = lists.find(kind, &name).and_then(|id| lists.list(id));
+        if list.is_some_and(|list| list.v4 + list.v6 > 0) {
+            // Only how it is asked has changed.
+            return Vec::new();
+        }
+        let copy = keep::load(&self.config.server.state_dir, &feed.list, url);
+        let Some((text, note)) = copy else {
+            return Vec::new();
+        };
+        let Some(entries) = persist::decode_one(text.as_bytes(), self.now()) else {
+            tracing::warn!(list = name, "the copy of the decisions is damaged");
+            return Vec::new();
+        };
+        feed.last_success = Some(note.confirmed);
+        self.store.restore_feed(kind, &name, entries)
+    }
+
+    /// What is to be kept of a source, if that has changed.
+    fn copy(&self, feed: &mut Feed) -> Option<Kept> {
+        let ListSource::Crowdsec { url, .. } = &feed.list.source else {
+            return None;
+        };
+        if !std::mem::take(&mut feed.is_unkept) {
+            return None;
+        }
+        feed.kept = Some(Instant::now());
+        let (now, lists) = (self.now(), self.store.lists());
+        let id = lists.find(feed.kind(), &feed.list.name)?;
+        let entries: Vec<_> = lists.entries(id).collect();
+        let bytes = persist::encode_one(&entries, now);
+        let note = Note {
+            url: url.clone(),
+            confirmed: feed.last_success.unwrap_or(now.unix),
+            validators: Validators::default(),
+            bytes: bytes.len() as u64,
+        };
+        Some(Kept {
+            list: feed.list.clone(),
+            bytes,
+            note,
+        })
+    }
+
     fn follow_decisions(
         &mut self,
         feed: &mut Feed,
@@ -137,6 +230,7 @@ impl State {
         };
         let added = changed.map_err(|error| error.to_string())?;
         feed.last_success = Some(now.unix);
+        feed.is_unkept |= startup || !added.regions.is_empty();
         let first = added.refused.first.first();
         feed.last_error = first.map(|first| {
             let count = added.refused.count;

@@ -1,4 +1,4 @@
-//! The last good copy of every URL, so that a start without a network has its lists.
+//! The last good copy of every URL and of the decisions of a `CrowdSec`, so that a start without a network has its lists.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -31,15 +31,20 @@ fn path(state_dir: &Path, list: &ShieldList, extension: &str) -> PathBuf {
     state_dir.join(DIRECTORY).join(name)
 }
 
-/// Writes what a URL answered, and then the note that vouches for it.
-pub(super) fn save(state_dir: &Path, list: &ShieldList, text: &str, note: &Note) -> io::Result<()> {
+/// Writes what a source has, and then the note that vouches for it.
+pub(super) fn save(
+    state_dir: &Path,
+    list: &ShieldList,
+    bytes: &[u8],
+    note: &Note,
+) -> io::Result<()> {
     fs::create_dir_all(state_dir.join(DIRECTORY))?;
     // Without its note a copy is nothing, so a crash between the two leaves none rather than one with the wrong validators.
     match fs::remove_file(path(state_dir, list, "json")) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    replace(&path(state_dir, list, "copy"), text.as_bytes())?;
+    replace(&path(state_dir, list, "copy"), bytes)?;
     confirm(state_dir, list, note)
 }
 

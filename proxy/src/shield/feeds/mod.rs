@@ -6,7 +6,7 @@ mod keep;
 mod state;
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use openclaw_core::config::{ListSource, ShieldList};
 
@@ -70,6 +70,10 @@ pub(super) struct Feed {
     has_expired: bool,
     /// A `CrowdSec` has told everything, and what has changed since.
     is_warm: bool,
+    /// Its decisions have changed since they were last on the disk.
+    is_unkept: bool,
+    /// When they were put there.
+    kept: Option<Instant>,
 }
 
 impl Feed {
@@ -86,6 +90,8 @@ impl Feed {
             next: 0,
             has_expired: false,
             is_warm: false,
+            is_unkept: false,
+            kept: None,
         }
     }
 

@@ -76,8 +76,10 @@ impl State {
                 }
                 regions
             }
-            // It tells everything at the first question.
-            ListSource::Crowdsec { .. } => Vec::new(),
+            ListSource::Crowdsec { url, .. } => {
+                let url = url.clone();
+                self.begin_decisions(feed, &url)
+            }
         }
     }
 
@@ -330,7 +332,7 @@ impl Shield {
         drop(state);
         let kept = match (result, &note) {
             (Ok(Fetched::Body { text, .. }), Some(note)) => {
-                keep::save(&state_dir, list, text, note)
+                keep::save(&state_dir, list, text.as_bytes(), note)
             }
             (Ok(Fetched::Unchanged), Some(note)) => keep::confirm(&state_dir, list, note),
             _ => Ok(()),

@@ -73,6 +73,25 @@ impl Store {
         Ok(added)
     }
 
+    /// Begins the list of a source with what was kept of it, as far as that may be listed.
+    pub(in crate::shield) fn restore_feed(
+        &mut self,
+        kind: Kind,
+        name: &str,
+        entries: Vec<(Prefix, Record)>,
+    ) -> Vec<AnyNet> {
+        let Some(list) = self.lists.find(kind, name) else {
+            return Vec::new();
+        };
+        let entries = entries.into_iter().filter_map(|(prefix, record)| {
+            let net = AnyNet::from(prefix);
+            self.admit(kind, list, net, record.until_ns != 0).ok()?;
+            drop(self.lists.insert(net, list, record));
+            Some(net)
+        });
+        entries.collect()
+    }
+
     /// Puts back what was kept over a restart; what has come to be protected since is left out and reported. What has come to be
     /// allowed stays on its list, without effect for as long as it is.
     pub(in crate::shield) fn restore(
