@@ -35,6 +35,7 @@ mod rows;
 mod sanity;
 mod stays;
 mod storm;
+mod survivors;
 mod swap;
 mod switch;
 mod syn;

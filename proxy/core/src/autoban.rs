@@ -10,6 +10,8 @@ use crate::reason::Reason;
 
 /// Peers in each generation.
 const GENERATION: usize = 32_768;
+/// Ends that are told from each other by no more than these seconds are one.
+const ROUNDED: u64 = 2;
 
 /// Kinds of refusals that lead to bans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +126,17 @@ impl Ledger {
     /// Remembers a ban that was carried out, or one from before a restart.
     pub fn convict(&mut self, peer: IpAddr, convict: Convict) {
         *self.convicts.entry(peer, || convict) = convict;
+    }
+
+    /// Learns of a ban of which nothing but its end is known, in seconds since 1970.
+    pub fn surmise(&mut self, peer: IpAddr, until: u64) {
+        let known = self.convicts.find(peer);
+        if known.is_some_and(|convict| convict.until.saturating_add(ROUNDED) >= until) {
+            return;
+        }
+        let before = known.map_or(0, |convict| convict.bans);
+        let bans = before.saturating_add(1);
+        self.convict(peer, Convict { bans, until });
     }
 
     /// Begins anew with a peer, as if it had never been refused.
@@ -253,6 +266,17 @@ mod tests {
         assert_eq!(ledger.note(&config, peer(1), Kind::Limit, 7), None);
         assert_eq!(ledger.note(&config, peer(1), Kind::Limit, 7), Some(3));
         assert_eq!(ledger.convicts().collect::<Vec<_>>(), [(peer(2), convict)]);
+    }
+
+    #[test]
+    fn a_ban_that_nobody_noted_counts_once() {
+        let config = config();
+        let mut ledger = Ledger::default();
+        let mut bans = |until| {
+            ledger.surmise(peer(1), until);
+            ledger.sentence(&config, peer(1), 90).bans
+        };
+        assert_eq!([bans(100), bans(101), bans(99), bans(200)], [2, 2, 2, 3]);
     }
 
     #[test]

@@ -48,6 +48,7 @@ mod sink;
 mod state;
 mod status;
 mod store;
+mod survivors;
 mod swap;
 mod syn;
 mod synchronise;
@@ -135,6 +136,7 @@ impl Shield {
         let mut state = State::new(&adjusted(config, no_shield), true);
         state.take_off_left();
         state.raise();
+        state.note_running();
         for warning in state.warnings() {
             tracing::warn!("{warning}");
         }
@@ -236,13 +238,16 @@ impl Shield {
         self.lock().is_suspended = true;
         self.flush();
         self.keep_decisions();
+        self.lock().note_end();
     }
 
     /// It does not, after all. What it may have written is put right.
     pub fn resume(&self) {
         let mut state = self.hold();
         state.is_suspended = false;
+        state.recall_end();
         state.put_right();
+        state.note_running();
     }
 
     /// Follows a new configuration; gives back what did not work.
@@ -258,6 +263,7 @@ impl Shield {
         state.stand_down();
         state.abandon_trials();
         state.lower();
+        state.note_end();
     }
 
     pub fn status(&self) -> Status {

@@ -116,6 +116,7 @@ impl State {
         if self.is_proxy {
             self.arm(&maps);
         }
+        self.adopt_survivors(&maps);
         let config = self.kernel_config();
         if let Err(error) = synchronise(&maps, &self.shared.read(), &config) {
             self.warnings.push(format!(

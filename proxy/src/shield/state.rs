@@ -66,6 +66,8 @@ pub(super) struct State {
     pub(super) is_dirty: bool,
     /// Another process writes maps and lists.
     pub(super) is_suspended: bool,
+    /// The process before this one was killed, and what it banned last is in the maps alone.
+    pub(super) is_orphaned: bool,
     pub(super) sampling: Sampling,
     pub(super) syn: SynWatch,
     pub(super) next_save: Instant,
@@ -105,6 +107,7 @@ impl State {
             is_proxy,
             is_dirty: false,
             is_suspended: false,
+            is_orphaned: false,
             sampling: Sampling::default(),
             syn: SynWatch::default(),
             next_save: Instant::now(),
@@ -112,6 +115,7 @@ impl State {
             next_guards: Instant::now(),
         };
         state.recall_switch();
+        state.recall_end();
         let now = state.now();
         state.set_lists(now);
         state.set_feeds();

@@ -203,6 +203,10 @@ impl Judge {
         for (peer, convict) in kept::load(&self.state_dir) {
             self.ledger.convict(peer, convict);
         }
+        // What a killed process has banned last.
+        for (peer, until) in self.shield.autobanned() {
+            self.ledger.surmise(peer, until);
+        }
         let mut saved = Instant::now();
         loop {
             let next = if self.is_dirty {
