@@ -5,7 +5,8 @@ use openclaw_common::abi::class;
 use serde_json::Value;
 
 use super::lists::{Stage, addresses, json};
-use crate::support::Proxy;
+use crate::control::{address, answering};
+use crate::support::{Proxy, curl};
 
 fn explain(proxy: &Proxy, address: &str) -> Value {
     json(&proxy.cli(&["-o", "json", "explain", "ip", address]).ok())
@@ -99,4 +100,46 @@ fn what_a_source_has_used_of_its_limit_is_said_and_so_are_maps_that_disagree() {
     );
     maps.class4.store(index, 0);
     assert_eq!(explain(&proxy, "203.0.113.9")["agree"], true);
+}
+
+#[test]
+fn limits_of_routes_that_count_by_address_are_said_with_what_is_used_of_them() {
+    let mut proxy = Proxy::start(&format!(
+        "{}limit = {{ rate = \"2/h\" }}\n\
+         [[route]]\nname = \"api\"\nmatch = {{ path = \"/api\" }}\nrespond = {{ body = \"api\" }}\n\
+         limit = {{ rate = \"5/h\", key = \"header:x-key\" }}\n\
+         [[route]]\nname = \"shared\"\nmatch = {{ path = \"/shared\" }}\nrespond = {{ body = \"shared\" }}\n\
+         limit = {{ rate = \"5/h\", key = \"route\" }}\n",
+        answering("hello")
+    ));
+    let url = |path: &str| format!("http://{}{path}", address(&proxy, "web"));
+    let used = |explained: &Value, name: &str| {
+        let limits = explained["limits"].as_array().unwrap().iter();
+        let mut limits = limits.filter(|one| one["name"] == name);
+        limits.next().map(|one| one["used"].clone())
+    };
+    curl(&[&url("/"), &url("/"), &url("/"), &url("/api")]);
+    let client = explain(&proxy, "127.0.0.1");
+    let [whole, api] = ["route.all.limit", "route.api.limit"];
+    assert_eq!(used(&client, whole), Some(2.into()), "{client}");
+    assert_eq!(used(&client, api), Some(1.into()));
+    assert_eq!(used(&client, "route.shared.limit"), None);
+    let note = client["notes"][0].as_str().unwrap_or_default();
+    assert!(
+        note.starts_with("the route `all` refuses its next request (limit.rate) for "),
+        "{client}"
+    );
+    let other = explain(&proxy, "127.0.0.2");
+    assert_eq!(used(&other, whole), Some(0.into()));
+    assert_eq!(other["notes"], Value::Array(Vec::new()));
+    let text = proxy.cli(&["explain", "ip", "127.0.0.1"]).ok().text();
+    let line = "  limit: route.all.limit 2 in 3600 s by client_ip, 2 of 2 used\n";
+    assert!(text.contains(line), "{text}");
+    // Without a proxy nobody counts, but the limits are named.
+    proxy.signal("TERM");
+    assert!(proxy.wait().success());
+    assert_eq!(
+        used(&explain(&proxy, "127.0.0.1"), whole),
+        Some(Value::Null)
+    );
 }

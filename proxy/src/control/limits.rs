@@ -8,12 +8,14 @@ use std::time::Instant;
 
 use openclaw_core::config::{self, LimitKey};
 use openclaw_core::limit::{Identity, network_of};
+use openclaw_core::reason::Reason;
 use serde_json::{Value, json};
 
 use super::admin::table::{Call, Route};
 use super::http::Answer;
 use super::state::Control;
 use crate::filter::Busy;
+use crate::shield::{Explained, route_limit};
 use crate::snapshot::LimitSetup;
 use crate::worker::Command;
 
@@ -89,11 +91,49 @@ async fn list(control: Rc<Control>, call: Call) -> Answer {
     }
 }
 
+/// What a client has used up of the limits that count it by its address.
+pub(super) fn explain(control: &Control, explained: &mut Explained) {
+    let Ok(client) = explained.address.parse::<IpAddr>() else {
+        return;
+    };
+    let snapshot = control.snapshot();
+    for (route, setup) in snapshot.config.routes.iter().zip(&snapshot.limits) {
+        let (Some(limit), Some(setup)) = (&route.limit, setup) else {
+            continue;
+        };
+        let name = route_limit(&route.name);
+        let mut known = explained.limits.iter_mut();
+        let Some(view) = known.find(|view| view.name == name) else {
+            continue;
+        };
+        let salt = setup.salt.load(Ordering::Relaxed);
+        let identity = Identity::Client(network_of(client));
+        let hash = setup.table.hash(&(salt, identity));
+        let left = limit.quota.standing(setup.table.tat(hash), now_ns(setup));
+        let allowance = limit.quota.allowance();
+        view.used = Some(allowance.saturating_sub(left.remaining));
+        view.burst = Some(allowance);
+        if left.remaining == 0 {
+            let seconds = left.retry_ns.div_ceil(1_000_000_000);
+            explained.notes.push(format!(
+                "the route `{}` refuses its next request ({}) for {seconds} s more",
+                route.name,
+                Reason::LimitRate.code(),
+            ));
+        }
+    }
+}
+
+/// The table's time.
+fn now_ns(setup: &LimitSetup) -> u64 {
+    let passed = Instant::now().saturating_duration_since(setup.began);
+    passed.as_nanos() as u64
+}
+
 fn standing(limit: &config::Limit, setup: &LimitSetup, busy: &Busy) -> Value {
-    let now = Instant::now()
-        .saturating_duration_since(setup.began)
-        .as_nanos() as u64;
-    let standing = limit.quota.standing(setup.table.tat(busy.hash), now);
+    let standing = limit
+        .quota
+        .standing(setup.table.tat(busy.hash), now_ns(setup));
     json!({
         "key": busy.name,
         "id": format!("#{:016x}", busy.hash),

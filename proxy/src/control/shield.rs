@@ -14,8 +14,9 @@ use super::admin::table::{Call, Route};
 use super::audit::Came;
 use super::fetch::{fetch, fetch_decisions};
 use super::http::Answer;
+use super::limits;
 use super::state::Control;
-use crate::shield::{ApiError, Due, Kind, Request};
+use crate::shield::{self, ApiError, Due, Kind, Request};
 use crate::snapshot::Snapshot;
 use crate::telemetry::chain;
 
@@ -92,7 +93,10 @@ async fn ask(control: Rc<Control>, call: Call) -> Answer {
     let action = request.action();
     let mut came = Came::Refused;
     let answer = match spawn_blocking(move || shield.handle(request)).await {
-        Ok(Ok(answer)) => {
+        Ok(Ok(mut answer)) => {
+            if let shield::Answer::Explained(explained) = &mut answer {
+                limits::explain(&control, explained);
+            }
             if !answer.is_refusal() {
                 came = Came::Done;
             }

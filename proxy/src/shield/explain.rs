@@ -3,13 +3,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use openclaw_common::abi::{Config, Entry, Limit, Prefix4, Prefix6, class, subnet};
+use openclaw_common::abi::{Config, Entry, Prefix4, Prefix6, class, subnet};
 use openclaw_common::bucket::Uncounted;
 use openclaw_common::decide::{Record, Tables, decide};
 use openclaw_common::packet::{Address, Flow};
 use openclaw_common::verdict::{Reason, Verdict};
 use openclaw_core::config::Mode;
-use openclaw_core::config::units::Rate;
 use openclaw_core::country::country_code;
 use openclaw_core::route::pick_for_client;
 use serde::{Deserialize, Serialize};
@@ -179,51 +178,6 @@ impl State {
             })
             .collect()
     }
-
-    /// What counts packets and connections of the source. Who is allowed is not counted by the kernel program.
-    fn limits(&self, ip: IpAddr, reason: Reason, now_ns: u64) -> Vec<LimitView> {
-        let config = self.kernel_config();
-        let shield = &self.config.shield;
-        let mut limits = Vec::new();
-        if reason != Reason::Allow {
-            let arrivals = self.maps.as_deref().map(|maps| arrivals(maps, ip));
-            let arrivals = arrivals.and_then(Result::ok);
-            let used = |limit: &Limit, state_ns: Option<u64>| {
-                let ahead_ns = state_ns?.saturating_sub(now_ns);
-                Some(ahead_ns.div_ceil(limit.cost_ns.max(1)))
-            };
-            let (syn_ns, udp_ns) = arrivals.unzip();
-            let view = |name: &str, rate: Rate, burst: u32, used| LimitView {
-                name: name.into(),
-                limit: format!(
-                    "{} in {} s, {burst} at once",
-                    rate.count,
-                    rate.period.as_secs()
-                ),
-                used,
-                burst: Some(burst.into()),
-            };
-            limits.push(view(
-                "shield.syn",
-                shield.syn.per_source,
-                shield.syn.burst,
-                used(&config.syn, syn_ns),
-            ));
-            limits.push(view(
-                "shield.udp",
-                shield.udp.per_source,
-                shield.udp.burst,
-                used(&config.udp, udp_ns),
-            ));
-        }
-        limits.extend(self.config.listeners.iter().map(|listener| LimitView {
-            name: format!("listener.{}.max_connections_per_ip", listener.name),
-            limit: format!("{} connections", listener.max_connections_per_ip),
-            used: None,
-            burst: None,
-        }));
-        limits
-    }
 }
 
 /// Reason and country by these tables.
@@ -261,19 +215,6 @@ fn in_kernel(maps: &Maps, ip: IpAddr, now_ns: u64) -> Result<KernelView, KernelE
         reason: reason.code().into(),
         country: country.map(str::to_owned),
     })
-}
-
-/// What the source has sent, for SYNs and for UDP; 0 for nothing.
-fn arrivals(maps: &Maps, ip: IpAddr) -> Result<(u64, u64), KernelError> {
-    let arrivals = match Address::from(ip) {
-        Address::V4(address) => maps.rate4.get(&address)?,
-        Address::V6(address) => match address.first_chunk() {
-            Some(subnet) => maps.rate6.get(subnet)?,
-            None => None,
-        },
-    };
-    let arrivals = arrivals.unwrap_or_default();
-    Ok((arrivals.syn_ns, arrivals.udp_ns))
 }
 
 /// All that the kernel's maps hold of one address, read once.
