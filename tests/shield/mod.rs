@@ -25,6 +25,7 @@ mod lists;
 mod meanwhile;
 mod mistakes;
 mod net;
+mod operator;
 mod packets;
 mod pardon;
 mod privileges;

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::Context;
 use super::error::CliError;
+use super::operator::spared;
 use super::output::Outcome;
 use crate::control::admin::client::{CallError, Reply};
 use crate::control::admin::table::encode;
@@ -19,6 +20,9 @@ pub(super) struct Arguments {
     /// Go back to the configuration before after this time, such as 60s, unless `openclaw confirm` comes first
     #[arg(long, value_name = "TIME", value_parser = within)]
     confirm: Option<String>,
+    /// Even if the shield drops the address then from which you have logged in over SSH
+    #[arg(long)]
+    force: bool,
 }
 
 fn within(text: &str) -> Result<String, String> {
@@ -26,9 +30,16 @@ fn within(text: &str) -> Result<String, String> {
 }
 
 pub(super) fn reload(context: &Context, arguments: &Arguments) -> Result<Outcome, CliError> {
-    let target = match &arguments.confirm {
-        Some(within) => format!("/reload?confirm={}", encode(within)),
-        None => "/reload".to_owned(),
+    let confirm = arguments.confirm.as_deref().map(encode);
+    let spare = spared(arguments.force).map(|peer| encode(&peer.to_string()));
+    let parameters = [("confirm", confirm), ("spare", spare)];
+    let parameters = parameters
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!("{name}={}", value?)));
+    let parameters: Vec<String> = parameters.collect();
+    let target = match parameters.as_slice() {
+        [] => "/reload".to_owned(),
+        parameters => format!("/reload?{}", parameters.join("&")),
     };
     let reply = match context.call("POST", &target, &Bytes::new()) {
         // With a file that is wrong this is what to see to first.

@@ -34,7 +34,7 @@ pub(super) struct Arguments {
 pub(super) struct OnArguments {
     #[command(flatten)]
     place: Arguments,
-    /// Even if the lists block the address from which you have logged in over SSH
+    /// Even if it drops the address from which you have logged in over SSH
     #[arg(long)]
     force: bool,
 }
@@ -43,11 +43,11 @@ pub(super) struct OnArguments {
 pub(super) fn on(context: &Context, arguments: OnArguments) -> Result<Outcome, CliError> {
     let OnArguments { place, force } = arguments;
     if let Some(peer) = spared(force)
-        && is_blocked(context, peer)
+        && is_kept_out(context, peer)
     {
         return Err(CliError::Shield {
             message: format!(
-                "the shield stays off: you are logged in from {peer}, which is blocked and would be cut off; --force switches it on \
+                "the shield stays off: you are logged in from {peer}, which would be cut off; `openclaw explain ip {peer}` says why, --force switches it on \
                  all the same"
             ),
         });
@@ -56,11 +56,11 @@ pub(super) fn on(context: &Context, arguments: OnArguments) -> Result<Outcome, C
 }
 
 /// Whoever cannot tell what the lists say does not hold the switch up.
-fn is_blocked(context: &Context, peer: IpAddr) -> bool {
+fn is_kept_out(context: &Context, peer: IpAddr) -> bool {
     let address = peer.to_string();
     let kind = Kind::Block;
     let answer = context.ask(Request::Test { kind, address });
-    matches!(answer, Ok(Answer::Tested(tested)) if tested.blocked)
+    matches!(answer, Ok(Answer::Tested(tested)) if tested.kept_out)
 }
 
 pub(super) fn throw(

@@ -297,7 +297,7 @@ async fn obey(control: &Rc<Control>, signals: &mut Signals) -> Ended {
             _ = signals.hangup.recv() => {
                 let control = Rc::clone(control);
                 // A signal to stop must not wait for a name server.
-                spawn_local(async move { control.reload(None, Caller::default()).await.is_ok() });
+                spawn_local(async move { control.reload(None, None, Caller::default()).await.is_ok() });
             }
             _ = signals.user1.recv() => match control.reopen_logs() {
                 Ok(()) => tracing::info!("the files of the logs are opened anew"),

@@ -1,5 +1,6 @@
 //! Why a configuration was not taken, as the one hears it who asked for it.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde_json::json;
@@ -20,6 +21,11 @@ pub(super) enum NotTaken {
     NothingWaits,
     #[error("no configuration is known that served before this one")]
     NothingBefore,
+    #[error(
+        "nothing is reloaded: you are logged in from {peer}, which the shield would drop then ({reason}) and cut off; --force reloads all \
+         the same"
+    )]
+    CutsOff { peer: IpAddr, reason: &'static str },
     #[error(transparent)]
     Gone(#[from] Gone),
     #[error("{0}")]
@@ -47,7 +53,10 @@ impl NotTaken {
                 return Answer::json(if refused.is_of_the_system() { 409 } else { 422 }, &told);
             }
             Self::Gone(gone) => gone.status(),
-            Self::Unconfirmed { .. } | Self::NothingWaits | Self::NothingBefore => 409,
+            Self::Unconfirmed { .. }
+            | Self::NothingWaits
+            | Self::NothingBefore
+            | Self::CutsOff { .. } => 409,
         };
         let text = format!("error: {self}");
         let told = json!({ "error": self.to_string(), "text": text, "problems": [] });

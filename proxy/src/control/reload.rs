@@ -1,13 +1,14 @@
 //! From one configuration to another while the proxy serves: taking the file anew, with or without a time to confirm it in, and going
 //! back to what served before.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use openclaw_core::config::units;
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep};
 
 use super::admin::table::{Call, Route};
@@ -78,21 +79,24 @@ pub(super) struct Unconfirmed {
 
 impl Control {
     /// Takes the configuration as it stands now, or goes on with the old one and says why. `confirm`: to go back after this, unless it is
-    /// confirmed before.
+    /// confirmed before. `spare`: whom the shield must not cut off by it.
     ///
     /// # Errors
     /// Everything that is wrong with the new one; or another one waits.
     pub(super) async fn reload(
         self: &Rc<Self>,
         confirm: Option<Duration>,
+        spare: Option<IpAddr>,
         caller: Caller,
     ) -> Result<Taken, NotTaken> {
         // One at a time: the builder is held for all of it.
         let held = self.hold().await;
         let waits = self.unconfirmed.borrow().as_ref().map(Unconfirmed::left);
+        let reading = load::read(&self.options.origin);
         let refusal = match (&held, waits) {
             (Err(gone), _) => Some(NotTaken::Gone(*gone)),
-            (Ok(_), left) => left.map(|left| NotTaken::Unconfirmed { left }),
+            (Ok(_), Some(left)) => Some(NotTaken::Unconfirmed { left }),
+            (Ok(_), None) => self.cuts_off(&reading, spare).await,
         };
         let outcome = if let Some(refusal) = refusal {
             // The log may have been rotated all the same.
@@ -101,7 +105,6 @@ impl Control {
             Err(refusal)
         } else {
             let mut builder = held?;
-            let reading = load::read(&self.options.origin);
             let remember = |written| self.go_on(written, confirm);
             let taken = self.turn(&mut builder, reading, remember).await;
             let confirm_by = self.waits_until();
@@ -114,6 +117,22 @@ impl Control {
         let action = confirm.map_or("config.reload", |_| "config.reload_unconfirmed");
         self.told(action, caller, &outcome);
         outcome
+    }
+
+    /// What is wrong with a configuration whose shield drops the one who asks for it.
+    async fn cuts_off(
+        &self,
+        reading: &Result<Reading, Refused>,
+        spare: Option<IpAddr>,
+    ) -> Option<NotTaken> {
+        let (Ok(reading), Some(peer), true) = (reading, spare, self.options.shield) else {
+            return None;
+        };
+        let (shield, config) = (self.shield.clone(), reading.loaded.config.clone());
+        // Its lists and countries are read for that.
+        let asked = spawn_blocking(move || shield.cut_off_by(&config, peer)).await;
+        let reason = asked.ok().flatten()?;
+        Some(NotTaken::CutsOff { peer, reason })
     }
 
     /// When what waits for its confirmation is gone back from.
@@ -332,9 +351,14 @@ impl Unconfirmed {
 }
 
 async fn answer_reload(control: Rc<Control>, call: Call) -> Answer {
-    let confirm = call.parameter("confirm");
+    let (confirm, spare) = (call.parameter("confirm"), call.parameter("spare"));
+    let spare = match spare.map(|text| text.parse::<IpAddr>()) {
+        None => None,
+        Some(Ok(peer)) => Some(peer),
+        Some(Err(_)) => return Answer::error(400, "spare is not an address"),
+    };
     match confirm.as_deref().map(confirm_within).transpose() {
-        Ok(confirm) => answer(control.reload(confirm, call.caller()).await),
+        Ok(confirm) => answer(control.reload(confirm, spare, call.caller()).await),
         Err(message) => Answer::error(400, &message),
     }
 }

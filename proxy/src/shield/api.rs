@@ -226,6 +226,9 @@ pub struct Tested {
     pub verdict: String,
     /// Dotted code.
     pub reason: String,
+    /// Whether its packets are dropped as soon as the shield is on.
+    #[serde(default)]
+    pub kept_out: bool,
     /// The entries that decide, the widest first.
     pub entries: Vec<EntryView>,
     /// Blocks that an allow entry beats.

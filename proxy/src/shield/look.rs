@@ -107,6 +107,7 @@ impl State {
             // Lists answer nobody.
             Verdict::Pass | Verdict::Tx => "pass",
         };
+        let kept_out = self.shared.decide_on(ip, now.mono_ns).verdict == Verdict::Drop;
         let note = ((blocked || decision.reason == Reason::Geo.monitored())
             && decision.verdict == Verdict::Pass)
             .then(|| self.why_passing(decision.reason).to_owned());
@@ -123,6 +124,7 @@ impl State {
             country: self.country(net).map(str::to_owned),
             verdict: verdict.into(),
             reason: decision.reason.code().into(),
+            kept_out,
             entries,
             overruled,
             note,

@@ -59,10 +59,13 @@ static WORDS: &[Words] = &[
         "POST",
         "/reload",
         "Takes the configuration anew; 422: it is wrong, 409: it cannot be had now.",
-        &[(
-            "confirm",
-            "Goes back after this time unless it is confirmed.",
-        )],
+        &[
+            (
+                "confirm",
+                "Goes back after this time unless it is confirmed.",
+            ),
+            ("spare", "An address: 409 if the shield would drop it then."),
+        ],
     ),
     words(
         "POST",
