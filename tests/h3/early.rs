@@ -1,6 +1,10 @@
 //! Early data: requests that come with the first packets of a client that was here before.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use hyper::Method;
+use quinn_proto::TokenStore;
 
 use super::client::{Client, answer, config, endpoint, run};
 use super::{Stage, echo};
@@ -42,4 +46,47 @@ fn early_requests_are_told_of_and_those_that_change_something_have_to_wait() {
     assert_eq!(early("/early "), Some(Some("1".to_owned())));
     assert_eq!(early("/early-post"), None, "it never reached the endpoint");
     assert_eq!(early("/post"), Some(None));
+}
+
+/// Forgets what would show a server the client's address.
+struct Nothing;
+
+impl TokenStore for Nothing {
+    fn insert(&self, _: &str, _: Bytes) {}
+
+    fn take(&self, _: &str) -> Option<Bytes> {
+        None
+    }
+}
+
+#[test]
+fn early_requests_from_an_address_that_is_not_proven_wait_for_the_handshake() {
+    let origin = echo();
+    let stage = Stage::before(&origin);
+    run(async {
+        let mut config = config();
+        config.token_store(Arc::new(Nothing));
+        let endpoint = endpoint(config);
+        let quic = endpoint.connect(stage.webs, "a.test").unwrap();
+        let mut first = Client::over(endpoint.clone(), quic.await.unwrap()).await;
+        assert_eq!(first.get("/first").await.0.status().as_u16(), 200);
+        first.quic.close(0u32.into(), b"");
+        let connecting = endpoint.connect(stage.webs, "a.test").unwrap();
+        let (quic, accepted) = connecting.into_0rtt().expect("a ticket came");
+        let mut early = Client::over(endpoint.clone(), quic).await;
+        let mut get = early.start(Method::GET, "/early").await;
+        get.finish().await.unwrap();
+        let mut post = early.start(Method::POST, "/early-post").await;
+        post.finish().await.unwrap();
+        for request in [&mut get, &mut post] {
+            assert_eq!(answer(request).await.0.status().as_u16(), 200);
+        }
+        assert!(accepted.await, "early data was accepted");
+    });
+    // Nobody can have sent these again.
+    let requests = origin.requests();
+    assert_eq!(requests.len(), 3);
+    for request in &requests {
+        assert_eq!(request.header("early-data"), None, "{}", request.start);
+    }
 }

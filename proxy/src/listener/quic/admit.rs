@@ -57,6 +57,7 @@ impl<A: Application> Core<A> {
             return;
         };
         let mut answer = Vec::new();
+        let is_proven = incoming.remote_address_validated();
         let setup = terms.setup.quic.clone();
         match self.endpoint.accept(incoming, now, &mut answer, setup) {
             Ok((ConnectionHandle(key), quic)) => {
@@ -64,7 +65,7 @@ impl<A: Application> Core<A> {
                 let open = Open::new(self.local.clone(), terms.slot, None, address);
                 let stop = Stop::Wake(waker.clone());
                 self.local.connections.served_by(open.key, stop);
-                let slot = Slot::new(quic, waker, open, permit, terms, accepted);
+                let slot = Slot::new(quic, waker, open, permit, terms, accepted, is_proven);
                 self.insert(key, slot);
             }
             Err(AcceptError { cause, response }) => {

@@ -9,7 +9,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use openclaw_core::reason::Reason;
 use quinn_proto::crypto::rustls::HandshakeData;
-use quinn_proto::{Connection, ConnectionError, ConnectionEvent, Event, VarInt};
+use quinn_proto::{Connection, ConnectionError, ConnectionEvent, Dir, Event, StreamEvent, VarInt};
 
 use super::super::Terms;
 use super::super::open::{Open, refused};
@@ -38,6 +38,8 @@ pub(super) struct Slot<A> {
     pub(super) is_waiting: bool,
     /// Where the client is, as it has shown.
     peer: SocketAddr,
+    /// It had shown that before the handshake began.
+    is_proven: bool,
     /// Where its last packets came from, if that is elsewhere, and how many challenges it had answered before. Somebody may have sent
     /// one of its packets from an address that is not its own (RFC 9000 §9.3), until it answers a challenge from there.
     moving: Option<(SocketAddr, u64)>,
@@ -67,6 +69,7 @@ impl<A: Application> Slot<A> {
         permit: Permit,
         terms: Terms,
         accepted: Accepted,
+        is_proven: bool,
     ) -> Self {
         Self {
             complete_by: Some(accepted.at + terms.config.header_timeout),
@@ -76,6 +79,7 @@ impl<A: Application> Slot<A> {
             is_touched: false,
             is_waiting: false,
             peer: accepted.peer,
+            is_proven,
             moving: None,
             terms,
             accepted,
@@ -94,7 +98,8 @@ impl<A: Application> Slot<A> {
             match event {
                 None => break,
                 Some(Event::HandshakeDataReady) => {
-                    if self.quic.borrow().has_0rtt() {
+                    // Early data of a client that may be anybody waits: what it asks for is counted for the address that it says.
+                    if self.is_proven && self.quic.borrow().has_0rtt() {
                         self.begin(local, address, is_draining);
                     }
                 }
@@ -164,6 +169,10 @@ impl<A: Application> Slot<A> {
         drop(quic);
         let downstream = Rc::new(downstream);
         let mut application = A::new(local.clone(), downstream.clone(), self.quic.clone());
+        // Streams of early data that had to wait were told of before.
+        for dir in [Dir::Uni, Dir::Bi] {
+            application.event(&StreamEvent::Opened { dir });
+        }
         if is_draining {
             application.drain();
         }
