@@ -1,5 +1,6 @@
 //! Endpoints that are not written down: where they come from, and what happens when nobody says.
 
+mod answers;
 mod dns;
 mod file;
 mod load;

@@ -13,6 +13,8 @@ use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, SRV};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
+/// What programs that ask say that they take (RFC 9715).
+const OVER_UDP: usize = 1232;
 /// How often a thread looks whether it is over.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -26,6 +28,7 @@ struct State {
     stopped: AtomicBool,
     silent: AtomicBool,
     silent_of_v6: AtomicBool,
+    silent_of_addresses: AtomicBool,
     truncating: AtomicBool,
     /// By name, in small letters and without the final dot: time to live and records.
     records: Mutex<BTreeMap<String, Vec<(u32, RData)>>>,
@@ -121,6 +124,12 @@ impl Dns {
         self.state.silent_of_v6.store(silent, Ordering::Release);
     }
 
+    /// Drops questions for addresses, or answers them again.
+    pub fn silence_addresses(&self, silent: bool) {
+        let flag = &self.state.silent_of_addresses;
+        flag.store(silent, Ordering::Release);
+    }
+
     /// Says over UDP that answers do not fit.
     pub fn truncate(&self) {
         self.state.truncating.store(true, Ordering::Release);
@@ -157,6 +166,10 @@ impl State {
         if is_v6 && self.silent_of_v6.load(Ordering::Acquire) {
             return None;
         }
+        let is_address = is_v6 || query.query_type() == RecordType::A;
+        if is_address && self.silent_of_addresses.load(Ordering::Acquire) {
+            return None;
+        }
         let mut response = Message::response(question.metadata.id, question.metadata.op_code);
         response.metadata.recursion_available = true;
         response.add_query(query.clone());
@@ -186,7 +199,13 @@ impl State {
         if !found {
             response.metadata.response_code = ResponseCode::NXDomain;
         }
-        response.to_vec().ok()
+        let whole = response.to_vec().ok()?;
+        if over_udp && whole.len() > OVER_UDP {
+            response.answers.clear();
+            response.metadata.truncation = true;
+            return response.to_vec().ok();
+        }
+        Some(whole)
     }
 
     /// RFC 1035 §4.2.2: a length before each message.

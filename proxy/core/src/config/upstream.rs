@@ -80,7 +80,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "discover",
             "table",
             "{ dns = \"app.internal:8080\" }",
-            "Where endpoints come from that are not written here. What was learnt last is kept while a source does not answer, over restarts as well.",
+            "Where endpoints come from that are not written here. What was learnt last is kept while a source does not answer, over restarts as well. Of one source up to 4096 endpoints are taken, 1024 of them names; an entry that nothing can be connected to is left out, and the log says so.",
         )
         .fields(&discover::KEYS),
         Key::default(

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use super::instance::{InstanceError, target};
-use super::{Endpoint, set};
+use super::instance::{InstanceError, no_address, target};
+use super::{Answer, Endpoint};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -27,7 +27,8 @@ struct Service {
     id: String,
     #[serde(default)]
     address: String,
-    port: u16,
+    // One that is no port costs its instance, and not the answer.
+    port: u32,
     #[serde(default)]
     weights: Weights,
     #[serde(default)]
@@ -52,35 +53,39 @@ impl Default for Weights {
     }
 }
 
-/// The instances of an answer of `/v1/health/service/NAME?passing`. Where the service has no address, that of its node counts.
+/// The instances of an answer of `/v1/health/service/NAME?passing`. Where the service has no address, that of its node counts; an
+/// instance without one is left out.
 ///
 /// # Errors
-/// What is not understood, or an instance without an address.
-pub fn instances(text: &str) -> Result<Vec<Endpoint>, InstanceError> {
+/// What is not understood.
+pub fn instances(text: &str) -> Result<Answer, InstanceError> {
     let instances: Vec<Instance> = serde_json::from_str(text)?;
-    let mut endpoints = Vec::with_capacity(instances.len());
+    let mut answer = Answer::default();
     for Instance { node, service } in instances {
         let host = if service.address.is_empty() {
             &node.address
         } else {
             &service.address
         };
-        let target = target(host, service.port);
-        let target = target.ok_or_else(|| InstanceError::Address(service.id.clone()))?;
         // Consul knows 0 as a weight, of what is to get nothing.
         if service.weights.passing == 0 {
             continue;
         }
+        let port = u16::try_from(service.port).ok();
+        let Some(target) = port.and_then(|port| target(host, port)) else {
+            answer.left_out.push(no_address(&service.id));
+            continue;
+        };
         let locality = service.locality.or(node.locality);
         let zone = locality.map(|locality| locality.zone);
-        endpoints.push(Endpoint {
+        answer.endpoints.push(Endpoint {
             priority: 0,
             target,
             weight: service.weights.passing.min(65_535),
             zone: zone.filter(|zone| !zone.is_empty()),
         });
     }
-    Ok(set(endpoints)?)
+    Ok(answer)
 }
 
 /// The index for the next question, after one with `asked` was answered with `answered` (`X-Consul-Index`): 0 is a question that is
@@ -96,7 +101,7 @@ pub fn next_index(asked: u64, answered: Option<u64>) -> u64 {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-    use super::{instances, next_index};
+    use super::{Answer, instances, next_index};
 
     #[test]
     fn instances_become_endpoints() {
@@ -109,8 +114,9 @@ mod tests {
             {"Node": {"Address": "10.0.0.1"}, "Service": {"ID": "c", "Address": "App.internal", "Port": 82}},
             {"Node": {"Address": "10.0.0.9"}, "Service": {"ID": "d", "Port": 83, "Weights": {"Passing": 0}}}
         ]"#;
-        let found = instances(text).unwrap();
+        let found = instances(text).unwrap().settle().unwrap();
         let told: Vec<String> = found
+            .endpoints
             .iter()
             .map(|one| format!("{}*{} {:?}", one.target, one.weight, one.zone))
             .collect();
@@ -122,16 +128,32 @@ mod tests {
                 "app.internal:82*1 None"
             ]
         );
-        assert_eq!(instances("[]").unwrap(), []);
+        assert_eq!(instances("[]").unwrap(), Answer::default());
+    }
+
+    #[test]
+    fn an_instance_without_an_address_costs_no_other() {
+        for wrong in [
+            r#""Service": {"ID": "a", "Port": 80}"#,
+            r#""Service": {"ID": "a", "Address": "not a name", "Port": 80}"#,
+            r#""Service": {"ID": "a", "Address": "10.0.0.1", "Port": 0}"#,
+            r#""Service": {"ID": "a", "Address": "10.0.0.1", "Port": 65536}"#,
+        ] {
+            let right = r#"{"Service": {"ID": "b", "Address": "10.0.0.2", "Port": 80}}"#;
+            let found = instances(&format!("[{{{wrong}}}, {right}]")).unwrap();
+            let taken = found.settle().unwrap();
+            assert_eq!(taken.endpoints.len(), 1, "{wrong}");
+            let told = "the instance `a` has no address that can be used";
+            assert_eq!(taken.left_out.as_deref(), Some(told), "{wrong}");
+            // Where all of them are wrong, what was known before is the better answer.
+            let alone = instances(&format!("[{{{wrong}}}]")).unwrap();
+            let error = alone.settle().unwrap_err().to_string();
+            assert!(error.contains(told), "{error}");
+        }
     }
 
     #[test]
     fn what_is_no_answer_is_refused() {
-        let without = r#"[{"Node": {}, "Service": {"ID": "a", "Port": 80}}]"#;
-        let error = instances(without).unwrap_err().to_string();
-        assert_eq!(error, "the instance `a` has no address that can be used");
-        let no_port = r#"[{"Node": {"Address": "10.0.0.1"}, "Service": {"ID": "a", "Port": 0}}]"#;
-        assert!(instances(no_port).is_err());
         for wrong in ["", "{}", "rpc error", "[{}]", "null"] {
             assert!(instances(wrong).is_err(), "{wrong}");
         }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::{Endpoint, Target, TooMany, set};
+use super::{Answer, Endpoint, Target};
 
 /// One SRV record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,37 +18,22 @@ pub struct Service {
     pub target: String,
 }
 
-/// What is wrong with an answer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ServiceError {
-    /// A record that nothing can be connected to.
-    #[error("the record of `{target}` has port 0")]
-    Port {
-        /// Its target.
-        target: String,
-    },
-    /// More records than are taken.
-    #[error(transparent)]
-    TooMany(#[from] TooMany),
-}
-
 /// The endpoints of the records. A lone record whose target is the root says that the service is not offered: the set is empty.
 ///
-/// A weight of 0 counts as 1, beside weights that are meant a small share.
-///
-/// # Errors
-/// A record that makes no sense, or too many of them.
-pub fn services(records: Vec<Service>) -> Result<Vec<Endpoint>, ServiceError> {
-    let mut endpoints = Vec::with_capacity(records.len());
+/// A weight of 0 counts as 1, beside weights that are meant a small share. A record of port 0 is left out.
+pub fn services(records: Vec<Service>) -> Answer {
+    let mut answer = Answer::default();
     for record in records {
         let host = record.target.trim_end_matches('.').to_ascii_lowercase();
         if host.is_empty() {
             continue;
         }
         if record.port == 0 {
-            return Err(ServiceError::Port { target: host });
+            let left_out = format!("the record of `{host}` has port 0");
+            answer.left_out.push(left_out);
+            continue;
         }
-        endpoints.push(Endpoint {
+        answer.endpoints.push(Endpoint {
             priority: record.priority,
             target: Target::Name {
                 host,
@@ -58,7 +43,7 @@ pub fn services(records: Vec<Service>) -> Result<Vec<Endpoint>, ServiceError> {
             zone: None,
         });
     }
-    Ok(set(endpoints)?)
+    answer
 }
 
 /// Addresses of one length, which are asked for by themselves.
@@ -100,6 +85,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
+    use crate::discovery::set;
 
     fn record(priority: u16, weight: u16, port: u16, target: &str) -> Service {
         Service {
@@ -116,22 +102,25 @@ mod tests {
             record(10, 0, 8081, "B.internal."),
             record(0, 5, 8080, "a.internal"),
         ];
-        let endpoints = services(records).unwrap();
-        let told: Vec<String> = endpoints
+        let told: Vec<String> = services(records)
+            .endpoints
             .iter()
             .map(|one| format!("{} {} {}", one.priority, one.weight, one.target))
             .collect();
-        assert_eq!(told, ["0 5 a.internal:8080", "10 1 b.internal:8081"]);
+        assert_eq!(told, ["10 1 b.internal:8081", "0 5 a.internal:8080"]);
     }
 
     #[test]
     fn a_service_that_is_not_offered_has_no_endpoints() {
-        assert_eq!(services(vec![record(0, 0, 0, ".")]).unwrap(), []);
-        let error = services(vec![record(0, 0, 0, "a.")]).unwrap_err();
-        assert_eq!(error.to_string(), "the record of `a` has port 0");
-        let many = (0..5000).map(|n| record(0, 0, 80, &format!("h{n}")));
-        let error = services(many.collect()).unwrap_err();
-        assert_eq!(error, ServiceError::TooMany(TooMany(5000)));
+        let none = services(vec![record(0, 0, 0, ".")]);
+        assert_eq!(none, Answer::default());
+    }
+
+    #[test]
+    fn a_record_without_a_port_costs_no_other() {
+        let found = services(vec![record(0, 0, 0, "a."), record(0, 0, 80, "b.")]);
+        assert_eq!(found.left_out, ["the record of `a` has port 0"]);
+        assert_eq!(found.endpoints.len(), 1);
     }
 
     #[test]

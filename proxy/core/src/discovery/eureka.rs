@@ -2,11 +2,11 @@
 
 use serde::Deserialize;
 
-use super::instance::{InstanceError, target};
-use super::{Endpoint, set};
+use super::instance::{InstanceError, no_address, target};
+use super::{Answer, Endpoint};
 
 #[derive(Deserialize)]
-struct Answer {
+struct Document {
     application: Application,
 }
 
@@ -94,17 +94,17 @@ impl Port {
     }
 }
 
-/// The instances that are UP, at their plain port, else at the secure one.
+/// The instances that are UP, at their plain port, else at the secure one; one without an address is left out.
 ///
 /// # Errors
-/// What is not understood, or an instance without an address.
-pub fn instances(text: &str) -> Result<Vec<Endpoint>, InstanceError> {
-    let Answer { application } = serde_json::from_str(text)?;
+/// What is not understood.
+pub fn instances(text: &str) -> Result<Answer, InstanceError> {
+    let Document { application } = serde_json::from_str(text)?;
     let instances = match application.instance {
         Instances::Many(many) => many,
         Instances::One(one) => vec![*one],
     };
-    let mut endpoints = Vec::with_capacity(instances.len());
+    let mut answer = Answer::default();
     for instance in instances.iter().filter(|one| one.status == "UP") {
         let host = if instance.ip_addr.is_empty() {
             &instance.host_name
@@ -112,16 +112,18 @@ pub fn instances(text: &str) -> Result<Vec<Endpoint>, InstanceError> {
             &instance.ip_addr
         };
         let port = instance.port.open().or_else(|| instance.secure_port.open());
-        let target = port.and_then(|port| target(host, port));
-        let target = target.ok_or_else(|| InstanceError::Address(instance.id.clone()))?;
-        endpoints.push(Endpoint {
+        let Some(target) = port.and_then(|port| target(host, port)) else {
+            answer.left_out.push(no_address(&instance.id));
+            continue;
+        };
+        answer.endpoints.push(Endpoint {
             priority: 0,
             target,
             weight: 1,
             zone: instance.metadata.zone.clone(),
         });
     }
-    Ok(set(endpoints)?)
+    Ok(answer)
 }
 
 #[cfg(test)]
@@ -131,8 +133,9 @@ mod tests {
     use super::instances;
 
     fn told(text: &str) -> Vec<String> {
-        let found = instances(text).unwrap();
+        let found = instances(text).unwrap().settle().unwrap();
         let told = found
+            .endpoints
             .iter()
             .map(|one| format!("{} {}", one.target, one.zone.as_deref().unwrap_or("-")));
         told.collect()
@@ -161,10 +164,19 @@ mod tests {
     }
 
     #[test]
+    fn an_instance_without_an_open_port_costs_no_other() {
+        let text = r#"{"application": {"instance": [
+            {"instanceId": "a", "ipAddr": "10.0.0.1", "status": "UP"},
+            {"instanceId": "b", "ipAddr": "10.0.0.2", "status": "UP", "port": {"$": 80, "@enabled": true}}
+        ]}}"#;
+        let found = instances(text).unwrap();
+        let left_out = ["the instance `a` has no address that can be used"];
+        assert_eq!(found.left_out, left_out);
+        assert_eq!(told(text), ["10.0.0.2:80 -"]);
+    }
+
+    #[test]
     fn what_is_no_answer_is_refused() {
-        let closed = r#"{"application": {"instance": [{"instanceId": "a", "ipAddr": "10.0.0.1", "status": "UP"}]}}"#;
-        let error = instances(closed).unwrap_err().to_string();
-        assert_eq!(error, "the instance `a` has no address that can be used");
         for wrong in ["", "<applications/>", "[]", "{}"] {
             assert!(instances(wrong).is_err(), "{wrong}");
         }

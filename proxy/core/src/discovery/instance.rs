@@ -1,6 +1,6 @@
 //! Instances of a service as registries have them: a host and a port that stand apart.
 
-use super::{Target, TooMany};
+use super::Target;
 use crate::config::{EndpointAddress, endpoint_address};
 
 /// Why an answer is not taken.
@@ -13,12 +13,6 @@ pub enum InstanceError {
         #[from]
         source: serde_json::Error,
     },
-    /// An instance that nothing can be connected to.
-    #[error("the instance `{0}` has no address that can be used")]
-    Address(String),
-    /// More instances than are taken.
-    #[error(transparent)]
-    TooMany(#[from] TooMany),
 }
 
 /// Where the instance is, if that is an address or a name.
@@ -32,4 +26,9 @@ pub(super) fn target(host: &str, port: u16) -> Option<Target> {
         EndpointAddress::Name { host, port } => Some(Target::Name { host, port }),
         EndpointAddress::Demo => None,
     }
+}
+
+/// What is said of an instance that is left out.
+pub(super) fn no_address(id: &str) -> String {
+    format!("the instance `{id}` has no address that can be used")
 }

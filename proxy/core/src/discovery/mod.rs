@@ -1,6 +1,7 @@
 //! Where endpoints come from when they are not written down: what a source answers is made into a set of endpoints here, and when it
 //! is asked next is said here. Asking is the proxy's part.
 
+mod answer;
 pub mod consul;
 pub mod dns;
 pub mod eureka;
@@ -9,6 +10,7 @@ mod instance;
 pub mod kubernetes;
 pub mod rhythm;
 
+pub use self::answer::{Answer, MAX_NAMES, Taken, Unusable};
 pub use self::instance::InstanceError;
 
 use std::cmp::Ordering;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use openclaw_core::config::Consul;
-use openclaw_core::discovery::{Endpoint, consul};
+use openclaw_core::discovery::{Answer, consul};
 
 use super::error::DiscoverError;
 use super::follower::Follower;
@@ -40,7 +40,7 @@ pub(super) async fn follow(follower: Rc<Follower>, consul: Consul) {
     }
 }
 
-async fn ask(consul: &Consul, index: u64) -> Result<(Vec<Endpoint>, Option<u64>), DiscoverError> {
+async fn ask(consul: &Consul, index: u64) -> Result<(Answer, Option<u64>), DiscoverError> {
     let Consul {
         url,
         service,

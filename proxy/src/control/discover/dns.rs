@@ -18,8 +18,9 @@ use hickory_resolver::proto::op::Query;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::{Hosts, ResolverBuilder, TokioResolver};
 use openclaw_core::discovery::dns::{Family, Service, keep, services, time_to_live};
-use openclaw_core::discovery::{Endpoint, rhythm};
+use openclaw_core::discovery::{Answer, Endpoint, rhythm};
 use tokio::net::lookup_host;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::error::DiscoverError;
@@ -34,6 +35,9 @@ const BESIDE: Duration = Duration::from_millis(1500);
 const AGAIN: Duration = Duration::from_secs(3);
 /// One try at a name server that is named in the configuration.
 const TRY: Duration = Duration::from_secs(1);
+/// So many lookups are under way at a time with each name server, and as many with the system: each has sockets of its own, and there
+/// may be names by the thousand in the answer of a registry.
+const AT_A_TIME: usize = 16;
 /// What a file says is looked at this often.
 const FILE_FOR: Duration = Duration::from_secs(5);
 /// What the system's resolver says is asked for this often.
@@ -43,7 +47,7 @@ const HOSTS: &str = "/etc/hosts";
 const RESOLV: &str = "/etc/resolv.conf";
 
 /// An answer, and how long it is good.
-type Found = (Vec<Endpoint>, Duration);
+type Found = (Answer, Duration);
 
 /// What a name stands for.
 #[derive(Debug)]
@@ -59,6 +63,8 @@ struct Addresses {
 pub(super) struct Resolvers {
     system: RefCell<Option<System>>,
     given: RefCell<HashMap<SocketAddr, Rc<TokioResolver>>>,
+    /// By name server; none: the system.
+    turns: RefCell<HashMap<Option<SocketAddr>, Rc<Semaphore>>>,
 }
 
 /// What the files of the system say.
@@ -98,11 +104,11 @@ pub(super) async fn follow_service(
 }
 
 async fn rest(follower: &Follower, answer: Result<Found, DiscoverError>) {
-    let (endpoints, good_for) = match answer {
-        Ok((endpoints, ttl)) => (Ok(endpoints), rhythm::good_for(ttl)),
+    let (answer, good_for) = match answer {
+        Ok((answer, ttl)) => (Ok(answer), rhythm::good_for(ttl)),
         Err(error) => (Err(error), Duration::ZERO),
     };
-    let time = match follower.learn(endpoints) {
+    let time = match follower.learn(answer) {
         Ok(()) => good_for,
         Err(back_off) => back_off,
     };
@@ -124,6 +130,9 @@ impl Resolvers {
                 None => self.ask_system(host).await,
             }
         };
+        let turns = self.turns(resolver);
+        // Nobody closes it; and the time of a question begins when it is put.
+        let _turn = turns.acquire().await;
         let asked = timeout(WITHIN, asking).await;
         let Addresses {
             found,
@@ -136,7 +145,7 @@ impl Resolvers {
         if let Some(silent) = silent {
             keep(&mut endpoints, silent, before);
         }
-        Ok((endpoints, good_for))
+        Ok((endpoints.into(), good_for))
     }
 
     async fn services(
@@ -160,6 +169,8 @@ impl Resolvers {
                     DiscoverError::Dns { name, source }
                 })
         };
+        let turns = self.turns(resolver);
+        let _turn = turns.acquire().await;
         let answer = timeout(WITHIN, asked).await;
         let answer = answer.unwrap_or(Err(DiscoverError::Slow(WITHIN)))?;
         let records = answer.answers().iter().filter_map(|record| {
@@ -177,11 +188,13 @@ impl Resolvers {
         if records.is_empty() {
             return Err(no_service(name));
         }
-        let endpoints = services(records).map_err(|source| DiscoverError::Service {
-            name: name.to_owned(),
-            source,
-        })?;
-        Ok((endpoints, lasts(&answer)))
+        Ok((services(records), lasts(&answer)))
+    }
+
+    fn turns(&self, resolver: Option<SocketAddr>) -> Rc<Semaphore> {
+        let mut turns = self.turns.borrow_mut();
+        let turns = turns.entry(resolver);
+        Rc::clone(turns.or_insert_with(|| Rc::new(Semaphore::new(AT_A_TIME))))
     }
 
     async fn ask_system(&self, host: &str) -> Result<Addresses, DiscoverError> {

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use hickory_resolver::net::NetError;
 use hyper::StatusCode;
-use openclaw_core::discovery::dns::ServiceError;
 use openclaw_core::discovery::file::FileError;
 use openclaw_core::discovery::kubernetes::KubernetesError;
-use openclaw_core::discovery::{InstanceError, TooMany};
+use openclaw_core::discovery::{InstanceError, Unusable};
 
 use super::http::MAX_ANSWER;
 use crate::control::fetch::FetchError;
@@ -36,8 +35,6 @@ pub(super) enum DiscoverError {
         is_denied: bool,
         source: io::Error,
     },
-    #[error("the SRV records of {name}")]
-    Service { name: String, source: ServiceError },
     #[error("cannot read {}", path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("{} is larger than {} MiB", path.display(), MAX_ANSWER >> 20)]
@@ -65,7 +62,7 @@ pub(super) enum DiscoverError {
     #[error("this is no pod of Kubernetes (KUBERNETES_SERVICE_HOST is not set); say `api`")]
     NoCluster,
     #[error(transparent)]
-    TooMany(#[from] TooMany),
+    Unusable(#[from] Unusable),
     #[error("no answer within {} s", .0.as_secs())]
     Slow(Duration),
 }

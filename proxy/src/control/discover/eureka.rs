@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use hyper::header::{ACCEPT, HeaderMap, HeaderValue};
-use openclaw_core::discovery::{Endpoint, eureka};
+use openclaw_core::discovery::{Answer, eureka};
 
 use super::error::DiscoverError;
 use super::follower::Follower;
@@ -26,7 +26,7 @@ pub(super) async fn follow(follower: Rc<Follower>, url: String, app: String) {
 }
 
 /// An application that is not known (404) is an error and not an empty set: a Eureka that has just started knows none.
-async fn ask(url: &str) -> Result<Vec<Endpoint>, DiscoverError> {
+async fn ask(url: &str) -> Result<Answer, DiscoverError> {
     let json = HeaderValue::from_static("application/json");
     let headers = HeaderMap::from_iter([(ACCEPT, json)]);
     let response = http::ask(url, headers, None, Duration::ZERO).await?;

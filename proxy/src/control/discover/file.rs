@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use openclaw_core::discovery::Endpoint;
 use openclaw_core::discovery::file::{Format, endpoints};
+use openclaw_core::discovery::{Answer, Endpoint};
 
 use super::error::DiscoverError;
 use super::follower::Follower;
@@ -25,14 +25,14 @@ pub(super) async fn follow(follower: Rc<Follower>, path: PathBuf) {
     let mut taken = stamp(&path);
     let mut seen = taken;
     // What is wrong is told, and asked for again when it changes: nothing else would make it right.
-    let _ = follower.learn(read(&path));
+    let _ = follower.learn(read(&path).map(Answer::from));
     loop {
         follower.rest(LOOK).await;
         let now = stamp(&path);
         // A writer that is under way would show half a file.
         if now == seen && now != taken {
             taken = now;
-            let _ = follower.learn(read(&path));
+            let _ = follower.learn(read(&path).map(Answer::from));
         } else if now == taken {
             follower.confirm();
         }

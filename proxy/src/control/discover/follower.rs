@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use openclaw_core::config::Registry;
-use openclaw_core::discovery::{Endpoint, difference, rhythm, set};
+use openclaw_core::discovery::{Answer, Endpoint, MAX_ENDPOINTS, difference, rhythm};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -21,6 +21,10 @@ pub(super) struct Follower {
     pub(super) source: Registry,
     last: RefCell<Option<Last>>,
     failing: RefCell<Option<Failing>>,
+    /// What was left out of that answer, as it was told.
+    left_out: RefCell<Option<String>>,
+    /// To how many endpoints too many its names lead.
+    excess: Cell<usize>,
     errors: Cell<u64>,
     /// How often it has been asked to the end.
     rounds: watch::Sender<u64>,
@@ -87,6 +91,8 @@ impl Follower {
             source,
             last: RefCell::new(last),
             failing: RefCell::default(),
+            left_out: RefCell::default(),
+            excess: Cell::default(),
             errors: Cell::default(),
             rounds: watch::channel(0).0,
             is_told: Cell::new(is_told),
@@ -144,15 +150,18 @@ impl Follower {
         let _ = timeout(time, self.wanted.notified()).await;
     }
 
+    /// Nobody else tells what comes of the first round.
+    pub(super) fn tell(&self) {
+        self.is_told.set(false);
+    }
+
     /// Takes what came of a question; gives back how long to wait after an error.
-    pub(super) fn learn(
-        &self,
-        answer: Result<Vec<Endpoint>, DiscoverError>,
-    ) -> Result<(), Duration> {
-        let answer = answer.and_then(|endpoints| Ok(set(endpoints)?));
+    pub(super) fn learn(&self, answer: Result<Answer, DiscoverError>) -> Result<(), Duration> {
+        let answer = answer.and_then(|answer| Ok(answer.settle()?));
         let outcome = match answer {
-            Ok(endpoints) => {
-                self.took(endpoints);
+            Ok(taken) => {
+                self.leave_out(taken.left_out);
+                self.took(taken.endpoints);
                 Ok(())
             }
             Err(error) => Err(self.failed(&error)),
@@ -168,6 +177,27 @@ impl Follower {
             && let Some(last) = &mut *self.last.borrow_mut()
         {
             last.at = SystemTime::now();
+        }
+    }
+
+    /// Tells what is no endpoint though the source has it, when that is news.
+    fn leave_out(&self, left_out: Option<String>) {
+        let mut before = self.left_out.borrow_mut();
+        if let Some(left_out) = left_out.as_ref().filter(|_| *before != left_out) {
+            let source = name_of(&self.source);
+            tracing::warn!(source, "left out of the endpoints: {left_out}");
+        }
+        *before = left_out;
+    }
+
+    /// Tells that its names lead to so many endpoints more than are taken, when that is news.
+    pub(super) fn exceed(&self, excess: usize) {
+        if self.excess.replace(excess) == 0 && excess > 0 {
+            let source = name_of(&self.source);
+            tracing::warn!(
+                source,
+                "{excess} endpoints are left out: its names have more than {MAX_ENDPOINTS} addresses"
+            );
         }
     }
 

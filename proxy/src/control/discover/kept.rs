@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use openclaw_core::config::Registry;
-use openclaw_core::discovery::{Endpoint, set};
+use openclaw_core::discovery::{Answer, Endpoint};
 use serde::{Deserialize, Serialize};
 
 use super::follower::{Follower, Last};
@@ -64,9 +64,9 @@ impl Kept {
     pub(super) fn of(&self, source: &Registry) -> Option<Last> {
         let kept = self.sets.get(&key_of(source))?;
         // Somebody may have edited it.
-        let endpoints = set(kept.endpoints.clone()).ok()?;
+        let taken = Answer::from(kept.endpoints.clone()).settle().ok()?;
         Some(Last {
-            endpoints: endpoints.into(),
+            endpoints: taken.endpoints.into(),
             before_empty: Rc::default(),
             at: UNIX_EPOCH.checked_add(Duration::from_secs(kept.at))?,
         })

@@ -59,10 +59,8 @@ async fn keep_up(follower: &Follower, kubernetes: &Kubernetes) -> Result<(), Dis
     let port = kubernetes.port.as_deref();
     let learn = |slices: &Slices| {
         let endpoints = slices.endpoints(port)?;
-        // Too many is an error like others, and begins anew.
-        openclaw_core::discovery::set(endpoints.clone())?;
-        // It was just seen to be right.
-        let _ = follower.learn(Ok(endpoints));
+        // What cannot be taken of it is told; nothing but the next event would make it right.
+        let _ = follower.learn(Ok(endpoints.into()));
         Ok::<(), DiscoverError>(())
     };
     learn(&slices)?;

@@ -7,6 +7,7 @@ mod consul;
 mod dns;
 mod error;
 mod eureka;
+mod failure;
 mod file;
 mod follower;
 mod http;
@@ -24,19 +25,19 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use openclaw_core::config::{self, Discover, EndpointAddress, Registry, Upstream};
-use openclaw_core::discovery::{Endpoint, Target, in_use};
+use openclaw_core::discovery::{Endpoint, MAX_ENDPOINTS, Target, in_use};
 use openclaw_core::overlay::Discovered;
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 
 use self::dns::Resolvers;
+pub(super) use self::failure::Failure;
 use self::follower::{Followed, Follower, Last};
 use self::kept::Kept;
 pub(super) use self::source::named;
 use self::source::{kind_of, name_within};
 use super::state::Control;
-use crate::shield::show_seconds;
 
 /// A load waits so long for sources that are new to it, and for names to be looked up again.
 const WITHIN: Duration = Duration::from_secs(12);
@@ -72,36 +73,6 @@ pub(super) enum Ask {
     Unknown,
 }
 
-/// What cannot be found out now.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{why}")]
-pub struct Failure {
-    why: String,
-    /// How many endpoints it goes on with, and how old they are.
-    kept: usize,
-    age: Option<Duration>,
-}
-
-impl Failure {
-    /// What serves meanwhile.
-    pub(super) fn hint(&self) -> String {
-        match (self.kept, self.age) {
-            (0, _) | (_, None) => {
-                "it has no address until somebody knows it; it is asked for again every few seconds"
-                    .to_owned()
-            }
-            (1, Some(age)) => format!(
-                "the one that it had {} ago serves on",
-                show_seconds(age.as_secs())
-            ),
-            (kept, Some(age)) => format!(
-                "the {kept} that it had {} ago serve on",
-                show_seconds(age.as_secs())
-            ),
-        }
-    }
-}
-
 impl Discovery {
     /// One that follows, and that begins with what an earlier process learnt.
     pub(super) fn open(state_dir: &Path) -> Self {
@@ -130,32 +101,38 @@ impl Discovery {
             Ask::All => WITHIN,
             Ask::Unknown => SOON,
         };
+        let each = written.iter().map(|source| async move {
+            self.start(source, ask).await;
+            let names = self.names_within([source]);
+            let each = names.iter().map(|name| async move {
+                let follower = self.follower(name, ask);
+                if follower.round() == 0 {
+                    // Who loads a configuration tells of what stands there.
+                    follower.tell();
+                }
+                self.start(name, ask).await;
+            });
+            join_all(each).await;
+        });
         // What does not answer in time goes on being asked, and changes are served when it does.
-        let _ = timeout(within, async {
-            self.start(&written, ask).await;
-            let named = self.names_within(&written);
-            self.start(&named, ask).await;
-        })
-        .await;
+        let _ = timeout(within, join_all(each)).await;
         let mut latest = self.names_within(&written);
         latest.extend(written);
         *self.0.latest.borrow_mut() = latest;
     }
 
-    async fn start(&self, wanted: &HashSet<Registry>, ask: Ask) {
-        let mut waiting = Vec::new();
-        for source in wanted {
-            let follower = self.follower(source, ask);
-            let round = follower.round();
-            let again = ask == Ask::All && matches!(source, Registry::Dns { .. });
-            if again && round > 0 {
-                follower.want();
-            }
-            if again || round == 0 {
-                waiting.push(async move { follower.after(round).await });
-            }
+    /// Waits for what the source says, where that is wanted anew or not known yet.
+    async fn start(&self, source: &Registry, ask: Ask) {
+        let follower = self.follower(source, ask);
+        let round = follower.round();
+        let again = ask == Ask::All && matches!(source, Registry::Dns { .. });
+        if again && round > 0 {
+            follower.want();
         }
-        join_all(waiting).await;
+        if !again && round > 0 {
+            return;
+        }
+        follower.after(round).await;
     }
 
     fn follower(&self, source: &Registry, ask: Ask) -> Rc<Follower> {
@@ -207,9 +184,9 @@ impl Discovery {
                     resolver: None,
                 } => {
                     let found = self.0.resolvers.addresses(host, *port, None, &[]).await;
-                    found.map(|(endpoints, _)| endpoints)
+                    found.map(|(answer, _)| answer)
                 }
-                Registry::File { path } => file::read(path),
+                Registry::File { path } => file::read(path).map(Into::into),
                 Registry::Dns { .. }
                 | Registry::Srv { .. }
                 | Registry::Consul(_)
@@ -223,7 +200,10 @@ impl Discovery {
     }
 
     /// The names that the answers of sources consist of.
-    fn names_within(&self, written: &HashSet<Registry>) -> HashSet<Registry> {
+    fn names_within<'a>(
+        &self,
+        written: impl IntoIterator<Item = &'a Registry>,
+    ) -> HashSet<Registry> {
         let followed = self.0.followed.borrow();
         let mut names = HashSet::new();
         for source in written {
@@ -308,7 +288,13 @@ impl Discovery {
                 (endpoint.priority, found)
             })
         });
-        in_use(resolved)
+        let mut used = in_use(resolved);
+        let excess = used.len().saturating_sub(MAX_ENDPOINTS);
+        if let Some(followed) = self.0.followed.borrow().get(source) {
+            followed.follower.exceed(excess);
+        }
+        used.truncate(MAX_ENDPOINTS);
+        used
     }
 
     /// Writes what is known to the disk.
@@ -330,24 +316,6 @@ impl Discovery {
         let followed = self.0.followed.borrow();
         let followed = followed.get(source);
         followed.is_some_and(|followed| followed.follower.is_denied())
-    }
-
-    /// Why a source says nothing now. `keeps`: its last endpoints serve on when it is denied.
-    pub(super) fn failure(&self, source: &Registry, keeps: bool) -> Option<Failure> {
-        let followed = self.0.followed.borrow();
-        let follower = &followed.get(source)?.follower;
-        let last = follower.last().filter(|_| keeps || !follower.is_denied());
-        let why = match follower.failing() {
-            Some(failing) => failing.why,
-            // It was given no time.
-            None if follower.round() == 0 && self.follows() => "no answer yet".to_owned(),
-            None => return None,
-        };
-        Some(Failure {
-            why,
-            kept: last.as_ref().map_or(0, |last| last.endpoints.len()),
-            age: last.map(|last| last.at.elapsed().unwrap_or_default()),
-        })
     }
 }
 
