@@ -125,6 +125,30 @@ fn many_names_are_looked_up_a_few_at_a_time() {
     wait_until("all are known", || endpoints(&proxy) == names.len());
 }
 
+#[test]
+fn a_start_does_not_wait_for_a_source_whose_last_answer_is_known() {
+    let origin = Origin::serving("a");
+    let address = origin.address();
+    let silent = Arc::new(AtomicBool::new(false));
+    let instances = json!([instance("127.0.0.1", address.port())]);
+    let consul = consul(&instances, &silent);
+    let mut proxy = proxy(&discover(&consul));
+    wait_for(&proxy, &["a"]);
+    let port = address.port().to_string();
+    wait_until("it is on the disk", || {
+        fs::read_to_string(proxy.folder().path().join("state/discovered.json"))
+            .is_ok_and(|text| text.contains(&port))
+    });
+    proxy.signal("TERM");
+    proxy.wait();
+    silent.store(true, Ordering::Release);
+    proxy.start_again();
+    // Who had waited to the end would say that there was no answer within ten seconds.
+    let told = proxy.stderr();
+    assert!(told.contains("no answer yet"), "{told}");
+    wait_for(&proxy, &["a"]);
+}
+
 /// How many endpoints are served.
 fn endpoints(proxy: &Proxy) -> usize {
     let output = proxy.cli(&["-o", "json", "upstream", "list"]).ok();

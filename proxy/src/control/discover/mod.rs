@@ -43,6 +43,8 @@ use super::state::Control;
 const WITHIN: Duration = Duration::from_secs(12);
 /// A change waits so long for names that are new in it.
 const SOON: Duration = Duration::from_secs(2);
+/// So long it is waited for what a source says now, where it is known what it said to the process before this one.
+const GLANCE: Duration = Duration::from_millis(500);
 /// Changes that come closer together are served as one.
 const GATHER: Duration = Duration::from_millis(200);
 /// How old the times on the disk grow.
@@ -116,6 +118,12 @@ impl Discovery {
         });
         // What does not answer in time goes on being asked, and changes are served when it does.
         let _ = timeout(within, join_all(each)).await;
+        for source in &written {
+            let follower = self.follower(source, ask);
+            if follower.round() == 0 {
+                follower.tell();
+            }
+        }
         let mut latest = self.names_within(&written);
         latest.extend(written);
         *self.0.latest.borrow_mut() = latest;
@@ -132,7 +140,13 @@ impl Discovery {
         if !again && round > 0 {
             return;
         }
-        follower.after(round).await;
+        let answered = follower.after(round);
+        if round == 0 && follower.last().is_some() {
+            // Whether it came in time, there is something to serve from.
+            let _ = timeout(GLANCE, answered).await;
+        } else {
+            answered.await;
+        }
     }
 
     fn follower(&self, source: &Registry, ask: Ask) -> Rc<Follower> {
