@@ -10,6 +10,7 @@ mod usual;
 mod wait;
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -110,15 +111,13 @@ impl Upstream {
     ) -> Self {
         let kept = former.map(|former| former.kept.clone()).unwrap_or_default();
         let manner = Manner::new(config, tls);
+        let known = by_place(former);
         let known = |wanted: &ResolvedEndpoint| {
-            let mut known = former?.endpoints.iter();
-            known.find(|known| {
-                known.address == wanted.address
-                    && known.label == wanted.label
-                    && known.manner == manner
-                    // A worker that was busy may have missed that it went and came back.
-                    && Arc::ptr_eq(&known.standing, &wanted.standing)
-            })
+            let known = known.get(&(wanted.address, &*wanted.label)).copied()?;
+            let is_same = known.manner == manner
+                // A worker that was busy may have missed that it went and came back.
+                && Arc::ptr_eq(&known.standing, &wanted.standing);
+            is_same.then_some(known)
         };
         let endpoints = setup
             .endpoints
@@ -262,6 +261,14 @@ impl Upstream {
                 .retain(|since| keeps && now.duration_since(since) < MAX_IDLE);
         }
     }
+}
+
+/// The endpoints of the snapshot before by address and label. There may be thousands, of which few are others than before.
+fn by_place(former: Option<&Upstream>) -> HashMap<(SocketAddr, &str), &Rc<Endpoint>> {
+    let known = former.into_iter().flat_map(|former| &former.endpoints);
+    known
+        .map(|known| ((known.address, &*known.label), known))
+        .collect()
 }
 
 /// Where the proxy has a zone, which endpoints are in it. One that drains is missed there as one that is not well is.
