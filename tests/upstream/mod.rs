@@ -10,6 +10,7 @@ mod load;
 mod outcomes;
 mod proxy_protocol;
 mod queue;
+mod queue_changes;
 mod refusals;
 mod tls;
 mod zones;

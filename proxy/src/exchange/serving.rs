@@ -135,14 +135,7 @@ fn upstreams(
             let former = former.map(|former| &**former);
             let tls = snapshot.secured.get(index).and_then(Option::as_ref);
             let met = (setup, tls);
-            Rc::new(Upstream::new(
-                config,
-                met,
-                slot,
-                endpoint_slots,
-                former,
-                place,
-            ))
+            Upstream::new(config, met, slot, endpoint_slots, former, place)
         })
         .collect()
 }

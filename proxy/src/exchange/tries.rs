@@ -175,7 +175,11 @@ impl<'a> Tries<'a> {
         }
         let random = self.local.random.borrow_mut().u64(..);
         let choice = (self.outbound.key, random);
-        let error = match self.upstream.choose(&self.tried, choice, *now) {
+        // Between tries endpoints may have come and gone.
+        let is_again = !self.tried.is_empty();
+        let newest = is_again.then(|| self.upstream.newest()).flatten();
+        let upstream = newest.as_deref().unwrap_or(self.upstream);
+        let error = match upstream.choose(&self.tried, choice, *now) {
             Choice::Endpoint(chosen) => return Ok(chosen),
             Choice::Nobody => Error::NoEndpoint,
             Choice::Full => {

@@ -94,6 +94,23 @@ impl Queue {
 }
 
 impl Waiter {
+    /// Goes on waiting where it stands in the line, for a place at one of these. As after joining, one may be free already.
+    pub fn want(&self, wanted: Vec<Arc<Standing>>) {
+        let mut line = self.queue.line();
+        if let Some(entry) = line.entries.get_mut(&self.ticket) {
+            entry.wanted = wanted;
+            return;
+        }
+        // The place that it was given was of no use.
+        let entry = Entry {
+            wanted,
+            waker: Waker::noop().clone(),
+            place: None,
+        };
+        line.entries.insert(self.ticket, entry);
+        self.queue.waiting.fetch_add(1, Ordering::SeqCst);
+    }
+
     /// Waits for a place.
     pub fn poll(&self, cx: &mut Context<'_>) -> Poll<UnderWay> {
         let mut line = self.queue.line();
@@ -185,6 +202,31 @@ mod tests {
         drop(place);
         assert!(poll(&one).is_pending());
         assert!(poll(&two).is_ready());
+    }
+
+    #[test]
+    fn who_waits_for_others_keeps_its_place_in_the_line() {
+        let queue = Arc::new(Queue::default());
+        let [here, there] = [(); 2].map(|()| Arc::new(Standing::default()));
+        let places = [&here, &there].map(|one| one.enter(1, &queue).unwrap());
+        let one = queue.join(vec![Arc::clone(&here)], 2).unwrap();
+        let two = queue.join(vec![Arc::clone(&there)], 2).unwrap();
+        one.want(vec![Arc::clone(&there)]);
+        drop(places);
+        assert!(poll(&two).is_pending());
+        let Poll::Ready(place) = poll(&one) else {
+            unreachable!("it came first")
+        };
+        // What it was given is of no use to it.
+        drop(place);
+        let Poll::Ready(place) = poll(&two) else {
+            unreachable!("it was handed on")
+        };
+        one.want(vec![Arc::clone(&there)]);
+        assert_eq!(queue.waiting(), 1);
+        drop(place);
+        assert!(poll(&one).is_ready());
+        assert_eq!((there.active(), queue.waiting()), (0, 0));
     }
 
     #[test]

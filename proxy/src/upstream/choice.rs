@@ -43,6 +43,7 @@ enum Among {
 }
 
 /// The endpoints as a balancer sees them for one choice.
+#[derive(Clone, Copy)]
 struct Candidates<'a> {
     upstream: &'a Upstream,
     tried: &'a [SocketAddr],
@@ -151,30 +152,51 @@ impl Upstream {
         self.pins.get(index).copied()
     }
 
-    /// Joins those who wait for a place at an endpoint that would do; nothing if as many wait as may. Whoever has joined has
-    /// to ask [`Self::choose`] once more before waiting.
-    pub fn join_queue(&self, tried: &[SocketAddr], now: Instant) -> Option<Waiter> {
-        let wanted = [Among::Fit, Among::Well, Among::All]
-            .into_iter()
-            .map(|among| {
-                let candidates = self.candidates(tried, now, among);
-                let standings = candidates
-                    .fit()
-                    .map(|endpoint| Arc::clone(&endpoint.standing));
-                standings.collect::<Vec<_>>()
-            })
-            .find(|wanted| !wanted.is_empty())?;
-        self.queue.join(wanted, self.config.queue)
+    /// Joins those who wait for a place at an endpoint that would do, or goes on waiting, in its place, for those that do now;
+    /// nothing if as many wait as may. Whoever has joined has to ask [`Self::choose`] once more before waiting.
+    pub(super) fn join_queue(
+        &self,
+        waiter: Option<Waiter>,
+        tried: &[SocketAddr],
+        now: Instant,
+    ) -> Option<Waiter> {
+        let wanted = self.wanted(tried, now);
+        let wanted = wanted.map(|endpoint| Arc::clone(&endpoint.standing));
+        let wanted = wanted.collect();
+        match waiter {
+            Some(waiter) => {
+                waiter.want(wanted);
+                Some(waiter)
+            }
+            None => self.queue.join(wanted, self.config.queue),
+        }
     }
 
-    /// The endpoint at which a place came free, unless its breaker has opened meanwhile.
-    pub fn seated(&self, place: UnderWay, now: Instant) -> Option<Chosen> {
-        let mut endpoints = self.endpoints.iter();
-        let endpoint = endpoints.find(|known| Arc::ptr_eq(&known.standing, place.standing()))?;
+    /// The endpoint at which a place came free, unless it would not be waited for any more.
+    pub(super) fn seated(
+        &self,
+        place: UnderWay,
+        tried: &[SocketAddr],
+        now: Instant,
+    ) -> Option<Chosen> {
+        let mut wanted = self.wanted(tried, now);
+        let endpoint = wanted.find(|known| Arc::ptr_eq(&known.standing, place.standing()))?;
         self.passes_breaker(endpoint, now).then(|| Chosen {
             endpoint: Rc::clone(endpoint),
             under_way: Some(place),
         })
+    }
+
+    /// The endpoints at one of which a place is worth waiting for.
+    fn wanted<'a>(
+        &'a self,
+        tried: &'a [SocketAddr],
+        now: Instant,
+    ) -> impl Iterator<Item = &'a Rc<Endpoint>> {
+        let among = [Among::Fit, Among::Well, Among::All].into_iter();
+        let mut among = among.map(move |among| self.candidates(tried, now, among));
+        let some = among.find(|candidates| candidates.fit().next().is_some());
+        some.into_iter().flat_map(Candidates::fit)
     }
 
     fn candidates<'a>(
@@ -212,12 +234,12 @@ impl Upstream {
 
 impl<'a> Candidates<'a> {
     /// Those that may be picked, whether they have room or not.
-    fn fit(&self) -> impl Iterator<Item = &'a Rc<Endpoint>> {
+    fn fit(self) -> impl Iterator<Item = &'a Rc<Endpoint>> {
         let Upstream {
             endpoints, weights, ..
         } = self.upstream;
         let weighted = endpoints.iter().zip(weights);
-        weighted.filter_map(|(endpoint, weight)| {
+        weighted.filter_map(move |(endpoint, weight)| {
             (*weight > 0 && self.is_fit(endpoint)).then_some(endpoint)
         })
     }

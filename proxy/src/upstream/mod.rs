@@ -12,7 +12,7 @@ mod wait;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -55,6 +55,8 @@ pub struct Upstream {
     usual: Option<Rc<RefCell<Usual>>>,
     /// Idle connections of all endpoints together. Goes on from snapshot to snapshot, as they do.
     kept: Rc<Cell<usize>>,
+    /// The one of this name that is served from now. Goes on from snapshot to snapshot.
+    newest: Rc<RefCell<Weak<Self>>>,
 }
 
 /// One address and this worker's idle connections to it. Lives on over reloads as long as it is configured.
@@ -108,7 +110,7 @@ impl Upstream {
         endpoint_slots: &[u32],
         former: Option<&Self>,
         place: (usize, usize),
-    ) -> Self {
+    ) -> Rc<Self> {
         let kept = former.map(|former| former.kept.clone()).unwrap_or_default();
         let manner = Manner::new(config, tls);
         let known = by_place(former);
@@ -148,7 +150,10 @@ impl Upstream {
                 weight: endpoint.share(),
             })
             .collect();
-        Self {
+        let newest = former
+            .map(|former| former.newest.clone())
+            .unwrap_or_default();
+        let upstream = Rc::new(Self {
             config: config.clone(),
             slot,
             endpoints,
@@ -162,7 +167,17 @@ impl Upstream {
             balancer: RefCell::new(Balancer::new(config.balance, &members, place)),
             zones: zones(config, setup),
             kept,
-        }
+            newest: Rc::clone(&newest),
+        });
+        *newest.borrow_mut() = Rc::downgrade(&upstream);
+        upstream
+    }
+
+    /// What is served from now in its place, where its endpoints are met in the same way.
+    pub fn newest(&self) -> Option<Rc<Self>> {
+        let newest = self.newest.borrow().upgrade()?;
+        let manner = |one: &Self| (one.config.protocol, one.config.send_proxy_protocol);
+        (manner(&newest) == manner(self)).then_some(newest)
     }
 
     /// The upstream is served from no more, but for exchanges that run: idle connections are closed, and none are kept

@@ -24,11 +24,11 @@ fn config(keys: &str) -> config::Upstream {
     config.upstreams.remove(0)
 }
 
-fn upstream(keepalive: usize, addresses: &[SocketAddr], former: Option<&Upstream>) -> Upstream {
+fn upstream(keepalive: usize, addresses: &[SocketAddr], former: Option<&Upstream>) -> Rc<Upstream> {
     upstream_with(&format!("keepalive = {keepalive}"), addresses, former)
 }
 
-fn upstream_with(keys: &str, addresses: &[SocketAddr], former: Option<&Upstream>) -> Upstream {
+fn upstream_with(keys: &str, addresses: &[SocketAddr], former: Option<&Upstream>) -> Rc<Upstream> {
     let known = |address: &SocketAddr| {
         let mut known = former?.endpoints.iter();
         let known = known.find(|known| known.address == *address)?;
@@ -44,7 +44,7 @@ fn upstream_of(
     keys: &str,
     endpoints: impl Iterator<Item = (SocketAddr, Arc<Standing>)>,
     former: Option<&Upstream>,
-) -> Upstream {
+) -> Rc<Upstream> {
     let endpoints = endpoints.map(|(address, standing)| ResolvedEndpoint {
         address,
         weight: 1,
