@@ -1,8 +1,9 @@
 //! Which requests are sent again, and to whom.
 
 use std::net::SocketAddr;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
+use std::sync::{Barrier, Mutex};
 
 use super::{GET, Stage, assert_refused};
 use crate::control::sample;
@@ -42,6 +43,37 @@ fn a_kept_connection_that_died_costs_a_get_nothing() {
     }
     assert_eq!(origin.connections(), 5);
     assert_eq!(origin.requests().len(), 9);
+}
+
+#[test]
+fn an_endpoint_that_takes_requests_and_closes_gets_each_twice_at_most() {
+    // Each connection answers once; how many are kept is how many clients had come together.
+    const KEPT: usize = 4;
+    let all_here = Barrier::new(KEPT);
+    let is_over = AtomicBool::new(false);
+    let origin = Origin::start(move |peer| {
+        peer.request()?;
+        if !is_over.load(Ordering::SeqCst) {
+            all_here.wait();
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")?;
+            peer.request()?;
+            is_over.store(true, Ordering::SeqCst);
+        }
+        Ok(())
+    });
+    let keys = upstream(&format!("\"{}\"", origin.address()), "retries = 3");
+    let stage = Stage::with(&format!("[server]\nworkers = 1\n{keys}"));
+    let mut clients: Vec<_> = (0..KEPT).map(|_| stage.client()).collect();
+    for client in &mut clients {
+        client.send(GET);
+    }
+    for client in &mut clients {
+        assert_eq!(client.response().text(), "ok");
+    }
+    assert_eq!(origin.requests().len(), KEPT);
+    assert_refused(&clients[0].exchange(GET), 502, "upstream.reset");
+    // Once on a kept connection, once on a new one.
+    assert_eq!(origin.requests().len(), KEPT + 2);
 }
 
 #[test]

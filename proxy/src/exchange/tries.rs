@@ -25,9 +25,9 @@ use super::{Edits, Own, Story, queued};
 use crate::time::Deadline;
 use crate::upstream::{Choice, Chosen, Endpoint, Upstream};
 
-/// How often a kept connection that turned out dead is replaced, or a stream that was refused unseen is opened again,
-/// before that counts as a try.
-const STALE_TRIES: u32 = 3;
+/// How often a kept connection that turned out dead is replaced by a new one, or a stream that was refused unseen is opened again,
+/// before that counts as a try: an endpoint that takes requests and closes must not get each of them again and again.
+const STALE_TRIES: u32 = 1;
 
 /// The tries of one exchange.
 pub(super) struct Tries<'a> {
