@@ -241,19 +241,57 @@ fn a_body_that_is_too_long_to_be_kept_is_sent_once() {
 
 #[test]
 fn an_answer_that_has_begun_is_not_begun_again() {
-    let bad = Origin::start(|peer| {
+    let (seen, told) = channel();
+    let told = Mutex::new(told);
+    let bad = Origin::start(move |peer| {
         peer.request()?;
-        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort")
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort")?;
+        told.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+        Ok(())
     });
     let good = named("alive");
     let stage = before_both(&bad, &good, "");
     let mut client = stage.client();
     client.send(GET);
-    match client.try_response("GET") {
-        Ok(response) => assert_eq!(response.status(), 502),
-        Err(error) => assert_ne!(error.kind(), std::io::ErrorKind::TimedOut),
-    }
+    client.read_until("short");
+    seen.send(()).unwrap();
+    let rest = client.try_read_to_end();
+    assert!(rest.is_err() || rest.is_ok_and(|rest| rest.is_empty()));
     assert_eq!(good.requests().len(), 0);
+}
+
+#[test]
+fn an_answer_that_breaks_before_anything_went_out_is_asked_for_elsewhere() {
+    // All of it comes in one piece, and what is wrong is found before any of it is sent on.
+    let broken = || {
+        Origin::start(|peer| {
+            peer.request()?;
+            peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-Bad: 1\r\n\r\nzz\r\n")
+        })
+    };
+    let put = "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
+    let post = put.replace("PUT", "POST");
+    let (bad, good) = (broken(), named("alive"));
+    let stage = before_both(&bad, &good, "");
+    let answer = stage.ask(GET);
+    assert_eq!(
+        (answer.text(), answer.header("x-bad")),
+        ("alive".into(), None)
+    );
+    let line = stage.proxy.wait_for_access("\"retries\":1");
+    assert!(line.contains("\"status\":200"), "{line}");
+    for (request, keys) in [
+        // What was sent of its body is not kept any more.
+        (put, String::new()),
+        (&*post, String::new()),
+        (GET, "retries = 0".to_owned()),
+        (GET, "retry_on = [\"connect\"]".to_owned()),
+    ] {
+        let (bad, good) = (broken(), named("alive"));
+        let stage = before_both(&bad, &good, &keys);
+        assert_refused(&stage.ask(request), 502, "upstream.bad_response");
+        assert_eq!(good.requests().len(), 0, "{request} {keys}");
+    }
 }
 
 #[test]

@@ -242,6 +242,11 @@ impl Drop for Body<'_> {
 impl<W: Wire> Wire for Coded<'_, W> {
     handed_on!(poll_body poll_gone body consume trailers inform can_respond);
 
+    /// What an encoder has taken is not had back.
+    fn take_back(&mut self) -> bool {
+        self.body.is_none() && self.wire.take_back()
+    }
+
     fn consider(&mut self, response: &Response<'_>) -> Option<Status> {
         self.judge(response);
         if self.verdict == Verdict::Untouched {

@@ -211,14 +211,16 @@ impl Error {
     pub(super) fn retry_on(self) -> Option<RetryOn> {
         match self {
             Self::Connect(_) | Self::Tls(_) => Some(RetryOn::Connect),
-            Self::Closed | Self::HeadCut | Self::Unprocessed | Self::Reset | Self::Drained => {
-                Some(RetryOn::Reset)
-            }
+            Self::Closed
+            | Self::HeadCut
+            | Self::Unprocessed
+            | Self::Reset
+            | Self::Truncated
+            | Self::Drained => Some(RetryOn::Reset),
             Self::BadResponse(_) => Some(RetryOn::BadResponse),
             Self::Declined(status) => Some(RetryOn::Status(status)),
             Self::UpstreamTimeout => Some(RetryOn::Timeout),
-            Self::Truncated
-            | Self::RouteTimeout
+            Self::RouteTimeout
             | Self::Late
             | Self::Stalled
             | Self::Unspeakable

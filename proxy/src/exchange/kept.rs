@@ -54,6 +54,7 @@ impl<'a, W: Wire> Kept<'a, W> {
 
     fn forget(&mut self) {
         self.keeps = false;
+        self.is_lost |= !self.bytes.is_empty();
         if self.again().is_empty() {
             self.bytes = Vec::new();
             self.taken = 0;
@@ -62,7 +63,7 @@ impl<'a, W: Wire> Kept<'a, W> {
 }
 
 impl<W: Wire> Wire for Kept<'_, W> {
-    handed_on!(poll_gone trailers inform consider poll_send more_follows bare_socket finish poll_flush abort can_respond);
+    handed_on!(poll_gone trailers inform consider poll_send more_follows bare_socket finish poll_flush abort can_respond take_back);
 
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyPart, WireError>> {
         if self.again().is_empty() {
@@ -106,7 +107,7 @@ impl<W: Wire> Wire for Kept<'_, W> {
     }
 
     fn respond(&mut self, head: &ResponseHead<'_>) {
-        // Nobody else is asked any more.
+        // Nobody else is asked any more, unless there is no body and the head is taken back.
         self.forget();
         self.wire.respond(head);
     }

@@ -262,10 +262,11 @@ impl<'a> Tries<'a> {
     }
 
     /// Whether the request may be sent once more without having an effect twice (RFC 9110 §9.2.2), and without the client
-    /// getting two answers.
-    fn may_repeat<W: Wire>(&self, error: Error, wire: &Kept<'_, W>) -> bool {
+    /// getting two answers: of one that broke off before anything had gone out it need not know.
+    fn may_repeat<W: Wire>(&self, error: Error, wire: &mut Kept<'_, W>) -> bool {
         let is_safe = error.is_without_effect() || self.outbound.idempotent;
-        is_safe && wire.can_respond() && wire.is_whole()
+        let is_for_others = error.retry_on().is_some();
+        is_safe && wire.is_whole() && (wire.can_respond() || is_for_others && wire.take_back())
     }
 
     /// Whether the try failed for its kept connection, which was most likely closed while idle, or for its stream alone: it

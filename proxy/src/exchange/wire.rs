@@ -198,5 +198,10 @@ macro_rules! handed_on {
             self.wire.can_respond()
         }
     };
+    (@ take_back) => {
+        fn take_back(&mut self) -> bool {
+            self.wire.take_back()
+        }
+    };
 }
 pub(super) use handed_on;

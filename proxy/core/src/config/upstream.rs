@@ -166,7 +166,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "retry_on",
             "list of words",
             "[\"connect\", \"reset\", \"bad_response\", \"timeout\"]",
-            "After which failures another endpoint is asked: connect, no connection; reset, the endpoint closed before its answer had begun; bad_response, its answer is no HTTP; timeout, it did not answer within `response_timeout`; http_502, http_503 and http_504, it answered so, and another endpoint is there that may do better, else the client gets that answer. After all but connect only if the method may be repeated, or the endpoint says that it has not looked at the request.",
+            "After which failures another endpoint is asked: connect, no connection; reset, the endpoint closed before the client had anything of its answer; bad_response, its answer is no HTTP; timeout, it did not answer within `response_timeout`; http_502, http_503 and http_504, it answered so, and another endpoint is there that may do better, else the client gets that answer. After all but connect only if the method may be repeated, or the endpoint says that it has not looked at the request.",
         ),
         Key::default(
             "retry_budget",
