@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde_json::Value;
 
 use super::address;
-use crate::support::{Origin, Proxy, RawClient, eventually, free_port, openclaw};
+use crate::support::{Origin, Proxy, RawClient, eventually, free_port, openclaw, wait_until};
 
 pub(super) const GET: &str = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
 
@@ -344,4 +344,48 @@ fn without_a_proxy_there_is_nothing_to_change() {
             "{output:?}"
         );
     }
+}
+
+#[test]
+fn each_address_of_a_name_has_figures_of_its_own() {
+    let folder = crate::support::Folder::new();
+    let here = Origin::serving("here");
+    let port = here.address().port();
+    // Nobody is at the other one.
+    let hosts = folder.write("hosts", "127.0.0.1 both.test\n127.0.0.99 both.test\n");
+    let mount = format!(
+        "mount --bind {} /etc/hosts && exec \"$0\" \"$@\"",
+        hosts.display()
+    );
+    let config = format!(
+        "[server]\nworkers = 1\nstate_dir = \"state\"\n[listener.web]\nbind = [\"127.0.0.1:0\"]\n\
+         [upstream.app]\nendpoints = [\"both.test:{port}\"]\n[[route]]\nto = \"app\"\n"
+    );
+    let through = ["unshare", "--mount", "sh", "-c", &mount];
+    let proxy = Proxy::start_through(&config, 0, &through, &[]);
+    assert_eq!(asked(address(&proxy, "web"), 6), ["here"]);
+    let figures = |ip: &str| {
+        let one = endpoint(&proxy, format!("{ip}:{port}").parse().unwrap());
+        ["requests", "failures", "connects", "connects_failed"].map(|name| one[name].as_u64())
+    };
+    let [requests, failures, connects, failed] = figures("127.0.0.1");
+    assert_eq!((requests, failures, failed), (Some(6), Some(0), Some(0)));
+    assert!(connects > Some(0));
+    let [requests, failures, connects, failed] = figures("127.0.0.99");
+    assert_eq!((requests, failures), (failed, failed));
+    assert_eq!(connects, Some(0));
+    assert!(failed > Some(0));
+}
+
+#[test]
+fn a_client_that_goes_is_no_failure_of_the_endpoint() {
+    let origin = Origin::start(|peer| peer.read_to_end().map(drop));
+    let proxy = Proxy::start(&group(&[origin.address()], ""));
+    let mut client = RawClient::connect(address(&proxy, "web"));
+    client.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10\r\n\r\nhalf");
+    wait_until("it has half of the body", || origin.connections() == 1);
+    drop(client);
+    proxy.wait_for_access("http.client_aborted");
+    let one = endpoint(&proxy, origin.address());
+    assert_eq!((&one["requests"], &one["failures"]), (&1.into(), &0.into()));
 }

@@ -18,8 +18,7 @@ use super::admin::{rfc3339, unix_time};
 use super::http::Answer;
 use super::state::Control;
 use crate::snapshot::{ResolvedEndpoint, UpstreamSetup};
-use crate::telemetry::Summary;
-use crate::upstream::Figures;
+use crate::upstream::{Figures, Tally};
 use crate::worker::Command;
 
 /// Calls have no body.
@@ -53,6 +52,7 @@ struct Sum {
     active: usize,
     idle: usize,
     passed_over: bool,
+    tally: Tally,
 }
 
 /// By upstream, label and address.
@@ -71,8 +71,6 @@ async fn upstreams(control: Rc<Control>, call: Call) -> Answer {
 
 /// All upstreams with their endpoints, or one.
 pub(super) async fn upstream_rows(control: &Control, only: Option<&str>) -> Vec<Value> {
-    let reports = control.reports().await;
-    let summary = Summary::of(&reports);
     let sums = sums(control.ask_workers(Command::Endpoints).await);
     let snapshot = control.snapshot();
     let beside = control.beside.borrow().clone();
@@ -90,14 +88,7 @@ pub(super) async fn upstream_rows(control: &Control, only: Option<&str>) -> Vec<
                     Arc::clone(&one.label),
                     one.address,
                 );
-                endpoint(
-                    control,
-                    config,
-                    one,
-                    sums.get(&key),
-                    &summary,
-                    &beside.overlay,
-                )
+                endpoint(control, config, one, sums.get(&key), &beside.overlay)
             })
             .collect();
         let members = beside.overlay.members(config, &discovered);
@@ -122,6 +113,7 @@ fn sums(figures: Vec<Vec<Figures>>) -> Sums {
         sum.active += one.active;
         sum.idle += one.idle;
         sum.passed_over |= one.is_passed_over;
+        sum.tally.add(one.tally);
     }
     sums
 }
@@ -131,7 +123,6 @@ fn endpoint(
     upstream: &Upstream,
     endpoint: &ResolvedEndpoint,
     sum: Option<&Sum>,
-    summary: &Summary<'_>,
     overlay: &Overlay,
 ) -> Value {
     let now = Instant::now();
@@ -156,7 +147,7 @@ fn endpoint(
         _ if sum.passed_over => "passed_over",
         _ => "up",
     };
-    let did = summary.endpoint(&upstream.name, &endpoint.label);
+    let did = sum.tally;
     let known = SystemTime::now() - now.saturating_duration_since(standing.began());
     let since = note.as_ref().map_or(known, |note| note.since);
     let names = [endpoint.label.to_string(), endpoint.address.to_string()];
@@ -180,10 +171,10 @@ fn endpoint(
         "active": sum.active,
         "idle": sum.idle,
         "requests": did.requests,
-        "failures": did.unanswered,
+        "failures": did.failures,
         "connects": did.connects,
         "connects_failed": did.connects_failed,
-        "latency_ms": did.latency.map(|seconds| (f64::from(seconds) * 1e6).round() / 1e3),
+        "latency_ms": did.latency.seconds().map(|seconds| (f64::from(seconds) * 1e6).round() / 1e3),
         "since": rfc3339(since),
     })
 }

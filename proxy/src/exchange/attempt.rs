@@ -154,8 +154,7 @@ impl<'a> Attempt<'a> {
             .err()
             .is_none_or(ConnectError::is_of_endpoint);
         if was_asked {
-            let slot = endpoint.slot.get();
-            self.local.recorder.upstream_connect(slot, result.is_ok());
+            endpoint.was_tried(&self.local.recorder, result.is_ok());
         }
         result.map_err(|error| {
             let error = match error {

@@ -248,6 +248,18 @@ impl Error {
     }
 }
 
+/// Whether an exchange that came to this was failed by its endpoint, and not by others.
+pub(super) fn is_of_endpoint(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::UpstreamConnect
+            | Reason::UpstreamTls
+            | Reason::UpstreamTimeout
+            | Reason::UpstreamReset
+            | Reason::UpstreamBadResponse
+    )
+}
+
 /// Why an endpoint was not even asked for a connection, for the log.
 pub const EXHAUSTED: &str = "no file descriptor is left for a connection to the endpoint";
 

@@ -24,6 +24,7 @@ impl GivenUp {
         for (endpoint, status) in &self.0 {
             let slot = endpoint.slot.get();
             local.recorder.upstream_given_up(slot, *status);
+            endpoint.was_asked(None, *status == 0);
         }
     }
 

@@ -41,7 +41,7 @@ pub use self::prepare::{Prepared, prepare, refuse, refuse_late};
 
 use self::caching::{Behind, Through, Unsettling};
 use self::context::{Downstream, Local};
-use self::error::Error;
+use self::error::{Error, is_of_endpoint};
 use self::forward::Passage;
 use self::given_up::GivenUp;
 use self::prepare::{Outbound, Plan};
@@ -368,6 +368,9 @@ fn record(local: &Local, downstream: &Downstream, prepared: &mut Prepared, story
     story.given_up.count(local);
     let last = story.endpoint.as_ref();
     let last = last.filter(|endpoint| !story.given_up.has(endpoint));
+    if let Some(endpoint) = last {
+        endpoint.was_asked(upstream_time, story.reason.is_some_and(is_of_endpoint));
+    }
     let record = Record {
         listener: downstream.listener_slot,
         route,

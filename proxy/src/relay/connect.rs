@@ -141,8 +141,7 @@ async fn try_once(
         .err()
         .is_none_or(ConnectError::is_of_endpoint)
     {
-        let slot = endpoint.slot.get();
-        local.recorder.upstream_connect(slot, result.is_ok());
+        endpoint.was_tried(&local.recorder, result.is_ok());
         if let Err(error) = &result {
             endpoint.failed(Instant::now(), refused(error).1);
         }

@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use super::histogram::Histogram;
-use super::recent::Recent;
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
@@ -17,8 +16,6 @@ pub(super) struct EndpointCounts {
     /// When a connection was last tried, and whether it came to be.
     pub(super) last_connect: Option<(Instant, bool)>,
     pub(super) time: Histogram,
-    /// The same lately.
-    pub(super) recent: Recent,
     /// Probes or a breaker say so; known to the control plane alone.
     pub(super) is_unfit: bool,
 }

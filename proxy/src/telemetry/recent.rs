@@ -7,14 +7,14 @@ const WEIGHT: f32 = 1.0 / 8.0;
 
 /// Of times; nothing until the first.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Recent {
+pub struct Recent {
     seconds: f32,
     /// How many means are in it; one, but for the sum over workers.
     of: f32,
 }
 
 impl Recent {
-    pub(super) fn observe(&mut self, time: Duration) {
+    pub fn observe(&mut self, time: Duration) {
         let time = time.as_secs_f32();
         if self.of == 0.0 {
             *self = Self {
@@ -27,7 +27,7 @@ impl Recent {
     }
 
     /// The mean of both.
-    pub(super) fn add(&mut self, other: Self) {
+    pub fn add(&mut self, other: Self) {
         let of = self.of + other.of;
         if of > 0.0 {
             self.seconds = (self.seconds * self.of + other.seconds * other.of) / of;
@@ -35,7 +35,7 @@ impl Recent {
         }
     }
 
-    pub(super) fn seconds(self) -> Option<f32> {
+    pub fn seconds(self) -> Option<f32> {
         (self.of > 0.0).then_some(self.seconds)
     }
 }

@@ -21,18 +21,6 @@ pub struct Report {
 
 type Pair<'a> = (&'a str, &'a str);
 
-/// What an endpoint did.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct EndpointSum {
-    pub requests: u64,
-    /// Those without an answer that could be used.
-    pub unanswered: u64,
-    pub connects: u64,
-    pub connects_failed: u64,
-    /// The time to an answer, lately, in seconds.
-    pub latency: Option<f32>,
-}
-
 /// The sum over all workers, by name: slots may differ between them.
 #[derive(Debug, Default)]
 pub struct Summary<'a> {
@@ -69,18 +57,6 @@ impl<'a> Summary<'a> {
     pub fn call_unfit(&mut self, upstream: &'a str, endpoint: &'a str) {
         let counts = self.endpoints.entry((upstream, endpoint)).or_default();
         counts.is_unfit = true;
-    }
-
-    /// What an endpoint did, all addresses of its name together.
-    pub fn endpoint(&self, upstream: &str, endpoint: &str) -> EndpointSum {
-        let counts = self.endpoints.get(&(upstream, endpoint));
-        counts.map_or_else(EndpointSum::default, |counts| EndpointSum {
-            requests: counts.classes.iter().sum(),
-            unanswered: counts.classes.first().copied().unwrap_or_default(),
-            connects: counts.connects,
-            connects_failed: counts.connects_failed,
-            latency: counts.recent.seconds(),
-        })
     }
 
     /// Connections that are open now.
@@ -180,7 +156,6 @@ impl<'a> Summary<'a> {
             sum.is_configured |= endpoint.is_configured;
             sum.last_connect = sum.last_connect.max(endpoint.last_connect);
             sum.time.add(&endpoint.time);
-            sum.recent.add(endpoint.recent);
         }
         for (sum, more) in self.refusals.iter_mut().zip(&counts.refusals) {
             *sum += more;

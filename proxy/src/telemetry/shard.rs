@@ -304,7 +304,6 @@ impl Shard {
         };
         if let Some(time) = record.upstream_time {
             endpoint.time.observe(time);
-            endpoint.recent.observe(time);
         }
         // A status that we wrote ourselves is not the endpoint's.
         let answered = record.upstream_time.is_some() && !is_upstream_failure(record);

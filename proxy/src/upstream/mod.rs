@@ -23,7 +23,7 @@ use openclaw_core::health::{Budget, Usual};
 pub use self::choice::{Choice, Chosen};
 pub use self::connect::ConnectError;
 use self::connect::Manner;
-pub use self::figures::{Busy, Figures};
+pub use self::figures::{Busy, Figures, Tally};
 use self::streams::Streams;
 pub use self::streams::{Lease, Room, Turn};
 pub use self::wait::NoPlace;
@@ -79,6 +79,7 @@ pub struct Endpoint {
     misses: Cell<u32>,
     /// What it has to do with on this worker.
     active: Cell<usize>,
+    tally: Cell<Tally>,
     /// Its last body was of a length that goes through a pipe from the first page on.
     pub is_middling: Cell<bool>,
     /// When it was last said that there is no TLS with it.
@@ -319,6 +320,7 @@ impl Endpoint {
             passed_over_until: Cell::new(None),
             misses: Cell::new(0),
             active: Cell::new(0),
+            tally: Cell::default(),
             told: Cell::new(None),
         }
     }

@@ -276,8 +276,7 @@ impl Flow {
         let now = Instant::now();
         let detail = connect_detail(io::ErrorKind::ConnectionRefused);
         onward.endpoint.failed(now, detail);
-        let slot = onward.endpoint.slot.get();
-        self.local.recorder.upstream_connect(slot, false);
+        onward.endpoint.was_tried(&self.local.recorder, false);
         let next = onward
             .unanswered
             .take()

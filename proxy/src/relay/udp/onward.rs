@@ -50,7 +50,7 @@ impl Unanswered {
     pub(super) fn answered(&self, local: &Local, endpoint: &Endpoint, session: &mut Session) {
         let now = Instant::now();
         session.connected = Some(now.duration_since(self.since));
-        local.recorder.upstream_connect(endpoint.slot.get(), true);
+        endpoint.was_tried(&local.recorder, true);
         if let Some(upstream) = self.serving.upstreams.get(self.upstream) {
             upstream.answered(endpoint, self.since, Some(now), 0);
             endpoint.takes_connections();
