@@ -144,6 +144,15 @@ impl PartialEq for UpstreamSetup {
 
 impl Eq for UpstreamSetup {}
 
+impl UpstreamSetup {
+    /// Whether probes call all of those unwell that are to serve. All are asked then: it is probably the probes that are wrong.
+    pub fn is_all_down(&self) -> bool {
+        let serving = self.endpoints.iter().filter(|one| one.share() > 0);
+        let mut serving = serving.peekable();
+        serving.peek().is_some() && serving.all(|one| !one.standing.is_well())
+    }
+}
+
 impl Snapshot {
     /// Takes over sessions of forwarded datagrams from the process before, by listener.
     pub fn inherit(&self, sessions: Vec<(String, Vec<Session>)>) {

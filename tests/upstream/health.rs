@@ -134,6 +134,14 @@ fn when_all_say_that_they_are_unwell_they_serve_all_the_same() {
         group.ask("/", "192.0.2.1");
     }
     assert!(all.iter().all(|one| one.served() > 0));
+    group.proxy.wait_for("all endpoints are called unwell");
+    let listed = || group.proxy.cli(&["upstream", "list"]).ok().text();
+    let told = "probes call all of them down, so all are asked";
+    assert!(listed().contains(told), "{}", listed());
+    all[0].health.store(200, Ordering::SeqCst);
+    wait_for_health(&group, &all[0].origin, 1);
+    group.proxy.wait_for("not all endpoints are called unwell");
+    assert!(listed().contains("1 of 2 serve"), "{}", listed());
 }
 
 #[test]

@@ -101,6 +101,8 @@ struct Upstream {
     #[serde(rename = "upstream")]
     name: String,
     balance: String,
+    #[serde(default)]
+    all_down: bool,
     endpoints: Vec<Endpoint>,
     deleted: Vec<Deleted>,
 }
@@ -234,12 +236,13 @@ fn text(upstreams: &[Upstream]) -> String {
     for upstream in upstreams {
         let all = upstream.endpoints.len();
         let fit = upstream.endpoints.iter().filter(|one| one.serves()).count();
+        let told = if upstream.all_down {
+            "probes call all of them down, so all are asked".to_owned()
+        } else {
+            format!("{fit} of {all} serve")
+        };
         // Writing to a String cannot fail.
-        let _ = writeln!(
-            text,
-            "{}: {}, {fit} of {all} serve",
-            upstream.name, upstream.balance
-        );
+        let _ = writeln!(text, "{}: {}, {told}", upstream.name, upstream.balance);
         let heads = [
             "  ENDPOINT",
             "SOURCE",

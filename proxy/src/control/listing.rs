@@ -97,6 +97,7 @@ pub(super) async fn upstream_rows(control: &Control, only: Option<&str>) -> Vec<
             "upstream": &*config.name,
             "balance": balance_word(config.balance),
             "probed": config.health.is_some(),
+            "all_down": config.health.is_some() && setup.is_all_down(),
             "endpoints": rows,
             "deleted": deleted(&beside.overlay, &config.name),
         }));

@@ -1,5 +1,6 @@
 //! Asks endpoints whether they are well, on the control plane: one task an endpoint.
 
+mod crew;
 mod grpc;
 
 use std::cell::RefCell;
@@ -27,6 +28,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 
+use self::crew::Crew;
 use crate::net::Stream;
 use crate::snapshot::{ClientTls, ResolvedEndpoint, Snapshot};
 use crate::telemetry::chain;
@@ -84,7 +86,11 @@ type Key = (Arc<str>, Arc<str>, SocketAddr);
 
 /// The probes of a snapshot. They end when it is dropped.
 #[derive(Debug, Default)]
-pub(super) struct Probes(HashMap<Key, Repeated>);
+pub(super) struct Probes {
+    all: HashMap<Key, Repeated>,
+    /// By upstream.
+    crews: HashMap<Arc<str>, Rc<Crew>>,
+}
 
 /// What the last probes of an endpoint came to.
 #[derive(Clone, Debug)]
@@ -105,9 +111,11 @@ impl Probes {
     /// Probes what the snapshot says. What is believed of endpoints that stay goes on, and so do their probes, with what they have
     /// counted, unless they are to ask something else: however often a configuration is loaded, the dead are found.
     pub(super) fn follow(&mut self, snapshot: &Snapshot) {
-        let mut before = std::mem::take(&mut self.0);
+        let mut before = std::mem::take(&mut self.all);
+        let mut crews = std::mem::take(&mut self.crews);
         let upstreams = snapshot.config.upstreams.iter().zip(&snapshot.upstreams);
         for ((upstream, setup), tls) in upstreams.zip(&snapshot.secured) {
+            let crew = crews.remove(&upstream.name).unwrap_or_default();
             for endpoint in &setup.endpoints {
                 let Some(health) = &upstream.health else {
                     // Nobody will say that it is well again.
@@ -117,7 +125,8 @@ impl Probes {
                 let label = Arc::clone(&endpoint.label);
                 let key = (Arc::clone(&upstream.name), label, endpoint.address);
                 let known = before.remove(&key);
-                let probe = Probe::new(upstream, health, endpoint, tls.as_ref());
+                let whom = (endpoint, Rc::clone(&crew));
+                let probe = Probe::new(upstream, health, whom, tls.as_ref());
                 let repeated = match known {
                     Some(known) if known.probe.asks_as(&probe) => known,
                     Some(known) => Repeated::start(Probe {
@@ -126,7 +135,11 @@ impl Probes {
                     }),
                     None => Repeated::start(probe),
                 };
-                self.0.insert(key, repeated);
+                self.all.insert(key, repeated);
+            }
+            if upstream.health.is_some() {
+                crew.set(&upstream.name, setup);
+                self.crews.insert(Arc::clone(&upstream.name), crew);
             }
         }
     }
@@ -134,7 +147,9 @@ impl Probes {
     /// What is known of an endpoint, if it is asked.
     pub(super) fn note(&self, upstream: &Arc<str>, endpoint: &ResolvedEndpoint) -> Option<Note> {
         let label = Arc::clone(&endpoint.label);
-        let repeated = self.0.get(&(Arc::clone(upstream), label, endpoint.address));
+        let repeated = self
+            .all
+            .get(&(Arc::clone(upstream), label, endpoint.address));
         repeated.map(|repeated| repeated.probe.note.borrow().clone())
     }
 }
@@ -165,6 +180,7 @@ struct Probe {
     announces: Option<Version>,
     health: Health,
     endpoint: ResolvedEndpoint,
+    crew: Rc<Crew>,
     note: Rc<RefCell<Note>>,
 }
 
@@ -172,7 +188,7 @@ impl Probe {
     fn new(
         upstream: &Upstream,
         health: &Health,
-        endpoint: &ResolvedEndpoint,
+        (endpoint, crew): (&ResolvedEndpoint, Rc<Crew>),
         tls: Option<&ClientTls>,
     ) -> Self {
         Self {
@@ -182,6 +198,7 @@ impl Probe {
             announces: upstream.send_proxy_protocol,
             health: health.clone(),
             endpoint: endpoint.clone(),
+            crew,
             note: Rc::default(),
         }
     }
@@ -209,6 +226,7 @@ impl Probe {
                 standing.set_well(well, Instant::now());
                 self.note.borrow_mut().since = SystemTime::now();
                 self.tell(&outcome);
+                self.crew.look(&self.upstream);
             }
             sleep(every.mul_f64(0.9 + fastrand::f64() * 0.2)).await;
         }
