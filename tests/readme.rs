@@ -112,6 +112,7 @@ const TYPED: &[(&str, i32)] = &[
     ("upstream drain app 127.0.0.1:2 --timeout 1s", 0),
     ("upstream enable app 127.0.0.1:2", 0),
     ("upstream del app 127.0.0.1:2", 0),
+    ("upstream reset app", 0),
     ("route list", 0),
     ("route weight split app=1 other=3", 0),
     ("route switch split other", 0),

@@ -127,7 +127,12 @@ fn what_is_kept_is_there_after_a_reload_and_a_restart() {
         "{told:?}"
     );
     check(&proxy);
-    change(&proxy, "enable", one, &["--persist"]);
+    // It may be what somebody was editing: it is not lost.
+    let told = change(&proxy, "enable", one, &["--persist"]);
+    assert!(told.contains("changes.toml.bad"), "{told}");
+    let aside = std::fs::read_to_string(kept.with_extension("toml.bad")).unwrap();
+    assert_eq!(aside, "[upstream.app.\"");
+    proxy.wait_for("changes.toml.bad");
     change(&proxy, "del", two, &["--persist"]);
     assert_eq!(asked(address(&proxy, "web"), 4), ["one"]);
     let text = std::fs::read_to_string(&kept).unwrap();
@@ -344,6 +349,32 @@ fn without_a_proxy_there_is_nothing_to_change() {
             "{output:?}"
         );
     }
+}
+
+#[test]
+fn what_was_changed_is_forgotten_when_that_is_wanted() {
+    let origins = ["one", "two"].map(Origin::serving);
+    let [one, two] = origins.each_ref().map(Origin::address);
+    let mut proxy = Proxy::start(&group(&[one], ""));
+    let web = address(&proxy, "web");
+    change(&proxy, "add", two, &["--persist", "--zone", "eu-1"]);
+    assert_eq!(endpoint(&proxy, two)["zone"], "eu-1");
+    change(&proxy, "drain", one, &["--timeout", "1h"]);
+    assert_eq!(asked(web, 4), ["two"]);
+    let reset = |words: &[&str]| proxy.cli(&[&["upstream", "reset"], words].concat());
+    let told = reset(&["app", &one.to_string()]).ok().text();
+    assert_eq!(told, "app: what was changed of 1 endpoint is forgotten\n");
+    assert_eq!(asked(web, 4), ["one", "two"]);
+    let told = reset(&["app", "127.0.0.1:1"]).ok().text();
+    assert_eq!(told, "app: nothing was changed\n");
+    let output = reset(&["ap"]);
+    assert!(output.stderr.contains("did you mean `app`?"), "{output:?}");
+    reset(&["app"]).ok();
+    assert_eq!(asked(web, 4), ["one"]);
+    proxy.wait_for("audit: upstream.reset done");
+    proxy.kill();
+    proxy.start_again();
+    assert_eq!(asked(address(&proxy, "web"), 4), ["one"]);
 }
 
 #[test]

@@ -38,6 +38,9 @@ enum Verb {
         /// Its share, relative to the others
         #[arg(long, value_name = "N", default_value_t = 1)]
         weight: u16,
+        /// Where it stands, if `server.zone` says where the proxy does
+        #[arg(long, value_name = "NAME")]
+        zone: Option<String>,
     },
     /// Take an endpoint away; what runs there goes on until it ends, unless `drain` has set a time before
     Del {
@@ -76,6 +79,14 @@ enum Verb {
         /// Even if no other one serves
         #[arg(long)]
         force: bool,
+    },
+    /// Forget what was changed while the proxy ran, kept or not: endpoints are as the configuration and registries have them
+    Reset {
+        /// The upstream's name
+        upstream: String,
+        /// Only this one, as the list has it
+        #[arg(value_name = "ADDRESS")]
+        endpoint: Option<String>,
     },
 }
 
@@ -144,7 +155,18 @@ struct Deleted {
 pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Outcome, CliError> {
     let (word, which, more) = match arguments.verb {
         Verb::List { upstream } => return list(context, upstream.as_deref()),
-        Verb::Add { which, weight } => ("add", which, vec![("weight", weight.to_string())]),
+        Verb::Reset { upstream, endpoint } => {
+            return reset(context, &upstream, endpoint.as_deref());
+        }
+        Verb::Add {
+            which,
+            weight,
+            zone,
+        } => {
+            let mut more = vec![("weight", weight.to_string())];
+            more.extend(zone.map(|zone| ("zone", zone)));
+            ("add", which, more)
+        }
         Verb::Del { which, force } => ("del", which, flag(force)),
         Verb::Drain {
             which,
@@ -180,7 +202,36 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Outcome, Cl
     }
     let reply = context.answer("POST", &target)?;
     let json: Value = serde_json::from_slice(&reply).unwrap_or_default();
-    Ok(Outcome::new(done(&json, which.persist), json))
+    let text = done(&json, which.persist) + &set_aside(&json);
+    Ok(Outcome::new(text, json))
+}
+
+fn reset(context: &Context, upstream: &str, endpoint: Option<&str>) -> Result<Outcome, CliError> {
+    let mut target = format!("/upstreams/reset?upstream={}", encode(upstream));
+    if let Some(endpoint) = endpoint {
+        // Writing to a String cannot fail.
+        let _ = write!(target, "&endpoint={}", encode(endpoint));
+    }
+    let reply = context.answer("POST", &target)?;
+    let json: Value = serde_json::from_slice(&reply).unwrap_or_default();
+    let forgotten = json.get("forgotten").and_then(Value::as_u64);
+    let what = match forgotten.unwrap_or_default() {
+        0 => "nothing was changed".to_owned(),
+        1 => "what was changed of 1 endpoint is forgotten".to_owned(),
+        many => format!("what was changed of {many} endpoints is forgotten"),
+    };
+    let text = format!("{upstream}: {what}\n") + &set_aside(&json);
+    Ok(Outcome::new(text, json))
+}
+
+/// Where a file of kept changes went that could not be used.
+fn set_aside(json: &Value) -> String {
+    let place = json.get("set_aside").and_then(Value::as_str);
+    place.map_or_else(String::new, |place| {
+        format!(
+            "the changes that were kept before could not be read; they are set aside in {place}\n"
+        )
+    })
 }
 
 fn flag(force: bool) -> Vec<(&'static str, String)> {

@@ -85,6 +85,7 @@ pub(super) fn action(path: &str, parameters: &Value) -> Option<String> {
     Some(match (path, verb) {
         ("/upstreams/change", Some(verb)) => format!("upstream.{verb}"),
         ("/upstreams/change", None) => "upstream.change".to_owned(),
+        ("/upstreams/reset", _) => "upstream.reset".to_owned(),
         ("/routes/change", _) => "route.weigh".to_owned(),
         ("/limits/reset", _) => "limit.reset".to_owned(),
         _ => path.trim_start_matches('/').replace('/', "."),

@@ -14,6 +14,8 @@ use crate::snapshot::{ResolvedEndpoint, UpstreamSetup};
 use crate::telemetry::chain;
 
 const FILE: &str = "changes.toml";
+/// What becomes of one that cannot be used when the next change is kept.
+const BAD: &str = "changes.toml.bad";
 /// As much as there can be changes.
 const MAX_SIZE: u64 = 8 << 20;
 
@@ -95,7 +97,20 @@ pub(super) fn silenced(
     silenced
 }
 
-/// Keeps this in place of what was kept.
-pub(super) fn write(state_dir: &Path, kept: &Layer) -> io::Result<()> {
-    save_as(state_dir, FILE, kept.to_text().as_bytes())
+/// Keeps this in place of what was kept. A file that cannot be used may be one that somebody was editing: it is set aside, and it is
+/// told where.
+pub(super) fn write(state_dir: &Path, kept: &Layer) -> io::Result<Option<String>> {
+    let mut set_aside = None;
+    if let Err(error) = read(state_dir) {
+        let aside = state_dir.join(BAD);
+        fs::rename(state_dir.join(FILE), &aside)?;
+        let aside = aside.display().to_string();
+        tracing::warn!(
+            "{}; it is now {aside}, and what is in force is kept without it",
+            chain(&error)
+        );
+        set_aside = Some(aside);
+    }
+    save_as(state_dir, FILE, kept.to_text().as_bytes())?;
+    Ok(set_aside)
 }

@@ -69,6 +69,7 @@ mod process;
 mod reload;
 mod renew;
 mod secured;
+mod reset;
 mod shield;
 mod slots;
 mod sockets;

@@ -6,7 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openclaw_core::config::{Config, EndpointAddress, Upstream, endpoint_address, units};
+use openclaw_core::config::{
+    Config, EndpointAddress, Upstream, endpoint_address, units, zone_name,
+};
 use openclaw_core::overlay::{Order, Overlay, Refused, Served, Verb, Weighed};
 use serde_json::{Map, Value, json};
 
@@ -38,7 +40,7 @@ pub(super) static ROUTES: &[Route] = &[
 ];
 
 /// What was asked for about an endpoint: the parameters `upstream`, `endpoint`, `verb`, and where they belong `weight`, `within`,
-/// `persist`, `force`.
+/// `zone`, `persist`, `force`.
 struct Asked {
     upstream: String,
     endpoint: String,
@@ -46,6 +48,7 @@ struct Asked {
     verb: Verb,
     /// The time to drain, if one was named.
     within: Option<Duration>,
+    zone: Option<Arc<str>>,
     persist: bool,
     force: bool,
 }
@@ -59,6 +62,10 @@ impl Asked {
             .map_err(|_not_a_number| Answer::error(400, "a weight is a number from 0 to 65535"))?;
         let within = call.parameter("within").map(|text| units::duration(&text));
         let within = within
+            .transpose()
+            .map_err(|complaint| Answer::error(400, &complaint.to_string()))?;
+        let zone = call.parameter("zone").map(|text| zone_name(&text));
+        let zone = zone
             .transpose()
             .map_err(|complaint| Answer::error(400, &complaint.to_string()))?;
         let word = parameter("verb");
@@ -80,6 +87,7 @@ impl Asked {
             word,
             verb,
             within,
+            zone,
             persist: call.parameter("persist").is_some(),
             force: call.parameter("force").is_some(),
         })
@@ -93,6 +101,7 @@ impl Asked {
             endpoint: &self.endpoint,
             addresses,
             verb: self.verb,
+            zone: self.zone.as_ref(),
             persist: self.persist,
             force: self.force,
             tls: upstream.is_some_and(|one| one.tls.is_some()),
@@ -124,9 +133,10 @@ async fn change(control: Rc<Control>, call: Call) -> Answer {
         Ok(label) => label,
         Err(refused) => return refuse(&refused),
     };
-    if let Err(answer) = control.take(&mut builder, overlay, asked.persist).await {
-        return answer;
-    }
+    let set_aside = match control.take(&mut builder, overlay, asked.persist).await {
+        Ok(set_aside) => set_aside,
+        Err(answer) => return answer,
+    };
     let changed = endpoints(&control.snapshot(), &asked.upstream, &label);
     let addresses: Vec<Value> = changed.iter().map(|one| json!(one.address)).collect();
     let mut reply = json!({
@@ -136,6 +146,7 @@ async fn change(control: Rc<Control>, call: Call) -> Answer {
         "persisted": asked.persist,
         "addresses": addresses,
         "weight": changed.first().map(|first| first.weight),
+        "set_aside": set_aside,
     });
     let more = follow(&control, &asked, &changed).await;
     if let Value::Object(reply) = &mut reply {
@@ -206,9 +217,10 @@ async fn weigh(control: Rc<Control>, call: Call) -> Answer {
         Ok(weighed) => weighed,
         Err(refused) => return refuse(&refused),
     };
-    if let Err(answer) = control.take(&mut builder, overlay, persist).await {
-        return answer;
-    }
+    let set_aside = match control.take(&mut builder, overlay, persist).await {
+        Ok(set_aside) => set_aside,
+        Err(answer) => return answer,
+    };
     let map = |weights: &[(String, u32)]| {
         let pairs = weights.iter();
         let pairs = pairs.map(|(name, weight)| (name.clone(), Value::from(*weight)));
@@ -216,29 +228,34 @@ async fn weigh(control: Rc<Control>, call: Call) -> Answer {
     };
     Answer::json(
         200,
-        &json!({ "route": route, "before": map(&before), "now": map(&now), "persisted": persist }),
+        &json!({
+            "route": route, "before": map(&before), "now": map(&now), "persisted": persist,
+            "set_aside": set_aside,
+        }),
     )
 }
 
 impl Control {
-    /// Keeps the changes if that is wanted, and has every worker serve them.
-    async fn take(
+    /// Keeps the changes if that is wanted, and has every worker serve them. Gives where a file went that was no use.
+    pub(super) async fn take(
         &self,
         builder: &mut Builder,
         overlay: Overlay,
         persist: bool,
-    ) -> Result<(), Answer> {
+    ) -> Result<Option<String>, Answer> {
+        let mut set_aside = None;
         if persist {
             let state_dir = self.snapshot().config.server.state_dir.clone();
-            if let Err(error) = kept::write(&state_dir, &overlay.kept) {
+            let written = kept::write(&state_dir, &overlay.kept);
+            set_aside = written.map_err(|error| {
                 let place = state_dir.display();
                 let message = format!("nothing was changed: it cannot be kept in {place}: {error}");
-                return Err(Answer::error(409, &message));
-            }
+                Answer::error(409, &message)
+            })?;
         }
         self.beside.borrow_mut().overlay = overlay;
         self.serve_changes(builder, Ask::Unknown).await;
-        Ok(())
+        Ok(set_aside)
     }
 }
 
@@ -293,7 +310,7 @@ fn endpoints(snapshot: &Snapshot, upstream: &str, label: &str) -> Vec<ResolvedEn
         .collect()
 }
 
-fn refuse(refused: &Refused) -> Answer {
+pub(super) fn refuse(refused: &Refused) -> Answer {
     let status = if refused.is_usage() { 400 } else { 409 };
     Answer::error(status, &refused.to_string())
 }

@@ -107,6 +107,14 @@ fn endpoint(node: &Node) -> Result<EndpointAddress, Unread> {
     Ok(endpoint_address(values::string(node)?)?)
 }
 
+/// Reads the name of a zone.
+///
+/// # Errors
+/// It is no name.
+pub fn zone_name(text: &str) -> Result<Arc<str>, Complaint> {
+    Ok(values::name(text)?.into())
+}
+
 /// Reads `127.0.0.1:9001`, `[::1]:9001`, `app.internal:8080`, `http://app.internal`, `https://app.internal` or `builtin:demo`.
 pub fn endpoint_address(text: &str) -> Result<EndpointAddress, Complaint> {
     let wrong = |why: &str| {

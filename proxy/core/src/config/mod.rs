@@ -64,7 +64,7 @@ pub use autoban::{Autoban, Thresholds};
 pub use caching::{Cache, CacheDisk};
 pub use cdn::Cdn;
 pub use discover::{Consul, Discover, Kubernetes, Registry};
-pub use endpoint::{Endpoint, EndpointAddress, endpoint_address};
+pub use endpoint::{Endpoint, EndpointAddress, endpoint_address, zone_name};
 pub use error_pages::{ErrorPage, Statuses};
 pub use format::format;
 pub use geo::{Geo, GeoRule};

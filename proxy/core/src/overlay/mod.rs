@@ -40,7 +40,7 @@ pub struct Layer {
 }
 
 /// What is different about an endpoint.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EndpointChange {
     /// Whether it is there at all.
     pub presence: Option<Presence>,
@@ -48,6 +48,8 @@ pub struct EndpointChange {
     pub weight: Option<u32>,
     /// Whether it gets nothing new.
     pub draining: Option<bool>,
+    /// Where it stands; of one that was added.
+    pub zone: Option<Arc<str>>,
 }
 
 /// Whether an endpoint is there.
@@ -181,7 +183,7 @@ impl Overlay {
                 Some(Endpoint {
                     address,
                     weight: change.weight.unwrap_or(1),
-                    zone: None,
+                    zone: change.zone.clone(),
                 })
             })
             .collect()
@@ -192,7 +194,7 @@ impl Layer {
     /// What this layer says of an endpoint.
     pub fn endpoint(&self, upstream: &str, label: &str) -> EndpointChange {
         let known = self.endpoints.get(upstream).and_then(|all| all.get(label));
-        known.copied().unwrap_or_default()
+        known.cloned().unwrap_or_default()
     }
 
     /// Puts a change in the place of what this layer says of an endpoint; an empty one says nothing.
@@ -258,12 +260,13 @@ impl EndpointChange {
             presence: self.presence.or(under.presence),
             weight: self.weight.or(under.weight),
             draining: self.draining.or(under.draining),
+            zone: self.zone.or(under.zone),
         }
     }
 
     /// Nothing is different.
-    pub fn is_empty(self) -> bool {
-        self == Self::default()
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
     }
 }
 

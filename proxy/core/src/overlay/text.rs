@@ -28,6 +28,8 @@ struct Endpoint {
     weight: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     draining: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    zone: Option<String>,
 }
 
 impl Layer {
@@ -38,6 +40,7 @@ impl Layer {
                 present: change.presence.map(|it| it == Presence::Added),
                 weight: change.weight,
                 draining: change.draining,
+                zone: change.zone.as_deref().map(str::to_owned),
             }),
             route: self.routes.clone(),
         };
@@ -63,6 +66,7 @@ impl Layer {
                 }),
                 weight: change.weight,
                 draining: change.draining,
+                zone: change.zone.as_deref().map(Into::into),
             }),
             routes: text.route,
         })

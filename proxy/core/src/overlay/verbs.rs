@@ -1,7 +1,8 @@
 //! What an operator asks for, against what is served: either it becomes a change, or there is a reason why not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::refused::{MAX_CHANGES, Refused};
 use super::{EndpointChange, Origin, Overlay, Presence};
@@ -34,6 +35,8 @@ pub struct Order<'a> {
     pub addresses: &'a [SocketAddr],
     /// What is to become of it.
     pub verb: Verb,
+    /// Where it stands, of one that is added.
+    pub zone: Option<&'a Arc<str>>,
     /// Whether it is kept over reloads and restarts.
     pub persist: bool,
     /// Whether the last one may go.
@@ -58,6 +61,14 @@ pub struct Served {
 }
 
 impl Order<'_> {
+    fn made(&self, change: EndpointChange) -> EndpointChange {
+        let mut change = self.verb.made(change);
+        if let Verb::Add(_) = self.verb {
+            change.zone = self.zone.cloned();
+        }
+        change
+    }
+
     /// Whether TLS is spoken is the upstream's matter: what an endpoint says of it cannot be another thing.
     fn check_scheme(&self, address: &EndpointAddress) -> Result<(), Refused> {
         let other = if self.tls { "http://" } else { "https://" };
@@ -209,6 +220,40 @@ impl Overlay {
         self.weigh(config, route, &weights, persist)
     }
 
+    /// Forgets what was said of an upstream's endpoints, or of one of them, so that they are as the configuration and registries have
+    /// them; gives back of how many something was said.
+    ///
+    /// # Errors
+    /// There is no such upstream, and nothing was said of one.
+    pub fn forget(
+        &mut self,
+        upstream: &str,
+        endpoint: Option<&str>,
+        upstreams: &[&str],
+    ) -> Result<usize, Refused> {
+        let known = |layer: &super::Layer| layer.endpoints.contains_key(upstream);
+        if !upstreams.contains(&upstream) && !known(&self.kept) && !known(&self.passing) {
+            return Err(unknown("upstream", upstream, upstreams));
+        }
+        let label = endpoint.map(|text| {
+            // What was edited by hand may be no endpoint.
+            endpoint_address(text).map_or_else(|_| text.to_owned(), |address| address.to_string())
+        });
+        let mut forgotten = BTreeSet::new();
+        for layer in [&mut self.kept, &mut self.passing] {
+            let Some(of) = layer.endpoints.get_mut(upstream) else {
+                continue;
+            };
+            let is_meant = |one: &String| label.as_ref().is_none_or(|label| label == one);
+            forgotten.extend(of.keys().filter(|one| is_meant(one)).cloned());
+            of.retain(|one, _| !is_meant(one));
+            if of.is_empty() {
+                layer.endpoints.remove(upstream);
+            }
+        }
+        Ok(forgotten.len())
+    }
+
     fn count(&self) -> usize {
         let layers = [&self.kept, &self.passing].into_iter();
         let count = |layer: &super::Layer| {
@@ -223,11 +268,11 @@ impl Overlay {
         let mut kept = self.kept.endpoint(upstream, label);
         let mut passing = self.passing.endpoint(upstream, label);
         if order.persist {
-            kept = order.verb.made(kept);
+            kept = order.made(kept);
             // What was said for now about the same thing is over.
             passing = order.verb.unsaid(passing);
         } else {
-            passing = order.verb.made(passing);
+            passing = order.made(passing);
         }
         // What says nothing is not kept: that an endpoint does not drain which would not anyway, that one is deleted which
         // nobody else names. Else changes would pile up where endpoints come and go all day.
@@ -280,6 +325,7 @@ impl Verb {
                     presence: Some(Presence::Added),
                     weight,
                     draining: Some(false),
+                    zone: None,
                 };
             }
             Self::Delete => {

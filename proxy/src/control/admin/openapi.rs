@@ -155,9 +155,16 @@ static WORDS: &[Words] = &[
             ("verb!", "add, del, drain, enable or weight."),
             ("weight", "For add and weight."),
             ("within", "The time to drain."),
+            ("zone", "For add: where it stands."),
             ("persist", "Also after a restart."),
             ("force", "Also the last one."),
         ],
+    ),
+    words(
+        "POST",
+        "/upstreams/reset",
+        "Forgets what was changed of an upstream's endpoints while the proxy ran.",
+        &[("upstream!", "Its name."), ("endpoint", "Only this one.")],
     ),
     words(
         "GET",

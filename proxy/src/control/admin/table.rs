@@ -20,6 +20,7 @@ use crate::control::metrics;
 use crate::control::orders;
 use crate::control::reload;
 use crate::control::renew;
+use crate::control::reset;
 use crate::control::shield;
 use crate::control::state::Control;
 use crate::control::top;
@@ -108,6 +109,7 @@ pub static TABLES: &[&[Route]] = &[
     cached::ROUTES,
     listing::ROUTES,
     orders::ROUTES,
+    reset::ROUTES,
     reload::ROUTES,
     upgrade::ROUTES,
     renew::ROUTES,

@@ -33,6 +33,7 @@ fn ask(overlay: &mut Overlay, now: &str, (verb, endpoint): (Verb, String), flags
         endpoint: &endpoint,
         addresses: &[],
         verb,
+        zone: None,
         persist: flags.contains('p'),
         force: flags.contains('f'),
         tls: flags.contains('t'),
@@ -77,6 +78,7 @@ fn orders_that_make_no_sense_are_refused() {
         endpoint: "127.0.0.1:1",
         addresses: &[],
         verb: Verb::Drain,
+        zone: None,
         persist: false,
         force: false,
         tls: false,
@@ -280,6 +282,7 @@ fn one_address_of_a_name_goes_alone_and_is_forgotten_with_the_name() {
                     endpoint,
                     addresses: if endpoint == "app:1" { &leads } else { &[] },
                     verb,
+                    zone: None,
                     persist,
                     force: true,
                     tls: false,
@@ -303,4 +306,47 @@ fn one_address_of_a_name_goes_alone_and_is_forgotten_with_the_name() {
             assert_eq!(change.presence, Some(Presence::Added));
         }
     }
+}
+
+#[test]
+fn what_was_changed_can_be_forgotten() {
+    let mut overlay = Overlay::default();
+    let now = ":1*1 :2*1";
+    ask(&mut overlay, now, order(Verb::Add(None), ":3"), "p");
+    ask(&mut overlay, now, order(Verb::Drain, ":1"), "p");
+    ask(&mut overlay, now, order(Verb::Weigh(5), ":1"), "");
+    let none = overlay.clone();
+    let mut forget = |endpoint: Option<&str>| overlay.forget("app", endpoint, &UPSTREAMS).unwrap();
+    assert_eq!(forget(Some("127.0.0.1:2")), 0);
+    assert_eq!(forget(Some("http://127.0.0.1:1")), 1);
+    assert_eq!(forget(None), 1);
+    assert_eq!(overlay, Overlay::default());
+    // Of an upstream that the configuration does not have any more.
+    let mut overlay = none;
+    assert_eq!(overlay.forget("app", None, &["blue"]).unwrap(), 2);
+    let refused = overlay.forget("app", None, &["apps"]).unwrap_err();
+    let told = "there is no upstream `app`; did you mean `apps`?";
+    assert_eq!(refused.to_string(), told);
+}
+
+#[test]
+fn what_is_added_stands_where_it_is_said() {
+    let mut overlay = Overlay::default();
+    let zone = "eu-1".into();
+    let order = Order {
+        upstream: "app",
+        endpoint: "127.0.0.1:3",
+        addresses: &[],
+        verb: Verb::Add(Some(2)),
+        zone: Some(&zone),
+        persist: true,
+        force: false,
+        tls: false,
+    };
+    overlay.order(&order, &UPSTREAMS, Some(&[])).unwrap();
+    let text = overlay.kept.to_text();
+    assert_eq!(Layer::from_text(&text).unwrap(), overlay.kept);
+    let added = overlay.added("app");
+    assert_eq!(added.len(), 1);
+    assert_eq!(added[0].zone, Some(zone));
 }
