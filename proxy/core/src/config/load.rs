@@ -10,8 +10,8 @@ use super::relay::Transport;
 use super::tree::{self, Place, Table};
 use super::{
     Action, Cdn, Config, Listener, Mode, Places, Source, Upstream, admin, assay, autoban, caching,
-    cdn, document, doubts, listener, log, mentioned, relay, route, server, shield, trace, upstream,
-    values,
+    cdn, circles, document, doubts, listener, log, mentioned, relay, route, server, shield, trace,
+    upstream, values,
 };
 
 /// A configuration that can be used.
@@ -187,6 +187,7 @@ fn read(root: &Section<'_>) -> Option<Config> {
         upstream.zone.clone_from(&config.server.zone);
     }
     forbid_keys_of_relays(root, &config, &places);
+    circles::forbid(root, &config, &places);
     warn_of_unused(root, &config, &places);
     Some(config)
 }

@@ -8,6 +8,7 @@ mod assay;
 mod autoban;
 mod caching;
 mod cdn;
+mod circles;
 mod compress;
 mod discover;
 mod document;

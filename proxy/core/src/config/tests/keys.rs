@@ -104,7 +104,7 @@ fn document(section: &Section, key: &Key) -> String {
         .collect();
     let (lines, inline) = (settings.join("\n"), settings.join(", "));
     let listener = "[listener.web]\nbind = \"127.0.0.1:80\"\n";
-    let app = "[upstream.app]\nendpoints = \"127.0.0.1:80\"\n";
+    let app = "[upstream.app]\nendpoints = \"127.0.0.1:8080\"\n";
     let action = match key.name {
         "to" | "respond" | "redirect" => "",
         _ => "to = \"app\"",
@@ -133,12 +133,12 @@ fn document(section: &Section, key: &Key) -> String {
         }
         "listener" if key.name == "to" => {
             format!(
-                "[listener.web]\n{lines}\nmode = \"tcp\"\n[upstream.app]\nendpoints = \"127.0.0.1:80\""
+                "[listener.web]\n{lines}\nmode = \"tcp\"\n[upstream.app]\nendpoints = \"127.0.0.1:8080\""
             )
         }
         "listener" if key.name == "sni" => {
             let upstreams = ["app", "other", "rest"]
-                .map(|name| format!("[upstream.{name}]\nendpoints = \"127.0.0.1:80\"\n"));
+                .map(|name| format!("[upstream.{name}]\nendpoints = \"127.0.0.1:8080\"\n"));
             format!(
                 "[listener.web]\n{lines}\nmode = \"tls\"\n{}",
                 upstreams.concat()
