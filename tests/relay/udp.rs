@@ -1,7 +1,7 @@
 //! `mode = "udp"`: datagrams of a client are a session with one endpoint.
 
 use std::collections::HashSet;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -254,4 +254,26 @@ fn sessions_end_when_their_endpoint_is_drained_and_the_time_for_that_is_over() {
         .wait_for_access("\"reason\":\"upstream.drained\"");
     assert_eq!(names(), [b'b'; 6]);
     assert_eq!(active(&relay, &both), [0, 6]);
+}
+
+#[test]
+fn a_session_leaves_an_endpoint_that_probes_call_unwell() {
+    let (a, b) = (Echo::start("a"), Echo::start("b"));
+    // Probes ask over TCP.
+    let [of_a, _of_b] = [a.at, b.at].map(|at| TcpListener::bind(at).unwrap());
+    let keys = "health = { every = \"200ms\", fall = 1 }";
+    let relay = Relay::start("udp", &[a.at, b.at], "", keys);
+    let clients: Vec<_> = (0..4).map(|_| socket()).collect();
+    let names = || -> Vec<u8> {
+        let names = clients.iter().map(|client| ask(client, relay.at, b"x")[0]);
+        names.collect()
+    };
+    assert!(names().contains(&b'a'));
+    drop(of_a);
+    relay.proxy.wait_for("unwell");
+    assert_eq!(names(), [b'b'; 4]);
+    relay
+        .proxy
+        .wait_for_access("\"reason\":\"upstream.unhealthy\"");
+    assert_eq!(names(), [b'b'; 4]);
 }

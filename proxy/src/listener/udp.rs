@@ -98,6 +98,7 @@ impl Driver {
 
     fn forward(&self, batch: Batch<'_>) {
         let known = self.flows.borrow().get(&(batch.from, batch.to)).cloned();
+        let known = known.filter(|flow| !flow.leaves());
         if let Some(flow) = known.or_else(|| self.admit(batch)) {
             flow.send(batch);
         }
@@ -142,9 +143,10 @@ impl Driver {
             listening: Rc::clone(&self.listening),
             flows: Rc::clone(&self.flows),
             key: (batch.from, batch.to),
+            flow: Rc::clone(&flow),
         };
         let key = open.key;
-        let task = tokio::task::spawn_local(run(open, member, Rc::clone(&flow)));
+        let task = tokio::task::spawn_local(run(open, member));
         let stop = Stop::Task(task.abort_handle());
         self.local.connections.served_by(key, stop);
         Some(flow)
@@ -152,9 +154,9 @@ impl Driver {
 }
 
 /// The task of a session.
-async fn run(open: Open, member: Member, flow: Rc<Flow>) {
-    flow.run().await;
-    drop((flow, member, open));
+async fn run(open: Open, member: Member) {
+    member.flow.run().await;
+    drop((member, open));
 }
 
 /// A session's place in the table, until it is dropped.
@@ -162,11 +164,18 @@ struct Member {
     listening: Rc<Listening>,
     flows: Flows,
     key: Key,
+    flow: Rc<Flow>,
 }
 
 impl Drop for Member {
     fn drop(&mut self) {
-        self.flows.borrow_mut().remove(&self.key);
+        let mut flows = self.flows.borrow_mut();
+        // Where an endpoint was left the client has another session by now.
+        let is_own = flows.get(&self.key);
+        if is_own.is_some_and(|flow| Rc::ptr_eq(flow, &self.flow)) {
+            flows.remove(&self.key);
+        }
+        drop(flows);
         // Whoever waits for the last one.
         if self.listening.closed.get() {
             self.listening.wake.notify_one();

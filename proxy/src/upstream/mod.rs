@@ -333,6 +333,11 @@ impl Endpoint {
         self.kept.set(self.kept.get() - (before - idle.len()));
     }
 
+    /// What probes say.
+    pub fn is_well(&self) -> bool {
+        self.standing.is_well()
+    }
+
     fn is_passed_over(&self, now: Instant) -> bool {
         self.passed_over_until
             .get()

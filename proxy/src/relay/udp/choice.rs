@@ -18,7 +18,7 @@ use crate::exchange::serving::Serving;
 use crate::net::datagrams::Datagrams;
 use crate::net::descriptors;
 use crate::snapshot::{Client, Kept, Sessions};
-use crate::upstream::{Choice, Chosen, NoPlace, Upstream};
+use crate::upstream::{Choice, Chosen, Endpoint, NoPlace, Upstream};
 
 /// Where a session goes.
 pub(super) struct Way {
@@ -75,8 +75,14 @@ fn had(sessions: &Arc<Sessions>, client: Client, first: &[u8]) -> Option<Kept> {
 fn known(serving: &Serving, targets: &[Target], address: SocketAddr) -> Option<(usize, Chosen)> {
     targets.iter().find_map(|target| {
         let upstream = serving.upstreams.get(target.upstream)?;
-        Some((target.upstream, upstream.known(address)?))
+        let chosen = upstream.known(address)?;
+        (!is_left(upstream, &chosen.endpoint)).then_some((target.upstream, chosen))
     })
+}
+
+/// Whether probes call the endpoint unwell and another one is there, so that nothing more goes to it.
+pub(super) fn is_left(upstream: &Upstream, endpoint: &Endpoint) -> bool {
+    !endpoint.is_well() && upstream.has_another(&[], endpoint, Instant::now())
 }
 
 /// A datagram does not wait for a place.

@@ -14,7 +14,7 @@ use openclaw_core::config::Target;
 use openclaw_core::reason::Reason;
 
 use super::super::session::{Inbound, Session};
-use super::choice::{Way, choose, connected, way};
+use super::choice::{Way, choose, connected, is_left, way};
 use super::onward::{Onward, Unanswered};
 use crate::exchange::context::Local;
 use crate::exchange::{EXHAUSTED, connect_detail};
@@ -58,8 +58,12 @@ pub struct Flow {
     deadline: Deadline,
     onward: RefCell<Onward>,
     session: RefCell<Session>,
+    /// The name of the upstream.
+    upstream: Arc<str>,
     /// An endpoint has refused what was sent, as the sender was told.
     is_refused: Cell<bool>,
+    /// The client's next datagrams are another session's.
+    is_left: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -83,6 +87,8 @@ enum Turn {
     Silent,
     /// What runs at the endpoint is to end.
     Drained,
+    /// Probes call the endpoint unwell.
+    Left,
 }
 
 impl Face {
@@ -125,6 +131,7 @@ impl Flow {
         let of = serving.upstreams.get(upstream)?;
         of.will_ask();
         session.leads_to(of.as_ref());
+        let name = Arc::clone(&of.config.name);
         let chosen = chosen
             .map_err(|(reason, detail)| session.fail(reason, detail))
             .ok()?;
@@ -154,12 +161,36 @@ impl Flow {
             ours: batch.to,
             place,
             idle_timeout: inbound.listener.idle_timeout,
+            upstream: name,
             deadline: Deadline::new(&local.wheel),
             onward: RefCell::new(onward),
             session: RefCell::new(session),
             is_refused: Cell::new(false),
+            is_left: Cell::new(false),
             waker: RefCell::default(),
         }))
+    }
+
+    /// Whether probes call its endpoint unwell while others are there: the session ends, and what has come begins another.
+    pub fn leaves(&self) -> bool {
+        let endpoint = Rc::clone(&self.onward.borrow().endpoint);
+        if endpoint.is_well() || self.face.is_closed.get() {
+            return self.is_left.get();
+        }
+        let serving = self.local.serving();
+        let mut upstreams = serving.upstreams.iter();
+        let upstream = upstreams.find(|one| one.config.name == self.upstream);
+        if upstream.is_some_and(|upstream| is_left(upstream, &endpoint)) {
+            self.is_left.set(true);
+            self.wake();
+        }
+        self.is_left.get()
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
     }
 
     /// Sends what the client sent.
@@ -175,9 +206,7 @@ impl Flow {
             && error.kind() == io::ErrorKind::ConnectionRefused
         {
             self.is_refused.set(true);
-            if let Some(waker) = self.waker.borrow_mut().take() {
-                waker.wake();
-            }
+            self.wake();
         }
     }
 
@@ -193,6 +222,11 @@ impl Flow {
                     return;
                 }
                 Turn::Drained => return self.session.borrow_mut().drained(),
+                Turn::Left => {
+                    let detail = "probes call the endpoint unwell, and another one is there";
+                    let mut session = self.session.borrow_mut();
+                    return session.fail(Reason::UpstreamUnhealthy, detail);
+                }
             }
         }
     }
@@ -204,6 +238,8 @@ impl Flow {
             *self.waker.borrow_mut() = Some(cx.waker().clone());
             if self.onward.borrow().busy.is_cut() {
                 Poll::Ready(Turn::Drained)
+            } else if self.is_left.get() {
+                Poll::Ready(Turn::Left)
             } else if self.is_refused.take() {
                 Poll::Ready(Turn::Refused)
             } else if stirred.as_mut().poll(cx).is_ready() {
