@@ -237,6 +237,9 @@ fn a_trusted_proxy_may_say_it_with_forwarded_and_nobody_else() {
     let said = "Forwarded: for=6.6.6.6, for=\"192.0.2.7:1\";proto=https";
     let value = said.split_once(' ').unwrap().1;
     check(trusting, said, ["192.0.2.7", value, "192.0.2.7, 127.0.0.1"]);
+    let told = origin.requests().pop();
+    let told = told.and_then(|told| told.header("x-forwarded-proto").map(str::to_owned));
+    assert_eq!(told.as_deref(), Some("https"));
     check("", said, ["127.0.0.1", "", "127.0.0.1"]);
     check(
         trusting,

@@ -9,7 +9,7 @@ use std::time::Instant;
 use openclaw_core::autoban;
 use openclaw_core::certificates::ByName;
 use openclaw_core::config;
-use openclaw_core::message::{Field, Kind, Request, client};
+use openclaw_core::message::{Field, Kind, Request, Said, client};
 use openclaw_core::proxy_protocol::Ends;
 use openclaw_core::reason::Reason;
 use tokio::sync::mpsc;
@@ -318,7 +318,14 @@ impl Downstream {
         if !self.trusted {
             return self.scheme();
         }
-        match request.known(Kind::XForwardedProto) {
+        let said = request.known(Kind::XForwardedProto);
+        let said = said.or_else(|| {
+            let has_said = request.known(Kind::Forwarded).is_some();
+            let is_edge = self.is_named_by_cdn(request.fields);
+            let client = (has_said && !is_edge).then(|| self.client(request.fields));
+            Said::of(request.fields, client?)?.proto
+        });
+        match said {
             Some(said) if said.eq_ignore_ascii_case(b"https") => "https",
             Some(said) if said.eq_ignore_ascii_case(b"http") => "http",
             Some(_) | None => self.scheme(),

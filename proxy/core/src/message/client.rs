@@ -51,7 +51,7 @@ fn walk(
 }
 
 /// The elements of a Forwarded line, the last first. A comma inside a quoted string parts nothing (RFC 9110 §5.6.4).
-fn elements(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn elements(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(line);
     std::iter::from_fn(move || {
         let line = rest?;
@@ -75,20 +75,26 @@ fn elements(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The address in an element's `for`; none for `unknown`, obfuscated identifiers, and what is not written as it should be.
-fn forwarded_for(element: &[u8]) -> Option<IpAddr> {
+/// The value of a pair of an element, by its name with the equals sign, without quotes; none if there are two of that name.
+pub(super) fn value_of<'a>(element: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
     let mut found = None;
     for pair in element.split(|byte| *byte == b';') {
-        let (name, value) = pair.trim_ascii().split_at_checked(4).unwrap_or_default();
-        if name.eq_ignore_ascii_case(b"for=") && found.replace(value).is_some() {
+        let pair = pair.trim_ascii();
+        let (name, value) = pair.split_at_checked(wanted.len()).unwrap_or_default();
+        if name.eq_ignore_ascii_case(wanted) && found.replace(value).is_some() {
             return None;
         }
     }
     let value = found?;
-    let value = match value.strip_prefix(b"\"") {
-        Some(quoted) => quoted.strip_suffix(b"\"")?,
-        None => value,
-    };
+    match value.strip_prefix(b"\"") {
+        Some(quoted) => quoted.strip_suffix(b"\""),
+        None => Some(value),
+    }
+}
+
+/// The address in an element's `for`; none for `unknown`, obfuscated identifiers, and what is not written as it should be.
+pub(super) fn forwarded_for(element: &[u8]) -> Option<IpAddr> {
+    let value = value_of(element, b"for=")?;
     // A port may be obfuscated where the address is not (RFC 7239 §6).
     let port = value.windows(2).rposition(|pair| pair == b":_");
     address(port.map_or(value, |at| value.get(..at).unwrap_or_default()))

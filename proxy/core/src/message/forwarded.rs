@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::field::members;
 use super::render::{Hop, edits_name, push_own};
+use super::said::Said;
 use super::{Kind, Request};
 use crate::config::Forwarded;
 
@@ -31,11 +32,15 @@ pub(super) fn passes(kind: Kind, hop: &Hop<'_>) -> bool {
 }
 
 fn push_older(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
+    // A proxy that speaks of its client in Forwarded alone is understood by endpoints that know the older fields alone.
+    let said = (hop.trusted && !hop.by_cdn).then(|| Said::of(request.fields, hop.client));
+    let said = said.flatten();
     if !edits_name(hop.edits, b"x-forwarded-for") {
-        push_forwarded_for(out, request, hop);
+        push_forwarded_for(out, request, hop, said.as_ref());
     }
     if !(hop.trusted && request.known(Kind::XForwardedProto).is_some()) {
-        let scheme = hop.scheme.as_bytes();
+        let scheme = said.as_ref().and_then(|said| said.proto);
+        let scheme = scheme.unwrap_or(hop.scheme.as_bytes());
         push_own(
             out,
             hop,
@@ -45,13 +50,19 @@ fn push_older(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
         );
     }
     let host_is_said = hop.trusted && request.known(Kind::XForwardedHost).is_some();
-    if !host_is_said && !request.authority.is_empty() {
-        let host = request.authority;
+    let host = said.as_ref().and_then(|said| said.host);
+    let host = host.unwrap_or(request.authority);
+    if !host_is_said && !host.is_empty() {
         push_own(out, hop, "x-forwarded-host", b"X-Forwarded-Host: ", host);
     }
 }
 
-fn push_forwarded_for(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
+fn push_forwarded_for(
+    out: &mut Vec<u8>,
+    request: &Request<'_>,
+    hop: &Hop<'_>,
+    said: Option<&Said<'_>>,
+) {
     out.extend_from_slice(b"X-Forwarded-For: ");
     if hop.by_cdn {
         push_all(out, &[hop.client.to_string().as_bytes(), b", "]);
@@ -59,13 +70,9 @@ fn push_forwarded_for(out: &mut Vec<u8>, request: &Request<'_>, hop: &Hop<'_>) {
         for value in values(request, Kind::XForwardedFor) {
             push_all(out, &[value, b", "]);
         }
-        // A proxy that speaks of its client in Forwarded alone is understood by endpoints that know the older field alone.
-        if request.known(Kind::XForwardedFor).is_none() && request.known(Kind::Forwarded).is_some()
-        {
-            let client = hop.client.to_string();
-            if client != hop.peer {
-                push_all(out, &[client.as_bytes(), b", "]);
-            }
+        for said in said.into_iter().flat_map(|said| &said.hops) {
+            let said = said.map_or_else(|| "unknown".to_owned(), |ip| ip.to_string());
+            push_all(out, &[said.as_bytes(), b", "]);
         }
     }
     out.extend_from_slice(hop.peer.as_bytes());

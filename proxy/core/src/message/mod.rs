@@ -27,6 +27,7 @@ mod priority;
 pub mod render;
 pub mod request;
 pub mod response;
+mod said;
 #[cfg(test)]
 mod tests;
 pub mod via;
@@ -41,6 +42,7 @@ pub use method::{Method, phrase};
 pub use priority::Priority;
 pub use request::Request;
 pub use response::{Response, ResponseBody, ResponseHead};
+pub use said::Said;
 
 use crate::reason::Reason;
 

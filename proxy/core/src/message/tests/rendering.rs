@@ -122,6 +122,7 @@ fn a_trusted_proxy_is_believed_and_its_list_extended() {
         X-Forwarded-Proto: http↵X-Forwarded-For: 192.0.2.1↵X-Forwarded-Host: a↵^ | X-Forwarded-Proto: http↵
         X-Forwarded-Host: b↵X-Forwarded-For: 192.0.2.1↵X-Forwarded-Proto: https↵^ | X-Forwarded-Host: b↵X-Forwarded-For:↵
         Forwarded: for=1.1.1.1↵X-Real-IP: 1.1.1.1↵X-Forwarded-For: 1.1.1.1, 192.0.2.1↵X-Forwarded-Proto: https↵X-Forwarded-Host: a↵^ | Forwarded: for=1.1.1.1↵X-Real-IP: 1.1.1.1↵
+        Forwarded: for=6.6.6.6, for=1.1.1.1;proto=http;host=b, for=_x↵X-Forwarded-For: 1.1.1.1, unknown, 192.0.2.1↵X-Forwarded-Proto: http↵X-Forwarded-Host: b↵^ | Forwarded: for=6.6.6.6, for=1.1.1.1;proto=http;host=b, for=_x↵
         X-Forwarded-Prefix: /p↵… | X-Forwarded-Prefix: /p↵
         # Of two that name the client, what did not decide goes no further
         X-Forwarded-For: 1.1.1.1, 192.0.2.1↵X-Forwarded-Proto: https↵X-Forwarded-Host: a↵^ | Forwarded: for=6.6.6.6↵X-Forwarded-For: 1.1.1.1↵Forwarded: for=7.7.7.7↵
