@@ -54,15 +54,7 @@ fn text(status: &Value) -> String {
     ];
     rows.extend(history(status).map(|text| row("reload", text)));
     rows.extend(waiting(status).map(|text| row("restart", text)));
-    let refused = status.pointer("/config/last_reload/problems");
-    if let Some(problems) = refused.and_then(Value::as_array) {
-        let at = word("/config/last_reload/at");
-        let problems = counted(problems.len() as u64, "problem");
-        rows.push(row(
-            "reload",
-            format!("REFUSED at {at}: {problems}, the old configuration serves on"),
-        ));
-    }
+    rows.extend(refused(status).map(|text| row("reload", text)));
     rows.extend(listeners(status).map(|text| row("listener", text)));
     rows.push(row(
         "workers",
@@ -90,6 +82,17 @@ fn text(status: &Value) -> String {
         rows.push(row("page", word("/web")));
     }
     table(&rows)
+}
+
+/// That the last reload was not taken.
+fn refused(status: &Value) -> Option<String> {
+    let last = status.pointer("/config/last_reload")?;
+    let problems = last.get("problems")?.as_array()?;
+    let at = last.get("at").and_then(Value::as_str).unwrap_or("-");
+    let problems = counted(problems.len() as u64, "problem");
+    Some(format!(
+        "REFUSED at {at}: {problems}, the old configuration serves on"
+    ))
 }
 
 /// What waits for a confirmation, or was gone back from.

@@ -64,6 +64,14 @@ pub(super) struct Attempt {
     pub(super) problems: Option<serde_json::Value>,
 }
 
+impl Attempt {
+    /// One that went well.
+    fn taken(at: SystemTime) -> Self {
+        let problems = None;
+        Self { at, problems }
+    }
+}
+
 /// Everything that lives as long as the process; on the control thread only.
 pub struct Control {
     pub(super) options: Options,
@@ -160,6 +168,7 @@ impl Control {
         let (workers, autoban) = spawn(&snapshot, sockets, (&logs, &spans), &shield)?;
         let mut probes = Probes::default();
         probes.follow(&snapshot);
+        // One that has taken over goes on with the workers of the one before.
         let is_other = worker_count != prepare::worker_count(&snapshot.config);
         let waiting = Vec::from_iter(is_other.then_some(prepare::WORKERS));
         let now = SystemTime::now();
@@ -174,11 +183,7 @@ impl Control {
             certificates: RefCell::new(certificates),
             bound: RefCell::new(bound),
             keeping: RefCell::new(keeping),
-            attempt: RefCell::new(Attempt {
-                at: now,
-                problems: None,
-            }),
-            // One that has taken over goes on with the workers of the one before.
+            attempt: RefCell::new(Attempt::taken(now)),
             waiting: RefCell::new(waiting),
             workers: RefCell::new(workers),
             worker_count,

@@ -194,7 +194,7 @@ impl AccessWriter {
     /// Whole lines of the control plane's own. They take one place in the queue, so many at a time lose none.
     pub fn write(&self, lines: String) {
         if let Err(lines) = self.handle().offer(lines.into_bytes()) {
-            let count = lines.iter().filter(|byte| **byte == b'\n').count();
+            let count = memchr::memchr_iter(b'\n', &lines).count();
             self.lost.fetch_add(count as u64, Ordering::Relaxed);
         }
     }

@@ -90,7 +90,7 @@ impl<'a> World<'a> {
         self.with(asked, |_, seen| Some(misses(route, seen?)))
     }
 
-    /// Whether its logs leave out the ends of clients' addresses.
+    /// In its logs.
     pub(super) fn hides_clients(&self) -> bool {
         self.config.log.redact.client.is_some()
     }
@@ -379,14 +379,11 @@ fn headers(
     } else {
         edits
     };
-    let is_edited = |name: &str| {
-        let mut names = edits.set.iter().map(|(known, _)| known);
-        names.any(|known| known.eq_ignore_ascii_case(name))
-    };
+    let set = &edits.set;
+    let is_edited = |name: &str| set.iter().any(|(it, _)| it.eq_ignore_ascii_case(name));
     let own = own.iter().filter(|(name, _)| !is_edited(name));
     let own = own.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    let written = edits.set.iter().chain(&edits.add);
-    let written = written.map(|(name, value)| {
+    let written = set.iter().chain(&edits.add).map(|(name, value)| {
         let value = text(value.plain().unwrap_or_default());
         (name.to_ascii_lowercase(), value)
     });
