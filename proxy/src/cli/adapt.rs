@@ -32,11 +32,7 @@ pub(super) fn run(arguments: Arguments) -> Result<Outcome, CliError> {
     let Adapted { text, notes } = adapted.map_err(|error| CliError::Usage {
         message: error.to_string(),
     })?;
-    let warnings = notes.iter().map(|note| {
-        let place = format!("{}:{}", note.file, note.line);
-        format!("{place}: {}: {}", note.directive, note.why)
-    });
-    let warnings = warnings.collect();
+    let warnings = notes.iter().map(ToString::to_string).collect();
     let json = json!({ "text": text, "notes": notes });
     Ok(Outcome {
         warnings,

@@ -4,33 +4,65 @@ use std::collections::HashMap;
 use std::fmt::Write;
 
 use super::block::Directive;
+use super::mend::Draft;
 use super::scope::Scope;
 use super::server::Servers;
 use super::unread::note_unread;
 use super::upstream::Upstream;
-use super::{Adapted, Notes, location, words};
+use super::{AdaptError, Adapted, Notes, location, words};
 use crate::config::has_key;
 
 /// What servers refer to.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     pub(super) upstreams: Vec<Upstream>,
-    blocks: usize,
     /// Rates with their keys, by the names of zones.
     pub(super) zones: HashMap<String, (String, String)>,
 }
 
 impl Known {
-    /// By the name or address that `proxy_pass` has.
-    pub(super) fn find(&mut self, authority: &str) -> Option<&mut Upstream> {
-        let mut upstreams = self.upstreams.iter_mut();
-        upstreams.find(|upstream| upstream.authority == authority)
+    pub(super) fn find(&mut self, name: &str) -> Option<&mut Upstream> {
+        self.upstreams.iter_mut().find(|it| it.name == name)
     }
 
-    /// Whether it is an `upstream` block.
-    pub(super) fn is_block(&self, authority: &str) -> bool {
-        let mut blocks = self.upstreams.iter().take(self.blocks);
-        blocks.any(|upstream| upstream.authority == authority)
+    /// The one of a name or address that `proxy_pass` has; a block that is asked with TLS and without is two.
+    pub(super) fn reached(
+        &mut self,
+        authority: &str,
+        has_tls: bool,
+        pass: &Directive,
+    ) -> Option<&mut Upstream> {
+        let of_authority = |it: &&mut Upstream| it.authority == authority;
+        for upstream in self.upstreams.iter_mut().filter(of_authority) {
+            if let Some(reached) = upstream.reached(has_tls) {
+                *upstream = reached;
+                let name = upstream.name.clone();
+                return self.find(&name);
+            }
+        }
+        let first = self.upstreams.iter().find(|it| it.authority == authority);
+        let start = first.map_or_else(|| words::name(authority), |it| it.name.clone());
+        let name = self.unused(&start);
+        let fresh = if let Some(first) = first {
+            first.anew(name)
+        } else {
+            let mut fresh = Upstream::alone(authority);
+            fresh.name = name;
+            fresh.origin = Some(Notes::place(pass));
+            fresh
+        };
+        self.upstreams.extend(fresh.reached(has_tls));
+        self.upstreams.last_mut()
+    }
+
+    fn unused(&self, start: &str) -> String {
+        let mut name = start.to_owned();
+        let mut number = 2;
+        while self.upstreams.iter().any(|it| it.name == name) {
+            name = format!("{start}-{number}");
+            number += 1;
+        }
+        name
     }
 }
 
@@ -50,7 +82,7 @@ const READ: &[&str] = &[
     "upstream",
 ];
 
-pub(super) fn convert(all: &[Directive]) -> Adapted {
+pub(super) fn convert(name: &str, all: &[Directive]) -> Result<Adapted, AdaptError> {
     let mut notes = Notes::default();
     let http = all.iter().find(|it| it.name == "http");
     if http.is_some() {
@@ -64,39 +96,46 @@ pub(super) fn convert(all: &[Directive]) -> Adapted {
     let scope = Scope::new(inside);
     let servers = Servers::read(inside, &scope, &mut notes);
     let routes = servers.routes(&mut known, &mut notes);
-    let mut text =
+    let mut head =
         String::from("# Converted from nginx.conf; what could not be converted was said then.\n");
     let workers = all.iter().find(|it| it.name == "worker_processes");
     if let Some(workers) = workers.and_then(|it| it.word(0).parse::<u16>().ok()) {
         // Writing to a String cannot fail.
-        let _ = write!(text, "\n[server]\nworkers = {workers}\n");
+        let _ = write!(head, "\n[server]\nworkers = {workers}\n");
     }
-    log(&scope, &mut text, &mut notes);
-    store(&scope, &mut text, &mut notes);
-    servers.write(&mut text, &mut notes);
-    for upstream in known.upstreams.iter().filter(|it| !it.is_empty()) {
-        upstream.write(&mut text);
-    }
-    for route in &routes {
-        route.write(&mut text);
-    }
-    notes
-        .0
-        .sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));
-    Adapted {
-        text,
-        notes: notes.0,
+    log(&scope, &mut head, &mut notes);
+    store(&scope, &mut head, &mut notes);
+    servers.write(&mut head, &mut notes);
+    let upstreams = known.upstreams.into_iter().filter(|it| !it.is_empty());
+    let mut draft = Draft {
+        head,
+        upstreams: upstreams.collect(),
+        routes,
+    };
+    let mended = if servers.is_empty() {
+        Err("there is no server in it that can be converted".to_owned())
+    } else {
+        draft.mend(name, &mut notes)
+    };
+    let mut notes = notes.0;
+    notes.sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));
+    match mended {
+        Ok(text) => Ok(Adapted { text, notes }),
+        Err(why) => Err(AdaptError::Nothing {
+            file: name.to_owned(),
+            why,
+            notes,
+        }),
     }
 }
 
 fn known(inside: &[Directive], notes: &mut Notes) -> Known {
-    let blocks = inside.iter().filter(|it| it.name == "upstream");
-    let upstreams: Vec<Upstream> = blocks.map(|block| Upstream::of(block, notes)).collect();
-    let mut known = Known {
-        blocks: upstreams.len(),
-        upstreams,
-        zones: HashMap::new(),
-    };
+    let mut known = Known::default();
+    for block in inside.iter().filter(|it| it.name == "upstream") {
+        let mut upstream = Upstream::of(block, notes);
+        upstream.name = known.unused(&upstream.name);
+        known.upstreams.push(upstream);
+    }
     for directive in inside.iter().filter(|it| it.name == "limit_req_zone") {
         let key = match directive.word(0) {
             "$binary_remote_addr" | "$remote_addr" => Some("client_ip".to_owned()),
@@ -171,7 +210,19 @@ fn store(scope: &Scope<'_>, text: &mut String, notes: &mut Notes) {
     let most = most
         .and_then(words::size)
         .unwrap_or_else(|| "10g".to_owned());
-    let (path, most) = (words::text(first.word(0)), words::text(&most));
+    // The folder of nginx is its own user's.
+    let theirs = first.word(0).trim_end_matches('/');
+    let around = theirs.rsplit_once('/').map_or("", |(around, _)| around);
+    let ours = match theirs {
+        theirs if theirs.ends_with("/openclaw") => format!("{around}/openclaw-cache"),
+        theirs if theirs.contains('/') => format!("{around}/openclaw"),
+        _ => "openclaw-cache".to_owned(),
+    };
+    notes.add(
+        first,
+        format!("the folder belongs to nginx's user: responses are kept in {ours}, which the user of the proxy must be able to make"),
+    );
+    let (path, most) = (words::text(&ours), words::text(&most));
     // Writing to a String cannot fail.
     let _ = write!(
         text,

@@ -96,7 +96,8 @@ pub(super) fn guarded(mut route: Route, scope: &Scope<'_>, notes: &mut Notes) ->
             let mut others = Route {
                 matcher: route.matcher.clone(),
                 response: route.response.clone(),
-                precedence: route.precedence,
+                rank: route.rank,
+                origin: route.origin.clone(),
                 ..Route::default()
             };
             refuse(&mut others, "{ status = 403 }");

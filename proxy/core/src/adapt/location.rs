@@ -2,20 +2,19 @@
 
 use regex::bytes::Regex;
 
-use super::Notes;
 use super::block::Directive;
 use super::convert::Known;
 use super::guard::is_guard;
-use super::route::Route;
+use super::route::{Rank, Route};
 use super::scope::Scope;
-use super::settings;
-use super::upstream::Upstream;
-use super::words;
+use super::words::Given;
+use super::{Notes, pass, settings, turn, words};
 
 /// What is read of a location; at the levels around it the same may stand.
 pub(super) const READ: &[&str] = &[
     "add_header",
     "client_max_body_size",
+    "default_type",
     "gzip",
     "limit_req",
     "proxy_cache",
@@ -25,36 +24,58 @@ pub(super) const READ: &[&str] = &[
     "proxy_connect_timeout",
     "proxy_pass",
     "proxy_read_timeout",
+    "proxy_redirect",
     "proxy_set_header",
     "return",
     "rewrite",
     "satisfy",
 ];
 
-/// Where requests for it are found.
-pub(super) fn matcher(
-    location: &Directive,
-    notes: &mut Notes,
-    is_strong: bool,
-) -> Option<Vec<(&'static str, String)>> {
-    let (modifier, path) = match location.words.as_slice() {
+/// Where requests are found, and when they are looked for there.
+pub(super) type Found = (Vec<(&'static str, String)>, Rank);
+
+/// How a location names what it takes.
+pub(super) fn named(location: &Directive) -> (&str, &str) {
+    match location.words.as_slice() {
         [path] => ("", path.as_str()),
         [modifier, path] => (modifier.as_str(), path.as_str()),
         _ => ("@", ""),
+    }
+}
+
+/// The expression of a location that has one.
+pub(super) fn expression(location: &Directive) -> Option<String> {
+    match named(location) {
+        ("~", path) => Some(path.to_owned()),
+        ("~*", path) => Some(format!("(?i){path}")),
+        _ => None,
+    }
+}
+
+/// Where requests for it are found. A prefix with a `rank` is written as an expression, as is one that could not stand
+/// there as a path; `but` are longer ones, whose requests are none of its own.
+pub(super) fn matcher(
+    location: &Directive,
+    rank: Option<Rank>,
+    but: &[&str],
+    notes: &mut Notes,
+) -> Option<Found> {
+    let (modifier, path) = named(location);
+    let is_plain = words::path(path) == path && !path.contains('?');
+    let by = |expression: &str, rank| {
+        let found = ("path_regex", words::text(expression));
+        Some((vec![found], rank))
     };
-    let expression = match modifier {
-        "~" => path.to_owned(),
-        "~*" => format!("(?i){path}"),
-        "=" => return Some(vec![("path_exact", words::text(path))]),
-        // It goes before expressions, which go before prefixes here: as one of them, it can come first.
-        "" | "^~" if path.starts_with('/') && is_strong => {
-            let expression = format!("^{}", regex::escape(path));
-            return Some(vec![("path_regex", words::text(&expression))]);
+    match modifier {
+        "=" if is_plain => Some((vec![("path_exact", words::text(path))], Rank::Usual)),
+        "=" => by(&format!("^{}$", regex::escape(path)), Rank::First),
+        "" | "^~" if path == "/" && rank.is_none() => Some((Vec::new(), Rank::Usual)),
+        "" | "^~" if path.starts_with('/') && (rank.is_some() || !is_plain) => {
+            let behind = turn::without(but);
+            let expression = format!("^{}{behind}", regex::escape(path));
+            by(&expression, rank.unwrap_or(Rank::Late(path.len())))
         }
         "" | "^~" if path.starts_with('/') => {
-            if path == "/" {
-                return Some(Vec::new());
-            }
             let trimmed = path.trim_end_matches('/');
             if trimmed == path {
                 let other = format!("{path}x");
@@ -63,49 +84,67 @@ pub(super) fn matcher(
                     format!("a path is taken in whole segments here: {other} is not part of it"),
                 );
             }
-            return Some(vec![("path", words::text(trimmed))]);
+            Some((vec![("path", words::text(trimmed))], Rank::Usual))
+        }
+        "~" | "~*" => {
+            let expression = expression(location)?;
+            if let Err(error) = Regex::new(&expression) {
+                let told = error.to_string();
+                let last = told.lines().last().unwrap_or_default();
+                notes.add(location, format!("the expression is none of ours: {last}"));
+                return None;
+            }
+            by(&expression, Rank::Usual)
         }
         _ => {
             notes.add(
                 location,
                 "it is not a path; a named location is converted where `try_files` leads to it",
             );
-            return None;
+            None
         }
-    };
-    if let Err(error) = Regex::new(&expression) {
-        let told = error.to_string();
-        let last = told.lines().last().unwrap_or_default();
-        notes.add(location, format!("the expression is none of ours: {last}"));
-        return None;
     }
-    Some(vec![("path_regex", words::text(&expression))])
 }
 
-/// What is done there; the route has no name yet.
-pub(super) fn route(
+/// What is done there; routes of redirects come first, the last one is for all that is left. They have no names yet,
+/// and only those have a matcher that do not take all of the location.
+pub(super) fn routes(
     location: &Directive,
     scope: &Scope<'_>,
     known: &mut Known,
     notes: &mut Notes,
-) -> Route {
+) -> Vec<Route> {
+    let mut routes = Vec::new();
     let mut route = Route::default();
-    for rewrite in location.inside().iter().filter(|it| it.name == "rewrite") {
-        self::rewrite(rewrite, &mut route, notes);
+    for directive in location.inside() {
+        let is_decided = route.has("redirect") || route.has("respond");
+        match directive.name.as_str() {
+            "rewrite" | "return" if is_decided => notes.add(directive, "is never reached"),
+            "return" => {
+                route.keys.clear();
+                let expression = expression(location).and_then(|it| Regex::new(&it).ok());
+                let given = Given {
+                    server_name: scope.server_name(),
+                    groups: Some(expression.map_or(0, |it| it.captures_len() - 1)),
+                };
+                turn::returned(directive, &mut route, scope, &given, notes);
+            }
+            "rewrite" => {
+                routes.extend(turn::rewrite(directive, location, &mut route, scope, notes));
+            }
+            _ => {}
+        }
     }
-    let returned = location.inside().iter().find(|it| it.name == "return");
-    if let Some(returned) = returned {
-        route.keys.clear();
-        self::returned(returned, &mut route, notes);
-    } else if !route.has("redirect") {
-        let pass = location.inside().iter().find(|it| it.name == "proxy_pass");
-        let passed = pass.and_then(|pass| proxied(pass, location, &mut route, known, notes));
-        if let Some(upstream) = passed {
-            settings::of_proxied(scope, &mut route, &upstream, known, notes);
+    if !route.has("redirect") && !route.has("respond") {
+        let of_pass = location.inside().iter().find(|it| it.name == "proxy_pass");
+        let passed = of_pass.and_then(|it| pass::proxied(it, location, &mut route, known, notes));
+        if let Some(passed) = passed {
+            settings::of_proxied(scope, &mut route, &passed, known, notes);
+            routes.extend(pass::bare(&route, location, of_pass, notes));
         } else {
             route.keys.clear();
             route.set("respond", "{ status = 404 }");
-            if pass.is_none() {
+            if of_pass.is_none() {
                 notes.add(
                     location,
                     "files are not served here: it is answered with 404",
@@ -113,191 +152,13 @@ pub(super) fn route(
             }
         }
     }
-    settings::added(scope, &mut route.response, notes);
-    settings::limit(scope, &mut route, known, notes);
-    route
-}
-
-/// `return 301 https://…`, `return 404`, `return 200 "text"`.
-pub(super) fn returned(directive: &Directive, route: &mut Route, notes: &mut Notes) {
-    let (status, text) = match directive.words.as_slice() {
-        [url] if url.contains("://") || url.starts_with('/') => (302, url.as_str()),
-        [status] => (status.parse().unwrap_or(0), ""),
-        [status, text] => (status.parse().unwrap_or(0), text.as_str()),
-        _ => (0, ""),
-    };
-    if matches!(status, 301 | 302 | 303 | 307 | 308) {
-        match words::template(text) {
-            Ok(to) => {
-                let to = words::text(&to);
-                route.set("redirect", format!("{{ to = {to}, status = {status} }}"));
-            }
-            Err(variable) => {
-                notes.add(
-                    directive,
-                    format!("`{variable}` has no like here: it is answered with 404"),
-                );
-                route.set("respond", "{ status = 404 }");
-            }
-        }
-        return;
+    routes.push(route);
+    for route in &mut routes {
+        settings::added(scope, &mut route.response, notes);
+        settings::limit(scope, route, known, notes);
+        route.origin.get_or_insert_with(|| Notes::place(location));
     }
-    if !(200..600).contains(&status) {
-        notes.add(directive, "has no like here: it is answered with 403");
-        route.set("respond", "{ status = 403 }");
-        return;
-    }
-    if text.contains('$') {
-        notes.add(
-            directive,
-            "a body has no variables here: it stands there as it is written",
-        );
-    }
-    let body = match text {
-        "" => String::new(),
-        text => format!(
-            ", body = {}, content_type = \"text/plain\"",
-            words::text(text)
-        ),
-    };
-    route.set("respond", format!("{{ status = {status}{body} }}"));
-}
-
-/// `rewrite REGEX REPLACEMENT [FLAG]`; of a place without `proxy_pass` it says with `true` whether it redirects.
-pub(super) fn rewrite(directive: &Directive, route: &mut Route, notes: &mut Notes) -> bool {
-    let (regex, to) = (directive.word(0), directive.word(1));
-    let flag = directive.word(2);
-    let Ok(template) = words::template(to.trim_end_matches('?')) else {
-        notes.add(directive, "has a variable without like here");
-        return false;
-    };
-    if Regex::new(regex).is_err() || route.has("rewrite") || route.has("redirect") {
-        notes.add(
-            directive,
-            "the expression is none of ours, or not the first of its place",
-        );
-        return false;
-    }
-    let is_elsewhere = to.contains("://");
-    let status = match flag {
-        "permanent" => 301,
-        "redirect" => 302,
-        _ if is_elsewhere => 302,
-        _ => {
-            if flag != "break" {
-                notes.add(directive, "locations are not looked for again afterwards");
-            }
-            let (regex, to) = (words::text(regex), words::text(&template));
-            route.set("rewrite", format!("{{ regex = {regex}, to = {to} }}"));
-            return false;
-        }
-    };
-    if !route.matcher.is_empty() {
-        notes.add(directive, "is taken for the whole location");
-    }
-    route.matcher = vec![("path_regex", words::text(regex))];
-    let keep = if to.ends_with('?') {
-        ""
-    } else {
-        ", keep_query = true"
-    };
-    let to = words::text(&template);
-    route.set(
-        "redirect",
-        format!("{{ to = {to}, status = {status}{keep} }}"),
-    );
-    true
-}
-
-/// The authority of the upstream; the route says how the path changes.
-fn proxied(
-    pass: &Directive,
-    location: &Directive,
-    route: &mut Route,
-    known: &mut Known,
-    notes: &mut Notes,
-) -> Option<String> {
-    let url = pass.word(0);
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    if !matches!(scheme, "http" | "https") || rest.contains('$') || rest.starts_with("unix:") {
-        notes.add(
-            pass,
-            "only http:// and https:// with a fixed host are converted: it is answered with 404",
-        );
-        return None;
-    }
-    let (authority, uri) = match rest.find('/') {
-        Some(at) => rest.split_at_checked(at).unwrap_or((rest, "")),
-        None => (rest, ""),
-    };
-    if known.find(authority).is_none() {
-        known.upstreams.push(Upstream::alone(authority));
-    }
-    if scheme == "https" {
-        let is_alone = !known.is_block(authority);
-        notes.add(
-            pass,
-            "the certificates of endpoints are checked here; see `tls` of upstreams",
-        );
-        if let Some(upstream) = known.find(authority).filter(|it| !it.has_tls) {
-            *upstream = upstream.clone().with_tls(is_alone);
-        }
-    }
-    let upstream = known.find(authority)?;
-    if upstream.is_empty() {
-        notes.add(
-            pass,
-            "its upstream has no endpoint left: it is answered with 404",
-        );
-        return None;
-    }
-    let name = upstream.name.clone();
-    route.set("to", words::text(&name));
-    if !uri.is_empty() && !route.has("rewrite") {
-        replaced(pass, location, uri, route, notes);
-    }
-    Some(authority.to_owned())
-}
-
-/// The part of the path that the location names becomes the path that `proxy_pass` names.
-fn replaced(
-    pass: &Directive,
-    location: &Directive,
-    uri: &str,
-    route: &mut Route,
-    notes: &mut Notes,
-) {
-    let path = location.words.last().map_or("/", String::as_str);
-    if location.word(0) == "=" {
-        route.set(
-            "rewrite",
-            format!("{{ regex = '^', to = {} }}", words::text(uri)),
-        );
-        return;
-    }
-    if path.ends_with('/') && !uri.ends_with('/') {
-        // What stands behind the one stands behind the other, as nginx has it.
-        let (regex, to) = (format!("^{}(.*)$", regex::escape(path)), format!("{uri}$1"));
-        let (regex, to) = (words::text(&regex), words::text(&to));
-        route.set("rewrite", format!("{{ regex = {regex}, to = {to} }}"));
-        return;
-    }
-    if uri.ends_with('/') && !path.ends_with('/') {
-        notes.add(
-            pass,
-            "its path ends with a slash and that of the location does not: nginx doubles it, here there is one",
-        );
-    }
-    let (from, to) = (path.trim_end_matches('/'), uri.trim_end_matches('/'));
-    if from == to {
-        return;
-    }
-    if !from.is_empty() {
-        route.set("strip_prefix", words::text(from));
-    }
-    if !to.is_empty() {
-        route.set("add_prefix", words::text(to));
-    }
+    routes
 }
 
 /// Where everything goes that is no file: the named location at the end of `try_files`. Whom both keep out could not be told apart, so
@@ -327,32 +188,4 @@ pub(super) fn fallback<'a>(
         format!("files are not served here: everything goes to `{name}`"),
     );
     Some(target)
-}
-
-/// A path that ends with a slash and is proxied: without it nginx redirects there.
-pub(super) fn unslashed(place: &Directive, all: &[Directive]) -> Option<Route> {
-    let (modifier, path) = match place.words.as_slice() {
-        [path] => ("", path.as_str()),
-        [modifier, path] => (modifier.as_str(), path.as_str()),
-        _ => return None,
-    };
-    let bare = path
-        .strip_suffix('/')
-        .filter(|bare| bare.starts_with('/'))?;
-    let is_proxied = place.inside().iter().any(|it| it.name == "proxy_pass");
-    let has_own = all.iter().any(|it| {
-        let is_same = it.words.last().is_some_and(|path| path == bare);
-        it.name == "location" && is_same && matches!(it.words.len(), 1 | 2)
-    });
-    if !is_proxied || has_own || !matches!(modifier, "" | "^~") {
-        return None;
-    }
-    let mut route = Route::default();
-    route.matcher.push(("path_exact", words::text(bare)));
-    let to = words::text(path);
-    route.set(
-        "redirect",
-        format!("{{ to = {to}, status = 301, keep_query = true }}"),
-    );
-    Some(route)
 }

@@ -2,10 +2,10 @@
 
 use super::block::Directive;
 use super::convert::Known;
-use super::route::Route;
+use super::route::{Rank, Route};
 use super::scope::Scope;
 use super::unread::note_unread;
-use super::{Notes, guard, location, words};
+use super::{Notes, guard, location, pass, turn, words};
 
 /// What is read in a location beside what routes are made of.
 const READ_INSIDE: &[&str] = &["location"];
@@ -17,30 +17,54 @@ pub(super) struct Site<'a> {
     used: Vec<&'a str>,
     /// Prefixes that go before expressions, where there are any.
     strong: Vec<&'a str>,
+    /// Those that do not.
+    weak: Vec<&'a str>,
+    /// Redirects of parts of locations, see `turn::turned`.
+    turned: Vec<(usize, String)>,
 }
 
 impl<'a> Site<'a> {
     pub(super) fn of(block: &'a Directive) -> Self {
-        let all = block.inside().iter().filter(|it| it.name == "location");
-        let is_named = |it: &&Directive| it.word(0).starts_with('@');
-        let strong = all.clone().filter(|it| it.word(0) == "^~");
-        let strong = strong
-            .map(|it| it.word(1))
-            .filter(|_| has_expressions(block));
+        let mut all = Vec::new();
+        collect(block, &mut all);
+        let has_expressions = all.iter().any(|it| it.word(0).starts_with('~'));
+        let prefixes = |modifier: &str| {
+            let named = all.iter().map(|it| location::named(it));
+            let prefixes = named.filter(|(known, _)| *known == modifier && has_expressions);
+            prefixes.map(|(_, path)| path).collect()
+        };
+        let named = block.inside().iter().filter(|it| it.name == "location");
         Self {
-            named: all.filter(is_named).collect(),
+            named: named.filter(|it| it.word(0).starts_with('@')).collect(),
             used: Vec::new(),
-            strong: strong.collect(),
+            strong: prefixes("^~"),
+            weak: prefixes(""),
+            turned: all.iter().flat_map(|it| turn::turned(it)).collect(),
         }
     }
 
-    /// Whether a location is found before expressions are looked at, or inside of one that is.
-    fn is_strong(&self, place: &Directive) -> bool {
-        match place.words.as_slice() {
-            [path] => self.strong.iter().any(|strong| path.starts_with(strong)),
-            [modifier, path] => modifier == "^~" && self.strong.contains(&path.as_str()),
-            _ => false,
+    /// When a prefix is asked that is not found as one: because it goes before expressions, or because it lies inside of
+    /// what is an expression here.
+    fn rank(&self, place: &Directive) -> Option<Rank> {
+        let (modifier, path) = location::named(place);
+        if modifier == "^~" && self.strong.contains(&path) {
+            return Some(Rank::Early(path.len()));
         }
+        let is_inside = self.strong.iter().any(|strong| path.starts_with(strong));
+        let mut turned = self.turned.iter();
+        let is_turned = turned.any(|(length, start)| {
+            path.len() > *length && (path.starts_with(start) || start.starts_with(path))
+        });
+        let is_prefix = matches!(modifier, "" | "^~");
+        (is_prefix && (is_inside || is_turned)).then_some(Rank::Late(path.len()))
+    }
+
+    /// How the prefixes go on that lie inside of one that goes before expressions, and do not.
+    fn inside(&self, place: &Directive) -> Vec<&'a str> {
+        let (modifier, path) = location::named(place);
+        let weak = self.weak.iter().filter(|_| modifier == "^~");
+        let ends = weak.filter_map(|weak| weak.strip_prefix(path));
+        ends.filter(|end| !end.is_empty()).collect()
     }
 
     pub(super) fn note_unused(&self, notes: &mut Notes) {
@@ -53,12 +77,12 @@ impl<'a> Site<'a> {
     }
 }
 
-/// Whether some location is an expression, at any depth.
-fn has_expressions(block: &Directive) -> bool {
-    block
-        .inside()
-        .iter()
-        .any(|it| it.name == "location" && (it.word(0).starts_with('~') || has_expressions(it)))
+/// The locations of a block, at any depth.
+fn collect<'a>(block: &'a Directive, all: &mut Vec<&'a Directive>) {
+    for place in block.inside().iter().filter(|it| it.name == "location") {
+        all.push(place);
+        collect(place, all);
+    }
 }
 
 /// The routes of the locations of a block, and whether one of them takes every path.
@@ -87,29 +111,34 @@ pub(super) fn places<'a>(
             scope = scope.with(target.inside());
             site.used.push(target.word(0));
         }
-        let is_strong = site.is_strong(place);
-        let matcher = location::matcher(place, notes, is_strong);
-        let is_plain = |it: &Vec<_>| is_wide(block) || is_strong || is_plain(it, place, notes);
-        let matcher = matcher.filter(is_plain);
-        let Some(matcher) = matcher else {
+        let rank = site.rank(place);
+        let matcher = location::matcher(place, rank, &site.inside(place), notes);
+        let is_plain = |(found, _): &location::Found| {
+            is_wide(block) || rank.is_some() || is_plain(found, place, notes)
+        };
+        let Some((matcher, rank)) = matcher.filter(is_plain) else {
             let lost = guard::lost(place, notes);
             routes.extend(lost.map(|route| ("left-out".to_owned(), route)));
             continue;
         };
-        let path = place.words.last().map_or("", String::as_str);
-        has_all |= matcher.is_empty() || (is_strong && path == "/");
-        let mut route = location::route(target.unwrap_or(place), &scope, known, notes);
-        if route.matcher.is_empty() {
-            route.matcher = matcher;
-        }
-        route.precedence = is_strong.then_some(path.len());
-        let word = if path == "/" {
-            "root".to_owned()
-        } else {
-            words::name(path)
+        let (_, path) = location::named(place);
+        let word = match path {
+            "/" => "root".to_owned(),
+            path => words::name(path),
         };
-        routes.extend(guarded(&word, route, &scope, notes));
-        let unslashed = location::unslashed(place, block.inside());
+        let made = location::routes(target.unwrap_or(place), &scope, known, notes);
+        let last = made.len().saturating_sub(1);
+        for (index, mut route) in made.into_iter().enumerate() {
+            route.rank = rank;
+            if route.matcher.is_empty() {
+                has_all |= index == last && (matcher.is_empty() || path == "/");
+                route.matcher.clone_from(&matcher);
+            } else if rank == Rank::Usual && location::expression(place).is_none() {
+                route.rank = Rank::Late(path.len());
+            }
+            routes.extend(guarded(&word, route, &scope, notes));
+        }
+        let unslashed = pass::unslashed(place, block.inside());
         routes.extend(unslashed.map(|route| (format!("{word}-slash"), route)));
         has_all |= places(place, &scope, site, routes, known, notes);
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::words;
+use super::{Note, words};
 
 /// See the module. Values are of TOML.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,8 +14,23 @@ pub(super) struct Route {
     pub(super) keys: Vec<(&'static str, String)>,
     pub(super) request: Edit,
     pub(super) response: Edit,
-    /// It is asked before routes without, and before those with less.
-    pub(super) precedence: Option<usize>,
+    pub(super) rank: Rank,
+    /// What it was made of.
+    pub(super) origin: Option<Note>,
+    /// It cannot be written after all.
+    pub(super) is_left_out: bool,
+}
+
+/// When a route is asked that finds its paths by an expression; the last goes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    /// A prefix that is written as an expression: behind those that are some, the longer ones first.
+    Late(usize),
+    #[default]
+    Usual,
+    /// A prefix that goes before expressions.
+    Early(usize),
+    First,
 }
 
 /// Edits of header fields: names, and values of TOML.
@@ -27,6 +42,30 @@ pub(super) struct Edit {
 }
 
 impl Edit {
+    pub(super) fn len(&self) -> usize {
+        self.set.len() + self.add.len() + self.remove.len()
+    }
+
+    /// The fields that a key names.
+    pub(super) fn leave_out(&mut self, key: &str) {
+        let is_meant =
+            |name: &str| key.ends_with(&format!(".{name}")) || key.contains(&format!("\"{name}\""));
+        self.set.retain(|(name, _)| !is_meant(name));
+        self.add.retain(|(name, _)| !is_meant(name));
+        let index = key
+            .rsplit_once("remove[")
+            .and_then(|(_, end)| end.split(']').next());
+        if let Some(index) = index.and_then(|it| it.parse::<usize>().ok()) {
+            self.remove = self
+                .remove
+                .iter()
+                .enumerate()
+                .filter(|(at, _)| *at != index)
+                .map(|(_, it)| it.clone())
+                .collect();
+        }
+    }
+
     fn written(&self) -> Option<String> {
         let table = |name: &str, pairs: &[(String, String)]| {
             let pairs: Vec<String> = pairs

@@ -27,6 +27,16 @@ impl<'a> Scope<'a> {
         self.innermost(|it| it.name == name)
     }
 
+    /// What `$server_name` stands for: the first name.
+    pub(super) fn server_name(&self) -> String {
+        let names = self.all("server_name");
+        let first = names.first().map_or("", |it| it.word(0));
+        first
+            .strip_prefix('.')
+            .unwrap_or(first)
+            .to_ascii_lowercase()
+    }
+
     /// Those of the innermost level that has any.
     pub(super) fn innermost(&self, is_meant: impl Fn(&Directive) -> bool) -> Vec<&'a Directive> {
         let of_level = |level: &&'a [Directive]| -> Vec<&'a Directive> {

@@ -8,10 +8,11 @@ use super::block::Directive;
 use super::convert::Known;
 use super::listen::{Listen, listen};
 use super::places::{Site, guarded, places};
-use super::route::Route;
+use super::route::{Rank, Route};
 use super::scope::Scope;
 use super::unread::note_unread;
-use super::{Notes, location, words};
+use super::words::Given;
+use super::{Notes, location, settings, turn, words};
 
 /// All of them.
 #[derive(Debug)]
@@ -41,11 +42,46 @@ const READ: &[&str] = &[
 impl<'a> Servers<'a> {
     pub(super) fn read(inside: &'a [Directive], scope: &Scope<'a>, notes: &mut Notes) -> Self {
         let blocks = inside.iter().filter(|it| it.name == "server");
-        let servers = blocks.map(|block| {
+        let servers = blocks.filter_map(|block| {
             note_unread(block.inside(), &[READ, location::READ].concat(), notes);
             Server::read(block, scope.with(block.inside()), notes)
         });
-        Self(servers.collect())
+        let mut servers = Self(servers.collect());
+        servers.keep_apart(notes);
+        servers
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All listeners have all routes, so what was for this machine alone would be for everybody.
+    fn keep_apart(&mut self, notes: &mut Notes) {
+        let is_local = |server: &Server<'_>| server.listens.iter().all(|it| it.is_local);
+        if self.0.iter().any(|server| !is_local(server)) {
+            self.0.retain(|server| {
+                if is_local(server) {
+                    notes.add(
+                        server.block,
+                        "it listens for this machine alone, and others do not: all listeners have all routes here, so it is left out; give it a proxy of its own",
+                    );
+                }
+                !is_local(server)
+            });
+        }
+        let listens = self.0.iter().flat_map(|server| &server.listens);
+        let all: HashSet<(u16, bool)> = listens.map(|it| (it.port, it.has_tls)).collect();
+        for server in &self.0 {
+            let own: HashSet<u16> = server.listens.iter().map(|it| it.port).collect();
+            let kinds = server.kinds();
+            let of_kinds = all.iter().filter(|(_, kind)| kinds.contains(kind));
+            if of_kinds.clone().any(|(port, _)| !own.contains(port)) {
+                notes.add(
+                    server.block,
+                    "servers are told apart by name here, and not by port: what it has is found at every port",
+                );
+            }
+        }
     }
 
     /// Those that take what no name does, for requests over TLS or in the clear.
@@ -69,7 +105,14 @@ impl<'a> Servers<'a> {
         let is_mixed = both.iter().all(Option::is_some);
         for (index, server) in self.0.iter().enumerate() {
             let own = server.routes(known, notes);
-            for (host, scheme) in self.hosts(index, server, both, is_mixed) {
+            let hosts = self.hosts(index, server, both, is_mixed);
+            if hosts.is_empty() {
+                notes.add(
+                    server.block,
+                    "no name leads to it, and another server is the default: it is left out",
+                );
+            }
+            for (host, scheme) in hosts {
                 for (place, route) in &own {
                     let mut route = route.clone();
                     if let Some(scheme) = scheme {
@@ -222,12 +265,18 @@ fn tls(of_port: &[(&Server<'_>, &Listen)], out: &mut String, notes: &mut Notes) 
 }
 
 impl<'a> Server<'a> {
-    fn read(block: &'a Directive, scope: Scope<'a>, notes: &mut Notes) -> Self {
+    fn read(block: &'a Directive, scope: Scope<'a>, notes: &mut Notes) -> Option<Self> {
         let directives = block.inside().iter();
         let listens = directives.clone().filter(|it| it.name == "listen");
+        let is_silent = listens.clone().next().is_none();
         let mut listens: Vec<Listen> = listens.filter_map(|it| listen(it, notes)).collect();
+        if listens.is_empty() && !is_silent {
+            notes.add(block, "it listens nowhere else: it is left out");
+            return None;
+        }
         if listens.is_empty() {
             listens.push(Listen {
+                is_local: false,
                 address: "0.0.0.0:80".to_owned(),
                 port: 80,
                 has_tls: false,
@@ -250,12 +299,12 @@ impl<'a> Server<'a> {
                 }
             }
         }
-        Self {
+        Some(Self {
             block,
             scope,
             listens,
             names,
-        }
+        })
     }
 
     /// Whether it is asked over TLS, in the clear, or both.
@@ -271,22 +320,30 @@ impl<'a> Server<'a> {
     fn routes(&self, known: &mut Known, notes: &mut Notes) -> Vec<(String, Route)> {
         let mut routes = Vec::new();
         for directive in self.block.inside() {
-            let mut route = Route::default();
             match directive.name.as_str() {
                 "return" => {
-                    location::returned(directive, &mut route, notes);
+                    let given = Given {
+                        server_name: self.scope.server_name(),
+                        groups: Some(0),
+                    };
+                    let mut route = Route {
+                        origin: Some(Notes::place(directive)),
+                        ..Route::default()
+                    };
+                    turn::returned(directive, &mut route, &self.scope, &given, notes);
+                    settings::added(&self.scope, &mut route.response, notes);
                     // Nothing behind it is reached.
-                    return guarded("all", route, &self.scope, notes);
+                    routes.extend(guarded("all", route, &self.scope, notes));
+                    return routes;
                 }
-                "rewrite" if location::rewrite(directive, &mut route, notes) => {
-                    route.precedence = Some(usize::MAX);
-                    routes.extend(guarded("rewrite", route, &self.scope, notes));
-                }
-                "rewrite" if route.has("rewrite") => {
-                    notes.add(
-                        directive,
-                        "only those that redirect are converted outside of locations",
-                    );
+                "rewrite" => {
+                    let route = turn::of_server(directive, &self.scope, notes);
+                    let route = route.map(|route| Route {
+                        rank: Rank::First,
+                        ..route
+                    });
+                    let routes_of = |route| guarded("rewrite", route, &self.scope, notes);
+                    routes.extend(route.into_iter().flat_map(routes_of));
                 }
                 _ => {}
             }
@@ -302,12 +359,15 @@ impl<'a> Server<'a> {
         );
         site.note_unused(notes);
         if !has_all {
-            let mut route = Route::default();
+            let mut route = Route {
+                origin: Some(Notes::place(self.block)),
+                ..Route::default()
+            };
             route.set("respond", "{ status = 404 }");
             routes.extend(guarded("rest", route, &self.scope, notes));
         }
-        // Those of equal precedence stay in their order.
-        routes.sort_by_key(|(_, route)| Reverse(route.precedence));
+        // Those of equal rank stay in their order.
+        routes.sort_by_key(|(_, route)| Reverse(route.rank));
         routes
     }
 }

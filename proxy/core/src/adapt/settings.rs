@@ -2,16 +2,20 @@
 
 use super::Notes;
 use super::convert::Known;
+use super::pass::Passed;
 use super::route::{Edit, Route};
 use super::scope::Scope;
-use super::words;
+use super::words::{self, Given};
 use crate::config::has_key;
+
+/// What nginx waits for an endpoint where nothing is said.
+const PATIENCE: &str = "60s";
 
 /// What a route that goes on inherits.
 pub(super) fn of_proxied(
     scope: &Scope<'_>,
     route: &mut Route,
-    authority: &str,
+    passed: &Passed,
     known: &mut Known,
     notes: &mut Notes,
 ) {
@@ -21,19 +25,38 @@ pub(super) fn of_proxied(
     if let Some(size) = body.filter(|size| size != "0") {
         route.set("max_body", words::text(&size));
     }
-    if let Some(time) = scope.last("proxy_read_timeout") {
-        match words::duration(time.word(0)) {
-            Some(time) => route.set("response_timeout", words::text(&time)),
-            None => notes.add(time, "is no time"),
+    let mut time = |name: &str| {
+        let directive = scope.last(name)?;
+        let time = words::duration(directive.word(0));
+        if time.is_none() {
+            notes.add(directive, "is no time: nginx's own counts, of 60 s");
+        }
+        time.map(|time| (directive, time))
+    };
+    let (read, connect) = (time("proxy_read_timeout"), time("proxy_connect_timeout"));
+    let read = read.map_or_else(|| PATIENCE.to_owned(), |(_, time)| time);
+    route.set("response_timeout", words::text(&read));
+    if let Some(upstream) = known.find(&passed.upstream) {
+        let time = connect.as_ref().map_or(PATIENCE, |(_, time)| time);
+        let is_first = upstream.set("connect_timeout", words::text(time));
+        if let (false, Some((directive, _))) = (is_first, connect) {
+            notes.add(
+                directive,
+                "an upstream has one `connect_timeout`, and another location has set it",
+            );
         }
     }
-    if let Some(time) = scope.last("proxy_connect_timeout")
-        && let Some(time) = words::duration(time.word(0))
-        && let Some(upstream) = known.find(authority)
-    {
-        upstream.set("connect_timeout", words::text(&time));
+    request_fields(scope, &mut route.request, passed, notes);
+    if let Some(places) = scope.last("proxy_redirect") {
+        match places.word(0) {
+            "off" => route.set("rewrite_location", "false"),
+            "default" => {}
+            _ => notes.add(
+                places,
+                "a Location in which the endpoint names itself becomes a path on the host that was asked, and no other does",
+            ),
+        }
     }
-    request_fields(scope, &mut route.request, notes);
     cache(scope, route, notes);
     if let Some(gzip) = scope.last("gzip").filter(|it| it.word(0) == "on") {
         if has_key(&["route", "compress"]) {
@@ -44,26 +67,42 @@ pub(super) fn of_proxied(
     }
 }
 
-fn request_fields(scope: &Scope<'_>, edit: &mut Edit, notes: &mut Notes) {
-    for field in scope.all("proxy_set_header") {
+fn request_fields(scope: &Scope<'_>, edit: &mut Edit, passed: &Passed, notes: &mut Notes) {
+    let fields = scope.all("proxy_set_header");
+    let own = || {
+        let host = words::literal(&passed.host);
+        ("Host".to_owned(), words::text(&host))
+    };
+    if !fields
+        .iter()
+        .any(|it| it.word(0).eq_ignore_ascii_case("host"))
+    {
+        edit.set.push(own());
+    }
+    let given = Given {
+        server_name: scope.server_name(),
+        groups: None,
+    };
+    for field in fields {
         let (name, value) = (field.word(0), field.word(1));
         let lower = name.to_ascii_lowercase();
         match (lower.as_str(), value) {
+            ("host", "$proxy_host") => edit.set.push(own()),
             // As it is in any case.
-            ("host", "$host" | "$http_host" | "$server_name")
+            ("host" | "x-forwarded-host", "$host" | "$http_host")
             | ("connection" | "upgrade" | "te" | "keep-alive", _)
             | ("x-forwarded-for", "$proxy_add_x_forwarded_for" | "$remote_addr")
             | ("x-forwarded-proto", "$scheme")
-            | ("x-forwarded-host", "$host" | "$http_host")
             | ("x-request-id", "$request_id") => {}
+            ("host", "") => notes.add(field, "a request has a Host: the client's goes on"),
             (_, "") => edit.remove.push(name.to_owned()),
-            ("host", value) if value.contains('$') => {
+            ("host", value) if value.contains('$') && value != "$server_name" => {
                 notes.add(
                     field,
                     "the endpoint gets the Host that the client asked for",
                 );
             }
-            _ => match words::template(value) {
+            _ => match words::template(value, &given) {
                 Ok(value) => edit.set.push((name.to_owned(), words::text(&value))),
                 Err(variable) => notes.add(field, format!("`{variable}` has no like here")),
             },
@@ -72,8 +111,18 @@ fn request_fields(scope: &Scope<'_>, edit: &mut Edit, notes: &mut Notes) {
 }
 
 pub(super) fn added(scope: &Scope<'_>, edit: &mut Edit, notes: &mut Notes) {
+    let given = Given {
+        server_name: scope.server_name(),
+        groups: None,
+    };
     for field in scope.all("add_header") {
-        match words::template(field.word(1)) {
+        let why = if field.word(2) == "always" {
+            "refusals by the proxy itself, such as 413, 429 and 504, do not have it"
+        } else {
+            "every answer of an endpoint has it, whatever its status"
+        };
+        notes.add(field, why);
+        match words::template(field.word(1), &given) {
             Ok(value) => edit
                 .add
                 .push((field.word(0).to_owned(), words::text(&value))),

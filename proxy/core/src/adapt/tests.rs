@@ -6,12 +6,13 @@
     reason = "a test fails by panicking"
 )]
 
+mod alike;
 mod guards;
 mod places;
 
 use std::collections::BTreeMap;
 
-use super::words::{duration, name, rate, size, template, text};
+use super::words::{Given, duration, name, rate, size, template, text};
 use super::{Adapted, nginx};
 use crate::assay::{Asked, Open, World};
 use crate::config::{Config, Files, NoFiles, Source, load};
@@ -293,9 +294,13 @@ fn files_are_included_where_they_are_named() {
 
 #[test]
 fn words_are_carried_over() {
+    let given = Given {
+        server_name: "x".to_owned(),
+        groups: Some(1),
+    };
     let check = |theirs: &str, expected: Result<&str, &str>| {
         let expected = expected.map(str::to_owned).map_err(str::to_owned);
-        assert_eq!(template(theirs), expected, "{theirs}");
+        assert_eq!(template(theirs, &given), expected, "{theirs}");
     };
     check("https://$host$request_uri", Ok("https://{host}{uri}"));
     check(
@@ -340,11 +345,21 @@ fn whatever_is_written_becomes_something_that_loads() {
         "server { location / { return 444; } }",
         "server { location / { return 301 $upstream_addr; } }",
         "server { location / { proxy_pass http://$backend; } }",
-        "server { listen unix:/x; location /a { proxy_pass http://unix:/x; } }",
+        "server { listen unix:/x; listen 80; location /a { proxy_pass http://unix:/x; } }",
         "server { listen 80; listen 80 ssl; }",
         "server { location / { proxy_set_header X-A \"\"; proxy_set_header Host fixed; proxy_pass https://a.test/; } }",
         "upstream a { server unix:/x; } server { location / { proxy_pass http://a; } }",
         "server { location / { limit_req zone=none; proxy_pass http://a; } }",
+        "server { location / { proxy_pass http://h/weird2?fixed=1; } }",
+        "server { location = /a { proxy_pass http://h/xy?fixed=1; } }",
+        "server { location \"/sp ace\" { proxy_pass http://h; } location = \"/sp ace\" { proxy_pass http://h/\"a b\"; } }",
+        "server { location ~ ^/c/(.*)$ { rewrite ^ /d/$1? break; proxy_pass http://h; } }",
+        "server { location /x { return 301 /y/$1; } }",
+        "server { add_header Connection close; add_header \"X Y\" z; location / { proxy_pass http://h; proxy_set_header Transfer-Encoding \"\"; proxy_set_header \"X Y\" z; } }",
+        "server { client_max_body_size 99999999999999999999g; location / { proxy_pass http://h; } }",
+        "upstream a_b { server 10.0.0.1:8080-8090; server 10.0.0.2; } upstream a-b { server x..y; } server { location / { proxy_pass http://a_b; } location /x { proxy_pass http://a-b; } location /y { proxy_pass https://a_b; } }",
+        "server { server_name a:b; return 204 text; } server { server_name c; return 301 nowhere; }",
+        "http { keepalive_timeout 99999999d; server { location / { proxy_pass http://h; proxy_read_timeout 99999999d; } } }",
         "server { server_name ~x www.* \"\" _; add_header X-A \"a\\\"${host}\"; return 200 \"${b}\"; }",
     ];
     for text in odd {

@@ -6,7 +6,6 @@ use super::{Notes, guard};
 /// Directives that need nothing here: how the other program uses its machine, and what is so in any case.
 const NEEDLESS: &[&str] = &[
     "charset",
-    "default_type",
     "events",
     "http2",
     "http2_push",
@@ -18,7 +17,6 @@ const NEEDLESS: &[&str] = &[
     "proxy_buffers",
     "proxy_busy_buffers_size",
     "proxy_http_version",
-    "proxy_redirect",
     "proxy_ssl_server_name",
     "reset_timedout_connection",
     "resolver",

@@ -2,10 +2,9 @@
 
 use std::fmt::Write;
 
-use super::Notes;
 use super::block::Directive;
 use super::unread::note_unread;
-use super::words;
+use super::{Note, Notes, words};
 
 /// A group of endpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +16,13 @@ pub(super) struct Upstream {
     endpoints: Vec<String>,
     /// Keys with values of TOML.
     keys: Vec<(String, String)>,
-    pub(super) has_tls: bool,
+    is_block: bool,
+    /// With TLS or without.
+    is_used: Option<bool>,
+    /// What it was made of.
+    pub(super) origin: Option<Note>,
+    /// It cannot be written after all.
+    pub(super) is_left_out: bool,
 }
 
 impl Upstream {
@@ -25,6 +30,8 @@ impl Upstream {
     pub(super) fn of(block: &Directive, notes: &mut Notes) -> Self {
         let mut upstream = Self::alone(block.word(0));
         upstream.endpoints.clear();
+        upstream.is_block = true;
+        upstream.origin = Some(Notes::place(block));
         note_unread(
             block.inside(),
             &[
@@ -46,14 +53,14 @@ impl Upstream {
                     let count = directive.word(0).to_owned();
                     upstream.set("keepalive", count);
                 }
-                "least_conn" => upstream.set("balance", words::text("least_connections")),
-                "ip_hash" => upstream.set("balance", words::text("ip_hash")),
-                "random" => upstream.set("balance", words::text("random")),
+                "least_conn" => upstream.balanced("least_connections"),
+                "ip_hash" => upstream.balanced("ip_hash"),
+                "random" => upstream.balanced("random"),
                 "hash" if matches!(directive.word(0), "$request_uri" | "$uri$is_args$args") => {
-                    upstream.set("balance", words::text("url_hash"));
+                    upstream.balanced("url_hash");
                 }
                 "hash" if matches!(directive.word(0), "$remote_addr" | "$binary_remote_addr") => {
-                    upstream.set("balance", words::text("maglev"));
+                    upstream.balanced("maglev");
                 }
                 "hash" => notes.add(
                     directive,
@@ -67,43 +74,90 @@ impl Upstream {
 
     /// Of one address.
     pub(super) fn alone(authority: &str) -> Self {
-        let with_port = if authority
-            .rsplit(']')
-            .next()
-            .is_some_and(|it| it.contains(':'))
-        {
-            authority.to_owned()
-        } else {
-            format!("{authority}:80")
-        };
+        let with_port = with_port(authority);
         Self {
             authority: authority.to_owned(),
             name: words::name(authority),
             endpoints: vec![words::text(&with_port)],
             keys: Vec::new(),
-            has_tls: false,
+            is_block: false,
+            is_used: None,
+            origin: None,
+            is_left_out: false,
         }
     }
 
-    /// Of one address behind TLS.
-    pub(super) fn with_tls(mut self, is_alone: bool) -> Self {
-        self.has_tls = true;
+    /// The same behind TLS.
+    fn behind_tls(&mut self) {
         self.set("tls", "true".to_owned());
-        if is_alone && !self.authority.contains(':') {
+        if !self.is_block && !words::has_port(&self.authority) {
             self.endpoints = vec![words::text(&format!("{}:443", self.authority))];
         }
-        self
     }
 
-    /// The first value of a key counts.
-    pub(super) fn set(&mut self, key: &str, value: String) {
-        if self.keys.iter().all(|(known, _)| known != key) {
-            self.keys.push((key.to_owned(), value));
+    /// The one for this scheme, if it is this one, or one that nothing uses yet.
+    pub(super) fn reached(&self, has_tls: bool) -> Option<Self> {
+        let is_free = self.is_used.is_none_or(|used| used == has_tls);
+        let mut reached = self.clone();
+        if has_tls && self.is_used.is_none() {
+            reached.behind_tls();
         }
+        reached.is_used = Some(has_tls);
+        is_free.then_some(reached)
+    }
+
+    /// As its block has it, before anything used it.
+    pub(super) fn anew(&self, name: String) -> Self {
+        let mut anew = self.clone();
+        let own = ["tls", "connect_timeout"];
+        anew.keys.retain(|(key, _)| !own.contains(&key.as_str()));
+        if !self.is_block {
+            anew.endpoints = Self::alone(&self.authority).endpoints;
+        }
+        Self {
+            name,
+            is_used: None,
+            ..anew
+        }
+    }
+
+    fn balanced(&mut self, how: &str) {
+        self.set("balance", words::text(how));
+    }
+
+    /// The first value of a key counts; `false`: it is another one.
+    pub(super) fn set(&mut self, key: &str, value: String) -> bool {
+        if let Some((_, first)) = self.keys.iter().find(|(known, _)| known == key) {
+            return *first == value;
+        }
+        self.keys.push((key.to_owned(), value));
+        true
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.endpoints.is_empty()
+    }
+
+    /// Leaves out what its own configuration refuses: an endpoint, a key, or else all of it.
+    pub(super) fn leave_out(&mut self, key: &str) {
+        let endpoint = key
+            .strip_prefix("endpoints[")
+            .and_then(|it| it.split(']').next());
+        let endpoint = endpoint.and_then(|it| it.parse::<usize>().ok());
+        if let Some(endpoint) = endpoint.and_then(|it| self.endpoints.get_mut(it)) {
+            endpoint.clear();
+            self.is_left_out = self.endpoints.iter().all(String::is_empty);
+            return;
+        }
+        let before = self.keys.len();
+        let first = key.split(['.', '[']).next().unwrap_or(key);
+        self.keys.retain(|(known, _)| known != first);
+        self.is_left_out |= self.keys.len() == before || first == "tls";
+    }
+
+    /// Endpoints that were left out are gone.
+    pub(super) fn settle(&mut self) {
+        self.endpoints.retain(|it| !it.is_empty());
     }
 
     pub(super) fn write(&self, out: &mut String) {
@@ -117,21 +171,21 @@ impl Upstream {
     }
 }
 
+fn with_port(address: &str) -> String {
+    if words::has_port(address) {
+        address.to_owned()
+    } else {
+        format!("{address}:80")
+    }
+}
+
 fn endpoint(server: &Directive, notes: &mut Notes) -> Option<String> {
     let address = server.word(0);
     if address.starts_with("unix:") {
         notes.add(server, "endpoints are reached by TCP; this one is left out");
         return None;
     }
-    let address = if address
-        .rsplit(']')
-        .next()
-        .is_some_and(|it| it.contains(':'))
-    {
-        address.to_owned()
-    } else {
-        format!("{address}:80")
-    };
+    let address = with_port(address);
     let mut weight = None;
     for word in server.words.iter().skip(1) {
         let (key, value) = word.split_once('=').unwrap_or((word, ""));

@@ -2,8 +2,16 @@
 
 use std::fmt::Write;
 
+/// What words of a place may name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Given {
+    pub(super) server_name: String,
+    /// How many groups there are; `None` where none can be named here.
+    pub(super) groups: Option<usize>,
+}
+
 /// A text with variables as our templates have them. `Err`: the variable that has no like.
-pub(super) fn template(text: &str) -> Result<String, String> {
+pub(super) fn template(text: &str, given: &Given) -> Result<String, String> {
     let mut out = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('$') {
@@ -16,8 +24,14 @@ pub(super) fn template(text: &str) -> Result<String, String> {
             after.split_at_checked(end).unwrap_or((after, ""))
         };
         if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit()) {
-            out.push('$');
-            out.push_str(name);
+            let most = given.groups.ok_or_else(|| format!("${name}"))?;
+            // A group that is not there is empty.
+            if name.parse().is_ok_and(|number: usize| number <= most) {
+                out.push('$');
+                out.push_str(name);
+            }
+        } else if name == "server_name" {
+            out.push_str(&literal(&given.server_name));
         } else {
             let ours = variable(name).ok_or_else(|| format!("${name}"))?;
             out.push_str(&ours);
@@ -29,13 +43,13 @@ pub(super) fn template(text: &str) -> Result<String, String> {
 }
 
 /// A brace of theirs is none of ours.
-fn literal(text: &str) -> String {
+pub(super) fn literal(text: &str) -> String {
     text.replace('{', "{{")
 }
 
 fn variable(name: &str) -> Option<String> {
     let word = match name {
-        "host" | "http_host" | "server_name" => "host",
+        "host" | "http_host" => "host",
         "remote_addr" | "realip_remote_addr" => "client_ip",
         "request_uri" => "uri",
         "scheme" => "scheme",
@@ -130,6 +144,26 @@ pub(super) fn text(value: &str) -> String {
     }
     out.push('"');
     out.replace("${", "$${")
+}
+
+/// A path as it can stand in a request line.
+pub(super) fn path(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        if byte > b' ' && byte < 0x7f && byte != b'#' {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+/// Whether an authority names a port.
+pub(super) fn has_port(authority: &str) -> bool {
+    let end = authority.rsplit(']').next();
+    end.is_some_and(|end| end.contains(':'))
 }
 
 /// A list of strings.

@@ -136,7 +136,7 @@ fn a_shut_route_says_above_it_what_guarded_it() {
 fn whatever_is_dropped_has_a_note_that_leads_somewhere() {
     let check = |directive: &str, expected: &str| {
         for text in [
-            format!("http {{ {directive}; }}"),
+            format!("http {{ {directive}; server {{ }} }}"),
             format!("server {{ {directive}; }}"),
         ] {
             let notes = adapted(&text).notes;

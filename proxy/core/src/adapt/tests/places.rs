@@ -33,13 +33,78 @@ fn a_prefix_that_goes_before_expressions_still_does() {
 }
 
 #[test]
+fn inside_of_a_prefix_that_goes_before_expressions_others_do_not() {
+    let text = "server {\n\
+                location ^~ /st { return 410; }\n\
+                location /static/long { return 403; }\n\
+                location /static/long/er { return 409; }\n\
+                location ^~ /static/long/own { return 418; }\n\
+                location ~ \\.js$ { return 406; }\n}";
+    fates(
+        text,
+        &[
+            ("http://a/st", "answers 410 itself"),
+            ("http://a/static/x.js", "answers 410 itself"),
+            ("http://a/static/lon.js", "answers 410 itself"),
+            ("http://a/static/long", "answers 403 itself"),
+            ("http://a/static/longer", "answers 403 itself"),
+            ("http://a/static/long/x.js", "answers 406 itself"),
+            ("http://a/static/longer.js", "answers 406 itself"),
+            ("http://a/static/long/er", "answers 409 itself"),
+            ("http://a/static/long/er.js", "answers 406 itself"),
+            ("http://a/static/long/own.js", "answers 418 itself"),
+            ("http://a/x.js", "answers 406 itself"),
+        ],
+    );
+}
+
+#[test]
+fn a_rewrite_that_redirects_takes_its_part_of_the_location_alone() {
+    let text = "server {\n\
+                location / { proxy_pass http://u; }\n\
+                location /moved { rewrite ^/moved/(.*)$ /there/$1 permanent; }\n\
+                location /moved/not { proxy_pass http://v; }\n\
+                location /two { rewrite ^/two/a/(.*)$ /A/$1 permanent; rewrite ^/two/b/(.*)$ /B/$1? redirect; proxy_pass http://w; }\n\
+                location /all { rewrite ^(.*)$ https://x.test$1 permanent; }\n\
+                location /any { rewrite ^ https://y.test/ permanent; }\n\
+                location /wide { rewrite /x$ /y permanent; proxy_pass http://z; }\n\
+                location ~ \\.php$ { proxy_pass http://php; }\n}";
+    fates(
+        text,
+        &[
+            ("http://a/moved", "answers 404 itself"),
+            ("http://a/moved/x?y", "redirects to /there/x?y with 301"),
+            ("http://a/moved/not", "to v as /moved/not"),
+            ("http://a/moved/x.php", "to php as /moved/x.php"),
+            ("http://a/two", "to w as /two"),
+            ("http://a/two/a/x", "redirects to /A/x with 301"),
+            ("http://a/two/b/x?y", "redirects to /B/x with 302"),
+            (
+                "http://a/all/x",
+                "redirects to https://x.test/all/x with 301",
+            ),
+            ("http://a/any/x", "redirects to https://y.test/ with 301"),
+            ("http://a/other/x", "to u as /other/x"),
+            ("http://a/wide/x", "to z as /wide/x"),
+            ("http://a/b/x", "to u as /b/x"),
+        ],
+    );
+    let told = notes(text);
+    assert!(
+        told.contains(&"8: rewrite /x$ /y permanent".to_owned()),
+        "{told:#?}"
+    );
+}
+
+#[test]
 fn a_slash_at_the_end_means_what_it_meant() {
     let text = "server {\n\
                 location /a/ { proxy_pass http://u/c; }\n\
                 location /b/ { proxy_pass http://u; }\n\
                 location /d { proxy_pass http://u/; }\n\
                 location /e/ { proxy_pass http://u; }\n\
-                location = /e { return 204; }\n}";
+                location = /e { return 204; }\n\
+                location /f { proxy_pass http://u/g; }\n}";
     fates(
         text,
         &[
@@ -50,6 +115,9 @@ fn a_slash_at_the_end_means_what_it_meant() {
             ("http://a/b/x", "to u as /b/x"),
             ("http://a/d/x", "to u as /x"),
             ("http://a/e", "answers 204 itself"),
+            ("http://a/f?y", "to u as /g?y"),
+            ("http://a/f/", "to u as /g/"),
+            ("http://a/f/x", "to u as /g/x"),
         ],
     );
     let told = notes(text);
