@@ -17,8 +17,13 @@ fn seen(answer: &Message, origin: &Origin, server: &str) -> String {
     // In which version the endpoint is asked is no matter of either.
     let asked = requests.last().and_then(|last| last.start.rsplit_once(' '));
     let asked = asked.map_or("nothing", |(asked, _)| asked);
+    let host = requests.last().and_then(|last| last.header("host"));
+    let host = host.unwrap_or("nobody");
+    let host = host.replace(&origin.address().to_string(), "ENDPOINT");
+    // Pages of refusals are each program's own.
+    let kind = answer.header("content-type").filter(|_| status == 200);
     format!(
-        "{status} to {place}, told {told}, {} asked, last {asked}",
+        "{status} {kind:?} to {place}, told {told}, {} asked, last {asked} of {host}",
         requests.len()
     )
 }
@@ -34,6 +39,16 @@ fn both_programs_answer_alike() {
              location = /exact {{ proxy_pass http://{endpoint}/other; }}
              location ~ \\.(png|css)$ {{ proxy_pass http://{endpoint}; }}
              location /old/ {{ rewrite ^/old/(.*)$ /new/$1 break; proxy_pass http://{endpoint}; }}
+             location /svc {{ proxy_pass http://{endpoint}/backend; proxy_set_header Host $host; }}
+             location ~ ^/c/(.*)$ {{ rewrite ^ /d/$1? break; proxy_pass http://{endpoint}; }}
+             location '/sp ace' {{ proxy_pass http://{endpoint}; }}
+             location /weird {{ proxy_pass http://{endpoint}/weird2?fixed=1; }}
+             location /left {{ rewrite ^/left/(.*)$ https://left.example/$1 permanent; }}
+             location /left/not {{ return 409; }}
+             location ^~ /st {{ return 410; }}
+             location /static/long {{ return 403; }}
+             location ~ \\.js$ {{ return 406; }}
+             location = /json {{ default_type application/json; return 200 '{{}}'; }}
              location /gone/ {{ return 410; }}
              location /moved/ {{ return 301 https://$host/there$request_uri; }}
              rewrite ^/blog/([0-9]+)$ https://blog.example/$1 permanent;"
@@ -59,6 +74,20 @@ fn both_programs_answer_alike() {
         ("GET /exact?q HTTP/1.1", ""),
         ("GET /api/a.css HTTP/1.1", ""),
         ("GET /old/thing?z HTTP/1.1", ""),
+        ("GET /svc?q HTTP/1.1", ""),
+        ("GET /svc/ HTTP/1.1", ""),
+        ("GET /svc/x HTTP/1.1", ""),
+        ("GET /c/x HTTP/1.1", ""),
+        ("GET /sp%20ace HTTP/1.1", ""),
+        ("GET /sp%20aces HTTP/1.1", ""),
+        ("GET /weird HTTP/1.1", ""),
+        ("GET /left HTTP/1.1", ""),
+        ("GET /left/x?y HTTP/1.1", ""),
+        ("GET /left/not HTTP/1.1", ""),
+        ("GET /static/x.js HTTP/1.1", ""),
+        ("GET /static/long/x.js HTTP/1.1", ""),
+        ("GET /static/longer HTTP/1.1", ""),
+        ("GET /json HTTP/1.1", ""),
         ("GET /gone/x HTTP/1.1", ""),
         ("GET /moved/x?y HTTP/1.1", ""),
         ("GET /blog/12?y HTTP/1.1", ""),
