@@ -100,7 +100,7 @@ fn press(board: &mut Board, keys: &[KeyCode]) {
 fn everything_fits_on_a_small_terminal() {
     assert_snapshot!(drawn(&board(), 80, 24), @r#"
     "openclaw 0.1.0  SYN FLOOD  12.0k req/s  2.0 5xx/s  325 open  up 1h01m  config 2 "
-    "shield: eth0 (native); 12345 blocked                                            "
+    "12345 blocked; shield: eth0 (native)                                            "
     "NIC interface         rx pkt/s    rx B/s    drop/s  tx pkt/s    tx B/s       xdp"
     "eth0                      1.5M     90.0M         0     20.0k     30.0M    native"
     "lo                         7.0         0         0         0         0         -"
@@ -130,7 +130,7 @@ fn everything_fits_on_a_small_terminal() {
 fn a_larger_one_has_room_for_all_rows() {
     assert_snapshot!(drawn(&board(), 120, 40), @r#"
     "openclaw 0.1.0  SYN FLOOD  12.0k req/s  2.0 5xx/s  325 open  up 1h01m  config 2  2 workers                              "
-    "shield: eth0 (native); 12345 blocked                                                                                    "
+    "12345 blocked; shield: eth0 (native)                                                                                    "
     "NIC interface                                 rx pkt/s    rx B/s    drop/s  tx pkt/s    tx B/s       xdp                "
     "eth0                                              1.5M     90.0M         0     20.0k     30.0M    native                "
     "lo                                                 7.0         0         0         0         0         -                "
@@ -183,7 +183,7 @@ fn keys_turn_pages_choose_sort_and_look_closer() {
     );
     assert_snapshot!(drawn(&board, 80, 8), @r#"
     "openclaw 0.1.0  SYN FLOOD  12.0k req/s  2.0 5xx/s  325 open  up 1h01m  config 2 "
-    "shield: eth0 (native); 12345 blocked                                            "
+    "12345 blocked; shield: eth0 (native)                                            "
     "ROUTE name    req/s▼     4xx/s     5xx/s       p50       p99   out B/s     hit %"
     "static         10.0k         0         0     1.0ms      10ms     49.0M        95"
     "app             2.0k      98.0       2.0      10ms      1.0s      1.0M         -"

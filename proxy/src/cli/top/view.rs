@@ -94,9 +94,9 @@ fn draw_head(frame: &mut Frame<'_>, board: &Board, area: Rect) {
             Style::new().fg(Color::Red),
         ),
         None => Line::from(format!(
-            "shield: {}; {} blocked",
-            harmless(&now.shield),
-            now.blocked
+            "{} blocked; shield: {}",
+            now.blocked,
+            harmless(&now.shield)
         )),
     };
     frame.render_widget(Paragraph::new(vec![Line::from(line), second]), area);
