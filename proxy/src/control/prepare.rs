@@ -83,7 +83,13 @@ pub(super) fn worker_count(config: &Config) -> usize {
 }
 
 /// How many workers there are is settled at the start.
-pub(super) const WORKERS: &str = "server.workers";
+const WORKERS: &str = "server.workers";
+
+/// The keys of settings that a process begins with otherwise: one that takes over goes on with the workers of the one before.
+pub(super) fn waiting_at_start(config: &Config, workers: usize) -> Vec<&'static str> {
+    let is_other = worker_count(config) != workers;
+    Vec::from_iter(is_other.then_some(WORKERS))
+}
 
 /// Settings that a reload does not reach: they stay in the new configuration as the process has them. Gives the keys of those that the
 /// text wants otherwise.

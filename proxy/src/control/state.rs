@@ -25,7 +25,7 @@ use super::load::Origin;
 use super::log::LevelSwitch;
 use super::logs::{Caller, Logs};
 use super::notify::{State, notify};
-use super::prepare;
+use super::prepare::waiting_at_start;
 use super::probe::Probes;
 use super::reload::Unconfirmed;
 use super::slots::Slots;
@@ -168,9 +168,7 @@ impl Control {
         let (workers, autoban) = spawn(&snapshot, sockets, (&logs, &spans), &shield)?;
         let mut probes = Probes::default();
         probes.follow(&snapshot);
-        // One that has taken over goes on with the workers of the one before.
-        let is_other = worker_count != prepare::worker_count(&snapshot.config);
-        let waiting = Vec::from_iter(is_other.then_some(prepare::WORKERS));
+        let waiting = waiting_at_start(&snapshot.config, worker_count);
         let now = SystemTime::now();
         Ok(Rc::new(Self {
             options,
