@@ -90,7 +90,6 @@ impl<'a> World<'a> {
         self.with(asked, |_, seen| Some(misses(route, seen?)))
     }
 
-    /// In its logs.
     pub(super) fn hides_clients(&self) -> bool {
         self.config.log.redact.client.is_some()
     }
