@@ -49,13 +49,13 @@ pub(crate) async fn serve() -> Result<()> {
 fn pages(port: u16) -> Vec<Page> {
     let date = httpdate::fmt_http_date(SystemTime::now());
     files::PAGES
-        .map(|(path, length)| Page {
-            path,
-            head: format!(
-                "HTTP/1.1 200 OK\r\nServer: origin\r\nDate: {date}\r\nContent-Type: text/plain\r\n\
+        .map(|(path, length)| {
+            let (kind, body) = files::page(path, length);
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nServer: origin\r\nDate: {date}\r\nContent-Type: {kind}\r\n\
                  Cache-Control: max-age=3600\r\nContent-Length: {length}\r\nX-Origin: {port}\r\nX-Serial: "
-            ),
-            body: files::body(length),
+            );
+            Page { path, head, body }
         })
         .into()
 }

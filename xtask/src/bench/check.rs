@@ -10,6 +10,9 @@ use super::scenario::{Load, Scenario};
 use super::template::Kind;
 use crate::shell;
 
+/// The codings that a client of a scenario with gzip takes.
+pub(super) const ACCEPT_GZIP: &str = "Accept-Encoding: gzip";
+
 /// Enough for round robin to show both ports of the origin.
 const FETCHES: usize = 4;
 
@@ -54,6 +57,11 @@ fn fetch(scenario: Scenario, port: u16, files: &Path, folder: &Path) -> Result<S
     command.arg("--cacert").arg(files.join("cert.pem"));
     command.args(["--tlsv1.3", "--tls13-ciphers", "TLS_AES_128_GCM_SHA256"]);
     command.args(["--resolve", &format!("localhost:{port}:127.0.0.1")]);
+    let is_coded = scenario.kind() == Kind::Coded;
+    if is_coded {
+        // What is written to the file is decoded.
+        command.args(["--compressed", "--header", ACCEPT_GZIP]);
+    }
     if let Some(host) = scenario.host() {
         command.args(["--header", &format!("Host: {host}")]);
     }
@@ -69,13 +77,20 @@ fn fetch(scenario: Scenario, port: u16, files: &Path, folder: &Path) -> Result<S
     };
     let scheme = match scenario.kind() {
         Kind::Tls | Kind::Quic | Kind::StoredTls => "https",
-        Kind::Plain | Kind::Big | Kind::Stored | Kind::Relay | Kind::Hosts(_) => "http",
+        Kind::Plain | Kind::Big | Kind::Stored | Kind::Coded | Kind::Relay | Kind::Hosts(_) => {
+            "http"
+        }
     };
     command.arg(format!("{scheme}://localhost:{port}{}", scenario.path()));
     let answer = shell::capture(&mut command)?;
     let wanted = format!("200 {protocol}");
     ensure!(answer == wanted, "it answered {answer}, not {wanted}");
-    Ok(fs::read_to_string(folder.join("answer.head"))?)
+    let head = fs::read_to_string(folder.join("answer.head"))?;
+    ensure!(
+        !is_coded || field(&head, "content-encoding")? == "gzip",
+        "it is not in gzip"
+    );
+    Ok(head)
 }
 
 fn field(head: &str, name: &str) -> Result<String> {

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::check::ACCEPT_GZIP;
 use super::process::{self, LOAD_CORE};
 use super::scenario::{Load, Scenario};
 use super::template::Kind;
@@ -88,6 +89,9 @@ impl Target {
         if let Some(host) = self.scenario.host() {
             command.args(["--header", &format!("Host: {host}")]);
         }
+        if self.scenario.kind() == Kind::Coded {
+            command.args(["--header", ACCEPT_GZIP]);
+        }
         command.arg(self.url());
         Ok(command)
     }
@@ -113,7 +117,9 @@ impl Target {
     fn url(self) -> String {
         let scheme = match self.scenario.kind() {
             Kind::Tls | Kind::Quic | Kind::StoredTls => "https",
-            Kind::Plain | Kind::Big | Kind::Stored | Kind::Relay | Kind::Hosts(_) => "http",
+            Kind::Plain | Kind::Big | Kind::Stored | Kind::Coded | Kind::Relay | Kind::Hosts(_) => {
+                "http"
+            }
         };
         format!("{scheme}://localhost:{}{}", self.port, self.scenario.path())
     }

@@ -60,7 +60,12 @@ impl Peer {
 
     /// Whether it can do what a listener of this kind does; of HTTP/3 its program knows more.
     pub(crate) fn serves(self, kind: Kind) -> bool {
-        self != Self::Varnish || kind == Kind::Stored
+        match self {
+            Self::OpenClaw | Self::Nginx => true,
+            // Its gzip is quick, and makes half as many bytes again.
+            Self::Haproxy => kind != Kind::Coded,
+            Self::Varnish => kind == Kind::Stored,
+        }
     }
 
     /// Whether it was built with HTTP/3.

@@ -66,13 +66,16 @@ pub(crate) enum Scenario {
     /// The same as h2-1k, out of the cache
     #[value(name = "cache-h2-1k")]
     Http2Hit,
+    /// The same as h1-1k with 32 KiB of JSON, put into gzip; nginx at level 4, which makes as few bytes (6.5 KB)
+    #[value(name = "gzip-32k")]
+    Coded,
     /// Resident memory of each of 4000 connections that made one request and wait
     #[value(name = "idle")]
     Idle,
 }
 
 /// Scenarios whose difference is of interest run in turns, as the proxies do.
-pub(crate) const GROUPS: [&[Scenario]; 19] = [
+pub(crate) const GROUPS: [&[Scenario]; 20] = [
     &[Scenario::Small],
     &[Scenario::Large],
     &[Scenario::Huge],
@@ -91,6 +94,7 @@ pub(crate) const GROUPS: [&[Scenario]; 19] = [
     &[Scenario::LargeHit],
     &[Scenario::HttpsHit],
     &[Scenario::Http2Hit],
+    &[Scenario::Coded],
     &[Scenario::Idle],
 ];
 
@@ -129,7 +133,8 @@ impl Scenario {
             | Self::ManyRoutes
             | Self::Exchanges
             | Self::Hit
-            | Self::HttpsHit => Load::Wrk,
+            | Self::HttpsHit
+            | Self::Coded => Load::Wrk,
             Self::Large | Self::Bulk | Self::LargeHit => Load::Sink { connections: 64 },
             Self::Huge => Load::Sink { connections: 8 },
             Self::Handshake => Load::Handshake,
@@ -160,6 +165,7 @@ impl Scenario {
             Self::ManyRoutes => Kind::Hosts(MANY),
             Self::Hit | Self::LargeHit => Kind::Stored,
             Self::HttpsHit | Self::Http2Hit => Kind::StoredTls,
+            Self::Coded => Kind::Coded,
         }
     }
 
@@ -169,6 +175,7 @@ impl Scenario {
             Self::Large | Self::LargeHttp2 | Self::LargeHttp3 | Self::LargeHit => "/100k",
             Self::Huge => "/10m",
             Self::Bulk => "/16m",
+            Self::Coded => "/json",
             Self::Small
             | Self::Https
             | Self::Handshake
@@ -195,7 +202,8 @@ impl Scenario {
             | Kind::Quic
             | Kind::Relay
             | Kind::Stored
-            | Kind::StoredTls => None,
+            | Kind::StoredTls
+            | Kind::Coded => None,
             Kind::Hosts(count) => Some(template::host(count.saturating_sub(1))),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! A line may begin with a condition: `[tls]` and `[plain]` stand for a listener with and without TLS that sends
 //! everything to the origin, `[tcp]` and `[quic]` for one with TLS that is without and with HTTP/3, `[big]` for one without TLS whose
-//! answers are long, `[stored]` for one with a cache, `[relay]` for one that forwards bytes and `[http]` for all others, `[hosts-once]`
+//! answers are long, `[stored]` for one with a cache, `[coded]` for one that compresses, `[relay]` for one that forwards bytes and `[http]` for all others, `[hosts-once]`
 //! for one that looks at the host, and a `[hosts]` line is repeated for each host (`\n` breaks it). `{{name}}` is replaced.
 
 /// What a listener of a scenario does.
@@ -20,6 +20,8 @@ pub(crate) enum Kind {
     Stored,
     /// The same with TLS.
     StoredTls,
+    /// Without TLS, putting what it sends into gzip.
+    Coded,
     /// Routes by this many hosts.
     Hosts(usize),
 }
@@ -58,6 +60,7 @@ fn condition(line: &str) -> Option<(&str, &str)> {
         "[http]",
         "[big]",
         "[stored]",
+        "[coded]",
         "[hosts-once]",
         "[hosts]",
     ]
@@ -71,7 +74,8 @@ fn times(condition: &str, kind: Kind) -> usize {
         ("[tls]", Kind::Tls | Kind::Quic | Kind::StoredTls)
         | ("[tcp]", Kind::Tls | Kind::StoredTls)
         | ("[quic]", Kind::Quic)
-        | ("[plain]", Kind::Plain | Kind::Big | Kind::Stored)
+        | ("[plain]", Kind::Plain | Kind::Big | Kind::Stored | Kind::Coded)
+        | ("[coded]", Kind::Coded)
         | ("[big]", Kind::Big)
         | ("[stored]", Kind::Stored | Kind::StoredTls)
         | ("[relay]", Kind::Relay)
@@ -83,6 +87,7 @@ fn times(condition: &str, kind: Kind) -> usize {
             | Kind::Quic
             | Kind::Stored
             | Kind::StoredTls
+            | Kind::Coded
             | Kind::Hosts(_),
         )
         | ("[hosts-once]", Kind::Hosts(_)) => 1,
