@@ -115,6 +115,14 @@ impl Scene {
             drop(self.connect(SERVER4));
         }
     }
+
+    /// Floods until that is taken for an attack: who has just started does not know yet how many SYNs there were before.
+    fn attack(&self) {
+        wait("an attack", || {
+            self.flood();
+            self.sysctls() == ["2", "2"]
+        });
+    }
 }
 
 pub fn counted(maps: &Maps, reason: Reason) -> u64 {
@@ -244,14 +252,12 @@ fn an_attack_begins_and_ends_and_what_was_changed_is_restored() {
     assert_eq!(status()["syn"]["attacks"], 1);
 
     // A stop ends an attack; a crash leaves it to the next start.
-    scene.flood();
-    wait("an attack", || scene.sysctls() == ["2", "2"]);
+    scene.attack();
     proxy.kill();
     assert_eq!(scene.sysctls(), ["2", "2"]);
     let mut next = scene.start("enter = \"100/s\", hold = \"60s\"");
     assert_eq!(scene.sysctls(), before);
-    scene.flood();
-    wait("an attack", || scene.sysctls() == ["2", "2"]);
+    scene.attack();
     next.signal("TERM");
     next.wait();
     assert_eq!(scene.sysctls(), before);
