@@ -208,8 +208,9 @@ fn an_origin_without_ranges_or_without_a_tag_is_served_as_ever() {
     // The whole comes, and is stored whole.
     check(&ask(&stage, "5-10"), 0, 5..11);
     check(&ask(&stage, "65000-70000"), 0, 65_000..70_001);
-    assert_eq!(ranges(&stage), ["0-65535"]);
     // Whoever asks in the moment between its end and its being stored fetches it once more.
+    let asked = ranges(&stage);
+    assert!(asked.iter().all(|range| range == "0-65535"), "{asked:?}");
     let whole = eventually("the whole is stored", || {
         let whole = stage.get("/film", "");
         status(&whole).contains("hit").then_some(whole)
