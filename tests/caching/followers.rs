@@ -30,12 +30,6 @@ fn in_parts(rule: &str) -> (Stage, Sender<Option<String>>) {
     (Stage::before(rule, origin), go)
 }
 
-fn ask(stage: &Stage, lines: &str) -> RawClient {
-    let mut client = RawClient::connect(stage.web);
-    client.send(format!("GET /a HTTP/1.1\r\nHost: a.test\r\n{lines}\r\n"));
-    client
-}
-
 /// The head, and so much of the body.
 fn begun(client: &mut RawClient, body: usize) -> String {
     let mut text = client.read_until("\r\n\r\n");
@@ -47,14 +41,14 @@ fn begun(client: &mut RawClient, body: usize) -> String {
 fn what_one_fetches_the_others_get_while_it_comes() {
     let (stage, go) = in_parts("");
     let send = |part: &str| go.send(Some(part.into())).unwrap();
-    let mut leader = ask(&stage, "");
+    let mut leader = stage.send("GET", "/a", "");
     stage.origin.wait_for_requests(1);
-    let mut early = ask(&stage, "");
+    let mut early = stage.send("GET", "/a", "");
     send(&format!(
         "HTTP/1.1 200 OK\r\n{FRESH}ETag: \"a\"\r\nContent-Length: 10\r\n\r\n01234"
     ));
-    let mut late = ask(&stage, "");
-    let mut part = ask(&stage, "Range: bytes=3-6\r\n");
+    let mut late = stage.send("GET", "/a", "");
+    let mut part = stage.send("GET", "/a", "Range: bytes=3-6\r\n");
     for client in [&mut leader, &mut early, &mut late] {
         let begun = begun(client, 5);
         assert!(begun.ends_with("01234"), "{begun}");
@@ -65,7 +59,7 @@ fn what_one_fetches_the_others_get_while_it_comes() {
         "{begun}"
     );
     // What the client has can be said as soon as the head is there.
-    let mut known = ask(&stage, "If-None-Match: \"a\"\r\n");
+    let mut known = stage.send("GET", "/a", "If-None-Match: \"a\"\r\n");
     assert_eq!(known.response().status(), 304);
     send("56789");
     send("");
@@ -80,14 +74,14 @@ fn what_one_fetches_the_others_get_while_it_comes() {
 #[test]
 fn a_follower_is_told_that_it_was_one() {
     let (stage, go) = in_parts("");
-    let mut leader = ask(&stage, "");
+    let mut leader = stage.send("GET", "/a", "");
     stage.origin.wait_for_requests(1);
     go.send(Some(format!(
         "HTTP/1.1 200 OK\r\n{FRESH}Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
     )))
     .unwrap();
     // Of a length that nobody knows yet.
-    let mut follower = ask(&stage, "");
+    let mut follower = stage.send("GET", "/a", "");
     let told = follower.read_until("hello");
     let told = String::from_utf8(told).unwrap();
     assert!(
@@ -109,9 +103,9 @@ fn a_follower_is_told_that_it_was_one() {
 #[test]
 fn who_fails_before_the_head_hands_over_to_one() {
     let (stage, go) = in_parts("");
-    let mut leader = ask(&stage, "");
+    let mut leader = stage.send("GET", "/a", "");
     stage.origin.wait_for_requests(1);
-    let mut followers = [(); 3].map(|()| ask(&stage, ""));
+    let mut followers = [(); 3].map(|()| stage.send("GET", "/a", ""));
     go.send(None).unwrap();
     assert_eq!(leader.response().status(), 502);
     stage.origin.wait_for_requests(2);
@@ -133,11 +127,11 @@ fn what_breaks_for_one_breaks_for_all() {
         "Transfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n",
     ] {
         let (stage, go) = in_parts("");
-        let mut leader = ask(&stage, "");
+        let mut leader = stage.send("GET", "/a", "");
         stage.origin.wait_for_requests(1);
         go.send(Some(format!("HTTP/1.1 200 OK\r\n{FRESH}{framing}")))
             .unwrap();
-        let mut follower = ask(&stage, "");
+        let mut follower = stage.send("GET", "/a", "");
         for client in [&mut leader, &mut follower] {
             client.read_until("01234");
         }
@@ -163,10 +157,10 @@ fn what_breaks_for_one_breaks_for_all() {
 fn a_slow_follower_holds_nobody_up_and_a_client_that_goes_neither() {
     let size = 6 << 20;
     let (stage, go) = in_parts("");
-    let leader = ask(&stage, "");
+    let leader = stage.send("GET", "/a", "");
     stage.origin.wait_for_requests(1);
-    let mut slow = ask(&stage, "");
-    let mut other = ask(&stage, "");
+    let mut slow = stage.send("GET", "/a", "");
+    let mut other = stage.send("GET", "/a", "");
     go.send(Some(format!(
         "HTTP/1.1 200 OK\r\n{FRESH}Content-Length: {size}\r\n\r\n"
     )))
@@ -204,14 +198,14 @@ fn what_one_request_wishes_for_itself_parts_nobody_else() {
     ] {
         let (stage, go) = in_parts("");
         let send = |part: &str| go.send(Some(part.into())).unwrap();
-        let mut special = ask(&stage, lines);
+        let mut special = stage.send("GET", "/a", lines);
         stage.origin.wait_for_requests(1);
         send(&format!("HTTP/1.1 {answer}"));
         send("");
         special.response();
-        let mut leader = ask(&stage, "");
+        let mut leader = stage.send("GET", "/a", "");
         stage.origin.wait_for_requests(2);
-        let mut follower = ask(&stage, "");
+        let mut follower = stage.send("GET", "/a", "");
         send(&format!(
             "HTTP/1.1 200 OK\r\n{FRESH}Content-Length: 4\r\n\r\nthis"
         ));

@@ -68,11 +68,16 @@ impl Stage {
     }
 
     fn ask(&self, method: &str, path: &str, lines: &str) -> Message {
+        self.send(method, path, lines).response_to(method)
+    }
+
+    /// The same for who does not wait for the answer.
+    fn send(&self, method: &str, path: &str, lines: &str) -> RawClient {
         let mut client = RawClient::connect(self.web);
         client.send(format!(
             "{method} {path} HTTP/1.1\r\nHost: a.test\r\n{lines}\r\n"
         ));
-        client.response_to(method)
+        client
     }
 
     fn asked(&self) -> usize {

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Sender, channel};
 
 use super::{Stage, ok};
-use crate::support::{Origin, PATIENCE, RawClient};
+use crate::support::{Origin, PATIENCE};
 
 const FRESH: &str = "Cache-Control: max-age=60\r\nSurrogate-Key: t\r\nETag: \"v\"\r\n";
 
@@ -38,12 +38,6 @@ fn held(rule: &str) -> (Stage, Sender<String>) {
     (Stage::before(rule, origin), go)
 }
 
-fn ask(stage: &Stage, lines: &str) -> RawClient {
-    let mut client = RawClient::connect(stage.web);
-    client.send(format!("GET /a HTTP/1.1\r\nHost: a.test\r\n{lines}\r\n"));
-    client
-}
-
 #[test]
 fn a_purge_takes_what_was_asked_for_before_it() {
     for arguments in [
@@ -54,7 +48,7 @@ fn a_purge_takes_what_was_asked_for_before_it() {
         &["--soft", "http://a.test/a"],
     ] {
         let (stage, go) = held("");
-        let mut early = ask(&stage, "");
+        let mut early = stage.send("GET", "/a", "");
         stage.origin.wait_for_requests(1);
         let purge = [&["cache", "purge"], arguments].concat();
         let purged = stage.proxy.cli(&purge).ok().text();
@@ -72,7 +66,7 @@ fn a_purge_takes_what_was_asked_for_before_it() {
 #[test]
 fn a_purge_of_something_else_does_not() {
     let (stage, go) = held("");
-    let mut early = ask(&stage, "");
+    let mut early = stage.send("GET", "/a", "");
     stage.origin.wait_for_requests(1);
     for arguments in [&["http://a.test/b"][..], &["--tag", "u"]] {
         stage.proxy.cli(&[&["cache", "purge"], arguments].concat());
@@ -89,7 +83,7 @@ fn a_confirmation_that_comes_behind_a_purge_brings_nothing_back() {
     let stale = "Cache-Control: no-cache\r\nETag: \"v\"\r\n";
     go.send(ok(stale, "old")).unwrap();
     assert_eq!(stage.get("/a", "").text(), "old");
-    let mut early = ask(&stage, "");
+    let mut early = stage.send("GET", "/a", "");
     let asked = stage.origin.wait_for_requests(2);
     assert_eq!(asked[1].header("if-none-match"), Some("\"v\""));
     let purge = ["cache", "purge", "http://a.test/a"];
@@ -105,14 +99,14 @@ fn a_confirmation_that_comes_behind_a_purge_brings_nothing_back() {
 #[test]
 fn who_asks_behind_a_change_gets_nothing_from_before() {
     let (stage, go) = held("key = { query = \"none\" }");
-    let mut early = ask(&stage, "");
+    let mut early = stage.send("GET", "/a", "");
     stage.origin.wait_for_requests(1);
     let head = format!("HTTP/1.1 200 OK\r\n{FRESH}Content-Length: 6\r\n\r\n");
     go.send(format!("{head}old{MORE}")).unwrap();
     early.read_until("old");
     stage.ask("PUT", "/a?by=me", "Content-Length: 0\r\n");
     // Not what the other one gets.
-    let mut late = ask(&stage, "");
+    let mut late = stage.send("GET", "/a", "");
     stage.origin.wait_for_requests(3);
     go.send("old".to_owned()).unwrap();
     assert_eq!(early.read_exact(3), b"old");
@@ -125,7 +119,7 @@ fn who_asks_behind_a_change_gets_nothing_from_before() {
 #[test]
 fn what_nobody_waits_for_is_not_stored_behind_a_change_either() {
     let (stage, go) = held("");
-    let mut early = ask(&stage, "If-None-Match: \"mine\"\r\n");
+    let mut early = stage.send("GET", "/a", "If-None-Match: \"mine\"\r\n");
     stage.origin.wait_for_requests(1);
     stage.ask("PUT", "/a", "Content-Length: 0\r\n");
     go.send(ok(FRESH, "old")).unwrap();

@@ -4,29 +4,36 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::Method;
+use quinn::{ClientConfig, ZeroRttAccepted};
 use quinn_proto::TokenStore;
 
-use super::client::{Client, answer, config, endpoint, run};
+use super::client::{Client, Stream, answer, config, endpoint, run};
 use super::{Stage, echo};
+
+/// A client that was here before asks for two things with its first packets.
+async fn come_back(stage: &Stage, config: ClientConfig) -> (Client, [Stream; 2], ZeroRttAccepted) {
+    // What it remembers is in its configuration.
+    let endpoint = endpoint(config);
+    let quic = endpoint.connect(stage.webs, "a.test").unwrap();
+    let mut first = Client::over(endpoint.clone(), quic.await.unwrap()).await;
+    assert_eq!(first.get("/first").await.0.status().as_u16(), 200);
+    first.quic.close(0u32.into(), b"");
+    let connecting = endpoint.connect(stage.webs, "a.test").unwrap();
+    let (quic, accepted) = connecting.into_0rtt().expect("a ticket came");
+    let mut early = Client::over(endpoint, quic).await;
+    let mut get = early.start(Method::GET, "/early").await;
+    get.finish().await.unwrap();
+    let mut post = early.start(Method::POST, "/early-post").await;
+    post.finish().await.unwrap();
+    (early, [get, post], accepted)
+}
 
 #[test]
 fn early_requests_are_told_of_and_those_that_change_something_have_to_wait() {
     let origin = echo();
     let stage = Stage::before(&origin);
     run(async {
-        // What the client remembers is in its configuration.
-        let endpoint = endpoint(config());
-        let quic = endpoint.connect(stage.webs, "a.test").unwrap();
-        let mut first = Client::over(endpoint.clone(), quic.await.unwrap()).await;
-        assert_eq!(first.get("/first").await.0.status().as_u16(), 200);
-        first.quic.close(0u32.into(), b"");
-        let connecting = endpoint.connect(stage.webs, "a.test").unwrap();
-        let (quic, accepted) = connecting.into_0rtt().expect("a ticket came");
-        let mut early = Client::over(endpoint.clone(), quic).await;
-        let mut get = early.start(Method::GET, "/early").await;
-        get.finish().await.unwrap();
-        let mut post = early.start(Method::POST, "/early-post").await;
-        post.finish().await.unwrap();
+        let (mut early, [mut get, mut post], accepted) = come_back(&stage, config()).await;
         let (head, _) = answer(&mut get).await;
         assert_eq!(head.status().as_u16(), 200);
         let (head, body) = answer(&mut post).await;
@@ -66,18 +73,7 @@ fn early_requests_from_an_address_that_is_not_proven_wait_for_the_handshake() {
     run(async {
         let mut config = config();
         config.token_store(Arc::new(Nothing));
-        let endpoint = endpoint(config);
-        let quic = endpoint.connect(stage.webs, "a.test").unwrap();
-        let mut first = Client::over(endpoint.clone(), quic.await.unwrap()).await;
-        assert_eq!(first.get("/first").await.0.status().as_u16(), 200);
-        first.quic.close(0u32.into(), b"");
-        let connecting = endpoint.connect(stage.webs, "a.test").unwrap();
-        let (quic, accepted) = connecting.into_0rtt().expect("a ticket came");
-        let mut early = Client::over(endpoint.clone(), quic).await;
-        let mut get = early.start(Method::GET, "/early").await;
-        get.finish().await.unwrap();
-        let mut post = early.start(Method::POST, "/early-post").await;
-        post.finish().await.unwrap();
+        let (_early, [mut get, mut post], accepted) = come_back(&stage, config).await;
         for request in [&mut get, &mut post] {
             assert_eq!(answer(request).await.0.status().as_u16(), 200);
         }

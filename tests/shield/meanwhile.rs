@@ -8,10 +8,9 @@ use std::time::Duration;
 use openclaw::shield::kernel::{Maps, Pins};
 use openclaw::shield::{Answer, Banned, Import, Kind, Request, Shield};
 use openclaw_common::abi::class;
-use openclaw_core::config::{NoFiles, Source, load};
 use openclaw_core::reason::Reason;
 
-use super::rig::PinDir;
+use super::rig::{PinDir, unattached};
 use crate::support::Folder;
 
 const RANGES: u32 = 400_000;
@@ -46,19 +45,8 @@ fn import() -> Request {
 }
 
 fn start(pins: &PinDir, folder: &Folder) -> Shield {
-    let text = format!(
-        "[server]\nstate_dir = \"{}\"\n[shield]\ninterfaces = [\"oc-no-such\"]\npin_dir = \"{}\"\n\
-         allow = [\"198.51.100.7\"]\n[listener.web]\nbind = \"127.0.0.1:0\"\n",
-        folder.path().join("state").display(),
-        pins.0.display()
-    );
-    let source = Source {
-        name: "openclaw.toml",
-        text: &text,
-        files: &NoFiles,
-        variable: &|_| None,
-    };
-    Shield::start(&load(&source).unwrap().config, false).0
+    let config = unattached(pins, folder, "allow = [\"198.51.100.7\"]");
+    Shield::start(&config, false).0
 }
 
 #[test]

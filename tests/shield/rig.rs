@@ -19,6 +19,9 @@ use openclaw_common::{
     slot::SHARED,
     verdict::Reason,
 };
+use openclaw_core::config;
+
+use crate::support::Folder;
 
 /// A pin directory of its own, removed at the end.
 pub struct PinDir(pub PathBuf);
@@ -33,6 +36,22 @@ impl PinDir {
             std::process::id()
         )))
     }
+}
+
+/// The configuration of a shield in this process, loaded and attached to nothing, with more keys of `[shield]`.
+pub fn unattached(pins: &PinDir, folder: &Folder, more: &str) -> config::Config {
+    let text = format!(
+        "[server]\nstate_dir = \"{}\"\n[shield]\ninterfaces = [\"oc-no-such\"]\npin_dir = \"{}\"\n{more}\n[listener.web]\nbind = [\"127.0.0.1:0\"]\n",
+        folder.path().join("state").display(),
+        pins.0.display()
+    );
+    let source = config::Source {
+        name: "openclaw.toml",
+        text: &text,
+        files: &config::NoFiles,
+        variable: &|_| None,
+    };
+    config::load(&source).unwrap().config
 }
 
 impl Drop for PinDir {

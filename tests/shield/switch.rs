@@ -9,13 +9,12 @@ use openclaw::shield::Shield;
 use openclaw::shield::kernel::{self, Maps, Pins};
 use openclaw_common::abi::{Prefix4, flags};
 use openclaw_common::verdict::Reason;
-use openclaw_core::config::{Config, NoFiles, Source, load};
 
 use super::attach::Wire;
 use super::lists::json;
 use super::net::{CLIENT4, INTERFACE, Net, SERVER4};
 use super::privileges::in_namespace;
-use super::rig::PinDir;
+use super::rig::{PinDir, unattached};
 use crate::support::{Folder, Output, Proxy, Shape, mmdb, openclaw};
 
 struct Stage {
@@ -184,26 +183,10 @@ fn neither_proxy_nor_state_directory_is_asked() {
     );
 }
 
-/// A shield in this process, loaded and attached to nothing.
-fn shield(pins: &PinDir, folder: &Folder, more: &str) -> Config {
-    let text = format!(
-        "[server]\nstate_dir = \"{}\"\n[shield]\ninterfaces = [\"oc-no-such\"]\npin_dir = \"{}\"\n{more}\n[listener.web]\nbind = [\"127.0.0.1:0\"]\n",
-        folder.path().join("state").display(),
-        pins.0.display()
-    );
-    let source = Source {
-        name: "openclaw.toml",
-        text: &text,
-        files: &NoFiles,
-        variable: &|_| None,
-    };
-    load(&source).unwrap().config
-}
-
 #[test]
 fn telling_more_or_fewer_drops_leaves_the_switch_as_it_was_thrown() {
     let (pins, folder) = (PinDir::new(), Folder::new());
-    let (shield, _) = Shield::start(&shield(&pins, &folder, ""), false);
+    let (shield, _) = Shield::start(&unattached(&pins, &folder, ""), false);
     let maps = Maps::open(&Pins::new(&pins.0)).unwrap();
     let flags = || maps.config().unwrap().flags;
     assert_eq!(flags() & flags::ENABLED, flags::ENABLED);
@@ -216,7 +199,7 @@ fn telling_more_or_fewer_drops_leaves_the_switch_as_it_was_thrown() {
 #[test]
 fn a_switch_that_is_thrown_while_a_start_writes_its_lists_stays_thrown() {
     let (pins, folder) = (PinDir::new(), Folder::new());
-    drop(Shield::start(&shield(&pins, &folder, ""), false));
+    drop(Shield::start(&unattached(&pins, &folder, ""), false));
     let maps = Maps::open(&Pins::new(&pins.0)).unwrap();
     assert_ne!(maps.config().unwrap().flags & flags::ENABLED, 0);
     let ranges = (0..100_000_u32).fold(String::new(), |text, range| {
@@ -227,7 +210,7 @@ fn a_switch_that_is_thrown_while_a_start_writes_its_lists_stays_thrown() {
         "lists = [{{ name = \"many\", file = \"{}\" }}]",
         file.display()
     );
-    let config = shield(&pins, &folder, &lists);
+    let config = unattached(&pins, &folder, &lists);
     let (_, status) = thread::scope(|scope| {
         let started = scope.spawn(|| Shield::start(&config, false));
         let first = || maps.fine4().get(&Prefix4::new([20, 0, 0, 1], 32)).unwrap();
@@ -251,11 +234,11 @@ fn other_countries_leave_the_switch_as_it_was_thrown() {
             "geo = {{ database = \"{}\", deny = [\"{rule}\"] }}",
             file.display()
         );
-        shield(&pins, &folder, &geo)
+        unattached(&pins, &folder, &geo)
     };
     let (running, _) = Shield::start(&from("FR"), false);
     let maps = Maps::open(&Pins::new(&pins.0)).unwrap();
-    for config in [from("US"), shield(&pins, &folder, "")] {
+    for config in [from("US"), unattached(&pins, &folder, "")] {
         running.tick();
         throw(&pins, "off").ok();
         running.reload(&config, false);

@@ -59,9 +59,12 @@ impl Draft {
         let Problem { key, message, .. } = problem;
         if let Some(rest) = key.strip_prefix("route[") {
             let (index, key) = rest.split_once(']').unwrap_or((rest, ""));
-            let route = index.parse().ok();
-            let route = route.and_then(|index: usize| self.routes.get_mut(index));
-            let Some(route) = route else { return false };
+            let Ok(index) = index.parse::<usize>() else {
+                return false;
+            };
+            let Some(route) = self.routes.get_mut(index) else {
+                return false;
+            };
             let key = key.trim_start_matches('.');
             // Whom it keeps out would come in elsewhere.
             if key.starts_with("match") && !key.contains("host") && is_guarded(route) {

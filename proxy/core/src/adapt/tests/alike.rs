@@ -114,7 +114,7 @@ fn the_endpoint_is_asked_as_nginx_asks_it() {
     let host = |text: &str| {
         let route = route(&format!("location / {{ {text} }}"));
         let set = route.headers.request.set.iter();
-        let host = set.filter(|(name, _)| name == "host");
+        let host = set.filter(|(name, _)| name.eq_ignore_ascii_case("host"));
         host.map(|(_, value)| String::from_utf8(value.plain().unwrap().to_vec()).unwrap())
             .next()
     };
