@@ -37,7 +37,7 @@ pub(super) struct Builder {
     permits: HashMap<Arc<str>, Arc<Permits>>,
     /// By listener, too: forwarded connections of QUIC keep their endpoints.
     sessions: HashMap<Arc<str>, Arc<Sessions>>,
-    /// By route.
+    /// By what routes last under.
     limits: Lasting<HashMap<Arc<str>, LimitSetup>>,
     store: Option<Arc<Store>>,
     /// What the store is to have; nothing where no route has a cache.
@@ -233,12 +233,12 @@ impl Builder {
                     began: Instant::now(),
                     salt: Arc::default(),
                 });
-                let known = before.get(&route.name).cloned();
+                let known = before.get(&route.lasting).cloned();
                 let setup = known.unwrap_or_else(|| LimitSetup {
                     salt: Arc::new(fastrand::u64(..).into()),
                     ..first.clone()
                 });
-                built.insert(Arc::clone(&route.name), setup.clone());
+                built.insert(Arc::clone(&route.lasting), setup.clone());
                 setup
             }));
         }
@@ -275,9 +275,13 @@ mod tests {
             "[listener.web]\nbind = \"127.0.0.1:0\"\n[upstream.{upstream}]\nendpoints = \"127.0.0.1:1\"\n\
              [[route]]\nname = \"{route}\"\nlimit = {{ rate = \"1/s\" }}\nto = \"{upstream}\"\n"
         );
+        loaded(&text)
+    }
+
+    fn loaded(text: &str) -> Config {
         let source = Source {
             name: "test.toml",
-            text: &text,
+            text,
             files: &NoFiles,
             variable: &|_| None,
         };
@@ -306,6 +310,31 @@ mod tests {
             assert!(Arc::ptr_eq(queues[0], queues[1]));
             let salts = [&first, &again].map(|built| &built.limits[0].as_ref().unwrap().salt);
             assert!(Arc::ptr_eq(salts[0], salts[1]));
+        });
+    }
+
+    #[test]
+    fn a_route_without_a_name_keeps_its_counts_wherever_it_stands() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.unwrap().block_on(async {
+            let limited = |path: &str| {
+                format!(
+                    "[[route]]\nmatch = {{ path = \"{path}\" }}\nlimit = {{ rate = \"1/s\" }}\nrespond = {{ body = \"\" }}\n"
+                )
+            };
+            let listener = "[listener.web]\nbind = \"127.0.0.1:0\"\n";
+            let mut builder = Builder::default();
+            let nothing = Beside::default();
+            let mut salts = Vec::new();
+            for routes in [limited("/a"), limited("/b") + &limited("/a")] {
+                let config = loaded(&format!("{listener}{routes}"));
+                let built = builder.build(&config, &nothing).await.unwrap();
+                builder.taken(&built.upstreams);
+                let limits = built.limits.into_iter().flatten();
+                salts.push(limits.map(|limit| limit.salt).collect::<Vec<_>>());
+            }
+            assert!(Arc::ptr_eq(&salts[0][0], &salts[1][1]), "its own");
+            assert!(!Arc::ptr_eq(&salts[0][0], &salts[1][0]), "its neighbour's");
         });
     }
 

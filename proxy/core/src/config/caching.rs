@@ -7,7 +7,7 @@ use super::keys::{self, Key};
 use super::problem::Complaint;
 use super::reader::{Section, Unread};
 use super::tree::Node;
-use super::{Matcher, values};
+use super::values;
 use crate::caching::{Query, Rule};
 use crate::message::field::is_token;
 
@@ -253,18 +253,6 @@ pub(super) fn read_rule(section: &Section<'_>) -> Option<Rule> {
         owner: Arc::default(),
         slice: slice.ok()?,
     })
-}
-
-/// Whose the responses of a route are: of its name, or of what it takes and how it tells them apart. Its place in the file is another
-/// one after the next edit, and what is stored lasts longer.
-pub(super) fn owner(name: Option<&str>, matcher: &Matcher, rule: &Rule) -> Arc<str> {
-    let Some(name) = name else {
-        let said = format!("{matcher:?} {:?} {:?}", rule.query, rule.vary);
-        let digest = sha1_smol::Sha1::from(said).digest();
-        // No name has this sign.
-        return format!("#{digest}").into();
-    };
-    name.into()
 }
 
 fn slice(node: &Node) -> Result<u64, Unread> {

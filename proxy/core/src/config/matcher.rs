@@ -1,5 +1,8 @@
 //! `match` of a route: what a request must be.
 
+use std::fmt::Debug;
+use std::sync::Arc;
+
 use super::keys::{self, Key};
 use super::problem::Complaint;
 use super::reader::{Section, Told, Unread};
@@ -328,4 +331,14 @@ fn query(name: &str, value: &Node) -> Result<(String, Wanted), Unread> {
         text => Ok(text.to_owned()),
     };
     Ok((name.to_owned(), wanted(value, read)?))
+}
+
+/// Under what something of a route goes on: the route's name, or what tells it apart.
+pub(super) fn lasting(name: Option<&str>, apart: &dyn Debug) -> Arc<str> {
+    let Some(name) = name else {
+        let digest = sha1_smol::Sha1::from(format!("{apart:?}")).digest();
+        // No name has this sign.
+        return format!("#{digest}").into();
+    };
+    name.into()
 }

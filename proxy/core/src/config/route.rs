@@ -21,6 +21,8 @@ use crate::coding;
 #[derive(Clone, Debug)]
 pub struct Route {
     pub name: Arc<str>,
+    /// Under what it goes on over a reload: its name, or what it takes. Its place in the file is another one after the next edit.
+    pub lasting: Arc<str>,
     pub matcher: Matcher,
     pub action: Action,
     /// Among the upstreams of a forwarding action.
@@ -238,15 +240,17 @@ pub(super) fn read(number: usize, section: &Section<'_>, upstreams: &[String]) -
     let error_pages = error_pages::read(section);
     let (name, matcher, headers) = (name.ok()?, matcher?, headers?);
     let cache = cache.ok()?.map(|rule| Rule {
-        owner: caching::owner(name.as_deref(), &matcher, &rule),
+        owner: matcher::lasting(name.as_deref(), &(&matcher, &rule.query, &rule.vary)),
         filled: headers.request.filled_by_client(),
         ..rule
     });
+    let lasting = matcher::lasting(name.as_deref(), &matcher);
     let name = name.unwrap_or_else(|| format!("route-{number}"));
     Some(Named {
         place: section.place_of("name"),
         route: Route {
             name: Arc::from(name),
+            lasting,
             matcher,
             action: action?,
             split_by: split_by?,

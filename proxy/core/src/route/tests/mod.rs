@@ -97,6 +97,7 @@ impl Request for Asked {
 
 fn route(matcher: Matcher) -> Route {
     Route {
+        lasting: Arc::default(),
         name: Arc::from("r"),
         matcher,
         action: Action::Respond(Respond {
