@@ -43,7 +43,9 @@ impl Film {
             format!("ETag: {tag}\r\n")
         };
         let lines = format!("Cache-Control: max-age=60\r\nCache-Tag: film\r\n{told}");
-        let range = request.header("range").and_then(|range| {
+        // Of several at once none.
+        let range = request.header("range").filter(|range| !range.contains(','));
+        let range = range.and_then(|range| {
             let (from, to) = range.strip_prefix("bytes=")?.split_once('-')?;
             let from: usize = from.parse().ok()?;
             let to = to.parse().unwrap_or(total - 1).min(total - 1);
@@ -234,6 +236,59 @@ fn an_origin_without_ranges_or_without_a_tag_is_served_as_ever() {
     // What has no beginning is no matter of slices.
     ask(&stage, "-5");
     assert_eq!(ranges(&stage)[3..], ["-5"]);
+}
+
+#[test]
+fn the_last_bytes_come_out_of_slices_once_it_is_known_where_the_end_is() {
+    let (stage, _) = stage();
+    // Nobody knows yet: it is the endpoint's matter.
+    ask(&stage, "-1500");
+    check(&ask(&stage, "0-10"), 0, 0..11);
+    check(&ask(&stage, "-1500"), 0, TOTAL - 1500..TOTAL);
+    let asked = ["-1500", "0-65535", "196608-262143", "262144-327679"];
+    assert_eq!(ranges(&stage), asked);
+    let again = ask(&stage, "-5");
+    check(&again, 0, TOTAL - 5..TOTAL);
+    assert!(status(&again).contains("hit"), "{}", status(&again));
+    assert_eq!(ranges(&stage), asked);
+    // More than there is.
+    check(&ask(&stage, "-9999999"), 0, 0..TOTAL);
+    assert_eq!(ranges(&stage).len(), 6);
+}
+
+#[test]
+fn several_ranges_at_once_pass_as_they_were_asked() {
+    let (stage, _) = stage();
+    check(&ask(&stage, "0-10"), 0, 0..11);
+    let answer = ask(&stage, "0-9,20-29");
+    assert_eq!((answer.status(), answer.body.len()), (200, TOTAL));
+    assert_eq!(ranges(&stage), ["0-65535", "0-9,20-29"]);
+    check(&ask(&stage, "5-10"), 0, 5..11);
+    assert_eq!(stage.asked(), 2);
+}
+
+#[test]
+fn what_is_stored_whole_answers_ranges_without_slices() {
+    let (stage, _) = stage_of(
+        TOTAL,
+        "memory = \"64m\"",
+        "slice = \"64k\", max_object = \"1m\"",
+    );
+    stage.get("/film", "");
+    let whole = eventually("the whole is stored", || {
+        let whole = stage.get("/film", "");
+        status(&whole).contains("hit").then_some(whole)
+    });
+    assert_eq!(whole.body.len(), TOTAL);
+    let asked = stage.asked();
+    for (range, expected) in [("65000-70000", 65_000..70_001), ("-5", TOTAL - 5..TOTAL)] {
+        let answer = ask(&stage, range);
+        check(&answer, 0, expected);
+        assert!(status(&answer).contains("hit"), "{}", status(&answer));
+    }
+    let several = ask(&stage, "0-9,20-29");
+    assert_eq!((several.status(), several.body.len()), (200, TOTAL));
+    assert_eq!(stage.asked(), asked);
 }
 
 #[test]

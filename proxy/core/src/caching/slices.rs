@@ -21,14 +21,41 @@ impl Version {
     }
 }
 
+/// Where the one part that a request asks for begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// At that byte.
+    At(u64),
+    /// So many bytes before the end.
+    BeforeEnd(u64),
+}
+
+impl Beginning {
+    /// The first byte, of something of that length; `None` if it is not known, or there is no such byte.
+    pub const fn of(self, total: Option<u64>) -> Option<u64> {
+        match (self, total) {
+            (Self::At(from), Some(total)) if from >= total => None,
+            (Self::At(from), _) => Some(from),
+            (Self::BeforeEnd(count), Some(total)) => Some(total.saturating_sub(count)),
+            (Self::BeforeEnd(_), None) => None,
+        }
+    }
+}
+
 /// Where the one part that a request asks for begins; `None` for a request that is not answered in slices.
-pub fn begins(request: &[Field<'_>]) -> Option<u64> {
+pub fn begins(request: &[Field<'_>]) -> Option<Beginning> {
     let set = only(request, b"Range")?;
     let (unit, set) = set.split_at_checked(6)?;
     let (from, to) = str::from_utf8(set).ok()?.trim().split_once('-')?;
-    let from = number(from)?;
-    let is_range = to.is_empty() || number(to).is_some_and(|to| from <= to);
-    (unit.eq_ignore_ascii_case(b"bytes=") && is_range).then_some(from)
+    let beginning = if from.is_empty() {
+        // The last zero bytes of something are none.
+        Beginning::BeforeEnd(number(to).filter(|count| *count > 0)?)
+    } else {
+        let from = number(from)?;
+        let is_range = to.is_empty() || number(to).is_some_and(|to| from <= to);
+        is_range.then_some(Beginning::At(from))?
+    };
+    unit.eq_ignore_ascii_case(b"bytes=").then_some(beginning)
 }
 
 /// Of what a 206 is a part, and which part it is; `None` unless it says all that has to be known to put it beside others.
@@ -84,18 +111,23 @@ mod tests {
 
     #[test]
     fn one_part_with_a_beginning_is_answered_in_slices() {
-        let check = |values: &[&str], expected: Option<u64>| {
+        let check = |values: &[&str], expected: Option<Beginning>| {
             let fields: Vec<_> = values
                 .iter()
                 .map(|value| Field::new(b"Range", value.as_bytes()))
                 .collect();
             assert_eq!(begins(&fields), expected, "{values:?}");
         };
-        check(&["bytes=0-0"], Some(0));
-        check(&["Bytes=5-"], Some(5));
-        check(&["bytes=1048576-9999999"], Some(1_048_576));
+        check(&["bytes=0-0"], Some(Beginning::At(0)));
+        check(&["Bytes=5-"], Some(Beginning::At(5)));
+        check(&["bytes=1048576-9999999"], Some(Beginning::At(1_048_576)));
+        check(&["bytes=-5"], Some(Beginning::BeforeEnd(5)));
         for none in [
-            "bytes=-5",
+            "bytes=-0",
+            "bytes=-",
+            "bytes=-a",
+            "bytes=--5",
+            "bytes=-5,0-1",
             "bytes=0-1,3-4",
             "bytes=5-4",
             "bytes=a-",
@@ -109,6 +141,20 @@ mod tests {
         }
         check(&[], None);
         check(&["bytes=0-", "bytes=0-"], None);
+    }
+
+    #[test]
+    fn a_part_begins_within_what_is_there() {
+        for (beginning, total, expected) in [
+            (Beginning::At(5), None, Some(5)),
+            (Beginning::At(5), Some(6), Some(5)),
+            (Beginning::At(5), Some(5), None),
+            (Beginning::BeforeEnd(5), None, None),
+            (Beginning::BeforeEnd(5), Some(25), Some(20)),
+            (Beginning::BeforeEnd(50), Some(25), Some(0)),
+        ] {
+            assert_eq!(beginning.of(total), expected, "{beginning:?} {total:?}");
+        }
     }
 
     #[test]

@@ -149,7 +149,7 @@ pub(super) static RULE: keys::Section = keys::Section {
             "slice",
             "size",
             "\"1m\"",
-            "A request for one range of something that is not stored whole has the slices of this size that it touches fetched and stored, one by one, however large the whole is. Its endpoint has to answer ranges with a strong ETag and Content-Range, or the request passes. From 64k to 64m, and not more than `max_object`. Absent: ranges are answered out of what is stored whole.",
+            "A request for one range of something that is not stored whole has the slices of this size that it touches fetched and stored, one by one, however large the whole is. Its endpoint has to answer ranges with a strong ETag and Content-Range, or the request passes; so do several ranges at once, and the last bytes of something (bytes=-500) as long as nothing says how long it is. What is stored whole and fresh answers ranges itself; a request for the whole is not put together out of slices, and where it is stored it takes its room beside them. From 64k to 64m, and not more than `max_object`. Absent: ranges are answered out of what is stored whole.",
         ),
         Key::default(
             "obey_requests",

@@ -131,13 +131,7 @@ impl Slicing<'_> {
         let version = known
             .as_ref()
             .and_then(|known| Some(slices::part_of(&known.view())?.0));
-        if version
-            .as_ref()
-            .is_some_and(|version| begins >= version.total)
-        {
-            return None;
-        }
-        let number = begins / self.size;
+        let number = begins.of(version.as_ref().map(|version| version.total))? / self.size;
         let first = match self.slice(number, version.as_ref()).await {
             // It has changed, and is asked for as if nothing were known.
             None if version.is_some() => {
