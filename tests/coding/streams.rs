@@ -6,13 +6,13 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Duration;
 
 use super::{CODINGS, JSON, Stage, accept, decoded, json, plain};
 use crate::http::bodies::resident;
-use crate::support::{Origin, PATIENCE, RawClient, wait_until};
+use crate::support::{Message, Origin, PATIENCE, RawClient, wait_until};
 
 const ALL: &str = "compress = [\"br\", \"zstd\", \"gzip\"]";
 
@@ -174,8 +174,8 @@ fn what_is_cut_off_looks_cut_off() {
     assert!(ends.contains(&error.kind()), "{error}");
 }
 
-#[test]
-fn more_than_may_be_at_once_go_as_they_are() {
+/// A stage that codes one response at a time, with these keys of its route as well; what is asked for at `/waits` takes until told.
+fn one_at_a_time(keys: &str) -> (Stage, Sender<()>) {
     let (say, words) = channel::<()>();
     let words = Mutex::new(words);
     let origin = Origin::start(move |peer| {
@@ -194,25 +194,52 @@ fn more_than_may_be_at_once_go_as_they_are() {
         Ok(())
     });
     let upstream = format!("endpoints = \"{}\"", origin.address());
-    let keys = "compress = { max_at_once = 1 }\n[server]\nworkers = 1";
-    let stage = Stage::with(&upstream, keys, origin);
-    let ask = |path: &str| {
-        let mut client = RawClient::connect(stage.web);
-        client.send(format!(
-            "GET {path} HTTP/1.1\r\nHost: a.test\r\n{}\r\n",
-            accept("gzip")
-        ));
-        client
-    };
-    let mut waits = ask("/waits");
+    let keys = format!("compress = {{ max_at_once = 1 }}\n{keys}[server]\nworkers = 1");
+    (Stage::with(&upstream, &keys, origin), say)
+}
+
+fn ask(stage: &Stage, path: &str) -> RawClient {
+    let mut client = RawClient::connect(stage.web);
+    client.send(format!(
+        "GET {path} HTTP/1.1\r\nHost: a.test\r\n{}\r\n",
+        accept("gzip")
+    ));
+    client
+}
+
+#[test]
+fn more_than_may_be_at_once_go_as_they_are() {
+    let (stage, say) = one_at_a_time("");
+    let mut waits = ask(&stage, "/waits");
     let head = waits.read_until("\r\n\r\n");
     assert!(String::from_utf8_lossy(&head).contains("gzip"));
-    let beside = ask("/").response();
+    let beside = ask(&stage, "/").response();
     assert_eq!(beside.header("content-encoding"), None);
     assert_eq!(beside.header("vary"), Some("Accept-Encoding"));
     assert_eq!(plain(&beside), json(5000));
     say.send(()).unwrap();
     waits.read_until("0\r\n\r\n");
-    let after = ask("/").response();
+    let after = ask(&stage, "/").response();
     assert_eq!(after.header("content-encoding"), Some("gzip"));
+}
+
+#[test]
+fn what_goes_as_it_is_because_of_others_is_not_stored_so() {
+    let (stage, say) = one_at_a_time("cache = { ttl = \"1h\" }\n");
+    let mut waits = ask(&stage, "/waits");
+    waits.read_until("\r\n\r\n");
+    let told = |message: &Message| message.header("cache-status").map(str::to_owned);
+    for _ in 0..2 {
+        let beside = ask(&stage, "/").response();
+        assert_eq!(beside.header("content-encoding"), None);
+        let busy = "openclaw; fwd=uri-miss; detail=busy";
+        assert_eq!(told(&beside).as_deref(), Some(busy));
+    }
+    say.send(()).unwrap();
+    waits.read_until("0\r\n\r\n");
+    wait_until("it is stored as it should be", || {
+        let after = ask(&stage, "/").response();
+        assert_eq!(after.header("content-encoding"), Some("gzip"));
+        told(&after).is_some_and(|told| told.contains("hit"))
+    });
 }

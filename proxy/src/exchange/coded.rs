@@ -116,9 +116,11 @@ impl<'a, W: Wire> Coded<'a, W> {
             Verdict::Decoded(coding) => (coders.decoder(coding, rule.max_at_once), None),
             Verdict::Untouched | Verdict::Varies | Verdict::Confirmed => return,
         };
-        match coder {
-            Some(coder) => self.body = Some(Box::new(Body::new(self.local, coder, length))),
-            None => self.verdict = Verdict::Varies,
+        if let Some(coder) = coder {
+            self.body = Some(Box::new(Body::new(self.local, coder, length)));
+        } else {
+            self.verdict = Verdict::Varies;
+            self.wire.make_do();
         }
     }
 }

@@ -64,6 +64,9 @@ pub trait Wire {
     /// Looks at the final response of the endpoint before its head is queued; what a cache has to say of it goes into that head.
     fn consider(&mut self, response: &Response<'_>) -> Option<Status>;
 
+    /// What is considered next is not in the coding that it should be in, as too much is coded already: it is for this client alone.
+    fn make_do(&mut self) {}
+
     /// Whether the client is spared a final response of this status, since another endpoint is going to be asked. Who says so has to ask one.
     fn declines(&mut self, _status: u16) -> bool {
         false

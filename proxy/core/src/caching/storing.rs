@@ -38,6 +38,8 @@ pub enum Refusal {
     NoEnd,
     /// Too large for memory, and the disk fails or is behind.
     Disk,
+    /// It should have been compressed, and as much as may be is already.
+    Busy,
 }
 
 impl Refusal {
@@ -53,6 +55,7 @@ impl Refusal {
             Self::TooLarge => "too-large",
             Self::NoEnd => "no-end",
             Self::Disk => "disk",
+            Self::Busy => "busy",
         }
     }
 }

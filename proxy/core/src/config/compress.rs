@@ -35,7 +35,7 @@ pub(super) static RULE: keys::Section = keys::Section {
             "max_at_once",
             "number",
             "256",
-            "So many responses are compressed at the same time by one worker; more go as they are. At the default levels a large body takes up to 4 MiB of memory in br, 1.6 in zstd, 1 in gzip, one that is known to be small mostly less; higher levels take far more (br 9: 35 MiB). One that is decompressed counts as 1 (gzip), 8 (zstd) or 16 (br).",
+            "So many responses are compressed at the same time by one worker; more go as they are, and are not stored so (`detail=busy` in Cache-Status). At the default levels a large body takes up to 4 MiB of memory in br, 1.6 in zstd, 1 in gzip, one that is known to be small mostly less; higher levels take far more (br 9: 35 MiB). One that is decompressed counts as 1 (gzip), 8 (zstd) or 16 (br).",
         ),
     ],
     later: &[],

@@ -34,6 +34,8 @@ pub(super) struct Storing<'a, W> {
     /// Of the fill that others wait for.
     lead: Option<Lead>,
     state: State,
+    /// What comes is not in the coding that it should be in.
+    is_makeshift: bool,
     /// For a response that has no date.
     date: [u8; 29],
 }
@@ -79,6 +81,7 @@ impl<'a, W: Wire> Storing<'a, W> {
             since: asking.store.moment(),
             lead,
             state: State::Asked,
+            is_makeshift: false,
             date,
         }
     }
@@ -149,18 +152,18 @@ impl<'a, W: Wire> Storing<'a, W> {
         let head = (status, &*fields, response.body);
         let verdict = caching::freshness(wish.asked, head, self.rule, self.times());
         let client = view(&wish.fields);
+        let is_makeshift = std::mem::take(&mut self.is_makeshift);
         let stored = verdict.and_then(|freshness| {
+            if is_makeshift {
+                return Err(caching::Refusal::Busy);
+            }
             let chosen = Chosen::of(&fields, &self.rule.vary, &client);
             let chosen = chosen.ok_or(caching::Refusal::Varies)?;
             let mut list = HeaderList::default();
             for field in fields.iter().filter(|field| is_kept(field)) {
                 list.push(field.name, field.value);
             }
-            let length = match response.body {
-                ResponseBody::Length(length) => Some(length),
-                ResponseBody::None { .. } => Some(0),
-                ResponseBody::Chunked | ResponseBody::UntilClose | ResponseBody::Tunnel => None,
-            };
+            let length = length_of(response.body);
             if let Some(refusal) = length.and_then(|length| self.store.refuses(length)) {
                 return Err(refusal);
             }
@@ -267,6 +270,10 @@ impl<'a, W: Wire> Storing<'a, W> {
 impl<W: Wire> Wire for Storing<'_, W> {
     handed_on!(poll_body poll_gone body consume trailers inform can_respond);
 
+    fn make_do(&mut self) {
+        self.is_makeshift = true;
+    }
+
     fn consider(&mut self, response: &Response<'_>) -> Option<Status> {
         match self.purpose {
             Purpose::Store(wish) => self.weigh(wish, response),
@@ -361,6 +368,15 @@ fn shared(lead: Option<Lead>, object: &Object) -> Option<Lead> {
     }
     lead.pass();
     None
+}
+
+/// As far as it is known before it comes.
+const fn length_of(body: ResponseBody) -> Option<u64> {
+    match body {
+        ResponseBody::Length(length) => Some(length),
+        ResponseBody::None { .. } => Some(0),
+        ResponseBody::Chunked | ResponseBody::UntilClose | ResponseBody::Tunnel => None,
+    }
 }
 
 fn passed(why: caching::Forwarded) -> Status {
