@@ -8,6 +8,7 @@ mod followers;
 mod keys;
 mod leaks;
 mod nodes;
+mod places;
 mod purges;
 mod reloads;
 mod reuse;
@@ -37,15 +38,7 @@ impl Stage {
         rule: &str,
         answer: impl Fn(&Message, usize) -> String + Send + Sync + 'static,
     ) -> Self {
-        let count = Arc::new(AtomicUsize::new(0));
-        let origin = Origin::start(move |peer| {
-            while let Some(request) = peer.request()? {
-                let before = count.fetch_add(1, Ordering::Relaxed);
-                peer.send(answer(&request, before))?;
-            }
-            Ok(())
-        });
-        Self::before(rule, origin)
+        Self::before(rule, counting(answer))
     }
 
     fn before(rule: &str, origin: Origin) -> Self {
@@ -83,6 +76,18 @@ impl Stage {
     fn asked(&self) -> usize {
         self.origin.requests().len()
     }
+}
+
+/// An origin that makes a response of a request and how many came before it.
+fn counting(answer: impl Fn(&Message, usize) -> String + Send + Sync + 'static) -> Origin {
+    let count = Arc::new(AtomicUsize::new(0));
+    Origin::start(move |peer| {
+        while let Some(request) = peer.request()? {
+            let before = count.fetch_add(1, Ordering::Relaxed);
+            peer.send(answer(&request, before))?;
+        }
+        Ok(())
+    })
 }
 
 fn config(cache: &str, rule: &str, origin: &Origin) -> String {

@@ -21,6 +21,8 @@ pub struct Body {
     /// Nothing once it is whole.
     coming: Mutex<Option<Box<Coming>>>,
     declared: Option<u64>,
+    /// The file on the disk that has it, or will have it.
+    file: OnceLock<u64>,
 }
 
 /// A piece and where it begins.
@@ -75,11 +77,12 @@ impl Body {
             whole: OnceLock::new(),
             coming: Mutex::new(Some(Box::default())),
             declared,
+            file: OnceLock::new(),
         }
     }
 
-    /// One that is here.
-    pub(super) fn here(bytes: Bytes) -> Self {
+    /// One that is here, out of that file.
+    pub(super) fn here(bytes: Bytes, file: u64) -> Self {
         let length = bytes.len() as u64;
         let pieces = (length > 0).then_some((0, bytes));
         Self {
@@ -89,11 +92,13 @@ impl Body {
             }),
             coming: Mutex::default(),
             declared: Some(length),
+            file: OnceLock::from(file),
         }
     }
 
     /// One that lies on the disk, all of it.
     pub(super) fn lying(source: Source, length: u64) -> Self {
+        let file = OnceLock::from(source.file());
         let coming = Coming {
             end: length,
             source: Some(source),
@@ -106,6 +111,7 @@ impl Body {
             whole: OnceLock::new(),
             coming: Mutex::new(Some(Box::new(coming))),
             declared: Some(length),
+            file,
         }
     }
 
@@ -113,6 +119,16 @@ impl Body {
     pub fn length(&self) -> Option<u64> {
         let whole = self.whole.get().map(|whole| whole.length);
         whole.or(self.declared)
+    }
+
+    /// The file on the disk that has it, or will have it.
+    pub(super) fn file(&self) -> Option<u64> {
+        self.file.get().copied()
+    }
+
+    /// Whether another one is the same, be it that both were read from one file.
+    pub(super) fn is(self: &Arc<Self>, other: &Arc<Self>) -> bool {
+        Arc::ptr_eq(self, other) || (self.file().is_some() && self.file() == other.file())
     }
 
     /// The bytes of a range, piece by piece; `None` while it is not whole.
@@ -173,6 +189,8 @@ impl Body {
 
     /// It is written to the disk as well.
     pub(super) fn lie_in(&self, source: Source) {
+        // It is written once.
+        let _ = self.file.set(source.file());
         self.change(|coming| coming.source = Some(source));
     }
 

@@ -9,7 +9,6 @@ use openclaw_core::caching::Asked;
 use quick_cache::sync::Cache;
 use tokio::sync::Notify;
 
-use super::purge::is_tagged;
 use super::{Key, Moment, Object, Store};
 
 /// How long after nothing could be stored everybody goes to the origin at once.
@@ -72,11 +71,7 @@ impl Store {
     /// Whether who asks now may not get it: it was asked for before a change.
     fn is_outdated(&self, key: &str, fill: &Fill) -> bool {
         // As long as its tags are not known it may have any.
-        let has_tag = |tag| {
-            fill.object
-                .get()
-                .is_none_or(|object| is_tagged(object, tag))
-        };
+        let has_tag = |tag| fill.object.get().is_none_or(|object| object.has_tag(tag));
         self.changes.has_changed(fill.since, key, has_tag)
     }
 }

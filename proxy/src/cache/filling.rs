@@ -144,30 +144,38 @@ impl Filling {
     pub fn finish(mut self) {
         let last = self.object.body.seal();
         let is_whole = self.object.body.finish();
+        if !is_whole {
+            return;
+        }
         let store = Arc::clone(&self.held.store);
         let is_here = self.object.body.is_whole();
-        let has_changed = if is_here {
-            !store.put(&self.key, &self.object, self.since)
-        } else {
-            store.has_changed(&self.key, &self.object, self.since)
+        // Where memory has it nobody need wait for the disk.
+        let lead = if is_here { None } else { self.lead.take() };
+        let nothing = Held {
+            store: Arc::clone(&store),
+            bytes: 0,
         };
-        if !is_whole || has_changed {
-            return;
-        }
-        let Some(writing) = self.writing.take() else {
-            // What is there is older.
-            if let Some(disk) = store.disk() {
+        let held = std::mem::replace(&mut self.held, nothing);
+        // Not to be dropped within the turn.
+        let mut after = Some((lead, held));
+        let writing = self.writing.take();
+        // In one turn: of two that come at once memory and disk have the same one afterwards.
+        store.keep(self.since, &self.key, &self.object, |purges| {
+            if is_here {
+                store.insert(&self.key, &self.object, purges);
+            } else {
+                store.make_way(&self.key, &self.object);
+            }
+            if let Some(writing) = writing {
+                if let Some(last) = last {
+                    writing.push(last);
+                }
+                writing.finish(after.take());
+            } else if let Some(disk) = store.disk() {
+                // What is there is older.
                 disk.forget_one(&self.key, &self.object);
             }
-            return;
-        };
-        if let Some(last) = last {
-            writing.push(last);
-        }
-        // Where memory has it nobody need wait for the disk.
-        let lead = self.lead.take().filter(|_| !is_here);
-        let held = std::mem::replace(&mut self.held, Held { store, bytes: 0 });
-        writing.finish((lead, held));
+        });
     }
 }
 

@@ -33,7 +33,6 @@ pub use self::reader::Reader;
 pub use self::room::Fullness;
 
 use self::changes::{Changes, Purges};
-use self::purge::is_tagged;
 use self::room::Room;
 
 /// Scheme, host and target of a request: `https://example.com/a?b`.
@@ -196,6 +195,16 @@ impl Store {
         self.disk()?.find(key, route, request)
     }
 
+    /// The same of what has come to lie there, or was confirmed, since then.
+    pub fn newer_on_disk(
+        &self,
+        of: (&str, &str),
+        request: &[Field<'_>],
+        since: Instant,
+    ) -> Option<u64> {
+        self.disk()?.find_newer(of, request, since)
+    }
+
     /// As of when is known what an origin is asked for now.
     pub fn moment(&self) -> Moment {
         self.changes.now()
@@ -213,19 +222,12 @@ impl Store {
                     let mut known = page.iter();
                     known.any(|known| object.is_in_place_of(known))
                 });
-                if !is_here && disk.has(key, file) {
+                if !is_here && disk.has(key, file, &object) {
                     self.insert(key, &object, purges);
                 }
             });
         }
         Some(object)
-    }
-
-    /// Stores a response in memory, in the place of the one for the same requests. False if what it is of has changed since its origin
-    /// was asked.
-    pub fn put(&self, key: &Key, object: &Arc<Object>, since: Moment) -> bool {
-        let put = |purges: &Purges| self.insert(key, object, purges);
-        self.keep(since, key, object, put).is_some()
     }
 
     /// Puts a response in, unless it has changed since then; one after another of one URI.
@@ -236,21 +238,15 @@ impl Store {
         object: &Object,
         keep: impl FnOnce(&Purges) -> T,
     ) -> Option<T> {
-        let has_tag = |tag| is_tagged(object, tag);
+        let has_tag = |tag| object.has_tag(tag);
         self.changes.keep(since, (key, has_tag), keep)
-    }
-
-    /// Whether something has changed since its origin was asked.
-    fn has_changed(&self, key: &str, object: &Object, since: Moment) -> bool {
-        let has_tag = |tag| is_tagged(object, tag);
-        self.changes.has_changed(since, key, has_tag)
     }
 
     fn insert(&self, key: &Key, object: &Arc<Object>, purges: &Purges) {
         let mut page = vec![Arc::clone(object)];
         if let Some(before) = self.pages.peek(&**key) {
             let others = before.iter().filter(|known| {
-                let is_meant = purges.take(key, |tag| is_tagged(known, tag));
+                let is_meant = purges.take(key, |tag| known.has_tag(tag));
                 !object.is_in_place_of(known) && !is_meant
             });
             page.extend(others.take(MAX_VARIANTS - 1).cloned());
@@ -262,18 +258,36 @@ impl Store {
         self.pages.insert(Arc::clone(key), Arc::new(page));
     }
 
-    /// Stores what its origin has confirmed, in the place of what it was asked about. False if that has changed since.
+    /// Takes out what memory has in the place of a response that is too large for it.
+    fn make_way(&self, key: &Key, object: &Object) {
+        let Some(before) = self.pages.peek(&**key) else {
+            return;
+        };
+        let others = before.iter().filter(|known| !object.is_in_place_of(known));
+        let others: Vec<_> = others.cloned().collect();
+        if others.is_empty() {
+            self.pages.remove(&**key);
+        } else if others.len() < before.len() {
+            self.pages.insert(Arc::clone(key), Arc::new(others));
+        }
+    }
+
+    /// Stores what its origin has confirmed, in the place of what it was asked about. False if that has changed since, or something
+    /// newer has its place.
     pub fn renew(
         &self,
         key: &Key,
         (before, object): (&Object, &Arc<Object>),
         since: Moment,
     ) -> bool {
-        let has_tag = |tag| is_tagged(before, tag) || is_tagged(object, tag);
+        let has_tag = |tag| before.has_tag(tag) || object.has_tag(tag);
         let renewed = self.changes.keep(since, (key, has_tag), |purges| {
+            if self.is_replaced(key, before) {
+                return false;
+            }
             if object.chosen != before.chosen {
                 // It is for fewer requests than it was stored for.
-                self.take_out(key);
+                self.take_out(key, object.body.file());
             }
             if object.body.is_whole() {
                 self.insert(key, object, purges);
@@ -281,27 +295,40 @@ impl Store {
             if let Some(disk) = self.disk() {
                 disk.renew(key, object);
             }
+            true
         });
-        renewed.is_some()
+        renewed == Some(true)
+    }
+
+    /// Whether something else has come into the place of a response.
+    fn is_replaced(&self, key: &Key, object: &Object) -> bool {
+        let page = self.pages.peek(&**key).unwrap_or_default();
+        let mut known = page.iter().filter(|known| known.is_in_place_of(object));
+        if let Some(known) = known.next() {
+            return !known.body.is(&object.body);
+        }
+        let file = self.disk().and_then(|disk| disk.place(key, object));
+        file.is_some() && file != object.body.file()
     }
 
     /// Takes all that is stored of a URI out, and what is on its way: it has changed.
     pub fn forget(&self, key: &str) {
-        self.changes.change(key, || self.take_out(key));
+        self.changes.change(key, || self.take_out(key, None));
     }
 
     /// Takes all that is stored of a URI out. What is on its way may be stored.
     pub fn discard(&self, key: &str) {
-        self.changes.alone(key, || self.take_out(key));
+        self.changes.alone(key, || self.take_out(key, None));
     }
 
-    fn take_out(&self, key: &str) {
+    /// All but one file.
+    fn take_out(&self, key: &str, but: Option<u64>) {
         // Without what its slices have to agree with, they are of nothing.
         let slices = of_slices(key);
         for key in [key, &*slices] {
             self.pages.remove(key);
             if let Some(disk) = self.disk() {
-                disk.forget(key);
+                disk.forget(key, but);
             }
         }
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use openclaw_core::caching::{Chosen, Directives, Freshness, Use};
 use openclaw_core::message::{Field, Fields, HeaderList};
 
-use super::Body;
+use super::{Body, purge};
 
 /// A response that may be used again. Never changes, but for being called stale.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub struct Object {
     /// Which requests it is for.
     pub chosen: Chosen,
     pub came: Instant,
+    /// The hashes of the tags that its origin gives it.
+    pub(super) tags: Box<[u64]>,
     is_stale: AtomicBool,
 }
 
@@ -32,6 +34,7 @@ impl Object {
         freshness: Freshness,
     ) -> Self {
         Self {
+            tags: purge::tags(&fields),
             route,
             status,
             fields,
@@ -89,6 +92,11 @@ impl Object {
         self.route == other.route && self.chosen == other.chosen
     }
 
+    /// Whether it has the tag of that hash.
+    pub(super) fn has_tag(&self, tag: u64) -> bool {
+        self.tags.contains(&tag)
+    }
+
     /// From now on its origin is asked before it is used.
     pub(super) fn grow_stale(&self) {
         self.is_stale.store(true, Ordering::Relaxed);
@@ -97,7 +105,7 @@ impl Object {
     /// Bytes that it takes.
     pub(super) fn size(&self) -> usize {
         let own = size_of::<Self>() + self.fields.size() + self.chosen.size();
-        own + self.body.size()
+        own + size_of_val(&*self.tags) + self.body.size()
     }
 
     fn resident(&self, now: Instant) -> Duration {

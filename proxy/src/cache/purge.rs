@@ -1,6 +1,5 @@
 //! Taking responses out, or calling them stale, before their time.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -88,28 +87,27 @@ impl Store {
     }
 
     fn sweep(&self, what: Purge<'_>, soft: bool) -> Purged {
+        let meant = Meant::from(what);
         let mut in_memory: HashMap<Key, usize> = HashMap::new();
-        let counted = RefCell::new(&mut in_memory);
-        self.pages.retain(|key, page| {
-            let is_meant = |object: &Object| match what {
-                Purge::All => true,
-                Purge::Url(url) => uri_of(key) == url,
-                Purge::Prefix(prefix) => key.starts_with(prefix),
-                Purge::Tag(tag) => has_tag(object, tag),
-            };
-            let meant: Vec<_> = page.iter().filter(|object| is_meant(object)).collect();
-            if !meant.is_empty() {
-                counted.borrow_mut().insert(Arc::clone(key), meant.len());
+        // One page after another: no lock is held for longer than one takes, so that hits need not wait for all of it.
+        for (key, page) in self.pages.iter() {
+            let is_meant = |object: &Object| meant.means(&key, |tag| object.has_tag(tag));
+            let count = page.iter().filter(|object| is_meant(object)).count();
+            if count == 0 {
+                continue;
             }
-            // With one response of a URI the others go as well: they are the same thing in other words.
-            let stays = soft || meant.is_empty();
             if soft {
-                for object in meant {
-                    object.grow_stale();
-                }
+                let meant = page.iter().filter(|object| is_meant(object));
+                meant.for_each(|object| object.grow_stale());
+            } else {
+                // With one response of a URI the others go as well: they are the same thing in other words. What has come into
+                // their place meanwhile is not meant, or would not have been put in.
+                self.changes.alone(&key, || {
+                    self.pages.remove_if(&*key, |now| Arc::ptr_eq(now, &page))
+                });
             }
-            stays
-        });
+            in_memory.insert(key, count);
+        }
         let mut on_disk: HashMap<Key, usize> = HashMap::new();
         let purging = self.disk().map(|disk| {
             let (keys, purging) = disk.purge(what, soft);
@@ -130,21 +128,12 @@ impl Store {
     }
 }
 
-/// The tags that an origin gives a response.
-pub(super) fn tags(fields: &HeaderList) -> impl Iterator<Item = &[u8]> {
+/// The hashes of the tags that an origin gives a response.
+pub(super) fn tags(fields: &HeaderList) -> Box<[u64]> {
     let of_tags = fields.iter().filter(|(name, _)| {
         let mut known = TAG_FIELDS.iter();
         known.any(|known| name.eq_ignore_ascii_case(known))
     });
     let tags = of_tags.flat_map(|(_, value)| value.split(|byte| matches!(byte, b' ' | b',')));
-    tags.filter(|tag| !tag.is_empty())
-}
-
-/// Whether a response has the tag of that hash.
-pub(super) fn is_tagged(object: &Object, tag: u64) -> bool {
-    tags(&object.fields).any(|known| hash(known) == tag)
-}
-
-fn has_tag(object: &Object, tag: &str) -> bool {
-    tags(&object.fields).any(|known| known == tag.as_bytes())
+    tags.filter(|tag| !tag.is_empty()).map(hash).collect()
 }

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use openclaw_core::caching::{Asked, Chosen, Directives, Freshness, Use};
 use openclaw_core::message::{Field, HeaderList};
 
+use super::changes::Purges;
 use super::{Body, Broken, Filling, Found, Key, Object, Purge, Reader, Store, Turn};
 
 fn object(
@@ -97,7 +98,8 @@ fn turn(store: &Arc<Store>, url: &Key) -> Turn {
 
 /// Stores what is known as of now.
 fn put(store: &Store, url: &Key, object: &Arc<Object>) {
-    assert!(store.put(url, object, store.moment()));
+    let put = |purges: &Purges| store.insert(url, object, purges);
+    assert!(store.keep(store.moment(), url, object, put).is_some());
 }
 
 fn key(url: &str) -> Key {

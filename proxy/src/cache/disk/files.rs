@@ -108,10 +108,10 @@ impl Disk {
     }
 
     /// The same by a thread that may wait.
-    pub(super) fn drop_later(self: &Arc<Self>, entry: Option<Entry>) {
+    pub(super) fn drop_later(self: &Arc<Self>, key: &str, entry: Option<Entry>) {
         let Some(entry) = entry else { return };
         let disk = Arc::clone(self);
-        self.pool.run(entry.id, move || {
+        self.pool.run(key, move || {
             disk.remove(&entry);
         });
     }
@@ -191,14 +191,13 @@ impl Disk {
         Ok((head, source))
     }
 
-    /// Writes other lines into the head of a file.
-    pub(super) fn rewrite(&self, id: u64, lines: &[u8]) -> io::Result<()> {
+    /// Writes other lines into the head of a file; false if there is no head, or no room for these.
+    pub(super) fn rewrite(&self, id: u64, lines: &[u8]) -> io::Result<bool> {
         let mut options = fs::OpenOptions::new();
         let mut file = options.read(true).write(true).open(self.place.whole(id))?;
         let head = scan::head(&mut file)?;
         let head = head.and_then(|head| format::head(lines, head.payload));
-        let head = head.ok_or_else(|| io::Error::other("the head has outgrown its room"))?;
-        file.write_all_at(&head, 0)
+        head.map_or(Ok(false), |head| file.write_all_at(&head, 0).map(|()| true))
     }
 
     /// The response in a file.
@@ -208,7 +207,7 @@ impl Disk {
             let body = if length > SMALL {
                 Body::lying(source, length)
             } else {
-                Body::here(source.parts.all()?)
+                Body::here(source.parts.all()?, id)
             };
             Ok(head.into_object(body))
         });
@@ -217,11 +216,16 @@ impl Disk {
 }
 
 impl Source {
+    /// Which file it is.
+    pub(in crate::cache) const fn file(&self) -> u64 {
+        self.id
+    }
+
     /// What lies at the beginning of a range, or some of it.
     pub(in crate::cache) fn read(&self, range: Range<u64>) -> Lying {
         let (tell, told) = oneshot::channel();
         let source = self.clone();
-        self.disk.pool.run(self.id, move || {
+        self.disk.pool.run(&self.key, move || {
             let read = source.parts.read(&range);
             if let Err(error) = &read {
                 // Who looks for it next finds that it is gone.

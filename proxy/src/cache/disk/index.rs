@@ -4,12 +4,13 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use openclaw_core::caching::Chosen;
 use openclaw_core::message::Field;
 
 use crate::cache::changes::hash;
-use crate::cache::{Key, MAX_VARIANTS};
+use crate::cache::{Key, MAX_VARIANTS, Object};
 
 const SHARDS: usize = 16;
 /// What an entry takes beside its URI, the fields it was chosen by and its tags.
@@ -24,6 +25,8 @@ pub(super) struct Entry {
     pub(super) route: Arc<str>,
     pub(super) chosen: Chosen,
     pub(super) tags: Box<[u64]>,
+    /// When it came to lie there, or was confirmed; none for what lay there before.
+    pub(super) since: Option<Instant>,
     /// Since it was looked at for its age.
     pub(super) is_used: bool,
 }
@@ -74,6 +77,37 @@ impl Index {
         Some(entry.id)
     }
 
+    /// The same among those that have come, or were confirmed, since then.
+    pub(super) fn find_newer(
+        &self,
+        (key, route): (&str, &str),
+        request: &[Field<'_>],
+        than: Instant,
+    ) -> Option<u64> {
+        let shard = self.shard(key);
+        let mut entries = shard.uris.get(key)?.iter().rev();
+        let is_it = |entry: &&Entry| {
+            let is_newer = entry.since.is_some_and(|since| since >= than);
+            is_newer && &*entry.route == route && entry.chosen.matches(request)
+        };
+        entries.find(is_it).map(|entry| entry.id)
+    }
+
+    /// What is in a file was confirmed, with these fields; nothing if it is not there any more.
+    pub(super) fn renew(&self, key: &Key, id: u64, object: &Object) {
+        let mut shard = self.shard(key);
+        let Some(entry) = self.take(&mut shard, key, id) else {
+            return;
+        };
+        let entry = Entry {
+            chosen: object.chosen.clone(),
+            tags: object.tags.clone(),
+            since: Some(Instant::now()),
+            ..entry
+        };
+        self.add(&mut shard, key, entry, usize::MAX);
+    }
+
     /// The file for exactly those requests.
     pub(super) fn place(&self, key: &str, route: &str, chosen: &Chosen) -> Option<u64> {
         let shard = self.shard(key);
@@ -118,11 +152,11 @@ impl Index {
         shard.tidy();
     }
 
-    /// Whether that file is still the one.
-    pub(super) fn has(&self, key: &str, id: u64) -> bool {
+    /// Whether that file is still the one for these requests.
+    pub(super) fn has(&self, key: &str, id: u64, chosen: &Chosen) -> bool {
         let shard = self.shard(key);
-        let entries = shard.uris.get(key);
-        entries.is_some_and(|entries| entries.iter().any(|entry| entry.id == id))
+        let mut entries = shard.uris.get(key).into_iter().flatten();
+        entries.any(|entry| entry.id == id && entry.chosen == *chosen)
     }
 
     pub(super) fn remove(&self, key: &str, id: u64) -> Option<Entry> {
@@ -149,9 +183,11 @@ impl Index {
         gone
     }
 
-    /// All of one URI.
-    pub(super) fn of(&self, key: &str) -> Vec<Entry> {
-        self.shard(key).uris.get(key).cloned().unwrap_or_default()
+    /// The files of one URI.
+    pub(super) fn of(&self, key: &str) -> Vec<u64> {
+        let shard = self.shard(key);
+        let entries = shard.uris.get(key).into_iter().flatten();
+        entries.map(|entry| entry.id).collect()
     }
 
     /// What is meant, and stays.

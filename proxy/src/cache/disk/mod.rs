@@ -170,10 +170,10 @@ impl Disk {
         if self.pool.is_busy() {
             return told;
         }
-        let (disk, key) = (Arc::clone(self), Arc::clone(key));
-        self.pool.run(id, move || {
+        let (disk, of) = (Arc::clone(self), Arc::clone(key));
+        self.pool.run(key, move || {
             // Who has asked may be gone.
-            let _ = tell.send(disk.read(&key, id));
+            let _ = tell.send(disk.read(&of, id));
         });
         told
     }
@@ -192,9 +192,25 @@ impl Disk {
         is_over
     }
 
-    /// Whether the index still has that file.
-    pub(super) fn has(&self, key: &str, id: u64) -> bool {
-        self.index.has(key, id)
+    /// Whether the index still has that file, for the same requests as the response that was read from it.
+    pub(super) fn has(&self, key: &str, id: u64, object: &Object) -> bool {
+        self.index.has(key, id, &object.chosen)
+    }
+
+    /// The file in the place of a response.
+    pub(super) fn place(&self, key: &str, object: &Object) -> Option<u64> {
+        self.index.place(key, &object.route, &object.chosen)
+    }
+
+    /// What has come to lie there for such a request since then.
+    pub(super) fn find_newer(
+        &self,
+        (key, route): (&str, &str),
+        request: &[Field<'_>],
+        since: Instant,
+    ) -> Option<u64> {
+        self.is_open()
+            .then(|| self.index.find_newer((key, route), request, since))?
     }
 
     /// Begins to write a response, whose origin was asked `since`.
@@ -210,18 +226,29 @@ impl Disk {
             .then(|| Writing::begin((self, id), key, object, since))
     }
 
-    /// Has another head before the same payload, as the origin has confirmed it.
+    /// Has another head before the same payload, as the origin has confirmed it, unless another payload has its place by now.
     pub(super) fn renew(self: &Arc<Self>, key: &Key, object: &Arc<Object>) {
-        let Some(id) = self.index.place(key, &object.route, &object.chosen) else {
+        let Some(id) = object.body.file() else {
             return;
         };
-        let (disk, key, object) = (Arc::clone(self), Arc::clone(key), Arc::clone(object));
-        self.pool.run(id, move || {
-            let lines = format::lines(&key, &object);
-            if let Err(error) = disk.rewrite(id, &lines) {
-                disk.lose(&key, id);
-                disk.trouble("written", &error);
+        let (disk, of, renewed) = (Arc::clone(self), Arc::clone(key), Arc::clone(object));
+        // Before it is found as what it is then: who reads it reads the new head.
+        self.pool.run(key, move || {
+            let lines = format::lines(&of, &renewed);
+            match disk.rewrite(id, &lines) {
+                Ok(true) => {}
+                Ok(false) => {
+                    disk.lose(&of, id);
+                }
+                Err(error) => {
+                    disk.lose(&of, id);
+                    // One that is not there has made room for something else just now.
+                    if error.kind() != io::ErrorKind::NotFound {
+                        disk.trouble("written", &error);
+                    }
+                }
             }
         });
+        self.index.renew(key, id, object);
     }
 }

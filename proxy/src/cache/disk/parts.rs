@@ -27,7 +27,7 @@ pub(super) struct Parts {
     id: u64,
     /// Where the first begins.
     room: u64,
-    /// Touched by the thread of the file alone.
+    /// Touched by the thread of the key alone.
     extent: Arc<Mutex<Extent>>,
 }
 

@@ -1,4 +1,5 @@
-//! The threads that wait for the disk, so that no worker does. All that concerns one file is done by one of them, in order.
+//! The threads that wait for the disk, so that no worker does. All that concerns one key is done by one of them, in order: of two
+//! responses that take each other's place the one is found afterwards that was whole last.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,6 +7,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::{io, thread};
 
 use tokio::sync::oneshot;
+
+use crate::cache::changes::hash;
 
 /// How many there are.
 const THREADS: usize = 4;
@@ -36,10 +39,15 @@ impl Pool {
         })
     }
 
-    /// Has something done about a file, behind all that was asked for before. Who asks bounds how much that is: a reader waits for one
-    /// part at a time, and what is written is held in memory that is counted.
-    pub(super) fn run(&self, file: u64, job: impl FnOnce() + Send + 'static) {
-        let index = file as usize % THREADS;
+    /// Has something done about what has that key, behind all that was asked for before. Who asks bounds how much that is: a reader
+    /// waits for one part at a time, and what is written is held in memory that is counted.
+    pub(super) fn run(&self, key: &str, job: impl FnOnce() + Send + 'static) {
+        self.run_at(hash(key.as_bytes()), job);
+    }
+
+    /// The same about something that nobody finds any more.
+    pub(super) fn run_at(&self, turn: u64, job: impl FnOnce() + Send + 'static) {
+        let index = turn as usize % THREADS;
         let Some(queue) = self.queues.get(index) else {
             return;
         };
@@ -51,9 +59,9 @@ impl Pool {
     /// Ends when all that was asked for before is done.
     pub(super) fn settled(&self) -> impl Future<Output = ()> + use<> {
         let marks: Vec<_> = (0..THREADS as u64)
-            .map(|file| {
+            .map(|thread| {
                 let (tell, told) = oneshot::channel();
-                self.run(file, move || {
+                self.run_at(thread, move || {
                     // Nobody may wait for it any more.
                     let _ = tell.send(());
                 });

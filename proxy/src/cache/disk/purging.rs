@@ -1,6 +1,7 @@
 //! Taking out what lies on the disk: at once as far as it is known, else when it is found; and knowing whether it has gone.
 
 use std::fs::OpenOptions;
+use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -54,11 +55,13 @@ impl Purging {
 }
 
 impl Disk {
-    /// Takes all of a URI out.
-    pub(in crate::cache) fn forget(self: &Arc<Self>, key: &str) {
+    /// Takes all of a URI out, but for one file.
+    pub(in crate::cache) fn forget(self: &Arc<Self>, key: &str, but: Option<u64>) {
         self.meanwhile.note(Purge::Url(key));
-        for entry in self.index.of(key) {
-            self.drop_later(self.index.remove(key, entry.id));
+        for id in self.index.of(key) {
+            if Some(id) != but {
+                self.drop_later(key, self.index.remove(key, id));
+            }
         }
     }
 
@@ -71,8 +74,8 @@ impl Disk {
 
     /// Takes out what is older than what memory has.
     pub(in crate::cache) fn forget_one(self: &Arc<Self>, key: &str, object: &Object) {
-        if let Some(id) = self.index.place(key, &object.route, &object.chosen) {
-            self.drop_later(self.index.remove(key, id));
+        if let Some(id) = self.place(key, object) {
+            self.drop_later(key, self.index.remove(key, id));
         }
     }
 
@@ -86,40 +89,45 @@ impl Disk {
         self.meanwhile.note(what);
         let left = Arc::new(AtomicUsize::new(0));
         for id in self.stuck.take() {
-            self.purge_later(id, &left, move |disk| disk.unlink(&disk.place.whole(id)));
+            let unlink = move |disk: &Self| disk.unlink(&disk.place.whole(id));
+            let job = self.purging(id, &left, unlink);
+            self.pool.run_at(id, job);
         }
         let meant = Meant::from(what);
         let is_meant = |key: &str, entry: &Entry| meant.means(key, |tag| entry.tags.contains(&tag));
         let mut keys = Vec::new();
         if soft {
             for (key, id) in self.index.meant(is_meant) {
-                keys.push(Arc::clone(&key));
-                self.purge_later(id, &left, move |disk| disk.grow_stale(&key, id));
+                let of = Arc::clone(&key);
+                let job = self.purging(id, &left, move |disk| disk.grow_stale(&of, id));
+                self.pool.run(&key, job);
+                keys.push(key);
             }
         } else {
             for (key, entry) in self.index.purge(is_meant) {
+                let job = self.purging(entry.id, &left, move |disk| disk.remove(&entry));
+                self.pool.run(&key, job);
                 keys.push(key);
-                self.purge_later(entry.id, &left, move |disk| disk.remove(&entry));
             }
         }
         let disk = Arc::clone(self);
         (keys, Purging { disk, left })
     }
 
-    /// Has something done about a file after which nobody may get it, not even after a restart.
-    fn purge_later(
+    /// What is to be done about a file after which nobody may get it, not even after a restart.
+    fn purging(
         self: &Arc<Self>,
         id: u64,
         left: &Arc<AtomicUsize>,
         job: impl FnOnce(&Self) -> bool + Send + 'static,
-    ) {
+    ) -> impl FnOnce() + Send + 'static {
         let (disk, left) = (Arc::clone(self), Arc::clone(left));
-        self.pool.run(id, move || {
+        move || {
             if !job(&disk) {
                 disk.stuck.put(id);
                 left.fetch_add(1, Ordering::Relaxed);
             }
-        });
+        }
     }
 
     /// Whether it is asked for before it is used from now on, or has gone.
@@ -128,6 +136,8 @@ impl Disk {
         let written = opened.and_then(|file| file.write_all_at(&[format::STALE], format::FLAGS));
         match written {
             Ok(()) => true,
+            // It has made room for something else just now.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.lose(key, id),
             Err(error) => {
                 self.trouble("written", &error);
                 self.lose(key, id)

@@ -12,7 +12,6 @@ use super::format::{self, Head};
 use super::index::Entry;
 use super::place::{self, FOLDERS, Named};
 use super::{BLOCK, Disk};
-use crate::cache::changes::hash;
 use crate::cache::purge;
 
 /// How often another process is asked whether it still has the directory.
@@ -133,13 +132,14 @@ fn keep(disk: &Arc<Disk>, id: u64, head: &Head, size: u64) -> bool {
     if disk.index.place(&head.key, &route, &chosen).is_some() || disk.take(size).is_err() {
         return false;
     }
-    let tags: Box<[u64]> = purge::tags(head.fields()).map(hash).collect();
+    let tags = purge::tags(head.fields());
     let entry = Entry {
         id,
         size,
         route,
         chosen,
         tags: tags.clone(),
+        since: None,
         is_used: false,
     };
     let put = || disk.index.put_found(&head.key, entry);

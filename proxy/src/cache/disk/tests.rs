@@ -5,6 +5,8 @@
     reason = "a test fails by panicking"
 )]
 
+mod renewals;
+
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::os::unix::fs::FileExt as _;
@@ -121,6 +123,7 @@ fn entry(id: u64) -> Entry {
         route: "r".into(),
         chosen: Chosen::default(),
         tags: Box::default(),
+        since: None,
         is_used: false,
     }
 }

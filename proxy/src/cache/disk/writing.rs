@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -12,8 +13,8 @@ use super::format::{self, Payload};
 use super::index::Entry;
 use super::parts::{self, Parts};
 use super::{Disk, Source};
-use crate::cache::changes::{Changes, Purges, hash};
-use crate::cache::{Key, Moment, Object, purge};
+use crate::cache::changes::{Changes, Purges};
+use crate::cache::{Key, Moment, Object};
 
 /// Whose it is; dropped before its end it leaves nothing behind.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ struct Part {
     is_broken: AtomicBool,
 }
 
-/// Touched by the thread of the file alone.
+/// Touched by the thread of the key alone.
 #[derive(Debug, Default)]
 struct Progress {
     file: Option<Parts>,
@@ -86,7 +87,7 @@ impl Writing {
 
     fn run(&self, job: impl FnOnce(&Part, &mut Progress) -> io::Result<()> + Send + 'static) {
         let part = Arc::clone(&self.0);
-        self.0.disk.pool.run(self.0.id, move || {
+        self.0.disk.pool.run(&self.0.key, move || {
             let mut progress = part.file.lock().unwrap_or_else(PoisonError::into_inner);
             if part.is_broken.load(Ordering::Relaxed) {
                 return;
@@ -143,8 +144,7 @@ impl Part {
         let Some(file) = progress.file.clone() else {
             return Ok(());
         };
-        let tags: Box<[u64]> = purge::tags(&self.object.fields).map(hash).collect();
-        let has_tag = |tag| tags.contains(&tag);
+        let has_tag = |tag| self.object.has_tag(tag);
         // A kill behind the end of a purge finds no file with a name that counts.
         if self.changes.has_changed(self.since, &self.key, has_tag) {
             self.give_up(progress);
@@ -175,7 +175,8 @@ impl Part {
             size: std::mem::take(&mut progress.taken),
             route: Arc::clone(&self.object.route),
             chosen: self.object.chosen.clone(),
-            tags,
+            tags: self.object.tags.clone(),
+            since: Some(Instant::now()),
             is_used: false,
         };
         self.known(entry);

@@ -1,6 +1,7 @@
 //! An unsafe request that is carried out has changed what is stored of its URI (RFC 9111 §4.4), whichever route has carried it out.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use openclaw_core::caching::{Query, Status};
 use openclaw_core::message::{Method, Request, Response};
@@ -55,6 +56,7 @@ pub(super) fn changing(
         Box::new(Asking {
             store: Arc::clone(store),
             key,
+            looked: Instant::now(),
             purpose: Purpose::Forget(Arc::clone(&serving.snapshot)),
             lying: None,
             in_slices: None,

@@ -40,6 +40,8 @@ pub(in crate::exchange) struct Stored {
 pub(in crate::exchange) struct Asking {
     pub store: Arc<Store>,
     pub key: Key,
+    /// When the store was looked into.
+    pub looked: Instant,
     pub purpose: Purpose,
     /// What may be there in place of that.
     pub lying: Option<Lying>,
@@ -121,20 +123,31 @@ impl Asking {
         }
     }
 
-    /// What another one has fetched between the look into the store and the turn to fetch.
-    pub(super) fn come_since(&self, rule: &Rule, now: Instant) -> Option<Arc<Object>> {
+    /// What another one has fetched between the look into the store and the turn to fetch, into memory or onto the disk alone.
+    pub(super) async fn come_since(&self, rule: &Rule) -> Option<Arc<Object>> {
         let Purpose::Store(wish) = &self.purpose else {
             return None;
         };
-        match self.store.find(&self.key, &rule.owner, &view(&wish.fields)) {
-            Found::Object(object) => {
-                let is_fresh = object.judge(now, &Directives::default()) == Use::Fresh;
-                // What its client has doubts about is fresh as well.
-                let is_new = is_fresh && wish.why != Forwarded::Request;
-                is_new.then_some(object)
-            }
-            Found::OtherVariant | Found::Nothing => None,
+        // What its client has doubts about is fresh as well.
+        if wish.why == Forwarded::Request {
+            return None;
         }
+        let found = {
+            let client = view(&wish.fields);
+            match self.store.find(&self.key, &rule.owner, &client) {
+                Found::Object(object) => Ok(object),
+                Found::OtherVariant | Found::Nothing => {
+                    let of = (&*self.key, &*rule.owner);
+                    Err(self.store.newer_on_disk(of, &client, self.looked))
+                }
+            }
+        };
+        let object = match found {
+            Ok(object) => object,
+            Err(file) => self.store.load(&self.key, file?).await?,
+        };
+        let judged = object.judge(Instant::now(), &Directives::default());
+        (judged == Use::Fresh).then_some(object)
     }
 }
 
@@ -177,6 +190,7 @@ pub(in crate::exchange) fn look(
         Box::new(Asking {
             store: Arc::clone(store),
             key: Arc::clone(&key),
+            looked: now,
             purpose,
             lying: None,
             in_slices: None,

@@ -7,6 +7,8 @@ mod planning;
 mod slicing;
 mod stored;
 mod storing;
+#[cfg(test)]
+mod tests;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -148,7 +150,7 @@ impl<'a> Through<'a> {
                 let now = Instant::now();
                 let fill = match asking.store.turn(&asking.key, wish.asked, now) {
                     Turn::Lead(lead) => {
-                        let come = asking.come_since(rule, now);
+                        let come = asking.come_since(rule).await;
                         let come = come.and_then(|object| followed(rule, object, wish));
                         // What comes of its own wishes says nothing to those who would wait for it.
                         let lead = Some(lead).filter(|_| !wish.is_special());
@@ -256,13 +258,17 @@ pub(super) fn refresh(local: &Rc<Local>, downstream: &Rc<Downstream>, prepared: 
     let Turn::Lead(lead) = asking.store.turn(&asking.key, wish.asked, now) else {
         return;
     };
-    let of_route = serving.snapshot.config.routes.get(route);
-    let rule = of_route.and_then(|route| route.cache.as_ref());
-    if rule.is_none_or(|rule| asking.come_since(rule, now).is_some()) {
-        return;
-    }
     let whose = (Rc::clone(local), Rc::clone(downstream), serving);
-    tokio::task::spawn_local(fetch_behind(whose, route, asking, outbound, lead));
+    tokio::task::spawn_local(async move {
+        let (_, _, serving) = &whose;
+        let of_route = serving.snapshot.config.routes.get(route);
+        let Some(rule) = of_route.and_then(|route| route.cache.as_ref()) else {
+            return;
+        };
+        if asking.come_since(rule).await.is_none() {
+            fetch_behind(whose, route, asking, outbound, lead).await;
+        }
+    });
 }
 
 /// Fetches into the store what no client waits for, or one who reads it from there.

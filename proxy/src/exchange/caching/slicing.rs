@@ -222,6 +222,7 @@ impl Slicing<'_> {
         let asking = Asking {
             store: Arc::clone(&self.asking.store),
             key: Arc::clone(&self.asking.key),
+            looked: Instant::now(),
             purpose: Purpose::Store(self.wish.clone()),
             lying: None,
             in_slices: None,
