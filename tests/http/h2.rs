@@ -1,6 +1,8 @@
 //! HTTP/2 clients in front of HTTP/1 origins, over TLS and with prior knowledge.
 
 use std::io;
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
 
 use h2::{Reason, client};
 use hyper::{HeaderMap, Method};
@@ -221,9 +223,13 @@ fn a_stream_that_is_reset_leaves_the_others_alone() {
 
 #[test]
 fn a_cut_response_is_a_reset_and_not_an_end() {
-    let origin = Origin::start(|peer| {
+    let (seen, told) = channel();
+    let told = Mutex::new(told);
+    let origin = Origin::start(move |peer| {
         peer.request()?;
-        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort")
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort")?;
+        told.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+        Ok(())
     });
     let stage = Stage::before(&origin);
     run(async {
@@ -232,6 +238,7 @@ fn a_cut_response_is_a_reset_and_not_an_end() {
             .send_request(request(Method::GET, "/"), true)
             .unwrap();
         let mut body = response.await.unwrap().into_body();
+        seen.send(()).unwrap();
         let error = read(&mut body).await.unwrap_err();
         assert!(error.is_reset(), "{error}");
     });

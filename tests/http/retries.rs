@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Barrier, Mutex};
 
-use super::{GET, Stage, assert_refused};
+use super::h2_client::{get, run, with_tls};
+use super::{GET, LISTENERS, Stage, assert_refused};
 use crate::control::sample;
+use crate::h3::client::Client;
 use crate::support::{Origin, PATIENCE, free_port};
 
 /// Answers once on each connection, and closes when the next request comes.
@@ -179,6 +181,10 @@ fn failing(how: &'static str) -> Origin {
 
 /// `failing` first, then one that answers.
 fn before_both(failing: &Origin, alive: &Origin, keys: &str) -> Stage {
+    Stage::with(&both(failing, alive, keys))
+}
+
+fn both(failing: &Origin, alive: &Origin, keys: &str) -> String {
     // So much weight that the first turn of either worker is for it.
     let endpoints = format!(
         "{{ address = \"{}\", weight = 1000 }}, \"{}\"",
@@ -186,7 +192,7 @@ fn before_both(failing: &Origin, alive: &Origin, keys: &str) -> Stage {
         alive.address()
     );
     let keys = format!("response_timeout = \"200ms\"\n{keys}");
-    Stage::with(&upstream(&endpoints, &keys))
+    upstream(&endpoints, &keys)
 }
 
 #[test]
@@ -291,6 +297,53 @@ fn an_answer_that_breaks_before_anything_went_out_is_asked_for_elsewhere() {
         let stage = before_both(&bad, &good, &keys);
         assert_refused(&stage.ask(request), 502, "upstream.bad_response");
         assert_eq!(good.requests().len(), 0, "{request} {keys}");
+    }
+}
+
+/// The same request over a stream of HTTP/2 and over one of HTTP/3.
+fn over_streams(stage: &Stage) -> Vec<(u16, bool, String)> {
+    let told = |head: &hyper::Response<()>, body: Vec<u8>| {
+        let is_bad = head.headers().contains_key("x-bad");
+        let body = String::from_utf8(body).unwrap();
+        (head.status().as_u16(), is_bad, body)
+    };
+    run(async {
+        let mut sender = with_tls(stage).await;
+        let (head, body) = get(&mut sender, "/").await;
+        let of_h2 = told(&head, body);
+        let mut client = Client::connect(stage.webs).await;
+        let (head, body) = client.get("/").await;
+        vec![of_h2, told(&head, body)]
+    })
+}
+
+#[test]
+fn of_an_answer_that_breaks_before_anything_went_out_clients_with_streams_hear_nothing() {
+    for payload in ["", "5\r\nwrong\r\n"] {
+        let broken = move || {
+            Origin::start(move |peer| {
+                peer.request()?;
+                peer.send(format!(
+                    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-Bad: 1\r\n\r\n{payload}zz\r\n"
+                ))
+            })
+        };
+        let stage = |bad: &Origin, good: &Origin, keys| {
+            let listeners =
+                LISTENERS.replace("\ntls =", "\nprotocols = [\"h1\", \"h2\", \"h3\"]\ntls =");
+            Stage::start(&(listeners + &both(bad, good, keys)))
+        };
+        let (bad, good) = (broken(), named("alive"));
+        for seen in over_streams(&stage(&bad, &good, "")) {
+            assert_eq!(seen, (200, false, "alive".into()), "{payload}");
+        }
+        assert_eq!(bad.requests().len(), 2);
+        let (bad, good) = (broken(), named("alive"));
+        for (status, is_bad, body) in over_streams(&stage(&bad, &good, "retries = 0")) {
+            assert_eq!((status, is_bad), (502, false), "{payload}");
+            assert!(body.contains("upstream.bad_response"), "{body}");
+        }
+        assert_eq!(good.requests().len(), 0);
     }
 }
 

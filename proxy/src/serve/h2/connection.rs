@@ -13,6 +13,7 @@ use super::flow::{CONNECTION_WINDOW, Inbound, Outbound, STREAM_WINDOW};
 use super::frame::{self, Code, Frame, PREFACE, Violation};
 use super::growth::{self, Growth};
 use super::hpack::Decoder;
+use super::outbound::Unsent;
 use super::output::Output;
 use super::settings::{self, Peer};
 use super::stream::Own;
@@ -83,6 +84,7 @@ pub(super) struct Connection {
     /// The stream id of the last GOAWAY, which the next may not exceed (RFC 9113 §6.8).
     announced: u32,
     pub(super) output: Output,
+    pub(super) unsent: Option<Unsent>,
     /// Header blocks and requests in all: they tell one wait from the next.
     pub(super) blocks: u64,
     pub(super) requests: u64,
@@ -117,6 +119,7 @@ impl Connection {
             last: 0,
             announced: ANY_STREAM,
             output,
+            unsent: None,
             blocks: 0,
             requests: 0,
         }

@@ -77,6 +77,11 @@ impl Outbound {
         self.0 -= i64::try_from(count).unwrap_or(MAX_WINDOW);
     }
 
+    /// Gives back what was spent on payload that is not sent after all.
+    pub(super) fn refund(&mut self, count: usize) {
+        self.0 += i64::try_from(count).unwrap_or(0);
+    }
+
     /// Moves the window; false: it would become larger than it may be.
     #[must_use]
     pub(super) fn shift(&mut self, delta: i64) -> bool {

@@ -16,6 +16,19 @@ use crate::serve::multiplexed::{self, Cut, Failure, Response, Streams, of_respon
 /// Payload of a full DATA frame: with its head it fills one TLS record.
 const MAX_DATA: usize = frame::MAX_PAYLOAD - frame::HEAD;
 
+/// A response of which, as long as nothing of it is written, the client need not know.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unsent {
+    slot: u32,
+    /// Where it begins in all that the connection has sent, and where what is there of it ends.
+    begin: u64,
+    end: u64,
+    /// What it has taken of the windows.
+    payload: usize,
+    /// What the client was owed of its table before.
+    table: (bool, bool),
+}
+
 impl multiplexed::Connection for Connection {
     const VERSION: Version = Version::H2;
     type Id = u32;
@@ -59,7 +72,9 @@ impl multiplexed::Connection for Connection {
         let Some(announced) = stream.announce(head, interim) else {
             return;
         };
+        let begin = self.output.position();
         let peer = &mut self.peer;
+        let table = (peer.owes_size_update, peer.table_closed);
         frame::headers(self.output.frames(), stream.id, announced.ends, |out| {
             confirm_table(peer, out);
             encode::status(out, head.status);
@@ -67,6 +82,14 @@ impl multiplexed::Connection for Connection {
             if let Some(length) = announced.length {
                 encode::content_length(out, length);
             }
+        });
+        let may_break = !(interim || announced.ends || stream.is_tunnel);
+        self.unsent = may_break.then(|| Unsent {
+            slot,
+            begin,
+            end: self.output.position(),
+            payload: 0,
+            table,
         });
         if announced.ends {
             self.budget.answered();
@@ -101,6 +124,7 @@ impl multiplexed::Connection for Connection {
         turns.take(slot, count);
         stream.own.outbound.spend(count);
         let (id, ends) = (stream.id, stream.sent(count));
+        let before = self.output.position();
         let mut rest = payload.get(..count).unwrap_or_default();
         while rest.len() > MAX_DATA {
             let (part, tail) = rest.split_at(MAX_DATA);
@@ -110,7 +134,13 @@ impl multiplexed::Connection for Connection {
         frame::data(self.output.frames(), id, rest, ends);
         self.outbound.spend(count);
         self.updates.earn(count);
+        let unsent = self.unsent.as_mut();
+        if let Some(unsent) = unsent.filter(|unsent| (unsent.slot, unsent.end) == (slot, before)) {
+            unsent.end = self.output.position();
+            unsent.payload += count;
+        }
         if ends {
+            self.unsent = None;
             self.budget.answered();
         }
         Poll::Ready(Ok(count))
@@ -138,6 +168,25 @@ impl multiplexed::Connection for Connection {
             return Poll::Pending;
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Only what is still the last of the output, all of it: what stands behind it belongs to others.
+    fn take_back(&mut self, slot: u32) -> bool {
+        let Some(unsent) = self.unsent.take() else {
+            return false;
+        };
+        let is_last = (unsent.slot, unsent.end) == (slot, self.output.position());
+        let Some(stream) = self.streams.live(slot).filter(|_| is_last) else {
+            return false;
+        };
+        if !self.output.cut_back(unsent.begin) {
+            return false;
+        }
+        stream.take_back();
+        stream.own.outbound.refund(unsent.payload);
+        self.outbound.refund(unsent.payload);
+        (self.peer.owes_size_update, self.peer.table_closed) = unsent.table;
+        true
     }
 
     fn abort(&mut self, slot: u32, failure: Failure) {

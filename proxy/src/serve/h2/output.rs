@@ -52,6 +52,25 @@ impl Output {
         self.total
     }
 
+    /// Where in all that is sent the next frame begins.
+    pub(super) fn position(&self) -> u64 {
+        self.total + self.waiting().len() as u64
+    }
+
+    /// Drops what is queued from a position on; false: some of that is written.
+    pub(super) fn cut_back(&mut self, position: u64) -> bool {
+        let kept = position.checked_sub(self.total);
+        let Some(kept) = kept.and_then(|kept| usize::try_from(kept).ok()) else {
+            return false;
+        };
+        self.bytes.truncate(self.sent + kept);
+        if self.sent >= self.bytes.len() {
+            self.bytes.clear();
+            self.sent = 0;
+        }
+        true
+    }
+
     /// Gives the buffer back that an idle connection does not need.
     pub(super) fn release(&mut self) {
         if self.bytes.is_empty() && self.bytes.capacity() > 0 {
@@ -82,6 +101,21 @@ mod tests {
         }
         assert!(output.bytes.capacity() <= 4 * CAP);
         assert_eq!(output.total(), 5_000_000);
+    }
+
+    #[test]
+    fn what_is_written_is_not_cut_back() {
+        let mut output = Output::default();
+        output.frames().extend_from_slice(&[0; 10]);
+        let begin = output.position();
+        output.frames().extend_from_slice(&[1; 10]);
+        output.wrote(4);
+        assert!(output.cut_back(begin));
+        assert_eq!(output.waiting(), [0; 6]);
+        output.frames().extend_from_slice(&[1; 10]);
+        output.wrote(7);
+        assert!(!output.cut_back(begin));
+        assert_eq!(output.waiting(), [1; 9]);
     }
 
     #[test]

@@ -83,6 +83,8 @@ impl multiplexed::Connection for State {
         }
         // The head and, as long as it is small, the payload behind it become one piece.
         let small = announced.length.map_or(0, |length| length.min(SMALL));
+        let may_break = !(interim || announced.ends || stream.is_tunnel);
+        stream.own.unsent = may_break.then_some(stream.own.staged.len());
         stream.own.staged.reserve(HEAD + small as usize);
         frame::headers(&mut stream.own.staged, |out| {
             encode::begin(out);
@@ -130,6 +132,9 @@ impl multiplexed::Connection for State {
         let stream = self.streams.at(slot);
         if stream.is_some_and(|stream| stream.sent(count)) {
             self.budget.answered();
+        } else if self.may_take_back(slot) {
+            // It leaves at the next flush.
+            return Poll::Ready(Ok(count));
         }
         if self.flush(slot) == Flushed::Gone {
             return Poll::Ready(Err(WireError::Gone));
@@ -160,6 +165,19 @@ impl multiplexed::Connection for State {
             Flushed::Blocked => Poll::Pending,
             Flushed::Gone => Poll::Ready(Err(WireError::Gone)),
         }
+    }
+
+    fn take_back(&mut self, slot: u32) -> bool {
+        let Some(stream) = self.streams.live(slot) else {
+            return false;
+        };
+        let Some(begin) = stream.own.unsent.take() else {
+            return false;
+        };
+        stream.own.staged.truncate(begin);
+        stream.own.has_data = false;
+        stream.take_back();
+        true
     }
 
     fn abort(&mut self, slot: u32, failure: Failure) {
@@ -221,8 +239,16 @@ impl State {
             return self.quic.borrow_mut().send_stream(stream.id).write(payload);
         }
         stream.own.staged.extend_from_slice(piece);
-        stream.own.pending = Bytes::from(std::mem::take(&mut stream.own.staged));
+        if stream.own.staged.len() > HEAD + SMALL as usize {
+            stream.own.stage_to_send();
+        }
         Ok(piece.len())
+    }
+
+    /// Whether nothing of a response that is not whole has gone to QUIC.
+    fn may_take_back(&mut self, slot: u32) -> bool {
+        let stream = self.streams.at(slot);
+        stream.is_some_and(|stream| stream.own.unsent.is_some())
     }
 
     /// Hands over what waits, and the end of the stream behind the last of it.
@@ -248,7 +274,7 @@ impl State {
                 if stream.own.staged.is_empty() {
                     break;
                 }
-                stream.own.pending = Bytes::from(std::mem::take(&mut stream.own.staged));
+                stream.own.stage_to_send();
             }
             let mut chunks = [std::mem::take(&mut stream.own.pending)];
             let written = sending.write_chunks(&mut chunks);

@@ -28,6 +28,8 @@ pub(super) struct Own {
     pub oversize: bool,
     /// Frames that go out with the payload that follows them.
     pub staged: Vec<u8>,
+    /// Where the response begins in that, while QUIC has nothing of it and it may be taken back.
+    pub unsent: Option<usize>,
     /// What QUIC had no room for; it goes before `staged`.
     pub pending: Bytes,
     /// The request is a CONNECT, behind which there is DATA alone (RFC 9114 §4.4).
@@ -49,11 +51,18 @@ impl Own {
             section: Vec::new(),
             oversize: false,
             staged: Vec::new(),
+            unsent: None,
             pending: Bytes::new(),
             is_connect: false,
             has_data: false,
             place: Place::new(Priority::UNSAID, 0),
             finished: false,
         }
+    }
+
+    /// What is staged goes out next.
+    pub(super) fn stage_to_send(&mut self) {
+        self.unsent = None;
+        self.pending = Bytes::from(std::mem::take(&mut self.staged));
     }
 }

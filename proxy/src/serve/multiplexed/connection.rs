@@ -59,6 +59,9 @@ pub(in crate::serve) trait Connection {
     /// Ready unless so much is queued that nothing should be added.
     fn poll_flush(&mut self, slot: u32, cx: &Context<'_>) -> Poll<Result<(), WireError>>;
 
+    /// Drops a response that is not whole and of which nothing has gone out; false: there is none.
+    fn take_back(&mut self, slot: u32) -> bool;
+
     /// The stream was cut by its exchange: tells the client, unless it has all that there is.
     fn abort(&mut self, slot: u32, failure: Failure);
 

@@ -185,6 +185,11 @@ impl<I, O> Stream<I, O> {
         Some(Announced { length, ends })
     }
 
+    /// The response that was begun is none: another may come.
+    pub(in crate::serve) fn take_back(&mut self) {
+        self.response = Response::Awaited;
+    }
+
     /// Takes note of payload that was sent; true: it was the last.
     pub(in crate::serve) fn sent(&mut self, count: usize) -> bool {
         if let Response::Streaming(Some(left)) = &mut self.response {

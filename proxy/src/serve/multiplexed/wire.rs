@@ -180,6 +180,10 @@ impl<C: Connection> Wire for StreamWire<C> {
         let stream = connection.streams().live(self.slot);
         stream.is_some_and(|stream| stream.response == Response::Awaited)
     }
+
+    fn take_back(&mut self) -> bool {
+        self.connection.borrow_mut().take_back(self.slot)
+    }
 }
 
 impl<C: Connection> Drop for StreamWire<C> {
