@@ -227,12 +227,6 @@ fn orders_that_make_no_sense_change_nothing() {
         ),
         (["add", "app", &place], 1, "has"),
         (
-            ["del", "app", &place],
-            1,
-            "is the last endpoint that serves upstream app; --force",
-        ),
-        (["drain", "app", &place], 1, "is the last endpoint"),
-        (
             ["enable", "app", "127.0.0.1:1"],
             1,
             "there is no endpoint of upstream app",
@@ -244,11 +238,30 @@ fn orders_that_make_no_sense_change_nothing() {
         assert!(output.stderr.contains(told), "{arguments:?}: {output:?}");
     }
     assert_eq!(asked(address(&proxy, "web"), 2), ["one"]);
-    proxy
-        .cli(&["upstream", "del", "app", &place, "--force"])
-        .ok();
-    let response = RawClient::connect(address(&proxy, "web")).exchange(GET);
-    assert_eq!(response.status(), 503);
+}
+
+#[test]
+fn the_last_endpoint_goes_as_told_and_what_that_means_is_said() {
+    let origin = Origin::serving("one");
+    let place = origin.address().to_string();
+    let proxy = Proxy::start(&group(&[origin.address()], ""));
+    let ask = || RawClient::connect(address(&proxy, "web")).exchange(GET);
+    let warning = "no endpoint is left that serves upstream app: requests for it get 503";
+    let drained = proxy.cli(&["upstream", "drain", "app", &place]);
+    assert_eq!(drained.code, 0, "{drained:?}");
+    assert!(drained.stderr.contains(warning), "{drained:?}");
+    assert_eq!(ask().status(), 503);
+    let enabled = proxy.cli(&["upstream", "enable", "app", &place]);
+    assert_eq!((enabled.code, &*enabled.stderr), (0, ""));
+    assert_eq!(ask().status(), 200);
+    let deleted = proxy.cli(&["-o", "json", "upstream", "del", "app", &place]);
+    assert_eq!(deleted.code, 0, "{deleted:?}");
+    let told = deleted.text();
+    assert!(
+        told.contains("\"warning\"") && told.contains(warning),
+        "{told}"
+    );
+    assert_eq!(ask().status(), 503);
 }
 
 #[test]

@@ -159,12 +159,7 @@ fn an_address_that_stands_there_by_two_names_drains_under_both() {
     let proxy = Proxy::start(&config.replace(&written, &format!("{written}, {named}")));
     let open = tunnels(address(&proxy, "web"));
     assert_eq!(open.len(), 4);
-    change(
-        &proxy,
-        "drain",
-        address_of,
-        &["--timeout", "100ms", "--force"],
-    );
+    change(&proxy, "drain", address_of, &["--timeout", "100ms"]);
     for mut tunnel in open {
         tunnel.expect_closed();
     }

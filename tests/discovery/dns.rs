@@ -46,9 +46,9 @@ fn what_was_found_last_serves_while_the_name_server_is_silent_or_denies_the_name
     wait_for(&proxy, &["0"]);
     dns.silence(true);
     let before = errors();
-    // A reload asks at once; a silent server is asked three times, a second each.
+    // A reload asks at once, and does not wait for what comes of it.
     proxy.cli(&["reload"]).ok();
-    assert!(errors() > before);
+    wait_until("the name is asked for in vain again", || errors() > before);
     wait_for(&proxy, &["0"]);
     dns.silence(false);
     dns.addresses("app.internal", 1, &[ip(&origins[1])]);
@@ -59,6 +59,25 @@ fn what_was_found_last_serves_while_the_name_server_is_silent_or_denies_the_name
     assert_eq!(proxy.stderr().matches("kept=1").count(), 1);
     let last = "openclaw_discovery_last_success_timestamp_seconds{upstream=\"app\"}";
     assert!(sample(&proxy, last).unwrap().parse::<u64>().unwrap() > 1_700_000_000);
+}
+
+#[test]
+fn a_reload_does_not_wait_for_a_silent_name_server_where_endpoints_are_known() {
+    let origins = Origin::siblings(1);
+    let port = origins[0].address().port();
+    let dns = Dns::start();
+    // It is not asked for again by itself.
+    dns.addresses("app.internal", 300, &[ip(&origins[0])]);
+    let proxy = proxy(&discover(&dns, &format!("app.internal:{port}")));
+    wait_for(&proxy, &["0"]);
+    dns.silence(true);
+    proxy.cli(&["reload"]).ok();
+    wait_for(&proxy, &["0"]);
+    // A silent server is asked three times, a second each.
+    proxy.wait_for("endpoints are not found");
+    let told = proxy.stderr();
+    let at = |what: &str| told.find(what).unwrap_or_else(|| panic!("{what}: {told}"));
+    assert!(at("reloaded") < at("endpoints are not found"), "{told}");
 }
 
 #[test]

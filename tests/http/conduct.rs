@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::bodies::resident;
 use super::{GET, LISTENERS, Stage, app, listeners};
-use crate::support::{Origin, RawClient};
+use crate::support::{Origin, PATIENCE, RawClient, StreamOrigin};
 
 #[test]
 fn a_client_that_has_no_more_to_say_still_gets_its_answers() {
@@ -39,6 +39,77 @@ fn a_client_that_has_no_more_to_say_still_gets_its_answers() {
             assert_eq!(client.response().text(), "late");
         }
         client.expect_closed();
+    }
+}
+
+/// Takes requests and answers none; how many of its connections have been closed is asked of what it gives.
+fn silent() -> (Origin, std::sync::mpsc::Receiver<()>) {
+    let (left, leaving) = channel();
+    let left = Mutex::new(left);
+    let origin = Origin::start(move |peer| {
+        peer.request()?;
+        drop(peer.read_to_end());
+        left.lock().unwrap().send(()).ok();
+        Ok(())
+    });
+    (origin, leaving)
+}
+
+/// Asks, and resets the connection when the request has `arrived`.
+fn ask_and_reset(stage: &Stage, arrived: impl FnOnce()) {
+    let client = TcpStream::connect(stage.web).unwrap();
+    (&client).write_all(GET.as_bytes()).unwrap();
+    arrived();
+    let socket = socket2::SockRef::from(&client);
+    socket.set_linger(Some(Duration::ZERO)).unwrap();
+}
+
+#[test]
+fn the_endpoint_of_a_client_that_resets_its_connection_is_left() {
+    let (origin, leaving) = silent();
+    let keys = "max_connections = 1\nqueue_timeout = \"30s\"";
+    let stage = Stage::with(&app(origin.address(), keys));
+    ask_and_reset(&stage, || drop(origin.wait_for_requests(1)));
+    leaving.recv_timeout(PATIENCE).unwrap();
+    let line = stage.proxy.wait_for_access("http.client_aborted");
+    assert!(line.contains("\"status\":499"), "{line}");
+    // Its place is free.
+    stage.client().send(GET);
+    origin.wait_for_requests(2);
+}
+
+#[test]
+fn the_stream_of_a_client_that_resets_its_connection_is_left() {
+    let (came, coming) = channel();
+    let came = Mutex::new(came);
+    let origin = StreamOrigin::start(move |_call| {
+        came.lock().unwrap().send(()).unwrap();
+        std::future::pending()
+    });
+    let stage = Stage::with(&app(origin.address(), "protocol = \"h2\""));
+    ask_and_reset(&stage, || coming.recv_timeout(PATIENCE).unwrap());
+    stage.proxy.wait_for_access("http.client_aborted");
+}
+
+#[test]
+fn a_client_that_closes_its_direction_is_gone_where_the_operator_says_so() {
+    for tls in [false, true] {
+        let (origin, leaving) = silent();
+        let stage = Stage::start(&format!(
+            "{}{}",
+            listeners("abort_on_close = true"),
+            app(origin.address(), "")
+        ));
+        let mut client = if tls {
+            RawClient::connect_tls(stage.webs, "a.test", &["http/1.1"])
+        } else {
+            stage.client()
+        };
+        client.send(GET);
+        origin.wait_for_requests(1);
+        client.finish();
+        leaving.recv_timeout(PATIENCE).unwrap();
+        stage.proxy.wait_for_access("http.client_aborted");
     }
 }
 

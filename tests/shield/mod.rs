@@ -24,6 +24,7 @@ mod kept;
 mod lists;
 mod meanwhile;
 mod mistakes;
+mod named;
 mod net;
 mod operator;
 mod packets;

@@ -46,9 +46,6 @@ enum Verb {
     Del {
         #[command(flatten)]
         which: Which,
-        /// Even if no other one serves
-        #[arg(long)]
-        force: bool,
     },
     /// Give an endpoint nothing new, and let what runs there end
     Drain {
@@ -60,9 +57,6 @@ enum Verb {
             help = "After this time what still runs is ended; else shutdown_grace"
         )]
         timeout: Option<String>,
-        /// Even if no other one serves
-        #[arg(long)]
-        force: bool,
     },
     /// Give a drained endpoint its share again
     Enable {
@@ -76,9 +70,6 @@ enum Verb {
         /// Its share, relative to the others; 0 takes it out
         #[arg(value_name = "N")]
         weight: u16,
-        /// Even if no other one serves
-        #[arg(long)]
-        force: bool,
     },
     /// Forget what was changed while the proxy ran, kept or not: endpoints are as the configuration and registries have them
     Reset {
@@ -167,26 +158,13 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Outcome, Cl
             more.extend(zone.map(|zone| ("zone", zone)));
             ("add", which, more)
         }
-        Verb::Del { which, force } => ("del", which, flag(force)),
-        Verb::Drain {
-            which,
-            timeout,
-            force,
-        } => {
-            let mut more = flag(force);
-            more.extend(timeout.map(|timeout| ("within", timeout)));
-            ("drain", which, more)
+        Verb::Del { which } => ("del", which, Vec::new()),
+        Verb::Drain { which, timeout } => {
+            let more = timeout.map(|timeout| ("within", timeout));
+            ("drain", which, more.into_iter().collect())
         }
         Verb::Enable { which } => ("enable", which, Vec::new()),
-        Verb::Weight {
-            which,
-            weight,
-            force,
-        } => {
-            let mut more = flag(force);
-            more.push(("weight", weight.to_string()));
-            ("weight", which, more)
-        }
+        Verb::Weight { which, weight } => ("weight", which, vec![("weight", weight.to_string())]),
     };
     let mut target = format!(
         "/upstreams/change?verb={word}&upstream={}&endpoint={}",
@@ -203,7 +181,12 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Outcome, Cl
     let reply = context.answer("POST", &target)?;
     let json: Value = serde_json::from_slice(&reply).unwrap_or_default();
     let text = done(&json, which.persist) + &set_aside(&json);
-    Ok(Outcome::new(text, json))
+    let warning = json.get("warning").and_then(Value::as_str);
+    let warnings = warning.map(str::to_owned).into_iter().collect();
+    Ok(Outcome {
+        warnings,
+        ..Outcome::new(text, json)
+    })
 }
 
 fn reset(context: &Context, upstream: &str, endpoint: Option<&str>) -> Result<Outcome, CliError> {
@@ -232,11 +215,6 @@ fn set_aside(json: &Value) -> String {
             "the changes that were kept before could not be read; they are set aside in {place}\n"
         )
     })
-}
-
-fn flag(force: bool) -> Vec<(&'static str, String)> {
-    let flag = force.then(|| ("force", "1".to_owned()));
-    flag.into_iter().collect()
 }
 
 /// What was done, in a sentence.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use openclaw_core::config::{
     Config, EndpointAddress, Upstream, endpoint_address, units, zone_name,
 };
-use openclaw_core::overlay::{Order, Overlay, Refused, Served, Verb, Weighed};
+use openclaw_core::overlay::{Order, Ordered, Overlay, Refused, Served, Verb, Weighed};
 use serde_json::{Map, Value, json};
 
 use super::admin::table::{Call, Route};
@@ -40,7 +40,7 @@ pub(super) static ROUTES: &[Route] = &[
 ];
 
 /// What was asked for about an endpoint: the parameters `upstream`, `endpoint`, `verb`, and where they belong `weight`, `within`,
-/// `zone`, `persist`, `force`.
+/// `zone`, `persist`.
 struct Asked {
     upstream: String,
     endpoint: String,
@@ -50,7 +50,6 @@ struct Asked {
     within: Option<Duration>,
     zone: Option<Arc<str>>,
     persist: bool,
-    force: bool,
 }
 
 impl Asked {
@@ -89,7 +88,6 @@ impl Asked {
             within,
             zone,
             persist: call.parameter("persist").is_some(),
-            force: call.parameter("force").is_some(),
         })
     }
 
@@ -103,7 +101,6 @@ impl Asked {
             verb: self.verb,
             zone: self.zone.as_ref(),
             persist: self.persist,
-            force: self.force,
             tls: upstream.is_some_and(|one| one.tls.is_some()),
         }
     }
@@ -129,8 +126,8 @@ async fn change(control: Rc<Control>, call: Call) -> Answer {
         Ok(EndpointAddress::Ip(_) | EndpointAddress::Demo) | Err(_) => Vec::new(),
     };
     let order = asked.order(&before.config, &addresses);
-    let label = match overlay.order(&order, &names, served.as_deref()) {
-        Ok(label) => label,
+    let Ordered { label, is_last } = match overlay.order(&order, &names, served.as_deref()) {
+        Ok(ordered) => ordered,
         Err(refused) => return refuse(&refused),
     };
     let set_aside = match control.take(&mut builder, overlay, asked.persist).await {
@@ -151,8 +148,16 @@ async fn change(control: Rc<Control>, call: Call) -> Answer {
     let more = follow(&control, &asked, &changed).await;
     if let Value::Object(reply) = &mut reply {
         reply.extend(more);
+        let warning = is_last.then(|| nobody_left(&asked.upstream));
+        reply.extend(warning.map(|warning| ("warning".to_owned(), warning.into())));
     }
     Answer::json(200, &reply)
+}
+
+fn nobody_left(upstream: &str) -> String {
+    format!(
+        "warning: no endpoint is left that serves upstream {upstream}: requests for it get 503 until one is added or enabled"
+    )
 }
 
 /// What a verb does beyond the snapshot, and what is told of that.

@@ -242,7 +242,7 @@ impl Drop for Body<'_> {
 }
 
 impl<W: Wire> Wire for Coded<'_, W> {
-    handed_on!(poll_body poll_gone body consume trailers inform can_respond);
+    handed_on!(poll_body poll_gone poll_left body consume trailers inform can_respond);
 
     /// What an encoder has taken is not had back.
     fn take_back(&mut self) -> bool {

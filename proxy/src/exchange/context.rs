@@ -348,6 +348,12 @@ impl Downstream {
             .is_some_and(|cdn| cdn.client(fields).is_some())
     }
 
+    /// Why the shield turns away a client whose connection this is not; nothing is asked where it is, as that was at accept.
+    pub(super) fn bars(&self, client: IpAddr, local: &Local) -> Option<Reason> {
+        let is_named = client != self.peer.ip().to_canonical();
+        is_named.then(|| local.peers.check(client)).flatten()
+    }
+
     /// Whose request it is: the peer, or whom a trusted proxy names.
     pub fn client(&self, fields: &[Field<'_>]) -> IpAddr {
         let peer = self.peer.ip().to_canonical();

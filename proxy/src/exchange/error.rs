@@ -80,6 +80,8 @@ pub(super) enum Error {
     ClientTimeout,
     /// The peer is banned or blocked since.
     TurnedAway(Reason),
+    /// The shield turns away the client that a trusted proxy names.
+    Barred(Reason),
     /// A filter of the route refuses.
     Filtered(Refusal),
     /// The body is larger than the route allows.
@@ -96,6 +98,7 @@ impl Error {
         let (status, reason) = match self {
             Self::BadResponse(fault) | Self::Wire(WireError::Fault(fault)) => return fault,
             Self::Unspeakable => (400, Reason::Malformed),
+            Self::Barred(reason) => (403, reason),
             Self::NoRoute => (404, Reason::RouteNone),
             Self::LateHead | Self::ClientTimeout => (408, Reason::Timeout),
             Self::BodyTooLarge => (413, Reason::BodyTooLarge),
@@ -164,6 +167,7 @@ impl Error {
             }
             Self::ClientTimeout => "the client was silent for too long, or too slow",
             Self::TurnedAway(_) => "the connection was closed when its peer was turned away",
+            Self::Barred(_) => "the client that a trusted proxy names is turned away",
             Self::Filtered(Refusal::Rate) => "more requests than the limit of the route allows",
             Self::BodyTooLarge => "the body is larger than max_body",
             Self::Wire(WireError::Gone) => "the client went away",
@@ -200,6 +204,7 @@ impl Error {
             | Self::Saturated
             | Self::ClientTimeout
             | Self::TurnedAway(_)
+            | Self::Barred(_)
             | Self::Filtered(_)
             | Self::BodyTooLarge
             | Self::Wire(_)
@@ -235,6 +240,7 @@ impl Error {
             | Self::Saturated
             | Self::ClientTimeout
             | Self::TurnedAway(_)
+            | Self::Barred(_)
             | Self::Filtered(_)
             | Self::BodyTooLarge
             | Self::Wire(_)

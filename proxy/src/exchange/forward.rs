@@ -16,7 +16,7 @@ use super::download::Download;
 use super::error::Error;
 use super::prepare::Outbound;
 use super::watch::{Alone, Progress, Waiting, Watch};
-use super::wire::{BodyPart, Wire};
+use super::wire::{BodyPart, Wire, WireError};
 use crate::net::Buffers;
 use crate::upstream::{Connection, Upstream};
 
@@ -141,6 +141,12 @@ impl<'a, W: Wire> Forward<'a, W> {
             self.upload.broken = true;
         }
         let waiting = Waiting::of(upload_waits, download_waits, self.download.has_begun());
+        if waiting == Waiting::Upstream
+            && !self.download.is_tunnel()
+            && self.wire.poll_left(cx).is_ready()
+        {
+            return Poll::Ready(Err(Error::Wire(WireError::Gone)));
+        }
         self.passage.alone.note(waiting);
         let progress = Progress {
             bytes_in: self.passage.bytes_in,

@@ -63,7 +63,7 @@ impl<'a, W: Wire> Kept<'a, W> {
 }
 
 impl<W: Wire> Wire for Kept<'_, W> {
-    handed_on!(poll_gone trailers inform consider poll_send more_follows bare_socket finish poll_flush abort can_respond take_back);
+    handed_on!(poll_gone poll_left trailers inform consider poll_send more_follows bare_socket finish poll_flush abort can_respond take_back);
 
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<BodyPart, WireError>> {
         if self.again().is_empty() {

@@ -128,11 +128,14 @@ pub fn prepare(local: &Local, downstream: &Downstream, request: &Request<'_>) ->
     let index = (!misdirected).then(|| serving.router.find(&seen)).flatten();
     let route = index.and_then(|index| serving.snapshot.config.routes.get(index));
     let filters = index.and_then(|index| serving.filters.get(index));
+    let barred = downstream.bars(client, local);
+    let filters = filters.filter(|_| barred.is_none());
     let filtered = filter::ask(filters.map_or(&[], Vec::as_slice), &seen, started);
     let early = downstream.early.get();
     let ids = tracing::ids(local, &serving, request, downstream.trusted);
     let known_as = (&id, ids.as_deref());
     let plan = match (route, filtered.refusal) {
+        _ if let Some(reason) = barred => Plan::Refuse(Error::Barred(reason).fault()),
         _ if early && !Method::of(request.method).is_safe() => {
             Plan::Refuse(Error::TooEarly.fault())
         }

@@ -25,7 +25,7 @@ use super::prepare::Outbound;
 use super::stream_head;
 use super::stream_tunnel::Tunnel;
 use super::watch::{Progress, Waiting, Watch};
-use super::wire::{BodyPart, Wire};
+use super::wire::{BodyPart, Wire, WireError};
 use crate::upstream::Lease;
 
 pub(super) struct Streamed<'a, W> {
@@ -143,6 +143,9 @@ impl<'a, W: Wire> Streamed<'a, W> {
         }
         let has_begun = !matches!(self.reply, Reply::Head(_));
         let waiting = Waiting::of(upload, download, has_begun);
+        if waiting == Waiting::Upstream && !self.is_tunnel() && self.wire.poll_left(cx).is_ready() {
+            return Poll::Ready(Err(Error::Wire(WireError::Gone)));
+        }
         self.passage.alone.note(waiting);
         let progress = Progress {
             bytes_in: self.passage.bytes_in,

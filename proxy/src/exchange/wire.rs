@@ -49,6 +49,12 @@ pub trait Wire {
         Poll::Pending
     }
 
+    /// The same for an exchange that waits for its endpoint: a client that has only closed its direction may still want the answer.
+    /// A wire whose answer others wait for as well never says so.
+    fn poll_left(&mut self, _cx: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+
     /// Payload that has arrived, without chunk framing or frame headers; stays until `consume`d.
     fn body(&self) -> &[u8];
 
@@ -124,6 +130,11 @@ macro_rules! handed_on {
     (@ poll_gone) => {
         fn poll_gone(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<()> {
             self.wire.poll_gone(cx)
+        }
+    };
+    (@ poll_left) => {
+        fn poll_left(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<()> {
+            self.wire.poll_left(cx)
         }
     };
     (@ body) => {

@@ -34,6 +34,7 @@ fn listener(protocols: Protocols) -> Listener {
         max_connections_per_ip: 1,
         header_timeout: Duration::ZERO,
         idle_timeout: Duration::ZERO,
+        abort_on_close: false,
         ping: None,
         error_pages: Vec::new(),
         min_body_rate: 0,

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use crate::config::Listener;
+
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
@@ -115,4 +117,13 @@ fn port(authority: &str) -> Option<u16> {
     let (host, port) = authority.rsplit_once(':')?;
     let is_whole = !host.contains(':') || host.ends_with(']');
     port.parse().ok().filter(|_| is_whole)
+}
+
+/// Of the URLs that lead to a listener.
+pub(super) fn scheme_of(listener: &Listener) -> &'static str {
+    if listener.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    }
 }

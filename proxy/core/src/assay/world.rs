@@ -2,7 +2,8 @@
 
 use openclaw_common::verdict;
 
-use super::{Asked, CachePart, Fate, Gate, Packet, Share, Verdict, Wire};
+use super::asked::scheme_of;
+use super::{Asked, CachePart, Fate, Gate, Packet, Share, Verdict, Wire, gate};
 use crate::config::{Action, Asks, Config, HeaderEdit, Listener, Redirect, Route, SplitBy, Target};
 use crate::limit::Rendered;
 use crate::message::h1::parse_request;
@@ -144,7 +145,8 @@ impl<'a> World<'a> {
         };
         let mut written = Vec::new();
         let seen = seen(asked, listener, &request, &mut written);
-        let fate = self.of_request(&seen, asked.times);
+        let barred = gate::barred(self.gate, asked.from, seen.client);
+        let fate = barred.unwrap_or_else(|| self.of_request(&seen, asked.times));
         done(named(fate), Some(&seen))
     }
 
@@ -305,14 +307,6 @@ fn seen<'s>(
             peer
         },
         scheme,
-    }
-}
-
-fn scheme_of(listener: &Listener) -> &'static str {
-    if listener.tls.is_some() {
-        "https"
-    } else {
-        "http"
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Listener {
     pub header_timeout: Duration,
     /// Between requests, and the longest stall inside a body.
     pub idle_timeout: Duration,
+    /// A client of HTTP/1 that closes its direction while an endpoint works for it is taken for gone.
+    pub abort_on_close: bool,
     /// How long a client of HTTP/2 whose requests run may say nothing until it is sent a PING; absent: for good.
     pub ping: Option<Duration>,
     /// The slowest body that is put up with, in bytes a second; 0: any.
@@ -79,7 +81,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "trusted_proxies",
             "list of prefixes",
             "[]",
-            "Whose X-Forwarded-For, or Forwarded where that is missing, and X-Request-Id are believed.",
+            "Whose X-Forwarded-For, or Forwarded where that is missing, and X-Request-Id are believed. A client that they name is held against the lists of `[shield]`, too: its requests are refused with 403.",
         )
         .example("[\"10.0.0.0/8\"]"),
         Key::default(
@@ -119,6 +121,12 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "duration",
             "\"75s\"",
             "The longest silence between requests, and inside a body. Where bytes are forwarded, the longest silence of both sides, and absent 10m, or 2m for datagrams.",
+        ),
+        Key::default(
+            "abort_on_close",
+            "boolean",
+            "false",
+            "Whether a request over HTTP/1 ends, and its endpoint is left, when the client closes its direction before the answer has come. Such a client may have left or may only have said all that it has to say: the two look alike. Off, it gets its answer, and only a reset ends the request. Requests that wait for a place at an endpoint end either way.",
         ),
         Key::default(
             "ping",
@@ -170,6 +178,7 @@ pub(super) fn read(
     if !section.has("idle_timeout") && of_mode.is_some() {
         idle_timeout = of_mode;
     }
+    let abort_on_close = section.value("abort_on_close", values::boolean);
     let ping = section.value("ping", values::duration_or_off);
     let min_body_rate = section.value("min_body_rate", min_body_rate);
     let max_header = section.value("max_header", max_header);
@@ -192,6 +201,7 @@ pub(super) fn read(
         max_connections_per_ip: per_ip? as usize,
         header_timeout: header_timeout?,
         idle_timeout: idle_timeout?,
+        abort_on_close: abort_on_close?,
         ping: ping?,
         min_body_rate: min_body_rate?,
         error_pages: error_pages?,

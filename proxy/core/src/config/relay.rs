@@ -211,6 +211,7 @@ fn check_keys(section: &Section<'_>, word: Word) {
         "trusted_proxies",
         "cdn",
         "min_body_rate",
+        "abort_on_close",
         "ping",
         "error_pages",
         "max_header",

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 pub use self::discovered::Discovered;
 pub use self::refused::Refused;
-pub use self::verbs::{Order, Served, Verb, Weighed};
+pub use self::verbs::{Order, Ordered, Served, Verb, Weighed};
 use crate::config::{Action, Config, Endpoint, EndpointAddress, Upstream};
 
 /// All changes that are in force.

@@ -49,16 +49,6 @@ pub enum Refused {
         /// It is there, and gets nothing new.
         drains: bool,
     },
-    /// Nobody would be left.
-    #[error(
-        "{endpoint} is the last endpoint that serves upstream {upstream}; --force does it all the same, and requests get 503"
-    )]
-    Last {
-        /// The upstream's name.
-        upstream: String,
-        /// The endpoint as asked for.
-        endpoint: String,
-    },
     /// The route goes nowhere else.
     #[error(
         "route {0} does not go to several upstreams; write `to = [{{ upstream = \"…\", weight = 1 }}, …]` into the configuration"

@@ -39,8 +39,6 @@ pub struct Order<'a> {
     pub zone: Option<&'a Arc<str>>,
     /// Whether it is kept over reloads and restarts.
     pub persist: bool,
-    /// Whether the last one may go.
-    pub force: bool,
     /// Whether the upstream's endpoints are met with TLS.
     pub tls: bool,
 }
@@ -58,6 +56,15 @@ pub struct Served {
     pub weight: u32,
     /// It gets nothing new.
     pub is_draining: bool,
+}
+
+/// What came of an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ordered {
+    /// The name under which the change is kept.
+    pub label: String,
+    /// The endpoint is taken away, and no other one of its upstream serves.
+    pub is_last: bool,
 }
 
 impl Order<'_> {
@@ -96,7 +103,7 @@ impl Served {
 }
 
 impl Overlay {
-    /// Makes a change of an endpoint; gives back the name under which it is kept. `served` are the endpoints of the upstream,
+    /// Makes a change of an endpoint. `served` are the endpoints of the upstream,
     /// `None` if there is no such upstream.
     ///
     /// # Errors
@@ -106,7 +113,7 @@ impl Overlay {
         order: &Order<'_>,
         upstreams: &[&str],
         served: Option<&[Served]>,
-    ) -> Result<String, Refused> {
+    ) -> Result<Ordered, Refused> {
         let served = served.ok_or_else(|| unknown("upstream", order.upstream, upstreams))?;
         let address = endpoint_address(order.endpoint).map_err(Refused::NoAddress)?;
         let label = address.to_string();
@@ -128,13 +135,8 @@ impl Overlay {
             }
         }
         let takes_away = matches!(order.verb, Verb::Delete | Verb::Drain | Verb::Weigh(0));
-        let others = || served.iter().filter(|one| !one.is(&label));
-        if takes_away && !order.force && !others().any(Served::serves) {
-            return Err(Refused::Last {
-                upstream: order.upstream.to_owned(),
-                endpoint: order.endpoint.to_owned(),
-            });
-        }
+        let mut others = served.iter().filter(|one| !one.is(&label));
+        let is_last = takes_away && !others.any(Served::serves);
         let takes_back = matches!(order.verb, Verb::Delete | Verb::Enable);
         if self.count() >= MAX_CHANGES && !takes_back {
             return Err(Refused::TooMany);
@@ -151,7 +153,7 @@ impl Overlay {
                 self.unsay(order, &address);
             }
         }
-        Ok(label)
+        Ok(Ordered { label, is_last })
     }
 
     /// Gives targets of a route other weights; gives back those of all of its targets before and now, with their upstreams.

@@ -157,7 +157,6 @@ static WORDS: &[Words] = &[
             ("within", "The time to drain."),
             ("zone", "For add: where it stands."),
             ("persist", "Also after a restart."),
-            ("force", "Also the last one."),
         ],
     ),
     words(

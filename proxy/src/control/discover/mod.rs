@@ -16,7 +16,7 @@ mod kubernetes;
 mod source;
 mod status;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -39,11 +39,11 @@ pub(super) use self::source::named;
 use self::source::{kind_of, name_within};
 use super::state::Control;
 
-/// A load waits so long for sources that are new to it, and for names to be looked up again.
+/// A start waits so long for its sources.
 const WITHIN: Duration = Duration::from_secs(12);
-/// A change waits so long for names that are new in it.
+/// A reload and a change wait so long for sources that are new in them: others serve meanwhile.
 const SOON: Duration = Duration::from_secs(2);
-/// So long it is waited for what a source says now, where it is known what it said to the process before this one.
+/// So long it is waited for what a source says now, where it is known what it said last, be it to the process before this one.
 const GLANCE: Duration = Duration::from_millis(500);
 /// Changes that come closer together are served as one.
 const GATHER: Duration = Duration::from_millis(200);
@@ -59,6 +59,8 @@ struct Hub {
     followed: RefCell<HashMap<Registry, Followed>>,
     /// What the configuration that serves wants; a refused one must not cost it its endpoints.
     serving: RefCell<HashSet<Registry>>,
+    /// Some configuration serves.
+    has_served: Cell<bool>,
     /// What was wanted last.
     latest: RefCell<HashSet<Registry>>,
     resolvers: Rc<Resolvers>,
@@ -100,8 +102,8 @@ impl Discovery {
             self.follower(&source, ask).set_keeps(keeps);
         }
         let within = match ask {
-            Ask::All => WITHIN,
-            Ask::Unknown => SOON,
+            Ask::All if !self.0.has_served.get() => WITHIN,
+            Ask::All | Ask::Unknown => SOON,
         };
         let each = written.iter().map(|source| async move {
             self.start(source, ask).await;
@@ -141,7 +143,7 @@ impl Discovery {
             return;
         }
         let answered = follower.after(round);
-        if round == 0 && follower.last().is_some() {
+        if follower.last().is_some() {
             // Whether it came in time, there is something to serve from.
             let _ = timeout(GLANCE, answered).await;
         } else {
@@ -234,6 +236,7 @@ impl Discovery {
     /// What was asked for last serves from now: what it does not want is followed no more.
     pub(super) fn take(&self) {
         *self.0.serving.borrow_mut() = self.0.latest.take();
+        self.0.has_served.set(true);
         self.forget();
     }
 

@@ -187,7 +187,7 @@ mod tests {
             "{}",
             r#"{"verb":"del","upstream":"a","endpoint":"b"}"#,
             r#"{"verb":"drain","upstream":"a"}"#,
-            r#"{"verb":"drain","upstream":"a","endpoint":"b","force":true}"#,
+            r#"{"verb":"drain","upstream":"a","endpoint":"b","fast":true}"#,
             r#"{"verb":"purge_all","tag":"x"}"#,
             r#"{"verb":"flush"}"#,
         ] {

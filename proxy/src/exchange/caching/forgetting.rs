@@ -27,7 +27,7 @@ impl<'a, W> Unsettling<'a, W> {
 }
 
 impl<W: Wire> Wire for Unsettling<'_, W> {
-    handed_on!(poll_body poll_gone body consume trailers inform respond poll_send more_follows bare_socket finish poll_flush abort can_respond);
+    handed_on!(poll_body poll_gone poll_left body consume trailers inform respond poll_send more_follows bare_socket finish poll_flush abort can_respond);
 
     fn consider(&mut self, response: &Response<'_>) -> Option<Status> {
         if let Purpose::Forget(snapshot) = &self.asking.purpose {

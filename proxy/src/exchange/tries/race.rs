@@ -82,6 +82,10 @@ impl Wire for Runner<'_, '_> {
         self.ask(|wire| wire.poll_gone(cx)).unwrap_or(Poll::Pending)
     }
 
+    fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.ask(|wire| wire.poll_left(cx)).unwrap_or(Poll::Pending)
+    }
+
     fn body(&self) -> &[u8] {
         &[]
     }

@@ -22,7 +22,7 @@ use crate::time::Deadline;
 /// Serves a connection until either side ends it. `early`: bytes that were read while looking for the protocol.
 pub async fn serve(local: Rc<Local>, downstream: Rc<Downstream>, io: Io, early: Vec<u8>) {
     let deadline = Deadline::new(&local.wheel);
-    let mut wire = H1Wire::new(local.clone(), io, early);
+    let mut wire = H1Wire::new(local.clone(), io, early, downstream.listener.abort_on_close);
     let mut first = true;
     loop {
         // Boxed, so that a connection that idles does not hold what an exchange needs: it is two kilobytes.

@@ -53,12 +53,16 @@ pub(super) struct H1Wire {
     until_close: bool,
     /// More requests are in the input already: their answers may leave in one write with this one.
     hold: bool,
+    /// A client that closes its direction while its endpoint works is taken for gone.
+    aborts_on_close: bool,
+    /// It has done so, and gets its answer all the same.
+    is_half_closed: bool,
     /// The payload that comes next is followed by bytes past this wire.
     more: bool,
 }
 
 impl H1Wire {
-    pub(super) fn new(local: Rc<Local>, io: Io, early: Vec<u8>) -> Self {
+    pub(super) fn new(local: Rc<Local>, io: Io, early: Vec<u8>, aborts_on_close: bool) -> Self {
         Self {
             local,
             io,
@@ -78,6 +82,8 @@ impl H1Wire {
             aborted: false,
             until_close: false,
             hold: false,
+            aborts_on_close,
+            is_half_closed: false,
             more: false,
         }
     }
@@ -269,6 +275,10 @@ impl Wire for H1Wire {
             Ok(0) | Err(_) => Poll::Ready(()),
             Ok(_) => Poll::Pending,
         }
+    }
+
+    fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_leaving(cx)
     }
 
     fn body(&self) -> &[u8] {

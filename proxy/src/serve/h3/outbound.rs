@@ -2,7 +2,6 @@
 
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use openclaw_core::message::{Fault, Field, Request, ResponseHead, Version};
 use quinn_proto::{StreamId, WriteError};
 

@@ -246,6 +246,25 @@ impl Gate for Guarded {
 }
 
 #[test]
+fn a_client_that_a_trusted_proxy_names_is_refused_as_it_would_be_itself() {
+    let config = config("");
+    let world = World::new(&config, &Guarded);
+    let fate = |from: [u8; 4], client: &str| {
+        let fields = [("X-Forwarded-For".to_owned(), client.to_owned())];
+        let asked = Asked::new("GET", "http://www.example.com/static/", &fields).unwrap();
+        world.fate(&Asked {
+            from: from.into(),
+            ..asked
+        })
+    };
+    let refused = fate([10, 0, 0, 5], "203.0.113.9");
+    assert_eq!(refused.does(), "refused with 403, shield.block");
+    assert_eq!(fate([10, 0, 0, 5], "203.0.113.8").reason, None);
+    // Whom nobody trusts names nobody.
+    assert_eq!(fate([127, 0, 0, 6], "203.0.113.9").reason, None);
+}
+
+#[test]
 fn the_shield_goes_before_everything() {
     let blocked = "request = \"GET http://a.test/drawn\"\nfrom = \"203.0.113.9\"\n";
     let gate = &Guarded;

@@ -42,6 +42,7 @@ fn absent_keys_have_their_defaults() {
     assert_eq!(listener.header_timeout, Duration::from_secs(10));
     assert_eq!(listener.idle_timeout, Duration::from_secs(75));
     assert_eq!(listener.min_body_rate, 240);
+    assert!(!listener.abort_on_close);
     assert_eq!(listener.max_header, 32 << 10);
     let upstream = &config.upstreams[0];
     assert_eq!(upstream.connect_timeout, Duration::from_secs(1));

@@ -35,11 +35,11 @@ fn ask(overlay: &mut Overlay, now: &str, (verb, endpoint): (Verb, String), flags
         verb,
         zone: None,
         persist: flags.contains('p'),
-        force: flags.contains('f'),
         tls: flags.contains('t'),
     };
     match overlay.order(&order, &UPSTREAMS, Some(&served(now))) {
-        Ok(label) => label,
+        Ok(ordered) if ordered.is_last => format!("{}, the last", ordered.label),
+        Ok(ordered) => ordered.label,
         Err(refused) => refused.to_string(),
     }
 }
@@ -52,7 +52,6 @@ fn orders_that_make_no_sense_are_refused() {
         assert!(told.contains(expected), "{told}");
         assert_eq!(overlay, Overlay::default());
     };
-    let last = "is the last endpoint that serves upstream app; --force";
     check(
         ":1*1 :2*1",
         order(Verb::Add(None), ":1"),
@@ -64,9 +63,6 @@ fn orders_that_make_no_sense_are_refused() {
         order(Verb::Drain, ":9011"),
         "there is no endpoint of upstream app `127.0.0.1:9011`; did you mean `127.0.0.1:9001`?",
     );
-    check(":1*1", order(Verb::Delete, ":1"), last);
-    check(":1*1 :2*0", order(Verb::Drain, ":1"), last);
-    check(":1*1 :2*5d", order(Verb::Weigh(0), ":1"), last);
     check(
         ":1*1",
         (Verb::Add(None), "nonsense".to_owned()),
@@ -80,7 +76,6 @@ fn orders_that_make_no_sense_are_refused() {
         verb: Verb::Drain,
         zone: None,
         persist: false,
-        force: false,
         tls: false,
     };
     let refused = overlay.order(&lost, &UPSTREAMS, None).unwrap_err();
@@ -88,6 +83,23 @@ fn orders_that_make_no_sense_are_refused() {
         refused.to_string(),
         "there is no upstream `ap`; did you mean `app`?"
     );
+}
+
+#[test]
+fn an_order_that_leaves_nobody_says_so() {
+    for (now, verb, is_last) in [
+        (":1*1", Verb::Delete, true),
+        (":1*1 :2*0", Verb::Drain, true),
+        (":1*1 :2*5d", Verb::Weigh(0), true),
+        (":1*1 :2*5", Verb::Weigh(0), false),
+        (":1*1", Verb::Weigh(3), false),
+    ] {
+        let mut overlay = Overlay::default();
+        let told = ask(&mut overlay, now, order(verb, ":1"), "");
+        let expected = ["127.0.0.1:1", "127.0.0.1:1, the last"][usize::from(is_last)];
+        assert_eq!(told, expected, "{now}");
+        assert_ne!(overlay, Overlay::default());
+    }
 }
 
 #[test]
@@ -119,15 +131,6 @@ fn an_endpoint_is_met_as_its_scheme_says_or_not_taken() {
         assert_eq!(add(flags, endpoint), ("127.0.0.1:2".to_owned(), true));
     }
     assert_eq!(add("", "builtin:demo"), ("builtin:demo".to_owned(), true));
-}
-
-#[test]
-fn the_last_one_goes_if_the_operator_insists() {
-    let mut overlay = Overlay::default();
-    let told = ask(&mut overlay, ":1*1", order(Verb::Delete, ":1"), "f");
-    assert_eq!(told, "127.0.0.1:1");
-    let change = overlay.of_label("app", "127.0.0.1:1");
-    assert_eq!(change.presence, Some(Presence::Deleted));
 }
 
 #[test]
@@ -284,7 +287,6 @@ fn one_address_of_a_name_goes_alone_and_is_forgotten_with_the_name() {
                     verb,
                     zone: None,
                     persist,
-                    force: true,
                     tls: false,
                 };
                 overlay.order(&order, &UPSTREAMS, Some(served)).unwrap();
@@ -340,7 +342,6 @@ fn what_is_added_stands_where_it_is_said() {
         verb: Verb::Add(Some(2)),
         zone: Some(&zone),
         persist: true,
-        force: false,
         tls: false,
     };
     overlay.order(&order, &UPSTREAMS, Some(&[])).unwrap();

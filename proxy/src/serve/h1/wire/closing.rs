@@ -1,6 +1,6 @@
-//! The end of a connection.
+//! The end of a connection, from either side.
 
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::H1Wire;
@@ -12,6 +12,21 @@ const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 1024 * 1024;
 
 impl H1Wire {
+    /// Ready when the client is gone while its endpoint works. Once its direction is known to be closed nothing more is heard of the client here: writing to it tells.
+    pub(super) fn poll_leaving(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_half_closed || !self.payload.is_empty() || self.unread < self.input.len() {
+            return Poll::Pending;
+        }
+        match ready!(self.poll_read(cx)) {
+            Err(_) => Poll::Ready(()),
+            Ok(0) if self.aborts_on_close => Poll::Ready(()),
+            Ok(count) => {
+                self.is_half_closed = count == 0;
+                Poll::Pending
+            }
+        }
+    }
+
     /// Says goodbye: our direction first, then what the client still sends is read and dropped for a while.
     pub(in crate::serve::h1) async fn close(mut self, deadline: &Deadline) {
         if self.aborted {
