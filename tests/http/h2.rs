@@ -282,7 +282,7 @@ fn refusals_are_the_same_as_in_http_1() {
 #[test]
 fn a_draining_proxy_says_goaway_and_finishes_its_streams() {
     let (go, going) = channel::<()>();
-    let going = std::sync::Mutex::new(going);
+    let going = Mutex::new(going);
     let origin = Origin::start(move |peer| {
         peer.request()?;
         going.lock().unwrap().recv_timeout(PATIENCE).unwrap();

@@ -26,6 +26,35 @@ fn hits(proxy: &Proxy, list: &str) -> (Value, Value) {
 }
 
 #[test]
+fn entries_count_on_over_a_restart() {
+    let stage = Stage::new();
+    let mut proxy = Proxy::start(&stage.answering());
+    let servers = addresses(&proxy);
+    let clients: [IpAddr; 2] = [stage.net.inside4.into(), stage.net.inside6.into()];
+    for (client, server) in clients.into_iter().zip(servers) {
+        let list = ["--list", if client.is_ipv4() { "four" } else { "six" }];
+        let add = ["blocklist", "add", &client.to_string()];
+        proxy.cli(&[&add[..], &list].concat()).ok();
+        assert!(!stage.reaches(client, server));
+    }
+    let so_far =
+        |proxy: &Proxy| ["four", "six"].map(|list| hits(proxy, list).0.as_u64().expect("a number"));
+    let before = so_far(&proxy);
+    assert!(before.iter().all(|hits| *hits > 0), "{before:?}");
+    for signal in ["TERM", "KILL"] {
+        proxy.signal(signal);
+        proxy.wait();
+        proxy.start_again();
+        let after = so_far(&proxy);
+        let mut pairs = before.iter().zip(&after);
+        assert!(
+            pairs.all(|(before, after)| before <= after),
+            "{signal}: {after:?}"
+        );
+    }
+}
+
+#[test]
 fn packets_are_counted_by_entry_and_by_list_except_where_a_class_word_drops_them() {
     let stage = Stage::new();
     let mut proxy = Proxy::start(&stage.answering());

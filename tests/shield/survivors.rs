@@ -24,7 +24,7 @@ fn config(pins: &PinDir) -> String {
     )
 }
 
-/// As the proxy bans, but that no list knows of it yet.
+/// As the proxy bans, but that no list knows of it yet: its own ends are odd.
 fn ban(pins: &PinDir, until_ns: u64) -> Maps {
     let maps = Maps::open(&Pins::new(&pins.0)).unwrap();
     maps.ban4.insert(FOUR, until_ns).unwrap();
@@ -44,7 +44,7 @@ fn what_was_banned_just_before_a_crash_stays_banned_until_its_end() {
     let pins = PinDir::new();
     let mut proxy = Proxy::start(&config(&pins));
     proxy.cli(&["blocklist", "add", KNOWN, "--ttl", "1h"]).ok();
-    drop(ban(&pins, monotonic_ns() + HOUR));
+    drop(ban(&pins, (monotonic_ns() + HOUR) | 1));
     proxy.kill();
     // Nor does a command line take them away.
     proxy.cli(&["blocklist", "add", "198.51.100.7"]).ok();
@@ -70,12 +70,38 @@ fn what_was_banned_just_before_a_crash_stays_banned_until_its_end() {
 }
 
 #[test]
+fn what_others_had_banned_before_a_crash_is_theirs_to_tell_again() {
+    let pins = PinDir::new();
+    let mut proxy = Proxy::start(&config(&pins));
+    drop(ban(&pins, (monotonic_ns() + HOUR) & !1));
+    proxy.kill();
+    proxy.start_again();
+    assert_eq!(banned(&proxy), Vec::<Value>::new());
+    let maps = Maps::open(&Pins::new(&pins.0)).unwrap();
+    assert_eq!(maps.ban4.get(FOUR), None);
+}
+
+#[test]
+fn a_ban_of_an_operator_and_one_of_the_proxy_differ_in_the_kernel() {
+    let pins = PinDir::new();
+    let proxy = Proxy::start(&config(&pins));
+    for (list, address) in [("autoban", [203, 0, 113, 5]), ("manual", [203, 0, 113, 6])] {
+        let text = std::net::Ipv4Addr::from(address).to_string();
+        let add = ["blocklist", "add", &text, "--ttl", "1h", "--list", list];
+        proxy.cli(&add).ok();
+        let maps = Maps::open(&Pins::new(&pins.0)).unwrap();
+        let end = maps.ban4.get(address).unwrap().end();
+        assert_eq!(end & 1 == 1, list == "autoban", "{list}");
+    }
+}
+
+#[test]
 fn what_is_on_no_list_goes_after_an_end_in_order_and_when_it_has_ended() {
     let pins = PinDir::new();
     let mut proxy = Proxy::start(&config(&pins));
     proxy.signal("TERM");
     assert!(proxy.wait().success());
-    let maps = ban(&pins, monotonic_ns() + HOUR);
+    let maps = ban(&pins, (monotonic_ns() + HOUR) | 1);
     proxy.start_again();
     assert_eq!(maps.ban4.get(FOUR), None);
     assert_eq!(banned(&proxy), Vec::<Value>::new());

@@ -9,13 +9,29 @@ use openclaw_core::limit::network_of;
 
 use super::Shield;
 use super::format::NewEntry;
-use super::lists::Kind;
+use super::index::{ListId, Record};
+use super::lists::{Kind, Lists};
 use super::prefix::AnyNet;
 use super::rules::Refusal;
 use super::state::State;
 
 /// The list of these bans.
 pub(super) const AUTOBAN: &str = "autoban";
+
+/// The end of a ban on a list. On the proxy's own it is an odd number of nanoseconds and on all others an even one, so that the kernel's
+/// tables tell whose a ban is, also when the process that made it is no more.
+pub(super) fn end_on(list: &str, until_ns: u64) -> u64 {
+    match until_ns {
+        0 => 0,
+        until_ns if list == AUTOBAN => until_ns.min(u64::MAX - 3) | 1,
+        until_ns => until_ns.max(2) & !1,
+    }
+}
+
+/// Whether the proxy itself has banned what ends then.
+pub(super) fn is_own_end(until_ns: u64) -> bool {
+    until_ns & 1 == 1
+}
 
 /// What came of a ban.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +72,17 @@ impl Shield {
                 state.ban(peer, ttl, reason)
             },
         )
+    }
+}
+
+impl Lists {
+    /// An entry as it is to be on a list.
+    pub(super) fn owned(&self, list: ListId, record: Record) -> Record {
+        let name = self.list(list).map_or("", |list| &*list.name);
+        Record {
+            until_ns: end_on(name, record.until_ns),
+            ..record
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use openclaw_core::config::Prefix;
 use openclaw_core::limit::network_of;
 
 use super::Shield;
-use super::ban::{Banned, host};
+use super::ban::{AUTOBAN, Banned, end_on, host};
 use super::kernel::{KernelError, Maps, monotonic_ns};
 use super::state::State;
 use crate::telemetry::chain;
@@ -97,7 +97,7 @@ impl Shield {
             return Some(Banned::Refused(why.to_owned()));
         }
         let ttl_ns = u64::try_from(ttl.as_nanos()).unwrap_or(u64::MAX);
-        let until_ns = now_ns.saturating_add(ttl_ns).min(u64::MAX - 1);
+        let until_ns = end_on(AUTOBAN, now_ns.saturating_add(ttl_ns));
         let maps = seen.gauges.maps.as_deref();
         let written = maps.map_or(Ok(()), |maps| write(maps, prefix, until_ns));
         let waiting = Waiting {

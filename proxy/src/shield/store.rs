@@ -147,7 +147,7 @@ impl Store {
                 refused.push((entry.line, refusal));
                 continue;
             }
-            let record = record(entry, now);
+            let record = self.lists.owned(list, record(entry, now));
             if self.lists.insert(net, list, record).is_some() {
                 added.updated += 1;
             } else {

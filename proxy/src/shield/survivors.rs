@@ -13,7 +13,7 @@ use openclaw_core::config::Prefix;
 use openclaw_core::limit::network_of;
 
 use super::Shield;
-use super::ban::AUTOBAN;
+use super::ban::{AUTOBAN, is_own_end};
 use super::format::NewEntry;
 use super::host::HostTables;
 use super::kernel::{KernelError, Maps};
@@ -123,9 +123,10 @@ impl Shield {
     }
 }
 
-/// Bans that have not ended and that these tables do not hold.
+/// Bans of the proxy's own that have not ended and that these tables do not hold. What others had banned they tell again, or have
+/// taken back since.
 fn survivors(maps: &Maps, tables: &HostTables, now: Now) -> Result<Vec<Survivor>, KernelError> {
-    let is_alive = |until_ns: u64| until_ns > now.mono_ns;
+    let is_alive = |until_ns: u64| until_ns > now.mono_ns && is_own_end(until_ns);
     let mut survivors = Vec::new();
     for (key, ban) in maps.ban4.entries() {
         let net = Net::host(u32::from_be_bytes(key));

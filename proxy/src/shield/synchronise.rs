@@ -2,7 +2,10 @@
 //! then the words that lead to them, and what is gone goes last. Where old and new ranges do not fit into one trie the spare one is
 //! filled and takes over, as for a list that is replaced.
 
-use openclaw_common::abi::{Config, Prefix4, Prefix6, class, geo};
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use openclaw_common::abi::{Config, Entry, Prefix4, Prefix6, class, geo};
 use openclaw_common::maps::{BAN4_ENTRIES, BAN6_ENTRIES, FINE4_ENTRIES, FINE6_ENTRIES};
 
 use super::host::HostTables;
@@ -19,8 +22,9 @@ pub(super) fn synchronise(
     tables: &HostTables,
     config: &Config,
 ) -> Result<(), KernelError> {
-    let wanted = Sorted::new(tables.entries4(), tables.entries6());
-    let stale = Stale::find(maps, tables)?;
+    let mut wanted = Sorted::new(tables.entries4(), tables.entries6());
+    let (stale, hits) = Stale::find(maps, tables)?;
+    hits.give(&mut wanted);
     let mut outcome = Outcome(Ok(()));
     let are_bans_gone = stale.crowds_bans(&wanted);
     if are_bans_gone {
@@ -118,29 +122,39 @@ struct Stale {
 }
 
 impl Stale {
-    fn find(maps: &Maps, tables: &HostTables) -> Result<Self, KernelError> {
+    /// Also the entries that stay.
+    fn find(maps: &Maps, tables: &HostTables) -> Result<(Self, Hits), KernelError> {
         let net4 = |key: &Prefix4| Net::new(u32::from_be_bytes(key.address), key.length as u8);
         let net6 = |key: &Prefix6| Net::new(u128::from_be_bytes(key.address), key.length as u8);
         let mut ban4: Vec<[u8; 4]> = keys(maps.ban4.entries());
         ban4.retain(|key| !tables.holds4(Net::host(u32::from_be_bytes(*key)), class::BANNED));
-        let mut fine4 = maps.fine4().keys()?;
-        fine4.retain(|key| !tables.holds4(net4(key), class::FINE));
+        let (fine4, hits4) = split(maps.fine4().entries()?, |key| {
+            tables.holds4(net4(key), class::FINE)
+        });
         let mut ban6: Vec<[u8; 8]> = keys(maps.ban6.entries());
         ban6.retain(|key| {
             let first = u128::from(u64::from_be_bytes(*key)) << 64;
             !tables.holds6(Net::new(first, 64), class::BANNED)
         });
-        let mut host6 = maps.host6.keys()?;
-        host6.retain(|key| !tables.holds6(Net::host(u128::from_be_bytes(*key)), class::BANNED));
-        let mut fine6 = maps.fine6().keys()?;
-        fine6.retain(|key| !tables.holds6(net6(key), class::FINE));
-        Ok(Self {
+        let (host6, hits_of_hosts) = split(maps.host6.entries()?, |key| {
+            tables.holds6(Net::host(u128::from_be_bytes(*key)), class::BANNED)
+        });
+        let (fine6, hits6) = split(maps.fine6().entries()?, |key| {
+            tables.holds6(net6(key), class::FINE)
+        });
+        let stale = Self {
             ban4,
             fine4,
             ban6,
             host6,
             fine6,
-        })
+        };
+        let hits = Hits {
+            fine4: hits4,
+            host6: hits_of_hosts,
+            fine6: hits6,
+        };
+        Ok((stale, hits))
     }
 
     /// Whether there is no room for the bans beside those that go.
@@ -186,6 +200,41 @@ impl Stale {
         }
         outcome.0
     }
+}
+
+/// What entries that stay have decided so far.
+struct Hits {
+    fine4: HashMap<Prefix4, Entry>,
+    host6: HashMap<[u8; 16], Entry>,
+    fine6: HashMap<Prefix6, Entry>,
+}
+
+impl Hits {
+    fn give(&self, wanted: &mut Sorted) {
+        go_on(&self.fine4, &mut wanted.fine4);
+        go_on(&self.host6, &mut wanted.host6);
+        go_on(&self.fine6, &mut wanted.fine6);
+    }
+}
+
+/// Entries that decide as those before them count on.
+fn go_on<K: Eq + Hash>(before: &HashMap<K, Entry>, wanted: &mut [(K, Entry)]) {
+    for (key, entry) in wanted {
+        let known = before.get(key);
+        let known = known.filter(|known| known.reason == entry.reason);
+        entry.hits = known.map_or(0, |known| known.hits);
+    }
+}
+
+/// Those that are on no list, and those of the others that have decided something.
+fn split<K: Eq + Hash>(
+    entries: Vec<(K, Entry)>,
+    is_listed: impl Fn(&K) -> bool,
+) -> (Vec<K>, HashMap<K, Entry>) {
+    let (listed, stale): (Vec<_>, Vec<_>) =
+        entries.into_iter().partition(|(key, _)| is_listed(key));
+    let listed = listed.into_iter().filter(|(_, entry)| entry.hits > 0);
+    (keys(stale), listed.collect())
 }
 
 fn keys<K, V>(entries: Vec<(K, V)>) -> Vec<K> {

@@ -53,9 +53,8 @@ pub(super) struct H1Wire {
     until_close: bool,
     /// More requests are in the input already: their answers may leave in one write with this one.
     hold: bool,
-    /// A client that closes its direction while its endpoint works is taken for gone.
+    /// Whether a client that closes its direction while its endpoint works is gone; if not, whether it has closed it.
     aborts_on_close: bool,
-    /// It has done so, and gets its answer all the same.
     is_half_closed: bool,
     /// The payload that comes next is followed by bytes past this wire.
     more: bool,
@@ -265,16 +264,8 @@ impl Wire for H1Wire {
         }
     }
 
-    /// A client that closes its direction is taken for gone. What it has sent beyond this is left for later, unread if there
-    /// is more than one read of it.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.payload.is_empty() || self.unread < self.input.len() {
-            return Poll::Pending;
-        }
-        match ready!(self.poll_read(cx)) {
-            Ok(0) | Err(_) => Poll::Ready(()),
-            Ok(_) => Poll::Pending,
-        }
+        self.poll_going(cx)
     }
 
     fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -86,6 +86,7 @@ impl Store {
         let entries = entries.into_iter().filter_map(|(prefix, record)| {
             let net = AnyNet::from(prefix);
             self.admit(kind, list, net, record.until_ns != 0).ok()?;
+            let record = self.lists.owned(list, record);
             drop(self.lists.insert(net, list, record));
             Some(net)
         });
@@ -108,6 +109,7 @@ impl Store {
             let net = AnyNet::from(prefix);
             match self.admit(kind, list, net, record.until_ns != 0) {
                 Ok(()) | Err(Refusal::Allowed { .. }) => {
+                    let record = self.lists.owned(list, record);
                     drop(self.lists.insert(net, list, record));
                 }
                 Err(refusal) => refused.push(refusal),

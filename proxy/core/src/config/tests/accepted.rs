@@ -41,8 +41,8 @@ fn absent_keys_have_their_defaults() {
     assert_eq!(listener.max_connections_per_ip, 1000);
     assert_eq!(listener.header_timeout, Duration::from_secs(10));
     assert_eq!(listener.idle_timeout, Duration::from_secs(75));
-    assert_eq!(listener.min_body_rate, 240);
-    assert!(!listener.abort_on_close);
+    let own = (listener.min_body_rate, listener.abort_on_close);
+    assert_eq!(own, (240, false));
     assert_eq!(listener.max_header, 32 << 10);
     let upstream = &config.upstreams[0];
     assert_eq!(upstream.connect_timeout, Duration::from_secs(1));

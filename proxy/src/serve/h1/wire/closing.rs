@@ -12,6 +12,18 @@ const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 1024 * 1024;
 
 impl H1Wire {
+    /// A client that closes its direction is taken for gone. What it has sent beyond this is left for later, unread if there
+    /// is more than one read of it.
+    pub(super) fn poll_going(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.payload.is_empty() || self.unread < self.input.len() {
+            return Poll::Pending;
+        }
+        match ready!(self.poll_read(cx)) {
+            Ok(0) | Err(_) => Poll::Ready(()),
+            Ok(_) => Poll::Pending,
+        }
+    }
+
     /// Ready when the client is gone while its endpoint works. Once its direction is known to be closed nothing more is heard of the client here: writing to it tells.
     pub(super) fn poll_leaving(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.is_half_closed || !self.payload.is_empty() || self.unread < self.input.len() {
