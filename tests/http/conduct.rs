@@ -82,9 +82,13 @@ fn the_endpoint_of_a_client_that_resets_its_connection_is_left() {
 fn the_stream_of_a_client_that_resets_its_connection_is_left() {
     let (came, coming) = channel();
     let came = Mutex::new(came);
-    let origin = StreamOrigin::start(move |_call| {
+    let origin = StreamOrigin::start(move |call| {
         came.lock().unwrap().send(()).unwrap();
-        std::future::pending()
+        async move {
+            // Who drops it resets its stream.
+            let _call = call;
+            std::future::pending().await
+        }
     });
     let stage = Stage::with(&app(origin.address(), "protocol = \"h2\""));
     ask_and_reset(&stage, || coming.recv_timeout(PATIENCE).unwrap());
