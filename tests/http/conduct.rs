@@ -87,7 +87,7 @@ fn the_stream_of_a_client_that_resets_its_connection_is_left() {
         async move {
             // Who drops it resets its stream.
             let _call = call;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     });
     let stage = Stage::with(&app(origin.address(), "protocol = \"h2\""));
