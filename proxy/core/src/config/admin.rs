@@ -115,7 +115,8 @@ fn read_token(section: &Section<'_>) -> Result<Option<Token>, Told> {
     if !section.has("web") {
         for key in ["token", "token_file"] {
             if section.has(key) {
-                let complaint = Complaint::new(format!("`{key}` does nothing without `web`"));
+                let complaint = Complaint::new(format!("`{key}` does nothing without `web`"))
+                    .hint("add web = \"127.0.0.1:9091\", or leave it out");
                 let path = section.key_path(key);
                 section.reader.warn(section.place_of(key), &path, complaint);
             }
@@ -127,7 +128,8 @@ fn read_token(section: &Section<'_>) -> Result<Option<Token>, Told> {
 /// What the page shows is for this machine, unless it is guarded.
 fn check_web(section: &Section<'_>, web: SocketAddr, metrics: Option<SocketAddr>, has_token: bool) {
     if metrics == Some(web) && web.port() != 0 {
-        let complaint = Complaint::new(format!("`metrics` has the address {web} already"));
+        let complaint = Complaint::new(format!("`metrics` has the address {web} already"))
+            .hint("give each a port of its own");
         section.complain("web", complaint);
     }
     if web.ip().to_canonical().is_loopback() {
@@ -168,7 +170,11 @@ fn host(node: &Node) -> Result<String, Unread> {
 fn socket(section: &Section<'_>, node: &Node) -> Result<PathBuf, Unread> {
     let path = section.reader.path(node)?;
     if path.as_os_str().len() > LONGEST_SOCKET_PATH {
-        return Err(Complaint::new("the path of a Unix socket is at most 107 bytes long").into());
+        return Err(
+            Complaint::new("the path of a Unix socket is at most 107 bytes long")
+                .hint("write a shorter one, such as \"/run/openclaw/control.sock\"")
+                .into(),
+        );
     }
     Ok(path)
 }

@@ -222,7 +222,8 @@ pub(super) fn read(section: &Section<'_>) -> Option<Test> {
             Asks::Packet(packet)
         }
         (Some(_), Some(_)) => {
-            let complaint = Complaint::new("`request` and `packet` exclude each other");
+            let complaint =
+                Complaint::new("`request` and `packet` exclude each other").hint("write two tests");
             section.complain("packet", complaint);
             return None;
         }
@@ -246,7 +247,10 @@ pub(super) fn read(section: &Section<'_>) -> Option<Test> {
 fn check_packet(section: &Section<'_>, way: &Way, expect: &Expect) -> Option<()> {
     if *way != Way::default() {
         let message = "`headers`, `from`, `listener`, `protocol` and `times` are of requests";
-        section.complain("packet", Complaint::new(message));
+        section.complain(
+            "packet",
+            Complaint::new(message).hint("leave them out, or ask by `request`"),
+        );
         return None;
     }
     let of_packets = Expect {
@@ -255,7 +259,8 @@ fn check_packet(section: &Section<'_>, way: &Way, expect: &Expect) -> Option<()>
         ..Expect::default()
     };
     if *expect != of_packets {
-        let complaint = Complaint::new("a packet has a `verdict` and a `reason` alone");
+        let complaint = Complaint::new("a packet has a `verdict` and a `reason` alone")
+            .hint("leave the other keys out, or ask by `request`");
         section.complain("expect", complaint);
         return None;
     }
@@ -265,7 +270,9 @@ fn check_packet(section: &Section<'_>, way: &Way, expect: &Expect) -> Option<()>
 fn read_way(section: &Section<'_>) -> Option<Way> {
     let fields = section.pairs("headers", |name, node| {
         if !names::is_token(name) {
-            return Err(Complaint::new(format!("`{name}` is not a field name")).into());
+            return Err(Complaint::new(format!("`{name}` is not a field name"))
+                .hint(names::TOKEN)
+                .into());
         }
         Ok((name.to_owned(), matcher::field_value(node)?))
     });
@@ -336,7 +343,9 @@ fn read_expect(section: &Section<'_>) -> Option<Expect> {
 
 fn header(name: &str, node: &Node) -> Result<(String, Wanted), Unread> {
     if !names::is_token(name) {
-        return Err(Complaint::new(format!("`{name}` is not a field name")).into());
+        return Err(Complaint::new(format!("`{name}` is not a field name"))
+            .hint(names::TOKEN)
+            .into());
     }
     let wanted = match node.value {
         Value::Boolean(true) => Wanted::Present,

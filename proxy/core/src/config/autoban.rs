@@ -154,7 +154,9 @@ fn thresholds(section: &Section<'_>) -> Option<Thresholds> {
 fn ban_duration(node: &Node) -> Result<Duration, Unread> {
     let duration = values::duration(node)?;
     if duration < Duration::from_secs(1) {
-        return Err(Complaint::new("a ban lasts at least a second").into());
+        return Err(Complaint::new("a ban lasts at least a second")
+            .hint("write \"10m\", or leave `autoban` out")
+            .into());
     }
     Ok(duration)
 }

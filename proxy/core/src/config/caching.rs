@@ -302,7 +302,9 @@ fn bypass(node: &Node) -> Result<String, Unread> {
 fn cookie_name(node: &Node) -> Result<String, Unread> {
     let name = values::text(node)?;
     if !is_token(name.as_bytes()) {
-        return Err(Complaint::new(format!("`{name}` is no name of a cookie")).into());
+        return Err(Complaint::new(format!("`{name}` is no name of a cookie"))
+            .hint(super::names::TOKEN)
+            .into());
     }
     Ok(format!("cookie:{name}"))
 }
@@ -313,6 +315,7 @@ fn status(node: &Node) -> Result<u16, Unread> {
         206 | 304 => Err(Complaint::new(format!(
             "a {status} is a part of an exchange, and is not stored"
         ))
+        .hint("leave it out")
         .into()),
         _ => Ok(u16::try_from(status).unwrap_or(u16::MAX)),
     }
@@ -321,7 +324,9 @@ fn status(node: &Node) -> Result<u16, Unread> {
 fn field_name(node: &Node) -> Result<String, Unread> {
     let name = values::text(node)?;
     if !is_token(name.as_bytes()) {
-        return Err(Complaint::new(format!("`{name}` is no name of a field")).into());
+        return Err(Complaint::new(format!("`{name}` is no name of a field"))
+            .hint(super::names::TOKEN)
+            .into());
     }
     Ok(name.to_ascii_lowercase())
 }

@@ -80,7 +80,8 @@ pub(super) fn read(name: &str, section: &Section<'_>) -> Option<Cdn> {
     if ranges.as_ref().is_some_and(Vec::is_empty) {
         section.complain(
             "ranges",
-            Complaint::new("a network without addresses is nowhere"),
+            Complaint::new("a network without addresses is nowhere")
+                .hint("write its prefixes, such as ranges = [\"192.0.2.0/24\"]"),
         );
     }
     let client_header = section.optional("client_header", header);
@@ -121,7 +122,9 @@ fn inside(name: &str, text: &str, reader: &Reader<'_>) -> Option<Arc<Cdn>> {
 fn header(node: &Node) -> Result<Box<str>, Unread> {
     let name = values::text(node)?;
     if !is_token(name.as_bytes()) {
-        return Err(Complaint::new(format!("`{name}` is no name of a field")).into());
+        return Err(Complaint::new(format!("`{name}` is no name of a field"))
+            .hint(super::names::TOKEN)
+            .into());
     }
     let kind = Kind::of(name.as_bytes());
     if matches!(kind, Kind::Other | Kind::XRealIp) {
@@ -132,5 +135,7 @@ fn header(node: &Node) -> Result<Box<str>, Unread> {
         let hint = "leave `client_header` out: it is read anyway";
         return Err(complaint.hint(hint).into());
     }
-    Err(Complaint::new(format!("`{name}` names no client")).into())
+    Err(Complaint::new(format!("`{name}` names no client"))
+        .hint("write the field that the network sets, such as \"CF-Connecting-IP\"")
+        .into())
 }

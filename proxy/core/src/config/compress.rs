@@ -52,13 +52,17 @@ static LEVELS: keys::Section = keys::Section {
     later: &[],
 };
 
+/// The shortest way to write it.
+const LIST: &str = "write compress = [\"br\", \"zstd\", \"gzip\"]";
+
 /// `Err`: it is wrong, and that is told.
 pub(super) fn of_route(section: &Section<'_>) -> Result<Option<Rule>, ()> {
     let Some(items) = section.items("compress") else {
         return Ok(None);
     };
     if !section.has("to") {
-        let complaint = Complaint::new("only what comes from an upstream is compressed");
+        let complaint = Complaint::new("only what comes from an upstream is compressed")
+            .hint("add to = \"UPSTREAM\", or leave `compress` out");
         section.complain("compress", complaint);
     }
     let path = section.key_path("compress");
@@ -66,7 +70,7 @@ pub(super) fn of_route(section: &Section<'_>) -> Result<Option<Rule>, ()> {
         && let Value::Boolean(wanted) = item.node.value
     {
         let hint = if wanted {
-            "write compress = [\"br\", \"zstd\", \"gzip\"]"
+            LIST
         } else {
             "leave `compress` out: without it nothing is compressed"
         };
@@ -109,7 +113,13 @@ fn read(section: &Section<'_>, codings: Option<Vec<Item>>) -> Option<Rule> {
 
 fn read_codings(section: &Section<'_>, items: &[Item]) -> Option<Vec<Coding>> {
     let words = Coding::ALL.map(|coding| (coding.name(), coding));
-    let parse = |item: &Item| section.parse(&item.path, &item.node, values::choice(&words));
+    let coding = |node: &Node| {
+        values::choice(&words)(node).map_err(|unread| match unread {
+            Unread::Complaint(complaint) => complaint.or_hint(Some(LIST.to_owned())).into(),
+            Unread::Told => Unread::Told,
+        })
+    };
+    let parse = |item: &Item| section.parse(&item.path, &item.node, coding);
     let read: Vec<Option<Coding>> = items.iter().map(parse).collect();
     let codings: Vec<Coding> = read.into_iter().collect::<Option<_>>()?;
     if codings.is_empty() {
@@ -120,7 +130,8 @@ fn read_codings(section: &Section<'_>, items: &[Item]) -> Option<Vec<Coding>> {
     for (index, item) in items.iter().enumerate() {
         let (before, rest) = codings.split_at_checked(index)?;
         if let Some(coding) = rest.first().filter(|coding| before.contains(coding)) {
-            let complaint = Complaint::new(format!("`{}` is named twice", coding.name()));
+            let complaint = Complaint::new(format!("`{}` is named twice", coding.name()))
+                .hint("once is enough");
             section
                 .reader
                 .report(item.node.place, &item.path, complaint);

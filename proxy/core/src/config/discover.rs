@@ -269,7 +269,8 @@ fn only_source(section: &Section<'_>) -> Option<&'static str> {
     let others = SOURCES.iter().flat_map(|(_, own)| own.iter());
     let mut strange = others.filter(|key| section.has(key) && !own.contains(key));
     if let Some(key) = strange.next() {
-        let complaint = Complaint::new(format!("`{key}` does not go with `{source}`"));
+        let complaint = Complaint::new(format!("`{key}` does not go with `{source}`"))
+            .hint("leave one of them out");
         section.complain(key, complaint);
         return None;
     }
@@ -349,7 +350,9 @@ fn resolver(node: &Node) -> Result<SocketAddr, Unread> {
 fn url(node: &Node) -> Result<String, Unread> {
     let text = lists::url(node)?;
     if text.contains(['?', '#']) {
-        return Err(Complaint::new("this URL cannot have a query").into());
+        return Err(Complaint::new("this URL cannot have a query")
+            .hint("end it before the `?` or `#`")
+            .into());
     }
     Ok(text.trim_end_matches('/').to_owned())
 }
@@ -370,7 +373,11 @@ fn word(node: &Node) -> Result<String, Unread> {
 fn label(node: &Node) -> Result<String, Unread> {
     let text = values::text(node)?;
     if !names::is_host(&text) || text.contains('_') {
-        return Err(Complaint::new(format!("`{text}` cannot be a name in Kubernetes")).into());
+        return Err(
+            Complaint::new(format!("`{text}` cannot be a name in Kubernetes"))
+                .hint("use lower-case letters, digits and -, such as \"web\"")
+                .into(),
+        );
     }
     Ok(text)
 }

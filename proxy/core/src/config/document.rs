@@ -23,7 +23,8 @@ pub(super) fn gather(source: &Source<'_>, reader: &Reader<'_>) -> Option<Table> 
             Ok(text) => text,
             Err(error) => {
                 let message = format!("cannot read `{name}`: {error}");
-                reader.report(place, "include", Complaint::new(message));
+                let hint = "see that it is there and may be read, or leave it out";
+                reader.report(place, "include", Complaint::new(message).hint(hint));
                 continue;
             }
         };
@@ -35,7 +36,8 @@ pub(super) fn gather(source: &Source<'_>, reader: &Reader<'_>) -> Option<Table> 
         table.retain(|entry| {
             let nested = entry.key == "include";
             if nested {
-                let complaint = Complaint::new("only the main file can include others");
+                let complaint = Complaint::new("only the main file can include others")
+                    .hint("name that file in the main file's `include`");
                 reader.report(entry.place, "include", complaint);
             }
             !nested
@@ -76,18 +78,22 @@ fn expand(
 ) -> Result<Vec<String>, Option<Complaint>> {
     let pattern = match values::text(node) {
         Ok(pattern) => pattern,
-        Err(super::reader::Unread::Complaint(complaint)) => return Err(Some(complaint)),
+        Err(super::reader::Unread::Complaint(complaint)) => {
+            let hint = "write include = [\"conf.d/*.toml\"]".to_owned();
+            return Err(Some(complaint.or_hint(Some(hint))));
+        }
         Err(super::reader::Unread::Told) => return Err(None),
     };
     let pattern = reader.base().join(pattern).display().to_string();
-    let mut found = source
-        .files
-        .glob(&pattern)
-        .map_err(|error| Complaint::new(format!("cannot list `{pattern}`: {error}")))?;
+    let mut found = source.files.glob(&pattern).map_err(|error| {
+        Complaint::new(format!("cannot list `{pattern}`: {error}"))
+            .hint("write a pattern such as \"conf.d/*.toml\"")
+    })?;
     if found.is_empty() && !pattern.contains(['*', '?', '[']) {
         return Err(Some(Complaint::new(format!(
             "there is no file `{pattern}`"
-        ))));
+        ))
+        .hint("a path starts at the main file's directory; a pattern such as \"conf.d/*.toml\" may match none")));
     }
     found.sort();
     Ok(found)
@@ -111,7 +117,7 @@ fn merge(reader: &Reader<'_>, document: &mut Table, file: Table) {
                     known.place,
                     entry.place,
                     &entry.key,
-                    Complaint::new(message),
+                    Complaint::new(message).hint("keep one of the two"),
                 );
             }
         }
@@ -123,7 +129,8 @@ fn merge_keys(reader: &Reader<'_>, section: &str, into: &mut Table, from: Table)
         match into.iter().find(|known| known.key == entry.key) {
             Some(known) => {
                 let path = tree::join(section, &entry.key);
-                let complaint = Complaint::new(format!("`{path}` is given twice"));
+                let complaint =
+                    Complaint::new(format!("`{path}` is given twice")).hint("keep one of the two");
                 reader.conflict(known.place, entry.place, &path, complaint);
             }
             None => into.push(entry),

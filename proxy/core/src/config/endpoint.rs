@@ -77,7 +77,8 @@ pub(super) fn read_all(section: &Section<'_>) -> Option<Vec<Endpoint>> {
         .collect();
     let endpoints: Vec<Endpoint> = read.into_iter().collect::<Option<_>>()?;
     if endpoints.iter().all(|endpoint| endpoint.weight == 0) {
-        let complaint = Complaint::new("the weights of all endpoints are 0: none would be picked");
+        let complaint = Complaint::new("the weights of all endpoints are 0: none would be picked")
+            .hint("give one a weight of 1 or more");
         section.complain("endpoints", complaint);
     }
     Some(endpoints)

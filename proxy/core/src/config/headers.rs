@@ -178,7 +178,8 @@ fn value(name: &str, node: &Node, of_request: bool) -> Result<Template, Unread> 
         }
         // Any other is whatever the client likes.
         if name == HOST && *variable != Variable::Host {
-            let complaint = Complaint::new("`Host` may have no variable but `{host}`");
+            let complaint = Complaint::new("`Host` may have no variable but `{host}`")
+                .hint("write the name itself, or \"{host}\"");
             return Err(complaint.into());
         }
     }
@@ -187,18 +188,20 @@ fn value(name: &str, node: &Node, of_request: bool) -> Result<Template, Unread> 
 
 fn name(text: &str, may_be_host: bool) -> Result<String, Complaint> {
     if !names::is_token(text) {
-        return Err(Complaint::new(format!("`{text}` is not a field name")));
+        return Err(Complaint::new(format!("`{text}` is not a field name")).hint(names::TOKEN));
     }
     let lower = text.to_ascii_lowercase();
     if OWN.contains(&lower.as_str()) {
         return Err(Complaint::new(format!(
             "`{text}` belongs to the connection: the proxy writes it itself"
-        )));
+        ))
+        .hint("leave it out"));
     }
     if lower == "host" && !may_be_host {
-        return Err(Complaint::new(
-            "`Host` can only be set, and only on requests",
-        ));
+        return Err(
+            Complaint::new("`Host` can only be set, and only on requests")
+                .hint("write request = { set = { Host = \"app.internal\" } }"),
+        );
     }
     // Sent as it is written, as the other names of a head are sent as they came; `host` is looked for.
     Ok(if lower == "host" { HOST } else { text }.to_owned())

@@ -116,7 +116,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
 
 pub(super) static BREAKER: keys::Section = keys::Section {
     name: "upstream.breaker",
-    doc: "An endpoint that fails request after request is left alone. Failures are connections that cannot be made, timeouts, resets, broken answers, and 502, 503 and 504.",
+    doc: "An endpoint that fails request after request is left alone. Failures are connections that cannot be made, timeouts, resets, broken answers, and 502, 503 and 504; other statuses are none, 500 neither: it tells of one request rather than of the endpoint.",
     keys: &[
         Key::default("failures", "number", "5", "So many failures…"),
         Key::default(

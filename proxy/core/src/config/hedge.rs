@@ -67,7 +67,8 @@ pub(super) fn check(section: &Section<'_>) {
             &section.key_path("sticky"),
             Complaint::new(
                 "`hedge` and `sticky` exclude each other: a client that stays with its endpoint has no second one",
-            ),
+            )
+            .hint("leave one of them out"),
         );
     }
 }

@@ -82,6 +82,15 @@ impl Key {
         self
     }
 
+    /// What is written for it, for who has written something else.
+    pub(crate) fn shape(&self) -> String {
+        if matches!(self.example, "[]" | "{}" | "\"\"") {
+            format!("`{}` takes this: {}", self.name, self.kind)
+        } else {
+            format!("write it like {} = {}", self.name, self.example)
+        }
+    }
+
     pub(crate) const fn fields(mut self, fields: &'static Section) -> Self {
         self.fields = Some(fields);
         self
@@ -104,6 +113,27 @@ impl Section {
         self.keys.iter().find(|key| key.name == name)
     }
 
+    /// How the key is written into which a path leads from here.
+    pub(crate) fn shape(&self, path: &str) -> Option<String> {
+        let path = path.strip_prefix('.').unwrap_or(path);
+        let name = path.split(['.', '[']).next()?;
+        self.key(name).map(Key::shape)
+    }
+
+    /// What to write for a key that there is not.
+    pub(crate) fn instead(&self, wrong: &str) -> String {
+        let names = || self.keys.iter().map(|key| key.name);
+        did_you_mean(wrong, names()).unwrap_or_else(|| {
+            let some: Vec<&str> = names().take(FEW).collect();
+            let more = if self.keys.len() > FEW {
+                " and others, which `openclaw schema` lists"
+            } else {
+                ""
+            };
+            format!("known here are {}{more}", some.join(", "))
+        })
+    }
+
     pub(crate) fn later(&self, name: &str) -> Option<&'static str> {
         self.later
             .iter()
@@ -111,6 +141,9 @@ impl Section {
             .map(|(_, what)| *what)
     }
 }
+
+/// As many keys are named to who has written one that there is not.
+const FEW: usize = 6;
 
 /// The candidate that was probably meant.
 pub fn did_you_mean<'a>(

@@ -108,7 +108,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "max_connections_per_ip",
             "number",
             "1000",
-            "Connections at one time from one address, or of one client that is announced by `proxy_protocol`.",
+            "Connections at one time from one address, or of one client that is announced by `proxy_protocol`. In the clear one more is answered with 503 and Retry-After before it is closed, and else closed without a word.",
         ),
         Key::default(
             "header_timeout",
@@ -160,7 +160,8 @@ pub(super) fn read(
     if bind.as_ref().is_some_and(Vec::is_empty) {
         section.complain(
             "bind",
-            Complaint::new("a listener needs at least one address"),
+            Complaint::new("a listener needs at least one address")
+                .hint("write bind = [\"0.0.0.0:80\", \"[::]:80\"]"),
         );
     }
     let mode = relay::read(section, upstreams);
@@ -241,7 +242,8 @@ fn read_protocols(section: &Section<'_>, has_tls: bool, is_http: bool) -> Option
     if list.is_empty() {
         section.complain(
             "protocols",
-            Complaint::new("a listener needs at least one protocol"),
+            Complaint::new("a listener needs at least one protocol")
+                .hint("write protocols = [\"h1\", \"h2\"], or leave it out"),
         );
     }
     let protocols = Protocols {

@@ -131,7 +131,8 @@ pub(super) fn read(shield: &Section<'_>) -> Option<Vec<ShieldList>> {
             .iter()
             .any(|one| one.name == list.name && one.allow == list.allow)
         {
-            let complaint = Complaint::new(format!("there are two lists `{}`", list.name));
+            let complaint = Complaint::new(format!("there are two lists `{}`", list.name))
+                .hint("give each a name of its own");
             shield.reader.report(place, &path, complaint);
             is_whole = false;
         }
@@ -162,7 +163,11 @@ fn read_one(shield: &Section<'_>, item: Item) -> Option<ShieldList> {
         });
     }
     if api_key.is_some() {
-        section.complain("api_key", Complaint::new("`api_key` is for a crowdsec"));
+        section.complain(
+            "api_key",
+            Complaint::new("`api_key` is for a crowdsec")
+                .hint("add crowdsec = \"http://127.0.0.1:8080\", or leave it out"),
+        );
         return None;
     }
     let source = match (file, url) {
@@ -270,7 +275,9 @@ fn read_crowdsec(
 pub(super) fn key(node: &Node) -> Result<ApiKey, Unread> {
     let text = values::text(node)?;
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Complaint::new("this cannot be a key").into());
+        return Err(Complaint::new("this cannot be a key")
+            .hint("write printable ASCII characters without blanks")
+            .into());
     }
     Ok(ApiKey(text))
 }

@@ -289,7 +289,8 @@ fn check_bind(section: &Section<'_>, bound: &mut Bound) {
                 *first,
                 item.node.place,
                 &item.path,
-                Complaint::new(format!("{address} is bound twice")),
+                Complaint::new(format!("{address} is bound twice"))
+                    .hint("each listener needs an address or a port of its own"),
             );
         }
         for one in &transports {
@@ -323,7 +324,8 @@ fn read_routes(root: &Section<'_>, upstreams: &[String]) -> Option<Vec<super::Ro
                 *first,
                 named.place,
                 "route",
-                Complaint::new(format!("two routes are named `{name}`")),
+                Complaint::new(format!("two routes are named `{name}`"))
+                    .hint("give each a name of its own"),
             ),
             None => {
                 known.insert(name, named.place);
@@ -363,7 +365,8 @@ fn warn_of_unused(root: &Section<'_>, config: &Config, upstreams: &[(String, Pla
     }
     for ((name, place), used) in upstreams.iter().zip(used) {
         if !used {
-            let complaint = Complaint::new(format!("no route leads to the upstream `{name}`"));
+            let complaint = Complaint::new(format!("no route leads to the upstream `{name}`"))
+                .hint(format!("add a route with to = \"{name}\", or remove it"));
             root.reader
                 .warn(*place, &format!("upstream.{name}"), complaint);
         }
@@ -371,7 +374,8 @@ fn warn_of_unused(root: &Section<'_>, config: &Config, upstreams: &[(String, Pla
     let takes_requests = config.listeners.iter().any(|one| one.mode.is_http());
     if !takes_requests && !config.routes.is_empty() {
         let complaint =
-            Complaint::new("no listener takes requests: routes are for those of mode `http`");
+            Complaint::new("no listener takes requests: routes are for those of mode `http`")
+                .hint("add [listener.web] with bind = [\"0.0.0.0:80\"], or remove the routes");
         root.reader.warn(root.place_of("route"), "route", complaint);
     }
     if config.routes.is_empty() && takes_requests {

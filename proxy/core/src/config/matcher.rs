@@ -201,7 +201,8 @@ fn read_path(section: &Section<'_>) -> Result<Option<PathPattern>, Told> {
             section.place_of(first),
             section.place_of(second),
             &section.key_path(second),
-            Complaint::new(format!("`{first}` and `{second}` exclude each other")),
+            Complaint::new(format!("`{first}` and `{second}` exclude each other"))
+                .hint("keep one of them"),
         );
     }
     Ok(prefix?.or(exact?).or(regex?))
@@ -251,14 +252,18 @@ pub(super) fn regex(node: &Node) -> Result<regex::bytes::Regex, Unread> {
         let drawn = error.to_string();
         let last = drawn.lines().last().unwrap_or_default();
         let fault = last.strip_prefix("error: ").unwrap_or(last);
-        Complaint::new(format!("this is not a regular expression: {fault}")).into()
+        Complaint::new(format!("this is not a regular expression: {fault}"))
+            .hint("write one as Rust's `regex` reads it, in single quotes: '^/a/[0-9]+$'")
+            .into()
     })
 }
 
 fn method(node: &Node) -> Result<String, Unread> {
     let method = values::text(node)?;
     if !names::is_token(&method) {
-        return Err(Complaint::new(format!("`{method}` is not a method")).into());
+        return Err(Complaint::new(format!("`{method}` is not a method"))
+            .hint("write one such as \"GET\" or \"PROPFIND\"")
+            .into());
     }
     let upper = method.to_ascii_uppercase();
     if upper != method {
@@ -283,7 +288,9 @@ fn wanted(node: &Node, read: impl FnOnce() -> Result<String, Unread>) -> Result<
 
 fn header(name: &str, value: &Node) -> Result<(String, Wanted), Unread> {
     if !names::is_token(name) {
-        return Err(Complaint::new(format!("`{name}` is not a field name")).into());
+        return Err(Complaint::new(format!("`{name}` is not a field name"))
+            .hint(names::TOKEN)
+            .into());
     }
     let wanted = wanted(value, || field_value(value))?;
     Ok((name.to_ascii_lowercase(), wanted))
@@ -293,16 +300,19 @@ pub(super) fn field_value(node: &Node) -> Result<String, Unread> {
     let value = values::string(node)?;
     if !names::is_field_value(value) {
         let message = "a field value has no control characters and no blanks at its ends";
-        return Err(Complaint::new(message).into());
+        return Err(Complaint::new(message)
+            .hint("escape or leave out what cannot be sent")
+            .into());
     }
     Ok(value.to_owned())
 }
 
 fn cookie(name: &str, value: &Node) -> Result<(String, Wanted), Unread> {
     let no_cookie = |text: &str| {
-        Unread::from(Complaint::new(format!(
-            "no cookie looks like `{name}={text}`"
-        )))
+        Unread::from(
+            Complaint::new(format!("no cookie looks like `{name}={text}`"))
+                .hint("write its name, and its value without `;`, or true for any"),
+        )
     };
     if !names::is_token(name) {
         return Err(no_cookie("…"));

@@ -58,7 +58,7 @@ fn of_test(config: &Config, test: &Test) -> Vec<Wrong> {
             steps,
             match hint.or(reasons) {
                 Some(hint) => complaint.hint(hint),
-                None => complaint,
+                None => complaint.hint("write the name of one that this configuration has"),
             },
         ))
     });

@@ -14,6 +14,9 @@ pub(super) fn is_host(name: &str) -> bool {
         })
 }
 
+/// What a token is made of, to be read by who has written something else.
+pub(super) const TOKEN: &str = "use letters, digits and !#$%&'*+-.^_`|~, and no blanks";
+
 /// A token of RFC 9110 §5.6.2: field names and methods.
 pub(super) fn is_token(text: &str) -> bool {
     !text.is_empty()

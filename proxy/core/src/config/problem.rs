@@ -27,9 +27,10 @@ impl Complaint {
         self
     }
 
+    /// A hint where there is none yet.
     #[must_use]
-    pub(crate) fn maybe_hint(mut self, hint: Option<String>) -> Self {
-        self.hint = hint.or(self.hint);
+    pub(crate) fn or_hint(mut self, hint: Option<String>) -> Self {
+        self.hint = self.hint.or(hint);
         self
     }
 }

@@ -186,11 +186,10 @@ impl<'r> Section<'r> {
             return;
         }
         let complaint = match self.keys.later(name) {
-            Some(what) => Complaint::new(format!("this version does not support {what}")),
-            None => Complaint::new(format!("unknown key `{name}`")).maybe_hint(keys::did_you_mean(
-                name,
-                self.keys.keys.iter().map(|key| key.name),
-            )),
+            Some(what) => {
+                Complaint::new(format!("this version does not support {what}")).hint("leave it out")
+            }
+            None => Complaint::new(format!("unknown key `{name}`")).hint(self.keys.instead(name)),
         };
         self.reader
             .report(entry.place, &self.key_path(name), complaint);
@@ -382,6 +381,9 @@ impl<'r> Section<'r> {
             Ok(value) => Some(value),
             Err(Unread::Told) => None,
             Err(Unread::Complaint(complaint)) => {
+                let inside = path.strip_prefix(&*self.path);
+                let shape = inside.and_then(|inside| self.keys.shape(inside));
+                let complaint = complaint.or_hint(shape);
                 self.reader.report(node.place, path, complaint);
                 None
             }

@@ -66,7 +66,11 @@ fn target(node: &Node, groups: Option<&Regex>) -> Result<(String, Template), Unr
     }
     let template = template::parse(&to, groups)?;
     if template.variables().any(|known| *known == Variable::Status) {
-        return Err(Complaint::new("a redirect has no `{status}` before it is made").into());
+        return Err(
+            Complaint::new("a redirect has no `{status}` before it is made")
+                .hint("write the number, or leave it out")
+                .into(),
+        );
     }
     check_host(&to, &template)?;
     Ok((to, template))

@@ -287,7 +287,9 @@ fn read_names(section: &Section<'_>, node: &Node, upstreams: &[String]) -> Optio
             return Err(values::expected("a table of server names", node));
         };
         if entries.is_empty() {
-            return Err(Complaint::new("this table names no upstream").into());
+            return Err(Complaint::new("this table names no upstream")
+                .hint("write sni = { \"a.example.com\" = \"UPSTREAM\" }")
+                .into());
         }
         Ok(entries.clone())
     })?;
@@ -311,7 +313,8 @@ fn read_name(
     let of = |path: &str, node: &Node| read_target(section, path, node, upstreams);
     let targets: Vec<Option<NameTarget>> = if let Value::Array(items) = &entry.node.value {
         if items.is_empty() {
-            let complaint = Complaint::new("this list names no upstream");
+            let complaint =
+                Complaint::new("this list names no upstream").hint("write the name of one");
             section.reader.report(entry.node.place, path, complaint);
             return None;
         }
@@ -352,7 +355,9 @@ fn read_target(
 fn protocol(node: &Node) -> Result<String, Unread> {
     let text = values::text(node)?;
     if text.len() > 255 {
-        return Err(Complaint::new("a protocol has at most 255 bytes").into());
+        return Err(Complaint::new("a protocol has at most 255 bytes")
+            .hint("write one such as \"http/1.1\"")
+            .into());
     }
     Ok(text)
 }

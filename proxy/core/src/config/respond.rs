@@ -53,7 +53,8 @@ pub(super) fn read(section: &Section<'_>) -> Option<Respond> {
             for key in ["body", "content_type"] {
                 if section.has(key) {
                     let message = format!("`builtin` and `{key}` exclude each other");
-                    section.complain(key, Complaint::new(message));
+                    let hint = "keep one of the two: the page brings its own";
+                    section.complain(key, Complaint::new(message).hint(hint));
                 }
             }
             (page.to_owned(), "text/html; charset=utf-8".to_owned())
@@ -64,7 +65,10 @@ pub(super) fn read(section: &Section<'_>) -> Option<Respond> {
     // RFC 9110 §15.3.5, §15.3.6, §15.4.5: these have no content.
     if matches!(status, 204 | 205 | 304) && !body.is_empty() {
         let message = format!("a response with status {status} has no body");
-        section.complain("body", Complaint::new(message));
+        section.complain(
+            "body",
+            Complaint::new(message).hint("leave `body` out, or write another status"),
+        );
     }
     Some(Respond {
         status,

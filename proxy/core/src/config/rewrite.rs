@@ -46,12 +46,14 @@ pub(super) fn of_route(section: &Section<'_>, groups: Option<&Regex>) -> Option<
         return Some(None);
     }
     if !section.has("to") {
-        let complaint = Complaint::new("only what goes to an upstream is rewritten");
+        let complaint = Complaint::new("only what goes to an upstream is rewritten")
+            .hint("add to = \"UPSTREAM\", or leave `rewrite` out");
         section.complain("rewrite", complaint);
     }
     for other in ["strip_prefix", "add_prefix"] {
         if section.has(other) {
-            let complaint = Complaint::new(format!("`{other}` and `rewrite` exclude each other"));
+            let complaint = Complaint::new(format!("`{other}` and `rewrite` exclude each other"))
+                .hint("keep one of them: `rewrite` can do both");
             section.complain("rewrite", complaint);
         }
     }
@@ -86,7 +88,9 @@ fn target(node: &Node, regex: &Regex) -> Result<Template, Unread> {
     }
     let template = template::parse(&to, Some(regex))?;
     if template.variables().any(|known| *known == Variable::Status) {
-        return Err(Complaint::new("a request has no `{status}`").into());
+        return Err(Complaint::new("a request has no `{status}`")
+            .hint("only edits of responses know it")
+            .into());
     }
     Ok(template)
 }
@@ -95,7 +99,11 @@ fn target(node: &Node, regex: &Regex) -> Result<Template, Unread> {
 pub(super) fn prefix(node: &Node) -> Result<String, Unread> {
     let path = matcher::path(node)?;
     match path.trim_end_matches('/') {
-        "" => Err(Complaint::new("this is no prefix: every path begins with it").into()),
+        "" => Err(
+            Complaint::new("this is no prefix: every path begins with it")
+                .hint("write one such as \"/api\", or leave it out")
+                .into(),
+        ),
         trimmed => Ok(trimmed.to_owned()),
     }
 }

@@ -286,7 +286,8 @@ fn read_cache(section: &Section<'_>) -> Result<Option<Rule>, ()> {
             section.place_of("cache"),
             section.place_of("mirror"),
             &section.key_path("mirror"),
-            Complaint::new("`cache` and `mirror` exclude each other: what the cache answers would not be copied"),
+            Complaint::new("`cache` and `mirror` exclude each other: what the cache answers would not be copied")
+.hint("keep one of them"),
         );
     }
     let Some(section) = section.section("cache") else {
@@ -326,7 +327,8 @@ fn read_action(
             section.place_of(first),
             section.place_of(second),
             &section.key_path(second),
-            Complaint::new(format!("`{first}` and `{second}` exclude each other")),
+            Complaint::new(format!("`{first}` and `{second}` exclude each other"))
+                .hint("keep one of them, or write two routes"),
         ),
         [_] => {}
     }
@@ -345,7 +347,10 @@ pub(super) fn read_targets(
     upstreams: &[String],
 ) -> Option<Vec<Target>> {
     if items.is_empty() {
-        section.complain("to", Complaint::new("this list names no upstream"));
+        section.complain(
+            "to",
+            Complaint::new("this list names no upstream").hint("write to = \"UPSTREAM\""),
+        );
         return None;
     }
     let read: Vec<Option<Target>> = items
@@ -354,7 +359,8 @@ pub(super) fn read_targets(
         .collect();
     let targets: Vec<Target> = read.into_iter().collect::<Option<_>>()?;
     if targets.iter().all(|target| target.weight == 0) {
-        let complaint = Complaint::new("the weights of all upstreams are 0: none would be picked");
+        let complaint = Complaint::new("the weights of all upstreams are 0: none would be picked")
+            .hint("give one a weight of 1 or more");
         section.complain("to", complaint);
     }
     Some(targets)
@@ -387,11 +393,11 @@ pub(super) fn find_upstream(name: &str, upstreams: &[String]) -> Result<usize, U
         .position(|upstream| upstream == name)
         .ok_or_else(|| {
             Complaint::new(format!("there is no upstream `{name}`"))
-                .hint(format!("add [upstream.{name}]"))
-                .maybe_hint(keys::did_you_mean(
+                .or_hint(keys::did_you_mean(
                     name,
                     upstreams.iter().map(String::as_str),
                 ))
+                .or_hint(Some(format!("add [upstream.{name}]")))
                 .into()
         })
 }

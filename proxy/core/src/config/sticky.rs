@@ -74,7 +74,9 @@ pub(super) fn read(section: &Section<'_>) -> Option<Sticky> {
 fn cookie(node: &Node) -> Result<String, Unread> {
     let name = values::text(node)?;
     if !names::is_token(&name) {
-        return Err(Complaint::new(format!("`{name}` is no name of a cookie")).into());
+        return Err(Complaint::new(format!("`{name}` is no name of a cookie"))
+            .hint(names::TOKEN)
+            .into());
     }
     Ok(name)
 }

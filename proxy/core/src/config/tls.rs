@@ -130,7 +130,9 @@ fn subject(node: &Node) -> Result<String, Unread> {
         && !names::is_host(name.strip_prefix("*.").unwrap_or(name))
     {
         return Err(
-            Complaint::new(format!("`{name}` is neither a host name nor an address")).into(),
+            Complaint::new(format!("`{name}` is neither a host name nor an address"))
+                .hint("write one such as \"localhost\", \"*.example.com\" or \"127.0.0.1\"")
+                .into(),
         );
     }
     Ok(name.to_ascii_lowercase())

@@ -170,11 +170,20 @@ fn node_of(
         DeValue::Integer(digits) => i64::from_str_radix(digits.as_str(), digits.radix())
             .ok()
             .map_or_else(
-                || broken(Complaint::new(format!("{digits} is too large an integer"))),
+                || {
+                    broken(
+                        Complaint::new(format!("{digits} is too large an integer"))
+                            .hint("the largest is 9223372036854775807"),
+                    )
+                },
                 Value::Integer,
             ),
         DeValue::Float(digits) => digits.as_str().parse().map_or_else(
-            |_| broken(Complaint::new(format!("{digits} is no number"))),
+            |_| {
+                broken(
+                    Complaint::new(format!("{digits} is no number")).hint("write one such as 1.5"),
+                )
+            },
             Value::Float,
         ),
         DeValue::Boolean(value) => Value::Boolean(*value),

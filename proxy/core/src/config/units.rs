@@ -64,7 +64,10 @@ pub fn size(text: &str) -> Result<u64, Complaint> {
         .checked_mul(1 << shift)
         // TOML and JSON integers end here.
         .filter(|bytes| i64::try_from(*bytes).is_ok())
-        .ok_or_else(|| Complaint::new(format!("`{text}` is too large a size")))
+        .ok_or_else(|| {
+            Complaint::new(format!("`{text}` is too large a size"))
+                .hint("the largest is \"8388607t\"")
+        })
 }
 
 /// So many in a period, at least one.
@@ -111,9 +114,13 @@ pub fn rate(text: &str) -> Result<Rate, Complaint> {
         .checked_mul(factor)
         // One a nanosecond, even by the second: no clock of ours tells more apart.
         .filter(|count| *count <= 1_000_000_000)
-        .ok_or_else(|| Complaint::new(format!("`{text}` is too high a rate")))?;
+        .ok_or_else(|| {
+            Complaint::new(format!("`{text}` is too high a rate"))
+                .hint("the highest count is 1000m")
+        })?;
     if count == 0 {
-        return Err(Complaint::new("a rate must be more than zero"));
+        return Err(Complaint::new("a rate must be more than zero")
+            .hint("write \"1/s\" or more, or leave the limit out"));
     }
     Ok(Rate {
         count,
@@ -147,9 +154,10 @@ pub fn prefix(text: &str) -> Result<Prefix, Complaint> {
         Some(digits) => digits.parse().unwrap_or(u8::MAX),
     };
     if length > longest {
-        return Err(Complaint::new(format!(
-            "the prefix length of `{text}` is over {longest}"
-        )));
+        return Err(
+            Complaint::new(format!("the prefix length of `{text}` is over {longest}"))
+                .hint(format!("did you mean \"{address}\"?")),
+        );
     }
     let masked = Prefix {
         address: mask(address, length),

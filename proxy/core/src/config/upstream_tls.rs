@@ -109,7 +109,8 @@ pub(super) fn read(
         .filter(|_| written.is_some())
         .and_then(|at| items.get(at))
     {
-        let complaint = Complaint::new("the demo origin does not speak TLS");
+        let complaint =
+            Complaint::new("the demo origin does not speak TLS").hint("leave `tls` out");
         upstream
             .reader
             .report(item.node.place, &item.path, complaint);
@@ -207,7 +208,8 @@ fn read_table(section: &Section<'_>) -> Option<UpstreamTls> {
 fn server_name(node: &Node) -> Result<String, Unread> {
     let name = values::string(node)?;
     if name.parse::<std::net::IpAddr>().is_err() && !names::is_host(name) {
-        let complaint = Complaint::new(format!("`{name}` is neither a host name nor an address"));
+        let complaint = Complaint::new(format!("`{name}` is neither a host name nor an address"))
+            .hint("write one such as \"app.internal\"");
         return Err(complaint.into());
     }
     Ok(name.to_ascii_lowercase())

@@ -115,7 +115,9 @@ pub(super) fn percent(node: &Node) -> Result<u32, Unread> {
 pub(super) fn duration(node: &Node) -> Result<Duration, Unread> {
     let duration = any_duration(node)?;
     if duration.is_zero() {
-        return Err(Complaint::new("this time must be longer than zero").into());
+        return Err(Complaint::new("this time must be longer than zero")
+            .hint("write a time such as \"10s\"")
+            .into());
     }
     Ok(duration)
 }
@@ -148,9 +150,11 @@ pub(super) fn any_duration(node: &Node) -> Result<Duration, Unread> {
 
 pub(super) fn size(node: &Node) -> Result<u64, Unread> {
     if let Value::Integer(bytes) = &node.value {
-        return u64::try_from(*bytes)
-            .ok()
-            .ok_or_else(|| Complaint::new("a size cannot be negative").into());
+        return u64::try_from(*bytes).ok().ok_or_else(|| {
+            Complaint::new("a size cannot be negative")
+                .hint("write a size such as \"64k\"")
+                .into()
+        });
     }
     let Value::String(text) = &node.value else {
         return Err(expected("a size such as \"64k\"", node));
@@ -170,7 +174,9 @@ pub(super) fn bind_address(node: &Node) -> Result<SocketAddr, Unread> {
 pub(super) fn path(node: &Node, base: &std::path::Path) -> Result<PathBuf, Unread> {
     let text = text(node)?;
     if text.contains('\0') {
-        return Err(Complaint::new("a path cannot hold a NUL").into());
+        return Err(Complaint::new("a path cannot hold a NUL")
+            .hint("write the path without it")
+            .into());
     }
     Ok(base.join(text))
 }

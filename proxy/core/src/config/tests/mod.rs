@@ -15,6 +15,7 @@ mod discover;
 mod endure;
 mod feeds;
 mod fuzz;
+mod hints;
 mod keys;
 mod logs;
 mod problems;
@@ -51,7 +52,10 @@ pub(super) fn accepted(text: &str) -> Config {
 pub(super) fn rejected(text: &str) -> Problems {
     match load_text(text) {
         Ok(_) => panic!("accepted:\n{text}"),
-        Err(problems) => problems,
+        Err(problems) => {
+            hints::check(&problems);
+            problems
+        }
     }
 }
 
@@ -84,10 +88,14 @@ impl Files for Memory {
 
 pub(super) fn load_files(files: &[(&'static str, &'static str)]) -> Result<Loaded, Problems> {
     let files = Memory(files.iter().copied().collect());
-    load(&Source {
+    let loaded = load(&Source {
         name: "openclaw.toml",
         text: files.0["openclaw.toml"],
         files: &files,
         variable: &|_| None,
-    })
+    });
+    if let Err(problems) = &loaded {
+        hints::check(problems);
+    }
+    loaded
 }

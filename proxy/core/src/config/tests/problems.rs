@@ -141,7 +141,7 @@ fn conflicts_name_both_places() {
      --> conf.d/a.toml:1:11
       |
     1 | [upstream.app]
-      |           ^^^
+      |           ^^^ keep one of the two
       = key: upstream.app
       = first: openclaw.toml:4:11
 
@@ -149,7 +149,7 @@ fn conflicts_name_both_places() {
      --> conf.d/a.toml:4:9
       |
     4 | bind = ["0.0.0.0:80"]
-      |         ^^^^^^^^^^^^
+      |         ^^^^^^^^^^^^ each listener needs an address or a port of its own
       = key: listener.other.bind[0]
       = first: openclaw.toml:3:9
     "#);
@@ -251,7 +251,7 @@ fn wide_characters_and_tabs_keep_the_caret_in_place() {
      --> openclaw.toml:3:2
       |
     3 | 	"schlüssel" = "größe ${WEG}"
-      | 	^^^^^^^^^^^
+      | 	^^^^^^^^^^^ known here are bind, mode, to, sni, protocols, tls and others, which `openclaw schema` lists
       = key: listener.web."schlüssel"
 
     error: the variable `WEG` is not set
@@ -272,7 +272,7 @@ fn a_warning_says_so() {
      --> openclaw.toml:3:11
       |
     3 | [upstream.app]
-      |           ^^^
+      |           ^^^ add a route with to = "app", or remove it
       = key: upstream.app
     "#);
 }
