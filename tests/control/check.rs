@@ -275,3 +275,41 @@ fn places_that_cannot_be_written_are_told() {
         "nothing is made"
     );
 }
+
+/// Whichever verb is to read it: who calls them in a script tells a wrong file from an answer that is no.
+#[test]
+fn a_file_that_cannot_be_read_is_told_alike_by_all_verbs() {
+    let folder = Folder::new();
+    let right = "[listener.web]\nbind = [\"127.0.0.1:0\"]\n[[route]]\nrespond = {}\n";
+    folder.write("right.toml", right);
+    folder.write("broken.toml", "[listener.web\n");
+    std::fs::write(folder.path().join("odd.toml"), b"\xff\xfe").unwrap();
+    std::fs::create_dir(folder.path().join("folder")).unwrap();
+    for (file, told) in [
+        ("missing.toml", "No such file or directory"),
+        ("folder", "Is a directory"),
+        ("odd.toml", "invalid utf-8"),
+        ("broken.toml", "this `[` is not closed"),
+    ] {
+        for verb in [
+            &["fmt", file][..],
+            &["fmt", "--check", file],
+            &["check", file],
+            &["check", "--text-only", file],
+            &["diff", file, "right.toml"],
+            &["diff", "right.toml", file],
+            &["test", file],
+            &["replay", "/dev/null", "--against", file],
+            &["explain", "request", "-c", file, "GET", "http://a/"],
+        ] {
+            let output = check(&folder, verb);
+            assert_eq!(output.code, 2, "{verb:?}: {}", output.stderr);
+            let first = output.stderr.lines().next().unwrap_or_default();
+            let is_told = first.starts_with("error: ") && first.contains(told);
+            assert!(is_told, "{verb:?}: {}", output.stderr);
+            let is_named = output.stderr.contains(file);
+            assert!(is_named, "{verb:?}: {}", output.stderr);
+            assert!(output.stdout.is_empty(), "{verb:?}");
+        }
+    }
+}

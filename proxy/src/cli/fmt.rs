@@ -11,11 +11,12 @@ use serde_json::json;
 use super::Context;
 use super::error::CliError;
 use super::output::Outcome;
-use crate::control::{Origin, Refused};
+use crate::control::{MAX_FILE, Origin, Refused, Trouble};
+use crate::files;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Comments and the order of everything stay. Files that a configuration includes are named for themselves."
+    after_help = "Exit code 2: a file cannot be read, or is no TOML; then none is written. Comments and the order of everything stay. Files that a configuration includes are named for themselves."
 )]
 pub(super) struct Arguments {
     /// The files, `-` for standard input to standard output; else the one that `run` would take
@@ -95,9 +96,9 @@ fn piped(is_check: bool) -> Result<Outcome, CliError> {
 }
 
 fn read(path: &Path) -> Result<String, CliError> {
-    fs::read_to_string(path).map_err(|source| CliError::ReadFile {
-        path: path.to_owned(),
-        source,
+    files::read_text(path, MAX_FILE).map_err(|source| {
+        let path = path.to_owned();
+        CliError::Refused(Trouble::Read { path, source }.into())
     })
 }
 

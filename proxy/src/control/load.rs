@@ -14,7 +14,7 @@ const SYSTEM_FILE: &str = "/etc/openclaw/openclaw.toml";
 /// Where the working directory has it.
 const LOCAL_FILE: &str = "openclaw.toml";
 /// The largest.
-const MAX_FILE: u64 = 64 << 20;
+pub const MAX_FILE: u64 = 64 << 20;
 /// Names the file.
 const VARIABLE: &str = "OPENCLAW_CONFIG";
 

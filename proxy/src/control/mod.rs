@@ -18,7 +18,7 @@ pub use self::error::{ControlError, Refused, Trouble};
 pub use self::given::{Given, GivenError};
 use self::history::History;
 pub use self::history::former_sockets;
-pub use self::load::{Disk, Origin, load};
+pub use self::load::{Disk, MAX_FILE, Origin, load};
 use self::log::LevelSwitch;
 use self::logs::Caller;
 use self::notify::{State, notify};
