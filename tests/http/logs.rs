@@ -31,15 +31,25 @@ fn duration(line: &str) -> f64 {
 }
 
 #[test]
-fn connections_over_the_limit_stand_in_the_log() {
+fn connections_over_the_limit_are_told_so_and_stand_in_the_log() {
     let origin = Origin::serving("x");
     let config = listeners("max_connections_per_ip = 1") + &app(origin.address(), "");
     let stage = Stage::start(&config);
     let mut first = stage.client();
     assert_eq!(first.exchange(GET).text(), "x");
-    stage.client().expect_closed();
+    let mut second = stage.client();
+    let refused = second.response();
+    assert_eq!(refused.status(), 503, "{}", refused.text());
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert_eq!(refused.header("connection"), Some("close"));
+    assert!(refused.text().contains("limit.connections"));
+    second.expect_closed();
     let line = stage.proxy.wait_for_access("limit.connections");
     assert_connection(&line, "web", "127.0.0.1", "limit.connections");
+    assert_eq!(first.exchange(GET).text(), "x");
+    // Behind TLS nothing is said: it would take a handshake.
+    let _held = RawClient::connect_tls(stage.webs, "a.test", &["http/1.1"]);
+    assert!(RawClient::try_connect_tls(stage.webs, "a.test", &["http/1.1"]).is_err());
 }
 
 #[test]
@@ -59,7 +69,7 @@ fn handshakes_that_fail_stand_in_the_log() {
     let config = listeners("header_timeout = \"400ms\"") + &app(origin.address(), "");
     let stage = Stage::start(&config);
     let mut wrong = RawClient::connect(stage.webs);
-    wrong.send(GET);
+    wrong.send([22, 3, 1, 0, 4, 99, 0, 0, 0]);
     let line = stage.proxy.wait_for_access("cannot be agreed to");
     assert_connection(&line, "webs", "127.0.0.1", "tls.handshake");
     let _slow = RawClient::connect(stage.webs);
@@ -116,12 +126,12 @@ fn the_combined_format_makes_no_request_line_up() {
     first.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
     assert_eq!(first.response().status(), 200);
     let mut second = stage.client();
-    second.expect_closed();
+    assert_eq!(second.response().status(), 503);
     let refused = stage.proxy.wait_for_access("\"-\" - 0 \"-\" \"-\"");
     assert!(refused.starts_with("127.0.0.1 - - ["), "{refused}");
     first.send("GET /\r\n\r\n");
     assert_eq!(first.response().status(), 400);
-    let malformed = stage.proxy.wait_for_access("\"-\" 400 ");
+    let malformed = stage.proxy.wait_for_access("\"GET /\" 400 ");
     assert!(!malformed.contains("HTTP/1.1"), "{malformed}");
 }
 
@@ -143,4 +153,56 @@ fn an_exchange_that_outlives_the_grace_is_logged() {
     let line = stage.proxy.wait_for_access("http.shutdown");
     assert_eq!(value(&line)["path"], "/endless");
     running.expect_closed();
+}
+
+#[test]
+fn what_a_refused_request_asked_for_stands_in_the_log() {
+    let origin = Origin::serving("x");
+    let keys = "header_timeout = \"300ms\"\nmax_header = \"2k\"";
+    let stage = Stage::start(&(listeners(keys) + &app(origin.address(), "")));
+    let long = "x".repeat(3000);
+    for (number, (request, status, protocol)) in [
+        ("PUT /N HTTP/1.1\r\n\r\n".to_owned(), 400, Some("HTTP/1.1")),
+        (
+            "PUT /N HTTP/1.0\r\nA : b\r\n\r\n".to_owned(),
+            400,
+            Some("HTTP/1.0"),
+        ),
+        ("PUT /N\r\n\r\n".to_owned(), 400, None),
+        ("PUT /N HTTP/3.0\r\nHost: a\r\n\r\n".to_owned(), 505, None),
+        (
+            format!("PUT /N HTTP/1.1\r\nHost: a\r\nX: {long}\r\n\r\n"),
+            431,
+            Some("HTTP/1.1"),
+        ),
+        (format!("PUT /N{long}"), 414, None),
+        (
+            "PUT /N HTTP/1.1\r\nHost: a\r\n".to_owned(),
+            408,
+            Some("HTTP/1.1"),
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let path = format!("/{number}\\\"");
+        let mut client = stage.client();
+        client.send(request.replacen("/N", &path, 1));
+        assert_eq!(client.response().status(), status, "{path}");
+        let line = stage
+            .proxy
+            .wait_for_access(&format!("\"path\":\"/{number}"));
+        let line = value(&line);
+        assert_eq!(line["method"], "PUT", "{line}");
+        let told = line["path"].as_str().unwrap_or_default();
+        assert!(told.starts_with(&path) && told.len() <= 1024, "{line}");
+        assert_eq!(line["protocol"].as_str(), protocol, "{line}");
+        assert_eq!(line["status"], status, "{line}");
+    }
+    // What is no request line is not taken for one.
+    stage.client().send("\x16\x03\x01 /secret HTTP/1.1\r\n\r\n");
+    let line = stage.proxy.wait_for_access_to("no request line", |line| {
+        line.contains("http.malformed") && line.contains("\"method\":null")
+    });
+    assert!(value(&line)["path"].is_null(), "{line}");
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use openclaw_core::config::Route;
-use openclaw_core::message::{Fault, Kind, Request, Version};
+use openclaw_core::message::{Fault, Kind, Request, RequestLine, Version};
 use openclaw_core::trace::RequestId;
 
 use super::Story;
@@ -47,18 +47,23 @@ pub(super) fn log_fields(
     })
 }
 
-/// The same of a request that was not understood.
+/// The same of a request that was not understood, with what it has asked for as far as that can be read.
 pub(super) fn refused_fields(
     downstream: &Downstream,
     version: Version,
-    fault: Fault,
+    (fault, asked): (Fault, RequestLine<'_>),
     id: &RequestId,
 ) -> Box<LogFields> {
     Box::new(LogFields {
         id: id.as_str().to_owned(),
         listener: downstream.listener.name.to_string(),
         client: downstream.peer_text.clone(),
-        protocol: protocol(version),
+        method: String::from_utf8_lossy(asked.method).into_owned(),
+        path: String::from_utf8_lossy(asked.target).into_owned(),
+        protocol: match version {
+            Version::H10 | Version::H11 => asked.version.map_or("", protocol),
+            Version::H2 | Version::H3 => protocol(version),
+        },
         tls: downstream.tls.as_ref().map_or("", |tls| tls.version),
         detail: fault.detail,
         ..LogFields::default()

@@ -10,7 +10,8 @@ use openclaw_core::config::{Action, Balance, Forwarded, HeaderEdit, Route, Upstr
 use openclaw_core::message::h1::Asked;
 use openclaw_core::message::render::{self, Hop};
 use openclaw_core::message::{
-    Fault, Framing, Kind, Method, Request, Version, authority, grpc, path, via, websocket,
+    Fault, Framing, Kind, Method, Request, RequestLine, Version, authority, grpc, path, via,
+    websocket,
 };
 use openclaw_core::proxy_protocol::Ends;
 use openclaw_core::route::{self, Request as _, Seen, target};
@@ -192,22 +193,24 @@ fn request_id(local: &Local, downstream: &Downstream, request: &Request<'_>) -> 
 pub fn refuse_late(
     local: &Local,
     downstream: &Downstream,
+    asked: RequestLine<'_>,
     version: Version,
     started: Instant,
 ) -> Prepared {
-    refuse(local, downstream, Error::LateHead.fault(), version, started)
+    let fault = Error::LateHead.fault();
+    refuse(local, downstream, (fault, asked), version, started)
 }
 
 /// A request that was refused before it could be understood; it began at `started`.
 pub fn refuse(
     local: &Local,
     downstream: &Downstream,
-    fault: Fault,
+    (fault, asked): (Fault, RequestLine<'_>),
     version: Version,
     started: Instant,
 ) -> Prepared {
     let id = trace::request_id(local.random_u128());
-    let log = refused_fields(downstream, version, fault, &id);
+    let log = refused_fields(downstream, version, (fault, asked), &id);
     Prepared {
         serving: local.serving(),
         route: None,

@@ -225,14 +225,12 @@ pub(super) fn combined(
     out.extend_from_slice(b" - - [");
     out.extend_from_slice(stamp.clf.as_bytes());
     out.extend_from_slice(b"] \"");
-    // Of a head that was not understood, or never came, nothing is known: no request line is made up for it.
+    // Of a head that was not understood, or never came, no request line is made up: parts that nobody knows are missing.
     if fields.method.is_empty() {
         out.push(b'-');
     } else {
-        for (index, part) in [&fields.method, &fields.path, fields.protocol]
-            .into_iter()
-            .enumerate()
-        {
+        let parts = [&fields.method, &fields.path, fields.protocol].into_iter();
+        for (index, part) in parts.filter(|part| !part.is_empty()).enumerate() {
             if index > 0 {
                 out.push(b' ');
             }

@@ -26,6 +26,7 @@ pub mod path;
 mod priority;
 pub mod render;
 pub mod request;
+mod request_line;
 pub mod response;
 mod said;
 #[cfg(test)]
@@ -41,6 +42,7 @@ pub use list::HeaderList;
 pub use method::{Method, phrase};
 pub use priority::Priority;
 pub use request::Request;
+pub use request_line::RequestLine;
 pub use response::{Response, ResponseBody, ResponseHead};
 pub use said::Said;
 

@@ -10,7 +10,7 @@ use std::task::Poll;
 use std::time::Instant;
 
 use openclaw_core::message::h1::parse_request;
-use openclaw_core::message::{Fault, Fields, Version};
+use openclaw_core::message::{Fault, Fields, RequestLine, Version};
 
 use self::facts::RequestFacts;
 use self::wire::H1Wire;
@@ -92,8 +92,14 @@ async fn next_request(
             None if !idle => {
                 let began = began.unwrap_or_else(Instant::now);
                 wire.begin_refusal();
-                let late = exchange::refuse_late(local, downstream, Version::H11, began);
-                return Some(late);
+                let asked = RequestLine::of_line(wire.input());
+                return Some(exchange::refuse_late(
+                    local,
+                    downstream,
+                    asked,
+                    Version::H11,
+                    began,
+                ));
             }
             None | Some(false) => return None,
         }
@@ -126,7 +132,8 @@ fn parse(local: &Local, downstream: &Downstream, wire: &mut H1Wire) -> Option<Pr
 /// After this the connection cannot be understood any more, so it ends with the answer.
 fn refuse(local: &Local, downstream: &Downstream, wire: &mut H1Wire, fault: Fault) -> Prepared {
     wire.begin_refusal();
-    exchange::refuse(local, downstream, fault, Version::H11, Instant::now())
+    let said = (fault, RequestLine::of_line(wire.input()));
+    exchange::refuse(local, downstream, said, Version::H11, Instant::now())
 }
 
 #[cfg(test)]

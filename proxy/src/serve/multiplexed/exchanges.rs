@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Instant;
 
-use openclaw_core::message::{Fault, Request, Version};
+use openclaw_core::message::{Fault, Request, RequestLine, Version};
 use openclaw_core::reason::Reason;
 
 use crate::exchange;
@@ -42,12 +42,12 @@ pub trait Exchanges {
     /// Begins with a request, or with the answer to one that is refused.
     fn start<W: Wire + 'static>(
         &self,
-        request: Result<&Request<'_>, Fault>,
+        request: Result<&Request<'_>, (Fault, RequestLine<'_>)>,
         wire: W,
     ) -> Self::Exchange;
 
     /// A malformed request was answered with a reset of its stream.
-    fn refused(&self, fault: Fault);
+    fn refused(&self, fault: Fault, asked: RequestLine<'_>);
 }
 
 /// Exchanges of a worker.
@@ -92,7 +92,7 @@ impl Exchanges for Requests {
 
     fn start<W: Wire + 'static>(
         &self,
-        request: Result<&Request<'_>, Fault>,
+        request: Result<&Request<'_>, (Fault, RequestLine<'_>)>,
         mut wire: W,
     ) -> Self::Exchange {
         let (local, downstream) = (self.local.clone(), self.downstream.clone());
@@ -108,9 +108,10 @@ impl Exchanges for Requests {
         })
     }
 
-    fn refused(&self, fault: Fault) {
+    fn refused(&self, fault: Fault, asked: RequestLine<'_>) {
         let (local, downstream) = (&self.local, &self.downstream);
-        let prepared = exchange::refuse(local, downstream, fault, self.version, Instant::now());
+        let said = (fault, asked);
+        let prepared = exchange::refuse(local, downstream, said, self.version, Instant::now());
         exchange::record_refused(local, downstream, prepared, fault);
     }
 }

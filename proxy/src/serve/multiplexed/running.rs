@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use openclaw_core::message::{Fault, Fields, Framing, Request, request};
+use openclaw_core::message::{Fault, Fields, Framing, Request, RequestLine, request};
 use tokio::task::spawn_local;
 
 use super::connection::Connection;
@@ -101,11 +101,12 @@ impl<C: Connection + 'static, X: Exchanges> Running<C, X> {
             }
             request
         };
+        let asked = RequestLine::of_list(&arrival.list);
         let admitted = admit(&mut *self.connection.borrow_mut(), slot, &request);
         match admitted {
             Ok(id) => {
                 let wire = StreamWire::new(Rc::clone(&self.connection), slot);
-                let request = request.as_ref().map_err(|fault| *fault);
+                let request = request.as_ref().map_err(|fault| (*fault, asked));
                 self.attended.push(Attended {
                     connection: Rc::clone(&self.connection),
                     slot,
@@ -113,7 +114,7 @@ impl<C: Connection + 'static, X: Exchanges> Running<C, X> {
                     exchange: Some(self.exchanges.start(request, wire)),
                 });
             }
-            Err(fault) => self.exchanges.refused(fault),
+            Err(fault) => self.exchanges.refused(fault, asked),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use openclaw_core::message::{Fault, Field, Request, ResponseBody, ResponseHead};
+use openclaw_core::message::{Fault, Field, Request, RequestLine, ResponseBody, ResponseHead};
 use openclaw_core::reason::Reason;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::task::LocalSet;
@@ -71,18 +71,22 @@ pub(in crate::serve) type Scripted = Pin<Box<dyn Future<Output = ()>>>;
 impl Exchanges for Site {
     type Exchange = Scripted;
 
-    fn start<W: Wire + 'static>(&self, request: Result<&Request<'_>, Fault>, wire: W) -> Scripted {
+    fn start<W: Wire + 'static>(
+        &self,
+        request: Result<&Request<'_>, (Fault, RequestLine<'_>)>,
+        wire: W,
+    ) -> Scripted {
         let target = request
             .map(|request| request.target.to_vec())
             .unwrap_or_default();
         self.0
             .started
             .borrow_mut()
-            .push((target.clone(), request.err()));
+            .push((target.clone(), request.err().map(|(fault, _)| fault)));
         self.0.alive.set(self.0.alive.get() + 1);
         self.0.most.set(self.0.most.get().max(self.0.alive.get()));
         let guard = Guard(Rc::clone(&self.0));
-        let fault = request.err();
+        let fault = request.err().map(|(fault, _)| fault);
         Box::pin(async move {
             let log = Rc::clone(&guard.0);
             exchange(&target, fault, wire, &log).await;
@@ -90,7 +94,7 @@ impl Exchanges for Site {
         })
     }
 
-    fn refused(&self, fault: Fault) {
+    fn refused(&self, fault: Fault, _asked: RequestLine<'_>) {
         self.0.refused.borrow_mut().push(fault);
     }
 }
