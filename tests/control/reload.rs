@@ -211,6 +211,59 @@ fn an_address_becomes_wider_and_narrower() {
     assert_eq!(fetch(other), "0.0.0.0");
 }
 
+/// The kernel gives a connection to who is bound the closest.
+#[test]
+fn a_start_takes_the_overlapping_addresses_that_a_reload_takes() {
+    let port = free_port();
+    let at = |name: &str, ip: &str| format!("[listener.{name}]\nbind = [\"{ip}:{port}\"]\n");
+    let (near, all) = (at("near", "127.0.0.1"), at("all", "0.0.0.0"));
+    let route = "[[route]]\nrespond = {}\n";
+    let is_served = |proxy: &Proxy| {
+        for (last, listener) in [(1, "near"), (2, "all")] {
+            let mut client = RawClient::connect(([127, 0, 0, last], port));
+            let path = format!("/{listener}/{}", proxy.pid());
+            let request = GET.replacen('/', &path, 1);
+            assert_eq!(client.exchange(request).status(), 200);
+            let line = proxy.wait_for_access(&path);
+            let named = format!("\"listener\":\"{listener}\"");
+            assert!(line.contains(&named), "{line}");
+        }
+    };
+    let mut proxy = Proxy::start(&format!("{near}{route}"));
+    proxy.rewrite(&format!("{near}{all}{route}"));
+    proxy.cli(&["reload"]).ok();
+    is_served(&proxy);
+    for (one, other) in [(&near, &all), (&all, &near)] {
+        proxy.kill();
+        proxy.rewrite(&format!("{one}{other}{route}"));
+        proxy.start_again();
+        is_served(&proxy);
+    }
+}
+
+/// They are there for the client, whose request may be under way: whatever waits in the kernel is served.
+#[test]
+fn who_is_connected_to_a_listener_that_goes_is_served() {
+    let both = "[listener.stays]\nbind = [\"127.0.0.1:0\"]\n[server]\nworkers = 1\n".to_owned();
+    let mut proxy = Proxy::start(&(answering("hello") + &both));
+    let web = address(&proxy, "web");
+    let stays =
+        both + &answering("hello").replace("[listener.web]\nbind = [\"127.0.0.1:0\"]\n", "");
+    proxy.rewrite(&stays);
+    // Nobody accepts until the reload is asked for as well.
+    proxy.signal("STOP");
+    let mut clients: Vec<RawClient> = (0..400).map(|_| RawClient::connect(web)).collect();
+    for client in &mut clients {
+        client.send(GET);
+    }
+    proxy.signal("HUP");
+    proxy.signal("CONT");
+    for client in &mut clients {
+        assert_eq!(client.response().text(), "hello");
+    }
+    proxy.wait_for("configuration reloaded");
+}
+
 #[test]
 fn an_address_of_http3_that_becomes_wider_is_refused_with_the_cause() {
     let port = free_port();

@@ -170,3 +170,27 @@ fn a_body_that_ends_early_with_its_direction_of_tls_is_no_body() {
     assert_eq!(told.recv_timeout(PATIENCE), Ok(false));
     stage.proxy.wait_for_access("http.client_aborted");
 }
+
+#[test]
+fn http_on_a_port_of_tls_is_told_so() {
+    let origin = Origin::serving("x");
+    let stage = Stage::before(&origin);
+    for request in [GET, "P", "OPTIONS * HTTP/1.1\r\n"] {
+        let mut client = RawClient::connect(stage.webs);
+        client.send(request);
+        let refused = client.response();
+        assert_eq!(refused.status(), 400, "{request}");
+        assert_eq!(refused.header("connection"), Some("close"), "{request}");
+        assert!(
+            refused.text().contains("this port speaks HTTPS"),
+            "{request}"
+        );
+        client.expect_closed();
+    }
+    stage
+        .proxy
+        .wait_for_access("the client speaks HTTP without TLS");
+    assert_eq!(origin.requests().len(), 0);
+    let mut client = RawClient::connect_tls(stage.webs, "a.test", &["http/1.1"]);
+    assert_eq!(client.exchange(GET).text(), "x");
+}

@@ -40,7 +40,10 @@ impl Stage {
     fn serves(&self, last: u8) -> bool {
         let client = RawClient::try_connect_from(peer(last), self.web);
         client.is_ok_and(|mut client| {
-            client.try_send(GET).is_ok() && client.try_response("GET").is_ok()
+            let response = client
+                .try_send(GET)
+                .and_then(|()| client.try_response("GET"));
+            response.is_ok_and(|response| response.status() != 503)
         })
     }
 

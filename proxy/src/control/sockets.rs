@@ -130,7 +130,7 @@ impl Bound {
                 let Some(address) = setup.bind.get(index).copied() else {
                     continue;
                 };
-                match self.place(setup, address, &terms, &mut bound.next) {
+                match self.place(setup, address, &terms, &mut bound) {
                     Ok(places) => {
                         for Place { group, binds } in places {
                             if let Some(bind) = setup.bind.get_mut(index) {
@@ -193,10 +193,10 @@ impl Bound {
         listener: &Listener,
         address: SocketAddr,
         terms: &Terms<'_>,
-        next: &mut u16,
+        new: &mut Self,
     ) -> Result<Vec<Place>, (&'static str, io::Error)> {
         if listener.mode.is_udp() {
-            let place = self.own(Kind::Udp, listener, address, terms, next);
+            let place = self.own(Kind::Udp, listener, address, terms, new);
             return place
                 .map(|place| vec![place])
                 .map_err(|error| (" over UDP", error));
@@ -204,13 +204,13 @@ impl Bound {
         let mut tries = PORT_TRIES;
         loop {
             let tcp = self
-                .own(Kind::Tcp, listener, address, terms, next)
+                .own(Kind::Tcp, listener, address, terms, new)
                 .map_err(|error| ("", error))?;
             if !listener.protocols.h3 {
                 return Ok(vec![tcp]);
             }
             let is_chosen = !tcp.binds.is_empty() && address.port() == 0;
-            match self.quic(listener, address, tcp.group.real, terms, next) {
+            match self.quic(listener, address, tcp.group.real, terms, new) {
                 Ok(udp) => return Ok(vec![tcp, udp]),
                 Err(error) if is_chosen && tries > 0 && is_in_use(&error) => tries -= 1,
                 Err(error) => return Err((" over UDP", error)),
@@ -225,7 +225,7 @@ impl Bound {
         listener: &Listener,
         address: SocketAddr,
         terms: &Terms<'_>,
-        next: &mut u16,
+        new: &mut Self,
     ) -> io::Result<Place> {
         let is_it = |group: &&Group| {
             group.kind == kind && group.listener == listener.name && group.configured == address
@@ -246,13 +246,13 @@ impl Bound {
             }
         } else {
             // An address that moves from one listener to another is ours already, and so is one that becomes wider or narrower.
-            let ours = self.ours(kind, address);
+            let ours = self.ours(new, kind, address);
             let bound = match kind {
                 Kind::Tcp => bind_tcp(address, terms.workers, ours.is_some()),
                 Kind::Quic | Kind::Udp => bind_udp(address, terms.workers, ours.is_some(), None),
             };
             let (real, sockets) = bound.map_err(|error| held(error, ours))?;
-            Group::new(kind, listener, address, real, sockets, next)
+            Group::new(kind, listener, address, real, sockets, &mut new.next)
         };
         let count = match kind {
             // What was given from outside may be fewer: workers may accept from the same.
@@ -270,9 +270,10 @@ impl Bound {
         Ok(Place { group, binds })
     }
 
-    /// Our own address that is the same or takes in the same: of this configuration, or of the process before.
-    fn ours(&self, kind: Kind, address: SocketAddr) -> Option<SocketAddr> {
-        let groups = self.groups.iter().chain(self.spares());
+    /// Our own address that is the same or takes in the same: of this configuration, of the next one as far as it is bound, or of the
+    /// process before. So a start takes what a reload takes.
+    fn ours(&self, new: &Self, kind: Kind, address: SocketAddr) -> Option<SocketAddr> {
+        let groups = self.groups.iter().chain(&new.groups).chain(self.spares());
         let mut held = groups.filter(|group| group.kind == kind).map(|it| it.real);
         held.find(|held| overlap(*held, address))
     }
@@ -284,7 +285,7 @@ impl Bound {
         configured: SocketAddr,
         real: SocketAddr,
         terms: &Terms<'_>,
-        next: &mut u16,
+        new: &mut Self,
     ) -> io::Result<Place> {
         let is_it = |group: &&Group| group.kind == Kind::Quic && group.real == real;
         if let Some(group) = self.groups.iter().find(is_it) {
@@ -297,8 +298,16 @@ impl Bound {
             group.clone()
         } else {
             let bound = bind_udp(real, terms.workers, false, Some(terms.quic.ids));
-            let (_, sockets) = bound.map_err(|error| held(error, self.ours(Kind::Quic, real)))?;
-            Group::new(Kind::Quic, listener, configured, real, sockets, next)
+            let (_, sockets) =
+                bound.map_err(|error| held(error, self.ours(new, Kind::Quic, real)))?;
+            Group::new(
+                Kind::Quic,
+                listener,
+                configured,
+                real,
+                sockets,
+                &mut new.next,
+            )
         };
         let copies = group.sockets.iter().map(OwnedFd::try_clone);
         let copies = copies.map(|copy| copy.map(UdpSocket::from));
@@ -355,7 +364,7 @@ fn held(error: io::Error, ours: Option<SocketAddr>) -> io::Error {
         Some(ours) if is_in_use(&error) => io::Error::new(
             io::ErrorKind::AddrInUse,
             format!(
-                "{error}: this proxy has {ours} itself; only a stop and a start change one into the other"
+                "{error}: this proxy has {ours} itself, and one of the two serves HTTP/3; where one takes the place of the other, stop and start"
             ),
         ),
         _ => error,

@@ -16,6 +16,8 @@ use tokio_rustls::server::TlsStream;
 pub(super) enum HandshakeError {
     #[error("not complete within header_timeout")]
     Late,
+    #[error("HTTP without TLS")]
+    Cleartext,
     #[error("no protocol in common")]
     NoProtocol,
     #[error("the handshake broke off")]
@@ -40,6 +42,7 @@ impl HandshakeError {
     pub(super) fn detail(&self) -> &'static str {
         match self {
             Self::Late => "the handshake was not complete within header_timeout",
+            Self::Cleartext => "the client speaks HTTP without TLS",
             Self::NoProtocol => "the client speaks none of the listener's `protocols`",
             Self::Io(_) => match self.tls() {
                 None => "the client went away in the handshake",

@@ -1,7 +1,9 @@
 //! Accepting connections: permit, shield, handshake, and the choice of the wire.
 
+mod curt;
 mod handshake;
 mod open;
+mod preface;
 mod proxy_protocol;
 pub mod quic;
 mod tcp;

@@ -33,11 +33,15 @@ pub(super) fn refused(
 }
 
 /// A place for a connection whose client is let in, by the shield and by the limits; else the refusal is told.
-pub(super) fn permitted(local: &Local, terms: &Terms, accepted: Accepted) -> Option<Permit> {
+pub(super) fn permitted(
+    local: &Local,
+    terms: &Terms,
+    accepted: Accepted,
+) -> Result<Permit, Reason> {
     let address = accepted.peer.ip().to_canonical();
     if let Some(reason) = local.peers.check(address) {
         refused(local, terms, accepted, reason, "");
-        return None;
+        return Err(reason);
     }
     let config = &terms.config;
     // Behind a trusted proxy there are many clients.
@@ -72,7 +76,7 @@ pub(super) fn permitted(local: &Local, terms: &Terms, accepted: Accepted) -> Opt
         };
         refused(local, terms, accepted, Reason::LimitConnections, detail);
     }
-    permit
+    permit.ok_or(Reason::LimitConnections)
 }
 
 /// Counts a connection for as long as it lives.

@@ -1,12 +1,10 @@
 //! TCP listeners: the accept loop and what a connection passes before the first request.
 
-use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use openclaw_core::reason::Reason;
@@ -15,7 +13,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::handshake::{HandshakeError, handshake};
 use super::open::{Open, permitted, refused};
-use super::{Listening, Terms, proxy_protocol};
+use super::preface::has_preface;
+use super::{Listening, Terms, curt, proxy_protocol};
 use crate::exchange::connections::{Cut, Stop};
 use crate::exchange::context::{Accepted, Downstream, Local, TlsFacts};
 use crate::net::{Io, descriptors};
@@ -29,6 +28,9 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 /// How often that is said.
 const EXHAUSTED_REPEAT: Duration = Duration::from_mins(1);
 
+/// No queue of the kernel is longer.
+const MOST_WAITING: usize = 65_536;
+
 /// Accepts until the listener is closed.
 pub async fn accept(local: Rc<Local>, listening: Rc<Listening>, socket: TcpListener) {
     let mut told = None;
@@ -39,6 +41,9 @@ pub async fn accept(local: Rc<Local>, listening: Rc<Listening>, socket: TcpListe
             accepted = socket.accept() => Some(accepted),
         };
         if listening.closed.get() {
+            if !listening.is_left.get() {
+                take_waiting(&local, &listening, socket);
+            }
             return;
         }
         match accepted {
@@ -67,6 +72,27 @@ pub async fn accept(local: Rc<Local>, listening: Rc<Listening>, socket: TcpListe
     }
 }
 
+/// Serves who is connected already: the kernel would reset them with the socket.
+fn take_waiting(local: &Rc<Local>, listening: &Listening, socket: TcpListener) {
+    let Ok(socket) = socket.into_std() else {
+        return;
+    };
+    for _ in 0..MOST_WAITING {
+        let taken = match socket.accept() {
+            Ok((tcp, peer)) => tcp.set_nonblocking(true).map(|()| (tcp, peer)),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+            Err(_) => return,
+        };
+        let taken = taken.and_then(|(tcp, peer)| {
+            let tcp = descriptors::spend(TcpStream::from_std(tcp)?)?;
+            Ok((tcp, peer))
+        });
+        if let Ok((tcp, peer)) = taken {
+            admit(local, listening, tcp, peer);
+        }
+    }
+}
+
 /// Not for every connection: as long as some come and others go, each second one may find no descriptor.
 fn tell(told: &mut Option<Instant>, listening: &Listening, error: &io::Error) {
     let now = Instant::now();
@@ -84,8 +110,13 @@ fn admit(local: &Rc<Local>, listening: &Listening, tcp: TcpStream, peer: SocketA
         at: Instant::now(),
         announced: None,
     };
-    let Some(permit) = permitted(local, &terms, accepted) else {
-        return;
+    let permit = match permitted(local, &terms, accepted) {
+        Ok(permit) => permit,
+        Err(Reason::LimitConnections) if answers_in_cleartext(&terms) => {
+            return curt::answer(&tcp, curt::BUSY);
+        }
+        // To who is kept out nothing is said, and TLS would cost a handshake.
+        Err(_) => return,
     };
     // Fails only on a socket that is dead already.
     let _ = tcp.set_nodelay(true);
@@ -105,6 +136,11 @@ fn admit(local: &Rc<Local>, listening: &Listening, tcp: TcpStream, peer: SocketA
     let task = tokio::task::spawn_local(connection(open, known));
     let stop = Stop::Task(task.abort_handle());
     local.connections.served_by(key, stop);
+}
+
+fn answers_in_cleartext(terms: &Terms) -> bool {
+    let Terms { config, setup, .. } = terms;
+    config.mode.is_http() && setup.tls.is_none() && config.protocols.h1
 }
 
 /// A connection of which all is known that its wire has to know.
@@ -299,7 +335,14 @@ async fn secured(
     accepted: Accepted,
 ) -> Option<(TcpStream, ServerConnection)> {
     let deadline = Deadline::new(&local.wheel);
-    let mut handshake = pin!(handshake(tcp, Arc::clone(&tls.config)));
+    let is_http = terms.config.mode.is_http();
+    let mut handshake = pin!(async {
+        if is_http && curt::speaks_cleartext(&tcp).await {
+            curt::answer(&tcp, curt::CLEARTEXT);
+            return Err(HandshakeError::Cleartext);
+        }
+        handshake(tcp, Arc::clone(&tls.config)).await
+    });
     let result = deadline
         .within(terms.config.header_timeout, |cx| {
             handshake.as_mut().poll(cx)
@@ -321,41 +364,6 @@ fn version(session: &ServerConnection) -> &'static str {
         Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
         _ => "TLSv1.2",
     }
-}
-
-/// Reads until it is clear whether the first bytes are the preface of HTTP/2; `None` when they do not come.
-async fn has_preface(
-    local: &Local,
-    downstream: &Downstream,
-    io: &mut Io,
-    early: &mut Vec<u8>,
-) -> Option<bool> {
-    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    let deadline = Deadline::new(&local.wheel);
-    deadline.arm(downstream.listener.header_timeout);
-    while early.len() < PREFACE.len() && PREFACE.starts_with(early) {
-        let more = poll_fn(|cx| {
-            let readable = early.capacity() > 0 || io.poll_readable(cx).is_ready();
-            if readable && early.capacity() == 0 {
-                *early = local.buffers.head();
-            }
-            let read = if readable {
-                io.poll_read(cx, early)
-            } else {
-                Poll::Pending
-            };
-            if read.is_pending() && early.is_empty() {
-                // A client that has sent nothing holds no buffer.
-                local.buffers.give_back(std::mem::take(early));
-            }
-            deadline.bound(cx, read)
-        })
-        .await;
-        if !more.is_some_and(|read| read.is_ok_and(|count| count > 0)) {
-            return None;
-        }
-    }
-    Some(early.starts_with(PREFACE))
 }
 
 #[cfg(test)]

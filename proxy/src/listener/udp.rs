@@ -118,7 +118,7 @@ impl Driver {
             peer: batch.from,
             at: Instant::now(),
         };
-        let permit = permitted(&self.local, &terms, accepted)?;
+        let permit = permitted(&self.local, &terms, accepted).ok()?;
         let address = batch.from.ip().to_canonical();
         let open = Open::new(self.local.clone(), terms.slot, Some(permit), address);
         let inbound = Inbound {
