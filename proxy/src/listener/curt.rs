@@ -44,6 +44,7 @@ pub(super) async fn speaks_cleartext(tcp: &TcpStream) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::{BUSY, CLEARTEXT};
 

@@ -31,13 +31,17 @@ impl<'a> RequestLine<'a> {
         // A target with a blank in it is one of the faults.
         let end = rest.windows(6).rposition(|window| window == b" HTTP/");
         let (target, version) = rest.split_at(end.unwrap_or(rest.len()));
+        let found = Self::of(method, Some(target));
+        if found.method.is_empty() {
+            return found;
+        }
         Self {
             version: match version {
                 b" HTTP/1.0" => Some(Version::H10),
                 b" HTTP/1.1" => Some(Version::H11),
                 _ => None,
             },
-            ..Self::of(method, Some(target))
+            ..found
         }
     }
 
