@@ -16,6 +16,7 @@ mod log;
 pub mod mirror;
 mod prepare;
 mod queued;
+mod refused;
 pub mod serving;
 mod stream_head;
 mod stream_tunnel;
@@ -37,7 +38,8 @@ use openclaw_core::reason::Reason;
 
 pub use self::error::{EXHAUSTED, connect_detail};
 pub(crate) use self::log::protocol;
-pub use self::prepare::{Prepared, prepare, refuse, refuse_late};
+pub use self::prepare::{Prepared, prepare};
+pub use self::refused::{refuse, refuse_late};
 
 use self::caching::{Behind, Through, Unsettling};
 use self::context::{Downstream, Local};

@@ -10,8 +10,7 @@ use openclaw_core::config::{Action, Balance, Forwarded, HeaderEdit, Route, Upstr
 use openclaw_core::message::h1::Asked;
 use openclaw_core::message::render::{self, Hop};
 use openclaw_core::message::{
-    Fault, Framing, Kind, Method, Request, RequestLine, Version, authority, grpc, path, via,
-    websocket,
+    Fault, Framing, Kind, Method, Request, Version, authority, grpc, path, via, websocket,
 };
 use openclaw_core::proxy_protocol::Ends;
 use openclaw_core::route::{self, Request as _, Seen, target};
@@ -23,7 +22,7 @@ use super::caching::{Asking, Refresh, Stored, planned};
 use super::coded::{self, Wish};
 use super::context::{Downstream, Local};
 use super::error::{Error, LOOP, NOT_REFLECTED};
-use super::log::{log_fields, refused_fields};
+use super::log::log_fields;
 use super::mirror;
 use super::serving::Serving;
 use super::tracing;
@@ -187,45 +186,6 @@ fn request_id(local: &Local, downstream: &Downstream, request: &Request<'_>) -> 
     received
         .and_then(trace::received_id)
         .unwrap_or_else(|| trace::request_id(local.random_u128()))
-}
-
-/// A request whose head is still not whole when its time is over; it began at `started`.
-pub fn refuse_late(
-    local: &Local,
-    downstream: &Downstream,
-    asked: RequestLine<'_>,
-    version: Version,
-    started: Instant,
-) -> Prepared {
-    let fault = Error::LateHead.fault();
-    refuse(local, downstream, (fault, asked), version, started)
-}
-
-/// A request that was refused before it could be understood; it began at `started`.
-pub fn refuse(
-    local: &Local,
-    downstream: &Downstream,
-    (fault, asked): (Fault, RequestLine<'_>),
-    version: Version,
-    started: Instant,
-) -> Prepared {
-    let id = trace::request_id(local.random_u128());
-    let log = refused_fields(downstream, version, (fault, asked), &id);
-    Prepared {
-        serving: local.serving(),
-        route: None,
-        plan: Plan::Refuse(fault),
-        allowance: None,
-        edits: None,
-        id,
-        client: downstream.peer.ip().to_canonical(),
-        version,
-        method: Method::Other,
-        is_grpc: false,
-        started,
-        log: Some(log),
-        ids: None,
-    }
 }
 
 fn plan(

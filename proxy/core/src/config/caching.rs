@@ -195,6 +195,27 @@ pub(super) fn read(section: &Section<'_>) -> Option<Cache> {
     Some(Cache { memory, disk })
 }
 
+/// The `cache` of a route. `Err` with a problem that was told.
+pub(super) fn of_route(section: &Section<'_>) -> Result<Option<Rule>, ()> {
+    if section.has("cache") && section.has("mirror") {
+        section.reader.conflict(
+            section.place_of("cache"),
+            section.place_of("mirror"),
+            &section.key_path("mirror"),
+            Complaint::new("`cache` and `mirror` exclude each other: what the cache answers would not be copied")
+                .hint("keep one of them"),
+        );
+    }
+    let Some(section) = section.section("cache") else {
+        return if section.has("cache") {
+            Err(())
+        } else {
+            Ok(None)
+        };
+    };
+    read_rule(&section).map(Some).ok_or(())
+}
+
 fn read_disk(section: &Section<'_>) -> Option<CacheDisk> {
     let path = section.value("path", |node| section.reader.path(node));
     let max = section.value("max", values::size)?;
@@ -210,7 +231,7 @@ fn read_disk(section: &Section<'_>) -> Option<CacheDisk> {
     })
 }
 
-pub(super) fn read_rule(section: &Section<'_>) -> Option<Rule> {
+fn read_rule(section: &Section<'_>) -> Option<Rule> {
     let ttl = section.optional("ttl", values::duration);
     let heuristic = section.optional("heuristic", values::percent);
     let heuristic_max = section.value("heuristic_max", values::duration);

@@ -222,7 +222,7 @@ pub(super) fn read(number: usize, section: &Section<'_>, upstreams: &[String]) -
     let limit = section
         .section("limit")
         .map(|section| limit::read(&section));
-    let cache = read_cache(section);
+    let cache = caching::of_route(section);
     let strip_prefix = section.optional("strip_prefix", rewrite::prefix);
     let add_prefix = section.optional("add_prefix", rewrite::prefix);
     let rewrite = rewrite::of_route(section, groups);
@@ -277,27 +277,6 @@ pub(super) fn read(number: usize, section: &Section<'_>, upstreams: &[String]) -
             },
         },
     })
-}
-
-/// `Err` with a problem that was told.
-fn read_cache(section: &Section<'_>) -> Result<Option<Rule>, ()> {
-    if section.has("cache") && section.has("mirror") {
-        section.reader.conflict(
-            section.place_of("cache"),
-            section.place_of("mirror"),
-            &section.key_path("mirror"),
-            Complaint::new("`cache` and `mirror` exclude each other: what the cache answers would not be copied")
-.hint("keep one of them"),
-        );
-    }
-    let Some(section) = section.section("cache") else {
-        return if section.has("cache") {
-            Err(())
-        } else {
-            Ok(None)
-        };
-    };
-    caching::read_rule(&section).map(Some).ok_or(())
 }
 
 fn read_action(
