@@ -1,6 +1,6 @@
 //! `openclaw shield doctor` on this machine.
 
-use openclaw::shield::kernel::Mode;
+use openclaw::shield::kernel::{Mode, Pins};
 use serde_json::Value;
 
 use super::lists::json;
@@ -109,4 +109,35 @@ fn the_doctor_sees_the_interfaces_of_its_own_network_namespace() {
     );
     let check = run(&["check"]).ok().stderr;
     assert!(!check.contains("there is no network interface"), "{check}");
+}
+
+#[test]
+fn the_doctor_says_that_a_veth_may_lose_syn_cookies_in_native_mode() {
+    let (net, pins) = (Net::new(), PinDir::new());
+    let said = |name: &str, more: &str| {
+        let config = format!(
+            "[listener.web]\nbind = \"127.0.0.1:0\"\n[shield]\npin_dir = \"{}\"\ninterfaces = [\"{name}\"]\n{more}\n",
+            pins.0.display()
+        );
+        let (findings, code) = doctor(&config);
+        assert_eq!(code, 0, "{findings:?}");
+        let check = format!("{name} answers");
+        let mut findings = findings.into_iter();
+        findings.find(|(name, _)| *name == check).map(|one| one.1)
+    };
+    let name = net.interface();
+    for mode in ["auto", "native"] {
+        let warned = said(name, &format!("mode = \"{mode}\""));
+        assert_eq!(warned.as_deref(), Some("warn"), "{mode}");
+    }
+    for silent in ["mode = \"generic\"", "syn = { mode = \"off\" }"] {
+        assert_eq!(said(name, silent), None, "{silent}");
+    }
+    assert_eq!(said("lo", "mode = \"auto\""), None, "it is no veth");
+    let mut shield = load(&pins);
+    for (mode, expected) in [(Mode::Generic, None), (Mode::Native, Some("warn"))] {
+        shield.attach(name, mode).unwrap();
+        assert_eq!(said(name, "").as_deref(), expected, "{mode:?}");
+        Pins::new(&pins.0).detach(name).unwrap();
+    }
 }

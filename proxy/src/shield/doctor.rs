@@ -1,13 +1,15 @@
 //! What of this machine helps or hinders the shield, and what to do about it. Looks and changes nothing; needs no proxy.
 
+mod interface;
+
 use std::fs;
 
-use openclaw_core::config::{Config, ShieldMode};
+use openclaw_core::config::Config;
 use rustix::process::{Resource, getrlimit};
 use rustix::thread::{CapabilitySet, capabilities};
 use serde::{Deserialize, Serialize};
 
-use super::kernel::{self, Pins, inspect};
+use super::kernel::{self, inspect};
 
 /// How a check went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -47,49 +49,6 @@ impl Finding {
     }
 }
 
-/// Drivers with native XDP, and those that fall back to the generic mode by themselves when asked for more queues than they have.
-const NATIVE: &[&str] = &[
-    "amd-xgbe",
-    "atlantic",
-    "bnxt_en",
-    "cpsw",
-    "dpaa2_eth",
-    "ena",
-    "enetc",
-    "fec",
-    "gve",
-    "hv_netvsc",
-    "i40e",
-    "ice",
-    "igb",
-    "igbvf",
-    "igc",
-    "ixgbe",
-    "ixgbevf",
-    "mana",
-    "mlx4_en",
-    "mlx5_core",
-    "mtk_eth_soc",
-    "mvneta",
-    "mvpp2",
-    "nfp",
-    "octeontx2",
-    "qede",
-    "r8169",
-    "sfc",
-    "st_gmac",
-    "tsnep",
-    "tun",
-    "veth",
-    "virtio_net",
-    "vif",
-    "vmxnet3",
-    "bonding",
-    "netdevsim",
-];
-/// Frames up to this fit one page with the headroom that XDP wants.
-const ONE_PAGE: u32 = 3498;
-
 /// Looks at everything.
 pub fn examine(config: &Config) -> Vec<Finding> {
     let mut findings = vec![
@@ -101,7 +60,7 @@ pub fn examine(config: &Config) -> Vec<Finding> {
     ];
     findings.extend(jit());
     findings.extend(sysctls());
-    findings.extend(interfaces(config));
+    findings.extend(interface::all(config));
     findings
 }
 
@@ -246,103 +205,6 @@ fn sysctls() -> Vec<Finding> {
         .collect()
 }
 
-fn interfaces(config: &Config) -> Vec<Finding> {
-    let shield = &config.shield;
-    if shield.mode == ShieldMode::Off || shield.interfaces.is_empty() {
-        let found = if shield.mode == ShieldMode::Off {
-            "`shield.mode` is off"
-        } else {
-            "`shield.interfaces` names none"
-        };
-        let advice =
-            "Name the interfaces that clients come in by, such as `interfaces = [\"eth0\"]`.";
-        return vec![Finding::new("interfaces", Health::Warn, found, advice)];
-    }
-    let pins = Pins::new(&shield.pin_dir);
-    let all = shield.interfaces.iter();
-    all.flat_map(|name| interface(name, shield.mode, &pins))
-        .collect()
-}
-
-fn interface(name: &str, mode: ShieldMode, pins: &Pins) -> Vec<Finding> {
-    // By the network namespace of the process; /sys may show another's.
-    if kernel::interface_index(name).is_none() {
-        let advice =
-            "`ip link` lists those that there are; the proxy attaches to it when it appears.";
-        return vec![Finding::new(
-            name,
-            Health::Fail,
-            "there is no such interface",
-            advice,
-        )];
-    }
-    let check = |what: &str| format!("{name} {what}");
-    let mut findings = Vec::new();
-    let driver = inspect::driver(name).unwrap_or_else(|_| "unknown".into());
-    let is_native = NATIVE.contains(&driver.as_str());
-    let (status, advice) = match (is_native, mode) {
-        (true, _) | (false, ShieldMode::Generic) => (Health::Ok, ""),
-        (false, ShieldMode::Native) => (
-            Health::Fail,
-            "This driver is not known to have native XDP; `shield.mode = \"auto\"` falls back to the generic mode.",
-        ),
-        (false, _) => (
-            Health::Warn,
-            "This driver is not known to have native XDP: the generic mode works, at several times the cost.",
-        ),
-    };
-    findings.push(Finding::new(check("driver"), status, driver, advice));
-    findings.push(attached(name, &check("program"), pins));
-    if let Some(mtu) = kernel::interface_mtu(name) {
-        let is_large = mtu > ONE_PAGE;
-        let status = if is_large && mode != ShieldMode::Generic {
-            Health::Warn
-        } else {
-            Health::Ok
-        };
-        let advice = "Frames of several pages: some drivers refuse native XDP then; lower the MTU if the mode is generic.";
-        findings.push(Finding::new(check("mtu"), status, mtu.to_string(), advice));
-    }
-    if let Ok(has_lro) = inspect::has_lro(name) {
-        let (status, found) = if has_lro {
-            (Health::Warn, "on")
-        } else {
-            (Health::Ok, "off")
-        };
-        let advice =
-            format!("Run `ethtool -K {name} lro off`: most drivers refuse native XDP with it.");
-        findings.push(Finding::new(check("lro"), status, found, &advice));
-    }
-    if let Some(state) = read(&format!("/sys/class/net/{name}/operstate")) {
-        let status = if state == "down" {
-            Health::Warn
-        } else {
-            Health::Ok
-        };
-        let advice = format!("Run `ip link set {name} up`.");
-        findings.push(Finding::new(check("link"), status, state, &advice));
-    }
-    findings
-}
-
-fn attached(name: &str, check: &str, pins: &Pins) -> Finding {
-    match inspect::occupant(pins, name) {
-        Ok(None) => Finding::new(check, Health::Ok, "none", ""),
-        Ok(Some(one)) => {
-            let (mode, program, id) = (one.mode.name(), &one.program, one.id);
-            let found = format!("`{program}` (id {id}, {mode})");
-            if one.is_ours {
-                return Finding::new(check, Health::Ok, format!("the shield, {found}"), "");
-            }
-            let advice = format!(
-                "Another program is attached: `openclaw shield attach {name} --replace` takes its place, if nobody needs it."
-            );
-            Finding::new(check, Health::Fail, found, &advice)
-        }
-        Err(error) => Finding::new(check, Health::Warn, error.to_string(), "Ask again as root."),
-    }
-}
-
 /// The content of a small file; nothing if it cannot be read.
 fn read(path: &str) -> Option<String> {
     fs::read_to_string(path)
@@ -352,8 +214,6 @@ fn read(path: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[test]
@@ -373,20 +233,5 @@ mod tests {
         assert_eq!(Finding::new("a", Health::Ok, "b", "c").advice, None);
         let warned = Finding::new("a", Health::Warn, "b", "c");
         assert_eq!(warned.advice.as_deref(), Some("c"));
-    }
-
-    #[test]
-    fn the_loopback_interface_is_looked_at() {
-        let findings = interface("lo", ShieldMode::Native, &Pins::new(Path::new("/nowhere")));
-        let names: Vec<&str> = findings.iter().map(|one| one.check.as_str()).collect();
-        let expected = ["lo driver", "lo program", "lo mtu", "lo lro", "lo link"];
-        assert_eq!(names, expected);
-        let missing = interface(
-            "no-such-if",
-            ShieldMode::Auto,
-            &Pins::new(Path::new("/nowhere")),
-        );
-        assert!(missing.iter().all(|one| one.status == Health::Fail));
-        assert_eq!(missing.len(), 1);
     }
 }

@@ -123,7 +123,7 @@ impl Ways {
 /// Why answers are lost.
 pub(super) fn why(interface: &str) -> String {
     format!(
-        "{interface} loses what XDP sends in native mode (a veth does unless its other end has an XDP program or GRO)"
+        "{interface} loses what XDP sends in native mode (a veth does unless its other end has an XDP program; GRO there is not always enough)"
     )
 }
 
