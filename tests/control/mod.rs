@@ -11,6 +11,7 @@ mod files;
 mod logging;
 mod metrics;
 mod monitoring;
+mod openapi;
 mod pipes;
 mod reload;
 mod service;

@@ -27,6 +27,7 @@ pub mod client;
 pub(super) use self::status::{protocols, rfc3339, unix_time};
 
 mod openapi;
+mod schema;
 mod status;
 pub mod table;
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::schema;
 use super::table::{Route, TABLES};
 
 /// What a call does, and its parameters. A route without words is in the document all the same.
@@ -17,6 +18,8 @@ struct Words {
 #[derive(Clone, Copy)]
 enum Content {
     Json,
+    /// JSON of the shape of this name.
+    Shape(&'static str),
     /// One object a line, for as long as the caller listens.
     Lines,
     Metrics,
@@ -45,16 +48,18 @@ impl Words {
 }
 
 static WORDS: &[Words] = &[
-    words("GET", "/status", "What the process is and does.", &[]),
-    words("GET", "/config", "What serves now, by name.", &[]),
+    words("GET", "/status", "What the process is and does.", &[])
+        .answering(Content::Shape("Status")),
+    words("GET", "/config", "What serves now, by name.", &[]).answering(Content::Shape("Config")),
     words(
         "GET",
         "/top",
         "Everything that is counted, at one time.",
         &[],
-    ),
+    )
+    .answering(Content::Shape("Top")),
     words("GET", "/metrics", "The metrics page of Prometheus.", &[]).answering(Content::Metrics),
-    words("GET", "/openapi.json", "This document.", &[]),
+    words("GET", "/openapi.json", "This document.", &[]).answering(Content::Shape("OpenApi")),
     words(
         "POST",
         "/reload",
@@ -90,7 +95,8 @@ static WORDS: &[Words] = &[
         "/exchanges/explain",
         "What became of a request that was refused, failed or was slow; 404: nothing is remembered of it.",
         &[("id!", "Its id.")],
-    ),
+    )
+    .answering(Content::Shape("Exchange")),
     words(
         "GET",
         "/exchanges/follow",
@@ -111,13 +117,15 @@ static WORDS: &[Words] = &[
         ],
     )
     .answering(Content::Lines),
-    words("GET", "/log/level", "How much is said on stderr.", &[]),
+    words("GET", "/log/level", "How much is said on stderr.", &[])
+        .answering(Content::Shape("LogLevel")),
     words(
         "POST",
         "/log/level",
         "Changes that until the next reload.",
         &[("level!", "error, warn, info, debug or trace.")],
-    ),
+    )
+    .answering(Content::Shape("LogLevel")),
     words(
         "POST",
         "/log/reopen",
@@ -132,7 +140,8 @@ static WORDS: &[Words] = &[
             ("route", "Only this one."),
             ("limit", "How many keys of each."),
         ],
-    ),
+    )
+    .answering(Content::Shape("Limits")),
     words(
         "POST",
         "/limits/reset",
@@ -144,7 +153,8 @@ static WORDS: &[Words] = &[
         "/upstreams",
         "The endpoints of upstreams.",
         &[("upstream", "Only of this one.")],
-    ),
+    )
+    .answering(Content::Shape("Upstreams")),
     words(
         "POST",
         "/upstreams/change",
@@ -170,7 +180,8 @@ static WORDS: &[Words] = &[
         "/routes",
         "The routes, in the order in which they are tried.",
         &[],
-    ),
+    )
+    .answering(Content::Shape("Routes")),
     words(
         "POST",
         "/routes/change",
@@ -187,8 +198,10 @@ static WORDS: &[Words] = &[
         "/certificates",
         "The certificates of listeners.",
         &[],
-    ),
-    words("GET", "/cache", "What the cache holds and saves.", &[]),
+    )
+    .answering(Content::Shape("Certificates")),
+    words("GET", "/cache", "What the cache holds and saves.", &[])
+        .answering(Content::Shape("Cache")),
     words(
         "POST",
         "/cache/purge",
@@ -242,11 +255,7 @@ pub(super) fn document() -> Value {
         },
         "servers": [{ "url": "http://openclaw", "description": "the Unix socket; the host does not matter" }],
         "paths": paths,
-        "components": { "schemas": { "Error": {
-            "type": "object",
-            "required": ["error"],
-            "properties": { "error": { "type": "string" } },
-        } } },
+        "components": { "schemas": schema::schemas() },
     })
 }
 
@@ -264,6 +273,9 @@ fn operation(route: &Route, path: &str) -> Value {
     let answer = words.map_or(Content::Json, |words| words.answer);
     let content = match answer {
         Content::Json => json!({ "application/json": {} }),
+        Content::Shape(name) => {
+            json!({ "application/json": { "schema": schema::reference(name) } })
+        }
         Content::Lines => json!({ "application/x-ndjson": {} }),
         Content::Metrics => json!({ "text/plain": {} }),
     };
@@ -286,7 +298,7 @@ fn operation(route: &Route, path: &str) -> Value {
             "200": { "description": "done", "content": content },
             "default": {
                 "description": "the answer is no, and why",
-                "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } },
+                "content": { "application/json": { "schema": schema::reference("Error") } },
             },
         },
     });
