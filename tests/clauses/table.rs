@@ -14,7 +14,7 @@
 //! - `got`, `gone`: text that the request has, or has not, when it reaches the origin, in any case of letters;
 //! - `sees`, `never`: text that the client's answer has or has not;
 //! - `refused STATUS REASON`: the answer is this refusal, and the origin has heard nothing;
-//! - `reset CODE`: so is the stream of HTTP/2 or HTTP/3; `cut`: the client sees that its answer is not whole;
+//! - `reset CODE`: so is the stream of HTTP/2 or HTTP/3; `cut`: the client sees that its answer is not whole, or gets a refusal;
 //! - `closed CODE`: the connection of HTTP/3 is closed;
 //! - `served N`: so many requests of the row reach the origin;
 //! - `test FILE NAME`: nothing of the above: that test holds the clause.

@@ -39,7 +39,7 @@ fn fmt_writes_a_file_in_the_one_way_and_leaves_it_then() {
     assert!(told.stderr.contains("broken.toml:1:1"), "{}", told.stderr);
     assert_eq!(fs::read_to_string(other).unwrap(), "a=1");
     let missing = openclaw(&["fmt", "/nowhere/x.toml"]);
-    assert_eq!(missing.code, 1, "{}", missing.stderr);
+    assert_eq!(missing.code, 2, "{}", missing.stderr);
 }
 
 #[test]

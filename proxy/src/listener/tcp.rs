@@ -41,7 +41,8 @@ pub async fn accept(local: Rc<Local>, listening: Rc<Listening>, socket: TcpListe
             accepted = socket.accept() => Some(accepted),
         };
         if listening.closed.get() {
-            if !listening.is_left.get() {
+            // At the end of the process the sockets may be kept for the next one, with who waits in them.
+            if !(listening.is_left.get() || local.is_draining()) {
                 take_waiting(&local, &listening, socket);
             }
             return;
