@@ -182,7 +182,8 @@ pub(super) fn run(context: &Context, arguments: Arguments) -> Result<Outcome, Cl
     let json: Value = serde_json::from_slice(&reply).unwrap_or_default();
     let text = done(&json, which.persist) + &set_aside(&json);
     let warning = json.get("warning").and_then(Value::as_str);
-    let warnings = warning.map(str::to_owned).into_iter().collect();
+    let warnings = warning.map(|warning| format!("warning: {warning}"));
+    let warnings = warnings.into_iter().collect();
     Ok(Outcome {
         warnings,
         ..Outcome::new(text, json)

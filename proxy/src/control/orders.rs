@@ -156,7 +156,7 @@ async fn change(control: Rc<Control>, call: Call) -> Answer {
 
 fn nobody_left(upstream: &str) -> String {
     format!(
-        "warning: no endpoint is left that serves upstream {upstream}: requests for it get 503 until one is added or enabled"
+        "no endpoint is left that serves upstream {upstream}: requests for it get 503 until one is added or enabled"
     )
 }
 

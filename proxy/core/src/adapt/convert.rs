@@ -157,6 +157,12 @@ fn known(inside: &[Directive], notes: &mut Notes) -> Known {
                     directive,
                     format!("as many as the rate has in its period may come at once here: {rate} takes them in any order"),
                 );
+                if key.contains(':') {
+                    notes.add(
+                        directive,
+                        "requests without it are counted by their client's address here, and not at all there",
+                    );
+                }
                 known.zones.insert(zone.to_owned(), (rate, key));
             }
             _ => notes.add(directive, "its key or rate has no like here"),

@@ -148,6 +148,10 @@ fn cache(scope: &Scope<'_>, route: &mut Route, notes: &mut Notes) {
             .collect();
         if let Some(time) = time {
             keys.push(format!("ttl = {}", words::text(&time)));
+            notes.add(
+                first,
+                "counts here also where the endpoint says by Cache-Control or Expires that it may be kept for less; leave `ttl` out to go by the endpoint alone",
+            );
         }
         let is_number = |status: &&str| status.parse::<u16>().is_ok();
         match statuses.as_slice() {

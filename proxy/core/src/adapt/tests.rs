@@ -196,6 +196,7 @@ fn what_is_not_carried_over_is_said_with_its_line() {
         "6: sendfile on",
         "2: user www-data",
         "12: limit_req_zone $binary_remote_addr zone=login:10m rate=10r/m",
+        "55: proxy_cache_valid 200 302 10m",
     ] {
         assert!(told.contains(&expected.to_owned()), "{expected}\n{told:#?}");
     }

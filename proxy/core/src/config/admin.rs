@@ -86,6 +86,11 @@ pub(super) fn read(section: &Section<'_>) -> Option<Admin> {
     let socket = section.value("socket", |node| socket(section, node));
     let metrics = section.value("metrics", |node| match values::string(node)? {
         "off" => Ok(None),
+        text if !text.contains(':') => Err(Complaint::new(format!(
+            "`{text}` is not an address with a port"
+        ))
+        .hint("write \"127.0.0.1:9464\", or \"off\" for none")
+        .into()),
         _ => values::bind_address(node).map(Some),
     });
     let web = section.optional("web", values::bind_address);

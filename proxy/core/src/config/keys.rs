@@ -28,6 +28,8 @@ pub struct Key {
     pub fields: Option<&'static Section>,
     /// The words that it may be, where they are few.
     pub words: &'static [&'static str],
+    /// Another key of its table, beside which a required one may be left out.
+    pub unless: Option<&'static str>,
 }
 
 impl Key {
@@ -45,6 +47,7 @@ impl Key {
             doc,
             fields: None,
             words: &[],
+            unless: None,
         }
     }
 
@@ -74,6 +77,11 @@ impl Key {
 
     pub(crate) const fn example(mut self, example: &'static str) -> Self {
         self.example = example;
+        self
+    }
+
+    pub(crate) const fn unless(mut self, other: &'static str) -> Self {
+        self.unless = Some(other);
         self
     }
 

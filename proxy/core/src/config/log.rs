@@ -225,6 +225,13 @@ fn target(section: &Section<'_>) -> Option<AccessTarget> {
     section.value("to", |node| match values::string(node)? {
         "off" => Ok(AccessTarget::Off),
         "stdout" => Ok(AccessTarget::Stdout),
+        word @ ("none" | "no" | "false" | "stderr") => {
+            Err(Complaint::new(format!("`{word}` is no place for a log"))
+                .hint(
+                    "write \"off\", \"stdout\" or a path such as \"/var/log/openclaw/access.log\"",
+                )
+                .into())
+        }
         _ => section.reader.path(node).map(AccessTarget::File),
     })
 }

@@ -231,10 +231,7 @@ pub(super) fn read(number: usize, section: &Section<'_>, upstreams: &[String]) -
         .section("mirror")
         .map(|section| mirror::read(&section, upstreams));
     let rewrite_location = section.value("rewrite_location", values::boolean);
-    let max_body = section.value("max_body", |node| match values::string(node) {
-        Ok("none") => Ok(None),
-        Ok(_) | Err(_) => values::size(node).map(Some),
-    });
+    let max_body = section.value("max_body", max_body);
     let timeout = section.optional("timeout", values::duration);
     let response_timeout = section.optional("response_timeout", values::duration);
     let error_pages = error_pages::read(section);
@@ -277,6 +274,20 @@ pub(super) fn read(number: usize, section: &Section<'_>, upstreams: &[String]) -
             },
         },
     })
+}
+
+/// `None`: as large as it is.
+fn max_body(node: &Node) -> Result<Option<u64>, Unread> {
+    match values::string(node) {
+        Ok("none") => Ok(None),
+        Ok(text) if !text.starts_with(|first: char| first.is_ascii_digit()) => {
+            let complaint = Complaint::new(format!("`{text}` is not a size"));
+            Err(complaint
+                .hint("write a size such as \"10m\", or \"none\"")
+                .into())
+        }
+        Ok(_) | Err(_) => values::size(node).map(Some),
+    }
 }
 
 fn read_action(
@@ -376,7 +387,13 @@ pub(super) fn find_upstream(name: &str, upstreams: &[String]) -> Result<usize, U
                     name,
                     upstreams.iter().map(String::as_str),
                 ))
-                .or_hint(Some(format!("add [upstream.{name}]")))
+                .or_hint(Some(if name.contains("://") {
+                    format!(
+                        "add [upstream.NAME] with endpoints = [\"{name}\"], and write that name"
+                    )
+                } else {
+                    format!("add [upstream.{name}]")
+                }))
                 .into()
         })
 }

@@ -25,7 +25,8 @@ fn object(section: &Section) -> Map<String, Value> {
         .collect();
     let required = section.keys.iter();
     let required = required.filter(|key| key.presence == Presence::Required);
-    let required: Vec<&str> = required.map(|key| key.name).collect();
+    let (either, required): (Vec<&Key>, Vec<&Key>) = required.partition(|key| key.unless.is_some());
+    let required: Vec<&str> = required.into_iter().map(|key| key.name).collect();
     let mut object = members([
         ("type", "object".into()),
         ("properties", properties.into()),
@@ -33,6 +34,13 @@ fn object(section: &Section) -> Map<String, Value> {
     ]);
     if !required.is_empty() {
         object.insert("required".to_owned(), required.into());
+    }
+    let either = either
+        .into_iter()
+        .find_map(|key| Some((key.name, key.unless?)));
+    if let Some((key, other)) = either {
+        let needs = |name: &str| json!({ "required": [name] });
+        object.insert("anyOf".to_owned(), vec![needs(key), needs(other)].into());
     }
     describe(&mut object, section.doc);
     object
@@ -224,6 +232,8 @@ mod tests {
                 true,
             ),
             ("[upstream.a]\nendpoints = [{ weight = 3 }]\n", false),
+            ("[upstream.a]\ndiscover = { dns = \"a:1\" }\n", true),
+            ("[upstream.a]\nbalance = \"random\"\n", false),
             (
                 "[[route]]\nto = \"a\"\nmatch = { header = { a = \"1\" } }\n",
                 true,

@@ -75,7 +75,8 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "[\"127.0.0.1:9001\", { address = \"127.0.0.1:9002\", weight = 3 }, \"http://app.internal:8080\"]",
             "Addresses, host names, http:// or https:// URLs, or \"builtin:demo\". A table gives an endpoint a weight. Names are looked up again when the time to live of their addresses is over. May be left out beside `discover`.",
         )
-        .fields(&endpoint::KEYS),
+        .fields(&endpoint::KEYS)
+        .unless("discover"),
         Key::optional(
             "discover",
             "table",

@@ -48,6 +48,14 @@ const ROWS: &[(&str, &str, &str)] = &[
     ("listener", "zzzzzzzz = 1", "known here are bind"),
     ("server", "workers = \"two\"", "workers = "),
     ("server", "zzzzzzzz = 1", "known here are"),
+    ("server", "[log]\naccess = { to = \"none\" }", "\"off\""),
+    ("server", "[admin]\nmetrics = \"none\"", "\"off\""),
+    (
+        "route",
+        "to = \"http://127.0.0.1:3000\"",
+        "endpoints = [\"http://127.0.0.1:3000\"]",
+    ),
+    ("route", "to = \"app\"\nmax_body = \"off\"", "\"none\""),
     ("upstream", "endpoints = [1]", "endpoints = ["),
     (
         "upstream",
