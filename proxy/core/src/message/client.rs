@@ -20,10 +20,10 @@ pub fn client(fields: &[Field<'_>], peer: IpAddr, trusted: impl Fn(IpAddr) -> bo
     };
     if lines(Kind::XForwardedFor).next().is_some() {
         let hops = lines(Kind::XForwardedFor).flat_map(|line| line.rsplit(|byte| *byte == b','));
-        return walk(hops.map(|hop| address(hop.trim_ascii())), peer, trusted);
+        return walk(said(hops).map(address), peer, trusted);
     }
     let hops = lines(Kind::Forwarded).flat_map(elements);
-    walk(hops.map(forwarded_for), peer, trusted)
+    walk(said(hops).map(forwarded_for), peer, trusted)
 }
 
 /// The address in a field that has one and nothing else; none where there are two of that name.
@@ -32,6 +32,11 @@ pub fn client_in(fields: &[Field<'_>], name: &[u8]) -> Option<IpAddr> {
     let value = named.next().filter(|_| named.next().is_none())?.value;
     let address: IpAddr = str::from_utf8(value).ok()?.parse().ok()?;
     Some(address.to_canonical())
+}
+
+/// Without empty elements, which are none (RFC 9110 §5.6.1.2): one at the end would make the proxy of its client.
+fn said<'a>(hops: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = &'a [u8]> {
+    hops.map(<[u8]>::trim_ascii).filter(|hop| !hop.is_empty())
 }
 
 /// Goes from hop to hop, the nearest first, for as long as one that is trusted names the next.
@@ -145,6 +150,13 @@ mod tests {
             ("10.0.0.1", &["::ffff:198.51.100.7"][..], "198.51.100.7"),
             ("10.0.0.1", &["198.51.100.7, unknown"][..], "10.0.0.1"),
             ("10.0.0.1", &[""][..], "10.0.0.1"),
+            ("10.0.0.1", &["198.51.100.7,"][..], "198.51.100.7"),
+            (
+                "10.0.0.1",
+                &["6.6.6.6, 198.51.100.7 ,\t,"][..],
+                "198.51.100.7",
+            ),
+            ("10.0.0.1", &["198.51.100.7", ""][..], "198.51.100.7"),
         ] {
             let fields: Vec<_> = lines
                 .iter()
