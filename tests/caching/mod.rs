@@ -2,6 +2,7 @@
 
 mod changes;
 mod confirmations;
+mod crowd;
 mod damage;
 mod disk;
 mod followers;

@@ -20,6 +20,8 @@ struct Film {
     knows_no_ranges: AtomicUsize,
     /// It says no `ETag`.
     has_no_tag: AtomicUsize,
+    /// From that byte on nothing may be stored.
+    private_from: Option<usize>,
 }
 
 impl Film {
@@ -42,7 +44,6 @@ impl Film {
         } else {
             format!("ETag: {tag}\r\n")
         };
-        let lines = format!("Cache-Control: max-age=60\r\nCache-Tag: film\r\n{told}");
         // Of several at once none.
         let range = request.header("range").filter(|range| !range.contains(','));
         let range = range.and_then(|range| {
@@ -51,6 +52,12 @@ impl Film {
             let to = to.parse().unwrap_or(total - 1).min(total - 1);
             (from <= to).then_some(from..to + 1)
         });
+        let is_private = |from| range.as_ref().is_some_and(|range| range.start >= from);
+        let control = match self.private_from {
+            Some(from) if is_private(from) => "no-store",
+            Some(_) | None => "max-age=60",
+        };
+        let lines = format!("Cache-Control: {control}\r\nCache-Tag: film\r\n{told}");
         let is_same = request.header("if-range").is_none_or(|known| known == tag);
         match range {
             Some(range) if is_same && self.knows_no_ranges.load(Ordering::Relaxed) == 0 => format!(
@@ -66,7 +73,11 @@ impl Film {
 }
 
 fn stage_of(total: usize, cache: &str, rule: &str) -> (Stage, Arc<Film>) {
-    let film = Arc::new(Film::default());
+    stage_with(Film::default(), total, cache, rule)
+}
+
+fn stage_with(film: Film, total: usize, cache: &str, rule: &str) -> (Stage, Arc<Film>) {
+    let film = Arc::new(film);
     let of_origin = Arc::clone(&film);
     let origin = Origin::start(move |peer| {
         while let Some(request) = peer.request()? {
@@ -133,6 +144,20 @@ fn a_range_has_the_slices_fetched_that_it_touches_and_others_are_served_out_of_t
     let same = stage.get("/film", "Range: bytes=0-9\r\nIf-Range: \"v0\"\r\n");
     check(&same, 0, 0..10);
     assert_eq!(ranges(&stage).len(), 4);
+}
+
+#[test]
+fn what_cannot_be_stored_comes_past_the_store() {
+    let film = Film {
+        private_from: Some(65_536),
+        ..Film::default()
+    };
+    let (stage, _) = stage_with(film, TOTAL, "memory = \"64m\"", RULE);
+    check(&ask(&stage, "100-200000"), 0, 100..200_001);
+    assert_eq!(ranges(&stage), ["0-65535", "65536-131071", "65536-200000"]);
+    // The first slice is stored, and goes on to be.
+    check(&ask(&stage, "0-70000"), 0, 0..70_001);
+    assert_eq!(ranges(&stage)[3..], ["65536-131071", "65536-70000"]);
 }
 
 #[test]

@@ -1,17 +1,14 @@
 //! A payload from its first byte to its last: one brings it, and whoever wants it reads what is there, each at a pace of its own.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
 use super::Reader;
+use super::coming::{Coming, Piece, SHORT_PIECE, Whole, cut, end_of};
 use super::disk::Source;
-
-/// Pieces are gathered up to this.
-const PIECE: usize = 64 * 1024;
 
 /// A payload. Shared by what is stored before and after its origin has confirmed it.
 #[derive(Debug)]
@@ -25,45 +22,15 @@ pub struct Body {
     file: OnceLock<u64>,
 }
 
-/// A piece and where it begins.
-type Piece = (u64, Bytes);
-
-#[derive(Debug)]
-pub(super) struct Whole {
-    pieces: Box<[Piece]>,
-    length: u64,
-}
-
-/// A payload that is not whole, or not all here.
-#[derive(Debug, Default)]
-pub(super) struct Coming {
-    pieces: VecDeque<Piece>,
-    /// What has come behind the last of them.
-    tail: Vec<u8>,
-    /// Bytes that have come.
-    end: u64,
-    /// Once it is not stored any more: what is behind by more than this has lost.
-    window: Option<u64>,
-    /// Where the beginning lies as well, and how much of it.
-    pub(super) source: Option<Source>,
-    pub(super) lying: u64,
-    /// What lies there need not be here.
-    is_spilt: bool,
-    /// How it ended, if it has.
-    pub(super) over: Option<Result<(), Broken>>,
-    pub(super) readers: usize,
-    waiting: Vec<Waker>,
-}
-
 /// The payload came to no end, or its beginning is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Broken;
 
 /// What became of payload that has come.
 #[derive(Debug, Default)]
-pub(super) struct Pushed {
+pub struct Pushed {
     /// It is stored, or somebody reads it.
-    pub(super) is_wanted: bool,
+    pub is_wanted: bool,
     /// A piece that is whole now.
     pub(super) piece: Option<Bytes>,
     /// Bytes that are here.
@@ -77,6 +44,21 @@ impl Body {
             whole: OnceLock::new(),
             coming: Mutex::new(Some(Box::default())),
             declared,
+            file: OnceLock::new(),
+        }
+    }
+
+    /// One that is stored nowhere, for a single reader, of whom it is not further ahead than that.
+    pub fn paced(declared: u64, window: u64) -> Self {
+        let coming = Coming {
+            window: Some(window),
+            paced: Some(0),
+            ..Coming::default()
+        };
+        Self {
+            whole: OnceLock::new(),
+            coming: Mutex::new(Some(Box::new(coming))),
+            declared: Some(declared),
             file: OnceLock::new(),
         }
     }
@@ -160,7 +142,7 @@ impl Body {
     }
 
     /// Takes what has come.
-    pub(super) fn push(&self, payload: &[u8]) -> Pushed {
+    pub fn push(&self, payload: &[u8]) -> Pushed {
         let mut pushed = Pushed::default();
         self.change(|coming| {
             pushed.is_wanted = coming.window.is_none() || coming.readers > 0;
@@ -185,6 +167,42 @@ impl Body {
         let Some(coming) = &mut *state else { return 0 };
         coming.wake_later(cx);
         coming.end - coming.start()
+    }
+
+    /// The same as [`Body::seal`], unless that is too little to be written by itself.
+    pub(super) fn seal_short(&self) -> Option<Bytes> {
+        let mut state = self.state();
+        let coming = state.as_mut()?;
+        (coming.tail.len() >= SHORT_PIECE)
+            .then(|| coming.seal())
+            .flatten()
+    }
+
+    /// Ready once the one who reads is near enough for more to come; `Err` if there is nobody.
+    pub fn poll_pace(&self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        let mut state = self.state();
+        let Some(coming) = state.as_mut().filter(|coming| coming.readers > 0) else {
+            return Poll::Ready(Err(Broken));
+        };
+        let ahead = coming.paced.map_or(0, |read| coming.end - read);
+        if coming.window.is_none_or(|window| ahead < window) {
+            return Poll::Ready(Ok(()));
+        }
+        coming.wake_later(cx);
+        Poll::Pending
+    }
+
+    /// Who reads it is there now, and wants what is behind.
+    pub(super) fn read_until(&self, at: u64) {
+        let is_news = |coming: &&mut Coming| coming.paced.is_some_and(|read| read != at);
+        if self.state().as_deref_mut().as_ref().is_some_and(is_news) {
+            self.change(|coming| coming.paced = Some(at));
+        }
+    }
+
+    /// One fewer reads it.
+    pub(super) fn leave(&self) {
+        self.change(|coming| coming.readers = coming.readers.saturating_sub(1));
     }
 
     /// It is written to the disk as well.
@@ -216,7 +234,7 @@ impl Body {
     }
 
     /// That was all; false if it is not as much as its head has said, or is not stored.
-    pub(super) fn finish(&self) -> bool {
+    pub fn finish(&self) -> bool {
         let mut whole = None;
         let mut is_stored = false;
         self.change(|coming| {
@@ -246,7 +264,7 @@ impl Body {
     }
 
     /// It comes to no end, unless it has.
-    pub(super) fn break_off(&self) {
+    pub fn break_off(&self) {
         self.change(|coming| {
             coming.over.get_or_insert(Err(Broken));
         });
@@ -274,105 +292,4 @@ impl Body {
     pub(super) fn state(&self) -> MutexGuard<'_, Option<Box<Coming>>> {
         self.coming.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl Coming {
-    /// Where what is still here begins.
-    pub(super) fn start(&self) -> u64 {
-        let first = self.pieces.front().map(|(start, _)| *start);
-        first.unwrap_or_else(|| self.tail_start())
-    }
-
-    fn tail_start(&self) -> u64 {
-        self.end - self.tail.len() as u64
-    }
-
-    pub(super) fn wake_later(&mut self, cx: &Context<'_>) {
-        let mut waiting = self.waiting.iter();
-        if !waiting.any(|known| known.will_wake(cx.waker())) {
-            self.waiting.push(cx.waker().clone());
-        }
-    }
-
-    /// Whether what is there can still be had.
-    fn reaches(&self, at: u64) -> bool {
-        at >= self.start() || at < self.lying
-    }
-
-    /// Lets go of what lies on the disk.
-    fn spill(&mut self) {
-        if self.is_spilt {
-            let lies = |piece: &Piece| end_of(piece) <= self.lying;
-            let count = self.pieces.iter().take_while(|piece| lies(piece)).count();
-            self.pieces.drain(..count);
-        }
-    }
-
-    /// Takes what has come; gives the piece that is whole with it.
-    fn push(&mut self, payload: &[u8]) -> Option<Bytes> {
-        self.tail.extend_from_slice(payload);
-        self.end += payload.len() as u64;
-        let piece = (self.tail.len() >= PIECE).then(|| self.seal()).flatten();
-        if let Some(window) = self.window {
-            let lost = |piece: &Piece| end_of(piece) + window < self.end;
-            let count = self.pieces.iter().take_while(|piece| lost(piece)).count();
-            self.pieces.drain(..count);
-        }
-        piece
-    }
-
-    /// Makes a piece of what has come since the last.
-    fn seal(&mut self) -> Option<Bytes> {
-        if self.tail.is_empty() {
-            return None;
-        }
-        let start = self.tail_start();
-        let piece = Bytes::from(std::mem::take(&mut self.tail).into_boxed_slice());
-        self.pieces.push_back((start, piece.clone()));
-        Some(piece)
-    }
-
-    /// What is there from `range.start` on.
-    pub(super) fn get(&self, range: &Range<u64>) -> Option<Bytes> {
-        let tail = self.tail_start();
-        if range.start >= tail {
-            let from = usize::try_from(range.start - tail).ok()?;
-            let to = usize::try_from(range.end.min(self.end) - tail).ok()?;
-            let part = self.tail.get(from..to).filter(|part| !part.is_empty())?;
-            return Some(Bytes::copy_from_slice(part));
-        }
-        let index = self
-            .pieces
-            .partition_point(|piece| end_of(piece) <= range.start);
-        part(self.pieces.get(index)?, range)
-    }
-}
-
-impl Whole {
-    /// What is there from `range.start` on.
-    pub(super) fn get(&self, range: &Range<u64>) -> Option<Bytes> {
-        let index = self
-            .pieces
-            .partition_point(|piece| end_of(piece) <= range.start);
-        part(self.pieces.get(index)?, range)
-    }
-}
-
-fn end_of((start, bytes): &Piece) -> u64 {
-    start + bytes.len() as u64
-}
-
-/// Where a range lies in a piece.
-fn within(piece: &Piece, range: &Range<u64>) -> Option<Range<usize>> {
-    let from = range.start.max(piece.0) - piece.0;
-    let to = range.end.min(end_of(piece)).saturating_sub(piece.0);
-    Some(usize::try_from(from).ok()?..usize::try_from(to).ok()?).filter(|part| !part.is_empty())
-}
-
-fn cut<'a>(piece: &'a Piece, range: &Range<u64>) -> Option<&'a [u8]> {
-    piece.1.get(within(piece, range)?)
-}
-
-fn part(piece: &Piece, range: &Range<u64>) -> Option<Bytes> {
-    within(piece, range).map(|within| piece.1.slice(within))
 }

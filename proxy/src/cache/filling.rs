@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::{Sleep, sleep};
+use bytes::Bytes;
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::disk::Writing;
 use super::{Key, Lead, Moment, Object, Store};
 
 /// A disk that takes nothing for so long is not waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How often is looked whether others have given room back.
+const NAP: Duration = Duration::from_millis(5);
 
 /// One that comes. Dropped before its end it breaks for all who read it.
 #[derive(Debug)]
@@ -24,13 +27,23 @@ pub struct Filling {
     most: u64,
     taken: u64,
     held: Held,
+    /// Of what is held, what has not come yet.
+    promised: u64,
     is_stored: bool,
     /// Too large for memory.
     is_spilt: bool,
     /// When its origin was asked.
     since: Moment,
-    /// While the disk is waited for.
-    patience: Option<Pin<Box<Sleep>>>,
+    /// While room is waited for.
+    patience: Option<Patience>,
+}
+
+#[derive(Debug)]
+struct Patience {
+    until: Instant,
+    /// Bytes that were here when the disk was last seen to take some.
+    held: u64,
+    nap: Pin<Box<Sleep>>,
 }
 
 /// Memory for what is coming.
@@ -65,6 +78,7 @@ impl Store {
                 store: Arc::clone(self),
                 bytes: 0,
             },
+            promised: 0,
             is_stored: true,
             is_spilt: false,
             since,
@@ -74,23 +88,59 @@ impl Store {
 }
 
 impl Filling {
-    /// Waits, though not for long, where more has come than the disk has taken: an origin may be faster.
+    /// Waits, though not for ever, for room for so much: an origin may be faster than the disk, and others may be before this one.
     pub fn poll_room(&mut self, bytes: usize, cx: &mut Context<'_>) -> Poll<()> {
         let bytes = bytes as u64;
-        if self.held.store.has_room(bytes) || !self.is_stored || !self.writes() {
+        if !self.is_stored || !self.writes() || self.promise(bytes) {
             self.patience = None;
             return Poll::Ready(());
         }
         self.spill();
-        self.held.shrink(self.object.body.poll_held(cx));
-        if self.held.store.has_room(bytes) {
+        self.write(self.object.body.seal_short());
+        let held = self.object.body.poll_held(cx);
+        self.shrink(held);
+        if self.promise(bytes) {
             self.patience = None;
             return Poll::Ready(());
         }
-        let patience = self
-            .patience
-            .get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
-        patience.as_mut().poll(cx)
+        let now = Instant::now();
+        let patience = self.patience.get_or_insert_with(|| Patience {
+            until: now + PATIENCE,
+            held,
+            nap: Box::pin(sleep(NAP)),
+        });
+        if held < patience.held {
+            patience.until = now + PATIENCE;
+        }
+        patience.held = held;
+        if now >= patience.until {
+            self.patience = None;
+            return Poll::Ready(());
+        }
+        while patience.nap.as_mut().poll(cx).is_ready() {
+            patience.nap.as_mut().reset(Instant::now() + NAP);
+        }
+        Poll::Pending
+    }
+
+    /// Whether there is room for so much, which is taken then.
+    fn promise(&mut self, bytes: u64) -> bool {
+        let fits = self.held.grow(bytes.saturating_sub(self.promised));
+        if fits {
+            self.promised = self.promised.max(bytes);
+        }
+        fits
+    }
+
+    /// What there is room for does not come yet.
+    pub fn wait(&mut self) {
+        let promised = std::mem::take(&mut self.promised);
+        self.held.shrink(self.held.bytes - promised);
+    }
+
+    /// No more than that has come and is here.
+    fn shrink(&mut self, bytes: u64) {
+        self.held.shrink(bytes + self.promised);
     }
 
     fn writes(&self) -> bool {
@@ -119,20 +169,36 @@ impl Filling {
         }
         let pushed = self.object.body.push(payload);
         if self.is_stored {
-            self.held.shrink(pushed.held);
+            self.shrink(pushed.held);
         }
-        if let Some((writing, piece)) = self.writing.as_ref().zip(pushed.piece) {
-            writing.push(piece);
-        }
+        let is_short = self.is_spilt && self.held.store.is_crowded();
+        let short = || is_short.then(|| self.object.body.seal_short()).flatten();
+        let piece = pushed.piece.or_else(short);
+        self.write(piece);
         pushed.is_wanted
+    }
+
+    /// Has the disk write a piece. Where it alone has that, the room is free as soon as it lies there: its origin may be long in
+    /// sending more.
+    fn write(&mut self, piece: Option<Bytes>) {
+        if let Some((writing, piece)) = self.writing.as_ref().zip(piece) {
+            let room = self.is_spilt.then(|| self.held.part(piece.len() as u64));
+            writing.push(piece, room);
+        }
     }
 
     /// Whether so much more can be stored.
     fn fits(&mut self, more: u64) -> bool {
-        if self.taken > self.held.store.most_in_memory() {
+        let is_crowded = || self.writes() && self.held.store.is_crowded();
+        if self.taken > self.held.store.most_in_memory() || is_crowded() {
             self.spill();
         }
-        self.taken <= self.most && (self.writes() || !self.is_spilt) && self.held.grow(more)
+        let is_storable = self.taken <= self.most && (self.writes() || !self.is_spilt);
+        if !is_storable || !self.promise(more) {
+            return false;
+        }
+        self.promised -= more;
+        true
     }
 
     /// Whether somebody reads along.
@@ -168,7 +234,7 @@ impl Filling {
             }
             if let Some(writing) = writing {
                 if let Some(last) = last {
-                    writing.push(last);
+                    writing.push(last, ());
                 }
                 writing.finish(after.take());
             } else if let Some(disk) = store.disk() {
@@ -193,6 +259,16 @@ impl Held {
             self.bytes += bytes;
         }
         fits
+    }
+
+    /// So much of it, which is given back by itself.
+    fn part(&mut self, bytes: u64) -> Self {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        Self {
+            store: Arc::clone(&self.store),
+            bytes,
+        }
     }
 
     /// No more than that is held.

@@ -3,6 +3,7 @@
 
 mod body;
 mod changes;
+mod coming;
 mod disk;
 mod fill;
 mod filling;

@@ -77,6 +77,7 @@ impl Reader {
         range: &Range<u64>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Bytes>, Broken>> {
+        self.body.read_until(range.start);
         let mut state = self.body.state();
         let Some(coming) = &mut *state else {
             // It has become whole meanwhile.
@@ -106,8 +107,6 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        if let Some(coming) = &mut *self.body.state() {
-            coming.readers = coming.readers.saturating_sub(1);
-        }
+        self.body.leave();
     }
 }

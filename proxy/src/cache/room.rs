@@ -95,10 +95,11 @@ impl Store {
         }
     }
 
-    /// Whether there is room for bytes of a response that is coming.
-    pub(super) fn has_room(&self, bytes: u64) -> bool {
+    /// Whether what is coming takes more than half of its room: what may wait for its end elsewhere does so now, as others can no
+    /// longer take theirs from one that waits for its origin.
+    pub(super) fn is_crowded(&self) -> bool {
         let taken = self.room.filling.load(Ordering::Relaxed);
-        taken.saturating_add(bytes) <= of_filling(self.room.memory())
+        taken > of_filling(self.room.memory()) / 2
     }
 
     /// Takes room for bytes of a response that is coming; false if too much is on its way.

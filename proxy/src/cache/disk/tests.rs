@@ -302,7 +302,7 @@ async fn write(disk: &Arc<Disk>, key: &Key, changes: &Arc<Changes>, meanwhile: i
     );
     let writing = disk.write(key, &Arc::new(object), (changes, changes.now()));
     let writing = writing.unwrap();
-    writing.push("abc".into());
+    writing.push("abc".into(), ());
     meanwhile();
     writing.finish(());
     disk.pool.settled().await;

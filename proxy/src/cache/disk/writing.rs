@@ -66,9 +66,13 @@ impl Writing {
         begun
     }
 
-    /// Writes what comes next.
-    pub(in crate::cache) fn push(&self, piece: Bytes) {
-        self.run(move |part, progress| part.write(progress, &piece));
+    /// Writes what comes next; `after` lasts until it lies there.
+    pub(in crate::cache) fn push(&self, piece: Bytes, after: impl Send + 'static) {
+        self.run(move |part, progress| {
+            let written = part.write(progress, &piece);
+            drop(after);
+            written
+        });
     }
 
     /// Whether it has come to nothing.

@@ -3,7 +3,9 @@
 mod forgetting;
 mod look;
 mod lying;
+mod pieces;
 mod planning;
+mod rest;
 mod slicing;
 mod stored;
 mod storing;
@@ -271,21 +273,42 @@ pub(super) fn refresh(local: &Rc<Local>, downstream: &Rc<Downstream>, prepared: 
     });
 }
 
+/// Whose a fetch behind an answer is.
+type Whose = (Rc<Local>, Rc<Downstream>, Rc<Serving>);
+
 /// Fetches into the store what no client waits for, or one who reads it from there.
 async fn fetch_behind(
-    (local, downstream, serving): (Rc<Local>, Rc<Downstream>, Rc<Serving>),
+    whose: Whose,
     route: usize,
     asking: Box<Asking>,
     outbound: Outbound,
     lead: Lead,
 ) {
-    let Some(route) = serving.snapshot.config.routes.get(route) else {
-        return;
+    let fetch = async |through: &Through<'_>, rule: &Rule, story: &mut Story| {
+        let mut nobody = Shadow::new(Vec::new());
+        let asked = (rule, &*asking);
+        let fetched = through.fetch(asked, Some(lead), &mut nobody, story).await;
+        fetched.err()
     };
-    let upstream = serving.upstreams.get(outbound.upstream);
-    let Some((rule, upstream)) = route.cache.as_ref().zip(upstream) else {
-        return;
-    };
+    if let Some(fault) = behind(whose, route, &outbound, fetch).await {
+        tracing::debug!(
+            uri = &*asking.key,
+            reason = fault.reason.code(),
+            "what is stored could not be fetched behind its answer"
+        );
+    }
+}
+
+/// Asks an endpoint of a route behind an answer.
+async fn behind(
+    (local, downstream, serving): Whose,
+    route: usize,
+    outbound: &Outbound,
+    ask: impl AsyncFnOnce(&Through<'_>, &Rule, &mut Story) -> Option<Fault>,
+) -> Option<Fault> {
+    let route = serving.snapshot.config.routes.get(route)?;
+    let upstream = serving.upstreams.get(outbound.upstream)?;
+    let rule = route.cache.as_ref()?;
     let deadline = Deadline::new(&local.wheel);
     deadline.cap(route.timeout);
     let limits = Limits::new(&downstream.listener, &upstream.config, route);
@@ -294,7 +317,7 @@ async fn fetch_behind(
         downstream: &downstream,
         upstream,
         route,
-        outbound: &outbound,
+        outbound,
         edits: Edits {
             of_route: &route.headers.response,
             allowance: None,
@@ -308,16 +331,5 @@ async fn fetch_behind(
         behind: None,
         ids: None,
     };
-    let mut story = Story::default();
-    let mut nobody = Shadow::new(Vec::new());
-    let fetched = through
-        .fetch((rule, &asking), Some(lead), &mut nobody, &mut story)
-        .await;
-    if let Err(fault) = fetched {
-        tracing::debug!(
-            uri = &*asking.key,
-            reason = fault.reason.code(),
-            "what is stored could not be fetched behind its answer"
-        );
-    }
+    ask(&through, rule, &mut Story::default()).await
 }

@@ -4,21 +4,20 @@
 
 use std::cell::Cell;
 use std::ops::Range;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::Context;
 use std::time::Instant;
 
-use bytes::Bytes;
 use openclaw_core::caching::slices::{self, Version};
 use openclaw_core::caching::{Directives, Rule, Status, Use};
 use openclaw_core::message::{Fault, Field, HeaderList, Method, ResponseBody};
 
 use super::look::{self, Asking, Purpose, Slice, Stored, Wish};
 use super::lying::ask;
+use super::pieces::Pieces;
 use super::stored::queue;
-use super::{Behind, Through, WAIT, fetch_behind};
+use super::{Behind, Through, WAIT, Whose, fetch_behind, rest};
 use crate::cache::{self, Body, Found, Key, Lead, Moment, Object, Reader, Store, Turn};
 use crate::exchange::Story;
 use crate::exchange::answer;
@@ -28,7 +27,7 @@ use crate::exchange::wire::Wire;
 use crate::telemetry::Cache;
 
 /// One request that is answered so.
-struct Slicing<'a> {
+pub(super) struct Slicing<'a> {
     through: &'a Through<'a>,
     rule: &'a Rule,
     asking: &'a Asking,
@@ -36,23 +35,10 @@ struct Slicing<'a> {
     /// The request without its range.
     outbound: &'a Outbound,
     behind: Behind<'a>,
-    size: u64,
+    pub(super) size: u64,
     /// Not all that it has needed until now was stored.
     has_fetched: Cell<bool>,
 }
-
-/// The bytes of an answer as they come.
-struct Pieces<'s, 'a> {
-    slicing: &'s Slicing<'a>,
-    version: &'s Version,
-    /// What is left.
-    range: Range<u64>,
-    /// Of the slice of that number.
-    reader: Option<(u64, Reader)>,
-    coming: Option<Coming<'s>>,
-}
-
-type Coming<'s> = Pin<Box<dyn Future<Output = Option<Arc<Object>>> + 's>>;
 
 impl Through<'_> {
     /// Answers in slices; `None` if this request is to be answered as any other.
@@ -105,13 +91,7 @@ impl Slicing<'_> {
         let stored = self.whole(&head, &version);
         let (status, range) = queue(self.through.local, self.through.edits, &stored, false, wire);
         story.passage.status = status;
-        let mut pieces = Pieces {
-            slicing: self,
-            version: &version,
-            range,
-            reader: None,
-            coming: None,
-        };
+        let mut pieces = Pieces::new(self, &version, range);
         let next = |cx: &mut Context<'_>| pieces.poll_next(cx);
         let place = (self.through.time.0, self.through.downstream);
         let patience = self.through.time.1.upstream;
@@ -173,7 +153,11 @@ impl Slicing<'_> {
     }
 
     /// A slice of that version, stored or as it comes; of any, if none is known. `None`: it cannot be had.
-    async fn slice(&self, number: u64, version: Option<&Version>) -> Option<Arc<Object>> {
+    pub(super) async fn slice(
+        &self,
+        number: u64,
+        version: Option<&Version>,
+    ) -> Option<Arc<Object>> {
         let slice = Slice {
             size: self.size,
             number,
@@ -213,12 +197,8 @@ impl Slicing<'_> {
 
     /// Fetches it, also if the client goes.
     fn fetch(&self, slice: Slice, lead: Lead) {
-        let mut head = self.outbound.head.clone();
         let range = slices::wanted(slice.size, slice.number);
-        ask(&mut head, b"Range", range.as_bytes());
-        if let Some(version) = &slice.version {
-            ask(&mut head, b"If-Range", version.tag());
-        }
+        let outbound = self.part(&range, slice.version.as_ref());
         let asking = Asking {
             store: Arc::clone(&self.asking.store),
             key: Arc::clone(&self.asking.key),
@@ -228,15 +208,39 @@ impl Slicing<'_> {
             in_slices: None,
             slice: Some(slice),
         };
+        let asking = Box::new(asking);
+        let fetch = fetch_behind(self.whose(), self.behind.route, asking, outbound, lead);
+        tokio::task::spawn_local(fetch);
+    }
+
+    /// Asks for what the store cannot give.
+    pub(super) fn rest(&self, version: &Version, range: Range<u64>) -> Option<Reader> {
+        self.has_fetched.set(true);
+        let asked = format!("bytes={}-{}", range.start, range.end.saturating_sub(1));
+        let outbound = self.part(&asked, Some(version));
+        let store = (Arc::clone(&self.asking.store), Arc::clone(&self.asking.key));
+        let whose = (self.whose(), self.behind.route);
+        rest::ask_for((version.clone(), range), store, whose, outbound)
+    }
+
+    fn whose(&self) -> Whose {
         let Behind {
             local,
             downstream,
             serving,
-            route,
+            ..
         } = self.behind;
-        let whose = (Rc::clone(local), Rc::clone(downstream), Rc::clone(serving));
-        let outbound = self.outbound.with_head(head);
-        tokio::task::spawn_local(fetch_behind(whose, route, Box::new(asking), outbound, lead));
+        (Rc::clone(local), Rc::clone(downstream), Rc::clone(serving))
+    }
+
+    /// The request for a part, of that version alone where one is known.
+    fn part(&self, range: &str, version: Option<&Version>) -> Outbound {
+        let mut head = self.outbound.head.clone();
+        ask(&mut head, b"Range", range.as_bytes());
+        if let Some(version) = version {
+            ask(&mut head, b"If-Range", version.tag());
+        }
+        self.outbound.with_head(head)
     }
 
     /// The whole as if it were stored, but for its payload.
@@ -263,54 +267,6 @@ impl Slicing<'_> {
             },
             ..stored
         }
-    }
-}
-
-impl Pieces<'_, '_> {
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
-        if self.range.is_empty() {
-            return Poll::Ready(Ok(None));
-        }
-        let size = self.slicing.size;
-        let number = self.range.start / size;
-        let begin = number * size;
-        let range = self.range.start - begin..self.range.end.saturating_sub(begin).min(size);
-        let reader = match self.reader.take() {
-            Some((of, reader)) if of == number => reader,
-            Some(_) | None => ready!(self.poll_reader(cx, number, range.start))?,
-        };
-        let next = reader.poll(&range, cx);
-        self.reader = Some((number, reader));
-        let next = ready!(next).map_err(|_broken| Error::Truncated)?;
-        let bytes = next
-            .filter(|bytes| !bytes.is_empty())
-            .ok_or(Error::Truncated)?;
-        self.range.start += bytes.len() as u64;
-        Poll::Ready(Ok(Some(bytes)))
-    }
-
-    fn poll_reader(
-        &mut self,
-        cx: &mut Context<'_>,
-        number: u64,
-        from: u64,
-    ) -> Poll<Result<Reader, Error>> {
-        let (slicing, version) = (self.slicing, self.version);
-        let coming = self
-            .coming
-            .get_or_insert_with(|| Box::pin(slicing.slice(number, Some(version))));
-        let slice = ready!(coming.as_mut().poll(cx));
-        self.coming = None;
-        let slice = slice.filter(|slice| {
-            let part = slices::part_of(&slice.view());
-            slice.status == 206 && part.is_some_and(|(of, _)| of == *version)
-        });
-        let Some(slice) = slice else {
-            // It has changed: two versions are never put together, and the next one begins anew.
-            slicing.asking.store.discard(&slicing.asking.key);
-            return Poll::Ready(Err(Error::Truncated));
-        };
-        Poll::Ready(slice.body.read(from).ok_or(Error::Truncated))
     }
 }
 

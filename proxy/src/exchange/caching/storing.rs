@@ -316,6 +316,9 @@ impl<W: Wire> Wire for Storing<'_, W> {
         let State::Storing(filling) = &mut self.state else {
             return sent;
         };
+        if sent.is_pending() {
+            filling.wait();
+        }
         match sent {
             Poll::Ready(Ok(count)) => {
                 let taken = payload.get(..count).unwrap_or_default();

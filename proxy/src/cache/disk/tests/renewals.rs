@@ -27,7 +27,7 @@ async fn stored(store: &Store, disk: &Arc<Disk>, key: &Key, bytes: usize) -> Arc
     let object = tagged("old", Chosen::default(), body);
     let writing = disk.write(key, &object, (&store.changes, store.moment()));
     let writing = writing.unwrap();
-    writing.push(vec![b'a'; bytes].into());
+    writing.push(vec![b'a'; bytes].into(), ());
     writing.finish(());
     disk.pool.settled().await;
     // Memory has nothing of what was there before.
@@ -78,7 +78,7 @@ async fn of_two_that_come_at_once_the_one_is_found_that_was_whole_last() {
         let object = tagged(tag, Chosen::default(), body);
         let writing = disk.write(key, &object, (&store.changes, store.moment()));
         let writing = writing.unwrap();
-        writing.push(vec![b'a'; bytes].into());
+        writing.push(vec![b'a'; bytes].into(), ());
         writing
     };
     for number in 0..20 {
