@@ -230,7 +230,7 @@ impl Filling {
             if is_here {
                 store.insert(&self.key, &self.object, purges);
             } else {
-                store.make_way(&self.key, &self.object);
+                store.make_way(&self.key, &self.object, purges);
             }
             if let Some(writing) = writing {
                 if let Some(last) = last {

@@ -215,6 +215,7 @@ impl Store {
     pub async fn load(&self, key: &Key, file: u64) -> Option<Arc<Object>> {
         let disk = self.disk()?;
         let since = self.moment();
+        // A disk that is behind says nothing, and drops the question.
         let object = Arc::new(disk.load(key, file).await.ok()??);
         if object.body.is_whole() {
             self.keep(since, key, &object, |purges| {
@@ -246,11 +247,7 @@ impl Store {
     fn insert(&self, key: &Key, object: &Arc<Object>, purges: &Purges) {
         let mut page = vec![Arc::clone(object)];
         if let Some(before) = self.pages.peek(&**key) {
-            let others = before.iter().filter(|known| {
-                let is_meant = purges.take(key, |tag| known.has_tag(tag));
-                !object.is_in_place_of(known) && !is_meant
-            });
-            page.extend(others.take(MAX_VARIANTS - 1).cloned());
+            page.extend(beside(key, &before, object, purges).take(MAX_VARIANTS - 1));
         }
         // What each client has to ask about on its own is nothing to wait for.
         if object.is_for_others(Instant::now()) {
@@ -260,12 +257,11 @@ impl Store {
     }
 
     /// Takes out what memory has in the place of a response that is too large for it.
-    fn make_way(&self, key: &Key, object: &Object) {
+    fn make_way(&self, key: &Key, object: &Object, purges: &Purges) {
         let Some(before) = self.pages.peek(&**key) else {
             return;
         };
-        let others = before.iter().filter(|known| !object.is_in_place_of(known));
-        let others: Vec<_> = others.cloned().collect();
+        let others: Vec<_> = beside(key, &before, object, purges).collect();
         if others.is_empty() {
             self.pages.remove(&**key);
         } else if others.len() < before.len() {
@@ -337,4 +333,19 @@ impl Store {
     fn fills(&self) -> MutexGuard<'_, HashMap<Key, Arc<Fill>>> {
         self.fills.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What stays of a page where something is put in or makes way. A purge that is under way finds another page in place of the one that it
+/// has looked at, and takes nothing out of that.
+fn beside<'a>(
+    key: &'a Key,
+    page: &'a [Arc<Object>],
+    object: &'a Object,
+    purges: &'a Purges,
+) -> impl Iterator<Item = Arc<Object>> + 'a {
+    let stays = |known: &&Arc<Object>| {
+        let is_meant = purges.take(key, |tag| known.has_tag(tag));
+        !object.is_in_place_of(known) && !is_meant
+    };
+    page.iter().filter(stays).cloned()
 }

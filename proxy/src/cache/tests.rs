@@ -367,6 +367,22 @@ fn what_its_origin_has_confirmed_before_a_purge_stays_out() {
 }
 
 #[test]
+fn what_makes_way_while_a_purge_goes_on_brings_nothing_back() {
+    let store = Store::new(1 << 20);
+    let url = key("http://a.test/");
+    let of = |tag, x| object("r", &[("Vary", "X"), ("Cache-Tag", tag)], &[("X", x)], 10);
+    let (meant, large) = (of("a", "1"), of("b", "2"));
+    for object in [&meant, &large] {
+        put(&store, &url, object);
+    }
+    store.changes.purge(Purge::Tag("a"), || {
+        let way = |purges: &Purges| store.make_way(&url, &large, purges);
+        assert!(store.keep(store.moment(), &url, &large, way).is_some());
+    });
+    assert!(matches!(store.find(&url, "r", &[]), Found::Nothing));
+}
+
+#[test]
 fn a_part_of_a_body_goes_over_its_pieces() {
     let body = Body::coming(None);
     let piece = |letter: u8| vec![letter; 70_000];

@@ -93,9 +93,10 @@ impl Index {
         entries.find(is_it).map(|entry| entry.id)
     }
 
-    /// What is in a file was confirmed, with these fields; nothing if it is not there any more.
-    pub(super) fn renew(&self, key: &Key, id: u64, object: &Object) {
+    /// What is in a file was confirmed, with these fields; nothing if it is not there. Nobody finds it between that and `first`.
+    pub(super) fn renew(&self, key: &Key, id: u64, object: &Object, first: impl FnOnce()) {
         let mut shard = self.shard(key);
+        first();
         let Some(entry) = self.take(&mut shard, key, id) else {
             return;
         };
@@ -152,11 +153,12 @@ impl Index {
         shard.tidy();
     }
 
-    /// Whether that file is still the one for these requests.
-    pub(super) fn has(&self, key: &str, id: u64, chosen: &Chosen) -> bool {
+    /// Whether that file is there, and known as what the response in it says.
+    pub(super) fn has(&self, key: &str, id: u64, object: &Object) -> bool {
         let shard = self.shard(key);
         let mut entries = shard.uris.get(key).into_iter().flatten();
-        entries.any(|entry| entry.id == id && entry.chosen == *chosen)
+        let is_so = |entry: &Entry| entry.chosen == object.chosen && entry.tags == object.tags;
+        entries.any(|entry| entry.id == id && is_so(entry))
     }
 
     pub(super) fn remove(&self, key: &str, id: u64) -> Option<Entry> {

@@ -192,9 +192,9 @@ impl Disk {
         is_over
     }
 
-    /// Whether the index still has that file, for the same requests as the response that was read from it.
+    /// Whether the index still has that file, as what the response says that was read from it.
     pub(super) fn has(&self, key: &str, id: u64, object: &Object) -> bool {
-        self.index.has(key, id, &object.chosen)
+        self.index.has(key, id, object)
     }
 
     /// The file in the place of a response.
@@ -232,12 +232,12 @@ impl Disk {
             return;
         };
         let (disk, of, renewed) = (Arc::clone(self), Arc::clone(key), Arc::clone(object));
-        // Before it is found as what it is then: who reads it reads the new head.
-        self.pool.run(key, move || {
+        let rewrite = move || {
             let lines = format::lines(&of, &renewed);
             match disk.rewrite(id, &lines) {
-                Ok(true) => {}
-                Ok(false) => {
+                Ok(true) if disk.has(&of, id, &renewed) => {}
+                // Without room for the head, or not yet known when it was confirmed: by its old tags a purge of the new ones misses it.
+                Ok(_) => {
                     disk.lose(&of, id);
                 }
                 Err(error) => {
@@ -248,7 +248,9 @@ impl Disk {
                     }
                 }
             }
-        });
-        self.index.renew(key, id, object);
+        };
+        // Queued before it is found as what it is then: who reads it reads the new head.
+        let first = || self.pool.run(key, rewrite);
+        self.index.renew(key, id, object, first);
     }
 }

@@ -1,5 +1,7 @@
 //! What takes the place of a file, and what becomes of one whose origin has confirmed it.
 
+use std::sync::mpsc;
+
 use super::*;
 
 fn said(user: &'static str) -> [Field<'static>; 1] {
@@ -144,6 +146,33 @@ async fn a_confirmation_of_what_was_replaced_meanwhile_changes_nothing() {
         let length = found.body.length();
         let is_new = found.has_tag(crate::cache::changes::hash(b"new"));
         assert_eq!((length, is_new), (Some(bytes as u64 + 1), false));
+        store.forget(&key);
+        disk.pool.settled().await;
+    }
+    fs::remove_dir_all(path).unwrap();
+}
+
+#[tokio::test]
+async fn what_is_confirmed_before_the_disk_knows_it_lies_there_as_what_it_is_or_not_at_all() {
+    let (store, disk, path) = with_disk("behind").await;
+    let store = Arc::new(store);
+    for (tag, expected) in [("old", 1), ("new", 0)] {
+        let key: Key = format!("http://a.test/{tag}").into();
+        let body = Arc::new(Body::coming(Some(3)));
+        let object = Arc::into_inner(tagged("old", Chosen::default(), body)).unwrap();
+        let mut filling = store.fill(&key, (object, store.moment()), None, 1 << 20);
+        filling.take(b"aaa");
+        disk.pool.settled().await;
+        let (release, held) = mpsc::channel::<()>();
+        disk.pool.run(&key, move || held.recv().unwrap());
+        filling.finish();
+        let page = store.pages.get(&*key).unwrap();
+        let before = page.first().unwrap();
+        let renewed = tagged(tag, Chosen::default(), Arc::clone(&before.body));
+        assert!(store.renew(&key, (before, &renewed), store.moment()));
+        release.send(()).unwrap();
+        disk.pool.settled().await;
+        assert_eq!(disk.objects(), expected, "{tag}");
         store.forget(&key);
         disk.pool.settled().await;
     }
