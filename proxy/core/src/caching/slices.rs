@@ -32,13 +32,12 @@ pub enum Beginning {
 
 impl Beginning {
     /// The first byte, of something of that length; `None` if it is not known, or there is no such byte.
-    pub const fn of(self, total: Option<u64>) -> Option<u64> {
-        match (self, total) {
-            (Self::At(from), Some(total)) if from >= total => None,
-            (Self::At(from), _) => Some(from),
-            (Self::BeforeEnd(count), Some(total)) => Some(total.saturating_sub(count)),
-            (Self::BeforeEnd(_), None) => None,
-        }
+    pub fn of(self, total: Option<u64>) -> Option<u64> {
+        let from = match self {
+            Self::At(from) => from,
+            Self::BeforeEnd(count) => total?.saturating_sub(count),
+        };
+        total.is_none_or(|total| from < total).then_some(from)
     }
 }
 
@@ -152,6 +151,7 @@ mod tests {
             (Beginning::BeforeEnd(5), None, None),
             (Beginning::BeforeEnd(5), Some(25), Some(20)),
             (Beginning::BeforeEnd(50), Some(25), Some(0)),
+            (Beginning::BeforeEnd(5), Some(0), None),
         ] {
             assert_eq!(beginning.of(total), expected, "{beginning:?} {total:?}");
         }

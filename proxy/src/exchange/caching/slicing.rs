@@ -17,6 +17,7 @@ use super::look::{self, Asking, Purpose, Slice, Stored, Wish};
 use super::lying::ask;
 use super::pieces::Pieces;
 use super::stored::queue;
+use super::storing::length_of;
 use super::{Behind, Through, WAIT, Whose, fetch_behind, rest};
 use crate::cache::{self, Body, Found, Key, Lead, Moment, Object, Reader, Store, Turn};
 use crate::exchange::Story;
@@ -304,14 +305,7 @@ pub(super) fn meant(
     let Some(slice) = slice else {
         return (status, Arc::clone(uri));
     };
-    let length = match body {
-        ResponseBody::Length(length) => Some(length),
-        ResponseBody::None { .. }
-        | ResponseBody::Chunked
-        | ResponseBody::UntilClose
-        | ResponseBody::Tunnel => None,
-    };
-    let version = slices::slice_of((fields, length), slice.size, slice.number);
+    let version = slices::slice_of((fields, length_of(body)), slice.size, slice.number);
     match status {
         206 if version.is_some() => (200, slice.key(uri)),
         200 if slice.version.is_none() => (200, Arc::clone(uri)),

@@ -231,7 +231,7 @@ impl<'a, W: Wire> Storing<'a, W> {
             Some(_) => caching::confirmed(wish.asked, &all, self.rule),
             None => Confirmed::Gone,
         };
-        // How old it was is said by the 304 itself.
+        // How old it was is said by the 304 itself; where there are too many fields it is as new as it came.
         for field in new.iter().filter(|field| field.is(b"Age")) {
             let _ = all.try_push(*field);
         }
@@ -374,7 +374,7 @@ fn shared(lead: Option<Lead>, object: &Object) -> Option<Lead> {
 }
 
 /// As far as it is known before it comes.
-const fn length_of(body: ResponseBody) -> Option<u64> {
+pub(super) const fn length_of(body: ResponseBody) -> Option<u64> {
     match body {
         ResponseBody::Length(length) => Some(length),
         ResponseBody::None { .. } => Some(0),
