@@ -155,8 +155,11 @@ pub fn prefix(text: &str) -> Result<Prefix, Complaint> {
     };
     if length > longest {
         return Err(
-            Complaint::new(format!("the prefix length of `{text}` is over {longest}"))
-                .hint(format!("did you mean \"{address}\"?")),
+            Complaint::new(format!("the prefix length of `{text}` is over {longest}")).hint(
+                format!(
+                    "\"{address}/{longest}\" is that address alone, and a shorter length a network"
+                ),
+            ),
         );
     }
     let masked = Prefix {
@@ -336,15 +339,9 @@ mod tests {
         check(prefix, "10.1.2.3/8", Err("10.0.0.0/8"));
         check(prefix, "2001:db8::1/32", Err("2001:db8::/32"));
         check(prefix, "10.0.0.1/0", Err("0.0.0.0/0"));
-        for wrong in [
-            "",
-            "10.0.0.0/33",
-            "::/129",
-            "10.0.0/8",
-            "10.0.0.0/",
-            "10.0.0.0/+8",
-            "host",
-        ] {
+        check(prefix, "10.0.0.0/33", Err("10.0.0.0/32"));
+        check(prefix, "::/129", Err("::/128"));
+        for wrong in ["", "10.0.0/8", "10.0.0.0/", "10.0.0.0/+8", "host"] {
             check(prefix, wrong, Err(""));
         }
     }

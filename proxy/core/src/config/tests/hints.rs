@@ -41,7 +41,7 @@ const ROWS: &[(&str, &str, &str)] = &[
     (
         "listener",
         "trusted_proxies = [\"10.0.0.0/33\"]",
-        "did you mean \"10.0.0.0\"?",
+        "\"10.0.0.0/32\" is that address alone",
     ),
     ("listener", "tls = true", "tls = { certificates"),
     ("listener", "tls = { self_signed = [\"a b\"] }", "localhost"),
@@ -78,7 +78,7 @@ const ROWS: &[(&str, &str, &str)] = &[
     (
         "upstream",
         "discover = { dns = \"a:1\", tag = \"b\" }\nendpoints = []",
-        "",
+        "leave one",
     ),
     ("route", "to = []", "to = \"UPSTREAM\""),
     (
