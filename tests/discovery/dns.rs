@@ -14,6 +14,15 @@ fn discover(dns: &Dns, name: &str) -> String {
     format!("discover = {{ dns = \"{name}\", resolver = \"{resolver}\" }}")
 }
 
+/// A name server at which a name stands for the first origin, and the keys of an upstream that asks for it.
+fn naming(origins: &[Origin], ttl: u32) -> (Dns, String) {
+    let dns = Dns::start();
+    dns.addresses("app.internal", ttl, &[ip(&origins[0])]);
+    let port = origins[0].address().port();
+    let keys = discover(&dns, &format!("app.internal:{port}"));
+    (dns, keys)
+}
+
 #[test]
 fn a_name_is_asked_for_again_when_its_answer_is_old() {
     let origins = Origin::siblings(3);
@@ -32,10 +41,7 @@ fn a_name_is_asked_for_again_when_its_answer_is_old() {
 #[test]
 fn what_was_found_last_serves_while_the_name_server_is_silent_or_denies_the_name() {
     let origins = Origin::siblings(2);
-    let port = origins[0].address().port();
-    let dns = Dns::start();
-    dns.addresses("app.internal", 1, &[ip(&origins[0])]);
-    let keys = discover(&dns, &format!("app.internal:{port}"));
+    let (dns, keys) = naming(&origins, 1);
     let proxy = proxy(&keys);
     let errors = || {
         let name = "openclaw_discovery_errors_total{upstream=\"app\"}";
@@ -64,11 +70,9 @@ fn what_was_found_last_serves_while_the_name_server_is_silent_or_denies_the_name
 #[test]
 fn a_reload_does_not_wait_for_a_silent_name_server_where_endpoints_are_known() {
     let origins = Origin::siblings(1);
-    let port = origins[0].address().port();
-    let dns = Dns::start();
     // It is not asked for again by itself.
-    dns.addresses("app.internal", 300, &[ip(&origins[0])]);
-    let proxy = proxy(&discover(&dns, &format!("app.internal:{port}")));
+    let (dns, keys) = naming(&origins, 300);
+    let proxy = proxy(&keys);
     wait_for(&proxy, &["0"]);
     dns.silence(true);
     proxy.cli(&["reload"]).ok();
@@ -83,10 +87,7 @@ fn a_reload_does_not_wait_for_a_silent_name_server_where_endpoints_are_known() {
 #[test]
 fn a_name_that_is_denied_keeps_its_endpoints_as_it_is_told_to() {
     let origins = Origin::siblings(1);
-    let port = origins[0].address().port();
-    let dns = Dns::start();
-    dns.addresses("app.internal", 1, &[ip(&origins[0])]);
-    let keys = discover(&dns, &format!("app.internal:{port}"));
+    let (dns, keys) = naming(&origins, 1);
     let [gone, kept] = [false, true]
         .map(|keep| keys.replace(" }", &format!(", keep_on_empty = {keep} }}")))
         .map(|keys| proxy(&keys));

@@ -1,11 +1,17 @@
 //! What entries have decided, by entry and by list, and what is not counted entry by entry.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde_json::Value;
 
 use super::lists::{Stage, addresses, json};
 use crate::support::Proxy;
+
+/// A client of each family with the address at which it is served.
+fn ways(stage: &Stage, proxy: &Proxy) -> impl Iterator<Item = (IpAddr, SocketAddr)> {
+    let clients: [IpAddr; 2] = [stage.net.inside4.into(), stage.net.inside6.into()];
+    clients.into_iter().zip(addresses(proxy))
+}
 
 /// The hits of an entry, and those of its list.
 fn hits(proxy: &Proxy, list: &str) -> (Value, Value) {
@@ -29,9 +35,7 @@ fn hits(proxy: &Proxy, list: &str) -> (Value, Value) {
 fn entries_count_on_over_a_restart() {
     let stage = Stage::new();
     let mut proxy = Proxy::start(&stage.answering());
-    let servers = addresses(&proxy);
-    let clients: [IpAddr; 2] = [stage.net.inside4.into(), stage.net.inside6.into()];
-    for (client, server) in clients.into_iter().zip(servers) {
+    for (client, server) in ways(&stage, &proxy) {
         let list = ["--list", if client.is_ipv4() { "four" } else { "six" }];
         let add = ["blocklist", "add", &client.to_string()];
         proxy.cli(&[&add[..], &list].concat()).ok();
@@ -58,9 +62,7 @@ fn entries_count_on_over_a_restart() {
 fn packets_are_counted_by_entry_and_by_list_except_where_a_class_word_drops_them() {
     let stage = Stage::new();
     let mut proxy = Proxy::start(&stage.answering());
-    let servers = addresses(&proxy);
-    let clients: [IpAddr; 2] = [stage.net.inside4.into(), stage.net.inside6.into()];
-    for (client, server) in clients.into_iter().zip(servers) {
+    for (client, server) in ways(&stage, &proxy) {
         for (list, ttl) in [("banned", Some("1h")), ("kept", None)] {
             let client_text = client.to_string();
             let mut add = vec!["blocklist", "add", &client_text, "--list", list];
