@@ -32,6 +32,7 @@ pub(super) async fn follow(follower: Rc<Follower>, path: PathBuf) {
         // A writer that is under way would show half a file.
         if now == seen && now != taken {
             taken = now;
+            // The same as of the first.
             let _ = follower.learn(read(&path).map(Answer::from));
         } else if now == taken {
             follower.confirm();

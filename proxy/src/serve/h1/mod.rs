@@ -25,7 +25,7 @@ pub async fn serve(local: Rc<Local>, downstream: Rc<Downstream>, io: Io, early: 
     let mut wire = H1Wire::new(local.clone(), io, early, downstream.listener.abort_on_close);
     let mut first = true;
     loop {
-        // Boxed, so that a connection that idles does not hold what an exchange needs: it is two kilobytes.
+        // Boxed, so that a connection that idles holds no room for an exchange, which takes far more than the connection itself.
         let exchange = match next_request(&local, &downstream, &mut wire, &deadline, first).await {
             Some(prepared) => Box::pin(exchange::run(
                 &local,
