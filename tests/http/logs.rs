@@ -169,7 +169,11 @@ fn what_a_refused_request_asked_for_stands_in_the_log() {
             Some("HTTP/1.0"),
         ),
         ("PUT /N\r\n\r\n".to_owned(), 400, None),
-        ("PUT /N HTTP/3.0\r\nHost: a\r\n\r\n".to_owned(), 505, None),
+        (
+            "PUT /N HTTP/3.0\r\nHost: a\r\n\r\n".to_owned(),
+            505,
+            Some("HTTP/3.0"),
+        ),
         (
             format!("PUT /N HTTP/1.1\r\nHost: a\r\nX: {long}\r\n\r\n"),
             431,

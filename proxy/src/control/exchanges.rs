@@ -191,7 +191,7 @@ fn tell(exchange: &Exchange, slow: Duration) -> Value {
         "listener": word(&fields.listener),
         "client": word(&fields.client),
         "tls": word(fields.tls),
-        "protocol": word(fields.protocol),
+        "protocol": word(&fields.protocol),
         "method": word(&fields.method),
         "host": word(&fields.host),
         "path": word(&fields.path),

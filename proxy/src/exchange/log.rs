@@ -39,7 +39,7 @@ pub(super) fn log_fields(
         method: text(request.method),
         host: text(request.authority),
         path: text(request.target),
-        protocol: protocol(request.version),
+        protocol: protocol(request.version).into(),
         tls: downstream.tls.as_ref().map_or("", |tls| tls.version),
         user_agent: request.known(Kind::UserAgent).map(text).unwrap_or_default(),
         referer: request.known(Kind::Referer).map(text).unwrap_or_default(),
@@ -61,8 +61,11 @@ pub(super) fn refused_fields(
         method: String::from_utf8_lossy(asked.method).into_owned(),
         path: String::from_utf8_lossy(asked.target).into_owned(),
         protocol: match version {
-            Version::H10 | Version::H11 => asked.version.map_or("", protocol),
-            Version::H2 | Version::H3 => protocol(version),
+            Version::H10 | Version::H11 => {
+                let claimed = String::from_utf8_lossy(asked.protocol);
+                claimed.into_owned().into()
+            }
+            Version::H2 | Version::H3 => protocol(version).into(),
         },
         tls: downstream.tls.as_ref().map_or("", |tls| tls.version),
         detail: fault.detail,
@@ -108,7 +111,7 @@ pub(super) fn late_fields(
             .unwrap_or_default(),
         client: prepared.client.to_string(),
         method: prepared.method.name().to_owned(),
-        protocol: protocol(prepared.version),
+        protocol: protocol(prepared.version).into(),
         tls: downstream.tls.as_ref().map_or("", |tls| tls.version),
         is_as_sent: !head.is_empty(),
         ..LogFields::default()

@@ -129,7 +129,7 @@ impl Session {
             listener: listener.name.to_string(),
             client: accepted.client().ip().to_canonical().to_string(),
             host: self.host.clone(),
-            protocol: listener.mode.name(),
+            protocol: listener.mode.name().into(),
             tls: self.inbound.tls,
             upstream: self
                 .upstream

@@ -191,7 +191,7 @@ fn own(object: &mut Object<'_>, record: &Record<'_>, fields: &LogFields) {
     object.known("id", &fields.id);
     object.known("listener", &fields.listener);
     object.known("route", &fields.route);
-    object.known("protocol", fields.protocol);
+    object.known("protocol", &fields.protocol);
     object.known("upstream", &fields.upstream);
     object.known("endpoint", &fields.endpoint);
     if record.upstream_time.is_some() {

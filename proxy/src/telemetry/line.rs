@@ -1,5 +1,4 @@
-//! One line of the access log, as JSON or in the combined format. Whatever a client sends stays inside its field: quotes,
-//! control characters and the C1 range are escaped, so that a line can neither be forged nor steer a terminal.
+//! One line of the access log, as JSON or in the combined format. Whatever a client sends stays inside its field ([`escape`]).
 
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use openclaw_core::reason::Reason;
 use time::OffsetDateTime;
 
-use super::{Cache, LogFields, Record};
+use super::{Cache, LogFields, Record, escape};
 
 /// The time of day as text; the second is computed once for all lines that fall into it.
 #[derive(Debug, Default)]
@@ -72,12 +71,7 @@ impl Object<'_> {
             return;
         }
         self.out.push(b'"');
-        escape(self.out, value, |out, code| {
-            const HEX: &[u8; 16] = b"0123456789abcdef";
-            let digit = |shift: u32| HEX.get((code >> shift & 15) as usize).copied();
-            out.extend_from_slice(b"\\u00");
-            out.extend(digit(4).into_iter().chain(digit(0)));
-        });
+        escape::json(self.out, value);
         self.out.push(b'"');
     }
 
@@ -87,6 +81,7 @@ impl Object<'_> {
         self.out.push(b'[');
         for (index, value) in values.iter().enumerate() {
             let comma = if index > 0 { "," } else { "" };
+            // Writing to a Vec cannot fail.
             let _ = std::io::Write::write_fmt(self.out, format_args!("{comma}\"{value}\""));
         }
         self.out.push(b']');
@@ -151,7 +146,7 @@ impl Object<'_> {
         self.text("method", &fields.method);
         self.text("host", &fields.host);
         self.text("path", &fields.path);
-        self.text("protocol", fields.protocol);
+        self.text("protocol", &fields.protocol);
         self.status(record.status);
         self.text("reason", record.reason.map_or("", Reason::code));
         self.number("bytes_in", record.bytes_in);
@@ -229,12 +224,12 @@ pub(super) fn combined(
     if fields.method.is_empty() {
         out.push(b'-');
     } else {
-        let parts = [&fields.method, &fields.path, fields.protocol].into_iter();
+        let parts = [&*fields.method, &fields.path, &fields.protocol].into_iter();
         for (index, part) in parts.filter(|part| !part.is_empty()).enumerate() {
             if index > 0 {
                 out.push(b' ');
             }
-            hex_escape(out, part);
+            escape::bytes(out, part);
         }
     }
     out.extend_from_slice(b"\" ");
@@ -248,7 +243,7 @@ pub(super) fn combined(
     out.extend_from_slice(buffer.format(record.bytes_out).as_bytes());
     for text in [&fields.referer, &fields.user_agent] {
         out.extend_from_slice(b" \"");
-        hex_escape(out, dash(text));
+        escape::bytes(out, dash(text));
         out.push(b'"');
     }
     out.push(b'\n');
@@ -256,28 +251,6 @@ pub(super) fn combined(
 
 fn dash(text: &str) -> &str {
     if text.is_empty() { "-" } else { text }
-}
-
-fn hex_escape(out: &mut Vec<u8>, text: &str) {
-    escape(out, text, |out, code| {
-        let _ = std::io::Write::write_fmt(out, format_args!("\\x{code:02X}"));
-    });
-}
-
-/// Copies runs of harmless text and hands each other character, all below U+0100, to `special`.
-fn escape(out: &mut Vec<u8>, text: &str, special: impl Fn(&mut Vec<u8>, u32)) {
-    let is_special = |character: char| character.is_control() || matches!(character, '"' | '\\');
-    let mut rest = text;
-    while let Some(at) = rest.find(is_special) {
-        let (run, tail) = rest.split_at(at);
-        out.extend_from_slice(run.as_bytes());
-        let mut characters = tail.chars();
-        if let Some(character) = characters.next() {
-            special(out, u32::from(character));
-        }
-        rest = characters.as_str();
-    }
-    out.extend_from_slice(rest.as_bytes());
 }
 
 fn millis(out: &mut Vec<u8>, value: Duration) {
@@ -312,7 +285,7 @@ mod tests {
             method: "GET".into(),
             host: "www.example.com".into(),
             path: "/a?b=1".into(),
-            protocol: "HTTP/1.1",
+            protocol: "HTTP/1.1".into(),
             upstream: "app".into(),
             endpoint: "127.0.0.1:9001".into(),
             tls: "TLSv1.3",
@@ -366,7 +339,7 @@ mod tests {
 
     #[test]
     fn hostile_text_stays_inside_its_field() {
-        let hostile = "a\"b\\c\r\nd\u{1b}[31m\u{7f}\u{9b}é\u{fffd}";
+        let hostile = "a\"b\\c\r\nd\u{1b}[31m\u{7f}\u{9b}é\u{202e}gpj.\u{2066}\u{2028}\u{fffd}";
         let fields = LogFields {
             user_agent: hostile.into(),
             detail: "bad",
@@ -374,7 +347,9 @@ mod tests {
         };
         let line = written(json, &fields, Some(Reason::Malformed));
         assert_eq!(line.matches('\n').count(), 1);
-        assert!(line.contains(r"a\u0022b\u005cc\u000d\u000ad\u001b[31m\u007f\u009bé"));
+        assert!(line.contains(
+            r"a\u0022b\u005cc\u000d\u000ad\u001b[31m\u007f\u009bé\u202egpj.\u2066\u2028"
+        ));
         let value: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(value.pointer("/user_agent").unwrap(), hostile);
         assert_eq!(value.pointer("/reason").unwrap(), "http.malformed");
@@ -388,12 +363,12 @@ mod tests {
             "192.0.2.7 - - [22/Nov/2026:14:13:53 +0000] \"GET /a?b=1 HTTP/1.1\" 200 1024 \"-\" \"curl/8\"\n"
         );
         let hostile = LogFields {
-            referer: "x\" \n".into(),
+            referer: "x\" \n\u{202e}é".into(),
             ..LogFields::default()
         };
         assert_eq!(
             written(combined, &hostile, None),
-            "- - - [22/Nov/2026:14:13:53 +0000] \"-\" 200 1024 \"x\\x22 \\x0A\" \"-\"\n"
+            "- - - [22/Nov/2026:14:13:53 +0000] \"-\" 200 1024 \"x\\x22 \\x0A\\xE2\\x80\\xAEé\" \"-\"\n"
         );
     }
 }

@@ -25,6 +25,7 @@ mod buffer;
 mod coded;
 mod ecs;
 mod endpoint;
+mod escape;
 mod follow;
 pub mod histogram;
 mod line;
@@ -240,8 +241,8 @@ pub struct LogFields {
     pub host: String,
     /// Path and query as received.
     pub path: String,
-    /// `HTTP/1.1`, `HTTP/2`.
-    pub protocol: &'static str,
+    /// `HTTP/1.1`, `HTTP/2`; of a request that is refused what it claims.
+    pub protocol: Cow<'static, str>,
     pub upstream: String,
     pub endpoint: String,
     /// `TLSv1.3`, or empty.

@@ -1,7 +1,7 @@
 //! What a request that is refused has asked for, as far as it can be read: for logs alone.
 
+use super::HeaderList;
 use super::field::is_token;
-use super::{HeaderList, Version};
 
 /// The longest method that is told.
 const MOST_METHOD: usize = 32;
@@ -15,8 +15,8 @@ pub struct RequestLine<'a> {
     pub method: &'a [u8],
     /// Path and query, cut after a thousand bytes.
     pub target: &'a [u8],
-    /// As the line of HTTP/1 names it.
-    pub version: Option<Version>,
+    /// The version as the line of HTTP/1 names it, be it one that there is not.
+    pub protocol: &'a [u8],
 }
 
 impl<'a> RequestLine<'a> {
@@ -30,17 +30,13 @@ impl<'a> RequestLine<'a> {
         let rest = rest.strip_suffix(b"\r").unwrap_or(rest);
         // A target with a blank in it is one of the faults.
         let end = rest.windows(6).rposition(|window| window == b" HTTP/");
-        let (target, version) = rest.split_at(end.unwrap_or(rest.len()));
+        let (target, protocol) = rest.split_at(end.unwrap_or(rest.len()));
         let found = Self::of(method, Some(target));
         if found.method.is_empty() {
             return found;
         }
         Self {
-            version: match version {
-                b" HTTP/1.0" => Some(Version::H10),
-                b" HTTP/1.1" => Some(Version::H11),
-                _ => None,
-            },
+            protocol: version(protocol).unwrap_or_default(),
             ..found
         }
     }
@@ -62,8 +58,17 @@ impl<'a> RequestLine<'a> {
         Self {
             method,
             target: target.get(..MOST_TARGET).unwrap_or(target),
-            version: None,
+            protocol: b"",
         }
+    }
+}
+
+/// What ends a line, if it is a version by its form (RFC 9112 §2.3).
+fn version(end: &[u8]) -> Option<&[u8]> {
+    let version = end.strip_prefix(b" ")?;
+    match version.strip_prefix(b"HTTP/")? {
+        [major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => Some(version),
+        _ => None,
     }
 }
 
@@ -91,8 +96,25 @@ mod tests {
             let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
             let got = (text(asked.method), text(asked.target));
             assert_eq!(got, (method.to_owned(), target.to_owned()));
-            let has_version = input.windows(8).any(|window| window == b"HTTP/1.1");
-            assert_eq!(asked.version.is_some(), has_version && !method.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_version_is_told_as_it_is_written_or_not_at_all() {
+        for (line, expected) in [
+            (&b"GET / HTTP/1.1\r\n"[..], "HTTP/1.1"),
+            (b"GET / HTTP/1.0\n", "HTTP/1.0"),
+            (b"GET / HTTP/9.9\r\n", "HTTP/9.9"),
+            (b"GET / HTTP/1.1 HTTP/2.0\r\n", "HTTP/2.0"),
+            (b"GET / HTTP/11\r\n", ""),
+            (b"GET / HTTP/1.1 \r\n", ""),
+            (b"GET / HTTP/1.", ""),
+            (b"GET / http/1.1\r\n", ""),
+            (b"GET /", ""),
+            (b"G(T / HTTP/1.1\r\n", ""),
+        ] {
+            let asked = RequestLine::of_line(line);
+            assert_eq!(asked.protocol, expected.as_bytes(), "{expected}");
         }
     }
 

@@ -73,7 +73,7 @@ impl Requests {
         let fields = || LogFields {
             listener: downstream.listener.name.to_string(),
             client: downstream.peer_text.clone(),
-            protocol: exchange::protocol(self.version),
+            protocol: exchange::protocol(self.version).into(),
             tls: downstream.tls.as_ref().map_or("", |tls| tls.version),
             detail,
             ..LogFields::default()
