@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{GET, LISTENERS, Stage, app, listeners};
-use crate::support::{Origin, RawClient};
+use crate::support::{Message, Origin, RawClient};
 
 const COMBINED: &str = "\n[log]\naccess = { to = \"stdout\", format = \"combined\" }\n";
 
@@ -21,6 +21,21 @@ fn assert_connection(line: &str, listener: &str, client: &str, reason: &str) {
     for name in [
         "status", "id", "route", "method", "host", "path", "upstream",
     ] {
+        assert!(line[name].is_null(), "{name}: {line}");
+    }
+}
+
+/// Asserts that the line is one of a connection that was refused with this answer, and no request; answer and line have one id.
+fn assert_answered(line: &str, answer: &Message, reason: &str) {
+    let line = value(line);
+    let id = answer.header("x-request-id").expect("an id");
+    let text = answer.text();
+    assert!(text.contains(&format!("request id: {id}\n")), "{text}");
+    assert_eq!(line["id"], id, "{line}");
+    assert_eq!(line["status"], answer.status(), "{line}");
+    assert_eq!(line["bytes_out"], text.len(), "{line}");
+    assert_eq!(line["reason"], reason, "{line}");
+    for name in ["route", "method", "host", "path", "upstream"] {
         assert!(line[name].is_null(), "{name}: {line}");
     }
 }
@@ -45,7 +60,13 @@ fn connections_over_the_limit_are_told_so_and_stand_in_the_log() {
     assert!(refused.text().contains("limit.connections"));
     second.expect_closed();
     let line = stage.proxy.wait_for_access("limit.connections");
-    assert_connection(&line, "web", "127.0.0.1", "limit.connections");
+    assert_answered(&line, &refused, "limit.connections");
+    // Its id can be asked for.
+    let id = refused.header("x-request-id").expect("an id");
+    let told = stage.proxy.cli(&["-o", "json", "explain", "id", id]).ok();
+    let told = value(&String::from_utf8_lossy(&told.stdout));
+    assert_eq!(told["outcome"], "refused with 503", "{told}");
+    assert_eq!(told["reason"], "limit.connections", "{told}");
     assert_eq!(first.exchange(GET).text(), "x");
     // Behind TLS nothing is said: it would take a handshake.
     let _held = RawClient::connect_tls(stage.webs, "a.test", &["http/1.1"]);
@@ -76,6 +97,17 @@ fn handshakes_that_fail_stand_in_the_log() {
     let line = stage.proxy.wait_for_access("not complete");
     assert_connection(&line, "webs", "127.0.0.1", "tls.handshake");
     assert!(duration(&line) >= 400.0, "{line}");
+}
+
+#[test]
+fn http_on_a_port_of_tls_stands_in_the_log_as_it_was_answered() {
+    let origin = Origin::serving("x");
+    let stage = Stage::before(&origin);
+    let mut client = RawClient::connect(stage.webs);
+    client.send(GET);
+    let refused = client.response();
+    let line = stage.proxy.wait_for_access("HTTP without TLS");
+    assert_answered(&line, &refused, "tls.handshake");
 }
 
 #[test]
@@ -127,7 +159,7 @@ fn the_combined_format_makes_no_request_line_up() {
     assert_eq!(first.response().status(), 200);
     let mut second = stage.client();
     assert_eq!(second.response().status(), 503);
-    let refused = stage.proxy.wait_for_access("\"-\" - 0 \"-\" \"-\"");
+    let refused = stage.proxy.wait_for_access("\"-\" 503 87 \"-\" \"-\"");
     assert!(refused.starts_with("127.0.0.1 - - ["), "{refused}");
     first.send("GET /\r\n\r\n");
     assert_eq!(first.response().status(), 400);

@@ -11,13 +11,15 @@ use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::curt::Told;
+
 /// Why there is no session.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HandshakeError {
     #[error("not complete within header_timeout")]
     Late,
     #[error("HTTP without TLS")]
-    Cleartext,
+    Cleartext(Told),
     #[error("no protocol in common")]
     NoProtocol,
     #[error("the handshake broke off")]
@@ -42,7 +44,7 @@ impl HandshakeError {
     pub(super) fn detail(&self) -> &'static str {
         match self {
             Self::Late => "the handshake was not complete within header_timeout",
-            Self::Cleartext => "the client speaks HTTP without TLS",
+            Self::Cleartext(_) => "the client speaks HTTP without TLS",
             Self::NoProtocol => "the client speaks none of the listener's `protocols`",
             Self::Io(_) => match self.tls() {
                 None => "the client went away in the handshake",

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use openclaw_core::config::Mode;
 use openclaw_core::reason::Reason;
 
+use super::curt::Told;
 use super::{Terms, proxy_protocol};
 use crate::exchange::connections::Cut;
 use crate::exchange::context::{Accepted, Local};
@@ -21,27 +22,48 @@ pub(super) fn refused(
     reason: Reason,
     detail: &'static str,
 ) {
-    let fields = || LogFields {
-        listener: terms.config.name.to_string(),
-        client: accepted.client().ip().to_canonical().to_string(),
-        detail,
-        ..LogFields::default()
-    };
+    let fields = || fields(terms, accepted, detail);
     local
         .recorder
         .refused_connection(terms.slot, reason, accepted.at, fields);
 }
 
-/// A place for a connection whose client is let in, by the shield and by the limits; else the refusal is told.
+/// The same of one that was told why.
+pub(super) fn answered(
+    local: &Local,
+    terms: &Terms,
+    accepted: Accepted,
+    (reason, detail): (Reason, &'static str),
+    told: &Told,
+) {
+    let fields = LogFields {
+        id: told.id.as_str().to_owned(),
+        ..fields(terms, accepted, detail)
+    };
+    let sent = (told.status, told.bytes);
+    local
+        .recorder
+        .answered_connection(terms.slot, reason, accepted.at, sent, fields);
+}
+
+fn fields(terms: &Terms, accepted: Accepted, detail: &'static str) -> LogFields {
+    LogFields {
+        listener: terms.config.name.to_string(),
+        client: accepted.client().ip().to_canonical().to_string(),
+        detail,
+        ..LogFields::default()
+    }
+}
+
+/// A place for a connection whose client is let in, by the shield and by the limits; else why not, for the log as well.
 pub(super) fn permitted(
     local: &Local,
     terms: &Terms,
     accepted: Accepted,
-) -> Result<Permit, Reason> {
+) -> Result<Permit, (Reason, &'static str)> {
     let address = accepted.peer.ip().to_canonical();
     if let Some(reason) = local.peers.check(address) {
-        refused(local, terms, accepted, reason, "");
-        return Err(reason);
+        return Err((reason, ""));
     }
     let config = &terms.config;
     // Behind a trusted proxy there are many clients.
@@ -65,8 +87,7 @@ pub(super) fn permitted(
         usize::MAX
     };
     let all = config.max_connections.min(unproven);
-    let permit = permits.take(address, all, most);
-    if permit.is_none() {
+    permits.take(address, all, most).ok_or_else(|| {
         let detail = if all < config.max_connections {
             "the listener or the address has its share of the open files that the process may have"
         } else if share == most {
@@ -74,9 +95,8 @@ pub(super) fn permitted(
         } else {
             ""
         };
-        refused(local, terms, accepted, Reason::LimitConnections, detail);
-    }
-    permit.ok_or(Reason::LimitConnections)
+        (Reason::LimitConnections, detail)
+    })
 }
 
 /// Counts a connection for as long as it lives.

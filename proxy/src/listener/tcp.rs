@@ -12,7 +12,7 @@ use rustls::ServerConnection;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::handshake::{HandshakeError, handshake};
-use super::open::{Open, permitted, refused};
+use super::open::{Open, answered, permitted, refused};
 use super::preface::has_preface;
 use super::{Listening, Terms, curt, proxy_protocol};
 use crate::exchange::connections::{Cut, Stop};
@@ -113,11 +113,12 @@ fn admit(local: &Rc<Local>, listening: &Listening, tcp: TcpStream, peer: SocketA
     };
     let permit = match permitted(local, &terms, accepted) {
         Ok(permit) => permit,
-        Err(Reason::LimitConnections) if answers_in_cleartext(&terms) => {
-            return curt::answer(&tcp, curt::BUSY);
+        Err(why @ (Reason::LimitConnections, _)) if answers_in_cleartext(&terms) => {
+            let told = curt::answer(local, &tcp, &curt::BUSY);
+            return answered(local, &terms, accepted, why, &told);
         }
         // To who is kept out nothing is said, and TLS would cost a handshake.
-        Err(_) => return,
+        Err((reason, detail)) => return refused(local, &terms, accepted, reason, detail),
     };
     // Fails only on a socket that is dead already.
     let _ = tcp.set_nodelay(true);
@@ -339,8 +340,8 @@ async fn secured(
     let is_http = terms.config.mode.is_http();
     let mut handshake = pin!(async {
         if is_http && curt::speaks_cleartext(&tcp).await {
-            curt::answer(&tcp, curt::CLEARTEXT);
-            return Err(HandshakeError::Cleartext);
+            let told = curt::answer(local, &tcp, &curt::CLEARTEXT);
+            return Err(HandshakeError::Cleartext(told));
         }
         handshake(tcp, Arc::clone(&tls.config)).await
     });
@@ -353,7 +354,12 @@ async fn secured(
     match result {
         Ok(stream) => Some(stream.into_inner()),
         Err(error) => {
-            refused(local, terms, accepted, error.reason(), error.detail());
+            let why = (error.reason(), error.detail());
+            if let HandshakeError::Cleartext(told) = &error {
+                answered(local, terms, accepted, why, told);
+            } else {
+                refused(local, terms, accepted, why.0, why.1);
+            }
             tracing::debug!(peer = %accepted.peer, %error, "TLS handshake failed");
             None
         }

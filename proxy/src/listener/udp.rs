@@ -11,7 +11,7 @@ use std::time::Instant;
 use openclaw_core::config::Mode;
 
 use super::Listening;
-use super::open::{Open, permitted};
+use super::open::{Open, permitted, refused};
 use crate::exchange::connections::Stop;
 use crate::exchange::context::{Accepted, Local};
 use crate::net::datagrams::Batch;
@@ -118,7 +118,11 @@ impl Driver {
             peer: batch.from,
             at: Instant::now(),
         };
-        let permit = permitted(&self.local, &terms, accepted).ok()?;
+        let permit = permitted(&self.local, &terms, accepted)
+            .inspect_err(|(reason, detail)| {
+                refused(&self.local, &terms, accepted, *reason, detail);
+            })
+            .ok()?;
         let address = batch.from.ip().to_canonical();
         let open = Open::new(self.local.clone(), terms.slot, Some(permit), address);
         let inbound = Inbound {

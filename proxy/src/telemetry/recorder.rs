@@ -218,25 +218,58 @@ impl Recorder {
         fields: impl FnOnce() -> LogFields,
     ) {
         self.shard.borrow_mut().refusal(reason);
-        let is_on = |log: &Option<LogBuffer>| log.as_ref().is_some_and(LogBuffer::is_on);
-        let is_logged = is_on(&self.access) || is_on(&self.security);
-        if !is_logged && !self.is_followed.get() {
+        if !self.may_tell_refused() {
             return;
         }
-        let Some(left) = self.refused_left.get().checked_sub(1) else {
-            if is_logged {
-                self.refused_lost.set(self.refused_lost.get() + 1);
-            }
-            self.followers.borrow_mut().miss();
-            return;
-        };
-        self.refused_left.set(left);
         let mut fields = fields();
         if let Some(redact) = &*self.redact.borrow() {
             fields.redact(redact);
         }
         let record = Record::of_connection(listener, reason, since);
         self.write(&record, true, &fields);
+    }
+
+    /// The same of one that was told why, with a status and so many bytes: its id may be asked for, so that it is remembered.
+    pub fn answered_connection(
+        &self,
+        listener: u32,
+        reason: Reason,
+        since: Instant,
+        (status, bytes_out): (u16, u64),
+        mut fields: LogFields,
+    ) {
+        let record = Record {
+            status,
+            bytes_out,
+            ..Record::of_connection(listener, reason, since)
+        };
+        if let Some(redact) = &*self.redact.borrow() {
+            fields.redact(redact);
+        }
+        self.shard.borrow_mut().refusal(reason);
+        if self.may_tell_refused() {
+            self.write(&record, true, &fields);
+        }
+        let exchange = Exchange::of(&record, fields, SystemTime::now());
+        self.ring.borrow_mut().push(exchange);
+    }
+
+    /// Whether a line for a refused connection is wanted by somebody, and one is left until the next tick.
+    fn may_tell_refused(&self) -> bool {
+        let is_on = |log: &Option<LogBuffer>| log.as_ref().is_some_and(LogBuffer::is_on);
+        let is_logged = is_on(&self.access) || is_on(&self.security);
+        if !is_logged && !self.is_followed.get() {
+            return false;
+        }
+        let Some(left) = self.refused_left.get().checked_sub(1) else {
+            if is_logged {
+                self.refused_lost.set(self.refused_lost.get() + 1);
+            }
+            self.followers.borrow_mut().miss();
+            return false;
+        };
+        self.refused_left.set(left);
+        true
     }
 
     pub fn connection_opened(&self, listener: u32) {
