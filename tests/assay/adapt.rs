@@ -158,6 +158,6 @@ fn what_could_not_be_converted_is_said_line_by_line() {
     );
     assert_eq!(
         openclaw_in(&folder, &["adapt", "nginx", "missing.conf"]).code,
-        1
+        2
     );
 }

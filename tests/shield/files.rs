@@ -214,13 +214,25 @@ fn what_the_shield_cannot_do_as_configured_is_told() {
     assert!(!said.contains("shield.block: 203"), "{said}");
     assert!(said.contains("the shield is NOT on no-such-if: "), "{said}");
     let check = proxy.cli(&["check"]).ok().stderr;
-    let missing = "warning: shield.interfaces: there is no network interface `no-such-if`";
+    let missing = "warning: there is no network interface `no-such-if`\n";
     assert!(check.contains(missing) && check.contains(block), "{check}");
+    // With the place where it is named, and a hint.
+    let place = check.split(missing).nth(1).unwrap_or_default();
+    let place = place.lines().next().unwrap_or_default();
+    assert!(place.contains("openclaw.toml:"), "{check}");
+    assert!(
+        check.contains("^^^^^^^^^^^^ shield.interfaces[0]"),
+        "{check}"
+    );
+    assert!(check.contains("hint: `ip link`"), "{check}");
     let text = proxy.cli(&["check", "--text-only"]).ok().stderr;
     assert_eq!(text, "");
     let reloaded = proxy.cli(&["reload"]).ok().stderr;
     assert!(reloaded.contains(block), "{reloaded}");
-    assert_eq!(proxy.cli(&["shield", "attach", "nor-this"]).code, 1);
+    let attached = proxy.cli(&["shield", "attach", "nor-this"]);
+    assert_eq!(attached.code, 1);
+    let words = "there is no network interface `nor-this`; `ip link` lists";
+    assert!(attached.stderr.contains(words), "{}", attached.stderr);
     let status = proxy.cli(&["shield", "status"]).ok().text();
     assert!(status.contains("no-such-if"), "{status}");
     assert!(!status.contains("nor-this"), "{status}");

@@ -314,6 +314,20 @@ fn what_the_host_lives_by_cannot_be_blocked() {
             format!("refused: {asked} cannot be blocked: {why}\n")
         );
     }
+    // For programs as every refusal is told.
+    let refused = proxy.cli(&["-o", "json", "blocklist", "add", "127.0.0.1"]);
+    assert_eq!(refused.code, 1);
+    let told = json(&refused);
+    assert_eq!(told["ok"], false, "{told}");
+    assert_eq!(
+        told["error"],
+        "refused: 127.0.0.1 cannot be blocked: it is this host itself"
+    );
+    let taken = ["-o", "json", "blocklist", "add", "203.0.113.77"];
+    let taken = json(&proxy.cli(&taken).ok());
+    assert_eq!(taken["ok"], true, "{taken}");
+    assert!(taken["error"].is_null(), "{taken}");
+    proxy.cli(&["blocklist", "del", "203.0.113.77"]).ok();
     let wrong = proxy.cli(&["blocklist", "add", "203.0.113.256"]);
     assert_eq!(wrong.code, 2);
     assert_eq!(

@@ -28,7 +28,7 @@ fn mistakes_are_told_apart() {
     let error = kernel.attach("no-such-if", Mode::Auto).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "there is no network interface `no-such-if`"
+        "there is no network interface `no-such-if`; `ip link` lists those that there are"
     );
 
     inside(&net.server, || kernel.attach(INTERFACE, Mode::Auto)).unwrap();

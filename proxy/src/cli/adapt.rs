@@ -24,12 +24,12 @@ enum From {
 
 pub(super) fn run(arguments: Arguments) -> Result<Outcome, CliError> {
     let From::Nginx { file } = arguments.from;
-    let text = std::fs::read_to_string(&file).map_err(|source| CliError::ReadFile {
+    let text = std::fs::read_to_string(&file).map_err(|source| CliError::ForeignFile {
         path: file.clone(),
         source,
     })?;
     let adapted = nginx(&file.display().to_string(), &text, &Disk);
-    let Adapted { text, notes } = adapted.map_err(|error| CliError::Usage {
+    let Adapted { text, notes } = adapted.map_err(|error| CliError::Foreign {
         message: error.to_string(),
     })?;
     let warnings = notes.iter().map(ToString::to_string).collect();

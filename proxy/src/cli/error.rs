@@ -57,6 +57,15 @@ pub(super) enum CliError {
     Exists { path: PathBuf },
     #[error("{message}")]
     Usage { message: String },
+    /// What was to be converted, which is as wrong as a configuration may be.
+    #[error("{message}")]
+    Foreign { message: String },
+    /// The same where it cannot be read at all.
+    #[error("cannot read {}", path.display())]
+    ForeignFile {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("there is no reason `{code}`{hint}")]
     UnknownReason { code: String, hint: String },
     #[error("it is still running after {seconds} s")]
@@ -84,7 +93,11 @@ impl CliError {
         match self {
             Self::Refused(refused) if refused.is_of_the_system() => 1,
             Self::RefusedThere { code, .. } => *code,
-            Self::Refused(_) | Self::NowhereToAsk(_) | Self::Usage { .. } => 2,
+            Self::Refused(_)
+            | Self::NowhereToAsk(_)
+            | Self::Usage { .. }
+            | Self::Foreign { .. }
+            | Self::ForeignFile { .. } => 2,
             Self::Control(_)
             | Self::Call(_)
             | Self::Answer { .. }

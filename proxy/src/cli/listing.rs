@@ -28,7 +28,13 @@ pub(super) fn outcome(answer: Answer) -> Outcome {
                 .iter()
                 .chain(&changed.invalid.first)
                 .any(|one| one.line > 0);
-            outcome.code = u8::from(!(is_whole || (is_file && has_gone_in)));
+            let is_ok = is_whole || (is_file && has_gone_in);
+            outcome.code = u8::from(!is_ok);
+            if let Some(object) = outcome.json.as_object_mut() {
+                object.insert("ok".to_owned(), is_ok.into());
+                let error = (!is_ok).then(|| refusal(&changed));
+                object.extend(error.map(|error| ("error".to_owned(), error.into())));
+            }
             outcome
         }
         Answer::Entries {
@@ -94,6 +100,15 @@ fn changed_text(changed: &Changed) -> String {
         );
     }
     text
+}
+
+/// Why not all was done that was asked for, as the `error` of every verb has it.
+fn refusal(changed: &Changed) -> String {
+    let mut reasons = Vec::new();
+    add_problems(&mut reasons, "not understood", &changed.invalid);
+    add_problems(&mut reasons, "refused", &changed.refused);
+    reasons.extend(changed.missing.iter().cloned());
+    reasons.join("; ")
 }
 
 /// What went otherwise than asked, for stderr.

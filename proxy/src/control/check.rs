@@ -1,6 +1,6 @@
 //! Whether a configuration could be served, told without serving it.
 
-use openclaw_core::config::{Config, Loaded, Problem, Problems, Severity};
+use openclaw_core::config::{Complaint, Config, Loaded, Places, Problem, Problems, Severity};
 
 use super::build::Builder;
 use super::endpoints::Beside;
@@ -37,6 +37,21 @@ pub fn check_text(origin: &Origin) -> Result<Checked, Refused> {
 /// name that has none is a warning here as it is when the proxy starts or reloads, which serves without that endpoint and asks again.
 ///
 /// # Errors
+/// With the places where they are named.
+fn missing_interfaces(config: &Config, places: &Places) -> Vec<String> {
+    let missing = shield::missing_interfaces(config).into_iter();
+    let told = missing.filter_map(|(index, text)| {
+        let index = index.to_string();
+        let complaint = Complaint::new(text).hint("`ip link` lists those that there are");
+        places.problem(
+            Severity::Warning,
+            &["shield", "interfaces", &index],
+            complaint,
+        )
+    });
+    told.map(|problem| problem.to_string()).collect()
+}
+
 /// Everything that is wrong.
 pub async fn check(origin: &Origin) -> Result<Checked, Refused> {
     let Loaded {
@@ -48,8 +63,8 @@ pub async fn check(origin: &Origin) -> Result<Checked, Refused> {
         return Err(refused);
     }
     let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
-    let doubts = shield::missing_interfaces(&config).into_iter();
-    let doubts = doubts.chain(shield::unpinnable(&config));
+    warnings.extend(missing_interfaces(&config, &places));
+    let doubts = shield::unpinnable(&config).into_iter();
     let doubts = doubts.chain(shield::pointless_blocks(&config));
     warnings.extend(doubts.map(|text| format!("warning: {text}")));
     let built = Builder::default().build(&config, &Beside::default()).await;

@@ -301,17 +301,21 @@ impl Refused {
     }
 }
 
-/// What to do where the system refuses this process a file or a port that it gives to others.
+/// What to do where the system has no such file, or refuses this process a file or a port that it gives to others.
 fn hint(trouble: &Trouble) -> Option<String> {
     let mut next = Error::source(trouble);
-    let mut denied = false;
+    let (mut denied, mut is_missing) = (false, false);
     while let Some(cause) = next {
         let system = cause.downcast_ref::<io::Error>();
         denied |= system.is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+        is_missing |= system.is_some_and(|error| error.kind() == io::ErrorKind::NotFound);
         next = cause.source();
     }
     let own = Privileges::current();
     let name = &own.user;
+    if is_missing {
+        return Some("a relative path starts at the folder of the configuration file".to_owned());
+    }
     if !denied {
         return None;
     }

@@ -7,15 +7,15 @@ use super::own;
 use super::prefix::{AnyNet, show};
 use super::store::Guard;
 
-/// Interfaces to be shielded that this machine does not have.
-pub fn missing_interfaces(config: &Config) -> Vec<String> {
+/// Interfaces to be shielded that this machine does not have, each with its index among those of the configuration.
+pub fn missing_interfaces(config: &Config) -> Vec<(usize, String)> {
     if config.shield.mode == ShieldMode::Off {
         return Vec::new();
     }
-    let interfaces = config.shield.interfaces.iter();
+    let interfaces = config.shield.interfaces.iter().enumerate();
     interfaces
-        .filter(|name| interface_index(name).is_none())
-        .map(|name| format!("shield.interfaces: there is no network interface `{name}`"))
+        .filter(|(_, name)| interface_index(name).is_none())
+        .map(|(index, name)| (index, format!("there is no network interface `{name}`")))
         .collect()
 }
 

@@ -181,7 +181,7 @@ impl State {
         mode: Mode,
         way: Way,
     ) -> Result<Option<u32>, KernelError> {
-        self.load()?;
+        self.load().map_err(|error| error.on(interface))?;
         let Some(kernel) = &mut self.kernel else {
             return Ok(None);
         };

@@ -127,6 +127,23 @@ fn everything_fits_on_a_small_terminal() {
 }
 
 #[test]
+fn a_long_endpoint_keeps_its_port_on_a_small_terminal() {
+    let mut sample = sample(1);
+    sample.workers = 1;
+    let endpoints = sample
+        .upstreams
+        .iter_mut()
+        .flat_map(|one| &mut one.endpoints);
+    endpoints.for_each(|one| one.endpoint = "192.168.100.101:58080".into());
+    let board = Board::new(sample);
+    let text = drawn(&board, 80, 24);
+    assert!(text.contains("…100.101:58080 "), "{text}");
+    let text = drawn(&board, 120, 40);
+    assert!(text.contains("app 192.168.100.101:58080 "), "{text}");
+    assert!(text.contains("  1 worker "), "{text}");
+}
+
+#[test]
 fn a_larger_one_has_room_for_all_rows() {
     assert_snapshot!(drawn(&board(), 120, 40), @r#"
     "openclaw 0.1.0  SYN FLOOD  12.0k req/s  2.0 5xx/s  325 open  up 1h01m  config 2  2 workers                              "

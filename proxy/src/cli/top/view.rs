@@ -9,7 +9,7 @@ use ratatui::widgets::{self, Clear, Paragraph};
 use super::board::{Board, Page};
 use super::figures::{short, span};
 use super::tables::{Row, Table, View};
-use crate::cli::output::harmless;
+use crate::cli::output::{counted, harmless};
 
 const KEYS: &str = "q quit  tab page  enter look closer  esc back  s sort  r turn  p pause  ? help";
 const HELP: &[&str] = &[
@@ -80,13 +80,13 @@ fn draw_head(frame: &mut Frame<'_>, board: &Board, area: Rect) {
         }
     }
     line.push(Piece::from(format!(
-        "  {} req/s  {} 5xx/s  {} open  up {}  config {}  {} workers",
+        "  {} req/s  {} 5xx/s  {} open  up {}  config {}  {}",
         short(sum(|one| one.figures.requests)),
         short(sum(|one| one.figures.errors)),
         open,
         span(now.uptime),
         now.generation,
-        now.workers,
+        counted(now.workers as u64, "worker"),
     )));
     let second = match &board.trouble {
         Some(trouble) => Line::styled(
@@ -170,13 +170,17 @@ fn draw_table(
     // The chosen row stays in sight.
     let first = selected.map_or(0, |selected| (selected + 1).saturating_sub(room));
     let rows = table.rows.iter().enumerate().skip(first).take(room);
-    let rows = rows.map(|(index, row)| shown(row, selected == Some(index)));
+    let rows = rows.map(|(index, row)| shown(row, selected == Some(index), usize::from(name)));
     frame.render_widget(widgets::Table::new(rows, widths).header(head), area);
 }
 
-fn shown(row: &Row, is_selected: bool) -> widgets::Row<'_> {
+fn shown(row: &Row, is_selected: bool, width: usize) -> widgets::Row<'_> {
     let cells = row.cells.iter().enumerate();
-    let cells = cells.map(|(index, cell)| aligned(index, harmless(cell.text()).into_owned()));
+    let cells = cells.map(|(index, cell)| {
+        let text = harmless(cell.text()).into_owned();
+        let width = if index == 0 { width } else { usize::MAX };
+        aligned(index, cut_inside(text, width))
+    });
     let mut style = Style::new();
     if let Some(colour) = row.colour {
         style = style.fg(colour);
@@ -185,6 +189,18 @@ fn shown(row: &Row, is_selected: bool) -> widgets::Row<'_> {
         style = style.add_modifier(Modifier::REVERSED);
     }
     widgets::Row::new(cells).style(style)
+}
+
+/// Of a name that is too long the middle goes: an endpoint ends with its port.
+fn cut_inside(text: String, width: usize) -> String {
+    let length = text.chars().count();
+    if length <= width || width == 0 {
+        return text;
+    }
+    let tail = width * 2 / 3;
+    let head = text.chars().take(width - tail - 1);
+    let tail = text.chars().skip(length - tail);
+    head.chain(['…']).chain(tail).collect()
 }
 
 /// Figures end where their column does.

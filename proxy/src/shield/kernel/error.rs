@@ -10,6 +10,8 @@ use aya::{
 };
 use thiserror::Error;
 
+use super::sys::interface_index;
+
 /// A failure of the shield's kernel side.
 #[derive(Debug, Error)]
 pub enum KernelError {
@@ -89,7 +91,7 @@ pub enum KernelError {
         source: Box<ProgramError>,
     },
     /// No such interface in this network namespace.
-    #[error("there is no network interface `{interface}`")]
+    #[error("there is no network interface `{interface}`; `ip link` lists those that there are")]
     NoInterface {
         /// Its name.
         interface: String,
@@ -233,6 +235,16 @@ pub enum KernelError {
 }
 
 impl KernelError {
+    /// What is said of an interface on which this came in the way: one that is not there wants no privileges.
+    pub(crate) fn on(self, interface: &str) -> Self {
+        match interface_index(interface) {
+            Some(_) => self,
+            None => Self::NoInterface {
+                interface: interface.to_owned(),
+            },
+        }
+    }
+
     /// For a failed load: tells privilege from everything else.
     pub(super) fn from_load(source: EbpfError) -> Self {
         let denied = if let EbpfError::MapError(error) = &source {
