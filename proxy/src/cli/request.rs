@@ -53,16 +53,14 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<Outcome, C
     };
     outcome.warnings = notes;
     if names_no_host(arguments) {
+        let host = Asked::HOST;
         outcome.warnings.push(format!(
-            "note: no host is named, so this asks {HOST}; write http://HOST{} or -H 'Host: HOST'",
+            "note: no host is named, so this asks {host}; write http://HOST{} or -H 'Host: HOST'",
             arguments.url
         ));
     }
     Ok(outcome)
 }
-
-/// The host of a path that is asked without one.
-const HOST: &str = "localhost";
 
 /// Whether neither the URL nor a header names a host.
 fn names_no_host(arguments: &Arguments) -> bool {
@@ -84,8 +82,8 @@ fn asked(arguments: &Arguments) -> Result<Asked, String> {
         })
         .collect();
     let mut fields = fields?;
-    if names_no_host(arguments) {
-        fields.push(("Host".to_owned(), HOST.to_owned()));
+    if Asked::names_no_host(&arguments.url, &fields) {
+        fields.push(("Host".to_owned(), Asked::HOST.to_owned()));
     }
     let asked = Asked::new(&arguments.method, &arguments.url, &fields)?;
     Ok(Asked {

@@ -53,6 +53,17 @@ impl Asked {
     /// Who asks where nothing else is said.
     pub const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
+    /// The host of a path that is asked without one.
+    pub const HOST: &str = "localhost";
+
+    /// Whether neither the URL nor a field names a host.
+    pub fn names_no_host(url: &str, fields: &[(String, String)]) -> bool {
+        let has_host = fields
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("host"));
+        url.starts_with('/') && !has_host
+    }
+
     /// A request for a URL, or for a path with the host in its fields; a `Host` there goes before the one of the URL.
     ///
     /// # Errors

@@ -65,7 +65,7 @@ pub(super) static KEYS: keys::Section = keys::Section {
             "request",
             "method and URL",
             "\"GET http://www.example.com/static/a.png\"",
-            "A request. A test has either this or packet.",
+            "A request: a URL, or a path, whose host is then the Host of headers, else localhost. A test has either this or packet.",
         ),
         Key::default(
             "headers",
@@ -296,7 +296,11 @@ fn request(node: &Node, fields: &[(String, String)]) -> Result<Asked, Unread> {
         let hint = format!("did you mean \"GET {text}\"?");
         Complaint::new("a request is a method and a URL").hint(hint)
     })?;
-    Asked::new(method, url.trim(), fields).map_err(|told| Complaint::new(told).into())
+    let mut fields = fields.to_vec();
+    if Asked::names_no_host(url.trim(), &fields) {
+        fields.push(("Host".to_owned(), Asked::HOST.to_owned()));
+    }
+    Asked::new(method, url.trim(), &fields).map_err(|told| Complaint::new(told).into())
 }
 
 fn address(node: &Node) -> Result<IpAddr, Unread> {

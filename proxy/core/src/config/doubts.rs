@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::matcher::PathPattern;
 use super::problem::{Complaint, Problem, Severity};
 use super::{Autoban, Config, Listener, Places, Route, Upstream};
 use crate::route::shadowed;
@@ -20,6 +21,7 @@ pub(super) fn find(config: &Config, places: &Places) -> Vec<Problem> {
     let doubts = listeners.iter().flat_map(of_listener);
     let doubts = doubts.chain(upstreams.iter().flat_map(twice));
     let doubts = doubts.chain(upstreams.iter().filter_map(insecure));
+    let doubts = doubts.chain(routes.iter().enumerate().filter_map(starred));
     let unread = doubts.chain(of_autoban(autoban, routes));
     let mut problems: Vec<Problem> = unread
         .filter_map(|(path, complaint)| places.problem(Severity::Warning, &path, complaint))
@@ -101,6 +103,24 @@ fn insecure(upstream: &Upstream) -> Option<Doubt> {
         at,
         complaint.hint("name their authority instead: tls = { ca = \"ca.pem\" }"),
     ))
+}
+
+/// A star that stands for anything elsewhere; here it is an octet of a path like any other.
+fn starred((index, route): (usize, &Route)) -> Option<Doubt> {
+    let (key, written) = match route.matcher.path.as_ref()? {
+        PathPattern::Prefix(written) => ("path", written),
+        PathPattern::Exact(written) => ("path_exact", written),
+        PathPattern::Regex(_) => return None,
+    };
+    let (before, behind) = written.split_once('*')?;
+    let at = path(&["route", &index.to_string(), "match", key]);
+    let complaint = Complaint::new("`*` is a literal star here: it stands for nothing else");
+    let hint = if behind.is_empty() && before.ends_with('/') {
+        format!("write path = \"{before}\", which takes all that is below, or path_regex")
+    } else {
+        "write path_regex, such as path_regex = '^/a/.*\\.png$'".to_owned()
+    };
+    Some((at, complaint.hint(hint)))
 }
 
 fn of_autoban(autoban: &Autoban, routes: &[Route]) -> Vec<Doubt> {

@@ -20,6 +20,7 @@ mod geo;
 mod headers;
 mod health;
 mod hedge;
+mod instead;
 pub mod keys;
 mod lenient;
 mod limit;

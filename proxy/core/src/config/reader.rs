@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::keys::{self, Presence};
 use super::problem::{Complaint, File, Problem, Severity};
 use super::tree::{self, Entry, Node, Place, Table, Value};
-use super::{values, variables};
+use super::{instead, values, variables};
 
 /// Where problems go; it holds the files to show their lines.
 pub(super) struct Reader<'a> {
@@ -185,12 +185,7 @@ impl<'r> Section<'r> {
         if self.keys.key(name).is_some() {
             return;
         }
-        let complaint = match self.keys.later(name) {
-            Some(what) => {
-                Complaint::new(format!("this version does not support {what}")).hint("leave it out")
-            }
-            None => Complaint::new(format!("unknown key `{name}`")).hint(self.keys.instead(name)),
-        };
+        let complaint = instead::of_unknown(self.keys, name);
         self.reader
             .report(entry.place, &self.key_path(name), complaint);
     }
@@ -381,9 +376,8 @@ impl<'r> Section<'r> {
             Ok(value) => Some(value),
             Err(Unread::Told) => None,
             Err(Unread::Complaint(complaint)) => {
-                let inside = path.strip_prefix(&*self.path);
-                let shape = inside.and_then(|inside| self.keys.shape(inside));
-                let complaint = complaint.or_hint(shape);
+                let inside = path.strip_prefix(&*self.path).unwrap_or_default();
+                let complaint = instead::of_value(self.keys, inside, node, complaint);
                 self.reader.report(node.place, path, complaint);
                 None
             }

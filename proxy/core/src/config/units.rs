@@ -156,9 +156,7 @@ pub fn prefix(text: &str) -> Result<Prefix, Complaint> {
     if length > longest {
         return Err(
             Complaint::new(format!("the prefix length of `{text}` is over {longest}")).hint(
-                format!(
-                    "\"{address}/{longest}\" is that address alone, and a shorter length a network"
-                ),
+                format!("write a length from 0 to {longest}, or \"{address}\" for one address"),
             ),
         );
     }
@@ -214,7 +212,11 @@ impl FromStr for Prefix {
 pub fn bind_address(text: &str) -> Result<SocketAddr, Complaint> {
     text.parse().ok().ok_or_else(|| {
         let complaint = Complaint::new(format!("`{text}` is not an address with a port"));
-        if let Ok(IpAddr::V6(address)) = text.parse() {
+        let port = text.rsplit_once(':').map(|(_, port)| port);
+        let is_number = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+        if port.is_some_and(|port| is_number(port) && port.parse::<u16>().is_err()) {
+            complaint.hint("a port is a number from 1 to 65535")
+        } else if let Ok(IpAddr::V6(address)) = text.parse() {
             complaint.hint(format!("add a port, such as \"[{address}]:8080\""))
         } else if text.parse::<IpAddr>().is_ok() {
             complaint.hint(format!("add a port, such as \"{text}:8080\""))
@@ -339,9 +341,15 @@ mod tests {
         check(prefix, "10.1.2.3/8", Err("10.0.0.0/8"));
         check(prefix, "2001:db8::1/32", Err("2001:db8::/32"));
         check(prefix, "10.0.0.1/0", Err("0.0.0.0/0"));
-        check(prefix, "10.0.0.0/33", Err("10.0.0.0/32"));
-        check(prefix, "::/129", Err("::/128"));
-        for wrong in ["", "10.0.0/8", "10.0.0.0/", "10.0.0.0/+8", "host"] {
+        for wrong in [
+            "",
+            "10.0.0.0/33",
+            "::/129",
+            "10.0.0/8",
+            "10.0.0.0/",
+            "10.0.0.0/+8",
+            "host",
+        ] {
             check(prefix, wrong, Err(""));
         }
     }
@@ -373,6 +381,7 @@ mod tests {
         check(bind_address, ":80", Err("\"0.0.0.0:80\""));
         check(bind_address, "*:80", Err("\"0.0.0.0:80\""));
         check(bind_address, "localhost:80", Err("\"127.0.0.1:80\""));
-        check(bind_address, "0.0.0.0:99999", Err("0.0.0.0:443"));
+        check(bind_address, "0.0.0.0:99999", Err("from 1 to 65535"));
+        check(bind_address, "0.0.0.0:http", Err("0.0.0.0:443"));
     }
 }

@@ -22,9 +22,19 @@ pub(super) fn expected(what: &str, node: &Node) -> Unread {
         | Value::Datetime
         | Value::Array(_)
         | Value::Table(_) => {
-            Complaint::new(format!("expected {what}, found {}", node.kind())).into()
+            let complaint = Complaint::new(format!("expected {what}, found {}", node.kind()));
+            complaint.or_hint(unquoted(what, node)).into()
         }
     }
+}
+
+/// A number that is written as a string.
+fn unquoted(what: &str, node: &Node) -> Option<String> {
+    let Value::String(text) = &node.value else {
+        return None;
+    };
+    let is_one = matches!(what, "an integer" | "a number") && text.parse::<f64>().is_ok();
+    is_one.then(|| format!("a number has no quotes: write {text}"))
 }
 
 pub(super) fn string(node: &Node) -> Result<&str, Unread> {

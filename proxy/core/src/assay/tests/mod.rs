@@ -174,7 +174,9 @@ fn refusals_have_their_reasons() {
     passes(&format!(
         "{post}times = 16\nexpect = {{ status = 429, reason = \"limit.rate\", headers = {{ Retry-After = \"6\" }} }}"
     ));
-    passes("request = \"GET /\"\nexpect = { status = 400, reason = \"http.malformed\" }");
+    passes(
+        "request = \"GET /\"\nheaders = { Host = \"a b\" }\nexpect = { status = 400, reason = \"http.malformed\" }",
+    );
     let long = "a".repeat(2000);
     passes(&format!(
         "request = \"GET http://a.test/{long}\"\nexpect = {{ status = 414 }}"

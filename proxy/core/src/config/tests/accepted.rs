@@ -402,6 +402,12 @@ fn what_does_nothing_or_more_than_it_seems_to_is_a_warning() {
     check(
         "",
         one,
+        "[[route]]\nmatch = { path = \"/api/*\" }\nto = \"app\"\n[[route]]\nmatch = { path_regex = '^/a*$' }\nto = \"app\"\n",
+        &["9:18 `*` is a literal star here: it stands for nothing else"],
+    );
+    check(
+        "",
+        one,
         "[autoban]\nafter = { waf = 3, auth = 2, limit = 5, protocol = 1 }\n",
         &[
             "9:17 `waf` bans nobody: nothing gives waf.* verdicts yet",

@@ -173,3 +173,19 @@ fn a_name_that_nothing_has_is_told_with_what_is_meant() {
         assert!(loaded.warnings.is_empty(), "{expect}");
     }
 }
+
+#[test]
+fn a_path_without_a_host_asks_localhost() {
+    let head = |keys: &str| {
+        let test = accepted(&text(keys)).tests.remove(0);
+        let Asks::Request(asked) = test.asks else {
+            panic!("{:?}", test.asks)
+        };
+        assert_eq!(test.name, "GET /x");
+        String::from_utf8(asked.head).unwrap()
+    };
+    let keys = "request = \"GET /x\"\nexpect = { status = 200 }";
+    assert_eq!(head(keys), "GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let named = format!("{keys}\nheaders = {{ host = \"a.test\" }}");
+    assert_eq!(head(&named), "GET /x HTTP/1.1\r\nhost: a.test\r\n\r\n");
+}
