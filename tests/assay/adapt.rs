@@ -54,19 +54,6 @@ fn both_programs_answer_alike() {
              rewrite ^/blog/([0-9]+)$ https://blog.example/$1 permanent;"
         )
     };
-    let (theirs, ours) = (Origin::serving("x"), Origin::serving("x"));
-    let folder = Folder::new();
-    let nginx = Nginx::start_with(folder.path(), &lines(&theirs));
-    folder.write(
-        "nginx.conf",
-        format!("server {{ listen 80; {} }}", lines(&ours)),
-    );
-    let adapted = openclaw_in(&folder, &["adapt", "nginx", "nginx.conf"])
-        .ok()
-        .text();
-    let adapted = adapted.replace("\"0.0.0.0:80\"", "\"127.0.0.1:0\"");
-    let proxy = Proxy::start(&adapted);
-    let web = address(&proxy, "http-80");
     let long = "b".repeat(2000);
     let rows = [
         ("GET /app/x?y HTTP/1.1", ""),
@@ -95,6 +82,76 @@ fn both_programs_answer_alike() {
         ("POST /app/x HTTP/1.1", "short"),
         ("POST /app/x HTTP/1.1", &long),
     ];
+    compare(lines, &rows);
+}
+
+#[test]
+fn nested_locations_and_groups_answer_alike() {
+    let lines = |origin: &Origin| {
+        let endpoint = origin.address();
+        format!(
+            "location / {{ return 420; location ~ \\.php$ {{ return 421; }} }}
+             location /api/ {{
+                 proxy_pass http://{endpoint}/v2/; add_header X-Told api;
+                 location /api/old/ {{ return 410; }}
+                 location ~ \\.json$ {{ proxy_pass http://{endpoint}; }}
+                 location = /api/exact {{ proxy_pass http://{endpoint}/other; }}
+                 location ~* ^/api/U([0-9]+)$ {{ proxy_pass http://{endpoint}/user/$1$is_args$args; }}
+             }}
+             location /api/new/ {{ return 422; location /api/new/deep/ {{ return 423; location ~ z {{ return 424; }} }} }}
+             location ^~ /d/ {{ return 407; location /d/e/ {{ return 418; }} location ~* \\.Png {{ return 409; }} }}
+             location /w/ {{ return 425; location ^~ /w/c/ {{ return 426; location ~ y {{ return 427; }} }} location ~ x$ {{ return 428; }} }}
+             location ~ z$ {{ return 429; }}
+             location ~ ^/r/ {{ return 411; location ~ \\.php$ {{ return 412; }} location ~ ^/r/s {{ return 413; }} }}
+             location ~ \\.cgi$ {{ return 415; location ~ ^/in/ {{ return 416; }} }}
+             location /gone/ {{ return 430; }}
+             location /shut/ {{ deny all; }}
+             location /raw/ {{ proxy_pass http://{endpoint}$request_uri; }}
+             location /put/ {{ proxy_pass http://{endpoint}/before$request_uri; }}
+             location /undone/ {{ rewrite ^/undone/(.*)$ /$1 break; proxy_pass http://{endpoint}$request_uri; }}
+             location ~ ^/u/([0-9]+)/(.*)$ {{ proxy_pass http://{endpoint}/$2/of/$1$is_args$args; }}
+             location ~ ^/n/(?<name>[a-c]+)$ {{ proxy_pass http://{endpoint}/named/$name?$args; }}
+             location ~ ^/v(/.*)$ {{ proxy_pass http://{endpoint}$1$is_args$args; }}
+             location /old/ {{ rewrite ^/old/(.*)$ /unused/$1 break; proxy_pass http://{endpoint}/new/$1$is_args$args; }}
+             location /re/ {{ rewrite ^/re/(.*)$ /$1 break; proxy_pass http://{endpoint}$uri$is_args$args; }}"
+        )
+    };
+    let paths = [
+        "/x",
+        "/x.php",
+        "/api/x.php",
+        "/api/x?y",
+        "/api/x.json?y",
+        "/api/old/x",
+        "/api/old/x.json",
+        "/api/exact?q",
+        "/api/u12?q",
+        "/api/u12x",
+        "/api/new/x.json",
+        "/api/new/deep/1",
+        "/api/new/deep/z1",
+        "/d/z",
+    ];
+    let lines_of = paths.map(|path| format!("GET {path} HTTP/1.1"));
+    let rows: Vec<(&str, &str)> = lines_of.iter().map(|line| (line.as_str(), "")).collect();
+    compare(lines, &rows);
+}
+
+/// Asks both programs for the same, which are to say the same and to ask their endpoints for the same.
+fn compare(lines: impl Fn(&Origin) -> String, rows: &[(&str, &str)]) {
+    let (theirs, ours) = (Origin::serving("x"), Origin::serving("x"));
+    let folder = Folder::new();
+    let nginx = Nginx::start_with(folder.path(), &lines(&theirs));
+    folder.write(
+        "nginx.conf",
+        format!("server {{ listen 80; {} }}", lines(&ours)),
+    );
+    let adapted = openclaw_in(&folder, &["adapt", "nginx", "nginx.conf"])
+        .ok()
+        .text();
+    let adapted = adapted.replace("\"0.0.0.0:80\"", "\"127.0.0.1:0\"");
+    let proxy = Proxy::start(&adapted);
+    let web = address(&proxy, "http-80");
     for (line, body) in rows {
         let length = body.len();
         let text = format!(

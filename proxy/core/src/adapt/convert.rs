@@ -155,7 +155,7 @@ fn known(inside: &[Directive], notes: &mut Notes) -> Known {
             (Some(zone), Some(rate), Some(key)) => {
                 notes.add(
                     directive,
-                    format!("as many as the rate has in its period may come at once here: {rate} takes them in any order"),
+                    format!("as many as the rate has in its period may come at once here: {rate} takes them in any order; each route counts for itself, and more get 429"),
                 );
                 if key.contains(':') {
                     notes.add(

@@ -74,6 +74,8 @@ pub(super) fn guarded(mut route: Route, scope: &Scope<'_>, notes: &mut Notes) ->
     let conditions = scope.every(is_refusing);
     // `return` and redirects answer before anybody is asked who they are, but not before conditions.
     let guard = match conditions.as_slice() {
+        // Files are kept from everybody before they are looked for.
+        [] if route.has_files && of_place(scope) == Guard::Nobody => Guard::Nobody,
         [] if !route.has("to") => {
             for directive in [asking(scope), addresses(scope)].concat() {
                 notes.add(
@@ -190,7 +192,11 @@ fn of_place<'a>(scope: &Scope<'a>) -> Guard<'a> {
     if !asking.is_empty() || (is_any && !addresses.is_empty()) {
         return Guard::Unknown([asking, addresses].concat());
     }
-    of_addresses(addresses)
+    match of_addresses(addresses.clone()) {
+        // Whom a proxy before this one names is not known here, so all would come from that proxy's address.
+        Guard::Clients(_) if scope.last("set_real_ip_from").is_some() => Guard::Unknown(addresses),
+        guard @ (Guard::Open | Guard::Clients(_) | Guard::Nobody | Guard::Unknown(_)) => guard,
+    }
 }
 
 /// The innermost of each that is not switched off.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::Notes;
 use super::block::Directive;
+use super::scope::Scope;
 
 /// One `listen`.
 #[derive(Clone, Debug)]
@@ -58,4 +59,40 @@ pub(super) fn listen(directive: &Directive, notes: &mut Notes) -> Option<Listen>
         has_quic: has("quic"),
         is_default: has("default_server") || has("default"),
     })
+}
+
+/// Who has signed the certificates that clients of a port have to show.
+pub(super) fn authority<'a>(
+    servers: &[(&Directive, &Scope<'a>)],
+    notes: &mut Notes,
+) -> Option<&'a str> {
+    let own = |scope: &Scope<'a>| {
+        let verify = scope.last("ssl_verify_client")?;
+        let authority = scope.last("ssl_client_certificate")?;
+        (verify.word(0) == "on").then(|| authority.word(0))
+    };
+    for (_, scope) in servers {
+        let verify = scope.last("ssl_verify_client");
+        if let Some(verify) = verify.filter(|it| !matches!(it.word(0), "on" | "off")) {
+            notes.add(
+                verify,
+                "is not converted: certificates are asked for with `on` alone",
+            );
+        }
+    }
+    let authority = servers.iter().find_map(|(_, scope)| own(scope))?;
+    for (server, scope) in servers {
+        match own(scope) {
+            Some(other) if other != authority => notes.add(
+                server,
+                format!("WHO MAY COME IN IS NOT CONVERTED: a listener has one `client_ca`, so who shows a certificate of {authority} comes in here, too; give it a port of its own"),
+            ),
+            Some(_) => {}
+            None => notes.add(
+                server,
+                "every client has to show a certificate here, as another server of this port asks for one",
+            ),
+        }
+    }
+    Some(authority)
 }

@@ -123,10 +123,7 @@ pub(super) fn routes(
             "return" => {
                 route.keys.clear();
                 let expression = expression(location).and_then(|it| Regex::new(&it).ok());
-                let given = Given {
-                    server_name: scope.server_name(),
-                    groups: Some(expression.map_or(0, |it| it.captures_len() - 1)),
-                };
+                let given = Given::of(scope.server_name(), expression.as_ref());
                 turn::returned(directive, &mut route, scope, &given, notes);
             }
             "rewrite" => {
@@ -137,7 +134,8 @@ pub(super) fn routes(
     }
     if !route.has("redirect") && !route.has("respond") {
         let of_pass = location.inside().iter().find(|it| it.name == "proxy_pass");
-        let passed = of_pass.and_then(|it| pass::proxied(it, location, &mut route, known, notes));
+        let passed =
+            of_pass.and_then(|it| pass::proxied(it, location, &mut route, scope, known, notes));
         if let Some(passed) = passed {
             settings::of_proxied(scope, &mut route, &passed, known, notes);
             routes.extend(pass::bare(&route, location, of_pass, notes));
@@ -145,6 +143,7 @@ pub(super) fn routes(
             route.keys.clear();
             route.set("respond", "{ status = 404 }");
             if of_pass.is_none() {
+                route.has_files = true;
                 notes.add(
                     location,
                     "files are not served here: it is answered with 404",
@@ -154,7 +153,7 @@ pub(super) fn routes(
     }
     routes.push(route);
     for route in &mut routes {
-        settings::added(scope, &mut route.response, notes);
+        settings::added(scope, route, notes);
         settings::limit(scope, route, known, notes);
         route.origin.get_or_insert_with(|| Notes::place(location));
     }

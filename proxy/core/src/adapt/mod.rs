@@ -4,12 +4,15 @@
 
 mod block;
 mod convert;
+mod evaluated;
 mod guard;
+mod level;
 mod listen;
 mod location;
 mod mend;
 mod pass;
 mod places;
+mod region;
 mod route;
 mod scope;
 mod server;

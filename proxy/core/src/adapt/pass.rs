@@ -3,7 +3,8 @@
 use super::block::Directive;
 use super::convert::Known;
 use super::route::Route;
-use super::{Notes, location, words};
+use super::scope::Scope;
+use super::{Notes, evaluated, location, turn, words};
 
 /// Where a route goes.
 #[derive(Debug)]
@@ -19,21 +20,19 @@ pub(super) fn proxied(
     pass: &Directive,
     location: &Directive,
     route: &mut Route,
+    scope: &Scope<'_>,
     known: &mut Known,
     notes: &mut Notes,
 ) -> Option<Passed> {
     let url = pass.word(0);
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    if !matches!(scheme, "http" | "https") || rest.contains('$') || rest.starts_with("unix:") {
+    let is_http = matches!(scheme, "http" | "https") && !rest.starts_with("unix:");
+    let Some((authority, uri)) = evaluated::split(rest).filter(|_| is_http) else {
         notes.add(
             pass,
             "only http:// and https:// with a fixed host are converted: it is answered with 404",
         );
         return None;
-    }
-    let (authority, uri) = match rest.find(['/', '?']) {
-        Some(at) => rest.split_at_checked(at).unwrap_or((rest, "")),
-        None => (rest, ""),
     };
     let has_tls = scheme == "https";
     if has_tls {
@@ -52,8 +51,17 @@ pub(super) fn proxied(
     }
     let upstream = upstream.name.clone();
     route.set("to", words::text(&upstream));
-    if !uri.is_empty() && !route.has("rewrite") {
+    if uri.contains('$') {
+        evaluated::target(pass, location, uri, route, scope.server_name(), notes)?;
+    } else if !uri.is_empty() && !route.has("rewrite") {
         replaced(pass, location, uri, route, notes);
+    } else if let Some(rewrite) = turn::rewriting(location).filter(|_| !uri.is_empty())
+        && !turn::is_always(rewrite.word(0), location)
+    {
+        notes.add(
+            rewrite,
+            "a path in which its expression finds nothing goes as it came; nginx asks for what `proxy_pass` says then",
+        );
     }
     let own = if has_tls { ":443" } else { ":80" };
     Some(Passed {

@@ -17,6 +17,8 @@ pub(super) struct Route {
     pub(super) rank: Rank,
     /// What it was made of.
     pub(super) origin: Option<Note>,
+    /// There would be files.
+    pub(super) has_files: bool,
     /// It cannot be written after all.
     pub(super) is_left_out: bool,
 }
@@ -30,6 +32,8 @@ pub(super) enum Rank {
     Usual,
     /// A prefix that goes before expressions.
     Early(usize),
+    /// An expression inside of a prefix, so many locations deep.
+    Inside(usize),
     First,
 }
 
@@ -89,6 +93,13 @@ impl Route {
 
     pub(super) fn has(&self, key: &str) -> bool {
         self.keys.iter().any(|(known, _)| *known == key)
+    }
+
+    /// The status that it answers with itself.
+    pub(super) fn answer(&self) -> Option<u16> {
+        let respond = self.keys.iter().find(|(key, _)| *key == "respond");
+        let status = respond?.1.strip_prefix("{ status = ")?;
+        status.split([' ', ',']).next()?.parse().ok()
     }
 
     pub(super) fn write(&self, out: &mut String) {

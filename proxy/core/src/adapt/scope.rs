@@ -4,17 +4,34 @@ use super::block::Directive;
 
 /// The levels around a place, the innermost first.
 #[derive(Clone, Debug)]
-pub(super) struct Scope<'a>(Vec<&'a [Directive]>);
+pub(super) struct Scope<'a> {
+    levels: Vec<&'a [Directive]>,
+    /// Locations around the innermost one, among the levels: where requests have not gone through.
+    passed: Vec<&'a [Directive]>,
+}
 
 impl<'a> Scope<'a> {
     pub(super) fn new(level: &'a [Directive]) -> Self {
-        Self(vec![level])
+        Self {
+            levels: vec![level],
+            passed: Vec::new(),
+        }
     }
 
     pub(super) fn with(&self, level: &'a [Directive]) -> Self {
         let mut levels = vec![level];
-        levels.extend(&self.0);
-        Self(levels)
+        levels.extend(&self.levels);
+        Self {
+            levels,
+            passed: self.passed.clone(),
+        }
+    }
+
+    /// With a location around those that are meant: what it says counts for them, what it does with requests does not.
+    pub(super) fn behind(&self, level: &'a [Directive]) -> Self {
+        let mut behind = self.with(level);
+        behind.passed.push(level);
+        behind
     }
 
     /// The one that counts.
@@ -42,13 +59,18 @@ impl<'a> Scope<'a> {
         let of_level = |level: &&'a [Directive]| -> Vec<&'a Directive> {
             level.iter().filter(|it| is_meant(it)).collect()
         };
-        let mut levels = self.0.iter().map(of_level);
+        let mut levels = self.levels.iter().map(of_level);
         levels.find(|found| !found.is_empty()).unwrap_or_default()
     }
 
-    /// Those of all levels.
+    /// Those of all levels that requests go through.
     pub(super) fn every(&self, is_meant: impl Fn(&Directive) -> bool) -> Vec<&'a Directive> {
-        let all = self.0.iter().flat_map(|level| level.iter());
+        let is_asked = |level: &&&[Directive]| {
+            let mut passed = self.passed.iter();
+            !passed.any(|passed| std::ptr::eq(*passed, **level))
+        };
+        let levels = self.levels.iter().filter(is_asked);
+        let all = levels.flat_map(|level| level.iter());
         all.filter(|it| is_meant(it)).collect()
     }
 }

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use super::block::Directive;
 use super::convert::Known;
-use super::listen::{Listen, listen};
+use super::listen::{Listen, authority, listen};
 use super::places::{Site, guarded, places};
 use super::route::{Rank, Route};
 use super::scope::Scope;
@@ -236,18 +236,17 @@ fn tls(of_port: &[(&Server<'_>, &Listen)], out: &mut String, notes: &mut Notes) 
             }
             _ => notes.add(server.block, "it has no certificate of its own"),
         }
-        if !keys.is_empty() {
-            continue;
-        }
-        if let Some(protocols) = server.scope.last("ssl_protocols") {
+        if let Some(protocols) = server.scope.last("ssl_protocols")
+            && keys.is_empty()
+        {
             let has_old = protocols.words.iter().any(|word| word == "TLSv1.2");
             let _ = write!(keys, ", min = \"{}\"", if has_old { "1.2" } else { "1.3" });
         }
-        if word("ssl_verify_client") == Some("on")
-            && let Some(ca) = word("ssl_client_certificate")
-        {
-            let _ = write!(keys, ", client_ca = {}", words::text(ca));
-        }
+    }
+    let servers = of_port.iter().map(|(it, _)| (it.block, &it.scope));
+    let servers: Vec<_> = servers.collect();
+    if let Some(authority) = authority(&servers, notes) {
+        let _ = write!(keys, ", client_ca = {}", words::text(authority));
     }
     if of_port.iter().any(|(_, listen)| listen.has_quic) {
         out.push_str("protocols = [\"h1\", \"h2\", \"h3\"]\n");
@@ -322,16 +321,13 @@ impl<'a> Server<'a> {
         for directive in self.block.inside() {
             match directive.name.as_str() {
                 "return" => {
-                    let given = Given {
-                        server_name: self.scope.server_name(),
-                        groups: Some(0),
-                    };
+                    let given = Given::of(self.scope.server_name(), None);
                     let mut route = Route {
                         origin: Some(Notes::place(directive)),
                         ..Route::default()
                     };
                     turn::returned(directive, &mut route, &self.scope, &given, notes);
-                    settings::added(&self.scope, &mut route.response, notes);
+                    settings::added(&self.scope, &mut route, notes);
                     // Nothing behind it is reached.
                     routes.extend(guarded("all", route, &self.scope, notes));
                     return routes;

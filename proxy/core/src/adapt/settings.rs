@@ -79,10 +79,7 @@ fn request_fields(scope: &Scope<'_>, edit: &mut Edit, passed: &Passed, notes: &m
     {
         edit.set.push(own());
     }
-    let given = Given {
-        server_name: scope.server_name(),
-        groups: None,
-    };
+    let given = Given::without_groups(scope.server_name());
     for field in fields {
         let (name, value) = (field.word(0), field.word(1));
         let lower = name.to_ascii_lowercase();
@@ -110,12 +107,14 @@ fn request_fields(scope: &Scope<'_>, edit: &mut Edit, passed: &Passed, notes: &m
     }
 }
 
-pub(super) fn added(scope: &Scope<'_>, edit: &mut Edit, notes: &mut Notes) {
-    let given = Given {
-        server_name: scope.server_name(),
-        groups: None,
-    };
+pub(super) fn added(scope: &Scope<'_>, route: &mut Route, notes: &mut Notes) {
+    let given = Given::without_groups(scope.server_name());
+    let is_plain = route.answer().is_none_or(is_decorated);
+    let edit = &mut route.response;
     for field in scope.all("add_header") {
+        if !is_plain && field.word(2) != "always" {
+            continue;
+        }
         let why = if field.word(2) == "always" {
             "refusals by the proxy itself, such as 413, 429 and 504, do not have it"
         } else {
@@ -129,6 +128,11 @@ pub(super) fn added(scope: &Scope<'_>, edit: &mut Edit, notes: &mut Notes) {
             Err(variable) => notes.add(field, format!("`{variable}` has no like here")),
         }
     }
+}
+
+/// Whether nginx gives an answer its fields unless told `always`.
+fn is_decorated(status: u16) -> bool {
+    matches!(status, 200 | 201 | 204 | 206 | 301..=304 | 307 | 308)
 }
 
 fn cache(scope: &Scope<'_>, route: &mut Route, notes: &mut Notes) {

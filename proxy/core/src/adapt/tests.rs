@@ -7,7 +7,9 @@
 )]
 
 mod alike;
+mod captures;
 mod guards;
+mod nested;
 mod places;
 
 use std::collections::BTreeMap;
@@ -298,6 +300,7 @@ fn words_are_carried_over() {
     let given = Given {
         server_name: "x".to_owned(),
         groups: Some(1),
+        names: vec!["name".to_owned()],
     };
     let check = |theirs: &str, expected: Result<&str, &str>| {
         let expected = expected.map(str::to_owned).map_err(str::to_owned);
@@ -309,6 +312,7 @@ fn words_are_carried_over() {
         Ok("{scheme}s {header.x-a} {cookie.b} {query.c} $1"),
     );
     check("a{b}", Ok("a{{b}"));
+    check("${name}/$name", Ok("$name/$name"));
     check("$upstream_addr", Err("$upstream_addr"));
     for (theirs, expected) in [
         ("1m30s", Some("90s")),

@@ -6,6 +6,7 @@ use regex::bytes::Regex;
 
 use super::block::Directive;
 use super::location::{self, expression};
+use super::region::literal;
 use super::route::Route;
 use super::scope::Scope;
 use super::words::Given;
@@ -180,15 +181,34 @@ fn understood<'a>(
         );
         return None;
     };
-    let given = Given {
-        server_name: scope.server_name(),
-        groups: Some(compiled.captures_len() - 1),
-    };
+    let given = Given::of(scope.server_name(), Some(&compiled));
     let Ok(to) = words::template(directive.word(1).trim_end_matches('?'), &given) else {
         notes.add(directive, "has a variable without like here");
         return None;
     };
     Some((regex, words::path(&to)))
+}
+
+/// The one of a location that says what path the endpoint gets.
+pub(super) fn rewriting(place: &Directive) -> Option<&Directive> {
+    let mut rewrites = place.inside().iter().filter(|it| it.name == "rewrite");
+    rewrites.find(|it| redirecting(it).is_none() && Regex::new(it.word(0)).is_ok())
+}
+
+/// Whether an expression finds something in every path of a location.
+pub(super) fn is_always(regex: &str, place: &Directive) -> bool {
+    if is_whole(regex) || expression(place).is_some_and(|own| own == regex) {
+        return true;
+    }
+    let (modifier, path) = location::named(place);
+    let start = literal_start(regex);
+    let rest = regex.strip_prefix('^').map(literal).map_or("", |it| it.1);
+    let is_open = matches!(
+        rest,
+        "" | "(.*)" | "(.*)$" | ".*" | ".*$" | "/?(.*)" | "/?(.*)$"
+    );
+    let is_path = !matches!(modifier, "~" | "~*");
+    is_path && is_open && !start.is_empty() && path.starts_with(&start)
 }
 
 fn redirect(route: &mut Route, directive: &Directive, to: &str, status: u16) {
@@ -249,27 +269,8 @@ fn inside(regex: &str, place: &Directive) -> Option<String> {
 
 /// What everything begins with that an expression finds.
 fn literal_start(regex: &str) -> String {
-    let mut literal = String::new();
-    let Some(rest) = regex.strip_prefix('^').filter(|it| !it.contains('|')) else {
-        return literal;
-    };
-    let mut characters = rest.chars().peekable();
-    while let Some(next) = characters.next() {
-        let next = match next {
-            '\\' => match characters.next().filter(char::is_ascii_punctuation) {
-                Some(escaped) => escaped,
-                None => break,
-            },
-            '.' | '+' | '*' | '?' | '(' | ')' | '[' | ']' | '{' | '}' | '$' | '^' => break,
-            plain => plain,
-        };
-        // It may be there several times, or not at all.
-        if matches!(characters.peek(), Some('*' | '?' | '{')) {
-            break;
-        }
-        literal.push(next);
-    }
-    literal
+    let anchored = regex.strip_prefix('^').filter(|it| !it.contains('|'));
+    anchored.map_or_else(String::new, |it| literal(it).0)
 }
 
 /// For locations that redirect parts of what they take: how long their paths are, and what the others begin with.

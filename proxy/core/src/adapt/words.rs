@@ -2,12 +2,36 @@
 
 use std::fmt::Write;
 
+use regex::bytes::Regex;
+
 /// What words of a place may name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Given {
     pub(super) server_name: String,
     /// How many groups there are; `None` where none can be named here.
     pub(super) groups: Option<usize>,
+    /// Those that have one.
+    pub(super) names: Vec<String>,
+}
+
+impl Given {
+    /// Where groups can be named, if there is an expression that has some.
+    pub(super) fn of(server_name: String, regex: Option<&Regex>) -> Self {
+        let names = regex.map(|it| it.capture_names().flatten().map(str::to_owned));
+        Self {
+            server_name,
+            groups: Some(regex.map_or(0, |it| it.captures_len() - 1)),
+            names: names.map_or_else(Vec::new, Iterator::collect),
+        }
+    }
+
+    /// Where none can.
+    pub(super) fn without_groups(server_name: String) -> Self {
+        Self {
+            server_name,
+            ..Self::default()
+        }
+    }
 }
 
 /// A text with variables as our templates have them. `Err`: the variable that has no like.
@@ -30,6 +54,9 @@ pub(super) fn template(text: &str, given: &Given) -> Result<String, String> {
                 out.push('$');
                 out.push_str(name);
             }
+        } else if given.names.iter().any(|known| known == name) {
+            out.push('$');
+            out.push_str(name);
         } else if name == "server_name" {
             out.push_str(&literal(&given.server_name));
         } else {

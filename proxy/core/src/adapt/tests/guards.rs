@@ -68,6 +68,38 @@ fn nobody_comes_in_who_could_not_before() {
         PASSED,
     );
     check("limit_except GET { deny all; }", REFUSED, REFUSED);
+    check(
+        "set_real_ip_from 10.0.0.0/8; allow 10.0.0.0/8; deny all;",
+        REFUSED,
+        REFUSED,
+    );
+}
+
+#[test]
+fn certificates_of_clients_are_asked_for_wherever_the_server_stands() {
+    let server = |name: &str, more: &str| {
+        format!(
+            "server {{ listen 443 ssl; server_name {name}; ssl_certificate a; ssl_certificate_key a; {more} return 204; }}\n"
+        )
+    };
+    let verifying = "ssl_client_certificate ca.pem; ssl_verify_client on;";
+    let text = server("a.test", "ssl_protocols TLSv1.3;") + &server("b.test", verifying);
+    let adapted = adapted(&text);
+    assert!(
+        adapted.text.contains("client_ca = \"ca.pem\""),
+        "{}",
+        adapted.text
+    );
+    let mut told = adapted.notes.iter();
+    assert!(told.any(|note| note.line == 1 && note.why.contains("has to show")));
+    let other = verifying.replace("ca.pem", "other.pem");
+    let text = server("a.test", verifying) + &server("b.test", &other);
+    let notes = super::adapted(&text).notes;
+    let mut told = notes.iter();
+    assert!(told.any(|note| note.line == 2 && note.why.contains("WHO MAY COME IN")));
+    let optional = server("a.test", "ssl_verify_client optional;");
+    let notes = super::adapted(&optional).notes;
+    assert!(notes.iter().any(|note| note.why.contains("`on` alone")));
 }
 
 #[test]

@@ -157,7 +157,7 @@ fn what_is_no_file_goes_to_the_named_location() {
     assert!(!told.iter().any(|line| line.starts_with("6:")), "{told:#?}");
     // Where both say who may come in nothing is converted.
     let guards = "server { location / { deny all; try_files $uri @app; } location @app { allow all; proxy_pass http://u; } }";
-    fates(guards, &[("http://a/x", "answers 404 itself")]);
+    fates(guards, &[("http://a/x", "answers 403 itself")]);
     let outer = "server { location / { deny all; try_files $uri @app; } location @app { proxy_pass http://u; } }";
     fates(outer, &[("http://a/x", "answers 403 itself")]);
     let inner = "server { location / { try_files $uri @app; } location @app { deny all; proxy_pass http://u; } }";
