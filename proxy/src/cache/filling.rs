@@ -135,7 +135,7 @@ impl Filling {
     /// What there is room for does not come yet.
     pub fn wait(&mut self) {
         let promised = std::mem::take(&mut self.promised);
-        self.held.shrink(self.held.bytes - promised);
+        self.held.shrink(self.held.bytes.saturating_sub(promised));
     }
 
     /// No more than that has come and is here.

@@ -1,12 +1,12 @@
 //! Who was banned before, over restarts: one JSON file in the state directory, replaced as a whole. The bans themselves are on a
 //! list; this is what makes the next one longer.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::net::IpAddr;
 use std::path::Path;
 
 use crate::files;
+use crate::shield::save_as;
 use openclaw_core::autoban::Convict;
 use serde::{Deserialize, Serialize};
 
@@ -74,16 +74,5 @@ pub(super) fn save(
             .collect(),
     };
     let bytes = serde_json::to_vec(&saved)?;
-    let beside = state_dir.join(format!(".{FILE}.{}", std::process::id()));
-    let written = fs::create_dir_all(state_dir)
-        .and_then(|()| {
-            let mut file = File::create(&beside)?;
-            file.write_all(&bytes)?;
-            file.sync_all()
-        })
-        .and_then(|()| fs::rename(&beside, state_dir.join(FILE)));
-    written.inspect_err(|_| {
-        // Half a file on a full disk only takes room; that it may not be there is fine.
-        let _ = fs::remove_file(&beside);
-    })
+    save_as(state_dir, FILE, &bytes)
 }

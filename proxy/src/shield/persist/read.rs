@@ -79,6 +79,7 @@ impl Faults {
 
 /// Reads what was saved; nothing if there is no file.
 pub(in crate::shield) fn load(state_dir: &Path, now: Now) -> Result<Loaded, PersistError> {
+    sweep(state_dir);
     let path = state_dir.join(FILE);
     let bytes = match files::read(&path, files::KEPT) {
         Ok(bytes) => bytes,
@@ -109,6 +110,23 @@ pub(in crate::shield) fn load(state_dir: &Path, now: Now) -> Result<Loaded, Pers
         true
     });
     Ok(Loaded { lists, problems })
+}
+
+/// Takes out what processes that are gone have left half written: `.NAME.PROCESS`.
+fn sweep(state_dir: &Path) {
+    for entry in fs::read_dir(state_dir).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let parts = name
+            .to_str()
+            .and_then(|name| name.strip_prefix('.')?.rsplit_once('.'));
+        let is_over = |process: &str| {
+            process.parse::<u32>().is_ok() && !Path::new("/proc").join(process).exists()
+        };
+        if parts.is_some_and(|(_, process)| is_over(process)) {
+            // It only takes room.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 fn load_own(

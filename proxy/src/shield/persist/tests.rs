@@ -291,3 +291,22 @@ fn a_damaged_file_of_one_list_costs_that_list_alone() {
         assert_eq!(fs::read_to_string(aside).unwrap(), content, "{case}");
     }
 }
+
+#[test]
+fn what_a_process_left_half_written_is_taken_out_and_no_other_file() {
+    let directory = Directory::new("half");
+    fs::create_dir_all(&directory.0).unwrap();
+    // No process has a number that large.
+    let gone = [".lists.json.4194305", ".block-a.list.4194305"];
+    let own = format!(".lists.json.{}", std::process::id());
+    let stay = [&*own, "lists.json.4194305", ".key", ".lists.json.new"];
+    for name in gone.iter().chain(&stay) {
+        fs::write(directory.0.join(name), "half").unwrap();
+    }
+    load(&directory.0, NOW).unwrap();
+    for (names, stays) in [(&gone[..], false), (&stay[..], true)] {
+        for name in names {
+            assert_eq!(directory.0.join(name).exists(), stays, "{name}");
+        }
+    }
+}
