@@ -175,7 +175,7 @@ fn certificates_are_read_and_all_that_is_wrong_with_them_told() {
      --> tls.toml:3:85
       |
     3 | tls = { certificates = [{ cert = "one.test.pem", key = "other.test.key" }, { cert = "none.pem", key = "none.key" }] }
-      |                                                                                     ^^^^^^^^^^
+      |                                                                                     ^^^^^^^^^^ a relative path starts at the folder of the configuration file
       = key: listener.web.tls.certificates[1].cert
     "#);
 }
