@@ -13,6 +13,8 @@ use super::{Key, Lead, Moment, Object, Store};
 
 /// A disk that takes nothing for so long is not waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// The same where others read along: who is behind would lose what only the disk has.
+const PATIENCE_OF_READERS: Duration = Duration::from_secs(5);
 /// How often is looked whether others have given room back.
 const NAP: Duration = Duration::from_millis(5);
 
@@ -104,13 +106,19 @@ impl Filling {
             return Poll::Ready(());
         }
         let now = Instant::now();
+        let until = now
+            + if self.is_read() {
+                PATIENCE_OF_READERS
+            } else {
+                PATIENCE
+            };
         let patience = self.patience.get_or_insert_with(|| Patience {
-            until: now + PATIENCE,
+            until,
             held,
             nap: Box::pin(sleep(NAP)),
         });
         if held < patience.held {
-            patience.until = now + PATIENCE;
+            patience.until = until;
         }
         patience.held = held;
         if now >= patience.until {
