@@ -1,6 +1,6 @@
 //! The start, the admin socket and what it tells.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::Command;
@@ -170,21 +170,29 @@ fn only_lists_may_be_large_and_a_call_that_stands_still_is_cut() {
     assert_eq!(call("/shield", 10, 5), "HTTP/1.1 408");
 }
 
-/// Were it waited for, it would be told 408 after ten seconds.
+/// Were they waited for, they would be told 408 after ten seconds.
 #[test]
 fn callers_that_stand_still_make_way_for_one_that_asks() {
     let proxy = Proxy::start(&answering("hello"));
     let mut silent: Vec<UnixStream> = (0..64)
         .map(|_| {
             let mut stream = UnixStream::connect(proxy.socket()).unwrap();
-            stream.set_read_timeout(Some(PATIENCE)).unwrap();
             let head = "POST /shield HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhalf";
             stream.write_all(head.as_bytes()).unwrap();
+            stream.set_nonblocking(true).unwrap();
             stream
         })
         .collect();
     assert_eq!(status(&proxy)["pid"], proxy.pid());
-    let mut answer = Vec::new();
-    silent[0].read_to_end(&mut answer).unwrap();
-    assert_eq!(answer, b"", "the oldest makes way");
+    let mut gone = 0;
+    for stream in &mut silent {
+        match stream.read(&mut [0]).map_err(|error| error.kind()) {
+            // A reset where not all that it said had been read.
+            Ok(0) | Err(ErrorKind::ConnectionReset) => gone += 1,
+            Err(ErrorKind::WouldBlock) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    // One for each call of the command.
+    assert!((1..=3).contains(&gone), "{gone} made way");
 }

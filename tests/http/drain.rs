@@ -4,7 +4,8 @@ use std::sync::Mutex;
 use std::sync::mpsc::channel;
 
 use super::{GET, Stage};
-use crate::support::{Origin, PATIENCE, RawClient};
+use crate::control::status;
+use crate::support::{Origin, PATIENCE, RawClient, wait_until};
 
 #[test]
 fn a_running_exchange_ends_whole_and_an_idle_connection_at_once() {
@@ -38,6 +39,28 @@ fn a_running_exchange_ends_whole_and_an_idle_connection_at_once() {
         ("ok".to_owned(), Some("close"))
     );
     running.expect_closed();
+    assert_eq!(stage.proxy.wait().code(), Some(0));
+}
+
+/// It had no way to know, and its request may be under way.
+#[test]
+fn who_has_just_come_is_served_while_draining() {
+    let origin = Origin::serving("ok");
+    let mut stage = Stage::before(&origin);
+    let mut idle = stage.client();
+    assert_eq!(idle.exchange(GET).text(), "ok");
+    let mut new = RawClient::connect_tls(stage.webs, "a.test", &["http/1.1"]);
+    wait_until("both are let in", || {
+        status(&stage.proxy)["connections"] == 2
+    });
+    stage.proxy.signal("TERM");
+    idle.expect_closed();
+    let response = new.exchange(GET);
+    assert_eq!(
+        (response.text(), response.header("connection")),
+        ("ok".to_owned(), Some("close"))
+    );
+    new.expect_closed();
     assert_eq!(stage.proxy.wait().code(), Some(0));
 }
 

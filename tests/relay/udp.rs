@@ -49,6 +49,17 @@ impl Echo {
         });
         echo
     }
+
+    /// One beside a listener of the same number, which somebody else may have for TCP.
+    fn with_tcp(name: &'static str) -> (Self, TcpListener) {
+        (0..100)
+            .find_map(|_| {
+                let echo = Self::start(name);
+                let listener = TcpListener::bind(echo.at).ok()?;
+                Some((echo, listener))
+            })
+            .expect("a number that is free for both")
+    }
 }
 
 impl Drop for Echo {
@@ -258,9 +269,8 @@ fn sessions_end_when_their_endpoint_is_drained_and_the_time_for_that_is_over() {
 
 #[test]
 fn a_session_leaves_an_endpoint_that_probes_call_unwell() {
-    let (a, b) = (Echo::start("a"), Echo::start("b"));
     // Probes ask over TCP.
-    let [of_a, _of_b] = [a.at, b.at].map(|at| TcpListener::bind(at).unwrap());
+    let ((a, of_a), (b, _of_b)) = (Echo::with_tcp("a"), Echo::with_tcp("b"));
     let keys = "health = { every = \"200ms\", fall = 1 }";
     let relay = Relay::start("udp", &[a.at, b.at], "", keys);
     let clients: Vec<_> = (0..4).map(|_| socket()).collect();

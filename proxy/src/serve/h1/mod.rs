@@ -7,7 +7,7 @@ mod wire;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use openclaw_core::message::h1::parse_request;
 use openclaw_core::message::{Fault, Fields, RequestLine, Version};
@@ -18,6 +18,9 @@ use crate::exchange::context::{Downstream, Local};
 use crate::exchange::{self, Prepared};
 use crate::net::Io;
 use crate::time::Deadline;
+
+/// Who came this long before the worker drains is about to ask, and has not been told that it should not.
+const NEWCOMER: Duration = Duration::from_secs(1);
 
 /// Serves a connection until either side ends it. `early`: bytes that were read while looking for the protocol.
 pub async fn serve(local: Rc<Local>, downstream: Rc<Downstream>, io: Io, early: Vec<u8>) {
@@ -37,7 +40,7 @@ pub async fn serve(local: Rc<Local>, downstream: Rc<Downstream>, io: Io, early: 
             None => break,
         };
         exchange.await;
-        if !wire.end_exchange(local.is_draining()) {
+        if !wire.end_exchange() {
             break;
         }
         first = false;
@@ -81,7 +84,14 @@ async fn next_request(
         let filled = poll_fn(|cx| {
             let filled = match wire.poll_fill(cx) {
                 // Only now: a request that has arrived already is served, with `Connection: close`.
-                Poll::Pending if idle && local.closes_idle() => Poll::Ready(false),
+                Poll::Pending if idle && local.closes_idle() => {
+                    if first && downstream.accepted.elapsed() < NEWCOMER {
+                        deadline.arm(NEWCOMER);
+                        Poll::Pending
+                    } else {
+                        Poll::Ready(false)
+                    }
+                }
                 filled @ (Poll::Ready(_) | Poll::Pending) => filled,
             };
             deadline.bound(cx, filled)

@@ -125,10 +125,10 @@ impl H1Wire {
         self.responded = false;
     }
 
-    /// Whether another request may follow.
-    pub(super) fn end_exchange(&mut self, draining: bool) -> bool {
+    /// Whether another request may follow: only what the client was told with the answer counts, whatever began since.
+    pub(super) fn end_exchange(&mut self) -> bool {
         let whole = self.decoder.is_done() && self.payload.is_empty();
-        self.responded && whole && self.keep_alive && !self.aborted && !self.tunnel && !draining
+        self.responded && whole && self.keep_alive && !self.aborted && !self.tunnel
     }
 
     /// Reads more input behind what is there; `false` at the end. Flushes first, so nobody waits for an answer that
