@@ -215,7 +215,7 @@ mod tests {
             | --- | ---: | ---: | ---: | ---: |\n\
             | `h1-1k` HTTP/1.1 kept alive, 1 KiB, 64 connections | 10.0 µs, 100000/s | 16.0 µs, 62500/s | 12.5 µs, \
             80000/s | **0.80** |\n\
-            | `idle` Resident memory of each of 4000 connections that made one request and wait | 2.0 KiB | – | – | – |";
+            | `idle` Resident memory of each of 8000 connections that made one request and wait | 2.0 KiB | – | – | – |";
         assert_eq!(report.table(), expected);
     }
 }

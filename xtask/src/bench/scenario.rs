@@ -69,7 +69,7 @@ pub(crate) enum Scenario {
     /// The same as h1-1k with 32 KiB of JSON, put into gzip; nginx at level 4, which makes as few bytes (6.5 KB)
     #[value(name = "gzip-32k")]
     Coded,
-    /// Resident memory of each of 4000 connections that made one request and wait
+    /// Resident memory of each of 8000 connections that made one request and wait
     #[value(name = "idle")]
     Idle,
 }
@@ -148,7 +148,7 @@ impl Scenario {
                 streams: 8,
             },
             Self::QuicHandshake => Load::QuicHandshake,
-            Self::Idle => Load::Idle { connections: 4000 },
+            Self::Idle => Load::Idle { connections: 8000 },
         }
     }
 

@@ -53,8 +53,10 @@ async fn read(local: &Local, prepared: &mut Prepared, deadline: &Deadline) {
     let mut loading = Box::pin(asking.store.load(&asking.key, lying.file));
     let loaded = deadline.within(WAIT, |cx| loading.as_mut().poll(cx)).await;
     drop(loading);
-    let found = loaded.flatten().map(|object| {
-        let client = look::view(&lying.fields);
+    let client = look::view(&lying.fields);
+    // It may have been confirmed since it was found, with a Vary that is narrower.
+    let suits = |object: &Arc<Object>| object.chosen.matches(&client);
+    let found = loaded.flatten().filter(suits).map(|object| {
         let request = (lying.method, &*client);
         let answer = look::read(Arc::clone(&object), request, Instant::now());
         (object, answer)

@@ -150,7 +150,9 @@ impl Slicing<'_> {
             Ok(object) => object,
             Err(file) => store.load(key, file?).await?,
         };
-        (object.status == 206).then_some(object)
+        // One on the disk may have been confirmed since it was found, with a Vary that is narrower.
+        let suits = object.chosen.matches(&look::view(&self.wish.fields));
+        (object.status == 206 && suits).then_some(object)
     }
 
     /// A slice of that version, stored or as it comes; of any, if none is known. `None`: it cannot be had.
