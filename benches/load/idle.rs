@@ -1,11 +1,12 @@
 //! Many connections that made one request each and then say nothing.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use memchr::memmem;
+use socket2::{Domain, Socket, Type};
 
 use crate::files;
 
@@ -16,8 +17,8 @@ pub(crate) fn run(port: u16, path: &str, count: usize) -> Result<()> {
         .context("the origin has no such page")?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let mut connections = Vec::new();
-    for _ in 0..count {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    for number in 0..count {
+        let mut stream = connect(number, port)?;
         stream.set_read_timeout(Some(Duration::from_secs(5)))?;
         stream.write_all(request.as_bytes())?;
         read_answer(&mut stream, length)?;
@@ -28,6 +29,15 @@ pub(crate) fn run(port: u16, path: &str, count: usize) -> Result<()> {
     let alive = connections.iter().filter(|stream| is_open(stream)).count();
     println!("alive {alive}");
     Ok(())
+}
+
+/// From one of four addresses in turn: a single one has a share of the proxy's open files, not half of them.
+fn connect(number: usize, port: u16) -> io::Result<TcpStream> {
+    let from = Ipv4Addr::from(u32::from(Ipv4Addr::LOCALHOST) + (number % 4) as u32);
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from((from, 0)).into())?;
+    socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
+    Ok(socket.into())
 }
 
 fn read_answer(stream: &mut TcpStream, length: usize) -> Result<()> {
